@@ -1,0 +1,8 @@
+//! Clusters.
+
+mod words;
+
+pub use words::*;
+
+/// A cluster.
+pub struct Cluster;

@@ -1,0 +1,95 @@
+//! What should run for a cluster, and what is seen to run. The language between reconciler and engine.
+
+use crate::{ClusterId, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// The desired state of a cluster's SQL server. Recorded before the world is touched.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstancePlan {
+    /// The cluster.
+    pub cluster: ClusterId,
+    /// Grows with every change of the plan; an engine refuses an older one.
+    pub generation: u64,
+    /// Major version of the engine, for example `15`.
+    pub engine_major: String,
+    /// CPU bound in thousandths of a vCPU; `None` is unbounded.
+    pub cpu_millis: Option<u32>,
+}
+
+/// Where an instance stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Phase {
+    /// Nothing is there.
+    Absent,
+    /// Being made or started.
+    Starting,
+    /// Answers SQL.
+    Ready,
+    /// Stopped or died; the engine starts it again at the next `ensure` after `retry_at`.
+    Down,
+}
+
+/// One server process of an instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// `n1`, `n2`, …
+    pub name: String,
+    /// Whether it answers.
+    pub live: bool,
+    /// Process id, where there is a process.
+    pub pid: Option<u32>,
+}
+
+/// What an engine sees of one instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Observed {
+    /// The cluster.
+    pub cluster: ClusterId,
+    /// The generation last applied; 0 when absent.
+    pub generation: u64,
+    /// Where it stands.
+    pub phase: Phase,
+    /// What really runs, for example `PostgreSQL 15.18`; empty while unknown.
+    pub engine: String,
+    /// Its processes.
+    pub nodes: Vec<Node>,
+    /// What a user should know, for example that CPU is not bounded here.
+    pub conditions: Vec<Condition>,
+    /// When a crashed instance is tried again.
+    pub retry_at: Option<Timestamp>,
+}
+
+impl Observed {
+    /// Nothing is there.
+    pub fn absent(cluster: ClusterId) -> Self {
+        Self {
+            cluster,
+            generation: 0,
+            phase: Phase::Absent,
+            engine: String::new(),
+            nodes: Vec::new(),
+            conditions: Vec::new(),
+            retry_at: None,
+        }
+    }
+}
+
+/// A fact about a cluster that its plain state does not tell.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Condition {
+    /// One word in camel case, for example `CpuLimited`.
+    pub kind: String,
+    /// Whether it holds.
+    pub holds: bool,
+    /// One sentence for a person.
+    pub message: String,
+}
+
+/// The answer to a removal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Removal {
+    /// No process, no file is left.
+    Gone,
+    /// Still at work; ask again.
+    Going,
+}

@@ -1,0 +1,24 @@
+//! The nouns of Ootheca, and the decisions about them.
+//!
+//! Pure: no input or output, no async, no clock, no randomness. Time and fresh ids come in as
+//! arguments, so that a test can own them. Everything else in the workspace depends on this crate.
+
+pub mod allowlist;
+pub mod audit;
+pub mod catalogue;
+pub mod cluster;
+pub mod error;
+pub mod identity;
+pub mod ids;
+pub mod instance;
+pub mod names;
+pub mod role;
+pub mod time;
+
+pub use allowlist::AllowlistEntry;
+pub use cluster::Cluster;
+pub use error::{Error, ErrorKind, Result};
+pub use identity::{ApiKey, Granted, Organization, Person, Principal, ServiceAccount};
+pub use ids::{ClusterId, OrganizationId, PrincipalId};
+pub use role::{Grant, Resource, Role};
+pub use time::Timestamp;

@@ -1,0 +1,143 @@
+//! Roles, the scopes at which they may be held, and who may grant which.
+
+use crate::{ClusterId, Error, Result};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::{fmt, str::FromStr};
+
+macro_rules! roles {
+    ($($(#[$doc:meta])* $name:ident = $wire:literal, $scopes:literal;)*) => {
+        /// A built-in role. Written in upper case on the wire.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+        pub enum Role {
+            $($(#[$doc])* #[serde(rename = $wire)] $name,)*
+        }
+
+        impl Role {
+            /// Every role, in the order of the reference.
+            pub const ALL: &[Role] = &[$(Role::$name),*];
+
+            /// The name on the wire.
+            pub fn name(self) -> &'static str {
+                match self { $(Role::$name => $wire),* }
+            }
+
+            /// The scopes at which it may be held: letters of `OFC`.
+            pub fn scopes(self) -> &'static str {
+                match self { $(Role::$name => $scopes),* }
+            }
+        }
+    };
+}
+
+roles! {
+    /// Everybody in the organization; grants nothing by itself.
+    OrgMember = "ORG_MEMBER", "O";
+    /// Manages people, service accounts and every grant.
+    OrgAdmin = "ORG_ADMIN", "O";
+    /// Sees and manages billing.
+    BillingCoordinator = "BILLING_COORDINATOR", "O";
+    /// Sees billing.
+    BillingViewer = "BILLING_VIEWER", "O";
+    /// Everything about clusters; creates them at organization scope.
+    ClusterAdmin = "CLUSTER_ADMIN", "OFC";
+    /// Operates clusters: scale, network, backups, upgrades.
+    ClusterOperatorWriter = "CLUSTER_OPERATOR_WRITER", "OFC";
+    /// Looks at clusters and connects to them.
+    ClusterDeveloper = "CLUSTER_DEVELOPER", "OFC";
+    /// Creates clusters and becomes CLUSTER_ADMIN of each.
+    ClusterCreator = "CLUSTER_CREATOR", "OF";
+    /// Reads SQL activity.
+    ClusterMonitor = "CLUSTER_MONITOR", "OFC";
+    /// Reads metrics.
+    MetricsViewer = "METRICS_VIEWER", "OFC";
+    /// Manages folders and grants at folder scope.
+    FolderAdmin = "FOLDER_ADMIN", "OF";
+    /// Moves folders and clusters.
+    FolderMover = "FOLDER_MOVER", "OF";
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Role {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let known = Role::ALL.iter().find(|role| role.name() == text);
+        known.copied().ok_or_else(|| Error::invalid("role", format!("{text:?} is not a role")))
+    }
+}
+
+/// What a grant covers. An organization covers all that is in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(tag = "type", content = "id", rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Resource {
+    /// The caller's own organization.
+    Organization,
+    /// One cluster.
+    Cluster(ClusterId),
+}
+
+impl Resource {
+    /// The letter used by [`Role::scopes`].
+    pub fn scope(self) -> char {
+        match self {
+            Resource::Organization => 'O',
+            Resource::Cluster(_) => 'C',
+        }
+    }
+
+    /// Whether a grant on `self` reaches `other`.
+    pub fn covers(self, other: Resource) -> bool {
+        self == Resource::Organization || self == other
+    }
+}
+
+/// A role held on a resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Grant {
+    /// The role.
+    pub role: Role,
+    /// Where it holds.
+    pub resource: Resource,
+}
+
+impl Grant {
+    /// A grant, refused if the role cannot be held at that scope.
+    pub fn new(role: Role, resource: Resource) -> Result<Self> {
+        if !role.scopes().contains(resource.scope()) {
+            let scope = match resource {
+                Resource::Organization => "organization",
+                Resource::Cluster(_) => "cluster",
+            };
+            return Err(Error::invalid("role", format!("{role} can not be held at {scope} scope")));
+        }
+        Ok(Self { role, resource })
+    }
+
+    /// The same role on the organization.
+    pub const fn organization(role: Role) -> Self {
+        Self { role, resource: Resource::Organization }
+    }
+}
+
+/// Whether somebody holding `held` may give or take `wanted`.
+///
+/// ORG_ADMIN may handle every grant. CLUSTER_ADMIN may handle CLUSTER_ADMIN,
+/// CLUSTER_OPERATOR_WRITER and CLUSTER_DEVELOPER on clusters that it administers.
+pub fn may_grant(held: &[Grant], wanted: Grant) -> bool {
+    const CLUSTER_ROLES: [Role; 3] = [Role::ClusterAdmin, Role::ClusterOperatorWriter, Role::ClusterDeveloper];
+    held.iter().any(|have| match have.role {
+        Role::OrgAdmin => true,
+        Role::ClusterAdmin => {
+            wanted.resource != Resource::Organization
+                && have.resource.covers(wanted.resource)
+                && CLUSTER_ROLES.contains(&wanted.role)
+        }
+        _ => false,
+    })
+}
