@@ -1,6 +1,6 @@
 //! IP allowlists: who may reach a cluster.
 
-use crate::{ClusterId, Error, Result, Timestamp};
+use crate::{ClusterId, Error, OrganizationId, Result, Timestamp};
 use ipnet::{IpNet, Ipv4Net};
 use serde::{Deserialize, Serialize};
 use std::net::Ipv4Addr;
@@ -11,6 +11,8 @@ pub const LIMITS: (usize, usize, usize) = (50, 20, 200);
 /// A network and what it may reach. Known by its network within a cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AllowlistEntry {
+    /// The organization.
+    pub organization: OrganizationId,
     /// The cluster.
     pub cluster: ClusterId,
     /// The network.
@@ -26,9 +28,9 @@ pub struct AllowlistEntry {
 }
 
 impl AllowlistEntry {
-    /// The id of its row: `10.0.0.0/8`, unique within a cluster.
-    pub fn key(network: Ipv4Net) -> String {
-        network.to_string()
+    /// The id of the row of a network in a cluster.
+    pub fn row_id(cluster: ClusterId, network: Ipv4Net) -> String {
+        format!("{cluster}/{network}")
     }
 
     /// Orders entries by address, then by mask.

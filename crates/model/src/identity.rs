@@ -1,6 +1,8 @@
 //! Organizations, the principals in them, and the proof that a principal may do something.
 
-use crate::{ClusterId, Error, ErrorKind, Grant, OrganizationId, PrincipalId, Resource, Result, Role, Timestamp};
+use crate::{
+    ClusterId, Error, ErrorKind, Grant, OrganizationId, PrincipalId, Resource, Result, Role, Timestamp,
+};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -20,6 +22,8 @@ pub struct Organization {
 /// A program that calls the API. Its keys act with exactly its grants.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ServiceAccount {
+    /// The organization.
+    pub organization: OrganizationId,
     /// Id, also a principal id.
     pub id: PrincipalId,
     /// Name; need not be unique.
@@ -37,6 +41,8 @@ pub struct ServiceAccount {
 /// A human being, known by e-mail.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Person {
+    /// The organization.
+    pub organization: OrganizationId,
     /// Id, also a principal id.
     pub id: PrincipalId,
     /// E-mail address, lower case.
@@ -50,6 +56,8 @@ pub struct Person {
 /// A key of a service account. The secret itself is never kept.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ApiKey {
+    /// The organization.
+    pub organization: OrganizationId,
     /// `CCDB1_` and 22 letters or digits.
     pub id: String,
     /// Name; can be changed.
@@ -167,7 +175,8 @@ pub fn authorize(principal: &Arc<Principal>, requirement: Requirement, target: T
         }
         Requirement::Roles(roles) => roles,
     };
-    let held = || principal.grants.iter().filter(|grant| roles.contains(&grant.role)).map(|grant| grant.resource);
+    let held =
+        || principal.grants.iter().filter(|grant| roles.contains(&grant.role)).map(|grant| grant.resource);
     if held().any(|resource| resource == Resource::Organization) {
         return Ok(granted(Visible::All));
     }
@@ -182,7 +191,9 @@ pub fn authorize(principal: &Arc<Principal>, requirement: Requirement, target: T
         Target::Organization => Err(denied()),
         Target::Visible => Ok(granted(Visible::Only(clusters))),
         Target::Cluster(id) if clusters.contains(&id) => Ok(granted(Visible::Only(clusters))),
-        Target::Cluster(id) if principal.grants.iter().any(|grant| grant.resource == Resource::Cluster(id)) => {
+        Target::Cluster(id)
+            if principal.grants.iter().any(|grant| grant.resource == Resource::Cluster(id)) =>
+        {
             Err(denied())
         }
         Target::Cluster(_) => Err(Error::not_found("cluster")),

@@ -7,6 +7,7 @@ pub mod allowlist;
 pub mod audit;
 pub mod catalogue;
 pub mod cluster;
+pub mod effect;
 pub mod error;
 pub mod identity;
 pub mod ids;
@@ -16,7 +17,7 @@ pub mod role;
 pub mod time;
 
 pub use allowlist::AllowlistEntry;
-pub use cluster::Cluster;
+pub use cluster::{Cluster, ClusterState, Plan};
 pub use error::{Error, ErrorKind, Result};
 pub use identity::{ApiKey, Granted, Organization, Person, Principal, ServiceAccount};
 pub use ids::{ClusterId, OrganizationId, PrincipalId};

@@ -72,7 +72,10 @@ pub fn password(password: &str) -> Result<()> {
 pub fn display(field: &str, name: &str) -> Result<()> {
     let length = name.chars().count();
     if name.trim().is_empty() || length > 255 || name.chars().any(char::is_control) {
-        return Err(Error::invalid(field, "must have 1 to 255 characters, not only blanks, no control characters"));
+        return Err(Error::invalid(
+            field,
+            "must have 1 to 255 characters, not only blanks, no control characters",
+        ));
     }
     Ok(())
 }

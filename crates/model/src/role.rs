@@ -130,7 +130,8 @@ impl Grant {
 /// ORG_ADMIN may handle every grant. CLUSTER_ADMIN may handle CLUSTER_ADMIN,
 /// CLUSTER_OPERATOR_WRITER and CLUSTER_DEVELOPER on clusters that it administers.
 pub fn may_grant(held: &[Grant], wanted: Grant) -> bool {
-    const CLUSTER_ROLES: [Role; 3] = [Role::ClusterAdmin, Role::ClusterOperatorWriter, Role::ClusterDeveloper];
+    const CLUSTER_ROLES: [Role; 3] =
+        [Role::ClusterAdmin, Role::ClusterOperatorWriter, Role::ClusterDeveloper];
     held.iter().any(|have| match have.role {
         Role::OrgAdmin => true,
         Role::ClusterAdmin => {

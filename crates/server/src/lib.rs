@@ -1,1 +1,24 @@
-//! placeholder
+//! The composition root: everything that a running server is made of, and how it starts and stops.
+//!
+//! `gate` is the one door of the API, `handlers` decide, `reconcile` acts. Only this crate knows all
+//! the others.
+
+pub mod app;
+pub mod change;
+pub mod data_dir;
+pub mod directory;
+pub mod dispatch;
+pub mod first_start;
+pub mod gate;
+pub mod handlers;
+pub mod http;
+pub mod keys;
+pub mod reconcile;
+pub mod redact;
+pub mod render;
+pub mod rows;
+pub mod serve;
+pub mod settings;
+
+pub use serve::Server;
+pub use settings::Settings;

@@ -1,0 +1,397 @@
+//! The laws of making a cluster.
+
+use super::*;
+use crate::{ErrorKind, catalogue, names};
+
+/// Longest cluster name: with a dash and a five-digit number it is still a DNS label.
+pub const NAME_MAX: usize = 57;
+
+/// vCPUs of a STANDARD cluster that asks for none.
+pub const DEFAULT_CPUS: i64 = 2;
+
+/// A request for a new cluster.
+#[derive(Clone, Debug, Default)]
+pub struct NewCluster {
+    /// Name.
+    pub name: String,
+    /// Cloud.
+    pub provider: Option<CloudProvider>,
+    /// Plan; derived where absent.
+    pub plan: Option<Plan>,
+    /// The plan of a `serverless` block that names neither a plan nor a limit; STANDARD where absent.
+    pub default_plan: Option<Plan>,
+    /// BASIC and STANDARD.
+    pub serverless: Option<NewServerless>,
+    /// ADVANCED.
+    pub dedicated: Option<NewDedicated>,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Folder.
+    pub parent_id: String,
+    /// Delete protection.
+    pub delete_protection: Option<DeleteProtection>,
+    /// Whether an account of the caller's own cloud was named.
+    pub customer_cloud_account: bool,
+}
+
+/// The `serverless` block of a request.
+#[derive(Clone, Debug, Default)]
+pub struct NewServerless {
+    /// Regions.
+    pub regions: Vec<String>,
+    /// The primary one; empty if there is one region.
+    pub primary_region: String,
+    /// Limits.
+    pub limits: UsageLimits,
+    /// Who starts major upgrades.
+    pub upgrade_type: Option<UpgradeType>,
+    /// Begin with a closed allowlist.
+    pub empty_allowlist: bool,
+}
+
+/// The `dedicated` block of a request.
+#[derive(Clone, Debug, Default)]
+pub struct NewDedicated {
+    /// Nodes by region.
+    pub region_nodes: BTreeMap<String, i64>,
+    /// Machine, by type or by vCPUs.
+    pub machine: MachineSpec,
+    /// Machines by region.
+    pub region_machines: BTreeMap<String, MachineSpec>,
+    /// Storage a node; 0 is the smallest.
+    pub storage_gib: i64,
+    /// Disk operations a second; 0 is the default.
+    pub disk_iops: i64,
+    /// Major version; the default where absent.
+    pub version: Option<String>,
+    /// Address range.
+    pub cidr_range: String,
+    /// Visibility.
+    pub network_visibility: Option<NetworkVisibility>,
+    /// Begin with all egress denied.
+    pub restrict_egress: bool,
+}
+
+/// A machine, by type or by vCPUs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MachineSpec {
+    /// Type.
+    pub machine_type: Option<String>,
+    /// vCPUs.
+    pub virtual_cpus: Option<i64>,
+}
+
+impl MachineSpec {
+    pub(super) fn resolve(&self, provider: CloudProvider) -> Result<catalogue::Machine> {
+        match (&self.machine_type, self.virtual_cpus) {
+            (Some(name), None) => catalogue::machine_by_type(provider, name),
+            (None, Some(cpus)) => catalogue::machine_by_cpus(provider, cpus),
+            _ => Err(Error::invalid(
+                "dedicated.hardware.machine_spec",
+                "must have exactly one of machine_type and num_virtual_cpus",
+            )),
+        }
+    }
+}
+
+/// What is fresh about a new cluster, and who asks for it.
+#[derive(Clone, Copy, Debug)]
+pub struct Birth {
+    /// Its id.
+    pub id: ClusterId,
+    /// The number for its routing id.
+    pub tenant: u32,
+    /// The organization.
+    pub organization: OrganizationId,
+    /// The caller.
+    pub creator: PrincipalId,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// A new cluster in state CREATING, and whether its allowlist begins open.
+///
+/// `engine_major` says which engine runs a catalogue version here, or why none does.
+pub fn create(
+    request: NewCluster,
+    birth: Birth,
+    catalogue: &Catalogue,
+    engine_major: impl Fn(&catalogue::Version) -> Result<String>,
+) -> Result<(Cluster, bool)> {
+    names::cluster(&request.name, NAME_MAX)?;
+    let provider = request.provider.ok_or_else(|| Error::invalid("provider", "is required"))?;
+    check_labels(&request.labels)?;
+    check_parent(&request.parent_id)?;
+    if request.customer_cloud_account {
+        return Err(not_built("customer_cloud_account"));
+    }
+    let shape = Shape::of(&request)?;
+    let plan = shape.plan();
+    if plan != Plan::Advanced && provider == CloudProvider::Azure {
+        return Err(Error::invalid("provider", format!("AZURE is not offered for plan {plan}")));
+    }
+    let open = matches!(&shape, Shape::Serverless(_, block) if !block.empty_allowlist);
+    let mut cluster = Cluster {
+        id: birth.id,
+        organization: birth.organization,
+        tenant: birth.tenant,
+        provider,
+        plan,
+        state: ClusterState::Creating,
+        creator: birth.creator,
+        created_at: birth.now,
+        updated_at: birth.now,
+        deleted_at: None,
+        version: catalogue.default_version.clone(),
+        full_version: String::new(),
+        engine_major: String::new(),
+        regions: Vec::new(),
+        config: Config::Serverless { upgrade_type: UpgradeType::Automatic, limits: UsageLimits::default() },
+        labels: request.labels.clone(),
+        delete_protection: request.delete_protection.unwrap_or(DeleteProtection::Disabled),
+        network_visibility: None,
+        cidr_range: String::new(),
+        left_standard_at: None,
+        generation: 1,
+        removed: false,
+        observed: ObservedCluster::default(),
+        name: request.name.clone(),
+    };
+    match shape {
+        Shape::Serverless(plan, block) => serverless(&mut cluster, plan, block, catalogue)?,
+        Shape::Dedicated(block) => dedicated(&mut cluster, block, catalogue)?,
+    }
+    let version =
+        catalogue.version(&cluster.version).filter(|v| v.support_status != SupportStatus::Unsupported);
+    let version = version.ok_or_else(|| {
+        let rule = format!(
+            "{:?} is not a supported major version; see GET /api/v1/cluster-versions",
+            cluster.version
+        );
+        Error::invalid("dedicated.cockroach_version", rule)
+    })?;
+    cluster.full_version.clone_from(&version.full_version);
+    cluster.engine_major = engine_major(version)?;
+    Ok((cluster, open))
+}
+
+enum Shape<'a> {
+    Serverless(Plan, &'a NewServerless),
+    Dedicated(&'a NewDedicated),
+}
+
+impl<'a> Shape<'a> {
+    fn of(request: &'a NewCluster) -> Result<Self> {
+        match (&request.serverless, &request.dedicated, request.plan) {
+            (Some(_), Some(_), _) => {
+                Err(Error::invalid("spec", "must not have both serverless and dedicated"))
+            }
+            (None, None, _) => Err(Error::invalid("spec", "must have serverless or dedicated")),
+            (None, Some(block), None | Some(Plan::Advanced)) => Ok(Self::Dedicated(block)),
+            (None, Some(_), Some(plan)) => {
+                Err(Error::invalid("plan", format!("{plan} needs spec.serverless, not spec.dedicated")))
+            }
+            (Some(_), None, Some(Plan::Advanced)) => {
+                Err(Error::invalid("plan", "ADVANCED needs spec.dedicated, not spec.serverless"))
+            }
+            (Some(block), None, Some(plan)) => Ok(Self::Serverless(plan, block)),
+            (Some(block), None, None) => {
+                let default = request.default_plan.unwrap_or(Plan::Standard);
+                Ok(Self::Serverless(derived_plan(&block.limits, default), block))
+            }
+        }
+    }
+
+    fn plan(&self) -> Plan {
+        match self {
+            Shape::Serverless(plan, _) => *plan,
+            Shape::Dedicated(_) => Plan::Advanced,
+        }
+    }
+}
+
+/// The plan of a serverless cluster that names none: its limits tell, where it has some.
+fn derived_plan(limits: &UsageLimits, default: Plan) -> Plan {
+    if limits.virtual_cpus.is_some() {
+        Plan::Standard
+    } else if limits.request_units.is_some() || limits.storage_mib.is_some() {
+        Plan::Basic
+    } else {
+        default
+    }
+}
+
+fn serverless(cluster: &mut Cluster, plan: Plan, block: &NewServerless, catalogue: &Catalogue) -> Result<()> {
+    let mut limits = block.limits;
+    if plan == Plan::Standard && limits.virtual_cpus.is_none() {
+        limits.virtual_cpus = Some(DEFAULT_CPUS);
+    }
+    check_limits(plan, &limits)?;
+    let upgrade_type = block.upgrade_type.unwrap_or(UpgradeType::Automatic);
+    check_upgrade_type(plan, upgrade_type)?;
+    cluster.regions =
+        serverless_regions(cluster.provider, plan, &block.regions, &block.primary_region, catalogue)?;
+    cluster.config = Config::Serverless { upgrade_type, limits };
+    Ok(())
+}
+
+fn dedicated(cluster: &mut Cluster, block: &NewDedicated, catalogue: &Catalogue) -> Result<()> {
+    let provider = cluster.provider;
+    if block.restrict_egress {
+        return Err(not_built("dedicated.restrict_egress_traffic"));
+    }
+    let nodes: i64 = block.region_nodes.values().sum();
+    if block.region_nodes.is_empty() || block.region_nodes.values().any(|nodes| *nodes < 1) {
+        return Err(Error::invalid("dedicated.region_nodes", "must name a region with at least one node"));
+    }
+    if nodes > 1 {
+        return Err(
+            not_built("dedicated.region_nodes: more than one node").context("ask for one node in one region")
+        );
+    }
+    for region in block.region_nodes.keys() {
+        catalogue.check_region("dedicated.region_nodes", provider, Plan::Advanced, region)?;
+    }
+    let region = block.region_nodes.keys().next();
+    let machine = match region.and_then(|region| block.region_machines.get(region)) {
+        Some(spec) => spec.resolve(provider)?,
+        None => block.machine.resolve(provider)?,
+    };
+    let storage_gib = check_storage(block.storage_gib, machine.virtual_cpus)?;
+    if !block.cidr_range.is_empty() {
+        check_cidr(provider, &block.cidr_range)?;
+        cluster.cidr_range.clone_from(&block.cidr_range);
+    } else if provider == CloudProvider::Gcp {
+        cluster.cidr_range = "172.28.0.0/14".to_owned();
+    }
+    if let Some(version) = &block.version {
+        cluster.version.clone_from(version);
+    }
+    cluster.network_visibility = Some(block.network_visibility.unwrap_or(NetworkVisibility::Public));
+    cluster.regions = block
+        .region_nodes
+        .iter()
+        .map(|(name, nodes)| ClusterRegion {
+            name: name.clone(),
+            nodes: u32::try_from(*nodes).unwrap_or(0),
+            primary: false,
+        })
+        .collect();
+    cluster.config = Config::Dedicated {
+        machine_type: machine.machine_type,
+        virtual_cpus: machine.virtual_cpus,
+        memory_gib: machine.memory_gib,
+        storage_gib,
+        disk_iops: check_iops(provider, block.disk_iops, storage_gib)?,
+    };
+    Ok(())
+}
+
+pub(super) fn not_built(what: &str) -> Error {
+    Error::new(ErrorKind::Unimplemented, format!("{what} is not built yet"))
+}
+
+pub(super) fn check_storage(storage_gib: i64, cpus: u32) -> Result<u32> {
+    let max = cpus * 320;
+    let wanted = if storage_gib == 0 { i64::from(catalogue::MIN_STORAGE_GIB) } else { storage_gib };
+    let fits = u32::try_from(wanted).ok().filter(|gib| (catalogue::MIN_STORAGE_GIB..=max).contains(gib));
+    fits.ok_or_else(|| {
+        let rule = format!("must be 0 or from {} to {max} with {cpus} vCPUs", catalogue::MIN_STORAGE_GIB);
+        Error::invalid("dedicated.hardware.storage_gib", rule)
+    })
+}
+
+pub(super) fn check_iops(provider: CloudProvider, iops: i64, storage_gib: u32) -> Result<u32> {
+    let wanted = u32::try_from(iops)
+        .map_err(|_| Error::invalid("dedicated.hardware.disk_iops", "must not be negative"))?;
+    let honoured = wanted > 0 && provider == CloudProvider::Aws;
+    Ok(if honoured { wanted } else { catalogue::default_iops(provider, storage_gib) })
+}
+
+fn check_cidr(provider: CloudProvider, range: &str) -> Result<()> {
+    let rule = |rule: &str| Error::invalid("dedicated.cidr_range", rule);
+    if provider != CloudProvider::Gcp {
+        return Err(rule("is supported on GCP only"));
+    }
+    let network: ipnet::Ipv4Net =
+        range.parse().map_err(|_| rule("must be an IPv4 network such as 172.28.0.0/14"))?;
+    if network.prefix_len() > 19 { Err(rule("must have a mask of at most 19")) } else { Ok(()) }
+}
+
+/// Zero is an error for every limit, and each belongs to one plan.
+pub(super) fn check_limits(plan: Plan, limits: &UsageLimits) -> Result<()> {
+    const PLACE: &str = "serverless.usage_limits";
+    let field = |name: &str| format!("{PLACE}.{name}");
+    let positive = |name: &str, value: Option<i64>| match value {
+        Some(value) if value <= 0 => Err(Error::invalid(&field(name), "must be greater than zero")),
+        _ => Ok(()),
+    };
+    positive("request_unit_limit", limits.request_units)?;
+    positive("storage_mib_limit", limits.storage_mib)?;
+    positive("provisioned_virtual_cpus", limits.virtual_cpus)?;
+    match plan {
+        Plan::Standard => {
+            if limits.request_units.is_some() || limits.storage_mib.is_some() {
+                return Err(Error::invalid(
+                    PLACE,
+                    "request_unit_limit and storage_mib_limit belong to plan BASIC",
+                ));
+            }
+            if !limits.virtual_cpus.is_some_and(|cpus| (2..=200).contains(&cpus)) {
+                return Err(Error::invalid(
+                    &field("provisioned_virtual_cpus"),
+                    "must be from 2 to 200 on plan STANDARD",
+                ));
+            }
+        }
+        _ if limits.virtual_cpus.is_some() => {
+            return Err(Error::invalid(&field("provisioned_virtual_cpus"), "belongs to plan STANDARD"));
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+pub(super) fn check_upgrade_type(plan: Plan, upgrade_type: UpgradeType) -> Result<()> {
+    if plan == Plan::Basic && upgrade_type == UpgradeType::Manual {
+        return Err(Error::invalid(
+            "serverless.upgrade_type",
+            "plan type BASIC does not allow upgrade_type MANUAL",
+        ));
+    }
+    Ok(())
+}
+
+/// Checks the regions of a BASIC or STANDARD cluster and puts them in order.
+pub(super) fn serverless_regions(
+    provider: CloudProvider,
+    plan: Plan,
+    names: &[String],
+    primary: &str,
+    catalogue: &Catalogue,
+) -> Result<Vec<ClusterRegion>> {
+    const FIELD: &str = "serverless.regions";
+    let mut sorted = names.to_vec();
+    sorted.sort();
+    sorted.dedup();
+    if sorted.len() != names.len() {
+        return Err(Error::invalid(FIELD, "must not name a region twice"));
+    }
+    if !(1..=6).contains(&sorted.len()) {
+        return Err(Error::invalid(FIELD, "must name 1 to 6 regions"));
+    }
+    for name in &sorted {
+        catalogue.check_region(FIELD, provider, plan, name)?;
+    }
+    if sorted.len() > 1 && primary.is_empty() {
+        return Err(Error::invalid("serverless.primary_region", "is required with more than one region"));
+    }
+    if !primary.is_empty() && !sorted.iter().any(|name| name == primary) {
+        return Err(Error::invalid("serverless.primary_region", "must be one of serverless.regions"));
+    }
+    let several = sorted.len() > 1;
+    Ok(sorted
+        .into_iter()
+        .map(|name| ClusterRegion { primary: several && name == primary, name, nodes: 0 })
+        .collect())
+}

@@ -1,0 +1,246 @@
+//! The laws of changing a cluster.
+
+use super::create::{
+    MachineSpec, check_iops, check_limits, check_storage, check_upgrade_type, not_built, serverless_regions,
+};
+use super::*;
+use crate::ErrorKind;
+use std::time::Duration;
+
+/// How long a cluster that left STANDARD must wait before it may go back.
+pub const STANDARD_PAUSE: Duration = Duration::from_secs(48 * 3600);
+
+/// A request to change a cluster. `None` leaves things as they are.
+#[derive(Clone, Debug, Default)]
+pub struct ClusterPatch {
+    /// Plan.
+    pub plan: Option<Plan>,
+    /// The `serverless` block.
+    pub serverless: Option<PatchServerless>,
+    /// The `dedicated` block.
+    pub dedicated: Option<PatchDedicated>,
+    /// All labels, replaced as a whole.
+    pub labels: Option<BTreeMap<String, String>>,
+    /// Folder.
+    pub parent_id: Option<String>,
+    /// Delete protection.
+    pub delete_protection: Option<DeleteProtection>,
+    /// Major version to go to.
+    pub cockroach_version: Option<String>,
+    /// Finalize or roll back.
+    pub upgrade_status: Option<ClusterUpgradeStatus>,
+}
+
+/// Changes to a BASIC or STANDARD cluster.
+#[derive(Clone, Debug, Default)]
+pub struct PatchServerless {
+    /// All regions.
+    pub regions: Option<Vec<String>>,
+    /// The primary region; empty if there is one region.
+    pub primary_region: Option<String>,
+    /// All limits, replaced as a whole.
+    pub limits: Option<UsageLimits>,
+    /// Who starts major upgrades.
+    pub upgrade_type: Option<UpgradeType>,
+}
+
+/// Changes to an ADVANCED cluster.
+#[derive(Clone, Debug, Default)]
+pub struct PatchDedicated {
+    /// Nodes by region.
+    pub region_nodes: Option<BTreeMap<String, i64>>,
+    /// Machine.
+    pub machine: Option<MachineSpec>,
+    /// Machines by region.
+    pub region_machines: BTreeMap<String, MachineSpec>,
+    /// Storage a node.
+    pub storage_gib: Option<i64>,
+    /// Disk operations a second.
+    pub disk_iops: Option<i64>,
+    /// Whether CMEK specifications were given.
+    pub cmek_region_specs: bool,
+}
+
+/// The cluster after `patch`, or the first rule that it breaks. Changing nothing is no error.
+///
+/// The generation grows if and only if something else should run.
+pub fn patch(
+    before: &Cluster,
+    patch: &ClusterPatch,
+    catalogue: &Catalogue,
+    now: Timestamp,
+) -> Result<Cluster> {
+    check_version_change(before, patch, catalogue)?;
+    let mut after = before.clone();
+    if let Some(parent) = &patch.parent_id {
+        check_parent(parent)?;
+    }
+    if let Some(labels) = &patch.labels {
+        check_labels(labels)?;
+        after.labels.clone_from(labels);
+    }
+    if let Some(protection) = patch.delete_protection {
+        after.delete_protection = protection;
+    }
+    match &before.config {
+        Config::Serverless { upgrade_type, limits } => {
+            if patch.dedicated.is_some() {
+                return Err(Error::invalid(
+                    "dedicated",
+                    format!("belongs to plan ADVANCED; this cluster is {}", before.plan),
+                ));
+            }
+            after.plan = change_plan(before, patch.plan, now)?;
+            let block = patch.serverless.clone().unwrap_or_default();
+            let limits = if after.plan == before.plan { *limits } else { UsageLimits::default() };
+            patch_serverless(&mut after, &block, *upgrade_type, limits, catalogue)?;
+            if before.plan == Plan::Standard && after.plan == Plan::Basic {
+                after.left_standard_at = Some(now);
+            }
+        }
+        Config::Dedicated { .. } => {
+            if patch.serverless.is_some() {
+                return Err(Error::invalid(
+                    "serverless",
+                    "belongs to plans BASIC and STANDARD; this cluster is ADVANCED",
+                ));
+            }
+            if patch.plan.is_some_and(|plan| plan != Plan::Advanced) {
+                return Err(Error::invalid("plan", "ADVANCED can not be changed in place"));
+            }
+            patch_dedicated(&mut after, &patch.dedicated.clone().unwrap_or_default())?;
+        }
+    }
+    if after.plan_instance() != before.plan_instance() {
+        after.generation += 1;
+    }
+    if after != *before {
+        after.updated_at = now;
+    }
+    Ok(after)
+}
+
+/// The audit action that names the change best.
+pub fn audit_action(patch: &ClusterPatch, before: &Cluster, after: &Cluster) -> &'static str {
+    let mut only_protection = before.clone();
+    only_protection.delete_protection = after.delete_protection;
+    only_protection.updated_at = after.updated_at;
+    if patch.cockroach_version.is_some() {
+        "UPDATE_CLUSTER_MAJOR_VERSION"
+    } else if after.plan != before.plan {
+        "CREATE_PLAN_MIGRATION"
+    } else if after.delete_protection != before.delete_protection && only_protection == *after {
+        "SET_DELETE_PROTECTION"
+    } else {
+        "UPDATE_CLUSTER"
+    }
+}
+
+fn check_version_change(before: &Cluster, patch: &ClusterPatch, catalogue: &Catalogue) -> Result<()> {
+    let others = patch.plan.is_some()
+        || patch.serverless.is_some()
+        || patch.dedicated.is_some()
+        || patch.labels.is_some()
+        || patch.parent_id.is_some()
+        || patch.delete_protection.is_some();
+    let version = patch.cockroach_version.as_deref();
+    if version.is_some() && patch.upgrade_status.is_some() {
+        return Err(Error::invalid("cockroach_version", "can not be combined with upgrade_status"));
+    }
+    if others && (version.is_some() || patch.upgrade_status.is_some()) {
+        let field = if version.is_some() { "cockroach_version" } else { "upgrade_status" };
+        return Err(Error::invalid(field, "can not be combined with any other change"));
+    }
+    match version {
+        Some(version) if version == before.version => Ok(()),
+        Some(version) if catalogue.version(version).is_none() => {
+            Err(Error::invalid("cockroach_version", format!("{version:?} is not a known major version")))
+        }
+        Some(_) => Err(not_built("cockroach_version: a major upgrade")),
+        None if patch.upgrade_status.is_some() => {
+            let message = "upgrade_status: the cluster has no major upgrade to finalize or roll back";
+            Err(Error::precondition(message))
+        }
+        None => Ok(()),
+    }
+}
+
+fn change_plan(before: &Cluster, wanted: Option<Plan>, now: Timestamp) -> Result<Plan> {
+    let wanted = wanted.unwrap_or(before.plan);
+    if wanted == Plan::Advanced {
+        return Err(Error::invalid("plan", "ADVANCED can not be reached in place; create a new cluster"));
+    }
+    let waiting = before.left_standard_at.is_some_and(|left| now.since(left) < STANDARD_PAUSE);
+    if wanted == Plan::Standard && before.plan == Plan::Basic && waiting {
+        let message = "plan: a cluster that left STANDARD can go back after 48 hours";
+        return Err(Error::new(ErrorKind::Precondition, message));
+    }
+    Ok(wanted)
+}
+
+fn patch_serverless(
+    after: &mut Cluster,
+    block: &PatchServerless,
+    upgrade_type: UpgradeType,
+    limits: UsageLimits,
+    catalogue: &Catalogue,
+) -> Result<()> {
+    let limits = block.limits.unwrap_or(limits);
+    check_limits(after.plan, &limits)?;
+    let switched_to_basic = after.plan == Plan::Basic && block.upgrade_type.is_none();
+    let upgrade_type =
+        if switched_to_basic { UpgradeType::Automatic } else { block.upgrade_type.unwrap_or(upgrade_type) };
+    check_upgrade_type(after.plan, upgrade_type)?;
+    let current: Vec<String> = after.regions.iter().map(|region| region.name.clone()).collect();
+    let names = block.regions.clone().filter(|names| !names.is_empty()).unwrap_or_else(|| current.clone());
+    if let Some(lost) = current.iter().find(|name| !names.contains(name)) {
+        return Err(Error::invalid("serverless.regions", format!("regions can not be removed: {lost}")));
+    }
+    let kept = after.regions.iter().find(|region| region.primary).map(|region| region.name.clone());
+    let primary = block.primary_region.clone().filter(|name| !name.is_empty()).or(kept).unwrap_or_default();
+    after.regions = serverless_regions(after.provider, after.plan, &names, &primary, catalogue)?;
+    after.config = Config::Serverless { upgrade_type, limits };
+    Ok(())
+}
+
+fn patch_dedicated(after: &mut Cluster, block: &PatchDedicated) -> Result<()> {
+    if block.cmek_region_specs {
+        return Err(not_built("dedicated.cmek_region_specs"));
+    }
+    if let Some(nodes) = &block.region_nodes {
+        let current: BTreeMap<String, i64> =
+            after.regions.iter().map(|region| (region.name.clone(), i64::from(region.nodes))).collect();
+        if *nodes != current {
+            return Err(not_built("dedicated.region_nodes: changing nodes or regions"));
+        }
+    }
+    let provider = after.provider;
+    let region = after.regions.first().and_then(|region| block.region_machines.get(&region.name));
+    let Config::Dedicated { machine_type, virtual_cpus, memory_gib, storage_gib, disk_iops } =
+        &mut after.config
+    else {
+        return Ok(());
+    };
+    if let Some(spec) = region.or(block.machine.as_ref()).filter(|spec| **spec != MachineSpec::default()) {
+        let machine = spec.resolve(provider)?;
+        if machine.virtual_cpus != *virtual_cpus || spec.machine_type.is_some() {
+            *machine_type = machine.machine_type;
+            *virtual_cpus = machine.virtual_cpus;
+            *memory_gib = machine.memory_gib;
+        }
+    }
+    if let Some(wanted) = block.storage_gib.filter(|gib| *gib != 0) {
+        let wanted = check_storage(wanted, *virtual_cpus)?;
+        if wanted < *storage_gib {
+            return Err(Error::invalid("dedicated.hardware.storage_gib", "can not shrink"));
+        }
+        if wanted != *storage_gib {
+            *storage_gib = wanted;
+            *disk_iops = check_iops(provider, 0, wanted)?;
+        }
+    }
+    if let Some(wanted) = block.disk_iops {
+        *disk_iops = check_iops(provider, wanted, *storage_gib)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,321 @@
+//! Laws of the model, as properties: the role check, names, networks, creating and changing clusters.
+
+use ootheca_model::{
+    Cluster, ClusterId, ErrorKind, Grant, OrganizationId, Plan, Principal, PrincipalId, Resource, Role,
+    Timestamp, allowlist,
+    catalogue::{Catalogue, Region, Version},
+    cluster::{
+        CloudProvider, Config, ReleaseType, SupportStatus, UsageLimits,
+        create::{Birth, MachineSpec, NewCluster, NewDedicated, NewServerless, create},
+        patch::{ClusterPatch, PatchServerless, STANDARD_PAUSE, patch},
+    },
+    identity::{Requirement, Target, Visible, authorize, normal_grants},
+    names,
+    role::may_grant,
+};
+use proptest::prelude::*;
+use std::sync::Arc;
+use uuid::Uuid;
+
+fn cluster_id(n: u8) -> ClusterId {
+    ClusterId(Uuid::from_u128(u128::from(n) + 1))
+}
+
+fn any_grant() -> impl Strategy<Value = Grant> {
+    let resource =
+        prop_oneof![Just(Resource::Organization), (0u8..3).prop_map(|n| Resource::Cluster(cluster_id(n)))];
+    (prop::sample::select(Role::ALL), resource)
+        .prop_filter_map("a role of that scope", |(role, resource)| Grant::new(role, resource).ok())
+}
+
+fn principal(grants: Vec<Grant>) -> Arc<Principal> {
+    let organization = OrganizationId(Uuid::nil());
+    let grants = normal_grants(grants);
+    Arc::new(Principal {
+        organization,
+        id: PrincipalId(Uuid::nil()),
+        name: "p".into(),
+        person: false,
+        grants,
+    })
+}
+
+const ROLES: &[Role] = &[Role::ClusterAdmin, Role::ClusterDeveloper];
+
+proptest! {
+    /// The check agrees with the plain reading: some grant has one of the roles and covers the target.
+    #[test]
+    fn a_role_reaches_exactly_what_it_covers(grants in prop::collection::vec(any_grant(), 0..6), n in 0u8..3) {
+        let who = principal(grants);
+        let holds = |on: Resource| who.grants.iter().any(|g| ROLES.contains(&g.role) && g.resource.covers(on));
+        let on_cluster = authorize(&who, Requirement::Roles(ROLES), Target::Cluster(cluster_id(n)));
+        prop_assert_eq!(on_cluster.is_ok(), holds(Resource::Cluster(cluster_id(n))));
+        let on_organization = authorize(&who, Requirement::Roles(ROLES), Target::Organization);
+        prop_assert_eq!(on_organization.is_ok(), holds(Resource::Organization));
+        if let Ok(granted) = authorize(&who, Requirement::Roles(ROLES), Target::Visible) {
+            for n in 0..3 {
+                let seen = match granted.visible() {
+                    Visible::All => true,
+                    Visible::Only(ids) => ids.contains(&cluster_id(n)),
+                };
+                prop_assert_eq!(seen, holds(Resource::Cluster(cluster_id(n))));
+            }
+        }
+    }
+
+    /// Somebody without any of the roles learns nothing: the same refusal, whatever the cluster.
+    #[test]
+    fn without_a_role_every_cluster_looks_the_same(n in 0u8..3) {
+        let who = principal(vec![Grant::organization(Role::BillingViewer)]);
+        let refused = authorize(&who, Requirement::Roles(ROLES), Target::Cluster(cluster_id(n))).unwrap_err();
+        prop_assert_eq!(refused.kind(), ErrorKind::Denied);
+    }
+
+    /// More grants never take a right away, and nobody but ORG_ADMIN hands out organization roles.
+    #[test]
+    fn granting_is_monotone(held in prop::collection::vec(any_grant(), 0..4), more in any_grant(), wanted in any_grant()) {
+        let mut larger = held.clone();
+        larger.push(more);
+        prop_assert!(!may_grant(&held, wanted) || may_grant(&larger, wanted));
+        if wanted.resource == Resource::Organization && may_grant(&held, wanted) {
+            prop_assert!(held.iter().any(|grant| grant.role == Role::OrgAdmin));
+        }
+    }
+
+    #[test]
+    fn a_cluster_name_is_a_dns_label(name in "\\PC{0,70}") {
+        if names::cluster(&name, 57).is_ok() {
+            prop_assert!((6..=57).contains(&name.len()));
+            prop_assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'));
+            prop_assert!(!name.starts_with('-') && !name.ends_with('-'));
+        }
+    }
+
+    #[test]
+    fn good_cluster_names_pass(name in "[a-z0-9][a-z0-9-]{4,55}[a-z0-9]") {
+        prop_assert!(names::cluster(&name, 57).is_ok());
+    }
+
+    #[test]
+    fn reserved_users_are_refused_in_any_case(name in prop::sample::select(&names::RESERVED_USERS[..]), upper in any::<bool>()) {
+        let name = if upper { name.to_uppercase() } else { name.to_owned() };
+        prop_assert!(names::sql_user(&name).is_err());
+        let prefixed = format!("pg_{name}");
+        prop_assert!(names::sql_user(&prefixed).is_err());
+    }
+
+    #[test]
+    fn a_short_password_is_never_repeated(password in "\\PC{0,11}") {
+        let error = names::password(&password).unwrap_err();
+        prop_assert!(password.len() < 4 || !error.message().contains(&password));
+    }
+
+    /// A network is kept exactly as it was sent, or refused.
+    #[test]
+    fn networks_are_echoed(ip in any::<u32>(), mask in -1i64..40) {
+        let text = std::net::Ipv4Addr::from(ip).to_string();
+        match allowlist::network(&text, mask) {
+            Ok(network) => {
+                prop_assert_eq!(network.addr().to_string(), text);
+                prop_assert_eq!(i64::from(network.prefix_len()), mask);
+                prop_assert_eq!(network.addr(), network.network());
+            }
+            Err(error) => prop_assert!(error.message().contains("cidr_")),
+        }
+    }
+}
+
+fn catalogue() -> Catalogue {
+    let version = |version: &str, release_type, allowed: &[&str]| Version {
+        version: version.into(),
+        full_version: format!("{version}.1"),
+        release_type,
+        support_status: SupportStatus::Supported,
+        support_end: Timestamp(0),
+        allowed_upgrades: allowed.iter().map(|name| (*name).to_owned()).collect(),
+        postgres: "newest".into(),
+    };
+    let region = |name: &str, serverless| Region {
+        provider: CloudProvider::Gcp,
+        name: name.into(),
+        location: String::new(),
+        serverless,
+    };
+    Catalogue {
+        default_version: "v25.4".into(),
+        versions: vec![
+            version("v25.4", ReleaseType::Regular, &[]),
+            version("v25.2", ReleaseType::Regular, &["v25.4"]),
+        ],
+        regions: vec![region("us-central1", true), region("us-east1", true), region("us-west4", false)],
+    }
+}
+
+fn birth() -> Birth {
+    Birth {
+        id: cluster_id(0),
+        tenant: 123,
+        organization: OrganizationId(Uuid::nil()),
+        creator: PrincipalId(Uuid::nil()),
+        now: Timestamp(1_000_000),
+    }
+}
+
+fn serverless(plan: Option<Plan>, limits: UsageLimits) -> NewCluster {
+    NewCluster {
+        name: "notorious-moose".into(),
+        provider: Some(CloudProvider::Gcp),
+        plan,
+        serverless: Some(NewServerless { regions: vec!["us-central1".into()], limits, ..Default::default() }),
+        ..Default::default()
+    }
+}
+
+fn make(request: NewCluster) -> ootheca_model::Result<Cluster> {
+    create(request, birth(), &catalogue(), |_| Ok("15".into())).map(|(cluster, _)| cluster)
+}
+
+fn any_limits() -> impl Strategy<Value = UsageLimits> {
+    let limit = || prop::option::of(prop_oneof![Just(0i64), -5i64..300, Just(5_242_880)]);
+    (limit(), limit(), limit()).prop_map(|(request_units, storage_mib, virtual_cpus)| UsageLimits {
+        request_units,
+        storage_mib,
+        virtual_cpus,
+    })
+}
+
+fn any_patch() -> impl Strategy<Value = ClusterPatch> {
+    let plan = prop::option::of(prop::sample::select(Plan::ALL));
+    let regions = prop::option::of(prop::sample::subsequence(
+        vec!["us-central1".to_owned(), "us-east1".into(), "us-west4".into()],
+        0..=3,
+    ));
+    let block = (
+        regions,
+        prop::option::of(any_limits()),
+        prop::option::of(prop_oneof![Just(String::new()), Just("us-east1".into())]),
+    );
+    let block = block.prop_map(|(regions, limits, primary_region)| PatchServerless {
+        regions,
+        limits,
+        primary_region,
+        upgrade_type: None,
+    });
+    (plan, prop::option::of(block)).prop_map(|(plan, serverless)| ClusterPatch {
+        plan,
+        serverless,
+        ..Default::default()
+    })
+}
+
+fn limits_of(cluster: &Cluster) -> UsageLimits {
+    match &cluster.config {
+        Config::Serverless { limits, .. } => *limits,
+        Config::Dedicated { .. } => UsageLimits::default(),
+    }
+}
+
+proptest! {
+    /// Whatever is accepted keeps to the rules of its plan.
+    #[test]
+    fn what_is_made_keeps_the_rules(plan in prop::option::of(prop::sample::select(Plan::ALL)), limits in any_limits()) {
+        if let Ok(cluster) = make(serverless(plan, limits)) {
+            rules(&cluster)?;
+        }
+    }
+
+    /// A patch keeps the rules, keeps what never changes, never loses a region, and applied twice
+    /// does nothing more.
+    #[test]
+    fn patches_keep_the_laws(first in any_patch(), second in any_patch(), standard in any::<bool>()) {
+        let plan = if standard { Plan::Standard } else { Plan::Basic };
+        let mut cluster = make(serverless(Some(plan), UsageLimits::default())).unwrap();
+        for (n, wanted) in [first, second].iter().enumerate() {
+            let now = Timestamp(2_000_000 + n as i64);
+            let Ok(after) = patch(&cluster, wanted, &catalogue(), now) else { continue };
+            rules(&after)?;
+            prop_assert_eq!((&after.id, &after.name, after.tenant, after.provider, after.created_at),
+                            (&cluster.id, &cluster.name, cluster.tenant, cluster.provider, cluster.created_at));
+            for region in &cluster.regions {
+                prop_assert!(after.regions.iter().any(|kept| kept.name == region.name));
+            }
+            let runs_another = after.plan_instance().cpu_millis != cluster.plan_instance().cpu_millis;
+            prop_assert_eq!(after.generation, cluster.generation + u64::from(runs_another));
+            if let Ok(again) = patch(&after, wanted, &catalogue(), now) {
+                prop_assert_eq!(&again, &after);
+            }
+            cluster = after;
+        }
+    }
+}
+
+fn rules(cluster: &Cluster) -> Result<(), TestCaseError> {
+    let limits = limits_of(cluster);
+    for limit in [limits.request_units, limits.storage_mib, limits.virtual_cpus].into_iter().flatten() {
+        prop_assert!(limit > 0);
+    }
+    match cluster.plan {
+        Plan::Basic => prop_assert!(limits.virtual_cpus.is_none()),
+        Plan::Standard => {
+            prop_assert!(limits.virtual_cpus.is_some_and(|cpus| (2..=200).contains(&cpus)));
+            prop_assert!(limits.request_units.is_none() && limits.storage_mib.is_none());
+        }
+        Plan::Advanced => {
+            let dedicated = matches!(cluster.config, Config::Dedicated { .. });
+            prop_assert!(dedicated);
+        }
+    }
+    let primaries = cluster.regions.iter().filter(|region| region.primary).count();
+    prop_assert_eq!(primaries, usize::from(cluster.regions.len() > 1));
+    prop_assert!(cluster.regions.is_sorted_by(|a, b| a.name < b.name));
+    Ok(())
+}
+
+#[test]
+fn an_absent_plan_is_told_by_the_limits_or_the_dialect() {
+    let plan =
+        |limits, default_plan| make(NewCluster { default_plan, ..serverless(None, limits) }).unwrap().plan;
+    let units = UsageLimits { request_units: Some(1), ..Default::default() };
+    let cpus = UsageLimits { virtual_cpus: Some(2), ..Default::default() };
+    assert_eq!(plan(UsageLimits::default(), None), Plan::Standard);
+    assert_eq!(plan(UsageLimits::default(), Some(Plan::Basic)), Plan::Basic);
+    assert_eq!(plan(units, None), Plan::Basic);
+    assert_eq!(plan(cpus, Some(Plan::Basic)), Plan::Standard);
+}
+
+#[test]
+fn a_cluster_that_left_standard_waits_before_it_goes_back() {
+    let cluster = make(serverless(Some(Plan::Standard), UsageLimits::default())).unwrap();
+    let to = |plan, virtual_cpus| ClusterPatch {
+        plan: Some(plan),
+        serverless: Some(PatchServerless {
+            limits: Some(UsageLimits { virtual_cpus, ..Default::default() }),
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    let left = Timestamp(5_000_000);
+    let basic = patch(&cluster, &to(Plan::Basic, None), &catalogue(), left).unwrap();
+    let back = to(Plan::Standard, Some(2));
+    let soon = patch(&basic, &back, &catalogue(), left.after(STANDARD_PAUSE / 2)).unwrap_err();
+    assert_eq!(soon.kind(), ErrorKind::Precondition);
+    assert!(patch(&basic, &back, &catalogue(), left.after(STANDARD_PAUSE)).is_ok());
+}
+
+#[test]
+fn an_advanced_cluster_has_one_node_and_says_so() {
+    let request = |nodes| NewCluster {
+        name: "demo-adv".into(),
+        provider: Some(CloudProvider::Gcp),
+        dedicated: Some(NewDedicated {
+            region_nodes: [("us-west4".to_owned(), nodes)].into(),
+            machine: MachineSpec { virtual_cpus: Some(4), machine_type: None },
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    assert_eq!(make(request(1)).unwrap().plan_instance().cpu_millis, Some(4000));
+    let refused = make(request(3)).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Unimplemented);
+    assert!(refused.message().contains("region_nodes"), "{refused}");
+}

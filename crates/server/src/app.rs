@@ -1,0 +1,106 @@
+//! What every handler and task shares.
+
+use crate::settings::Settings;
+use ootheca_engine::Engine;
+use ootheca_model::{
+    ClusterId, Error, Result, Timestamp,
+    catalogue::{Catalogue, Version},
+    time::Clock,
+};
+use ootheca_store::Store;
+use rand::{Rng, RngExt};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+use uuid::Uuid;
+
+/// The parts of a running server.
+pub struct App {
+    /// The truth.
+    pub store: Arc<dyn Store>,
+    /// The hands.
+    pub engine: Arc<dyn Engine>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Settings.
+    pub settings: Settings,
+    /// Signs page tokens.
+    pub page_key: [u8; 32],
+    /// The certificate that SQL clients trust, PEM.
+    pub authority_pem: String,
+    /// The port of the SQL gateway in connection strings.
+    pub sql_port: u16,
+}
+
+impl App {
+    /// This moment.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// What can be asked for.
+    pub fn catalogue(&self) -> &Catalogue {
+        &self.settings.catalogue
+    }
+
+    /// The engine major that runs a catalogue version here, or why none does.
+    pub fn engine_major(&self, version: &Version) -> Result<String> {
+        let installed = self.engine.capabilities().majors;
+        let found = match version.postgres.as_str() {
+            "newest" => installed.first(),
+            major => installed.iter().find(|name| *name == major),
+        };
+        found.cloned().ok_or_else(|| {
+            let needs = &version.postgres;
+            Error::precondition(format!(
+                "cockroach_version: {} needs PostgreSQL {needs} here, installed are: {}",
+                version.version,
+                if installed.is_empty() { "none".to_owned() } else { installed.join(", ") }
+            ))
+        })
+    }
+
+    /// Waits, at most `limit`, while `attempt` says `Unavailable` because the cluster is starting.
+    pub async fn when_ready<T, F, A>(&self, cluster: ClusterId, limit: Duration, attempt: A) -> Result<T>
+    where
+        F: Future<Output = Result<T>> + Send,
+        A: Fn() -> F + Send,
+    {
+        let deadline = tokio::time::Instant::now() + limit;
+        let mut hints = self.engine.watch();
+        loop {
+            match attempt().await {
+                Err(error)
+                    if error.kind() == ootheca_model::ErrorKind::Unavailable
+                        && tokio::time::Instant::now() < deadline => {}
+                result => return result,
+            }
+            // A hint may be lost, so look again now and then all the same.
+            let hint = async { while hints.recv().await.is_ok_and(|id| id != cluster) {} };
+            let _ = tokio::time::timeout(Duration::from_millis(100), hint).await;
+        }
+    }
+}
+
+/// The clock of the machine.
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+    }
+}
+
+/// A fresh id.
+pub fn fresh_id() -> Uuid {
+    let mut bytes = [0; 16];
+    rand::rng().fill_bytes(&mut bytes);
+    uuid::Builder::from_random_bytes(bytes).into_uuid()
+}
+
+/// A number for a routing id. Together with a name that is unique it need not be unique itself.
+pub fn fresh_tenant() -> u32 {
+    rand::rng().random_range(1_000..100_000)
+}

@@ -1,0 +1,88 @@
+//! What the SQL gateway may ask: who a routing id is, who may connect, where the server listens.
+
+use crate::{
+    app::App,
+    rows::{self, find},
+};
+use async_trait::async_trait;
+use ootheca_gateway::{Destination, Directory, Policy};
+use ootheca_model::{AllowlistEntry, Cluster, ClusterId, Result};
+use ootheca_store::{Kind, Query};
+use std::{path::PathBuf, sync::Arc, time::Duration};
+use tokio::sync::broadcast;
+
+/// How long a connection waits for a server that is starting.
+const READY_WAIT: Duration = Duration::from_secs(15);
+
+/// The store and the engine, as the gateway sees them.
+pub struct StoreDirectory {
+    app: Arc<App>,
+    changes: broadcast::Sender<ClusterId>,
+}
+
+impl StoreDirectory {
+    /// A directory that passes on hints from the store until it is dropped.
+    pub fn new(app: Arc<App>) -> Arc<Self> {
+        let (changes, _) = broadcast::channel(1024);
+        let mut rows = app.store.changes();
+        let sender = changes.downgrade();
+        tokio::spawn(async move {
+            loop {
+                let hint = match rows.recv().await {
+                    Ok(hint) => hint,
+                    Err(broadcast::error::RecvError::Lagged(_)) => continue,
+                    Err(broadcast::error::RecvError::Closed) => return,
+                };
+                let cluster = match hint.kind {
+                    Kind::Cluster => hint.id,
+                    Kind::AllowlistEntry => hint.parent,
+                    _ => continue,
+                };
+                let Some(sender) = sender.upgrade() else { return };
+                if let Ok(id) = cluster.parse() {
+                    // Nobody listens while no connection is open.
+                    let _ = sender.send(id);
+                }
+            }
+        });
+        Arc::new(Self { app, changes })
+    }
+
+    async fn allowed(&self, cluster: ClusterId) -> Result<Policy> {
+        let query = Query { parent: Some(cluster.to_string()), ..Query::all(Kind::AllowlistEntry) };
+        let entries = self.app.store.list(&query).await?.into_iter().map(rows::decode::<AllowlistEntry>);
+        let mut allow = Vec::new();
+        for entry in entries {
+            let entry = entry?.value;
+            if entry.sql {
+                allow.push(entry.net());
+            }
+        }
+        Ok(Policy { allow })
+    }
+}
+
+#[async_trait]
+impl Directory for StoreDirectory {
+    async fn resolve(&self, routing_id: &str) -> Result<Option<Destination>> {
+        let Some(row) = self.app.store.by_alias(Kind::Cluster, routing_id).await? else { return Ok(None) };
+        let cluster = rows::decode::<Cluster>(row)?.value.id;
+        Ok(Some(Destination { cluster, policy: self.allowed(cluster).await? }))
+    }
+
+    async fn endpoint(&self, cluster: ClusterId) -> Result<PathBuf> {
+        self.app.when_ready(cluster, READY_WAIT, || self.app.engine.endpoint(cluster)).await
+    }
+
+    async fn policy(&self, cluster: ClusterId) -> Result<Option<Policy>> {
+        let found = find::<Cluster>(&*self.app.store, &cluster.to_string()).await?;
+        match found.filter(|found| found.value.is_active()) {
+            Some(_) => self.allowed(cluster).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn changes(&self) -> broadcast::Receiver<ClusterId> {
+        self.changes.subscribe()
+    }
+}

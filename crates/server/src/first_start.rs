@@ -1,0 +1,157 @@
+//! What a fresh store needs: the organization, its administrator and a key, the people of the settings.
+
+use crate::{
+    app::fresh_id,
+    data_dir::DataDir,
+    keys::{Secret, hex},
+    rows,
+    settings::Settings,
+};
+use ootheca_model::{
+    ApiKey, Error, ErrorKind, Grant, Organization, OrganizationId, Person, PrincipalId, Result, Role, ServiceAccount,
+    Timestamp, identity::normal_grants,
+};
+use ootheca_store::{Batch, Change, Kind, Query, Row, Store};
+use rand::Rng;
+use std::path::PathBuf;
+
+/// The variable that sets the administrator's key.
+pub const KEY_VARIABLE: &str = "OOTHECA_ADMIN_API_KEY";
+
+const KEY_FILE: &str = "admin-api-key";
+const ADMIN_ROLES: [Role; 4] =
+    [Role::OrgAdmin, Role::ClusterAdmin, Role::BillingCoordinator, Role::FolderAdmin];
+
+/// Makes what is missing. Returns where the administrator's key is, if it was just written there.
+pub async fn prepare(
+    store: &dyn Store,
+    settings: &Settings,
+    data: &DataDir,
+    now: Timestamp,
+) -> Result<Option<PathBuf>> {
+    let given = given_key()?;
+    let organizations = store.list(&Query { limit: 1, ..Query::all(Kind::Organization) }).await?;
+    let mut written = None;
+    let organization = match organizations.into_iter().next() {
+        Some(row) => rows::decode::<Organization>(row)?.value.id,
+        None => {
+            let secret = given.as_deref().and_then(Secret::parse).unwrap_or_else(Secret::random);
+            // The file comes first: a crash in between leaves a key that opens nothing, not an
+            // organization that nobody can enter.
+            written = Some(data.write_private(KEY_FILE, &format!("{}\n", secret.reveal()))?);
+            found(store, settings, &secret, now).await?
+        }
+    };
+    if let Some(secret) = given.as_deref().and_then(Secret::parse) {
+        ensure_key(store, organization, &secret, now).await?;
+    }
+    ensure_people(store, settings, organization, now).await?;
+    Ok(written)
+}
+
+fn given_key() -> Result<Option<String>> {
+    let Ok(text) = std::env::var(KEY_VARIABLE) else { return Ok(None) };
+    match Secret::parse(&text) {
+        Some(_) => Ok(Some(text)),
+        None => Err(Error::invalid(KEY_VARIABLE, "must be CCDB1_, 22 letters or digits, _, 40 letters or digits")),
+    }
+}
+
+async fn found(
+    store: &dyn Store,
+    settings: &Settings,
+    secret: &Secret,
+    now: Timestamp,
+) -> Result<OrganizationId> {
+    let organization = Organization {
+        id: OrganizationId(fresh_id()),
+        name: settings.organization.name.clone(),
+        label: settings.organization.label.clone(),
+        created_at: now,
+    };
+    let account = ServiceAccount {
+        organization: organization.id,
+        id: PrincipalId(fresh_id()),
+        name: "admin".to_owned(),
+        description: "made on the first start".to_owned(),
+        creator_name: "ootheca".to_owned(),
+        created_at: now,
+        grants: normal_grants(ADMIN_ROLES.map(Grant::organization)),
+    };
+    let batch = Batch::server("first start")
+        .with(rows::insert(&organization)?)
+        .with(rows::insert(&account)?)
+        .with(rows::insert(&secret.key("admin", &account, now))?);
+    store.commit(batch, now).await?;
+    Ok(organization.id)
+}
+
+/// A key given by the environment opens the door even if the store was made without it.
+async fn ensure_key(store: &dyn Store, organization: OrganizationId, secret: &Secret, now: Timestamp) -> Result<()> {
+    if let Some(known) = rows::find::<ApiKey>(store, secret.id()).await? {
+        return if secret.matches(&known.value) {
+            Ok(())
+        } else {
+            Err(Error::invalid(KEY_VARIABLE, "an API key with this id but another secret exists"))
+        };
+    }
+    let query = Query { organization: Some(organization), order: ootheca_store::Order::CreatedAt, ..Query::all(Kind::ServiceAccount) };
+    for row in store.list(&query).await? {
+        let account = rows::decode::<ServiceAccount>(row)?.value;
+        if account.grants.contains(&Grant::organization(Role::OrgAdmin)) {
+            let key = secret.key("admin (environment)", &account, now);
+            store.commit(Batch::server("first start").with(rows::insert(&key)?), now).await?;
+            return Ok(());
+        }
+    }
+    Err(Error::invalid(KEY_VARIABLE, "no service account holds ORG_ADMIN any more"))
+}
+
+async fn ensure_people(
+    store: &dyn Store,
+    settings: &Settings,
+    organization: OrganizationId,
+    now: Timestamp,
+) -> Result<()> {
+    for email in &settings.organization.people {
+        let person = Person {
+            organization,
+            id: PrincipalId(fresh_id()),
+            email: email.trim().to_lowercase(),
+            created_at: now,
+            grants: normal_grants([]),
+        };
+        if !person.email.contains('@') {
+            return Err(Error::invalid("organization.people", format!("{email:?} is not an e-mail address")));
+        }
+        match store.commit(Batch::server("people").with(rows::insert(&person)?), now).await {
+            Err(error) if error.kind() != ErrorKind::Exists => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The key that signs page tokens, made once for a store. Tokens are no secrets: the key only keeps
+/// callers from inventing them.
+pub async fn page_key(store: &dyn Store, now: Timestamp) -> Result<[u8; 32]> {
+    const ID: &str = "page-key";
+    loop {
+        if let Some(row) = store.get(Kind::Setting, ID).await? {
+            let bytes: Vec<u8> = (0..row.document.len())
+                .step_by(2)
+                .filter_map(|at| row.document.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok()))
+                .collect();
+            return bytes.try_into().map_err(|_| Error::internal("setting page-key: damaged"));
+        }
+        let mut bytes = [0; 32];
+        rand::rng().fill_bytes(&mut bytes);
+        let nobody = OrganizationId(uuid::Uuid::nil());
+        let empty = rows::row(Kind::Setting, ID.to_owned(), nobody, ID.to_owned(), now);
+        let row = Row { document: hex(&bytes), ..empty };
+        match store.commit(Batch::server("first start").with(Change::Insert(row)), now).await {
+            Err(error) if error.kind() != ErrorKind::Exists => return Err(error),
+            _ => {}
+        }
+    }
+}

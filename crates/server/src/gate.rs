@@ -1,0 +1,274 @@
+//! The one door. Every call of the API passes here, in this order: version, route, authentication,
+//! authorization, decoding, handler, audit, encoding.
+//!
+//! A call that changes something leaves exactly one audit entry, refused or not, in the transaction
+//! of its change. It runs to its end even if the caller hangs up.
+
+use crate::{
+    app::{App, fresh_id},
+    change::{Change, Reply},
+    dispatch::{self, Input, Outcome},
+    keys::{self, Secret},
+    redact, rows,
+};
+use ootheca_api::{
+    operations::{Operation, Scope},
+    router::{self, Params, Resolved},
+    versions::Version,
+};
+use ootheca_model::{
+    ApiKey, Cluster, ClusterId, Error, ErrorKind, Granted, Principal, Result, ServiceAccount,
+    audit::{AuditEntry, INTERRUPTED},
+    identity::{Target, authorize},
+};
+use ootheca_store::Batch;
+use std::{net::IpAddr, sync::Arc};
+use uuid::Uuid;
+
+/// How often a change is decided again when a concurrent one was faster.
+const ATTEMPTS: usize = 20;
+
+/// A request, as far as the gate looks at it.
+pub struct Request {
+    /// `GET`, …
+    pub method: String,
+    /// Path, still percent-encoded.
+    pub path: String,
+    /// Query, without its question mark.
+    pub query: String,
+    /// `Cc-Version`.
+    pub version: Option<String>,
+    /// `Authorization`.
+    pub authorization: Option<String>,
+    /// Body.
+    pub body: Vec<u8>,
+    /// The caller's address.
+    pub peer: IpAddr,
+}
+
+/// An answer in the API's shape.
+pub struct Response {
+    /// HTTP status.
+    pub status: u16,
+    /// The version that was applied.
+    pub version: Version,
+    /// For `Cc-Trace-Id`.
+    pub trace_id: String,
+    /// For `Allow`, after 405.
+    pub allow: Option<String>,
+    /// JSON, or nothing.
+    pub body: Vec<u8>,
+}
+
+/// A checked call, as handlers see it.
+pub struct Call {
+    /// The server.
+    pub app: Arc<App>,
+    /// The proof.
+    pub granted: Granted,
+    /// The dialect.
+    pub version: Version,
+    /// The caller's address.
+    pub peer: IpAddr,
+}
+
+/// Answers a request. Never fails: errors become answers.
+pub async fn answer(app: &Arc<App>, request: Request) -> Response {
+    let trace_id = fresh_id().simple().to_string();
+    let version = Version::from_header(request.version.as_deref());
+    let applied = *version.as_ref().unwrap_or(&Version::default());
+    let mut response = Response { status: 200, version: applied, trace_id, allow: None, body: Vec::new() };
+    let result = match (version, router::resolve(&request.method, &request.path)) {
+        (Err(error), _) | (_, Err(error)) => Err(error),
+        (_, Ok(Resolved::NotFound)) => Err(Error::not_found(format!("path {}", request.path))),
+        (_, Ok(Resolved::MethodNotAllowed { allow })) => {
+            response.status = 405;
+            let message = format!("method {} is not allowed here; allowed: {allow}", request.method);
+            response.body = ootheca_api::error::body(&Error::new(ErrorKind::Unimplemented, message));
+            response.allow = Some(allow);
+            return response;
+        }
+        (Ok(version), Ok(Resolved::Found { operation, params })) => {
+            let visit = Visit {
+                app: app.clone(),
+                operation,
+                params,
+                version,
+                request,
+                trace_id: response.trace_id.clone(),
+            };
+            visit.admit().await
+        }
+    };
+    match result {
+        Ok(body) => response.body = body,
+        Err(error) => {
+            if error.kind() == ErrorKind::Internal {
+                tracing::error!(trace_id = response.trace_id, error = error.chain(), "request failed");
+            }
+            response.status = ootheca_api::error::status(error.kind());
+            response.body = ootheca_api::error::body(&error);
+        }
+    }
+    response
+}
+
+/// A request that found its row of the table.
+struct Visit {
+    app: Arc<App>,
+    operation: &'static Operation,
+    params: Params,
+    version: Version,
+    request: Request,
+    trace_id: String,
+}
+
+impl Visit {
+    async fn admit(self) -> Result<Vec<u8>> {
+        let principal = authenticate(&self.app, self.request.authorization.as_deref()).await?;
+        let body = match self.operation.audit {
+            None => self.read(&principal).await?,
+            Some(action) => {
+                let (operation, version) = (self.operation, self.version);
+                // A task of its own: a caller that hangs up must not stop it half-way.
+                let task = tokio::spawn(async move { self.change(&principal, action).await });
+                let body = task.await.map_err(|error| Error::internal("a change panicked").because(error))??;
+                return Ok(version.render(operation.op, body));
+            }
+        };
+        Ok(self.version.render(self.operation.op, body))
+    }
+
+    fn authorize(&self, principal: &Arc<Principal>) -> Result<Arc<Call>> {
+        let target = match self.operation.scope {
+            Scope::Cluster(_) => Target::Cluster(self.cluster_id().unwrap_or(ClusterId(Uuid::nil()))),
+            Scope::Visible => Target::Visible,
+            Scope::Organization => Target::Organization,
+        };
+        let granted = authorize(principal, self.operation.requirement, target)?;
+        if self.operation.has_body {
+            ootheca_api::decode::check_syntax(&self.request.body)?;
+        }
+        Ok(Arc::new(Call { app: self.app.clone(), granted, version: self.version, peer: self.request.peer }))
+    }
+
+    fn cluster_id(&self) -> Option<ClusterId> {
+        match self.operation.scope {
+            Scope::Cluster(parameter) => self.params.get(parameter)?.parse().ok(),
+            _ => None,
+        }
+    }
+
+    async fn dispatch(&self, call: &Arc<Call>) -> Result<Outcome> {
+        let input = Input { params: &self.params, query: &self.request.query, body: &self.request.body };
+        dispatch::run(self.operation.op, call.clone(), input).await
+    }
+
+    async fn read(&self, principal: &Arc<Principal>) -> Result<Vec<u8>> {
+        let call = self.authorize(principal)?;
+        match self.dispatch(&call).await? {
+            Outcome::Read(body) => Ok(body),
+            Outcome::Change(_) => Err(Error::internal("a read wanted to change something")),
+        }
+    }
+
+    async fn change(&self, principal: &Arc<Principal>, action: &'static str) -> Result<Vec<u8>> {
+        let entry = self.audit_entry(principal, action).await?;
+        let call = match self.authorize(principal) {
+            Ok(call) => call,
+            Err(error) => return self.refuse(entry, error).await,
+        };
+        for _ in 0..ATTEMPTS {
+            let change = match self.dispatch(&call).await {
+                Ok(Outcome::Change(change)) => change,
+                Ok(Outcome::Read(_)) => return Err(Error::internal("a change changed nothing")),
+                Err(error) if error.kind() == ErrorKind::Stale => continue,
+                Err(error) => return self.refuse(entry, error).await,
+            };
+            let Change { mut batch, reply, action, cluster } = change;
+            let mut entry = entry.clone();
+            if let Some(action) = action {
+                entry.action = action.to_owned();
+            }
+            if let Some((id, name)) = cluster {
+                (entry.cluster, entry.cluster_name) = (Some(id), Some(name));
+            }
+            if matches!(reply, Reply::Effect(_)) {
+                entry.error = Some(INTERRUPTED.to_owned());
+            }
+            batch.audit.push(entry.clone());
+            match self.app.store.commit(batch, self.app.now()).await {
+                Ok(_) => return self.settle(entry, reply).await,
+                Err(error) if error.kind() == ErrorKind::Stale => {}
+                Err(error) => {
+                    entry.error = None;
+                    return self.refuse(entry, error).await;
+                }
+            }
+        }
+        self.refuse(entry, Error::unavailable("too many concurrent changes of the same object; try again")).await
+    }
+
+    async fn settle(&self, entry: AuditEntry, reply: Reply<Vec<u8>>) -> Result<Vec<u8>> {
+        match reply {
+            Reply::Now(body) => Ok(body),
+            Reply::After(future) => future.await,
+            Reply::Effect(future) => {
+                let result = future.await;
+                let error = result.as_ref().err().map(Error::message);
+                self.app.store.complete_audit(entry.id, &entry.payload, error).await?;
+                result
+            }
+        }
+    }
+
+    /// Writes the entry of a refused call, then gives the refusal back.
+    async fn refuse(&self, mut entry: AuditEntry, error: Error) -> Result<Vec<u8>> {
+        entry.error = Some(error.message().to_owned());
+        let mut batch = Batch::server("audit");
+        batch.audit.push(entry);
+        self.app.store.commit(batch, self.app.now()).await?;
+        Err(error)
+    }
+
+    async fn audit_entry(&self, principal: &Principal, action: &str) -> Result<AuditEntry> {
+        let cluster = match self.cluster_id() {
+            Some(id) => rows::find::<Cluster>(&*self.app.store, &id.to_string()).await?,
+            None => None,
+        };
+        let cluster = cluster.filter(|found| found.row.organization == principal.organization);
+        Ok(AuditEntry {
+            id: fresh_id(),
+            organization: principal.organization,
+            created_at: self.app.now(),
+            action: action.to_owned(),
+            source: "CC_API".to_owned(),
+            cluster: cluster.as_ref().map(|found| found.value.id),
+            cluster_name: cluster.map(|found| found.value.name),
+            user_email: principal.person.then(|| principal.name.clone()),
+            service_account_name: (!principal.person).then(|| principal.name.clone()),
+            ip_address: Some(self.request.peer.to_string()),
+            trace_id: self.trace_id.clone(),
+            payload: redact::payload(self.operation.name, self.params.iter(), &self.request.body),
+            error: None,
+        })
+    }
+}
+
+/// Who holds this token. The same answer, 401, to everything that is wrong with it.
+async fn authenticate(app: &App, header: Option<&str>) -> Result<Arc<Principal>> {
+    let secret = Secret::parse(keys::bearer(header)?).ok_or_else(keys::unauthenticated)?;
+    let key = rows::find::<ApiKey>(&*app.store, secret.id()).await?.ok_or_else(keys::unauthenticated)?;
+    if !secret.matches(&key.value) {
+        return Err(keys::unauthenticated());
+    }
+    let account = rows::find::<ServiceAccount>(&*app.store, &key.value.service_account.to_string()).await?;
+    let account = account.ok_or_else(keys::unauthenticated)?.value;
+    Ok(Arc::new(Principal {
+        organization: account.organization,
+        id: account.id,
+        name: account.name,
+        person: false,
+        grants: account.grants,
+    }))
+}

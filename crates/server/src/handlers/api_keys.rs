@@ -1,0 +1,92 @@
+//! API keys. The secret is in the answer to its creation and nowhere else.
+
+use super::{paging, required};
+use crate::{
+    change::Change,
+    gate::Call,
+    keys::Secret,
+    rows::{self, Stored},
+};
+use ootheca_api::wire::*;
+use ootheca_model::{ApiKey as Model, Error, PrincipalId, Result, ServiceAccount, names};
+use ootheca_store::{Batch, Kind, Order, Query};
+use std::sync::Arc;
+
+/// `GET /api-keys`
+pub async fn list_api_keys(
+    call: Arc<Call>,
+    _path: NoPath,
+    query: ListApiKeysQuery,
+    _body: NoBody,
+) -> Result<ListApiKeysResponse> {
+    let parent = query.service_account_id.filter(|id| !id.is_empty()).map(|id| id.to_lowercase());
+    let rows = Query { parent, order: Order::CreatedAt, ..Query::all(Kind::ApiKey) };
+    let (rows, pagination) = paging::rows(&call, &query.page, rows).await?;
+    let keys = rows.into_iter().map(|row| Ok(show(rows::decode::<Model>(row)?.value)));
+    Ok(ListApiKeysResponse { api_keys: keys.collect::<Result<_>>()?, pagination })
+}
+
+/// `GET /api-keys/{id}`
+pub async fn get_api_key(call: Arc<Call>, path: IdPath, _query: NoQuery, _body: NoBody) -> Result<ApiKey> {
+    Ok(show(existing(&call, &path.id).await?.value))
+}
+
+/// `POST /api-keys`
+pub async fn create_api_key(
+    call: Arc<Call>,
+    _path: NoPath,
+    _query: NoQuery,
+    body: CreateApiKeyRequest,
+) -> Result<Change<CreateApiKeyResponse>> {
+    let name = required("name", body.name)?;
+    names::display("name", &name)?;
+    let owner = required("service_account_id", body.service_account_id)?;
+    let unknown = || Error::invalid("service_account_id", "is not the id of a service account");
+    let owner: PrincipalId = owner.parse().map_err(|_| unknown())?;
+    let store = &*call.app.store;
+    let account = rows::find::<ServiceAccount>(store, &owner.to_string()).await?;
+    let account = account.filter(|found| found.row.organization == call.granted.organization()).ok_or_else(unknown)?;
+    let secret = Secret::random();
+    let key = secret.key(&name, &account.value, call.app.now());
+    // The touch keeps a key from outliving an account that is deleted at the same moment.
+    let batch = Batch::by(&call.granted).with(rows::touch(&account.row)).with(rows::insert(&key)?);
+    Ok(Change::now(batch, CreateApiKeyResponse { api_key: show(key), secret: secret.reveal() }))
+}
+
+/// `PATCH /api-keys/{id}`: the name.
+pub async fn update_api_key(
+    call: Arc<Call>,
+    path: IdPath,
+    _query: NoQuery,
+    body: UpdateApiKeyRequest,
+) -> Result<Change<ApiKey>> {
+    let before = existing(&call, &path.id).await?;
+    let name = body.name.unwrap_or_else(|| before.value.name.clone());
+    names::display("name", &name)?;
+    let after = Model { name, ..before.value };
+    Ok(Change::now(Batch::by(&call.granted).with(rows::update(&before.row, &after)?), show(after)))
+}
+
+/// `DELETE /api-keys/{id}`: the key opens nothing from now on.
+pub async fn delete_api_key(
+    call: Arc<Call>,
+    path: IdPath,
+    _query: NoQuery,
+    _body: NoBody,
+) -> Result<Change<ApiKey>> {
+    let before = existing(&call, &path.id).await?;
+    Ok(Change::now(Batch::by(&call.granted).with(rows::delete(&before.row)), show(before.value)))
+}
+
+async fn existing(call: &Call, id: &str) -> Result<Stored<Model>> {
+    rows::get(&*call.app.store, call.granted.organization(), id).await
+}
+
+fn show(key: Model) -> ApiKey {
+    ApiKey {
+        id: key.id,
+        name: key.name,
+        service_account_id: key.service_account.to_string(),
+        created_at: key.created_at,
+    }
+}

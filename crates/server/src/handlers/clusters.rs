@@ -1,0 +1,249 @@
+//! Clusters: intent in, what is known out. The reconciler does the work.
+
+use super::{paging, required};
+use crate::{
+    app::{App, fresh_id, fresh_tenant},
+    change::{Change, Later, Reply},
+    gate::Call,
+    render,
+    rows::{self, Stored, active_cluster},
+};
+use ootheca_api::{versions::Version, wire::*};
+use ootheca_model::{
+    AllowlistEntry, Cluster as Model, ClusterId, ClusterState, Error, Grant, Plan, Resource, Result, Role,
+    ServiceAccount,
+    cluster::{
+        ClusterSortBy, DeleteProtection,
+        create::{self, Birth},
+        patch,
+    },
+    identity::{Visible, normal_grants},
+};
+use ootheca_store::{Batch, Change as RowChange, Kind, Order, Query};
+use std::{sync::Arc, time::Duration};
+use tokio::time::Instant;
+
+/// `GET /clusters`
+pub async fn list_clusters(
+    call: Arc<Call>,
+    _path: NoPath,
+    query: ListClustersQuery,
+    _body: NoBody,
+) -> Result<ListClustersResponse> {
+    let (ids, everything) = match call.granted.visible() {
+        Visible::All => (None, true),
+        Visible::Only(ids) => (Some(ids.iter().map(ClusterId::to_string).collect()), false),
+    };
+    let inactive = query.show_inactive.unwrap_or(false) && everything;
+    let order = match query.sort_by.unwrap_or(ClusterSortBy::Name) {
+        ClusterSortBy::Name => Order::SortKey,
+        ClusterSortBy::CreatedAt => Order::CreatedAt,
+        ClusterSortBy::DeletedAt => Order::EndedAt,
+    };
+    let rows = Query { ids, active_only: !inactive, order, ..Query::all(Kind::Cluster) };
+    let (rows, pagination) = paging::rows(&call, &query.page, rows).await?;
+    let clusters = rows.into_iter().map(|row| Ok(render::cluster(&call.app, &rows::decode::<Model>(row)?.value)));
+    Ok(ListClustersResponse { clusters: clusters.collect::<Result<_>>()?, pagination })
+}
+
+/// `GET /clusters/{cluster_id}`. A deleted cluster is still shown.
+pub async fn get_cluster(call: Arc<Call>, _path: ClusterPath, _query: NoQuery, _body: NoBody) -> Result<Cluster> {
+    let id = call.granted.cluster().ok_or_else(|| Error::not_found("cluster"))?;
+    let found: Stored<Model> = rows::get(&*call.app.store, call.granted.organization(), &id.to_string()).await?;
+    Ok(render::cluster(&call.app, &found.value))
+}
+
+/// `POST /clusters`
+pub async fn create_cluster(
+    call: Arc<Call>,
+    _path: NoPath,
+    _query: NoQuery,
+    body: CreateClusterRequest,
+) -> Result<Change<Cluster>> {
+    let app = &call.app;
+    let principal = call.granted.principal();
+    let birth = Birth {
+        id: ClusterId(fresh_id()),
+        tenant: fresh_tenant(),
+        organization: principal.organization,
+        creator: principal.id,
+        now: app.now(),
+    };
+    let mut request = render::new_cluster(body)?;
+    // The page calls STANDARD the default; the official clients expect BASIC of `serverless: {}`.
+    let page_dialect = call.version == Version::default();
+    request.default_plan = Some(if page_dialect { Plan::Standard } else { Plan::Basic });
+    let (cluster, open) = create::create(request, birth, app.catalogue(), |version| app.engine_major(version))?;
+    let mut batch = Batch::by(&call.granted).with(rows::insert(&cluster)?);
+    if open {
+        batch = batch.with(rows::insert(&open_entry(&cluster)?)?);
+    }
+    if let Some(change) = creator_grant(&call, cluster.id).await? {
+        batch = batch.with(change);
+    }
+    let limit = match cluster.plan {
+        Plan::Advanced => Duration::ZERO,
+        _ => Duration::from_secs(app.settings.create_wait_seconds),
+    };
+    let reply = Reply::After(settled(app.clone(), cluster.id, limit));
+    Ok(Change::new(batch, reply).cluster(&cluster))
+}
+
+/// `PATCH /clusters/{cluster_id}`
+pub async fn update_cluster(
+    call: Arc<Call>,
+    _path: ClusterPath,
+    _query: NoQuery,
+    body: UpdateClusterRequest,
+) -> Result<Change<Cluster>> {
+    let app = &call.app;
+    let before = active_cluster(&*app.store, call.granted.organization(), call.granted.cluster()).await?;
+    let wanted = render::cluster_patch(body)?;
+    let after = patch::patch(&before.value, &wanted, app.catalogue(), app.now())?;
+    let action = patch::audit_action(&wanted, &before.value, &after);
+    let batch = Batch::by(&call.granted).with(rows::update(&before.row, &after)?);
+    let limit = Duration::from_secs(app.settings.create_wait_seconds);
+    Ok(Change::new(batch, Reply::After(settled(app.clone(), after.id, limit))).action(action))
+}
+
+/// `DELETE /clusters/{cluster_id}`
+pub async fn delete_cluster(
+    call: Arc<Call>,
+    _path: ClusterPath,
+    _query: NoQuery,
+    _body: NoBody,
+) -> Result<Change<Cluster>> {
+    let app = &call.app;
+    let before = active_cluster(&*app.store, call.granted.organization(), call.granted.cluster()).await?;
+    if before.value.delete_protection == DeleteProtection::Enabled {
+        return Err(Error::precondition("cluster has delete_protection ENABLED; disable it first"));
+    }
+    let now = app.now();
+    let after =
+        Model { state: ClusterState::Deleted, deleted_at: Some(now), updated_at: now, ..before.value.clone() };
+    let children = RowChange::DeleteChildren { kind: Kind::AllowlistEntry, parent: after.id.to_string() };
+    let batch = Batch::by(&call.granted).with(rows::update(&before.row, &after)?).with(children);
+    Ok(Change::now(batch, render::cluster(app, &after)))
+}
+
+/// `GET /clusters/{cluster_id}/nodes`: the real processes, and whether they answer.
+pub async fn list_cluster_nodes(
+    call: Arc<Call>,
+    _path: ClusterPath,
+    query: ListClusterNodesQuery,
+    _body: NoBody,
+) -> Result<ListClusterNodesResponse> {
+    let app = &call.app;
+    let found = active_cluster(&*app.store, call.granted.organization(), call.granted.cluster()).await?;
+    let cluster = found.value;
+    let observed = app.engine.observe(cluster.id).await?;
+    // Everything runs in one place: the primary region's, or the first.
+    let home = cluster.regions.iter().find(|region| region.primary).or(cluster.regions.first());
+    let region_name = home.map(|region| region.name.clone()).unwrap_or_default();
+    let wanted = query.region_name.filter(|name| !name.is_empty());
+    let nodes: Vec<Node> = observed
+        .nodes
+        .into_iter()
+        .map(|node| render::node(format!("{}-{}", cluster.routing_id(), node.name), region_name.clone(), node.live))
+        .filter(|node| wanted.as_ref().is_none_or(|name| *name == node.region_name))
+        .collect();
+    let (nodes, pagination) = paging::slice(&call, &query.page, nodes, |node| node.name.as_str())?;
+    Ok(ListClusterNodesResponse { nodes, pagination })
+}
+
+/// `GET /clusters/available-regions`
+pub async fn list_available_regions(
+    call: Arc<Call>,
+    _path: NoPath,
+    query: ListAvailableRegionsQuery,
+    _body: NoBody,
+) -> Result<ListAvailableRegionsResponse> {
+    let mut regions: Vec<CloudProviderRegion> = call
+        .app
+        .catalogue()
+        .regions
+        .iter()
+        .filter(|region| query.provider.is_none_or(|provider| provider == region.provider))
+        .filter(|region| query.serverless.is_none_or(|serverless| serverless == region.serverless))
+        .map(render::region)
+        .collect();
+    // All regions are on this machine, so every distance is zero and names decide.
+    regions.sort_by(|a, b| (&a.name, a.provider).cmp(&(&b.name, b.provider)));
+    let (regions, pagination) = paging::slice(&call, &query.page, regions, |region| region.name.as_str())?;
+    Ok(ListAvailableRegionsResponse { regions, pagination })
+}
+
+/// `GET /cluster-versions`
+pub async fn list_major_cluster_versions(
+    call: Arc<Call>,
+    _path: NoPath,
+    query: PageQuery,
+    _body: NoBody,
+) -> Result<ListMajorClusterVersionsResponse> {
+    let catalogue = call.app.catalogue();
+    let versions: Vec<ClusterMajorVersion> = catalogue.versions.iter().map(render::version).collect();
+    let (versions, pagination) = paging::slice_descending(&call, &query, versions, |version| version.version.as_str())?;
+    Ok(ListMajorClusterVersionsResponse { versions, pagination })
+}
+
+/// `GET /clusters/{cluster_id}/connection-string`
+pub async fn get_connection_string(
+    call: Arc<Call>,
+    _path: ClusterPath,
+    query: ConnectionStringQuery,
+    _body: NoBody,
+) -> Result<GetConnectionStringResponse> {
+    let app = &call.app;
+    let found = active_cluster(&*app.store, call.granted.organization(), call.granted.cluster()).await?;
+    if found.value.plan == Plan::Advanced {
+        required("os", query.os)?;
+    }
+    Ok(render::connection_string(app, &found.value, query))
+}
+
+/// The entry that opens a new BASIC or STANDARD cluster to everybody.
+fn open_entry(cluster: &Model) -> Result<AllowlistEntry> {
+    Ok(AllowlistEntry {
+        organization: cluster.organization,
+        cluster: cluster.id,
+        network: ootheca_model::allowlist::network("0.0.0.0", 0)?,
+        name: String::new(),
+        sql: true,
+        ui: false,
+        created_at: cluster.created_at,
+    })
+}
+
+/// Whoever creates a cluster as CLUSTER_CREATOR becomes its CLUSTER_ADMIN.
+async fn creator_grant(call: &Call, cluster: ClusterId) -> Result<Option<RowChange>> {
+    let principal = call.granted.principal();
+    if principal.grants.contains(&Grant::organization(Role::ClusterAdmin)) {
+        return Ok(None);
+    }
+    let store = &*call.app.store;
+    let account = rows::get::<ServiceAccount>(store, principal.organization, &principal.id.to_string()).await?;
+    let grant = Grant::new(Role::ClusterAdmin, Resource::Cluster(cluster))?;
+    let grants = normal_grants(account.value.grants.iter().copied().chain([grant]));
+    rows::update(&account.row, &ServiceAccount { grants, ..account.value }).map(Some)
+}
+
+/// The cluster once what runs is what was asked for, or as it stands after `limit`.
+fn settled(app: Arc<App>, id: ClusterId, limit: Duration) -> Later<Cluster> {
+    let mut hints = app.store.changes();
+    Box::pin(async move {
+        let deadline = Instant::now() + limit;
+        loop {
+            let found = rows::find::<Model>(&*app.store, &id.to_string()).await?;
+            let cluster = found.ok_or_else(|| Error::not_found("cluster"))?.value;
+            let moving = cluster.state == ClusterState::Creating
+                || (cluster.state == ClusterState::Created && cluster.observed.generation < cluster.generation);
+            if !moving || Instant::now() >= deadline {
+                return Ok(render::cluster(&app, &cluster));
+            }
+            // A hint may be lost, so look again now and then all the same.
+            let id = id.to_string();
+            let hint = async { while hints.recv().await.is_ok_and(|hint| hint.id != id) {} };
+            let _ = tokio::time::timeout(Duration::from_millis(250), hint).await;
+        }
+    })
+}

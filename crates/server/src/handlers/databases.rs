@@ -1,0 +1,97 @@
+//! Databases. Their truth is inside the cluster: nothing of them is kept here.
+
+use super::{Effect, paging, required};
+use crate::{change::Change, gate::Call};
+use ootheca_api::wire::*;
+use ootheca_model::{Error, Result, names};
+use std::sync::Arc;
+
+/// `GET …/databases`
+pub async fn list_databases(
+    call: Arc<Call>,
+    _path: ClusterPath,
+    query: PageQuery,
+    _body: NoBody,
+) -> Result<ListDatabasesResponse> {
+    let mut admin = super::admin(&call).await?;
+    let all: Vec<String> = admin.databases().await?.into_iter().map(|database| database.name).collect();
+    let (page, pagination) = paging::slice(&call, &query, all, |name| name.as_str())?;
+    let mut databases = Vec::with_capacity(page.len());
+    for name in page {
+        let table_count = admin.count_tables(&name).await?.map(Int64);
+        databases.push(Database { name, table_count });
+    }
+    Ok(ListDatabasesResponse { databases, pagination })
+}
+
+/// `POST …/databases`
+pub async fn create_database(
+    call: Arc<Call>,
+    _path: ClusterPath,
+    _query: NoQuery,
+    body: CreateDatabaseRequest,
+) -> Result<Change<Database>> {
+    let name = required("name", body.name)?;
+    names::database("name", &name)?;
+    Effect::new(&call).await?.run(move |admin| {
+        Box::pin(async move {
+            admin.create_database(&name).await?;
+            Ok(Database { name, table_count: Some(Int64(0)) })
+        })
+    })
+}
+
+/// `PATCH …/databases/{name}`; a name in the body is ignored.
+pub async fn edit_database(
+    call: Arc<Call>,
+    path: DatabasePath,
+    _query: NoQuery,
+    body: UpdateDatabaseRequest,
+) -> Result<Change<Database>> {
+    rename(&call, path.name, body.new_name).await
+}
+
+/// `PATCH …/databases`, the older form: the name is in the body.
+pub async fn edit_database2(
+    call: Arc<Call>,
+    _path: ClusterPath,
+    _query: NoQuery,
+    body: UpdateDatabaseRequest,
+) -> Result<Change<Database>> {
+    let name = required("name", body.name)?;
+    rename(&call, name, body.new_name).await
+}
+
+/// `DELETE …/databases/{name}`
+pub async fn delete_database(
+    call: Arc<Call>,
+    path: DatabasePath,
+    _query: NoQuery,
+    _body: NoBody,
+) -> Result<Change<Database>> {
+    known(&path.name)?;
+    Effect::new(&call).await?.run(move |admin| {
+        Box::pin(async move {
+            admin.drop_database(&path.name).await?;
+            Ok(Database { name: path.name, table_count: None })
+        })
+    })
+}
+
+async fn rename(call: &Call, name: String, new_name: Option<String>) -> Result<Change<Database>> {
+    let new_name = required("new_name", new_name)?;
+    names::database("new_name", &new_name)?;
+    known(&name)?;
+    Effect::new(call).await?.run(move |admin| {
+        Box::pin(async move {
+            admin.rename_database(&name, &new_name).await?;
+            let table_count = admin.count_tables(&new_name).await?.map(Int64);
+            Ok(Database { name: new_name, table_count })
+        })
+    })
+}
+
+/// The engine's own databases do not exist for tenants.
+fn known(name: &str) -> Result<()> {
+    if names::reserved_database(name) { Err(Error::not_found("database")) } else { Ok(()) }
+}

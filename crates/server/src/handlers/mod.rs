@@ -1,0 +1,83 @@
+//! What each operation does, one file a tag. Handlers decide and hand back; they start nothing.
+
+pub mod allowlist;
+pub mod api_keys;
+pub mod audit_log;
+pub mod clusters;
+pub mod databases;
+pub mod organization;
+pub mod paging;
+pub mod roles;
+pub mod service_accounts;
+pub mod sql_users;
+
+pub use allowlist::*;
+pub use api_keys::*;
+pub use audit_log::*;
+pub use clusters::*;
+pub use databases::*;
+pub use organization::*;
+pub use roles::*;
+pub use service_accounts::*;
+pub use sql_users::*;
+
+use crate::{
+    app::App,
+    change::{Change, Reply},
+    gate::Call,
+    rows::active_cluster,
+};
+use ootheca_engine::Admin;
+use ootheca_model::{ClusterId, Error, Result};
+use ootheca_store::Batch;
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+
+/// How long a call about the inside of a cluster waits for one that is starting.
+const READY_WAIT: Duration = Duration::from_secs(15);
+
+/// An administrative session of the call's cluster; 404 if there is no such cluster.
+async fn admin(call: &Call) -> Result<Box<dyn Admin>> {
+    let cluster = active_cluster(&*call.app.store, call.granted.organization(), call.granted.cluster()).await?;
+    open_admin(&call.app, cluster.value.id).await
+}
+
+async fn open_admin(app: &App, cluster: ClusterId) -> Result<Box<dyn Admin>> {
+    app.when_ready(cluster, READY_WAIT, || app.engine.admin(cluster)).await
+}
+
+/// What runs inside a cluster, given an administrative session of it.
+type Verb<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
+
+/// A change whose effect is inside a cluster, not in the store.
+struct Effect {
+    app: Arc<App>,
+    cluster: ClusterId,
+    batch: Batch,
+}
+
+impl Effect {
+    /// On the call's cluster; 404 if there is no such cluster.
+    async fn new(call: &Call) -> Result<Self> {
+        let found = active_cluster(&*call.app.store, call.granted.organization(), call.granted.cluster()).await?;
+        Ok(Self { app: call.app.clone(), cluster: found.value.id, batch: Batch::by(&call.granted) })
+    }
+
+    /// The change that runs `verb` once its audit entry is written.
+    fn run<T, F>(self, verb: F) -> Result<Change<T>>
+    where
+        T: Send + 'static,
+        F: for<'a> FnOnce(&'a mut dyn Admin) -> Verb<'a, T> + Send + 'static,
+    {
+        let Self { app, cluster, batch } = self;
+        let effect = async move {
+            let mut admin = open_admin(&app, cluster).await?;
+            verb(&mut *admin).await
+        };
+        Ok(Change::new(batch, Reply::Effect(Box::pin(effect))))
+    }
+}
+
+/// A required member of a request.
+fn required<T>(field: &str, value: Option<T>) -> Result<T> {
+    value.ok_or_else(|| Error::invalid(field, "is required"))
+}

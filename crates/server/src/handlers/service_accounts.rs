@@ -1,0 +1,119 @@
+//! Service accounts: the programs that call this API.
+
+use super::{paging, required, roles};
+use crate::{
+    app::fresh_id,
+    change::Change,
+    gate::Call,
+    render,
+    rows::{self, Stored},
+};
+use ootheca_api::wire::*;
+use ootheca_model::{Error, PrincipalId, Result, ServiceAccount as Model, identity::normal_grants, names};
+use ootheca_store::{Batch, Change as RowChange, Kind, Query};
+use std::sync::Arc;
+
+/// `GET /service-accounts`
+pub async fn list_service_accounts(
+    call: Arc<Call>,
+    _path: NoPath,
+    query: PageQuery,
+    _body: NoBody,
+) -> Result<ListServiceAccountsResponse> {
+    let (rows, pagination) = paging::rows(&call, &query, Query::all(Kind::ServiceAccount)).await?;
+    let accounts = rows.into_iter().map(|row| Ok(show(rows::decode::<Model>(row)?.value)));
+    Ok(ListServiceAccountsResponse { service_accounts: accounts.collect::<Result<_>>()?, pagination })
+}
+
+/// `GET /service-accounts/{id}`
+pub async fn get_service_account(
+    call: Arc<Call>,
+    path: IdPath,
+    _query: NoQuery,
+    _body: NoBody,
+) -> Result<ServiceAccount> {
+    Ok(show(existing(&call, &path.id).await?.value))
+}
+
+/// `POST /service-accounts`. Roles may only be given by somebody who may grant them.
+pub async fn create_service_account(
+    call: Arc<Call>,
+    _path: NoPath,
+    _query: NoQuery,
+    body: CreateServiceAccountRequest,
+) -> Result<Change<ServiceAccount>> {
+    let name = required("name", body.name)?;
+    names::display("name", &name)?;
+    let principal = call.granted.principal();
+    let wanted = roles::grants(&call, body.roles.unwrap_or_default()).await?;
+    roles::check_grantor(&principal.grants, &wanted)?;
+    let account = Model {
+        organization: principal.organization,
+        id: PrincipalId(fresh_id()),
+        name,
+        description: description(body.description)?.unwrap_or_default(),
+        creator_name: principal.name.clone(),
+        created_at: call.app.now(),
+        grants: normal_grants(wanted),
+    };
+    Ok(Change::now(Batch::by(&call.granted).with(rows::insert(&account)?), show(account)))
+}
+
+/// `PATCH /service-accounts/{id}`: name and description.
+pub async fn update_service_account(
+    call: Arc<Call>,
+    path: IdPath,
+    _query: NoQuery,
+    body: UpdateServiceAccountRequest,
+) -> Result<Change<ServiceAccount>> {
+    let before = existing(&call, &path.id).await?;
+    if let Some(name) = &body.name {
+        names::display("name", name)?;
+    }
+    let after = Model {
+        name: body.name.unwrap_or_else(|| before.value.name.clone()),
+        description: description(body.description)?.unwrap_or_else(|| before.value.description.clone()),
+        ..before.value
+    };
+    Ok(Change::now(Batch::by(&call.granted).with(rows::update(&before.row, &after)?), show(after)))
+}
+
+/// `DELETE /service-accounts/{id}`. Its keys go with it, at once.
+pub async fn delete_service_account(
+    call: Arc<Call>,
+    path: IdPath,
+    _query: NoQuery,
+    _body: NoBody,
+) -> Result<Change<ServiceAccount>> {
+    let before = existing(&call, &path.id).await?;
+    let mut batch = Batch::by(&call.granted).with(rows::delete(&before.row));
+    batch.changes.extend(roles::keep_an_admin(&call, &before.value.grants, &[], before.value.id).await?);
+    let keys = RowChange::DeleteChildren { kind: Kind::ApiKey, parent: before.row.id.clone() };
+    Ok(Change::now(batch.with(keys), show(before.value)))
+}
+
+async fn existing(call: &Call, id: &str) -> Result<Stored<Model>> {
+    let id: PrincipalId = id.parse().map_err(|_| Error::not_found("service account"))?;
+    rows::get(&*call.app.store, call.granted.organization(), &id.to_string()).await
+}
+
+fn description(text: Option<String>) -> Result<Option<String>> {
+    match text {
+        Some(text) if text.chars().count() > 1024 => {
+            Err(Error::invalid("description", "must have at most 1024 characters"))
+        }
+        text => Ok(text),
+    }
+}
+
+fn show(account: Model) -> ServiceAccount {
+    ServiceAccount {
+        id: account.id.to_string(),
+        name: account.name,
+        description: account.description,
+        creator_name: account.creator_name,
+        created_at: account.created_at,
+        roles: account.grants.iter().map(render::grant).collect(),
+        group_roles: Vec::new(),
+    }
+}

@@ -1,0 +1,79 @@
+//! SQL users. Their truth is inside the cluster: nothing of them is kept here.
+
+use super::{Effect, paging, required};
+use crate::{change::Change, gate::Call};
+use ootheca_api::wire::*;
+use ootheca_model::{Error, Result, names};
+use std::sync::Arc;
+
+/// `GET …/sql-users`
+pub async fn list_sql_users(
+    call: Arc<Call>,
+    _path: ClusterPath,
+    query: PageQuery,
+    _body: NoBody,
+) -> Result<ListSQLUsersResponse> {
+    let mut admin = super::admin(&call).await?;
+    let users = admin.users().await?;
+    let (users, pagination) = paging::slice(&call, &query, users, |name| name.as_str())?;
+    Ok(ListSQLUsersResponse { users: users.into_iter().map(|name| SQLUser { name }).collect(), pagination })
+}
+
+/// `POST …/sql-users`
+pub async fn create_sql_user(
+    call: Arc<Call>,
+    _path: ClusterPath,
+    _query: NoQuery,
+    body: CreateSQLUserRequest,
+) -> Result<Change<SQLUser>> {
+    let name = required("name", body.name)?;
+    let password = required("password", body.password)?;
+    names::sql_user(&name)?;
+    names::password(&password)?;
+    Effect::new(&call).await?.run(move |admin| {
+        Box::pin(async move {
+            admin.create_user(&name, &password).await?;
+            Ok(SQLUser { name })
+        })
+    })
+}
+
+/// `PUT …/sql-users/{name}/password`
+pub async fn update_sql_user_password(
+    call: Arc<Call>,
+    path: SQLUserPath,
+    _query: NoQuery,
+    body: UpdateSQLUserPasswordRequest,
+) -> Result<Change<SQLUser>> {
+    let password = required("password", body.password)?;
+    names::password(&password)?;
+    known(&path.name)?;
+    Effect::new(&call).await?.run(move |admin| {
+        Box::pin(async move {
+            admin.set_password(&path.name, &password).await?;
+            Ok(SQLUser { name: path.name })
+        })
+    })
+}
+
+/// `DELETE …/sql-users/{name}`
+pub async fn delete_sql_user(
+    call: Arc<Call>,
+    path: SQLUserPath,
+    _query: NoQuery,
+    _body: NoBody,
+) -> Result<Change<SQLUser>> {
+    known(&path.name)?;
+    Effect::new(&call).await?.run(move |admin| {
+        Box::pin(async move {
+            admin.delete_user(&path.name).await?;
+            Ok(SQLUser { name: path.name })
+        })
+    })
+}
+
+/// The engine's own roles do not exist for tenants.
+fn known(name: &str) -> Result<()> {
+    if names::reserved_user(name) { Err(Error::not_found("SQL user")) } else { Ok(()) }
+}
+

@@ -1,0 +1,123 @@
+//! HTTP: how requests reach the gate, and the few paths that are not the API.
+
+use crate::{
+    app::App,
+    gate::{self, Request},
+    rows,
+};
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    extract::{ConnectInfo, Path, State},
+    http::{HeaderMap, StatusCode, header},
+    response::Response,
+    routing::get,
+};
+use ootheca_model::{Cluster, Error, ErrorKind};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+/// Largest body in bytes.
+const BODY_LIMIT: usize = 1024 * 1024;
+
+/// What the routes share.
+#[derive(Clone)]
+struct Door {
+    app: Arc<App>,
+    ready: Arc<AtomicBool>,
+}
+
+/// All routes. `ready` is true from the moment that everything listens until the server drains.
+pub fn router(app: Arc<App>, ready: Arc<AtomicBool>) -> Router {
+    Router::new()
+        .route("/healthz", get(|| async { "alive\n" }))
+        .route("/readyz", get(readiness))
+        .route("/clusters/{id}/cert", get(certificate))
+        .route("/api/v1/openapi.json", get(document))
+        .fallback(api)
+        .method_not_allowed_fallback(api)
+        .with_state(Door { app, ready })
+}
+
+async fn api(
+    State(door): State<Door>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: axum::extract::Request,
+) -> Response {
+    let (head, body) = request.into_parts();
+    let text = |name: &str| head.headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    let Ok(body) = to_bytes(body, BODY_LIMIT).await else {
+        let message = format!("invalid argument: body: must be whole and have at most {BODY_LIMIT} bytes");
+        return failure(&Error::new(ErrorKind::Invalid, message));
+    };
+    let request = Request {
+        method: head.method.as_str().to_owned(),
+        path: head.uri.path().to_owned(),
+        query: head.uri.query().unwrap_or_default().to_owned(),
+        version: text("cc-version"),
+        authorization: text("authorization"),
+        body: body.to_vec(),
+        peer: peer.ip().to_canonical(),
+    };
+    let answer = gate::answer(&door.app, request).await;
+    let mut response = Response::builder()
+        .status(answer.status)
+        .header(header::CONTENT_TYPE, "application/json")
+        .header("cc-version", answer.version.header())
+        .header("cc-trace-id", answer.trace_id);
+    if let Some(allow) = answer.allow {
+        response = response.header(header::ALLOW, allow);
+    }
+    response.body(Body::from(answer.body)).unwrap_or_else(|_| Response::new(Body::empty()))
+}
+
+async fn readiness(State(door): State<Door>) -> Response {
+    let store = door.app.store.next_due(ootheca_store::Kind::Cluster).await;
+    match (door.ready.load(Ordering::Relaxed), store) {
+        (true, Ok(_)) => plain(StatusCode::OK, "ready\n".to_owned()),
+        (false, Ok(_)) => plain(StatusCode::SERVICE_UNAVAILABLE, "not ready: starting or draining\n".to_owned()),
+        (_, Err(error)) => plain(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: store: {error}\n")),
+    }
+}
+
+/// The certificate authority of the SQL gateway. Public by nature: no authentication. A cluster that
+/// does not exist is 404, so that a wrong id is not mistaken for a certificate.
+async fn certificate(State(door): State<Door>, Path(id): Path<String>) -> Response {
+    let cluster = rows::find::<Cluster>(&*door.app.store, &id.to_lowercase()).await;
+    match cluster {
+        Ok(Some(cluster)) if cluster.value.is_active() => Response::builder()
+            .header(header::CONTENT_TYPE, "application/x-pem-file")
+            .body(Body::from(door.app.authority_pem.clone()))
+            .unwrap_or_default(),
+        Ok(_) => failure(&Error::not_found("cluster")),
+        Err(error) => failure(&error),
+    }
+}
+
+async fn document(State(door): State<Door>, headers: HeaderMap) -> Response {
+    let host = headers.get(header::HOST).and_then(|value| value.to_str().ok());
+    let host = host.map_or_else(|| door.app.settings.listen.to_string(), str::to_owned);
+    let document = ootheca_api::openapi::document(&format!("http://{host}"));
+    Response::builder()
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(Body::from(document.to_string()))
+        .unwrap_or_default()
+}
+
+fn plain(status: StatusCode, text: String) -> Response {
+    let mut response = Response::new(Body::from(text));
+    *response.status_mut() = status;
+    response
+}
+
+fn failure(error: &Error) -> Response {
+    let response = Response::builder()
+        .status(ootheca_api::error::status(error.kind()))
+        .header(header::CONTENT_TYPE, "application/json");
+    response.body(Body::from(ootheca_api::error::body(error))).unwrap_or_default()
+}

@@ -1,0 +1,112 @@
+//! One cluster: what runs against what should.
+
+use super::Step;
+use crate::{
+    app::App,
+    rows::{self, Stored},
+};
+use ootheca_model::{
+    Cluster, ClusterId, ClusterState, Error, ErrorKind, Result,
+    cluster::ObservedCluster,
+    instance::{Condition, Observed, Phase, Removal},
+};
+use ootheca_store::{Batch, Lease};
+use std::time::Duration;
+
+/// How often the creation of a cluster may fail before it is given up.
+const CREATION_ATTEMPTS: u32 = 5;
+
+/// Looks at a cluster and brings it one step nearer to what it should be. Takes nothing but its id:
+/// the world is read again each time.
+pub async fn step(app: &App, id: ClusterId, lease: Lease, failures: u32) -> Result<Step> {
+    let Some(stored) = rows::find::<Cluster>(&*app.store, &id.to_string()).await? else {
+        return remove(app, id).await.map(|removal| after(removal, Step::Done));
+    };
+    match stored.value.state {
+        ClusterState::Deleted | ClusterState::CreationFailed => {
+            let removal = remove(app, id).await?;
+            if removal == Removal::Gone && !stored.value.removed {
+                let gone = Cluster { removed: true, ..stored.value.clone() };
+                write(app, &stored, gone, lease).await?;
+            }
+            Ok(after(removal, Step::Done))
+        }
+        ClusterState::Creating | ClusterState::Created | ClusterState::Locked => {
+            run(app, stored, lease, failures).await
+        }
+    }
+}
+
+async fn run(app: &App, stored: Stored<Cluster>, lease: Lease, failures: u32) -> Result<Step> {
+    let observed = match app.engine.ensure(&stored.value.plan_instance()).await {
+        Ok(observed) => observed,
+        Err(error) if stored.value.state == ClusterState::Creating && hopeless(&error, failures) => {
+            return give_up(app, stored, &error, lease).await;
+        }
+        Err(error) => return Err(error),
+    };
+    let mut cluster = stored.value.clone();
+    cluster.observed.conditions.clone_from(&observed.conditions);
+    if observed.phase == Phase::Ready {
+        cluster.observed = ObservedCluster {
+            generation: observed.generation,
+            engine: observed.engine.clone(),
+            conditions: observed.conditions.clone(),
+        };
+        if cluster.state == ClusterState::Creating {
+            cluster.state = ClusterState::Created;
+            cluster.updated_at = app.now();
+        }
+    }
+    if cluster != stored.value {
+        write(app, &stored, cluster, lease).await?;
+    }
+    Ok(next(app, &observed))
+}
+
+/// When to look again: a hint usually comes first.
+fn next(app: &App, observed: &Observed) -> Step {
+    match (observed.phase, observed.retry_at) {
+        (Phase::Ready, _) => Step::Done,
+        (_, Some(at)) => Step::Again(at.since(app.now()).max(Duration::from_millis(10))),
+        _ => Step::Again(Duration::from_millis(500)),
+    }
+}
+
+fn hopeless(error: &Error, failures: u32) -> bool {
+    match error.kind() {
+        ErrorKind::Precondition | ErrorKind::Invalid | ErrorKind::Unimplemented => true,
+        _ => failures + 1 >= CREATION_ATTEMPTS,
+    }
+}
+
+async fn give_up(app: &App, stored: Stored<Cluster>, error: &Error, lease: Lease) -> Result<Step> {
+    tracing::error!(cluster = %stored.value.id, error = error.chain(), "creation failed");
+    let mut cluster = stored.value.clone();
+    cluster.state = ClusterState::CreationFailed;
+    cluster.updated_at = app.now();
+    let message = match error.kind() {
+        ErrorKind::Internal => "the server could not be made; see the log".to_owned(),
+        _ => error.message().to_owned(),
+    };
+    cluster.observed.conditions = vec![Condition { kind: "CreationFailed".to_owned(), holds: true, message }];
+    write(app, &stored, cluster, lease).await?;
+    Ok(Step::Again(Duration::ZERO))
+}
+
+async fn remove(app: &App, id: ClusterId) -> Result<Removal> {
+    app.engine.remove(id).await
+}
+
+fn after(removal: Removal, done: Step) -> Step {
+    match removal {
+        Removal::Gone => done,
+        Removal::Going => Step::Again(Duration::from_millis(50)),
+    }
+}
+
+async fn write(app: &App, before: &Stored<Cluster>, cluster: Cluster, lease: Lease) -> Result<()> {
+    let mut batch = Batch::server("reconcile").with(rows::update(&before.row, &cluster)?);
+    batch.fence = Some(lease);
+    app.store.commit(batch, app.now()).await.map(|_| ())
+}

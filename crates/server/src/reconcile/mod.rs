@@ -1,0 +1,196 @@
+//! Makes the world match the store, one cluster at a time.
+//!
+//! The driver only decides *when* to look at *which* cluster; [`cluster::step`] looks at it and acts.
+//! Hints (changed rows, changed instances) make it fast; the scan of due rows makes it certain. One
+//! server at a time reconciles: the holder of a lease, whose fencing number guards every write.
+
+pub mod cluster;
+
+use crate::{app::App, rows};
+use ootheca_model::{Cluster, ClusterId, ClusterState, ErrorKind, Result};
+use ootheca_store::{Kind, Lease, Query};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    sync::watch,
+    task::JoinSet,
+    time::{Instant, sleep_until},
+};
+
+const LEASE: &str = "reconcile";
+const LEASE_TTL: Duration = Duration::from_secs(15);
+/// Every hint may be lost, so everything is looked at now and then.
+const SCAN_EVERY: Duration = Duration::from_secs(15);
+
+/// What a step says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// All is as it should be.
+    Done,
+    /// Look again after so long, or at the next hint.
+    Again(Duration),
+}
+
+/// The loop. Ends when `stop` turns true, with no step under way.
+pub async fn run(app: Arc<App>, holder: String, mut stop: watch::Receiver<bool>) {
+    let mut driver = Driver::new(app, holder);
+    let mut rows = driver.app.store.changes();
+    let mut instances = driver.app.engine.watch();
+    loop {
+        if let Err(error) = driver.turn().await {
+            tracing::warn!(error = error.chain(), "reconcile: scan failed");
+        }
+        let wake = driver.wake_at();
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => break,
+            hint = rows.recv() => match hint {
+                Ok(hint) if hint.kind == Kind::Cluster => driver.hint(hint.id.parse().ok()),
+                Ok(_) => {}
+                Err(_) => driver.scan_at = Instant::now(),
+            },
+            hint = instances.recv() => driver.hint(hint.ok()),
+            Some(done) = driver.steps.join_next() => driver.finish(done.ok()),
+            () = sleep_until(wake) => {}
+        }
+    }
+    while driver.steps.join_next().await.is_some() {}
+    if let Some(lease) = driver.lease {
+        let _ = driver.app.store.release(&lease).await;
+    }
+}
+
+struct Driver {
+    app: Arc<App>,
+    holder: String,
+    lease: Option<Lease>,
+    renew_at: Instant,
+    scan_at: Instant,
+    steps: JoinSet<(ClusterId, Result<Step>)>,
+    running: HashSet<ClusterId>,
+    /// Hinted at while a step was running: look again at once.
+    again: HashSet<ClusterId>,
+    /// When to look at a cluster that is not done.
+    later: HashMap<ClusterId, Instant>,
+    /// Steps that failed in a row.
+    failures: HashMap<ClusterId, u32>,
+}
+
+impl Driver {
+    fn new(app: Arc<App>, holder: String) -> Self {
+        let now = Instant::now();
+        Self {
+            app,
+            holder,
+            lease: None,
+            renew_at: now,
+            scan_at: now,
+            steps: JoinSet::new(),
+            running: HashSet::new(),
+            again: HashSet::new(),
+            later: HashMap::new(),
+            failures: HashMap::new(),
+        }
+    }
+
+    /// Keeps the lease, scans if it is time, starts what is due.
+    async fn turn(&mut self) -> Result<()> {
+        let now = Instant::now();
+        if now >= self.renew_at {
+            self.renew_at = now + LEASE_TTL / 3;
+            let fence = self.lease.as_ref().map(|lease| lease.fence);
+            let renewed = self.app.store.lease(LEASE, &self.holder, fence, LEASE_TTL, self.app.now()).await;
+            self.lease = renewed?;
+        }
+        if self.lease.is_none() {
+            return Ok(());
+        }
+        if now >= self.scan_at {
+            self.scan_at = now + SCAN_EVERY;
+            for id in everything(&self.app).await? {
+                self.hint(Some(id));
+            }
+        }
+        let due: Vec<ClusterId> = self.later.iter().filter(|(_, at)| **at <= now).map(|(id, _)| *id).collect();
+        for id in due {
+            self.start(id);
+        }
+        Ok(())
+    }
+
+    fn wake_at(&self) -> Instant {
+        let next = self.later.values().min().copied();
+        next.into_iter().chain([self.renew_at, self.scan_at]).min().unwrap_or(self.scan_at)
+    }
+
+    fn hint(&mut self, id: Option<ClusterId>) {
+        match id {
+            None => self.scan_at = Instant::now(),
+            Some(id) if self.running.contains(&id) => {
+                self.again.insert(id);
+            }
+            Some(id) => {
+                self.later.insert(id, Instant::now());
+            }
+        }
+    }
+
+    fn start(&mut self, id: ClusterId) {
+        let Some(lease) = self.lease.clone() else { return };
+        self.later.remove(&id);
+        if self.running.insert(id) {
+            let (app, failures) = (self.app.clone(), self.failures.get(&id).copied().unwrap_or(0));
+            self.steps.spawn(async move { (id, cluster::step(&app, id, lease, failures).await) });
+        }
+    }
+
+    fn finish(&mut self, done: Option<(ClusterId, Result<Step>)>) {
+        let Some((id, result)) = done else {
+            // A step panicked and took its id with it: forget who runs and look at everything again.
+            self.running.clear();
+            self.scan_at = Instant::now();
+            return;
+        };
+        self.running.remove(&id);
+        let after = match result {
+            Ok(Step::Done) => None,
+            Ok(Step::Again(after)) => Some(after),
+            Err(error) if error.kind() == ErrorKind::Stale => Some(Duration::ZERO),
+            Err(error) => {
+                let failures = self.failures.entry(id).or_default();
+                *failures += 1;
+                tracing::warn!(cluster = %id, failures, error = error.chain(), "reconcile: step failed");
+                Some(backoff(*failures))
+            }
+        };
+        if after.is_none() {
+            self.failures.remove(&id);
+        }
+        let after = if self.again.remove(&id) { Some(Duration::ZERO) } else { after };
+        if let Some(after) = after {
+            self.later.insert(id, Instant::now() + after);
+        }
+    }
+}
+
+/// 100 ms, doubling to 30 s.
+fn backoff(failures: u32) -> Duration {
+    Duration::from_millis(100 << failures.saturating_sub(1).min(9)).min(Duration::from_secs(30))
+}
+
+/// Every cluster that should have an instance, has work due, or has something in the engine.
+async fn everything(app: &App) -> Result<HashSet<ClusterId>> {
+    let mut ids: HashSet<ClusterId> = app.engine.list().await?.into_iter().collect();
+    let active = Query { active_only: true, ..Query::all(Kind::Cluster) };
+    for row in app.store.list(&active).await? {
+        let cluster = rows::decode::<Cluster>(row)?.value;
+        if cluster.state != ClusterState::CreationFailed {
+            ids.insert(cluster.id);
+        }
+    }
+    let due = app.store.due(Kind::Cluster, app.now(), usize::MAX).await?;
+    ids.extend(due.iter().filter_map(|id| id.parse::<ClusterId>().ok()));
+    Ok(ids)
+}

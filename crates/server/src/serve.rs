@@ -1,0 +1,164 @@
+//! Starting and stopping a server.
+
+use crate::{
+    app::{App, SystemClock},
+    data_dir::DataDir,
+    directory::StoreDirectory,
+    first_start, http, reconcile,
+    settings::{EngineKind, Settings},
+};
+use ootheca_engine::{Engine, postgres, simulated};
+use ootheca_gateway::{Gateway, certificates};
+use ootheca_model::{Error, Result, time::Clock};
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{
+    net::TcpListener,
+    sync::watch,
+    task::JoinHandle,
+};
+
+/// How long open requests and connections may take to end.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// A running server.
+pub struct Server {
+    app: Arc<App>,
+    data: DataDir,
+    ready: Arc<AtomicBool>,
+    stop: watch::Sender<bool>,
+    gateway: Gateway,
+    tasks: Vec<JoinHandle<()>>,
+    /// Where the API listens.
+    pub listen: SocketAddr,
+    /// Where the SQL gateway listens.
+    pub sql_listen: SocketAddr,
+    /// Where the administrator's key was written, on the first start.
+    pub admin_key: Option<PathBuf>,
+}
+
+impl Server {
+    /// Starts everything; returns once it all listens.
+    pub async fn start(mut settings: Settings) -> Result<Self> {
+        let data = DataDir::open(&settings.data_dir)?;
+        settings.data_dir = data.path().to_owned();
+        let clock = SystemClock;
+        let store = ootheca_store::open(&settings.store_url()).await?;
+        let admin_key = first_start::prepare(&*store, &settings, &data, clock.now()).await?;
+        let page_key = first_start::page_key(&*store, clock.now()).await?;
+        let engine = engine(&settings)?;
+        engine.open().await?;
+        if let Some(reason) = engine.capabilities().cpu_unbounded {
+            tracing::warn!(reason, "the CPU of clusters can not be bounded here");
+        }
+        let domains = Some(settings.gateway.domain.clone()).filter(|domain| !domain.is_empty());
+        let hosts: Vec<String> = domains.into_iter().chain([settings.gateway.host.clone()]).collect();
+        let authority = certificates::Authority::open(&data.path().join("certificates"), &hosts)?;
+        let http = TcpListener::bind(settings.listen).await.map_err(|error| {
+            Error::invalid("listen", format!("can not listen on {}: {error}", settings.listen))
+        })?;
+        let listen = http.local_addr().map_err(|error| Error::internal("no local address").because(error))?;
+        let sql = std::net::TcpListener::bind(settings.sql_listen).map_err(|error| {
+            Error::invalid("sql_listen", format!("can not listen on {}: {error}", settings.sql_listen))
+        })?;
+        let sql_listen = sql.local_addr().map_err(|error| Error::internal("no local address").because(error))?;
+        let sql_port = if settings.gateway.port == 0 { sql_listen.port() } else { settings.gateway.port };
+        let gateway_settings = ootheca_gateway::Settings {
+            handshake_timeout: Duration::from_secs(settings.gateway.handshake_seconds),
+            max_connections: settings.gateway.max_connections,
+            ..ootheca_gateway::Settings::default()
+        };
+        let app = Arc::new(App {
+            store,
+            engine,
+            clock: Arc::new(clock),
+            settings,
+            page_key,
+            authority_pem: authority.ca_pem().to_owned(),
+            sql_port,
+        });
+        let gateway = Gateway::start(gateway_settings, sql, &authority, StoreDirectory::new(app.clone()))?;
+        let (stop, stopped) = watch::channel(false);
+        let ready = Arc::new(AtomicBool::new(true));
+        let holder = format!("{}:{}", hostname(), data.path().display());
+        let tasks = vec![
+            tokio::spawn(reconcile::run(app.clone(), holder, stopped.clone())),
+            tokio::spawn(serve_http(http, app.clone(), ready.clone(), stopped)),
+        ];
+        Ok(Self { app, data, ready, stop, gateway, tasks, listen, sql_listen, admin_key })
+    }
+
+    /// The data folder.
+    pub fn data_dir(&self) -> &std::path::Path {
+        self.data.path()
+    }
+
+    /// Drains, then stops all that was started; with `detach` in the settings the SQL servers go on.
+    /// `hurry` turns true at a second signal.
+    pub async fn stop(self, mut hurry: watch::Receiver<bool>) {
+        self.ready.store(false, Ordering::Relaxed);
+        self.stop.send_replace(true);
+        let grace = async {
+            self.gateway.shutdown(GRACE).await;
+            for task in self.tasks {
+                let _ = tokio::time::timeout(GRACE, task).await;
+            }
+        };
+        tokio::select! {
+            () = grace => {}
+            _ = hurry.wait_for(|hurry| *hurry) => {}
+        }
+        let (engine, detach) = (self.app.engine.clone(), self.app.settings.detach);
+        let close = engine.close(detach);
+        tokio::pin!(close);
+        tokio::select! {
+            () = &mut close => return,
+            _ = hurry.wait_for(|hurry| *hurry) => {}
+        }
+        tokio::join!(close, engine.close(detach));
+    }
+}
+
+fn engine(settings: &Settings) -> Result<Arc<dyn Engine>> {
+    Ok(match settings.engine_kind {
+        EngineKind::Simulated => Arc::new(simulated::SimulatedEngine::new(settings.data_dir.join("simulated"))),
+        EngineKind::Postgres => {
+            let engine = &settings.engine;
+            Arc::new(postgres::PostgresEngine::new(postgres::Settings {
+                folder: settings.data_dir.join("engine"),
+                user: Some(engine.user.clone()),
+                programs: engine.programs.clone(),
+                pool_size: engine.pool_size,
+                shared_buffers: engine.shared_buffers.clone(),
+                max_connections: engine.max_connections,
+                ..postgres::Settings::default()
+            })?)
+        }
+    })
+}
+
+async fn serve_http(
+    listener: TcpListener,
+    app: Arc<App>,
+    ready: Arc<AtomicBool>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let service = http::router(app, ready).into_make_service_with_connect_info::<SocketAddr>();
+    let stopped = async move {
+        let _ = stop.wait_for(|stop| *stop).await;
+    };
+    if let Err(error) = axum::serve(listener, service).with_graceful_shutdown(stopped).await {
+        tracing::error!(%error, "the API stopped");
+    }
+}
+
+fn hostname() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname").map(|name| name.trim().to_owned()).unwrap_or_default()
+}

@@ -1,0 +1,129 @@
+//! Settings: one documented default file, then a file, then the environment, then the command line.
+
+use figment::{
+    Figment,
+    providers::{Env, Format, Serialized, Toml},
+};
+use ootheca_model::{Error, Result, catalogue::Catalogue};
+use serde::{Deserialize, Serialize};
+use std::{net::SocketAddr, path::Path, path::PathBuf};
+
+/// The default file, with a sentence for every setting.
+pub const DEFAULTS: &str = include_str!("../../../config/default.toml");
+
+/// Variables with our prefix that are no settings.
+const NOT_SETTINGS: [&str; 4] = ["admin_api_key", "crash_after_effect", "config", "log"];
+
+/// What runs the SQL servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EngineKind {
+    /// A PostgreSQL server for every cluster.
+    Postgres,
+    /// No processes at all.
+    Simulated,
+}
+
+/// All settings. `config/default.toml` says what each is for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct Settings {
+    pub data_dir: PathBuf,
+    pub listen: SocketAddr,
+    pub insecure_listen: bool,
+    pub sql_listen: SocketAddr,
+    pub store: String,
+    pub engine_kind: EngineKind,
+    pub detach: bool,
+    pub create_wait_seconds: u64,
+    pub organization: OrganizationSettings,
+    pub gateway: GatewaySettings,
+    pub engine: EngineSettings,
+    pub catalogue: Catalogue,
+}
+
+/// The organization made on the first start.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct OrganizationSettings {
+    pub name: String,
+    pub label: String,
+    pub people: Vec<String>,
+}
+
+/// The SQL gateway.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct GatewaySettings {
+    pub domain: String,
+    pub host: String,
+    pub port: u16,
+    pub handshake_seconds: u64,
+    pub max_connections: usize,
+}
+
+/// The SQL servers.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct EngineSettings {
+    pub pool_size: usize,
+    pub user: String,
+    pub programs: Vec<PathBuf>,
+    pub shared_buffers: String,
+    pub max_connections: u32,
+}
+
+impl Settings {
+    /// Reads all sources. `overrides` are the command line's settings, by their names.
+    pub fn load(file: Option<&Path>, overrides: &impl Serialize) -> Result<Self> {
+        let mut figment = Figment::from(Toml::string(DEFAULTS));
+        if let Some(file) = file {
+            if !file.is_file() {
+                return Err(Error::invalid("config", format!("there is no file {}", file.display())));
+            }
+            figment = figment.merge(Toml::file_exact(file));
+        }
+        let environment = Env::prefixed("OOTHECA_").ignore(&NOT_SETTINGS).split("__");
+        let figment = figment.merge(environment).merge(Serialized::defaults(overrides));
+        let mut settings: Settings = figment.extract().map_err(|error| {
+            let lines: Vec<String> = error.into_iter().map(|error| error.to_string()).collect();
+            Error::invalid("settings", lines.join("; "))
+        })?;
+        if settings.data_dir.as_os_str().is_empty() {
+            settings.data_dir = platform_data_dir()?;
+        }
+        settings.check()?;
+        Ok(settings)
+    }
+
+    fn check(&self) -> Result<()> {
+        if !self.listen.ip().is_loopback() && !self.insecure_listen {
+            let rule = format!(
+                "{} is not a loopback address and the API speaks plain HTTP: put a proxy with TLS in front of it, or insist with --insecure-listen",
+                self.listen
+            );
+            return Err(Error::invalid("listen", rule));
+        }
+        self.catalogue.check()
+    }
+
+    /// The store's address: what was set, or SQLite in the data folder.
+    pub fn store_url(&self) -> String {
+        if self.store.is_empty() {
+            format!("sqlite:{}", self.data_dir.join("store.db").display())
+        } else {
+            self.store.clone()
+        }
+    }
+}
+
+fn platform_data_dir() -> Result<PathBuf> {
+    use etcetera::BaseStrategy;
+    let strategy = etcetera::choose_base_strategy()
+        .map_err(|error| Error::invalid("data_dir", "must be given: there is no home folder").because(error))?;
+    Ok(strategy.data_dir().join("ootheca"))
+}
