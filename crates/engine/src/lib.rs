@@ -3,6 +3,11 @@
 //! An engine makes the world match an [`InstancePlan`]. Every verb may be called twice, from the
 //! start again after a crash at any point, and refuses an older generation.
 
+mod files;
+pub mod postgres;
+mod scram;
+pub mod simulated;
+
 use async_trait::async_trait;
 use ootheca_model::{
     ClusterId, Result,

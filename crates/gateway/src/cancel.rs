@@ -22,14 +22,14 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A session of a cluster's server.
 #[derive(Clone, Debug)]
-pub(crate) struct Backend {
+pub(crate) struct Target {
     /// Where the server listens.
     pub(crate) socket: Arc<Path>,
     /// The session's key there.
     pub(crate) key: Key,
 }
 
-impl Backend {
+impl Target {
     /// Ends the statement that the session runs. Returns when the server has taken the request.
     pub(crate) async fn cancel(&self) -> io::Result<()> {
         let send = async {
@@ -46,15 +46,15 @@ impl Backend {
 
 /// Every key that is in use.
 #[derive(Default)]
-pub(crate) struct Keys(Mutex<HashMap<u32, (Vec<u8>, Backend)>>);
+pub(crate) struct Keys(Mutex<HashMap<u32, (Vec<u8>, Target)>>);
 
 impl Keys {
-    fn lock(&self) -> MutexGuard<'_, HashMap<u32, (Vec<u8>, Backend)>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<u32, (Vec<u8>, Target)>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Hands out a key for a session; it is good until the answer is dropped.
-    pub(crate) fn hand_out(self: &Arc<Self>, backend: Backend) -> HandedOut {
+    pub(crate) fn hand_out(self: &Arc<Self>, target: Target) -> HandedOut {
         let secret = rand::random::<[u8; 4]>().to_vec();
         let mut keys = self.lock();
         let pid = loop {
@@ -63,15 +63,15 @@ impl Keys {
                 break pid;
             }
         };
-        keys.insert(pid, (secret.clone(), backend.clone()));
-        HandedOut { keys: self.clone(), key: Key { pid, secret }, backend }
+        keys.insert(pid, (secret.clone(), target.clone()));
+        HandedOut { keys: self.clone(), key: Key { pid, secret }, target }
     }
 
     /// The session that a client's key stands for.
-    pub(crate) fn find(&self, key: &Key) -> Option<Backend> {
+    pub(crate) fn find(&self, key: &Key) -> Option<Target> {
         let keys = self.lock();
-        let (secret, backend) = keys.get(&key.pid)?;
-        bool::from(secret.ct_eq(&key.secret)).then(|| backend.clone())
+        let (secret, target) = keys.get(&key.pid)?;
+        bool::from(secret.ct_eq(&key.secret)).then(|| target.clone())
     }
 }
 
@@ -81,7 +81,7 @@ pub(crate) struct HandedOut {
     /// What the client knows.
     pub(crate) key: Key,
     /// What it stands for.
-    pub(crate) backend: Backend,
+    pub(crate) target: Target,
 }
 
 impl fmt::Debug for HandedOut {
@@ -104,8 +104,8 @@ mod tests {
     fn only_the_right_secret_and_only_while_in_use() {
         let keys = Arc::new(Keys::default());
         let own = Key { pid: 5, secret: vec![5; 4] };
-        let backend = Backend { socket: Path::new("/nowhere").into(), key: own.clone() };
-        let handed = keys.hand_out(backend);
+        let target = Target { socket: Path::new("/nowhere").into(), key: own.clone() };
+        let handed = keys.hand_out(target);
         let key = handed.key.clone();
         assert_eq!(keys.find(&key).map(|found| found.key), Some(own.clone()));
         assert!(keys.find(&own).is_none());

@@ -87,7 +87,8 @@ fn open_authority(folder: &Path) -> Result<String, Failure> {
     let (certificate, key) = (folder.join("ca.pem"), folder.join("ca-key.pem"));
     match fs::read_to_string(&certificate) {
         Ok(_) if !key.exists() => {
-            Err("ca.pem has lost its ca-key.pem: restore it, or remove ca.pem to begin a new authority".into())
+            Err("ca.pem has lost its ca-key.pem: restore it, or remove ca.pem to begin a new authority"
+                .into())
         }
         Ok(pem) => Ok(pem),
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
@@ -156,8 +157,7 @@ fn good(
 ) -> Result<(), Failure> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(authority.as_bytes())?)?;
-    let verifier =
-        WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build()?;
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build()?;
     let then = UnixTime::since_unix_epoch(then.duration_since(SystemTime::UNIX_EPOCH)?);
     // A wildcard always comes with its domain; asking for the domain is enough.
     for name in names.iter().filter(|name| !name.starts_with('*')) {
@@ -209,7 +209,8 @@ mod tests {
         assert_eq!(first.authority(), second.authority());
         assert_ne!(server, read(folder.path(), "server.pem"));
         let known = |name: &str| {
-            let leaf = CertificateDer::from_pem_file(folder.path().join("server.pem")).expect("a certificate");
+            let leaf =
+                CertificateDer::from_pem_file(folder.path().join("server.pem")).expect("a certificate");
             let provider = Arc::new(aws_lc_rs::default_provider());
             good(&leaf, second.authority(), &[name.to_owned()], SystemTime::now(), &provider).is_ok()
         };

@@ -2,7 +2,7 @@
 //! BackendKeyData: the client gets a key of the gateway instead.
 
 use crate::{
-    cancel::{Backend, HandedOut, Keys},
+    cancel::{HandedOut, Keys, Target},
     startup::{Key, Malformed},
 };
 use std::{path::Path, sync::Arc};
@@ -89,7 +89,7 @@ impl Login {
         match self.head[0] {
             b'K' => {
                 let key = Key::parse(&self.key)?;
-                let handed = self.keys.hand_out(Backend { socket: self.socket.clone(), key });
+                let handed = self.keys.hand_out(Target { socket: self.socket.clone(), key });
                 let length = 8 + u32::try_from(handed.key.secret.len()).unwrap_or_default();
                 output.push(b'K');
                 output.extend_from_slice(&length.to_be_bytes());
@@ -136,7 +136,7 @@ mod tests {
             prop_assert_eq!(&output[..BEFORE.len()], BEFORE);
             prop_assert_eq!(&output[BEFORE.len() + KEY.len()..], AFTER);
             let key = Key::parse(&key[5..]).expect("a key");
-            let found = login.keys.find(&key).map(|backend| backend.key);
+            let found = login.keys.find(&key).map(|target| target.key);
             prop_assert_eq!(found, Some(Key { pid: 7, secret: b"abcd".to_vec() }));
         }
 

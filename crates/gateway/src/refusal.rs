@@ -57,7 +57,8 @@ impl Refusal {
 
     /// The session did not ask for TLS.
     pub(crate) fn plaintext() -> Self {
-        let message = "codeUnexpectedInsecureStartupMessage: unsupported startup message: the server needs TLS";
+        let message =
+            "codeUnexpectedInsecureStartupMessage: unsupported startup message: the server needs TLS";
         Self::new("plaintext", "08004", message).hint("Connect with sslmode=verify-full or sslmode=require.")
     }
 
@@ -91,7 +92,8 @@ impl Refusal {
 
     /// All connections are taken.
     pub(crate) fn full() -> Self {
-        Self::new("full", "53300", "codeProxyRefusedConnection: too many connections").hint("Try again later.")
+        Self::new("full", "53300", "codeProxyRefusedConnection: too many connections")
+            .hint("Try again later.")
     }
 
     /// A defect; the log knows more.
@@ -143,6 +145,6 @@ mod tests {
     #[test]
     fn an_error_response() {
         let refusal = Refusal::new("kind", "08004", "no\0pe").hint("ask");
-        assert_eq!(refusal.encode(), b"E\0\0\0\x29SFATAL\0VFATAL\0C08004\0Mnope\0Hask\0\0");
+        assert_eq!(refusal.encode(), b"E\0\0\0\x25SFATAL\0VFATAL\0C08004\0Mnope\0Hask\0\0");
     }
 }

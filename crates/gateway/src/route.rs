@@ -43,7 +43,11 @@ fn is_routing_id(text: &str) -> bool {
 }
 
 fn check(id: &str) -> Result<(), Refusal> {
-    if is_routing_id(id) { Ok(()) } else { Err(Refusal::routing(format!("invalid cluster identifier '{id}'"))) }
+    if is_routing_id(id) {
+        Ok(())
+    } else {
+        Err(Refusal::routing(format!("invalid cluster identifier '{id}'")))
+    }
 }
 
 fn from_server_name(name: &str) -> Option<String> {
@@ -111,7 +115,7 @@ fn flag(argument: &[u8]) -> Option<&[u8]> {
 fn words(options: &[u8]) -> Vec<Vec<u8>> {
     let (mut words, mut word, mut escaped) = (Vec::new(), Vec::new(), false);
     for byte in options {
-        if !escaped && byte.is_ascii_whitespace() || !escaped && *byte == 0x0b {
+        if !escaped && (byte.is_ascii_whitespace() || *byte == 0x0b) {
             if !word.is_empty() {
                 words.push(std::mem::take(&mut word));
             }

@@ -68,7 +68,10 @@ fn by_both() {
     assert_eq!(both("--cluster=shop-12", "shop-12.a"), "shop-12 | a | -");
     assert_eq!(both("--cluster=shop-12", "with.dots"), "shop-12 | with.dots | -");
     let different = both("--cluster=shop-12", "shop-13.a");
-    assert!(different.starts_with(&format!("{FAILED}: multiple different cluster identifiers")), "{different}");
+    assert!(
+        different.starts_with(&format!("{FAILED}: multiple different cluster identifiers")),
+        "{different}"
+    );
 }
 
 #[test]

@@ -135,7 +135,9 @@ pub(crate) fn parse(packet: &[u8]) -> Result<Packet, Malformed> {
         _ if version >> 16 == 3 => parse_startup(version, body).map(Packet::Startup),
         _ => {
             let (major, minor) = (version >> 16, version & 0xffff);
-            Err(Malformed(format!("unsupported frontend protocol {major}.{minor}: server supports 3.0 to 3.2")))
+            Err(Malformed(format!(
+                "unsupported frontend protocol {major}.{minor}: server supports 3.0 to 3.2"
+            )))
         }
     }
 }

@@ -10,7 +10,7 @@ use ootheca_model::{
 use ootheca_store::Store;
 use rand::{Rng, RngExt};
 use std::{
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use uuid::Uuid;
@@ -27,16 +27,19 @@ pub struct App {
     pub settings: Settings,
     /// Signs page tokens.
     pub page_key: [u8; 32],
-    /// The certificate that SQL clients trust, PEM.
-    pub authority_pem: String,
-    /// The port of the SQL gateway in connection strings.
-    pub sql_port: u16,
+    /// The port of the SQL gateway in connection strings; set once it listens.
+    pub sql_port: OnceLock<u16>,
 }
 
 impl App {
     /// This moment.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// The port of the SQL gateway in connection strings.
+    pub fn sql_port(&self) -> u16 {
+        self.sql_port.get().copied().unwrap_or_else(|| self.settings.sql_listen.port())
     }
 
     /// What can be asked for.

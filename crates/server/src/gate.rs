@@ -64,6 +64,8 @@ pub struct Response {
 pub struct Call {
     /// The server.
     pub app: Arc<App>,
+    /// The row of the table.
+    pub operation: &'static Operation,
     /// The proof.
     pub granted: Granted,
     /// The dialect.
@@ -149,7 +151,8 @@ impl Visit {
         if self.operation.has_body {
             ootheca_api::decode::check_syntax(&self.request.body)?;
         }
-        Ok(Arc::new(Call { app: self.app.clone(), granted, version: self.version, peer: self.request.peer }))
+        let (app, operation, version) = (self.app.clone(), self.operation, self.version);
+        Ok(Arc::new(Call { app, operation, granted, version, peer: self.request.peer }))
     }
 
     fn cluster_id(&self) -> Option<ClusterId> {

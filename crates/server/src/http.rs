@@ -30,10 +30,12 @@ const BODY_LIMIT: usize = 1024 * 1024;
 struct Door {
     app: Arc<App>,
     ready: Arc<AtomicBool>,
+    /// The certificate that SQL clients trust, PEM.
+    authority: Arc<str>,
 }
 
 /// All routes. `ready` is true from the moment that everything listens until the server drains.
-pub fn router(app: Arc<App>, ready: Arc<AtomicBool>) -> Router {
+pub fn router(app: Arc<App>, ready: Arc<AtomicBool>, authority: String) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "alive\n" }))
         .route("/readyz", get(readiness))
@@ -41,7 +43,7 @@ pub fn router(app: Arc<App>, ready: Arc<AtomicBool>) -> Router {
         .route("/api/v1/openapi.json", get(document))
         .fallback(api)
         .method_not_allowed_fallback(api)
-        .with_state(Door { app, ready })
+        .with_state(Door { app, ready, authority: authority.into() })
 }
 
 async fn api(
@@ -92,7 +94,7 @@ async fn certificate(State(door): State<Door>, Path(id): Path<String>) -> Respon
     match cluster {
         Ok(Some(cluster)) if cluster.value.is_active() => Response::builder()
             .header(header::CONTENT_TYPE, "application/x-pem-file")
-            .body(Body::from(door.app.authority_pem.clone()))
+            .body(Body::from(door.authority.to_string()))
             .unwrap_or_default(),
         Ok(_) => failure(&Error::not_found("cluster")),
         Err(error) => failure(&error),

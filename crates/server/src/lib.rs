@@ -22,3 +22,8 @@ pub mod settings;
 
 pub use serve::Server;
 pub use settings::Settings;
+
+/// The OpenAPI document for a server at the default address.
+pub fn openapi() -> serde_json::Value {
+    ootheca_api::openapi::document("http://127.0.0.1:8080")
+}

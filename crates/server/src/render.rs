@@ -1,6 +1,6 @@
 //! Between the wire and the model: what a request means, and how a thing is shown.
 
-use crate::app::App;
+use crate::{app::App, handlers::required};
 use ootheca_api::wire::*;
 use ootheca_model::{
     Cluster as Model, Grant, Plan, Resource as Held, Result,
@@ -15,9 +15,9 @@ use std::collections::BTreeMap;
 
 /// What a request for a new cluster means.
 pub fn new_cluster(request: CreateClusterRequest) -> Result<NewCluster> {
-    let spec = super::handlers::required("spec", request.spec)?;
+    let spec = required("spec", request.spec)?;
     Ok(NewCluster {
-        name: super::handlers::required("name", request.name)?,
+        name: required("name", request.name)?,
         provider: request.provider,
         plan: spec.plan,
         default_plan: None,
@@ -225,7 +225,7 @@ pub fn connection_string(app: &App, cluster: &Model, query: ConnectionStringQuer
     let database = query.database.filter(|name| !name.is_empty()).unwrap_or_else(|| "defaultdb".to_owned());
     let user = query.sql_user.filter(|name| !name.is_empty());
     let login = user.as_ref().map(|user| format!("{}@", percent(user))).unwrap_or_default();
-    let mut text = format!("postgresql://{login}{host}:{}/{}?sslmode=verify-full", app.sql_port, percent(&database));
+    let mut text = format!("postgresql://{login}{host}:{}/{}?sslmode=verify-full", app.sql_port(), percent(&database));
     if cluster.plan == Plan::Advanced {
         let file = format!("{}-ca.crt", cluster.name);
         let path = match query.os.unwrap_or(OperatingSystem::Linux) {
@@ -237,7 +237,7 @@ pub fn connection_string(app: &App, cluster: &Model, query: ConnectionStringQuer
     if app.settings.gateway.domain.is_empty() {
         text.push_str(&format!("&options=--cluster%3D{}", cluster.routing_id()));
     }
-    let params = ConnectionStringParameters { host, port: app.sql_port.to_string(), database, username: user };
+    let params = ConnectionStringParameters { host, port: app.sql_port().to_string(), database, username: user };
     GetConnectionStringResponse { connection_string: text, params }
 }
 

@@ -8,13 +8,13 @@ use crate::{
     settings::{EngineKind, Settings},
 };
 use ootheca_engine::{Engine, postgres, simulated};
-use ootheca_gateway::{Gateway, certificates};
+use ootheca_gateway::Gateway;
 use ootheca_model::{Error, Result, time::Clock};
 use std::{
     net::SocketAddr,
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -58,39 +58,26 @@ impl Server {
         if let Some(reason) = engine.capabilities().cpu_unbounded {
             tracing::warn!(reason, "the CPU of clusters can not be bounded here");
         }
-        let domains = Some(settings.gateway.domain.clone()).filter(|domain| !domain.is_empty());
-        let hosts: Vec<String> = domains.into_iter().chain([settings.gateway.host.clone()]).collect();
-        let authority = certificates::Authority::open(&data.path().join("certificates"), &hosts)?;
         let http = TcpListener::bind(settings.listen).await.map_err(|error| {
             Error::invalid("listen", format!("can not listen on {}: {error}", settings.listen))
         })?;
         let listen = http.local_addr().map_err(|error| Error::internal("no local address").because(error))?;
-        let sql = std::net::TcpListener::bind(settings.sql_listen).map_err(|error| {
-            Error::invalid("sql_listen", format!("can not listen on {}: {error}", settings.sql_listen))
-        })?;
-        let sql_listen = sql.local_addr().map_err(|error| Error::internal("no local address").because(error))?;
-        let sql_port = if settings.gateway.port == 0 { sql_listen.port() } else { settings.gateway.port };
-        let gateway_settings = ootheca_gateway::Settings {
-            handshake_timeout: Duration::from_secs(settings.gateway.handshake_seconds),
-            max_connections: settings.gateway.max_connections,
-            ..ootheca_gateway::Settings::default()
-        };
-        let app = Arc::new(App {
-            store,
-            engine,
-            clock: Arc::new(clock),
-            settings,
-            page_key,
-            authority_pem: authority.ca_pem().to_owned(),
-            sql_port,
-        });
-        let gateway = Gateway::start(gateway_settings, sql, &authority, StoreDirectory::new(app.clone()))?;
+        let gateway_settings = gateway_settings(&settings);
+        let app = Arc::new(App { store, engine, clock: Arc::new(clock), settings, page_key, sql_port: OnceLock::new() });
+        let gateway = Gateway::start(gateway_settings, StoreDirectory::new(app.clone())).await?;
+        let sql_listen = gateway.local_addr();
+        let port = app.settings.gateway.port;
+        app.sql_port.get_or_init(|| if port == 0 { sql_listen.port() } else { port });
         let (stop, stopped) = watch::channel(false);
         let ready = Arc::new(AtomicBool::new(true));
         let holder = format!("{}:{}", hostname(), data.path().display());
         let tasks = vec![
             tokio::spawn(reconcile::run(app.clone(), holder, stopped.clone())),
-            tokio::spawn(serve_http(http, app.clone(), ready.clone(), stopped)),
+            tokio::spawn(serve_http(
+                http,
+                http::router(app.clone(), ready.clone(), gateway.authority().to_owned()),
+                stopped,
+            )),
         ];
         Ok(Self { app, data, ready, stop, gateway, tasks, listen, sql_listen, admin_key })
     }
@@ -144,13 +131,19 @@ fn engine(settings: &Settings) -> Result<Arc<dyn Engine>> {
     })
 }
 
-async fn serve_http(
-    listener: TcpListener,
-    app: Arc<App>,
-    ready: Arc<AtomicBool>,
-    mut stop: watch::Receiver<bool>,
-) {
-    let service = http::router(app, ready).into_make_service_with_connect_info::<SocketAddr>();
+fn gateway_settings(settings: &Settings) -> ootheca_gateway::Settings {
+    let gateway = &settings.gateway;
+    let named = [gateway.domain.clone(), gateway.host.clone()];
+    ootheca_gateway::Settings {
+        domains: named.into_iter().filter(|name| !name.is_empty() && name != "localhost").collect(),
+        handshake_timeout: Duration::from_secs(gateway.handshake_seconds),
+        max_connections: gateway.max_connections,
+        ..ootheca_gateway::Settings::new(settings.sql_listen, settings.data_dir.join("certificates"))
+    }
+}
+
+async fn serve_http(listener: TcpListener, router: axum::Router, mut stop: watch::Receiver<bool>) {
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
     let stopped = async move {
         let _ = stop.wait_for(|stop| *stop).await;
     };

@@ -9,10 +9,20 @@
 //! concurrent writer makes the batch [`ootheca_model::ErrorKind::Stale`] instead of being lost, and
 //! a backend may repeat a batch after a serialization failure without asking anybody.
 
+mod backend;
+mod migrations;
+mod postgres;
+mod sql;
+mod sqlite;
+mod transaction;
+mod value;
+
+pub use migrations::schema;
+
 use async_trait::async_trait;
-use ootheca_model::{Granted, OrganizationId, Result, Timestamp, audit::AuditEntry};
+use ootheca_model::{Error, Granted, OrganizationId, Result, Timestamp, audit::AuditEntry};
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
+use std::{path::Path, sync::Arc, time::Duration};
 use tokio::sync::broadcast;
 use uuid::Uuid;
 
@@ -294,4 +304,15 @@ pub trait Store: Send + Sync + 'static {
     async fn release(&self, lease: &Lease) -> Result<()>;
     /// Hints about changed rows.
     fn changes(&self) -> broadcast::Receiver<Changed>;
+}
+
+/// Opens a store by its address: `sqlite:PATH`, `postgres://…` or `postgresql://…`.
+pub async fn open(address: &str) -> Result<Arc<dyn Store>> {
+    if let Some(path) = address.strip_prefix("sqlite:") {
+        return Ok(Arc::new(sqlite::Sqlite::open(Path::new(path))?));
+    }
+    if address.starts_with("postgres://") || address.starts_with("postgresql://") {
+        return Ok(Arc::new(postgres::Postgres::open(address).await?));
+    }
+    Err(Error::invalid("store", "must begin with sqlite:, postgres:// or postgresql://"))
 }

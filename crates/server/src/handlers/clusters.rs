@@ -147,7 +147,7 @@ pub async fn list_cluster_nodes(
         .map(|node| render::node(format!("{}-{}", cluster.routing_id(), node.name), region_name.clone(), node.live))
         .filter(|node| wanted.as_ref().is_none_or(|name| *name == node.region_name))
         .collect();
-    let (nodes, pagination) = paging::slice(&call, &query.page, nodes, |node| node.name.as_str())?;
+    let (nodes, pagination) = paging::slice(&call, &query.page, nodes, |node| node.name.clone())?;
     Ok(ListClusterNodesResponse { nodes, pagination })
 }
 
@@ -158,7 +158,7 @@ pub async fn list_available_regions(
     query: ListAvailableRegionsQuery,
     _body: NoBody,
 ) -> Result<ListAvailableRegionsResponse> {
-    let mut regions: Vec<CloudProviderRegion> = call
+    let regions: Vec<CloudProviderRegion> = call
         .app
         .catalogue()
         .regions
@@ -168,8 +168,7 @@ pub async fn list_available_regions(
         .map(render::region)
         .collect();
     // All regions are on this machine, so every distance is zero and names decide.
-    regions.sort_by(|a, b| (&a.name, a.provider).cmp(&(&b.name, b.provider)));
-    let (regions, pagination) = paging::slice(&call, &query.page, regions, |region| region.name.as_str())?;
+    let (regions, pagination) = paging::slice(&call, &query.page, regions, |region| format!("{} {}", region.name, region.provider))?;
     Ok(ListAvailableRegionsResponse { regions, pagination })
 }
 
@@ -182,7 +181,7 @@ pub async fn list_major_cluster_versions(
 ) -> Result<ListMajorClusterVersionsResponse> {
     let catalogue = call.app.catalogue();
     let versions: Vec<ClusterMajorVersion> = catalogue.versions.iter().map(render::version).collect();
-    let (versions, pagination) = paging::slice_descending(&call, &query, versions, |version| version.version.as_str())?;
+    let (versions, pagination) = paging::slice_descending(&call, &query, versions, |version| version_key(&version.version))?;
     Ok(ListMajorClusterVersionsResponse { versions, pagination })
 }
 
@@ -199,6 +198,11 @@ pub async fn get_connection_string(
         required("os", query.os)?;
     }
     Ok(render::connection_string(app, &found.value, query))
+}
+
+/// Orders `v25.10` after `v25.9`.
+fn version_key(version: &str) -> String {
+    version.trim_start_matches('v').split('.').map(|part| format!("{part:0>4}.")).collect()
 }
 
 /// The entry that opens a new BASIC or STANDARD cluster to everybody.

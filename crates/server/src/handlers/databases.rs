@@ -15,7 +15,7 @@ pub async fn list_databases(
 ) -> Result<ListDatabasesResponse> {
     let mut admin = super::admin(&call).await?;
     let all: Vec<String> = admin.databases().await?.into_iter().map(|database| database.name).collect();
-    let (page, pagination) = paging::slice(&call, &query, all, |name| name.as_str())?;
+    let (page, pagination) = paging::slice(&call, &query, all, String::clone)?;
     let mut databases = Vec::with_capacity(page.len());
     for name in page {
         let table_count = admin.count_tables(&name).await?.map(Int64);

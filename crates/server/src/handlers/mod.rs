@@ -78,6 +78,6 @@ impl Effect {
 }
 
 /// A required member of a request.
-fn required<T>(field: &str, value: Option<T>) -> Result<T> {
+pub(crate) fn required<T>(field: &str, value: Option<T>) -> Result<T> {
     value.ok_or_else(|| Error::invalid(field, "is required"))
 }

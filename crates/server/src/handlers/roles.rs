@@ -31,7 +31,7 @@ pub async fn list_role_grants(
         holders.push(Holder::Person(rows::decode(row)?));
     }
     holders.sort_by_key(|holder| holder.row().id.clone());
-    let (holders, pagination) = paging::slice(&call, &query, holders, |holder| holder.row().id.as_str())?;
+    let (holders, pagination) = paging::slice(&call, &query, holders, |holder| holder.row().id.clone())?;
     let grants = holders.iter().map(|holder| UserRoleGrants {
         user_id: holder.row().id.clone(),
         roles: holder.grants().iter().map(render::grant).collect(),

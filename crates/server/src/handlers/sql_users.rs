@@ -15,7 +15,7 @@ pub async fn list_sql_users(
 ) -> Result<ListSQLUsersResponse> {
     let mut admin = super::admin(&call).await?;
     let users = admin.users().await?;
-    let (users, pagination) = paging::slice(&call, &query, users, |name| name.as_str())?;
+    let (users, pagination) = paging::slice(&call, &query, users, String::clone)?;
     Ok(ListSQLUsersResponse { users: users.into_iter().map(|name| SQLUser { name }).collect(), pagination })
 }
 

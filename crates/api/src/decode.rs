@@ -1,0 +1,77 @@
+//! From the parts of a request to what its handler gets.
+
+use crate::{
+    operations::{Op, operation},
+    params::{Pairs, PathParams, QueryParams},
+    requests,
+    router::Params,
+};
+use ootheca_model::{Error, Result};
+use serde::de::{DeserializeOwned, IgnoredAny};
+use std::borrow::Cow;
+
+/// Reads the path parameters.
+pub fn path<T: PathParams>(params: &Params) -> Result<T> {
+    T::read(params)
+}
+
+/// Reads the raw query. Names may be in camel case and in the older dialect; unknown ones are ignored.
+pub fn query<T: QueryParams>(raw: &str) -> Result<T> {
+    T::read(&pairs(raw)?)
+}
+
+/// Reads the body. Whatever its content type says, it is JSON; no body is an empty object.
+pub fn body<T: DeserializeOwned>(op: Op, bytes: &[u8]) -> Result<T> {
+    let value = match operation(op).has_body {
+        true => requests::normalize(op, requests::parse(bytes)?)?,
+        false => serde_json::Value::Object(serde_json::Map::new()),
+    };
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let path = error.path().to_string();
+        match path.as_str() {
+            "." => Error::invalid("body", error.inner()),
+            // The text of the error would hold the value.
+            secret if secret.ends_with("password") => Error::invalid(secret, "must be a string"),
+            field => Error::invalid(field, error.inner()),
+        }
+    })
+}
+
+/// Checks that a body is empty or a JSON object, without looking into it.
+pub fn check_syntax(bytes: &[u8]) -> Result<()> {
+    let bytes = bytes.trim_ascii();
+    if bytes.is_empty() || bytes == b"null" {
+        return Ok(());
+    }
+    serde_json::from_slice::<IgnoredAny>(bytes).map_err(|error| Error::invalid("body", error))?;
+    if bytes[0] == b'{' { Ok(()) } else { Err(Error::invalid("body", requests::OBJECT)) }
+}
+
+/// The names that `pagination.…` had in 2022-03-31.
+const OLDER_NAMES: [(&str, &str); 3] = [
+    ("pagination.start_key", "pagination.page"),
+    ("pagination.time", "pagination.as_of_time"),
+    ("pagination.order", "pagination.sort_order"),
+];
+
+fn pairs(raw: &str) -> Result<Pairs> {
+    let mut pairs = Vec::new();
+    for (name, text) in form_urlencoded::parse(raw.as_bytes()) {
+        let name = requests::snake_case(&name);
+        let newer = OLDER_NAMES.iter().find(|(older, _)| *older == name);
+        let name = newer.map_or(name, |(_, newer)| Cow::Borrowed(*newer)).into_owned();
+        pairs.push((name, text.into_owned()));
+    }
+    let pairs = Pairs(pairs);
+    // Our tokens know their direction, so that the older parameter need only be well-formed.
+    match pairs.get("pagination.direction") {
+        None | Some("" | "PAGE_DIRECTION_NEXT" | "PAGE_DIRECTION_LAST") => Ok(pairs),
+        Some(_) => {
+            let rule = "must be one of PAGE_DIRECTION_NEXT, PAGE_DIRECTION_LAST";
+            Err(Error::invalid("pagination.direction", rule))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,53 @@
+//! How an error looks over HTTP.
+
+use ootheca_model::{Error, ErrorKind};
+use serde_json::json;
+
+/// The HTTP status of a kind of error.
+pub fn status(kind: ErrorKind) -> u16 {
+    match kind {
+        ErrorKind::Invalid | ErrorKind::Precondition => 400,
+        ErrorKind::Unauthenticated => 401,
+        ErrorKind::Denied => 403,
+        ErrorKind::NotFound => 404,
+        ErrorKind::Exists | ErrorKind::Stale => 409,
+        ErrorKind::Exhausted => 429,
+        ErrorKind::Internal => 500,
+        ErrorKind::Unimplemented => 501,
+        ErrorKind::Unavailable => 503,
+    }
+}
+
+/// The JSON body of an error. What went wrong inside is for the log only.
+pub fn body(error: &Error) -> Vec<u8> {
+    let message = match error.kind() {
+        ErrorKind::Internal => "internal error",
+        _ => error.message(),
+    };
+    json!({ "code": error.kind() as i32, "message": message, "details": [] }).to_string().into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(error: &Error) -> serde_json::Value {
+        serde_json::from_slice(&body(error)).unwrap()
+    }
+
+    #[test]
+    fn the_body_holds_code_message_and_an_array() {
+        let error = Error::invalid("name", "is required");
+        let expected = json!({ "code": 3, "message": "invalid argument: name: is required", "details": [] });
+        assert_eq!(parsed(&error), expected);
+        assert_eq!(parsed(&Error::new(ErrorKind::Stale, "x"))["code"], 10);
+        assert_eq!(parsed(&Error::precondition("x"))["code"], 9);
+    }
+
+    #[test]
+    fn the_inside_is_not_told() {
+        let error = Error::internal("table users is damaged");
+        assert_eq!(parsed(&error), json!({ "code": 13, "message": "internal error", "details": [] }));
+        assert_eq!(status(error.kind()), 500);
+    }
+}

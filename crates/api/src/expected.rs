@@ -1,0 +1,66 @@
+//! Text that a reviewer reads, compared with what the table gives.
+
+use crate::{
+    openapi,
+    operations::{Operation, TABLE},
+};
+use std::{fs, path::PathBuf};
+
+/// Compares a file under `expected/` with `text`, or writes it with `UPDATE_EXPECTED=1`.
+fn check(file: &str, text: &str) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../expected").join(file);
+    if std::env::var_os("UPDATE_EXPECTED").is_some_and(|value| value == "1") {
+        fs::write(&path, text).expect("expected/ can be written");
+        return;
+    }
+    let expected = fs::read_to_string(&path).unwrap_or_default();
+    if expected == text {
+        return;
+    }
+    let line = expected.lines().zip(text.lines()).take_while(|(a, b)| a == b).count();
+    panic!(
+        "expected/{file} differs from what the table gives, first in line {}:\n  file:  {}\n  table: {}\n\
+         If the change is meant, run UPDATE_EXPECTED=1 cargo test -p ootheca-api and review the difference.",
+        line + 1,
+        expected.lines().nth(line).unwrap_or("(end)"),
+        text.lines().nth(line).unwrap_or("(end)"),
+    );
+}
+
+fn sorted() -> Vec<&'static Operation> {
+    let mut rows: Vec<_> = TABLE.iter().collect();
+    rows.sort_by_key(|row| (row.path, row.method));
+    rows
+}
+
+#[test]
+fn operations() {
+    let path = TABLE.iter().map(|row| row.path.len()).max().unwrap_or(0);
+    let name = TABLE.iter().map(|row| row.name.len()).max().unwrap_or(0);
+    let lines = sorted().into_iter().map(|row| {
+        let audit =
+            row.audit.map_or_else(|| "not audited".to_owned(), |action| format!("audited as {action}"));
+        let access = openapi::access(row);
+        format!("{:<6} {:<path$} {:<name$} {access} {audit}\n", row.method, row.path, row.name)
+    });
+    check("operations.txt", &lines.collect::<String>());
+}
+
+#[test]
+fn unimplemented() {
+    let mut names: Vec<_> = TABLE.iter().filter(|row| !row.implemented).map(|row| row.name).collect();
+    names.sort_unstable();
+    // The list may only shrink: a name that is not in the file yet is refused even when it is rewritten.
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../expected/unimplemented.txt");
+    if let Ok(before) = fs::read_to_string(path) {
+        let grown: Vec<_> = names.iter().filter(|name| !before.lines().any(|line| line == **name)).collect();
+        assert!(grown.is_empty(), "no longer implemented: {grown:?}; the list may only shrink");
+    }
+    check("unimplemented.txt", &names.iter().map(|name| format!("{name}\n")).collect::<String>());
+}
+
+#[test]
+fn openapi_document() {
+    let document = openapi::document("http://localhost:8080");
+    check("openapi.json", &format!("{document:#}\n"));
+}

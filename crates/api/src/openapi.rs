@@ -1,0 +1,210 @@
+//! The OpenAPI description of this server, made from the table and the wire types.
+
+use crate::{
+    for_each_operation,
+    operations::{Op, Operation, Scope, TABLE},
+    params::{PathParams, QueryParams},
+    wire::*,
+};
+use ootheca_model::identity::Requirement;
+use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
+use serde_json::{Map, Value, json};
+
+/// The description, in the form of version 2024-09-16.
+pub fn document(server_url: &str) -> Value {
+    let mut schemas = Schemas::new();
+    let mut paths = Map::new();
+    for operation in &TABLE {
+        let item = paths.entry(operation.path).or_insert_with(|| json!({}));
+        item[operation.method.name().to_ascii_lowercase()] = schemas.operation(operation);
+    }
+    let mut tags: Vec<&str> = TABLE.iter().map(|row| row.tag).collect();
+    tags.sort_unstable();
+    tags.dedup();
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Ootheca Cloud API",
+            "version": "2024-09-16",
+            "description": "Operations marked x-unimplemented answer 501 for now.",
+            "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
+        },
+        "servers": [{ "url": server_url }],
+        "security": [{ "bearer": [] }],
+        "tags": tags.iter().map(|name| json!({ "name": name })).collect::<Vec<_>>(),
+        "paths": paths,
+        "components": {
+            "securitySchemes": {
+                "bearer": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "The secret of an API key of a service account.",
+                },
+            },
+            "parameters": { "Cc-Version": version_parameter() },
+            "responses": { "Error": error_response() },
+            "schemas": schemas.finish(),
+        },
+    })
+}
+
+/// Schemas of requests differ from those of answers in what is required, so each has a generator.
+struct Schemas {
+    requests: SchemaGenerator,
+    answers: SchemaGenerator,
+}
+
+/// What the types of a row say.
+struct Shape {
+    path: Vec<(&'static str, Value, &'static str)>,
+    query: Vec<Value>,
+    body: Value,
+    answer: Value,
+}
+
+impl Schemas {
+    fn new() -> Self {
+        let settings = || {
+            SchemaSettings::draft2020_12().with(|settings| {
+                settings.definitions_path = "/components/schemas".into();
+                settings.meta_schema = None;
+            })
+        };
+        Self {
+            requests: settings().for_deserialize().into_generator(),
+            answers: settings().for_serialize().into_generator(),
+        }
+    }
+
+    fn shape<P: PathParams, Q: QueryParams, B: JsonSchema, R: JsonSchema>(&mut self) -> Shape {
+        Shape {
+            path: P::describe(),
+            query: Q::describe(),
+            body: self.requests.subschema_for::<B>().to_value(),
+            answer: self.answers.subschema_for::<R>().to_value(),
+        }
+    }
+
+    fn operation(&mut self, row: &Operation) -> Value {
+        let mut operation = json!({
+            "operationId": row.name,
+            "tags": [row.tag],
+            "summary": row.summary,
+            "description": access(row),
+            "x-roles": roles(row),
+        });
+        let mut parameters = vec![json!({ "$ref": "#/components/parameters/Cc-Version" })];
+        let mut responses = json!({ "default": { "$ref": "#/components/responses/Error" } });
+        match self.shape_of(row.op) {
+            None => {
+                operation["x-unimplemented"] = true.into();
+                let text = json!({ "type": "string" });
+                parameters.extend(row.path_params().map(|name| path_parameter(name, &text, "")));
+                responses["501"] = json!({ "$ref": "#/components/responses/Error" });
+            }
+            Some(shape) => {
+                parameters
+                    .extend(shape.path.iter().map(|(name, schema, text)| path_parameter(name, schema, text)));
+                parameters.extend(shape.query);
+                if row.has_body {
+                    operation["requestBody"] = json!({ "required": true, "content": { "application/json": { "schema": shape.body } } });
+                }
+                responses["200"] = json!({
+                    "description": "Done.",
+                    "content": { "application/json": { "schema": shape.answer } },
+                });
+                for status in ["400", "401", "403", "404", "500"] {
+                    responses[status] = json!({ "$ref": "#/components/responses/Error" });
+                }
+            }
+        }
+        operation["parameters"] = parameters.into();
+        operation["responses"] = responses;
+        operation
+    }
+
+    fn finish(mut self) -> Map<String, Value> {
+        let mut all = self.requests.take_definitions(true);
+        for (name, schema) in self.answers.take_definitions(true) {
+            let before = all.insert(name.clone(), schema.clone());
+            assert!(
+                before.is_none_or(|before| before == schema),
+                "{name} means different things in requests and in answers"
+            );
+        }
+        all
+    }
+}
+
+macro_rules! shapes {
+    (
+        built { $({
+            $op:ident, $handler:ident, $tag:literal, $method:ident $path:literal,
+            ($params:ident, $query:ident, $body:ident) -> $reply:ident,
+            [$($access:tt)*], $kind:ident $($action:ident)?, $summary:literal
+        })* }
+        later { $($later:tt)* }
+    ) => {
+        impl Schemas {
+            fn shape_of(&mut self, op: Op) -> Option<Shape> {
+                match op {
+                    $(Op::$op => Some(self.shape::<$params, $query, $body, $reply>()),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+for_each_operation!(shapes);
+
+fn roles(row: &Operation) -> Vec<&'static str> {
+    match row.requirement {
+        Requirement::Roles(roles) => roles.iter().map(|role| role.name()).collect(),
+        Requirement::Member | Requirement::Grantor => Vec::new(),
+    }
+}
+
+/// One sentence on who may call an operation.
+pub(crate) fn access(row: &Operation) -> String {
+    let roles = roles(row).join(", ");
+    match (row.requirement, row.scope) {
+        (Requirement::Member, _) => "For every member of the organization.".to_owned(),
+        (Requirement::Grantor, _) => "For callers who may handle each grant that it changes.".to_owned(),
+        (_, Scope::Organization) => format!("On the organization, one of: {roles}."),
+        (_, Scope::Cluster(parameter)) => format!("On the cluster {parameter}, one of: {roles}."),
+        (_, Scope::Visible) => format!("Shows what the caller reaches with: {roles}."),
+    }
+}
+
+fn path_parameter(name: &str, schema: &Value, description: &str) -> Value {
+    json!({ "name": name, "in": "path", "required": true, "schema": schema, "description": description })
+}
+
+fn version_parameter() -> Value {
+    json!({
+        "name": "Cc-Version",
+        "in": "header",
+        "required": false,
+        "description": "Version of the API; 2022-03-31 where absent. This document describes 2024-09-16.",
+        "schema": { "type": "string", "enum": ["2022-03-31", "2022-09-20", "2023-04-10", "2024-09-16", "latest"] },
+    })
+}
+
+fn error_response() -> Value {
+    json!({
+        "description": "What went wrong. The message names the field and the rule.",
+        "content": { "application/json": { "schema": {
+            "type": "object",
+            "required": ["code", "message", "details"],
+            "properties": {
+                "code": { "type": "integer", "format": "int32", "description": "A google.rpc code." },
+                "message": { "type": "string" },
+                "details": { "type": "array", "items": { "type": "object" } },
+            },
+        } } },
+    })
+}
+
+#[cfg(test)]
+mod tests;

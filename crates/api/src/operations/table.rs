@@ -1,0 +1,383 @@
+//! The rows. Built ones first, then those that answer 501, both by tag.
+//!
+//! A built row: `{ Name, handler, "tag", Method "path", (Path, Query, Body) -> Reply, [access], kind, "summary" }`.
+//! Another one: `{ Name, later, "tag", Method "path", [access], kind, "summary" }`, with `later body` where it
+//! takes a body. The kind is `read` or `change AUDIT_ACTION`. Access is one of
+//! - `[cluster parameter: roles]`: on the cluster that this path parameter names
+//! - `[organization: roles]`: on the organization
+//! - `[visible: roles]`: a list that shows each caller what its roles reach
+//! - `[member]`: everybody in the organization
+//! - `[grantor]`: whoever may grant something; the handler checks each grant
+
+/// Hands all rows to the macro `$callback`, as `built { rows } later { rows }`. The
+/// [operations](crate::operations) module shows how to match on them.
+#[macro_export]
+macro_rules! for_each_operation {
+    ($callback:ident) => {
+        $callback! {
+            built {
+                { ListClusters, list_clusters, "Clusters", Get "/api/v1/clusters",
+                  (NoPath, ListClustersQuery, NoBody) -> ListClustersResponse,
+                  [visible: OrgAdmin, ClusterAdmin, ClusterOperatorWriter, ClusterDeveloper, FolderAdmin, FolderMover, MetricsViewer, ClusterMonitor],
+                  read, "List clusters" }
+                { CreateCluster, create_cluster, "Clusters", Post "/api/v1/clusters",
+                  (NoPath, NoQuery, CreateClusterRequest) -> Cluster,
+                  [organization: ClusterAdmin, ClusterCreator], change CREATE_CLUSTER, "Create a cluster" }
+                { ListAvailableRegions, list_available_regions, "Clusters", Get "/api/v1/clusters/available-regions",
+                  (NoPath, ListAvailableRegionsQuery, NoBody) -> ListAvailableRegionsResponse,
+                  [member], read, "List the regions that clusters may use" }
+                { GetCluster, get_cluster, "Clusters", Get "/api/v1/clusters/{cluster_id}",
+                  (ClusterPath, NoQuery, NoBody) -> Cluster,
+                  [cluster cluster_id: OrgAdmin, ClusterAdmin, ClusterOperatorWriter, ClusterDeveloper, FolderAdmin, FolderMover, MetricsViewer, ClusterMonitor],
+                  read, "Get a cluster" }
+                { UpdateCluster, update_cluster, "Clusters", Patch "/api/v1/clusters/{cluster_id}",
+                  (ClusterPath, NoQuery, UpdateClusterRequest) -> Cluster,
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change UPDATE_CLUSTER, "Change a cluster" }
+                { DeleteCluster, delete_cluster, "Clusters", Delete "/api/v1/clusters/{cluster_id}",
+                  (ClusterPath, NoQuery, NoBody) -> Cluster,
+                  [cluster cluster_id: ClusterAdmin], change DELETE_CLUSTER, "Delete a cluster and all its data" }
+                { GetConnectionString, get_connection_string, "Clusters", Get "/api/v1/clusters/{cluster_id}/connection-string",
+                  (ClusterPath, ConnectionStringQuery, NoBody) -> GetConnectionStringResponse,
+                  [cluster cluster_id: OrgAdmin, ClusterAdmin, ClusterOperatorWriter, ClusterDeveloper, FolderAdmin, FolderMover, MetricsViewer, ClusterMonitor],
+                  read, "Get a connection string for SQL clients" }
+                { ListClusterNodes, list_cluster_nodes, "Clusters", Get "/api/v1/clusters/{cluster_id}/nodes",
+                  (ClusterPath, ListClusterNodesQuery, NoBody) -> ListClusterNodesResponse,
+                  [cluster cluster_id: OrgAdmin, ClusterAdmin, ClusterOperatorWriter, ClusterDeveloper],
+                  read, "List the nodes of a cluster" }
+                { ListMajorClusterVersions, list_major_cluster_versions, "Clusters", Get "/api/v1/cluster-versions",
+                  (NoPath, PageQuery, NoBody) -> ListMajorClusterVersionsResponse,
+                  [member], read, "List major versions, newest first" }
+
+                { ListSQLUsers, list_sql_users, "SQL Users", Get "/api/v1/clusters/{cluster_id}/sql-users",
+                  (ClusterPath, PageQuery, NoBody) -> ListSQLUsersResponse,
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, ClusterDeveloper], read, "List SQL users" }
+                { CreateSQLUser, create_sql_user, "SQL Users", Post "/api/v1/clusters/{cluster_id}/sql-users",
+                  (ClusterPath, NoQuery, CreateSQLUserRequest) -> SQLUser,
+                  [cluster cluster_id: ClusterAdmin], change CREATE_SQL_USER, "Create a SQL user" }
+                { DeleteSQLUser, delete_sql_user, "SQL Users", Delete "/api/v1/clusters/{cluster_id}/sql-users/{name}",
+                  (SQLUserPath, NoQuery, NoBody) -> SQLUser,
+                  [cluster cluster_id: ClusterAdmin], change DELETE_SQL_USER, "Delete a SQL user" }
+                { UpdateSQLUserPassword, update_sql_user_password, "SQL Users", Put "/api/v1/clusters/{cluster_id}/sql-users/{name}/password",
+                  (SQLUserPath, NoQuery, UpdateSQLUserPasswordRequest) -> SQLUser,
+                  [cluster cluster_id: ClusterAdmin], change CHANGE_SQL_USER_PASSWORD, "Change the password of a SQL user" }
+
+                { ListDatabases, list_databases, "Databases", Get "/api/v1/clusters/{cluster_id}/databases",
+                  (ClusterPath, PageQuery, NoBody) -> ListDatabasesResponse,
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, ClusterDeveloper], read, "List databases" }
+                { CreateDatabase, create_database, "Databases", Post "/api/v1/clusters/{cluster_id}/databases",
+                  (ClusterPath, NoQuery, CreateDatabaseRequest) -> Database,
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change UPDATE_CLUSTER, "Create a database" }
+                { EditDatabase2, edit_database2, "Databases", Patch "/api/v1/clusters/{cluster_id}/databases",
+                  (ClusterPath, NoQuery, UpdateDatabaseRequest) -> Database,
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change UPDATE_CLUSTER, "Rename a database that the body names" }
+                { EditDatabase, edit_database, "Databases", Patch "/api/v1/clusters/{cluster_id}/databases/{name}",
+                  (DatabasePath, NoQuery, UpdateDatabaseRequest) -> Database,
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change UPDATE_CLUSTER, "Rename a database" }
+                { DeleteDatabase, delete_database, "Databases", Delete "/api/v1/clusters/{cluster_id}/databases/{name}",
+                  (DatabasePath, NoQuery, NoBody) -> Database,
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change UPDATE_CLUSTER, "Delete a database and all its data" }
+
+                { ListAllowlistEntries, list_allowlist_entries, "IP Allowlists", Get "/api/v1/clusters/{cluster_id}/networking/allowlist",
+                  (ClusterPath, PageQuery, NoBody) -> ListAllowlistEntriesResponse,
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, ClusterDeveloper], read, "List the networks that may connect" }
+                { AddAllowlistEntry, add_allowlist_entry, "IP Allowlists", Post "/api/v1/clusters/{cluster_id}/networking/allowlist",
+                  (ClusterPath, NoQuery, AllowlistEntryRequest) -> AllowlistEntry,
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change ADD_IP_ALLOWLIST, "Let a network connect" }
+                { AddAllowlistEntry2, add_allowlist_entry2, "IP Allowlists", Put "/api/v1/clusters/{cluster_id}/networking/allowlist/{cidr_ip}/{cidr_mask}",
+                  (AllowlistEntryPath, NoQuery, AllowlistEntryRequest) -> AllowlistEntry,
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change ADD_IP_ALLOWLIST, "Add or replace an allowlist entry" }
+                { UpdateAllowlistEntry, update_allowlist_entry, "IP Allowlists", Patch "/api/v1/clusters/{cluster_id}/networking/allowlist/{cidr_ip}/{cidr_mask}",
+                  (AllowlistEntryPath, NoQuery, AllowlistEntryRequest) -> AllowlistEntry,
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change EDIT_IP_ALLOWLIST, "Change an allowlist entry" }
+                { DeleteAllowlistEntry, delete_allowlist_entry, "IP Allowlists", Delete "/api/v1/clusters/{cluster_id}/networking/allowlist/{cidr_ip}/{cidr_mask}",
+                  (AllowlistEntryPath, NoQuery, NoBody) -> AllowlistEntry,
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change DELETE_IP_ALLOWLIST, "Remove an allowlist entry" }
+
+                { GetOrganizationInfo, get_organization_info, "Organizations", Get "/api/v1/organization",
+                  (NoPath, NoQuery, NoBody) -> Organization, [member], read, "Get the caller's organization" }
+
+                { ListServiceAccounts, list_service_accounts, "Service Accounts", Get "/api/v1/service-accounts",
+                  (NoPath, PageQuery, NoBody) -> ListServiceAccountsResponse,
+                  [organization: OrgAdmin, ClusterAdmin], read, "List service accounts" }
+                { CreateServiceAccount, create_service_account, "Service Accounts", Post "/api/v1/service-accounts",
+                  (NoPath, NoQuery, CreateServiceAccountRequest) -> ServiceAccount,
+                  [organization: OrgAdmin, ClusterAdmin], change CREATE_SERVICE_ACCOUNT, "Create a service account" }
+                { GetServiceAccount, get_service_account, "Service Accounts", Get "/api/v1/service-accounts/{id}",
+                  (IdPath, NoQuery, NoBody) -> ServiceAccount,
+                  [organization: OrgAdmin, ClusterAdmin], read, "Get a service account" }
+                { UpdateServiceAccount, update_service_account, "Service Accounts", Patch "/api/v1/service-accounts/{id}",
+                  (IdPath, NoQuery, UpdateServiceAccountRequest) -> ServiceAccount,
+                  [organization: OrgAdmin], change UPDATE_SERVICE_ACCOUNT, "Rename or describe a service account" }
+                { DeleteServiceAccount, delete_service_account, "Service Accounts", Delete "/api/v1/service-accounts/{id}",
+                  (IdPath, NoQuery, NoBody) -> ServiceAccount,
+                  [organization: OrgAdmin], change DELETE_SERVICE_ACCOUNT, "Delete a service account and its keys" }
+
+                { ListApiKeys, list_api_keys, "API Keys", Get "/api/v1/api-keys",
+                  (NoPath, ListApiKeysQuery, NoBody) -> ListApiKeysResponse,
+                  [organization: OrgAdmin, ClusterAdmin], read, "List API keys" }
+                { CreateApiKey, create_api_key, "API Keys", Post "/api/v1/api-keys",
+                  (NoPath, NoQuery, CreateApiKeyRequest) -> CreateApiKeyResponse,
+                  [organization: OrgAdmin], change CREATE_API_KEY, "Create an API key; its secret is shown once" }
+                { GetApiKey, get_api_key, "API Keys", Get "/api/v1/api-keys/{id}",
+                  (IdPath, NoQuery, NoBody) -> ApiKey,
+                  [organization: OrgAdmin, ClusterAdmin], read, "Get an API key" }
+                { UpdateApiKey, update_api_key, "API Keys", Patch "/api/v1/api-keys/{id}",
+                  (IdPath, NoQuery, UpdateApiKeyRequest) -> ApiKey,
+                  [organization: OrgAdmin], change UPDATE_API_KEY, "Rename an API key" }
+                { DeleteApiKey, delete_api_key, "API Keys", Delete "/api/v1/api-keys/{id}",
+                  (IdPath, NoQuery, NoBody) -> ApiKey,
+                  [organization: OrgAdmin], change DELETE_API_KEY, "Delete an API key" }
+
+                { ListRoleGrants, list_role_grants, "Role Management", Get "/api/v1/roles",
+                  (NoPath, PageQuery, NoBody) -> ListRoleGrantsResponse,
+                  [organization: OrgAdmin, ClusterAdmin, FolderAdmin], read, "List who holds which roles" }
+                { GetAllRolesForUser, get_all_roles_for_user, "Role Management", Get "/api/v1/roles/{user_id}",
+                  (UserPath, NoQuery, NoBody) -> GetAllRolesForUserResponse,
+                  [organization: OrgAdmin, ClusterAdmin, FolderAdmin], read, "Get the roles of a user or service account" }
+                { SetRolesForUser, set_roles_for_user, "Role Management", Put "/api/v1/roles/{user_id}",
+                  (UserPath, NoQuery, SetRolesForUserRequest) -> GetAllRolesForUserResponse,
+                  [grantor], change ASSIGN_USER_ROLE, "Replace the roles of a user or service account" }
+                { AddUserToRole, add_user_to_role, "Role Management", Post "/api/v1/roles/{user_id}/{resource_type}/{resource_id}/{role_name}",
+                  (RolePath, NoQuery, NoBody) -> GetAllRolesForUserResponse,
+                  [grantor], change ADD_USER_TO_ROLE, "Grant a role" }
+                { RemoveUserFromRole, remove_user_from_role, "Role Management", Delete "/api/v1/roles/{user_id}/{resource_type}/{resource_id}/{role_name}",
+                  (RolePath, NoQuery, NoBody) -> GetAllRolesForUserResponse,
+                  [grantor], change REMOVE_USER_FROM_ROLE, "Revoke a role" }
+                { GetPersonUsersByEmail, get_person_users_by_email, "Role Management", Get "/api/v1/users/persons-by-email",
+                  (NoPath, PersonQuery, NoBody) -> GetPersonUsersByEmailResponse,
+                  [organization: OrgAdmin, ClusterAdmin, FolderAdmin], read, "Find a person by e-mail address" }
+
+                { ListAuditLogs, list_audit_logs, "Audit Logs", Get "/api/v1/auditlogevents",
+                  (NoPath, ListAuditLogsQuery, NoBody) -> ListAuditLogsResponse,
+                  [organization: OrgAdmin, ClusterAdmin], read, "Export the audit log" }
+            }
+            later {
+                { ListBackups, later, "Backup/Restore", Get "/api/v1/clusters/{cluster_id}/backups",
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], read, "List backups" }
+                { GetBackupConfiguration, later, "Backup/Restore", Get "/api/v1/clusters/{cluster_id}/backups-config",
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], read, "Get the backup schedule" }
+                { UpdateBackupConfiguration, later body, "Backup/Restore", Patch "/api/v1/clusters/{cluster_id}/backups-config",
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change UPDATE_CLUSTER, "Change the backup schedule" }
+                { ListRestores, later, "Backup/Restore", Get "/api/v1/clusters/{cluster_id}/restores",
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], read, "List restore jobs" }
+                { CreateRestore, later body, "Backup/Restore", Post "/api/v1/clusters/{destination_cluster_id}/restores",
+                  [cluster destination_cluster_id: ClusterAdmin, ClusterOperatorWriter], change RESTORE_CLUSTER, "Restore a backup into a cluster" }
+                { GetRestore, later, "Backup/Restore", Get "/api/v1/clusters/{cluster_id}/restores/{restore_id}",
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], read, "Get a restore job" }
+
+                { ListInvoices, later, "Billing", Get "/api/v1/invoices",
+                  [organization: BillingCoordinator, ClusterAdmin], read, "List invoices" }
+                { GetInvoice, later, "Billing", Get "/api/v1/invoices/{invoice_id}",
+                  [organization: BillingCoordinator, ClusterAdmin], read, "Get an invoice" }
+
+                { ListBlackoutWindows, later, "Blackout Windows", Get "/api/v1/clusters/{cluster_id}/blackout-windows",
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], read, "List blackout windows" }
+                { CreateBlackoutWindow, later body, "Blackout Windows", Post "/api/v1/clusters/{cluster_id}/blackout-windows",
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change CREATE_CLUSTER_BLACKOUT_WINDOW, "Create a blackout window" }
+                { GetBlackoutWindow, later, "Blackout Windows", Get "/api/v1/clusters/{cluster_id}/blackout-windows/{blackout_window_id}",
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], read, "Get a blackout window" }
+                { UpdateBlackoutWindow, later body, "Blackout Windows", Patch "/api/v1/clusters/{cluster_id}/blackout-windows/{blackout_window_id}",
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change UPDATE_CLUSTER_BLACKOUT_WINDOW, "Change a blackout window" }
+                { DeleteBlackoutWindow, later, "Blackout Windows", Delete "/api/v1/clusters/{cluster_id}/blackout-windows/{blackout_window_id}",
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change DELETE_CLUSTER_BLACKOUT_WINDOW, "Delete a blackout window" }
+
+                { GetClientCACert, later, "Client CA Certificates", Get "/api/v1/clusters/{cluster_id}/client-ca-cert",
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], read, "Get the authority of client certificates" }
+                { SetClientCACert, later body, "Client CA Certificates", Post "/api/v1/clusters/{cluster_id}/client-ca-cert",
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change SET_CLIENT_CA_CERT, "Set the authority of client certificates" }
+                { UpdateClientCACert, later body, "Client CA Certificates", Patch "/api/v1/clusters/{cluster_id}/client-ca-cert",
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change UPDATE_CLIENT_CA_CERT, "Replace the authority of client certificates" }
+                { DeleteClientCACert, later, "Client CA Certificates", Delete "/api/v1/clusters/{cluster_id}/client-ca-cert",
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change DELETE_CLIENT_CA_CERT, "Remove the authority of client certificates" }
+
+                { GetClusterDisruptionInfo, later, "Cluster Disruption", Get "/api/v1/clusters/{cluster_id}/disrupt",
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], read, "Get the disruption in force" }
+                { UpdateClusterDisruption, later body, "Cluster Disruption", Put "/api/v1/clusters/{cluster_id}/disrupt",
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change UPDATE_CLUSTER_DISRUPTION, "Disrupt parts of a cluster, or stop that" }
+
+                { GetCMEKClusterInfo, later, "Customer-managed Encryption Keys", Get "/api/v1/clusters/{cluster_id}/cmek",
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], read, "Get the state of encryption keys" }
+                { EnableCMEKSpec, later body, "Customer-managed Encryption Keys", Post "/api/v1/clusters/{cluster_id}/cmek",
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change UPDATE_CMEK, "Encrypt with the caller's own keys" }
+                { UpdateCMEKSpec, later body, "Customer-managed Encryption Keys", Put "/api/v1/clusters/{cluster_id}/cmek",
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change UPDATE_CMEK, "Change the encryption keys" }
+                { UpdateCMEKStatus, later body, "Customer-managed Encryption Keys", Patch "/api/v1/clusters/{cluster_id}/cmek",
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change REVOKE_CMEK, "Revoke the encryption keys" }
+
+                { ListEgressPrivateEndpoints, later, "Egress Private Endpoints", Get "/api/v1/clusters/{cluster_id}/networking/egress-private-endpoints",
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], read, "List egress private endpoints" }
+                { CreateEgressPrivateEndpoint, later body, "Egress Private Endpoints", Post "/api/v1/clusters/{cluster_id}/networking/egress-private-endpoints",
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change CREATE_EGRESS_PRIVATE_ENDPOINT, "Create an egress private endpoint" }
+                { GetEgressPrivateEndpoint, later, "Egress Private Endpoints", Get "/api/v1/clusters/{cluster_id}/networking/egress-private-endpoints/{id}",
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], read, "Get an egress private endpoint" }
+                { UpdateEgressPrivateEndpoint, later body, "Egress Private Endpoints", Patch "/api/v1/clusters/{cluster_id}/networking/egress-private-endpoints/{id}",
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change UPDATE_EGRESS_PRIVATE_ENDPOINT, "Change an egress private endpoint" }
+                { DeleteEgressPrivateEndpoint, later, "Egress Private Endpoints", Delete "/api/v1/clusters/{cluster_id}/networking/egress-private-endpoints/{id}",
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change DELETE_EGRESS_PRIVATE_ENDPOINT, "Delete an egress private endpoint" }
+                { UpdateEgressPrivateEndpointDomainNames, later body, "Egress Private Endpoints", Patch "/api/v1/clusters/{cluster_id}/networking/egress-private-endpoints/{id}/domain-names",
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change UPDATE_EGRESS_PRIVATE_ENDPOINT, "Change domain names (older form)" }
+
+                { ListEgressRules, later, "Egress Rules", Get "/api/v1/clusters/{cluster_id}/networking/egress-rules",
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], read, "List egress rules" }
+                { AddEgressRule, later body, "Egress Rules", Post "/api/v1/clusters/{cluster_id}/networking/egress-rules",
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change ADD_EGRESS_RULE, "Add an egress rule" }
+                { SetEgressTrafficPolicy, later body, "Egress Rules", Post "/api/v1/clusters/{cluster_id}/networking/egress-rules/egress-traffic-policy",
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change SET_EGRESS_TRAFFIC_POLICY, "Allow or deny egress without a rule" }
+                { GetEgressRule, later, "Egress Rules", Get "/api/v1/clusters/{cluster_id}/networking/egress-rules/{rule_id}",
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], read, "Get an egress rule" }
+                { EditEgressRule, later body, "Egress Rules", Patch "/api/v1/clusters/{cluster_id}/networking/egress-rules/{rule_id}",
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change EDIT_EGRESS_RULE, "Change an egress rule" }
+                { DeleteEgressRule, later, "Egress Rules", Delete "/api/v1/clusters/{cluster_id}/networking/egress-rules/{rule_id}",
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change DELETE_EGRESS_RULE, "Delete an egress rule" }
+
+                { ListFolders, later, "Folders", Get "/api/v1/folders",
+                  [organization: OrgAdmin, ClusterAdmin, ClusterOperatorWriter, ClusterDeveloper, ClusterCreator, FolderAdmin, FolderMover, MetricsViewer, ClusterMonitor],
+                  read, "List folders" }
+                { CreateFolder, later body, "Folders", Post "/api/v1/folders",
+                  [organization: FolderAdmin], change CREATE_FOLDER, "Create a folder" }
+                { GetFolder, later, "Folders", Get "/api/v1/folders/{folder_id}",
+                  [organization: OrgAdmin, ClusterAdmin, ClusterOperatorWriter, ClusterDeveloper, ClusterCreator, FolderAdmin, FolderMover, MetricsViewer, ClusterMonitor],
+                  read, "Get a folder" }
+                { UpdateFolder, later body, "Folders", Patch "/api/v1/folders/{folder_id}",
+                  [organization: FolderAdmin, FolderMover], change UPDATE_FOLDER, "Rename, move or label a folder" }
+                { DeleteFolder, later, "Folders", Delete "/api/v1/folders/{folder_id}",
+                  [organization: FolderAdmin], change DELETE_FOLDER, "Delete an empty folder" }
+                { ListFolderContents, later, "Folders", Get "/api/v1/folders/{folder_id}/contents",
+                  [organization: OrgAdmin, ClusterAdmin, ClusterOperatorWriter, ClusterDeveloper, FolderAdmin, FolderMover, MetricsViewer, ClusterMonitor],
+                  read, "List what a folder holds" }
+
+                { ListJWTIssuers, later, "JWT Issuers", Get "/api/v1/jwt-issuers",
+                  [organization: OrgAdmin], read, "List issuers of accepted tokens" }
+                { AddJWTIssuer, later body, "JWT Issuers", Post "/api/v1/jwt-issuers",
+                  [organization: OrgAdmin], change ADD_JWT_ISSUER, "Accept tokens of an issuer" }
+                { GetJWTIssuer, later, "JWT Issuers", Get "/api/v1/jwt-issuers/{id}",
+                  [organization: OrgAdmin], read, "Get an issuer" }
+                { UpdateJWTIssuer, later body, "JWT Issuers", Patch "/api/v1/jwt-issuers/{id}",
+                  [organization: OrgAdmin], change UPDATE_JWT_ISSUER, "Change an issuer" }
+                { DeleteJWTIssuer, later, "JWT Issuers", Delete "/api/v1/jwt-issuers/{id}",
+                  [organization: OrgAdmin], change DELETE_JWT_ISSUER, "Delete an issuer" }
+
+                { GetLogExportInfo, later, "Log Export", Get "/api/v1/clusters/{cluster_id}/logexport",
+                  [cluster cluster_id: OrgAdmin, ClusterAdmin, ClusterOperatorWriter, MetricsViewer], read, "Get the log export" }
+                { EnableLogExport, later body, "Log Export", Post "/api/v1/clusters/{cluster_id}/logexport",
+                  [cluster cluster_id: OrgAdmin, ClusterAdmin, ClusterOperatorWriter], change UPDATE_CLUSTER_LOG_EXPORT, "Export logs, or change how" }
+                { DeleteLogExport, later, "Log Export", Delete "/api/v1/clusters/{cluster_id}/logexport",
+                  [cluster cluster_id: OrgAdmin, ClusterAdmin, ClusterOperatorWriter], change DELETE_CLUSTER_LOG_EXPORT, "Stop the log export" }
+
+                { GetMaintenanceWindow, later, "Maintenance Windows", Get "/api/v1/clusters/{cluster_id}/maintenance-window",
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], read, "Get the maintenance window" }
+                { SetMaintenanceWindow, later body, "Maintenance Windows", Put "/api/v1/clusters/{cluster_id}/maintenance-window",
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change SET_CLUSTER_MAINTENANCE_WINDOW, "Set the maintenance window" }
+                { DeleteMaintenanceWindow, later, "Maintenance Windows", Delete "/api/v1/clusters/{cluster_id}/maintenance-window",
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change DELETE_CLUSTER_MAINTENANCE_WINDOW, "Remove the maintenance window" }
+
+                { GetCloudWatchMetricExportInfo, later, "Metric Export", Get "/api/v1/clusters/{cluster_id}/metricexport/cloudwatch",
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, MetricsViewer], read, "Get the metric export to CloudWatch" }
+                { EnableCloudWatchMetricExport, later body, "Metric Export", Post "/api/v1/clusters/{cluster_id}/metricexport/cloudwatch",
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change UPDATE_CLUSTER_METRIC_EXPORT, "Export metrics to CloudWatch" }
+                { DeleteCloudWatchMetricExport, later, "Metric Export", Delete "/api/v1/clusters/{cluster_id}/metricexport/cloudwatch",
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change DELETE_CLUSTER_METRIC_EXPORT, "Stop the export to CloudWatch" }
+                { GetDatadogMetricExportInfo, later, "Metric Export", Get "/api/v1/clusters/{cluster_id}/metricexport/datadog",
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, MetricsViewer], read, "Get the metric export to Datadog" }
+                { EnableDatadogMetricExport, later body, "Metric Export", Post "/api/v1/clusters/{cluster_id}/metricexport/datadog",
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change UPDATE_CLUSTER_METRIC_EXPORT, "Export metrics to Datadog" }
+                { DeleteDatadogMetricExport, later, "Metric Export", Delete "/api/v1/clusters/{cluster_id}/metricexport/datadog",
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change DELETE_CLUSTER_METRIC_EXPORT, "Stop the export to Datadog" }
+                { GetPrometheusMetricExportInfo, later, "Metric Export", Get "/api/v1/clusters/{cluster_id}/metricexport/prometheus",
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, MetricsViewer], read, "Get the metrics endpoint" }
+                { EnablePrometheusMetricExport, later, "Metric Export", Post "/api/v1/clusters/{cluster_id}/metricexport/prometheus",
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change UPDATE_CLUSTER_METRIC_EXPORT, "Offer a metrics endpoint" }
+                { DeletePrometheusMetricExport, later, "Metric Export", Delete "/api/v1/clusters/{cluster_id}/metricexport/prometheus",
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change DELETE_CLUSTER_METRIC_EXPORT, "Take the metrics endpoint away" }
+
+                { ListPhysicalReplicationStreams, later, "Physical Cluster Replication", Get "/api/v1/physical-replication-streams",
+                  [organization: ClusterAdmin, ClusterOperatorWriter, ClusterDeveloper], read, "List replication streams" }
+                { CreatePhysicalReplicationStream, later body, "Physical Cluster Replication", Post "/api/v1/physical-replication-streams",
+                  [organization: ClusterAdmin], change CREATE_PHYSICAL_REPLICATION_STREAM, "Replicate one cluster to another" }
+                { GetPhysicalReplicationStream, later, "Physical Cluster Replication", Get "/api/v1/physical-replication-streams/{id}",
+                  [organization: ClusterAdmin, ClusterOperatorWriter, ClusterDeveloper], read, "Get a replication stream" }
+                { UpdatePhysicalReplicationStream, later body, "Physical Cluster Replication", Patch "/api/v1/physical-replication-streams/{id}",
+                  [organization: ClusterAdmin], change FAILOVER_PHYSICAL_REPLICATION_STREAM, "Fail over or cancel a replication stream" }
+
+                { ListAwsEndpointConnections, later, "Private Endpoint Services", Get "/api/v1/clusters/{cluster_id}/networking/aws-endpoint-connections",
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], read, "List endpoint connections on AWS" }
+                { SetAwsEndpointConnectionState, later body, "Private Endpoint Services", Patch "/api/v1/clusters/{cluster_id}/networking/aws-endpoint-connections/{endpoint_id}",
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change ACCEPT_PRIVATE_LINK, "Accept or reject an endpoint connection on AWS" }
+                { ListPrivateEndpointConnections, later, "Private Endpoint Services", Get "/api/v1/clusters/{cluster_id}/networking/private-endpoint-connections",
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], read, "List private endpoint connections" }
+                { AddPrivateEndpointConnection, later body, "Private Endpoint Services", Post "/api/v1/clusters/{cluster_id}/networking/private-endpoint-connections",
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change ACCEPT_PRIVATE_LINK, "Accept a private endpoint connection" }
+                { DeletePrivateEndpointConnection, later, "Private Endpoint Services", Delete "/api/v1/clusters/{cluster_id}/networking/private-endpoint-connections/{endpoint_id}",
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change REJECT_PRIVATE_LINK, "Remove a private endpoint connection" }
+                { ListPrivateEndpointServices, later, "Private Endpoint Services", Get "/api/v1/clusters/{cluster_id}/networking/private-endpoint-services",
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], read, "List private endpoint services" }
+                { CreatePrivateEndpointServices, later, "Private Endpoint Services", Post "/api/v1/clusters/{cluster_id}/networking/private-endpoint-services",
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change CREATE_PRIVATE_LINK, "Create the private endpoint services" }
+                { ListPrivateEndpointTrustedOwners, later, "Private Endpoint Services", Get "/api/v1/clusters/{cluster_id}/networking/private-endpoint-trusted-owners",
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], read, "List trusted owners of private endpoints" }
+                { AddPrivateEndpointTrustedOwner, later body, "Private Endpoint Services", Post "/api/v1/clusters/{cluster_id}/networking/private-endpoint-trusted-owners",
+                  [cluster cluster_id: ClusterAdmin], change ADD_PRIVATE_ENDPOINT_TRUSTED_OWNER, "Trust an owner of private endpoints" }
+                { GetPrivateEndpointTrustedOwner, later, "Private Endpoint Services", Get "/api/v1/clusters/{cluster_id}/networking/private-endpoint-trusted-owners/{owner_id}",
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], read, "Get a trusted owner" }
+                { RemovePrivateEndpointTrustedOwner, later, "Private Endpoint Services", Delete "/api/v1/clusters/{cluster_id}/networking/private-endpoint-trusted-owners/{owner_id}",
+                  [cluster cluster_id: ClusterAdmin], change REMOVE_PRIVATE_ENDPOINT_TRUSTED_OWNER, "Stop trusting an owner" }
+
+                { GetGroups, later, "SCIM", Get "/api/scim/v2/Groups",
+                  [organization: OrgAdmin], read, "List groups" }
+                { CreateGroup, later body, "SCIM", Post "/api/scim/v2/Groups",
+                  [organization: OrgAdmin], change CREATE_GROUP, "Create a group" }
+                { GetGroups2, later body, "SCIM", Put "/api/scim/v2/Groups/.search",
+                  [organization: OrgAdmin], read, "Search groups (older form)" }
+                { SearchGroups, later body, "SCIM", Post "/api/scim/v2/Groups/.search",
+                  [organization: OrgAdmin], read, "Search groups" }
+                { GetGroup, later, "SCIM", Get "/api/scim/v2/Groups/{id}",
+                  [organization: OrgAdmin], read, "Get a group" }
+                { UpdateGroup, later body, "SCIM", Put "/api/scim/v2/Groups/{id}",
+                  [organization: OrgAdmin], change UPDATE_GROUP, "Replace a group" }
+                { PatchGroup, later body, "SCIM", Patch "/api/scim/v2/Groups/{id}",
+                  [organization: OrgAdmin], change UPDATE_GROUP, "Change parts of a group" }
+                { DeleteGroup, later, "SCIM", Delete "/api/scim/v2/Groups/{id}",
+                  [organization: OrgAdmin], change DELETE_GROUP, "Delete a group" }
+                { GetGroup2, later body, "SCIM", Put "/api/scim/v2/Groups/{id}/.search",
+                  [organization: OrgAdmin], read, "Get chosen attributes of a group (older form)" }
+                { SearchGroup, later body, "SCIM", Post "/api/scim/v2/Groups/{id}/.search",
+                  [organization: OrgAdmin], read, "Get chosen attributes of a group" }
+                { GetResourceTypes, later, "SCIM", Get "/api/scim/v2/ResourceTypes",
+                  [member], read, "List resource types" }
+                { GetResourceType, later, "SCIM", Get "/api/scim/v2/ResourceTypes/{resourceId}",
+                  [member], read, "Get a resource type" }
+                { GetSchemas, later, "SCIM", Get "/api/scim/v2/Schemas",
+                  [member], read, "List schemas" }
+                { GetSchema, later, "SCIM", Get "/api/scim/v2/Schemas/{schemaId}",
+                  [member], read, "Get a schema" }
+                { GetServiceProviderConfig, later, "SCIM", Get "/api/scim/v2/ServiceProviderConfig",
+                  [member], read, "Get what this SCIM service can do" }
+                { GetUsers, later, "SCIM", Get "/api/scim/v2/Users",
+                  [organization: OrgAdmin], read, "List users" }
+                { CreateUser, later body, "SCIM", Post "/api/scim/v2/Users",
+                  [organization: OrgAdmin], change CREATE_USER, "Create a user" }
+                { GetUsers2, later body, "SCIM", Put "/api/scim/v2/Users/.search",
+                  [organization: OrgAdmin], read, "Search users (older form)" }
+                { SearchUsers, later body, "SCIM", Post "/api/scim/v2/Users/.search",
+                  [organization: OrgAdmin], read, "Search users" }
+                { GetUser, later, "SCIM", Get "/api/scim/v2/Users/{id}",
+                  [organization: OrgAdmin], read, "Get a user" }
+                { UpdateUser, later body, "SCIM", Put "/api/scim/v2/Users/{id}",
+                  [organization: OrgAdmin], change UPDATE_USER, "Replace a user" }
+                { PatchUser, later body, "SCIM", Patch "/api/scim/v2/Users/{id}",
+                  [organization: OrgAdmin], change UPDATE_USER, "Change parts of a user" }
+                { DeleteUser, later, "SCIM", Delete "/api/scim/v2/Users/{id}",
+                  [organization: OrgAdmin], change DELETE_USER, "Delete a user" }
+                { GetUser2, later body, "SCIM", Put "/api/scim/v2/Users/{id}/.search",
+                  [organization: OrgAdmin], read, "Get chosen attributes of a user (older form)" }
+                { SearchUser, later body, "SCIM", Post "/api/scim/v2/Users/{id}/.search",
+                  [organization: OrgAdmin], read, "Get chosen attributes of a user" }
+
+                { GetClusterVersionDeferral, later, "Version Deferral", Get "/api/v1/clusters/{cluster_id}/version-deferral",
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], read, "Get how upgrades are deferred" }
+                { SetClusterVersionDeferral, later body, "Version Deferral", Put "/api/v1/clusters/{cluster_id}/version-deferral",
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change UPDATE_CLUSTER_VERSION_UPGRADE_DEFERRAL, "Defer upgrades" }
+            }
+        }
+    };
+}

@@ -1,0 +1,212 @@
+//! Parameters of path and query: how they are declared, read and described.
+
+use crate::router::Params;
+use ootheca_model::{
+    Error, Result, Timestamp,
+    cluster::{CloudProvider, ClusterSortBy, OperatingSystem, SortOrder},
+};
+use serde_json::{Value, json};
+
+/// The path parameters of an operation.
+pub trait PathParams: Sized {
+    /// Name, schema and description of each.
+    fn describe() -> Vec<(&'static str, Value, &'static str)>;
+
+    /// Reads them.
+    fn read(params: &Params) -> Result<Self>;
+}
+
+/// The query parameters of an operation.
+pub trait QueryParams: Sized {
+    /// Each of them, as OpenAPI parameters.
+    fn describe() -> Vec<Value>;
+
+    /// Reads them.
+    fn read(pairs: &Pairs) -> Result<Self>;
+}
+
+/// A value in a path or a query.
+pub trait ParamValue: Sized {
+    /// Its schema.
+    fn schema() -> Value;
+
+    /// Reads it; the error is the rule that it breaks.
+    fn parse(text: &str) -> Result<Self, String>;
+}
+
+/// The decoded query of a request, names in their usual spelling.
+#[derive(Clone, Debug, Default)]
+pub struct Pairs(pub(crate) Vec<(String, String)>);
+
+impl Pairs {
+    /// The last text given for `name`.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().rev().find(|(key, _)| key == name).map(|(_, text)| text.as_str())
+    }
+
+    /// The value of `name`. An empty text is no value, except of a parameter that is a text.
+    pub fn value<T: ParamValue>(&self, name: &str) -> Result<Option<T>> {
+        match self.get(name) {
+            None => Ok(None),
+            Some("") => Ok(T::parse("").ok()),
+            Some(text) => T::parse(text).map(Some).map_err(|rule| Error::invalid(name, rule)),
+        }
+    }
+}
+
+impl ParamValue for String {
+    fn schema() -> Value {
+        json!({ "type": "string" })
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        Ok(text.to_owned())
+    }
+}
+
+impl ParamValue for i32 {
+    fn schema() -> Value {
+        json!({ "type": "integer", "format": "int32" })
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|_| format!("must be a 32-bit integer, not {text:?}"))
+    }
+}
+
+impl ParamValue for bool {
+    fn schema() -> Value {
+        json!({ "type": "boolean" })
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|_| format!("must be true or false, not {text:?}"))
+    }
+}
+
+impl ParamValue for Timestamp {
+    fn schema() -> Value {
+        json!({ "type": "string", "format": "date-time" })
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        text.parse()
+            .map_err(|_| format!("must be an RFC 3339 time such as 2026-01-31T12:00:00Z, not {text:?}"))
+    }
+}
+
+macro_rules! words {
+    ($($type:ident)*) => {$(
+        impl ParamValue for $type {
+            fn schema() -> Value {
+                json!({ "type": "string", "enum": $type::ALL })
+            }
+
+            fn parse(text: &str) -> Result<Self, String> {
+                text.parse().map_err(|_| {
+                    let all: Vec<&str> = $type::ALL.iter().map(|word| word.name()).collect();
+                    format!("must be one of {}, not {text:?}", all.join(", "))
+                })
+            }
+        }
+    )*};
+}
+
+words!(CloudProvider ClusterSortBy OperatingSystem SortOrder);
+
+/// An operation without path parameters.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoPath;
+
+impl PathParams for NoPath {
+    fn describe() -> Vec<(&'static str, Value, &'static str)> {
+        Vec::new()
+    }
+
+    fn read(_: &Params) -> Result<Self> {
+        Ok(Self)
+    }
+}
+
+/// An operation without query parameters.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoQuery;
+
+impl QueryParams for NoQuery {
+    fn describe() -> Vec<Value> {
+        Vec::new()
+    }
+
+    fn read(_: &Pairs) -> Result<Self> {
+        Ok(Self)
+    }
+}
+
+/// Declares the path parameters of operations.
+macro_rules! path_params {
+    ($(#[doc = $doc:literal])* $name:ident { $(#[doc = $field_doc:literal] $field:ident: $type:ty,)* }) => {
+        $(#[doc = $doc])*
+        #[derive(Clone, Debug, PartialEq)]
+        pub struct $name {
+            $(#[doc = $field_doc] pub $field: $type,)*
+        }
+
+        impl crate::params::PathParams for $name {
+            fn describe() -> Vec<(&'static str, serde_json::Value, &'static str)> {
+                vec![$((
+                    stringify!($field),
+                    <$type as crate::params::ParamValue>::schema(),
+                    $field_doc.trim_ascii(),
+                )),*]
+            }
+
+            fn read(params: &crate::router::Params) -> ootheca_model::Result<Self> {
+                Ok(Self { $($field: params.value(stringify!($field))?,)* })
+            }
+        }
+    };
+}
+
+/// Declares the query parameters of operations; `..page` adds those of a list.
+macro_rules! query_params {
+    (
+        $(#[doc = $doc:literal])* $name:ident {
+            $(#[doc = $field_doc:literal] $field:ident: $type:ty = $($required:ident)? $wire:literal,)*
+            $(..$page:ident)?
+        }
+    ) => {
+        $(#[doc = $doc])*
+        #[derive(Clone, Debug, Default, PartialEq)]
+        pub struct $name {
+            $(#[doc = $field_doc] pub $field: Option<$type>,)*
+            $(#[doc = "Which part of the list."] pub $page: crate::wire::PageQuery,)?
+        }
+
+        impl crate::params::QueryParams for $name {
+            fn describe() -> Vec<serde_json::Value> {
+                #[allow(unused_mut)]
+                let mut all = vec![$(serde_json::json!({
+                    "name": $wire,
+                    "in": "query",
+                    "required": matches!(stringify!($($required)?), "required"),
+                    "schema": <$type as crate::params::ParamValue>::schema(),
+                    "description": $field_doc.trim_ascii(),
+                })),*];
+                $(all.extend({
+                    let $page = <crate::wire::PageQuery as crate::params::QueryParams>::describe();
+                    $page
+                });)?
+                all
+            }
+
+            fn read(pairs: &crate::params::Pairs) -> ootheca_model::Result<Self> {
+                Ok(Self {
+                    $($field: pairs.value($wire)?,)*
+                    $($page: crate::params::QueryParams::read(pairs)?,)?
+                })
+            }
+        }
+    };
+}
+
+pub(crate) use {path_params, query_params};

@@ -1,0 +1,36 @@
+//! What stands in requests and answers: one file a tag, with the names of the official description.
+//!
+//! In answers an unset member is left out, an unset text that the reference promises is `""`, and
+//! labels are always an object. In requests every member may be absent; the handlers decide what is
+//! required. Unknown members are ignored.
+
+mod allowlist;
+mod api_keys;
+mod audit_actions;
+mod audit_logs;
+mod cluster_requests;
+mod clusters;
+mod databases;
+mod organization;
+mod pages;
+mod roles;
+mod service_accounts;
+mod sql_users;
+mod values;
+
+pub use crate::params::{NoPath, NoQuery};
+pub use allowlist::*;
+pub use api_keys::*;
+pub use audit_actions::*;
+pub use audit_logs::*;
+pub use cluster_requests::*;
+pub use clusters::*;
+pub use databases::*;
+pub use organization::*;
+pub use pages::*;
+pub use roles::*;
+pub use service_accounts::*;
+pub use sql_users::*;
+pub use values::{Int64, NoBody};
+
+pub(crate) use values::DateTime;

@@ -1,0 +1,40 @@
+//! What `./dev bench` runs: each figure as a ratio against a peer or the bare limit, in one run.
+//!
+//! `bench OOTHECA [NAME…]`, with the names `create`, `api`, `list`, `start`, `gateway`; none is all.
+
+mod api;
+mod create;
+mod gateway;
+mod start;
+mod stats;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let mut args = std::env::args().skip(1);
+    let Some(program) = args.next() else {
+        eprintln!("usage: bench OOTHECA [create|api|list|start|gateway]…");
+        return ExitCode::from(2);
+    };
+    if program == "bare" {
+        return api::bare(&args.next().unwrap_or_default());
+    }
+    let names: Vec<String> = args.collect();
+    let wanted = |name: &str| names.is_empty() || names.iter().any(|wanted| wanted == name);
+    if wanted("create") {
+        create::run(&program);
+    }
+    if wanted("api") {
+        api::run(&program);
+    }
+    if wanted("list") {
+        api::list(&program);
+    }
+    if wanted("start") {
+        start::run(&program);
+    }
+    if wanted("gateway") {
+        gateway::run(&program);
+    }
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,168 @@
+//! What everything in this driver needs: settings, folders, programs, the control password.
+
+use super::{Settings, binaries, binaries::Programs, cgroup::Cgroups, owner::Owner};
+use crate::files::{failed, make_folder, names_in, remove_tree, write_atomically};
+use ootheca_model::{ClusterId, Error, Result};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::OnceLock,
+};
+use tokio::sync::{broadcast, watch};
+
+/// The superuser that only this driver uses.
+pub(super) const CONTROL_USER: &str = "ootheca";
+/// The name of a server's socket in its folder.
+pub(super) const SOCKET: &str = ".s.PGSQL.5432";
+const SECRET: &str = "control-secret";
+/// Longest path of a Unix socket, without the zero at its end.
+const LONGEST_SOCKET: usize = 107;
+
+/// How fast the engine must end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Haste {
+    /// Not at all.
+    Open,
+    /// Orderly.
+    Orderly,
+    /// At once.
+    Now,
+}
+
+/// Shared by every part of the driver.
+#[derive(Debug)]
+pub(super) struct Host {
+    pub(super) settings: Settings,
+    pub(super) owner: Owner,
+    /// Installed majors, newest first.
+    pub(super) programs: Vec<Programs>,
+    pub(super) cgroups: Cgroups,
+    pub(super) hints: broadcast::Sender<ClusterId>,
+    pub(super) haste: watch::Sender<Haste>,
+    folder: OnceLock<PathBuf>,
+    secret: OnceLock<String>,
+}
+
+impl Host {
+    pub(super) fn new(settings: Settings) -> Result<Self> {
+        let owner = Owner::find(settings.user.as_deref().unwrap_or(CONTROL_USER))?;
+        let programs = binaries::find(&settings.programs, &owner);
+        if programs.is_empty() {
+            return Err(Error::precondition(
+                "no PostgreSQL server (14 or newer) was found in /usr/lib/postgresql/*/bin, PATH or engine.programs; \
+                 install one, for example: apt-get install postgresql",
+            ));
+        }
+        Ok(Self {
+            settings,
+            owner,
+            programs,
+            cgroups: Cgroups::find(),
+            hints: broadcast::channel(1024).0,
+            haste: watch::channel(Haste::Open).0,
+            folder: OnceLock::new(),
+            secret: OnceLock::new(),
+        })
+    }
+
+    /// Makes the folders and reads or makes the control password. Quick.
+    pub(super) fn open(&self) -> Result<()> {
+        let path = &self.settings.folder;
+        make_folder(path, self.owner.passage())?;
+        // Processes are recognised by the folder that they work in, which the kernel shows resolved.
+        let folder = fs::canonicalize(path).map_err(failed("resolve", path))?;
+        check_socket_path(&folder)?;
+        self.owner.check_reach(&folder)?;
+        let secret = control_secret(&folder)?;
+        for name in ["templates", "instances", "run", "trash"] {
+            make_folder(&folder.join(name), self.owner.passage())?;
+        }
+        let _ = (self.folder.set(folder), self.secret.set(secret));
+        Ok(())
+    }
+
+    fn folder(&self) -> &Path {
+        self.folder.get().unwrap_or(&self.settings.folder)
+    }
+
+    pub(super) fn templates(&self) -> PathBuf {
+        self.folder().join("templates")
+    }
+
+    pub(super) fn instances(&self) -> PathBuf {
+        self.folder().join("instances")
+    }
+
+    pub(super) fn trash(&self) -> PathBuf {
+        self.folder().join("trash")
+    }
+
+    /// The folders of sockets, or that of one server.
+    pub(super) fn run(&self) -> PathBuf {
+        self.folder().join("run")
+    }
+
+    /// The control password. `Unavailable` before `open`.
+    pub(super) fn secret(&self) -> Result<&str> {
+        self.secret.get().map(String::as_str).ok_or_else(|| Error::unavailable("the engine is not open"))
+    }
+
+    /// The programs of a major, `Precondition` if it is not installed.
+    pub(super) fn programs(&self, major: &str) -> Result<&Programs> {
+        self.programs.iter().find(|programs| programs.major.to_string() == major).ok_or_else(|| {
+            let installed: Vec<String> = self.programs.iter().map(|p| p.major.to_string()).collect();
+            Error::precondition(format!(
+                "PostgreSQL {major} is not installed here, only: {}",
+                installed.join(", ")
+            ))
+        })
+    }
+
+    /// Whether the engine is ending.
+    pub(super) fn closing(&self) -> bool {
+        *self.haste.borrow() != Haste::Open
+    }
+
+    /// Says that something changed; nobody need listen.
+    pub(super) fn hint(&self, cluster: Option<ClusterId>) {
+        if let Some(cluster) = cluster {
+            let _ = self.hints.send(cluster);
+        }
+    }
+}
+
+fn check_socket_path(folder: &Path) -> Result<()> {
+    let longest = folder.join("run").join("123456789012").join(SOCKET);
+    let length = longest.as_os_str().len();
+    if length < LONGEST_SOCKET {
+        return Ok(());
+    }
+    Err(Error::precondition(format!(
+        "data_dir: the path of {} is too long: sockets in it would have paths of {length} bytes, and at most {} are possible",
+        folder.display(),
+        LONGEST_SOCKET - 1
+    )))
+}
+
+fn control_secret(folder: &Path) -> Result<String> {
+    let path = folder.join(SECRET);
+    match fs::read_to_string(&path) {
+        Ok(secret) if secret.len() == 64 => return Ok(secret),
+        Ok(_) => return Err(Error::internal(format!("{} is damaged", path.display()))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(failed("read", &path)(error)),
+    }
+    if !names_in(&folder.join("instances")).is_empty() {
+        return Err(Error::internal(format!("{} is missing, and the SQL servers need it", path.display())));
+    }
+    let secret: String = rand::random::<[u8; 32]>().iter().map(|byte| format!("{byte:02x}")).collect();
+    write_atomically(folder, SECRET, secret.as_bytes())?;
+    // A template without this password is of no use.
+    remove_tree(&folder.join("templates"))?;
+    Ok(secret)
+}
+
+/// A new random name for an instance: 12 characters.
+pub(super) fn new_id() -> String {
+    uuid::Uuid::new_v4().simple().to_string()[..12].to_owned()
+}

@@ -1,0 +1,37 @@
+//! What is there, read from the folder alone: a server need not run.
+
+use super::{
+    instance::{VERSION, read_cluster},
+    process,
+};
+use crate::InstanceReport;
+use crate::files::names_in;
+use ootheca_model::{Error, Result};
+use std::{fs, path::Path};
+
+/// Every instance under the engine's folder, sorted by cluster and id; none if there is no folder.
+pub fn report(folder: &Path) -> Result<Vec<InstanceReport>> {
+    if !folder.exists() {
+        return Ok(Vec::new());
+    }
+    let folder = fs::canonicalize(folder).map_err(|error| {
+        Error::internal(format!("can not read {}: {error}", folder.display())).because(error)
+    })?;
+    let instances = folder.join("instances");
+    let mut reports: Vec<InstanceReport> = names_in(&instances)
+        .into_iter()
+        .map(|instance| {
+            let folder = instances.join(&instance);
+            let data = folder.join("data");
+            InstanceReport {
+                cluster: read_cluster(&folder),
+                engine: fs::read_to_string(folder.join(VERSION)).unwrap_or_default(),
+                pid: process::postmaster(&data).map(|lock| lock.pid),
+                instance,
+                data,
+            }
+        })
+        .collect();
+    reports.sort_by(|a, b| (a.cluster, &a.instance).cmp(&(b.cluster, &b.instance)));
+    Ok(reports)
+}

@@ -1,0 +1,141 @@
+//! One PostgreSQL server process: start, readiness, connection, end.
+
+use super::copy::make_private_folder;
+use super::{
+    binaries::Programs,
+    host::{CONTROL_USER, Haste, Host, SOCKET},
+    process::{self, Process},
+};
+use crate::files::failed;
+use ootheca_model::{Error, Result, effect};
+use rustix::process::Signal;
+use std::{
+    fs::{self, File, OpenOptions},
+    os::unix::{fs::OpenOptionsExt, process::CommandExt},
+    path::Path,
+    process::Stdio,
+    time::Duration,
+};
+use tokio::sync::watch;
+use tokio_postgres::{Client, NoTls};
+
+/// How long an orderly stop may take before the server is told to drop everything.
+const ORDERLY: Duration = Duration::from_secs(5);
+/// PostgreSQL itself kills its children five seconds after that.
+const IMMEDIATE: Duration = Duration::from_secs(6);
+const POLL: Duration = Duration::from_millis(2);
+const LONGEST_LOG: u64 = 16 << 20;
+
+/// What a server is started with.
+pub(super) struct Place<'a> {
+    pub(super) programs: &'a Programs,
+    pub(super) data: &'a Path,
+    pub(super) sockets: &'a Path,
+    pub(super) log: &'a Path,
+    /// Settings for this start only.
+    pub(super) options: &'a [&'a str],
+}
+
+/// Starts a server, in a process group of its own: a Ctrl-C in our terminal is not for it.
+pub(super) fn spawn(host: &Host, place: &Place<'_>) -> Result<Process> {
+    make_private_folder(place.sockets, &host.owner)?;
+    let log = open_log(place.log)?;
+    let errors = log.try_clone().map_err(failed("open", place.log))?;
+    let program = place.programs.program("postgres");
+    let settings = &host.settings;
+    let mut command = host.owner.command(&program);
+    command.arg("-D").arg(place.data);
+    let options = [
+        format!("unix_socket_directories={}", place.sockets.display()),
+        "listen_addresses=".to_owned(),
+        "port=5432".to_owned(),
+        format!("shared_buffers={}", settings.shared_buffers),
+        format!("max_connections={}", settings.max_connections),
+    ];
+    for option in options.iter().map(String::as_str).chain(place.options.iter().copied()) {
+        command.arg("-c").arg(option);
+    }
+    // It works in its data folder from the first moment: that is how its processes are recognised.
+    command.current_dir(place.data).process_group(0).stdout(Stdio::from(log)).stderr(Stdio::from(errors));
+    let child = command.spawn().map_err(failed("start", &program))?;
+    let process = Process::open(child.id()).map_err(failed("watch", &program))?;
+    effect::done("server started");
+    Ok(process)
+}
+
+fn open_log(path: &Path) -> Result<File> {
+    if fs::metadata(path).is_ok_and(|data| data.len() > LONGEST_LOG) {
+        fs::rename(path, path.with_extension("old")).map_err(failed("rotate", path))?;
+    }
+    OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(failed("open", path))
+}
+
+/// Waits until the server says in its lock file that it accepts connections.
+pub(super) async fn ready(process: &Process, data: &Path, limit: Duration) -> Result<()> {
+    let says_so = async {
+        while !process::lock(data).is_some_and(|lock| lock.pid == process.pid && lock.ready) {
+            tokio::time::sleep(POLL).await;
+        }
+    };
+    tokio::select! {
+        () = says_so => Ok(()),
+        () = process.exited() => Err(Error::unavailable("the server ended while it started; see its log")),
+        () = tokio::time::sleep(limit) => Err(Error::unavailable("the server was not ready in time; see its log")),
+    }
+}
+
+/// Ends a server: orderly, then at once, then by force. Returns when none of its processes is left.
+pub(super) async fn stop(process: &Process, data: &Path, mut haste: watch::Receiver<Haste>, now: bool) {
+    if !now {
+        process.signal(Signal::INT);
+        effect::done("server told to stop");
+        tokio::select! {
+            () = process.exited() => return,
+            () = tokio::time::sleep(ORDERLY) => {}
+            _ = haste.wait_for(|haste| *haste == Haste::Now) => {}
+        }
+    }
+    process.signal(Signal::QUIT);
+    effect::done("server told to stop at once");
+    if tokio::time::timeout(IMMEDIATE, process.exited()).await.is_ok() {
+        return;
+    }
+    process.signal(Signal::KILL);
+    process.exited().await;
+    process::clear(data, Duration::ZERO).await;
+}
+
+/// Connects as the control user. What a tenant set for a database or a path does not apply.
+pub(super) async fn connect(host: &Host, sockets: &Path, database: &str) -> Result<Client> {
+    let mut config = tokio_postgres::Config::new();
+    config
+        .host_path(sockets)
+        .port(5432)
+        .user(CONTROL_USER)
+        .password(host.secret()?)
+        .dbname(database)
+        .application_name("ootheca")
+        .connect_timeout(Duration::from_secs(10))
+        .options(
+            "-c search_path=pg_catalog -c role=none -c default_transaction_read_only=off -c statement_timeout=60s \
+             -c lock_timeout=30s",
+        );
+    let (client, connection) = config.connect(NoTls).await.map_err(|error| match error.as_db_error() {
+        Some(refused) if refused.code().code() == "3D000" => Error::not_found("database"),
+        Some(refused) if refused.code().code() == "53300" => {
+            Error::unavailable("the SQL server has no free connection").because(error)
+        }
+        _ => Error::unavailable("can not connect to the SQL server").because(error),
+    })?;
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "control connection ended");
+        }
+    });
+    Ok(client)
+}
+
+/// The path of the socket in its folder.
+pub(super) fn socket(sockets: &Path) -> std::path::PathBuf {
+    sockets.join(SOCKET)
+}

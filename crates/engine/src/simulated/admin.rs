@@ -1,0 +1,109 @@
+//! The administrative verbs on remembered rows.
+
+use super::state::{Document, State};
+use crate::{Admin, Database};
+use async_trait::async_trait;
+use ootheca_model::{ClusterId, Error, Result, names};
+use std::sync::Arc;
+
+/// A session with one simulated cluster.
+pub(super) struct Session {
+    state: Arc<State>,
+    cluster: ClusterId,
+}
+
+impl Session {
+    pub(super) fn new(state: Arc<State>, cluster: ClusterId) -> Self {
+        Self { state, cluster }
+    }
+
+    fn read<T>(&self, look: impl FnOnce(&Document) -> T) -> Result<T> {
+        let seen = self.state.read(self.cluster, |simulated| look(&simulated.document));
+        seen.ok_or_else(|| Error::unavailable("the cluster is not ready"))
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Document) -> Result<()>) -> Result<()> {
+        self.state.change(self.cluster, change)
+    }
+}
+
+#[async_trait]
+impl Admin for Session {
+    async fn users(&mut self) -> Result<Vec<String>> {
+        self.read(|document| document.users.keys().cloned().collect())
+    }
+
+    async fn create_user(&mut self, name: &str, password: &str) -> Result<()> {
+        if names::reserved_user(name) {
+            return Err(user_exists(name));
+        }
+        let verifier = crate::scram::verifier(password).await?;
+        self.change(|document| match document.users.contains_key(name) {
+            true => Err(user_exists(name)),
+            false => {
+                document.users.insert(name.to_owned(), verifier);
+                Ok(())
+            }
+        })
+    }
+
+    async fn set_password(&mut self, name: &str, password: &str) -> Result<()> {
+        let verifier = crate::scram::verifier(password).await?;
+        self.change(|document| {
+            *document.users.get_mut(name).ok_or_else(|| no_user(name))? = verifier;
+            Ok(())
+        })
+    }
+
+    async fn delete_user(&mut self, name: &str) -> Result<()> {
+        self.change(|document| document.users.remove(name).map(|_| ()).ok_or_else(|| no_user(name)))
+    }
+
+    async fn databases(&mut self) -> Result<Vec<Database>> {
+        let rows = |document: &Document| {
+            document.databases.iter().map(|name| Database { name: name.clone(), tables: None }).collect()
+        };
+        self.read(rows)
+    }
+
+    async fn count_tables(&mut self, database: &str) -> Result<Option<i64>> {
+        let known = self.read(|document| document.databases.contains(database))?;
+        if known { Ok(Some(0)) } else { Err(no_database(database)) }
+    }
+
+    async fn create_database(&mut self, name: &str) -> Result<()> {
+        self.change(|document| insert(document, name))
+    }
+
+    async fn rename_database(&mut self, name: &str, new_name: &str) -> Result<()> {
+        self.change(|document| {
+            if !document.databases.remove(name) {
+                return Err(no_database(name));
+            }
+            insert(document, new_name)
+        })
+    }
+
+    async fn drop_database(&mut self, name: &str) -> Result<()> {
+        self.change(|document| if document.databases.remove(name) { Ok(()) } else { Err(no_database(name)) })
+    }
+}
+
+fn insert(document: &mut Document, name: &str) -> Result<()> {
+    if names::reserved_database(name) || !document.databases.insert(name.to_owned()) {
+        return Err(Error::exists(format!("database {name}")));
+    }
+    Ok(())
+}
+
+fn user_exists(name: &str) -> Error {
+    Error::exists(format!("SQL user {name}"))
+}
+
+fn no_user(name: &str) -> Error {
+    Error::not_found(format!("SQL user {name}"))
+}
+
+fn no_database(name: &str) -> Error {
+    Error::not_found(format!("database {name}"))
+}

@@ -1,0 +1,152 @@
+//! The same engine with no processes, for testing tools: users and databases are rows in a file.
+
+mod admin;
+mod state;
+
+use crate::{Admin, Capabilities, Engine, InstanceReport};
+use async_trait::async_trait;
+use ootheca_model::{
+    ClusterId, Error, ErrorKind, Result,
+    instance::{InstancePlan, Node, Observed, Phase, Removal},
+};
+use state::{Simulated, State};
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::sync::broadcast;
+
+/// What a simulated instance says that it is.
+const ENGINE: &str = "simulated";
+
+/// An engine that only remembers.
+#[derive(Debug)]
+pub struct SimulatedEngine {
+    state: Arc<State>,
+    start_delay: Duration,
+    hints: broadcast::Sender<ClusterId>,
+}
+
+impl SimulatedEngine {
+    /// An engine that keeps one file for each cluster in `folder`.
+    pub fn new(folder: PathBuf) -> Self {
+        Self {
+            state: Arc::new(State::new(folder)),
+            start_delay: Duration::ZERO,
+            hints: broadcast::channel(1024).0,
+        }
+    }
+
+    /// Makes every instance take this long to become ready.
+    #[must_use]
+    pub fn with_start_delay(mut self, delay: Duration) -> Self {
+        self.start_delay = delay;
+        self
+    }
+
+    fn observed(&self, cluster: ClusterId) -> Observed {
+        let seen = |simulated: &Simulated| {
+            let ready = simulated.ready_at <= Instant::now();
+            Observed {
+                generation: simulated.document.plan.generation,
+                phase: if ready { Phase::Ready } else { Phase::Starting },
+                engine: ENGINE.to_owned(),
+                nodes: vec![Node { name: "n1".to_owned(), live: ready, pid: None }],
+                ..Observed::absent(cluster)
+            }
+        };
+        self.state.read(cluster, seen).unwrap_or_else(|| Observed::absent(cluster))
+    }
+
+    fn hint_when_ready(&self, cluster: ClusterId) {
+        let (hints, delay) = (self.hints.clone(), self.start_delay);
+        tokio::spawn(async move {
+            tokio::time::sleep(delay).await;
+            let _ = hints.send(cluster);
+        });
+    }
+}
+
+#[async_trait]
+impl Engine for SimulatedEngine {
+    fn capabilities(&self) -> Capabilities {
+        // Nothing runs, so there is nothing to bound.
+        Capabilities { majors: vec![ENGINE.to_owned()], cpu_unbounded: None }
+    }
+
+    async fn open(&self) -> Result<()> {
+        self.state.load(Instant::now() + self.start_delay)?;
+        self.state.clusters().into_iter().for_each(|cluster| self.hint_when_ready(cluster));
+        Ok(())
+    }
+
+    async fn ensure(&self, plan: &InstancePlan) -> Result<Observed> {
+        if plan.engine_major != ENGINE {
+            let major = &plan.engine_major;
+            return Err(Error::precondition(format!(
+                "this engine is simulated and can not run PostgreSQL {major}"
+            )));
+        }
+        let current = self.state.read(plan.cluster, |simulated| simulated.document.plan.clone());
+        match current {
+            Some(current) if plan.generation < current.generation => {
+                let (old, new) = (plan.generation, current.generation);
+                let message = format!("generation {old} is older than {new}, which runs");
+                return Err(Error::new(ErrorKind::Stale, message));
+            }
+            Some(current) if current == *plan => {}
+            Some(_) => self.state.change(plan.cluster, |document| {
+                document.plan = plan.clone();
+                Ok(())
+            })?,
+            None => {
+                self.state.create(plan.clone(), Instant::now() + self.start_delay)?;
+                self.hint_when_ready(plan.cluster);
+            }
+        }
+        Ok(self.observed(plan.cluster))
+    }
+
+    async fn observe(&self, cluster: ClusterId) -> Result<Observed> {
+        Ok(self.observed(cluster))
+    }
+
+    async fn remove(&self, cluster: ClusterId) -> Result<Removal> {
+        self.state.remove(cluster)?;
+        let _ = self.hints.send(cluster);
+        Ok(Removal::Gone)
+    }
+
+    async fn list(&self) -> Result<Vec<ClusterId>> {
+        Ok(self.state.clusters())
+    }
+
+    fn watch(&self) -> broadcast::Receiver<ClusterId> {
+        self.hints.subscribe()
+    }
+
+    async fn admin(&self, cluster: ClusterId) -> Result<Box<dyn Admin>> {
+        if self.observed(cluster).phase != Phase::Ready {
+            return Err(Error::unavailable("the cluster is not ready"));
+        }
+        Ok(Box::new(admin::Session::new(self.state.clone(), cluster)))
+    }
+
+    async fn endpoint(&self, _: ClusterId) -> Result<PathBuf> {
+        Err(Error::precondition("the simulated engine runs no SQL servers"))
+    }
+
+    async fn report(&self) -> Result<Vec<InstanceReport>> {
+        let report = |cluster: ClusterId| InstanceReport {
+            instance: cluster.to_string(),
+            cluster: Some(cluster),
+            engine: ENGINE.to_owned(),
+            pid: None,
+            data: self.state.file(cluster),
+        };
+        Ok(self.state.clusters().into_iter().map(report).collect())
+    }
+
+    async fn close(&self, _detach: bool) {}
+}

@@ -1,0 +1,131 @@
+//! What the simulated engine remembers: one JSON file for each cluster, mode 0600.
+
+use crate::files::{failed, write_atomically};
+use ootheca_model::{ClusterId, Error, Result, effect, instance::InstancePlan};
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    fs, io,
+    os::unix::fs::DirBuilderExt,
+    path::PathBuf,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
+
+/// The content of a file.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Document {
+    pub(super) plan: InstancePlan,
+    /// SCRAM verifiers by user.
+    pub(super) users: BTreeMap<String, String>,
+    pub(super) databases: BTreeSet<String>,
+}
+
+/// A cluster.
+#[derive(Clone, Debug)]
+pub(super) struct Simulated {
+    pub(super) document: Document,
+    pub(super) ready_at: Instant,
+}
+
+/// All clusters. The lock is held while a file is written: that is quick, and keeps their order.
+#[derive(Debug)]
+pub(super) struct State {
+    folder: PathBuf,
+    clusters: Mutex<HashMap<ClusterId, Simulated>>,
+}
+
+impl State {
+    pub(super) fn new(folder: PathBuf) -> Self {
+        Self { folder, clusters: Mutex::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<ClusterId, Simulated>> {
+        self.clusters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The file of a cluster.
+    pub(super) fn file(&self, cluster: ClusterId) -> PathBuf {
+        self.folder.join(format!("{cluster}.json"))
+    }
+
+    /// Reads all files.
+    pub(super) fn load(&self, ready_at: Instant) -> Result<()> {
+        let make = fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder);
+        make.map_err(failed("make folder", &self.folder))?;
+        let mut clusters = self.lock();
+        for entry in fs::read_dir(&self.folder).map_err(failed("read", &self.folder))? {
+            let path = entry.map_err(failed("read", &self.folder))?.path();
+            if path.extension().is_none_or(|extension| extension != "json") {
+                continue;
+            }
+            let bytes = fs::read(&path).map_err(failed("read", &path))?;
+            let document: Document = serde_json::from_slice(&bytes)
+                .map_err(|error| Error::internal(format!("{} is damaged", path.display())).because(error))?;
+            clusters.insert(document.plan.cluster, Simulated { document, ready_at });
+        }
+        Ok(())
+    }
+
+    /// Looks at a cluster.
+    pub(super) fn read<T>(&self, cluster: ClusterId, look: impl FnOnce(&Simulated) -> T) -> Option<T> {
+        self.lock().get(&cluster).map(look)
+    }
+
+    /// Changes a cluster; nothing changes if `change` or the file fails.
+    pub(super) fn change(
+        &self,
+        cluster: ClusterId,
+        change: impl FnOnce(&mut Document) -> Result<()>,
+    ) -> Result<()> {
+        let mut clusters = self.lock();
+        let simulated =
+            clusters.get_mut(&cluster).ok_or_else(|| Error::unavailable("the cluster is not ready"))?;
+        let mut document = simulated.document.clone();
+        change(&mut document)?;
+        self.write(&document)?;
+        simulated.document = document;
+        Ok(())
+    }
+
+    /// Makes a cluster that is not there.
+    pub(super) fn create(&self, plan: InstancePlan, ready_at: Instant) -> Result<()> {
+        let mut clusters = self.lock();
+        let databases = BTreeSet::from(["defaultdb".to_owned()]);
+        let document = Document { plan, users: BTreeMap::new(), databases };
+        self.write(&document)?;
+        clusters.entry(document.plan.cluster).or_insert(Simulated { document, ready_at });
+        Ok(())
+    }
+
+    /// Forgets a cluster.
+    pub(super) fn remove(&self, cluster: ClusterId) -> Result<()> {
+        let mut clusters = self.lock();
+        let path = self.file(cluster);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(failed("remove", &path)(error));
+            }
+            _ => {}
+        }
+        if clusters.remove(&cluster).is_some() {
+            effect::done("simulated cluster removed");
+        }
+        Ok(())
+    }
+
+    /// The ids, sorted.
+    pub(super) fn clusters(&self) -> Vec<ClusterId> {
+        let mut ids: Vec<ClusterId> = self.lock().keys().copied().collect();
+        ids.sort();
+        ids
+    }
+
+    fn write(&self, document: &Document) -> Result<()> {
+        let text = serde_json::to_vec_pretty(document)
+            .map_err(|error| Error::internal("can not write a simulated cluster").because(error))?;
+        write_atomically(&self.folder, &format!("{}.json", document.plan.cluster), &text)?;
+        effect::done("simulated cluster written");
+        Ok(())
+    }
+}

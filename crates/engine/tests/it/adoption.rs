@@ -1,0 +1,95 @@
+//! Servers outlive the engine that started them, and come back when they die.
+
+use crate::support::{Driver, Folder, alive, new_cluster, plan, postgres, ready, sql, until, user};
+use ootheca_engine::Engine;
+use ootheca_model::instance::Phase;
+use std::process::Command;
+
+fn kill(pid: u32) {
+    assert!(Command::new("kill").args(["-KILL", &pid.to_string()]).status().unwrap().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn detached_server_is_adopted_with_its_sessions() {
+    let folder = Folder::new();
+    let engine = postgres(&folder, 0).await;
+    let plan = plan(&engine, new_cluster());
+    let pid = ready(&engine, &plan).await.nodes[0].pid.unwrap();
+    user(&engine, plan.cluster, "max").await;
+    let session = sql(&engine, plan.cluster, "max", "defaultdb").await.unwrap();
+    engine.close(true).await;
+    drop(engine);
+    assert!(alive(pid));
+    session.simple_query("SELECT 1").await.unwrap();
+    drop(session);
+
+    let engine = postgres(&folder, 0).await;
+    let observed = engine.observe(plan.cluster).await.unwrap();
+    assert_eq!((observed.phase, observed.nodes[0].pid), (Phase::Ready, Some(pid)), "at once");
+    // It is watched as one that we started.
+    kill(pid);
+    until("seen", || async {
+        (engine.observe(plan.cluster).await.unwrap().phase == Phase::Down).then_some(())
+    })
+    .await;
+    let again = ready(&engine, &plan).await;
+    assert_ne!(again.nodes[0].pid, Some(pid));
+    engine.close(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_server_comes_back_with_its_data() {
+    let folder = Folder::new();
+    let engine = postgres(&folder, 0).await;
+    let plan = plan(&engine, new_cluster());
+    let pid = ready(&engine, &plan).await.nodes[0].pid.unwrap();
+    user(&engine, plan.cluster, "max").await;
+    let session = sql(&engine, plan.cluster, "max", "defaultdb").await.unwrap();
+    session.batch_execute("CREATE TABLE t (n int); INSERT INTO t VALUES (42)").await.unwrap();
+    let mut hints = engine.watch();
+    kill(pid);
+    assert_eq!(hints.recv().await.unwrap(), plan.cluster);
+    let down = engine.observe(plan.cluster).await.unwrap();
+    assert_eq!(down.phase, Phase::Down);
+    assert!(down.retry_at.is_some());
+    assert!(down.conditions.iter().any(|condition| condition.kind == "Restarting" && condition.holds));
+    let again = ready(&engine, &plan).await;
+    assert!(again.conditions.is_empty() && again.retry_at.is_none());
+    let session = sql(&engine, plan.cluster, "max", "defaultdb").await.unwrap();
+    let row = session.query_one("SELECT n FROM t", &[]).await.unwrap();
+    assert_eq!(row.get::<_, i32>(0), 42);
+    drop(session);
+    engine.close(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn server_that_died_unseen_is_started() {
+    let folder = Folder::new();
+    let engine = Driver::Postgres.open(&folder).await;
+    let plan = plan(&*engine, new_cluster());
+    let pid = ready(&*engine, &plan).await.nodes[0].pid.unwrap();
+    engine.close(true).await;
+    drop(engine);
+    kill(pid);
+    // Its lock file is left, and names a process that is not ours: this one.
+    let data = ootheca_engine::postgres::report(&folder.engine()).unwrap()[0].data.clone();
+    let lock = std::fs::read_to_string(data.join("postmaster.pid")).unwrap();
+    let stranger = lock.replacen(&pid.to_string(), &std::process::id().to_string(), 1);
+    std::fs::write(data.join("postmaster.pid"), stranger).unwrap();
+
+    let engine = Driver::Postgres.open(&folder).await;
+    assert_eq!(engine.observe(plan.cluster).await.unwrap().phase, Phase::Down);
+    assert_ne!(ready(&*engine, &plan).await.nodes[0].pid, Some(pid));
+    engine.close(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn second_close_is_immediate() {
+    let folder = Folder::new();
+    let engine = postgres(&folder, 0).await;
+    let plan = plan(&engine, new_cluster());
+    let pid = ready(&engine, &plan).await.nodes[0].pid.unwrap();
+    tokio::join!(engine.close(false), engine.close(false));
+    assert!(!alive(pid));
+    assert!(ootheca_engine::postgres::report(&folder.engine()).unwrap()[0].pid.is_none());
+}

@@ -1,0 +1,160 @@
+//! What every engine must do.
+
+use crate::support::{Driver, Folder, PASSWORD, gone, new_cluster, plan, ready};
+use ootheca_engine::Admin;
+use ootheca_model::{
+    ErrorKind,
+    instance::{Phase, Removal},
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_lives_and_dies() {
+    lives_and_dies(Driver::Postgres).await;
+}
+
+#[tokio::test]
+async fn simulated_lives_and_dies() {
+    lives_and_dies(Driver::Simulated).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_administers() {
+    administers(Driver::Postgres).await;
+}
+
+#[tokio::test]
+async fn simulated_administers() {
+    administers(Driver::Simulated).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_remembers() {
+    remembers(Driver::Postgres).await;
+}
+
+#[tokio::test]
+async fn simulated_remembers() {
+    remembers(Driver::Simulated).await;
+}
+
+async fn lives_and_dies(driver: Driver) {
+    let folder = Folder::new();
+    let engine = driver.open(&folder).await;
+    let cluster = new_cluster();
+    assert_eq!(engine.observe(cluster).await.unwrap().phase, Phase::Absent);
+    assert_eq!(engine.remove(cluster).await.unwrap(), Removal::Gone, "nothing to remove");
+    assert_eq!(engine.admin(cluster).await.err().unwrap().kind(), ErrorKind::Unavailable);
+    assert!(engine.list().await.unwrap().is_empty());
+
+    let mut hints = engine.watch();
+    let mut plan = plan(&*engine, cluster);
+    plan.generation = 2;
+    let first = engine.ensure(&plan).await.unwrap();
+    assert_eq!(first.cluster, cluster);
+    let observed = ready(&*engine, &plan).await;
+    assert_eq!((observed.generation, observed.nodes.len()), (2, 1));
+    assert!(observed.nodes[0].live && observed.nodes[0].name == "n1" && !observed.engine.is_empty());
+    assert_eq!(hints.recv().await.unwrap(), cluster);
+    assert_eq!(engine.list().await.unwrap(), [cluster]);
+    assert_eq!(engine.ensure(&plan).await.unwrap(), observed, "a second time changes nothing");
+
+    let older = ootheca_model::instance::InstancePlan { generation: 1, ..plan.clone() };
+    assert_eq!(engine.ensure(&older).await.unwrap_err().kind(), ErrorKind::Stale);
+    plan.generation = 3;
+    assert_eq!(engine.ensure(&plan).await.unwrap().generation, 3);
+    let other = ootheca_model::instance::InstancePlan {
+        cluster: new_cluster(),
+        engine_major: "3".to_owned(),
+        ..plan
+    };
+    assert_eq!(engine.ensure(&other).await.unwrap_err().kind(), ErrorKind::Precondition);
+    assert_eq!(engine.report().await.unwrap().len(), 1);
+
+    gone(&*engine, cluster).await;
+    assert_eq!(engine.remove(cluster).await.unwrap(), Removal::Gone, "twice");
+    assert_eq!(engine.observe(cluster).await.unwrap().phase, Phase::Absent);
+    assert!(engine.list().await.unwrap().is_empty() && engine.report().await.unwrap().is_empty());
+    engine.close(false).await;
+}
+
+async fn administers(driver: Driver) {
+    let folder = Folder::new();
+    let engine = driver.open(&folder).await;
+    let plan = plan(&*engine, new_cluster());
+    ready(&*engine, &plan).await;
+    let mut admin = engine.admin(plan.cluster).await.unwrap();
+    users(&mut *admin).await;
+    databases(&mut *admin).await;
+    drop(admin);
+    engine.close(false).await;
+}
+
+async fn users(admin: &mut dyn Admin) {
+    assert!(admin.users().await.unwrap().is_empty(), "the engine's own are hidden");
+    for name in ["maxroach", "a.b-c_9", "Zoe", "select"] {
+        admin.create_user(name, PASSWORD).await.unwrap();
+    }
+    assert_eq!(admin.users().await.unwrap(), ["Zoe", "a.b-c_9", "maxroach", "select"]);
+    let kind = |result: ootheca_model::Result<()>| result.unwrap_err().kind();
+    assert_eq!(kind(admin.create_user("maxroach", PASSWORD).await), ErrorKind::Exists);
+    assert_eq!(kind(admin.create_user("admin", PASSWORD).await), ErrorKind::Exists);
+    admin.set_password("a.b-c_9", "another password").await.unwrap();
+    assert_eq!(kind(admin.set_password("nobody", PASSWORD).await), ErrorKind::NotFound);
+    admin.delete_user("a.b-c_9").await.unwrap();
+    assert_eq!(kind(admin.delete_user("a.b-c_9").await), ErrorKind::NotFound);
+    for own in ["admin", "ootheca"] {
+        assert_eq!(kind(admin.delete_user(own).await), ErrorKind::NotFound, "{own}");
+    }
+    assert_eq!(admin.users().await.unwrap(), ["Zoe", "maxroach", "select"]);
+}
+
+async fn databases(admin: &mut dyn Admin) {
+    let kind = |result: ootheca_model::Result<()>| result.unwrap_err().kind();
+    assert_eq!(names(admin).await, ["defaultdb"]);
+    for name in ["app.v-1", "Zeta"] {
+        admin.create_database(name).await.unwrap();
+    }
+    assert_eq!(names(admin).await, ["Zeta", "app.v-1", "defaultdb"]);
+    assert_eq!(admin.count_tables("app.v-1").await.unwrap(), Some(0));
+    assert_eq!(admin.count_tables("none").await.unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(kind(admin.create_database("Zeta").await), ErrorKind::Exists);
+    assert_eq!(kind(admin.rename_database("Zeta", "defaultdb").await), ErrorKind::Exists);
+    assert_eq!(kind(admin.rename_database("none", "some").await), ErrorKind::NotFound);
+    admin.rename_database("Zeta", "Eta").await.unwrap();
+    admin.drop_database("app.v-1").await.unwrap();
+    assert_eq!(kind(admin.drop_database("app.v-1").await), ErrorKind::NotFound);
+    for own in ["postgres", "template1"] {
+        assert_eq!(kind(admin.drop_database(own).await), ErrorKind::NotFound, "{own}");
+    }
+    assert_eq!(names(admin).await, ["Eta", "defaultdb"]);
+}
+
+async fn names(admin: &mut dyn Admin) -> Vec<String> {
+    let databases = admin.databases().await.unwrap();
+    assert!(databases.iter().all(|database| database.tables.is_none()));
+    databases.into_iter().map(|database| database.name).collect()
+}
+
+async fn remembers(driver: Driver) {
+    let folder = Folder::new();
+    let engine = driver.open(&folder).await;
+    let plan = plan(&*engine, new_cluster());
+    ready(&*engine, &plan).await;
+    let mut admin = engine.admin(plan.cluster).await.unwrap();
+    admin.create_user("maxroach", PASSWORD).await.unwrap();
+    admin.create_database("app").await.unwrap();
+    drop(admin);
+    engine.close(false).await;
+    drop(engine);
+
+    let engine = driver.open(&folder).await;
+    assert_eq!(engine.list().await.unwrap(), [plan.cluster]);
+    let observed = ready(&*engine, &plan).await;
+    assert_eq!(observed.generation, 1);
+    assert!(observed.conditions.is_empty(), "an ordinary start is nothing to tell");
+    let mut admin = engine.admin(plan.cluster).await.unwrap();
+    assert_eq!(admin.users().await.unwrap(), ["maxroach"]);
+    assert_eq!(names(&mut *admin).await, ["app", "defaultdb"]);
+    drop(admin);
+    engine.close(false).await;
+}

@@ -1,0 +1,61 @@
+//! CPU bounds.
+
+use crate::support::{Folder, gone, new_cluster, plan, postgres, ready};
+use ootheca_engine::{Engine, postgres::report};
+use std::{fs, path::PathBuf};
+
+/// The groups that a process is in, as folders.
+fn groups(pid: u32) -> Vec<PathBuf> {
+    let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
+    let places =
+        text.lines().filter_map(|line| line.splitn(3, ':').nth(2)).filter(|place| place.contains("ootheca"));
+    let mounts = ["/sys/fs/cgroup", "/sys/fs/cgroup/cpu", "/sys/fs/cgroup/cpu,cpuacct"];
+    places
+        .flat_map(|place| mounts.map(|mount| PathBuf::from(format!("{mount}{place}"))))
+        .filter(|path| path.exists())
+        .collect()
+}
+
+fn quota(group: &std::path::Path) -> String {
+    let read = |name: &str| fs::read_to_string(group.join(name)).map(|text| text.trim().to_owned());
+    match read("cpu.max") {
+        Ok(text) => text.split_once(' ').unwrap().0.replace("max", "-1"),
+        Err(_) => read("cpu.cfs_quota_us").unwrap(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cpu_is_bounded_or_said_not_to_be() {
+    let folder = Folder::new();
+    let engine = postgres(&folder, 0).await;
+    let mut plan = plan(&engine, new_cluster());
+    plan.cpu_millis = Some(1500);
+    let observed = ready(&engine, &plan).await;
+    let condition = observed.conditions.iter().find(|condition| condition.kind == "CpuLimited").unwrap();
+    if let Some(reason) = engine.capabilities().cpu_unbounded {
+        eprintln!("skipped: control groups can not be written here: {reason}");
+        assert!(!condition.holds && condition.message.contains(&reason));
+        engine.close(false).await;
+        return;
+    }
+    assert!(condition.holds, "{condition:?}");
+    let pid = observed.nodes[0].pid.unwrap();
+    let group = groups(pid).pop().unwrap();
+    assert_eq!(quota(&group), "150000");
+    let instance = report(&folder.engine()).unwrap().remove(0);
+    for pid in crate::support::processes_below(&instance.data) {
+        assert_eq!(groups(pid).pop(), Some(group.clone()), "children too");
+    }
+    for (generation, millis, expected) in
+        [(2, Some(250), "25000"), (3, None, "-1"), (4, Some(2000), "200000")]
+    {
+        (plan.generation, plan.cpu_millis) = (generation, millis);
+        let observed = engine.ensure(&plan).await.unwrap();
+        assert_eq!(observed.nodes[0].pid, Some(pid), "live");
+        assert_eq!(quota(&group), expected);
+        assert_eq!(observed.conditions.is_empty(), millis.is_none());
+    }
+    gone(&engine, plan.cluster).await;
+    assert!(!group.exists());
+    engine.close(false).await;
+}

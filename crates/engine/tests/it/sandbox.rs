@@ -1,0 +1,180 @@
+//! What a tenant can not do, and who can not get in.
+
+use crate::support::{Folder, PASSWORD, new_cluster, plan, postgres, processes_below, ready, sql, user};
+use ootheca_engine::{
+    Engine,
+    postgres::{PostgresEngine, Settings, report},
+};
+use std::{fs, os::unix::fs::MetadataExt, path::PathBuf};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tenant_stays_in_its_cluster() {
+    let folder = Folder::new();
+    let engine = postgres(&folder, 0).await;
+    let plan = plan(&engine, new_cluster());
+    ready(&engine, &plan).await;
+    user(&engine, plan.cluster, "max").await;
+    let max = sql(&engine, plan.cluster, "max", "defaultdb").await.unwrap();
+    let refused = [
+        "COPY (SELECT 1) TO PROGRAM 'true'",
+        "CREATE TEMP TABLE f (t text); COPY f FROM '/etc/passwd'",
+        "COPY (SELECT 1) TO '/tmp/ootheca-test'",
+        "SELECT pg_read_file('PG_VERSION')",
+        "SELECT pg_ls_dir('/')",
+        "SELECT lo_import('/etc/passwd')",
+        "GRANT pg_execute_server_program TO max",
+        "GRANT pg_read_server_files TO max",
+        "GRANT pg_write_server_files TO max",
+        "ALTER ROLE max SUPERUSER",
+        "CREATE ROLE other SUPERUSER",
+        "CREATE ROLE other REPLICATION",
+        "GRANT ootheca TO max",
+        "SET ROLE ootheca",
+        "ALTER ROLE ootheca PASSWORD 'x'",
+        "DROP ROLE ootheca",
+        "UPDATE pg_authid SET rolsuper = true",
+        "DELETE FROM pg_auth_members",
+        "ALTER SYSTEM SET listen_addresses = '*'",
+        "CREATE FUNCTION f() RETURNS int LANGUAGE c AS '/lib/x', 'f'",
+        "CREATE EXTENSION file_fdw",
+        "CREATE TABLESPACE t LOCATION '/tmp'",
+        "LOAD '/tmp/x'",
+    ];
+    for statement in refused {
+        let error = max.batch_execute(statement).await.expect_err(statement);
+        let code = error.code().map(|code| code.code());
+        // Not allowed, or such a role is not even there.
+        assert!(matches!(code, Some("42501" | "42704")), "{statement}: {error:?}");
+    }
+    for database in ["postgres", "template1"] {
+        assert!(sql(&engine, plan.cluster, "max", database).await.is_err(), "{database}");
+    }
+    drop(max);
+    engine.close(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tenant_rules_its_cluster() {
+    let folder = Folder::new();
+    let engine = postgres(&folder, 0).await;
+    let plan = plan(&engine, new_cluster());
+    ready(&engine, &plan).await;
+    for name in ["max", "zoe"] {
+        user(&engine, plan.cluster, name).await;
+    }
+    let max = sql(&engine, plan.cluster, "max", "defaultdb").await.unwrap();
+    max.batch_execute("CREATE TABLE t (n int)").await.unwrap();
+    max.batch_execute("CREATE DATABASE own").await.unwrap();
+    max.batch_execute(&format!("CREATE ROLE app LOGIN PASSWORD '{}'", PASSWORD.replace('\'', "''")))
+        .await
+        .unwrap();
+    max.batch_execute("GRANT admin TO app").await.unwrap();
+    let own = sql(&engine, plan.cluster, "max", "own").await.unwrap();
+    own.batch_execute("CREATE SCHEMA s; CREATE TABLE s.t (n int); CREATE TABLE t2 (n int)").await.unwrap();
+    for name in ["zoe", "app"] {
+        let other = sql(&engine, plan.cluster, name, "own").await.unwrap();
+        other
+            .batch_execute(&format!("CREATE TABLE of_{name} (n int); INSERT INTO s.t VALUES (1)"))
+            .await
+            .unwrap();
+    }
+
+    let mut admin = engine.admin(plan.cluster).await.unwrap();
+    assert_eq!(admin.users().await.unwrap(), ["app", "max", "zoe"]);
+    assert_eq!(admin.count_tables("own").await.unwrap(), Some(4));
+    let busy = admin.rename_database("own", "mine").await.unwrap_err();
+    assert!(busy.kind() == ootheca_model::ErrorKind::Precondition, "{busy}");
+    // A user goes, its sessions too; what it owned stays.
+    admin.delete_user("max").await.unwrap();
+    assert!(max.simple_query("SELECT 1").await.is_err());
+    assert_eq!(admin.users().await.unwrap(), ["app", "zoe"]);
+    let zoe = sql(&engine, plan.cluster, "zoe", "own").await.unwrap();
+    zoe.batch_execute("ALTER TABLE s.t ADD m int").await.unwrap();
+    admin.drop_database("own").await.unwrap();
+    admin.set_password("zoe", "another password").await.unwrap();
+    assert!(sql(&engine, plan.cluster, "zoe", "defaultdb").await.is_err());
+    drop((own, zoe, admin));
+    engine.close(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_socket_is_a_way_in() {
+    let folder = Folder::new();
+    let engine = postgres(&folder, 0).await;
+    let plan = plan(&engine, new_cluster());
+    ready(&engine, &plan).await;
+    let instance = report(&folder.engine()).unwrap().remove(0);
+    let processes = processes_below(&instance.data);
+    assert!(processes.len() > 3);
+    for pid in processes {
+        assert_ne!(fs::metadata(format!("/proc/{pid}")).unwrap().uid(), 0, "no process is root");
+        assert!(tcp_sockets(pid).is_empty(), "no process listens");
+        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        assert!(!String::from_utf8_lossy(&environment).contains("CARGO"), "our environment is ours");
+    }
+    let socket = engine.endpoint(plan.cluster).await.unwrap();
+    let modes = [
+        (socket.parent().unwrap().to_owned(), 0o700),
+        (instance.data.clone(), 0o700),
+        (instance.data.with_file_name("plan.json"), 0o600),
+        (instance.data.with_file_name("log"), 0o600),
+        (folder.engine().join("control-secret"), 0o600),
+    ];
+    for (path, mode) in modes {
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, mode, "{}", path.display());
+    }
+    for (path, _) in files(&instance.data) {
+        let data = fs::metadata(&path).unwrap();
+        assert_ne!(data.uid(), 0, "{}", path.display());
+        assert_eq!(data.mode() & 0o077, 0, "{}", path.display());
+    }
+    engine.close(false).await;
+}
+
+#[test]
+fn impossible_settings_say_what_to_do() {
+    let folder = Folder::new();
+    let long = Settings { folder: folder.engine().join("x".repeat(90)), ..Settings::default() };
+    fs::create_dir_all(folder.engine()).unwrap();
+    let engine = PostgresEngine::new(long).unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let error = runtime.block_on(engine.open()).unwrap_err();
+    assert!(error.message().contains("too long") && error.message().contains("xxx"), "{error}");
+    if fs::metadata("/proc/self").unwrap().uid() == 0 {
+        let nobody = Settings { user: Some("no-such-user".to_owned()), ..Settings::default() };
+        let error = PostgresEngine::new(nobody).unwrap_err();
+        assert!(error.message().contains("useradd --system"), "{error}");
+        let root = Settings { user: Some("root".to_owned()), ..Settings::default() };
+        assert!(PostgresEngine::new(root).is_err());
+    }
+}
+
+fn files(folder: &std::path::Path) -> Vec<(PathBuf, bool)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap().flatten() {
+        let is_folder = entry.file_type().unwrap().is_dir();
+        if is_folder {
+            found.extend(files(&entry.path()));
+        }
+        found.push((entry.path(), is_folder));
+    }
+    // A running server removes temporary files now and then.
+    found.retain(|(path, _)| path.exists());
+    found
+}
+
+/// Inodes of the listening TCP sockets of a process.
+fn tcp_sockets(pid: u32) -> Vec<String> {
+    let links = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    let targets = links.filter_map(|entry| fs::read_link(entry.path()).ok());
+    let inodes: Vec<String> = targets
+        .filter_map(|target| Some(target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned()))
+        .collect();
+    let tables =
+        ["tcp", "tcp6"].map(|name| fs::read_to_string(format!("/proc/{pid}/net/{name}")).unwrap_or_default());
+    let listening = tables.iter().flat_map(|table| table.lines()).filter_map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        (fields.get(3) == Some(&"0A")).then(|| (*fields.get(9).unwrap_or(&"")).to_owned())
+    });
+    listening.filter(|inode| inodes.contains(inode)).collect()
+}

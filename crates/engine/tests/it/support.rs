@@ -1,0 +1,162 @@
+//! Engines in temporary folders, and the proof that nothing is left of them.
+
+use ootheca_engine::{
+    Engine,
+    postgres::{PostgresEngine, Settings},
+    simulated::SimulatedEngine,
+};
+use ootheca_model::{
+    ClusterId,
+    instance::{InstancePlan, Observed, Phase, Removal},
+};
+use std::{
+    fs,
+    future::Future,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+/// Longest that anything may take here.
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const PASSWORD: &str = "correct horse ' battery";
+
+/// A temporary folder. Dropping it fails if a process still works in it.
+pub(crate) struct Folder(PathBuf);
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        // Short, for sockets live in it; open to pass through, for the servers have their own user.
+        let name = format!("oo-{}", &uuid::Uuid::new_v4().simple().to_string()[..8]);
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir(&path).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o711)).unwrap();
+        Self(path.canonicalize().unwrap())
+    }
+
+    pub(crate) fn engine(&self) -> PathBuf {
+        self.0.join("engine")
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let left = processes_below(&self.0);
+        for pid in &left {
+            let _ = std::process::Command::new("kill").args(["-QUIT", &pid.to_string()]).status();
+        }
+        if std::thread::panicking() {
+            eprintln!("kept: {}", self.0.display());
+            return;
+        }
+        assert!(left.is_empty(), "processes are left: {left:?}");
+        for name in ["trash", "run"] {
+            let mut names: Vec<PathBuf> = fs::read_dir(self.engine().join(name))
+                .into_iter()
+                .flatten()
+                .flatten()
+                .map(|e| e.path())
+                .collect();
+            names.retain(|path| name == "trash" || fs::read_dir(path).unwrap().next().is_some());
+            assert!(names.is_empty(), "left behind: {names:?}");
+        }
+        fs::remove_dir_all(&self.0).unwrap();
+    }
+}
+
+/// Live processes whose working folder is below `folder`.
+pub(crate) fn processes_below(folder: &Path) -> Vec<u32> {
+    let entries = fs::read_dir("/proc").unwrap().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    pids.filter(|pid| {
+        fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd.starts_with(folder)) && alive(*pid)
+    })
+    .collect()
+}
+
+/// Whether a process runs; one that only waits to be reaped does not.
+pub(crate) fn alive(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with(['Z', 'X']))
+}
+
+/// A driver under test.
+#[derive(Clone, Copy)]
+pub(crate) enum Driver {
+    Postgres,
+    Simulated,
+}
+
+impl Driver {
+    pub(crate) async fn open(self, folder: &Folder) -> Box<dyn Engine> {
+        let engine: Box<dyn Engine> = match self {
+            Self::Postgres => Box::new(PostgresEngine::new(settings(folder, 0)).unwrap()),
+            Self::Simulated => Box::new(SimulatedEngine::new(folder.engine())),
+        };
+        engine.open().await.unwrap();
+        engine
+    }
+}
+
+pub(crate) fn settings(folder: &Folder, pool_size: usize) -> Settings {
+    Settings { folder: folder.engine(), pool_size, shared_buffers: "8MB".to_owned(), ..Settings::default() }
+}
+
+pub(crate) async fn postgres(folder: &Folder, pool_size: usize) -> PostgresEngine {
+    let engine = PostgresEngine::new(settings(folder, pool_size)).unwrap();
+    engine.open().await.unwrap();
+    engine
+}
+
+pub(crate) fn new_cluster() -> ClusterId {
+    ClusterId(uuid::Uuid::new_v4())
+}
+
+pub(crate) fn plan(engine: &dyn Engine, cluster: ClusterId) -> InstancePlan {
+    let engine_major = engine.capabilities().majors[0].clone();
+    InstancePlan { cluster, generation: 1, engine_major, cpu_millis: None }
+}
+
+/// Asks again until it says yes.
+pub(crate) async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(begun.elapsed() < LIMIT, "not in time: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// As the reconciler does: `ensure` until it is ready.
+pub(crate) async fn ready(engine: &dyn Engine, plan: &InstancePlan) -> Observed {
+    until("ready", || async {
+        let observed = engine.ensure(plan).await.unwrap();
+        (observed.phase == Phase::Ready).then_some(observed)
+    })
+    .await
+}
+
+pub(crate) async fn gone(engine: &dyn Engine, cluster: ClusterId) {
+    until("gone", || async { (engine.remove(cluster).await.unwrap() == Removal::Gone).then_some(()) }).await;
+}
+
+/// A tenant's session.
+pub(crate) async fn sql(
+    engine: &dyn Engine,
+    cluster: ClusterId,
+    user: &str,
+    database: &str,
+) -> Result<tokio_postgres::Client, tokio_postgres::Error> {
+    let socket = engine.endpoint(cluster).await.unwrap();
+    let mut config = tokio_postgres::Config::new();
+    config.host_path(socket.parent().unwrap()).user(user).password(PASSWORD).dbname(database);
+    let (client, connection) = config.connect(tokio_postgres::NoTls).await?;
+    tokio::spawn(connection);
+    Ok(client)
+}
+
+pub(crate) async fn user(engine: &dyn Engine, cluster: ClusterId, name: &str) {
+    engine.admin(cluster).await.unwrap().create_user(name, PASSWORD).await.unwrap();
+}

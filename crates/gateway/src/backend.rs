@@ -1,0 +1,89 @@
+//! The connection to a cluster's server.
+
+use std::{
+    io::{self, Read as _, Write as _},
+    net::Shutdown,
+    os::unix::net::UnixStream,
+    task::{Context, Poll, ready},
+};
+use tokio::io::{Interest, unix::AsyncFd};
+
+/// A Unix socket that wakes its task for bytes to read, and for room to write only once that has
+/// been missed.
+///
+/// The kernel reports room each time the server takes something from the socket: with a watch on
+/// that, every statement would wake the task once for nothing.
+pub(crate) struct Backend {
+    // `None` only within `watch_room`, or after it failed.
+    socket: Option<AsyncFd<UnixStream>>,
+    room_watched: bool,
+}
+
+impl Backend {
+    /// Takes a connected socket.
+    pub(crate) fn new(socket: tokio::net::UnixStream) -> io::Result<Self> {
+        let socket = watch(socket.into_std()?, Interest::READABLE)?;
+        Ok(Self { socket: Some(socket), room_watched: false })
+    }
+
+    fn socket(&self) -> io::Result<&AsyncFd<UnixStream>> {
+        self.socket.as_ref().ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+
+    /// Reads what is there; 0 at the end.
+    pub(crate) fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        let socket = self.socket()?;
+        loop {
+            let mut ready = ready!(socket.poll_read_ready(cx))?;
+            match socket.get_ref().read(buffer) {
+                Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => ready.clear_ready(),
+                Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
+                Ok(count) => {
+                    // Less than there is room for is all that there was.
+                    if 0 < count && count < buffer.len() {
+                        ready.clear_ready();
+                    }
+                    return Poll::Ready(Ok(count));
+                }
+                failed => return Poll::Ready(failed),
+            }
+        }
+    }
+
+    /// Writes as much as there is room for.
+    pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        loop {
+            match self.socket()?.get_ref().write(bytes) {
+                Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => {}
+                Err(cause) if cause.kind() == io::ErrorKind::Interrupted => continue,
+                written => return Poll::Ready(written),
+            }
+            if !self.room_watched {
+                self.watch_room()?;
+            }
+            ready!(self.socket()?.poll_write_ready(cx))?.clear_ready();
+        }
+    }
+
+    /// Says that nothing more will be written.
+    pub(crate) fn end(&self) {
+        let _ = self.socket().and_then(|socket| socket.get_ref().shutdown(Shutdown::Write));
+    }
+
+    fn watch_room(&mut self) -> io::Result<()> {
+        if let Some(socket) = self.socket.take() {
+            let both = Interest::READABLE | Interest::WRITABLE;
+            self.socket = Some(watch(socket.into_inner(), both)?);
+            self.room_watched = true;
+        }
+        Ok(())
+    }
+}
+
+#[allow(
+    deprecated,
+    reason = "its successor is unsafe for types that may lie about their descriptor; this one does not"
+)]
+fn watch(socket: UnixStream, interest: Interest) -> io::Result<AsyncFd<UnixStream>> {
+    AsyncFd::with_interest(socket, interest)
+}

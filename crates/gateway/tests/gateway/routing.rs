@@ -1,0 +1,124 @@
+//! Which connections reach a cluster, and what the others are told.
+
+use crate::support::{Front, Server, USER, rest, startup};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+const WHERE: &str = "SELECT current_database()";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn psql_reaches_its_cluster() {
+    let server = Server::start().await;
+    let front = Front::start_with(server.socket(), |s| s.domains = vec!["sql.test".into()]).await;
+    let psql = || front.psql();
+    let ok = |text: &str| Ok(text.to_owned());
+    assert_eq!(psql().cluster("shop-12").run(WHERE).await, ok("defaultdb"));
+    assert_eq!(psql().with("dbname", "shop-12.defaultdb").run(WHERE).await, ok("defaultdb"));
+    assert_eq!(psql().with("dbname", "shop-12.with.dots").run(WHERE).await, ok("with.dots"));
+    assert_eq!(psql().with("host", "shop-12.localhost").run(WHERE).await, ok("defaultdb"));
+    assert_eq!(psql().with("host", "shop-12.sql.test").run(WHERE).await, ok("defaultdb"));
+    let other_host = psql().with("host", "other-1.localhost").cluster("shop-12");
+    assert_eq!(other_host.run(WHERE).await, ok("defaultdb"));
+    let more = psql().with("options", "-c work_mem=77kB -c cluster=shop-12");
+    assert_eq!(more.run("SHOW work_mem").await, ok("77kB"));
+    let bound = psql().cluster("shop-12").with("channel_binding", "prefer");
+    assert_eq!(bound.run(WHERE).await, ok("defaultdb"));
+    let address = psql().with("host", "127.0.0.1").cluster("shop-12");
+    assert_eq!(address.run(WHERE).await, ok("defaultdb"));
+    front.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn psql_is_told_why_not() {
+    let server = Server::start().await;
+    let front = Front::start(server.socket()).await;
+    let psql = || front.psql();
+    let told = |error: String, texts: &[&str]| {
+        for text in texts {
+            assert!(error.contains(text), "{text:?} is not in {error:?}");
+        }
+    };
+    told(
+        psql().fails().await,
+        &["codeParamsRoutingFailed: missing cluster identifier", "HINT:", "--cluster="],
+    );
+    told(psql().cluster("shop-13").fails().await, &["cluster shop-13 not found"]);
+    told(psql().cluster("shop").fails().await, &["invalid cluster identifier 'shop'"]);
+    let different = psql().cluster("shop-12").with("dbname", "shop-13.defaultdb");
+    told(different.fails().await, &["multiple different cluster identifiers"]);
+    let broken = psql().cluster("broken-1").fails().await;
+    told(broken.clone(), &["internal error"]);
+    assert!(!broken.contains("secret reason"), "{broken}");
+    told(psql().cluster("shop-12").with("user", "ootheca").fails().await, &["\"ootheca\" is reserved"]);
+    told(psql().cluster("shop-12").with("user", "Postgres").fails().await, &["\"Postgres\" is reserved"]);
+    told(psql().cluster("shop-12").with("replication", "database").fails().await, &["replication"]);
+    told(
+        psql().cluster("shop-12").password("wrong password").fails().await,
+        &["password authentication failed"],
+    );
+    told(
+        psql().cluster("shop-12").with("sslmode", "disable").fails().await,
+        &["unsupported startup message", "sslmode=verify-full"],
+    );
+    let stranger = Front::start(server.socket()).await;
+    let ca = stranger.ca().display().to_string();
+    told(psql().cluster("shop-12").with("sslrootcert", &ca).fails().await, &["certificate verify failed"]);
+    stranger.stop().await;
+    front.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sqlstates_and_server_names() {
+    let front = Front::start("/nowhere/.s.PGSQL.5432".into()).await;
+    for (name, parameters, texts) in [
+        ("localhost", vec![("user", USER)], ["\0C08004\0", "missing cluster identifier"]),
+        (
+            "localhost",
+            vec![("user", USER), ("database", "shop-12.")],
+            ["\0C08004\0", "invalid database param"],
+        ),
+        ("localhost", vec![("user", "root"), ("options", "--cluster=shop-12")], ["\0C28000\0", "reserved"]),
+        (
+            "localhost",
+            vec![("user", USER), ("options", "--cluster=shop-12")],
+            ["\0C57P03\0", "codeBackendDown"],
+        ),
+        ("localhost", vec![("user", USER), ("user", USER)], ["\0C08P01\0", "given twice"]),
+    ] {
+        let mut stream = front.raw().tls(name).await;
+        stream.write_all(&startup(&parameters)).await.expect("sent");
+        let answer = rest(&mut stream).await;
+        assert!(answer.starts_with('E') && texts.iter().all(|text| answer.contains(text)), "{answer:?}");
+    }
+    front.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn opening_packets() {
+    let server = Server::start().await;
+    let front = Front::start(server.socket()).await;
+    let raw = front.raw();
+    let mut stream = raw.tcp().await;
+    stream.write_all(&[0, 0, 0, 8, 4, 210, 22, 48]).await.expect("GSSENCRequest");
+    assert_eq!(stream.read_u8().await.expect("an answer"), b'N');
+    stream.write_all(&[0, 0, 0, 8, 4, 210, 22, 47]).await.expect("SSLRequest");
+    assert_eq!(stream.read_u8().await.expect("an answer"), b'S');
+    drop(stream);
+
+    let mut stream = raw.tcp().await;
+    stream.write_all(b"GET / HTTP/1.1\r\n\r\n").await.expect("sent");
+    assert!(rest(&mut stream).await.contains("invalid length of startup packet"));
+
+    let hello = startup(&[("user", USER), ("database", "shop-12.defaultdb")]);
+    let mut stream = raw.direct(&["postgresql"]).await.expect("direct TLS");
+    stream.write_all(&hello).await.expect("sent");
+    assert_eq!(stream.read_u8().await.expect("an answer"), b'R');
+    drop(stream);
+    let mut stream = raw.direct(&[]).await.expect("direct TLS");
+    assert!(rest(&mut stream).await.contains("ALPN"));
+    assert!(raw.direct(&["http/1.1"]).await.is_err());
+
+    let mut stream = raw.tls("localhost").await;
+    stream.write_all(&[0, 0, 0, 8, 4, 210, 22, 47]).await.expect("SSLRequest again");
+    assert!(rest(&mut stream).await.contains("TLS is already on"));
+    front.stop().await;
+}

@@ -1,0 +1,140 @@
+//! psql, and clients that are put together by hand.
+
+use super::{PASSWORD, USER, program};
+use rustls::{
+    ClientConfig, RootCertStore,
+    crypto::aws_lc_rs,
+    pki_types::{CertificateDer, ServerName, pem::PemObject as _},
+};
+use std::{io, net::SocketAddr, path::PathBuf, process::Stdio, sync::Arc};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    process::Command,
+};
+use tokio_postgres::{Client, Config, NoTls, config::SslMode};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+
+/// One call of psql; parameters may be replaced.
+pub(crate) struct Psql {
+    parameters: Vec<(String, String)>,
+    password: String,
+}
+
+impl Psql {
+    pub(crate) fn new(address: SocketAddr, ca: PathBuf) -> Self {
+        let port = address.port().to_string();
+        let ca = ca.display().to_string();
+        let new = Self { parameters: Vec::new(), password: PASSWORD.into() };
+        new.with("host", "localhost")
+            .with("hostaddr", &address.ip().to_string())
+            .with("port", &port)
+            .with("user", USER)
+            .with("dbname", "defaultdb")
+            .with("sslmode", "verify-full")
+            .with("sslrootcert", &ca)
+            .with("connect_timeout", "20")
+    }
+
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
+        self.parameters.retain(|(key, _)| key != name);
+        self.parameters.push((name.into(), value.into()));
+        self
+    }
+
+    pub(crate) fn cluster(self, routing_id: &str) -> Self {
+        self.with("options", &format!("--cluster={routing_id}"))
+    }
+
+    pub(crate) fn password(mut self, password: &str) -> Self {
+        self.password = password.into();
+        self
+    }
+
+    pub(crate) fn command(&self) -> Command {
+        let quote = |text: &str| text.replace('\\', "\\\\").replace('\'', "\\'");
+        let pairs = self.parameters.iter().map(|(name, value)| format!("{name}='{}'", quote(value)));
+        let mut command = Command::new(program("psql"));
+        command.args(["-X", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", &pairs.collect::<Vec<_>>().join(" ")]);
+        command.env("PGPASSWORD", &self.password).kill_on_drop(true);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// Runs a command of psql: what it prints, or the error.
+    pub(crate) async fn run(&self, text: &str) -> Result<String, String> {
+        let output = self.command().args(["-c", text]).output().await.expect("psql");
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).trim_end().to_owned();
+        if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
+    }
+
+    /// The error of a call that must fail.
+    pub(crate) async fn fails(&self) -> String {
+        self.run("SELECT 1").await.expect_err("refused")
+    }
+}
+
+/// Connections from below.
+pub(crate) struct Raw {
+    address: SocketAddr,
+    config: Arc<ClientConfig>,
+}
+
+impl Raw {
+    pub(crate) fn new(address: SocketAddr, ca: &str) -> Self {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(ca.as_bytes()).expect("a certificate")).expect("a root");
+        let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
+        let config = config.with_safe_default_protocol_versions().expect("versions");
+        Self { address, config: Arc::new(config.with_root_certificates(roots).with_no_client_auth()) }
+    }
+
+    pub(crate) async fn tcp(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.expect("a connection")
+    }
+
+    /// TLS after a request for it.
+    pub(crate) async fn tls(&self, server_name: &'static str) -> TlsStream<TcpStream> {
+        let mut stream = self.tcp().await;
+        stream.write_all(&[0, 0, 0, 8, 4, 210, 22, 47]).await.expect("sent");
+        assert_eq!(stream.read_u8().await.expect("an answer"), b'S');
+        let name = ServerName::try_from(server_name).expect("a name");
+        TlsConnector::from(self.config.clone()).connect(name, stream).await.expect("TLS")
+    }
+
+    /// TLS from the first byte.
+    pub(crate) async fn direct(&self, alpn: &[&str]) -> io::Result<TlsStream<TcpStream>> {
+        let mut config = (*self.config).clone();
+        config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+        let name = ServerName::try_from("localhost").expect("a name");
+        TlsConnector::from(Arc::new(config)).connect(name, self.tcp().await).await
+    }
+
+    /// A session through the gateway.
+    pub(crate) async fn session(&self) -> Client {
+        let mut config = Config::new();
+        config.user(USER).password(PASSWORD).dbname("defaultdb").options("--cluster=shop-12");
+        config.ssl_mode(SslMode::Disable);
+        let stream = self.tls("localhost").await;
+        let (client, connection) = config.connect_raw(stream, NoTls).await.expect("a session");
+        tokio::spawn(connection);
+        client
+    }
+}
+
+/// A startup message.
+pub(crate) fn startup(parameters: &[(&str, &str)]) -> Vec<u8> {
+    let mut body = vec![0, 3, 0, 0];
+    for (name, value) in parameters {
+        body.extend([name.as_bytes(), &[0], value.as_bytes(), &[0]].concat());
+    }
+    body.push(0);
+    [&(body.len() as u32 + 4).to_be_bytes(), body.as_slice()].concat()
+}
+
+/// Reads up to the end.
+pub(crate) async fn rest(stream: &mut (impl AsyncRead + Unpin)) -> String {
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).await.expect("a clean end");
+    String::from_utf8_lossy(&bytes).into_owned()
+}

@@ -1,0 +1,115 @@
+//! The store over either database: reads are single statements, writes are pieces of [`Work`].
+
+use crate::{
+    AuditQuery, Batch, Changed, Kind, Lease, Query, Row, Store, sql,
+    transaction::{Done, Work, entry},
+    value::{Columns, Record, Value, row},
+};
+use async_trait::async_trait;
+use ootheca_model::{Error, Result, Timestamp, audit::AuditEntry};
+use std::time::Duration;
+use tokio::sync::broadcast;
+use uuid::Uuid;
+
+/// A database.
+#[async_trait]
+pub(crate) trait Backend: Send + Sync + 'static {
+    /// Runs one reading statement.
+    async fn query(&self, sql: &str, params: &[Value]) -> Result<Vec<Record>>;
+    /// Does a piece of work in a durable transaction, again if it lost a race.
+    async fn transact(&self, work: Work) -> Result<Done>;
+    /// Hints about changed rows.
+    fn changes(&self) -> broadcast::Receiver<Changed>;
+}
+
+async fn one<B: Backend>(backend: &B, sql: &str, kind: Kind, key: &str) -> Result<Option<Row>> {
+    let records = backend.query(sql, &[kind.into(), key.into()]).await?;
+    records.into_iter().next().map(row).transpose()
+}
+
+#[async_trait]
+impl<B: Backend> Store for B {
+    async fn get(&self, kind: Kind, id: &str) -> Result<Option<Row>> {
+        one(self, sql::GET, kind, id).await
+    }
+
+    async fn by_unique_key(&self, kind: Kind, key: &str) -> Result<Option<Row>> {
+        one(self, sql::BY_UNIQUE_KEY, kind, key).await
+    }
+
+    async fn by_alias(&self, kind: Kind, alias: &str) -> Result<Option<Row>> {
+        one(self, sql::BY_ALIAS, kind, alias).await
+    }
+
+    async fn list(&self, query: &Query) -> Result<Vec<Row>> {
+        let (sql, params) = sql::list(query);
+        self.query(&sql, &params).await?.into_iter().map(row).collect()
+    }
+
+    async fn due(&self, kind: Kind, now: Timestamp, limit: usize) -> Result<Vec<String>> {
+        let records = self.query(sql::DUE, &[kind.into(), now.into(), limit.into()]).await?;
+        records.into_iter().map(|record| Columns::of(record).text()).collect()
+    }
+
+    async fn next_due(&self, kind: Kind) -> Result<Option<Timestamp>> {
+        match self.query(sql::NEXT_DUE, &[kind.into()]).await?.into_iter().next() {
+            Some(record) => Ok(Columns::of(record).optional_int()?.map(Timestamp)),
+            None => Ok(None),
+        }
+    }
+
+    async fn commit(&self, batch: Batch, now: Timestamp) -> Result<Vec<AuditEntry>> {
+        match self.transact(Work::Commit { batch: Box::new(batch), now }).await? {
+            Done::Committed(entries) => Ok(entries),
+            _ => Err(Error::internal("store: a commit ended as something else")),
+        }
+    }
+
+    async fn complete_audit(&self, id: Uuid, payload: &str, error: Option<&str>) -> Result<()> {
+        let work = Work::CompleteAudit { id, payload: payload.to_owned(), error: error.map(str::to_owned) };
+        self.transact(work).await.map(|_| ())
+    }
+
+    async fn audit(&self, query: &AuditQuery) -> Result<Vec<AuditEntry>> {
+        let (sql, start) = if query.descending {
+            (sql::AUDIT_DOWN, Timestamp(i64::MAX))
+        } else {
+            (sql::AUDIT_UP, Timestamp(i64::MIN))
+        };
+        let start = query.starting_from.unwrap_or(start);
+        let params = [query.organization.into(), start.into(), query.limit.into()];
+        let records = self.query(sql, &params).await?;
+        let full = records.len() >= query.limit;
+        let mut entries = records.into_iter().map(entry).collect::<Result<Vec<_>>>()?;
+        if let Some(last) = entries.last().map(|entry| entry.created_at).filter(|_| full) {
+            // A timestamp is never split, however many entries share it.
+            entries.retain(|entry| entry.created_at != last);
+            let records = self.query(sql::AUDIT_AT, &[query.organization.into(), last.into()]).await?;
+            entries.extend(records.into_iter().map(entry).collect::<Result<Vec<_>>>()?);
+        }
+        Ok(entries)
+    }
+
+    async fn lease(
+        &self,
+        name: &str,
+        holder: &str,
+        renew: Option<i64>,
+        ttl: Duration,
+        now: Timestamp,
+    ) -> Result<Option<Lease>> {
+        let work = Work::Lease { name: name.to_owned(), holder: holder.to_owned(), renew, ttl, now };
+        match self.transact(work).await? {
+            Done::Leased(lease) => Ok(lease),
+            _ => Err(Error::internal("store: a lease ended as something else")),
+        }
+    }
+
+    async fn release(&self, lease: &Lease) -> Result<()> {
+        self.transact(Work::Release(lease.clone())).await.map(|_| ())
+    }
+
+    fn changes(&self) -> broadcast::Receiver<Changed> {
+        Backend::changes(self)
+    }
+}

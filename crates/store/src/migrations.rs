@@ -1,0 +1,75 @@
+//! The schema, as numbered steps that are only ever added to.
+
+use ootheca_model::{Error, Result};
+
+/// One step: its number is its place in the list, counted from 1. `{text}` is the database's type for
+/// text that is compared byte by byte.
+const STEPS: [&[&str]; 1] = [&[
+    "CREATE TABLE entries (
+    kind {text} NOT NULL,
+    id {text} NOT NULL,
+    organization {text} NOT NULL,
+    parent {text} NOT NULL,
+    unique_key {text},
+    alias {text},
+    sort_key {text} NOT NULL,
+    due_at BIGINT,
+    revision BIGINT NOT NULL,
+    created_at BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL,
+    ended_at BIGINT,
+    document {text} NOT NULL,
+    PRIMARY KEY (kind, id)
+)",
+    "CREATE UNIQUE INDEX entries_unique_key ON entries (kind, unique_key)",
+    "CREATE UNIQUE INDEX entries_alias ON entries (kind, alias)",
+    "CREATE INDEX entries_sort_key ON entries (kind, organization, sort_key, id)",
+    "CREATE INDEX entries_created_at ON entries (kind, organization, created_at, id)",
+    "CREATE INDEX entries_parent ON entries (kind, parent, sort_key, id)",
+    "CREATE INDEX entries_due_at ON entries (kind, due_at)",
+    "CREATE TABLE audit (
+    id {text} NOT NULL PRIMARY KEY,
+    organization {text} NOT NULL,
+    created_at BIGINT NOT NULL,
+    document {text} NOT NULL
+)",
+    "CREATE INDEX audit_created_at ON audit (organization, created_at, id)",
+    "CREATE TABLE leases (
+    name {text} NOT NULL PRIMARY KEY,
+    holder {text} NOT NULL,
+    fence BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL
+)",
+]];
+
+/// Where the steps that were taken are recorded.
+pub(crate) const RECORD: &str = "CREATE TABLE IF NOT EXISTS migrations (version BIGINT NOT NULL PRIMARY KEY)";
+pub(crate) const VERSION: &str = "SELECT MAX(version) FROM migrations";
+pub(crate) const TAKEN: &str = "INSERT INTO migrations (version) VALUES ($1)";
+
+/// The steps still to be taken from `version`, each with its number.
+pub(crate) fn after(version: i64, text: &str) -> Result<Vec<(i64, Vec<String>)>> {
+    let newest = STEPS.len() as i64;
+    if version > newest {
+        let message = format!(
+            "store: its schema has version {version}, this program knows {newest}: it was used by a newer one"
+        );
+        return Err(Error::precondition(message));
+    }
+    let steps = (1..).zip(STEPS).filter(|(number, _)| *number > version);
+    Ok(steps
+        .map(|(number, step)| (number, step.iter().map(|sql| sql.replace("{text}", text)).collect()))
+        .collect())
+}
+
+/// The whole schema as a reviewer reads it.
+pub fn schema() -> String {
+    let steps = after(0, "TEXT").unwrap_or_default();
+    let mut text =
+        String::from("-- The schema of the store, made by the migrations. Generated: do not edit.\n");
+    for (number, step) in steps {
+        text.push_str(&format!("\n-- version {number}\n"));
+        step.iter().for_each(|sql| text.push_str(&format!("{sql};\n")));
+    }
+    text
+}

@@ -1,0 +1,131 @@
+//! Every statement, the same text for both databases. Parameters are `$1`, `$2`, …; SQLite reads them
+//! as `?1`, `?2`, ….
+
+use crate::{Order, Query, value::Value};
+
+/// The columns of a row, in order.
+macro_rules! columns {
+    () => {
+        "kind, id, organization, parent, unique_key, alias, sort_key, due_at, revision, created_at, updated_at, ended_at, document"
+    };
+}
+
+pub(crate) const GET: &str = concat!("SELECT ", columns!(), " FROM entries WHERE kind = $1 AND id = $2");
+pub(crate) const BY_UNIQUE_KEY: &str =
+    concat!("SELECT ", columns!(), " FROM entries WHERE kind = $1 AND unique_key = $2");
+pub(crate) const BY_ALIAS: &str =
+    concat!("SELECT ", columns!(), " FROM entries WHERE kind = $1 AND alias = $2");
+pub(crate) const ORGANIZATION: &str = "SELECT organization FROM entries WHERE kind = $1 AND id = $2";
+pub(crate) const INSERT: &str = concat!(
+    "INSERT INTO entries (",
+    columns!(),
+    ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
+);
+pub(crate) const UPDATE: &str = "UPDATE entries SET organization = $3, parent = $4, unique_key = $5, alias = $6, sort_key = $7, \
+     due_at = $8, revision = $9, created_at = $10, updated_at = $11, ended_at = $12, document = $13 \
+     WHERE kind = $1 AND id = $2 AND revision = $9 - 1";
+pub(crate) const DELETE: &str = "DELETE FROM entries WHERE kind = $1 AND id = $2 AND revision = $3";
+pub(crate) const DELETE_CHILDREN: &str = "DELETE FROM entries WHERE kind = $1 AND parent = $2";
+pub(crate) const TOUCH: &str =
+    "UPDATE entries SET revision = revision + 1 WHERE kind = $1 AND id = $2 AND revision = $3";
+pub(crate) const DUE: &str = "SELECT id FROM entries WHERE kind = $1 AND due_at IS NOT NULL AND due_at <= $2 ORDER BY due_at, id LIMIT $3";
+pub(crate) const NEXT_DUE: &str = "SELECT MIN(due_at) FROM entries WHERE kind = $1 AND due_at IS NOT NULL";
+
+pub(crate) const AUDIT_LAST: &str = "SELECT MAX(created_at) FROM audit WHERE organization = $1";
+pub(crate) const AUDIT_INSERT: &str =
+    "INSERT INTO audit (id, organization, created_at, document) VALUES ($1, $2, $3, $4)";
+pub(crate) const AUDIT_GET: &str = "SELECT document FROM audit WHERE id = $1";
+pub(crate) const AUDIT_UPDATE: &str = "UPDATE audit SET document = $2 WHERE id = $1";
+pub(crate) const AUDIT_UP: &str = "SELECT document FROM audit WHERE organization = $1 AND created_at >= $2 \
+     ORDER BY created_at, id LIMIT $3";
+pub(crate) const AUDIT_DOWN: &str = "SELECT document FROM audit WHERE organization = $1 AND created_at <= $2 \
+     ORDER BY created_at DESC, id DESC LIMIT $3";
+pub(crate) const AUDIT_AT: &str =
+    "SELECT document FROM audit WHERE organization = $1 AND created_at = $2 ORDER BY id";
+
+pub(crate) const LEASE_GET: &str = "SELECT holder, fence, expires_at FROM leases WHERE name = $1";
+pub(crate) const LEASE_INSERT: &str =
+    "INSERT INTO leases (name, holder, fence, expires_at) VALUES ($1, $2, $3, $4)";
+pub(crate) const LEASE_UPDATE: &str =
+    "UPDATE leases SET holder = $2, fence = $3, expires_at = $4 WHERE name = $1";
+pub(crate) const LEASE_RELEASE: &str =
+    "UPDATE leases SET expires_at = 0 WHERE name = $1 AND holder = $2 AND fence = $3";
+
+/// All statements that do not depend on a query, for the test that prepares each of them.
+#[cfg(test)]
+pub(crate) const ALL: [&str; 22] = [
+    GET,
+    BY_UNIQUE_KEY,
+    BY_ALIAS,
+    ORGANIZATION,
+    INSERT,
+    UPDATE,
+    DELETE,
+    DELETE_CHILDREN,
+    TOUCH,
+    DUE,
+    NEXT_DUE,
+    AUDIT_LAST,
+    AUDIT_INSERT,
+    AUDIT_GET,
+    AUDIT_UPDATE,
+    AUDIT_UP,
+    AUDIT_DOWN,
+    AUDIT_AT,
+    LEASE_GET,
+    LEASE_INSERT,
+    LEASE_UPDATE,
+    LEASE_RELEASE,
+];
+
+/// The statement of a list, and its parameters. Only its shape depends on the query, never a value.
+pub(crate) fn list(query: &Query) -> (String, Vec<Value>) {
+    let mut params: Vec<Value> = vec![query.kind.into()];
+    let mut parameter = |value: Value| {
+        params.push(value);
+        format!("${}", params.len())
+    };
+    let mut conditions = vec!["kind = $1".to_owned()];
+    if let Some(organization) = query.organization {
+        conditions.push(format!("organization = {}", parameter(organization.into())));
+    }
+    if let Some(parent) = &query.parent {
+        conditions.push(format!("parent = {}", parameter(parent.as_str().into())));
+    }
+    if query.active_only {
+        conditions.push("ended_at IS NULL".to_owned());
+    }
+    if let Some(as_of) = query.as_of {
+        conditions.push(format!("created_at <= {}", parameter(as_of.into())));
+    }
+    if let Some(ids) = &query.ids {
+        let ids: Vec<String> = ids.iter().map(|id| parameter(id.as_str().into())).collect();
+        conditions.push(if ids.is_empty() {
+            "1 = 0".to_owned()
+        } else {
+            format!("id IN ({})", ids.join(", "))
+        });
+    }
+    let column = match query.order {
+        Order::SortKey => "sort_key",
+        Order::CreatedAt => "created_at",
+        Order::EndedAt => "COALESCE(ended_at, created_at)",
+    };
+    if let Some(after) = &query.after {
+        let value = match query.order {
+            Order::SortKey => Value::from(after.value.as_str()),
+            Order::CreatedAt | Order::EndedAt => Value::Int(after.value.parse().unwrap_or_default()),
+        };
+        let sign = if query.descending { "<" } else { ">" };
+        let (value, id) = (parameter(value), parameter(after.id.as_str().into()));
+        conditions.push(format!("({column}, id) {sign} ({value}, {id})"));
+    }
+    let direction = if query.descending { "DESC" } else { "ASC" };
+    let limit = parameter(query.limit.into());
+    let conditions = conditions.join(" AND ");
+    let columns = columns!();
+    let sql = format!(
+        "SELECT {columns} FROM entries WHERE {conditions} ORDER BY {column} {direction}, id {direction} LIMIT {limit}"
+    );
+    (sql, params)
+}

@@ -1,0 +1,264 @@
+//! SQLite: the store of one machine.
+//!
+//! One thread owns the only connection that writes. It takes all the work that waits and does it in one
+//! transaction, each piece behind a savepoint: a piece that fails hurts no other, and many callers share
+//! one wait for the disk. Nothing is answered before it is durable.
+
+use crate::{
+    Changed,
+    backend::Backend,
+    migrations,
+    transaction::{self, Done, Failure, Session, Work},
+    value::{Record, Value},
+};
+use async_trait::async_trait;
+use futures_util::FutureExt;
+use ootheca_model::{Error, Result, effect};
+use rusqlite::{
+    CachedStatement, Connection, ErrorCode, OpenFlags, params_from_iter,
+    types::{ToSqlOutput, ValueRef},
+};
+use std::{
+    fs::OpenOptions,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    sync::{
+        Mutex,
+        mpsc::{Receiver, Sender, channel},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+use tokio::sync::{broadcast, oneshot};
+
+/// Most pieces of work in one transaction.
+const TOGETHER: usize = 128;
+/// Connections that are kept for later reads.
+const READERS: usize = 8;
+
+type Job = (Work, oneshot::Sender<Result<Done>>);
+
+/// A database file, open.
+pub(crate) struct Sqlite {
+    path: PathBuf,
+    readers: Mutex<Vec<Connection>>,
+    jobs: Option<Sender<Job>>,
+    writer: Option<JoinHandle<()>>,
+    changes: broadcast::Sender<Changed>,
+}
+
+impl Sqlite {
+    /// Opens the file, making it and bringing its schema up to date where that is needed.
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        let failed =
+            |error: std::io::Error| Error::internal(format!("store: {}", path.display())).because(error);
+        // Made by us, so that nobody else can ever read it.
+        OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(failed)?;
+        let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        migrate(&mut connection)?;
+        let (changes, _) = broadcast::channel(4096);
+        let (jobs, waiting) = channel();
+        let hints = changes.clone();
+        let writer = thread::Builder::new().name("store".to_owned());
+        let writer = writer.spawn(move || write(connection, &waiting, &hints)).map_err(failed)?;
+        let readers = Mutex::new(Vec::new());
+        Ok(Self { path: path.to_owned(), readers, jobs: Some(jobs), writer: Some(writer), changes })
+    }
+
+    fn reader(&self) -> Result<Connection> {
+        let kept = self.readers.lock().map_or(None, |mut readers| readers.pop());
+        kept.map_or_else(|| connect(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY), Ok)
+    }
+}
+
+impl Drop for Sqlite {
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(writer) = self.writer.take() {
+            let _ = writer.join();
+        }
+    }
+}
+
+#[async_trait]
+impl Backend for Sqlite {
+    /// Reads on the calling task: a look-up takes microseconds, less than handing it to a thread would.
+    async fn query(&self, sql: &str, params: &[Value]) -> Result<Vec<Record>> {
+        let reader = self.reader()?;
+        let records = select(&reader, sql, params).map_err(fatal);
+        if let Ok(mut readers) = self.readers.lock()
+            && readers.len() < READERS
+        {
+            readers.push(reader);
+        }
+        records
+    }
+
+    async fn transact(&self, work: Work) -> Result<Done> {
+        let gone = || Error::unavailable("store: closed");
+        let (answer, done) = oneshot::channel();
+        self.jobs.as_ref().ok_or_else(gone)?.send((work, answer)).map_err(|_| gone())?;
+        done.await.map_err(|_| gone())?
+    }
+
+    fn changes(&self) -> broadcast::Receiver<Changed> {
+        self.changes.subscribe()
+    }
+}
+
+fn connect(path: &Path, flags: OpenFlags) -> Result<Connection> {
+    let failed = |error| Error::internal(format!("store: can not open {}", path.display())).because(error);
+    let connection =
+        Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(failed)?;
+    connection.busy_timeout(Duration::from_secs(10)).map_err(failed)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    let pragmas = if flags.contains(OpenFlags::SQLITE_OPEN_READ_WRITE) {
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
+    } else {
+        "PRAGMA mmap_size = 67108864;"
+    };
+    connection.execute_batch(pragmas).map_err(failed)?;
+    Ok(connection)
+}
+
+fn migrate(connection: &mut Connection) -> Result<()> {
+    let failed = |error| Error::internal("store: migration failed").because(error);
+    let transaction = connection.transaction().map_err(failed)?;
+    transaction.execute_batch(migrations::RECORD).map_err(failed)?;
+    let version: Option<i64> =
+        transaction.query_row(migrations::VERSION, [], |row| row.get(0)).map_err(failed)?;
+    for (number, step) in migrations::after(version.unwrap_or(0), "TEXT")? {
+        step.iter().try_for_each(|sql| transaction.execute_batch(sql)).map_err(failed)?;
+        transaction.execute(&sqlite(migrations::TAKEN), [number]).map_err(failed)?;
+    }
+    transaction.commit().map_err(failed)
+}
+
+/// The writer's life.
+fn write(mut connection: Connection, waiting: &Receiver<Job>, changes: &broadcast::Sender<Changed>) {
+    while let Ok(first) = waiting.recv() {
+        let jobs: Vec<Job> = std::iter::once(first).chain(waiting.try_iter().take(TOGETHER - 1)).collect();
+        let results = together(&mut connection, &jobs);
+        if results.iter().any(Result::is_ok) {
+            effect::done("store commit");
+        }
+        for ((work, answer), result) in jobs.into_iter().zip(results) {
+            if result.is_ok() {
+                // Nobody listens, or too slowly: hints may be lost.
+                transaction::hints(&work).into_iter().for_each(|hint| drop(changes.send(hint)));
+            }
+            let _ = answer.send(result);
+        }
+    }
+}
+
+/// Does all the jobs in one transaction.
+fn together(connection: &mut Connection, jobs: &[Job]) -> Vec<Result<Done>> {
+    let all = |message: &str| jobs.iter().map(|_| Err(Error::unavailable(message))).collect();
+    if connection.execute_batch("BEGIN IMMEDIATE").is_err() {
+        return all("store: busy");
+    }
+    let results = jobs.iter().map(|(work, _)| alone(connection, work)).collect();
+    match connection.execute_batch("COMMIT") {
+        Ok(()) => results,
+        Err(error) => {
+            tracing::error!(%error, "store: commit failed");
+            let _ = connection.execute_batch("ROLLBACK");
+            all("store: the change could not be made durable")
+        }
+    }
+}
+
+/// Does one job behind a savepoint.
+fn alone(connection: &mut Connection, work: &Work) -> Result<Done> {
+    connection.execute_batch("SAVEPOINT piece").map_err(|error| fatal(error.into()))?;
+    // Every statement answers at once, so the future is ready the first time.
+    let done = transaction::run(&mut Direct(connection), work).now_or_never();
+    let result = done.unwrap_or_else(|| Err(Error::internal("store: a statement did not answer").into()));
+    let end = if result.is_ok() { "RELEASE piece" } else { "ROLLBACK TO piece; RELEASE piece" };
+    connection.execute_batch(end).map_err(|error| fatal(error.into()))?;
+    result.map_err(fatal)
+}
+
+/// The writing connection, inside a transaction.
+struct Direct<'a>(&'a mut Connection);
+
+impl Session for Direct<'_> {
+    async fn execute(&mut self, sql: &str, params: &[Value]) -> Result<u64, Failure> {
+        let changed = prepare(self.0, sql)?.execute(params_from_iter(params))?;
+        Ok(changed as u64)
+    }
+
+    async fn query(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Record>, Failure> {
+        select(self.0, sql, params)
+    }
+}
+
+fn select(connection: &Connection, sql: &str, params: &[Value]) -> Result<Vec<Record>, Failure> {
+    let mut statement = prepare(connection, sql)?;
+    let columns = statement.column_count();
+    let mut rows = statement.query(params_from_iter(params))?;
+    let mut records = Vec::new();
+    while let Some(row) = rows.next()? {
+        let record = (0..columns).map(|column| {
+            Ok(match row.get_ref(column)? {
+                ValueRef::Null => Value::Null,
+                ValueRef::Integer(number) => Value::Int(number),
+                other => Value::Text(other.as_str().map_err(rusqlite::Error::from)?.to_owned()),
+            })
+        });
+        records.push(record.collect::<Result<Record, rusqlite::Error>>()?);
+    }
+    Ok(records)
+}
+
+fn prepare<'a>(connection: &'a Connection, sql: &str) -> Result<CachedStatement<'a>, rusqlite::Error> {
+    connection.prepare_cached(&sqlite(sql))
+}
+
+fn sqlite(sql: &str) -> String {
+    sql.replace('$', "?")
+}
+
+impl rusqlite::ToSql for Value {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self {
+            Value::Null => ValueRef::Null,
+            Value::Int(number) => ValueRef::Integer(*number),
+            Value::Text(text) => ValueRef::Text(text.as_bytes()),
+        }))
+    }
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::ConstraintViolation) => Failure::Taken,
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Failure::Again(error.to_string()),
+            _ => Failure::Other(Error::internal("store: statement failed").because(error)),
+        }
+    }
+}
+
+fn fatal(failure: Failure) -> Error {
+    match failure {
+        Failure::Other(error) => error,
+        Failure::Again(message) => Error::unavailable(format!("store: busy: {message}")),
+        Failure::Taken => Error::internal("store: a key is taken"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_statement_prepares() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Sqlite::open(&folder.path().join("store.db")).unwrap();
+        let reader = store.reader().unwrap();
+        for sql in crate::sql::ALL {
+            prepare(&reader, sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
+        }
+    }
+}

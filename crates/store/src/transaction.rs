@@ -1,0 +1,284 @@
+//! What happens inside a transaction, the same for both databases.
+
+use crate::{
+    Authority, Batch, Change, Changed, Lease, sql,
+    value::{Columns, Record, Value, values},
+};
+use ootheca_model::{
+    Error, ErrorKind, OrganizationId, Result, Timestamp, audit::AuditEntry, audit::INTERRUPTED,
+};
+use std::{collections::HashMap, future::Future, time::Duration};
+use uuid::Uuid;
+
+/// Why a statement failed.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// A unique key is taken.
+    Taken,
+    /// The transaction lost a race; the same work may succeed when it is done again.
+    Again(String),
+    /// Something else.
+    Other(Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Failure::Other(error)
+    }
+}
+
+/// An open transaction.
+pub(crate) trait Session: Send {
+    /// Runs a statement; says how many rows it changed.
+    fn execute(&mut self, sql: &str, params: &[Value]) -> impl Future<Output = Result<u64, Failure>> + Send;
+    /// Runs a statement; gives its rows.
+    fn query(
+        &mut self,
+        sql: &str,
+        params: &[Value],
+    ) -> impl Future<Output = Result<Vec<Record>, Failure>> + Send;
+}
+
+/// A piece of work that is done in one transaction. Data, so that it can be done again.
+#[derive(Clone, Debug)]
+pub(crate) enum Work {
+    Commit { batch: Box<Batch>, now: Timestamp },
+    CompleteAudit { id: Uuid, payload: String, error: Option<String> },
+    Lease { name: String, holder: String, renew: Option<i64>, ttl: Duration, now: Timestamp },
+    Release(Lease),
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub(crate) enum Done {
+    Committed(Vec<AuditEntry>),
+    Leased(Option<Lease>),
+    Nothing,
+}
+
+/// Does the work. The caller commits if it succeeds and rolls back if it fails.
+pub(crate) async fn run<S: Session>(session: &mut S, work: &Work) -> Result<Done, Failure> {
+    match work {
+        Work::Commit { batch, now } => commit(session, batch, *now).await.map(Done::Committed),
+        Work::CompleteAudit { id, payload, error } => {
+            complete_audit(session, *id, payload, error.clone()).await?;
+            Ok(Done::Nothing)
+        }
+        Work::Lease { name, holder, renew, ttl, now } => {
+            lease(session, name, holder, *renew, now.after(*ttl), *now).await.map(Done::Leased)
+        }
+        Work::Release(lease) => {
+            let params = [lease.name.as_str().into(), lease.holder.as_str().into(), lease.fence.into()];
+            session.execute(sql::LEASE_RELEASE, &params).await?;
+            Ok(Done::Nothing)
+        }
+    }
+}
+
+/// The hints that finished work gives.
+pub(crate) fn hints(work: &Work) -> Vec<Changed> {
+    let Work::Commit { batch, .. } = work else { return Vec::new() };
+    let hint = |change: &Change| match change {
+        Change::Insert(row) | Change::Update(row) => {
+            Some(Changed { kind: row.kind, id: row.id.clone(), parent: row.parent.clone() })
+        }
+        Change::Delete { kind, id, .. } => {
+            // The id of a child begins with its parent's.
+            let parent = id.split_once('/').map(|(parent, _)| parent.to_owned()).unwrap_or_default();
+            Some(Changed { kind: *kind, id: id.clone(), parent })
+        }
+        Change::DeleteChildren { kind, parent } => {
+            Some(Changed { kind: *kind, id: String::new(), parent: parent.clone() })
+        }
+        Change::Touch { .. } => None,
+    };
+    batch.changes.iter().filter_map(hint).collect()
+}
+
+async fn commit<S: Session>(
+    session: &mut S,
+    batch: &Batch,
+    now: Timestamp,
+) -> Result<Vec<AuditEntry>, Failure> {
+    if let Some(lease) = &batch.fence {
+        check_fence(session, lease).await?;
+    }
+    for change in &batch.changes {
+        check_authority(session, &batch.authority, change).await?;
+        apply(session, change).await?;
+    }
+    append_audit(session, &batch.audit, now).await
+}
+
+async fn apply<S: Session>(session: &mut S, change: &Change) -> Result<(), Failure> {
+    let (changed, kind, id) = match change {
+        Change::Insert(row) => {
+            return match session.execute(sql::INSERT, &values(row, 1)).await {
+                Ok(_) => Ok(()),
+                Err(Failure::Taken) => Err(Error::exists(row.kind.title()).into()),
+                Err(failure) => Err(failure),
+            };
+        }
+        Change::Update(row) => match session.execute(sql::UPDATE, &values(row, row.revision + 1)).await {
+            Err(Failure::Taken) => return Err(Error::exists(row.kind.title()).into()),
+            result => (result?, row.kind, &row.id),
+        },
+        Change::Delete { kind, id, revision } => {
+            let params = [(*kind).into(), id.as_str().into(), (*revision).into()];
+            (session.execute(sql::DELETE, &params).await?, *kind, id)
+        }
+        Change::Touch { kind, id, revision } => {
+            let params = [(*kind).into(), id.as_str().into(), (*revision).into()];
+            (session.execute(sql::TOUCH, &params).await?, *kind, id)
+        }
+        Change::DeleteChildren { kind, parent } => {
+            session.execute(sql::DELETE_CHILDREN, &[(*kind).into(), parent.as_str().into()]).await?;
+            return Ok(());
+        }
+    };
+    if changed == 1 {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Stale, format!("{} {id} changed meanwhile", kind.title())).into())
+}
+
+/// A caller writes rows of its own organization only.
+async fn check_authority<S: Session>(
+    session: &mut S,
+    authority: &Authority,
+    change: &Change,
+) -> Result<(), Failure> {
+    let Authority::Caller(granted) = authority else { return Ok(()) };
+    let owner = match change {
+        Change::Insert(row) => Some(row.organization),
+        Change::Update(row) if row.organization != granted.organization() => Some(row.organization),
+        Change::Update(row) => owner(session, row.kind.into(), &row.id).await?,
+        Change::Delete { kind, id, .. } | Change::Touch { kind, id, .. } => {
+            owner(session, (*kind).into(), id).await?
+        }
+        Change::DeleteChildren { .. } => None,
+    };
+    if owner.is_none_or(|owner| owner == granted.organization()) {
+        return Ok(());
+    }
+    Err(Error::internal("store: a caller reached for a row of another organization").into())
+}
+
+async fn owner<S: Session>(
+    session: &mut S,
+    kind: Value,
+    id: &str,
+) -> Result<Option<OrganizationId>, Failure> {
+    let records = session.query(sql::ORGANIZATION, &[kind, id.into()]).await?;
+    let Some(record) = records.into_iter().next() else { return Ok(None) };
+    let text = Columns::of(record).text()?;
+    text.parse().map(Some).map_err(|error| Error::internal("store: organization").because(error).into())
+}
+
+async fn append_audit<S: Session>(
+    session: &mut S,
+    entries: &[AuditEntry],
+    now: Timestamp,
+) -> Result<Vec<AuditEntry>, Failure> {
+    let mut last: HashMap<OrganizationId, Timestamp> = HashMap::new();
+    let mut written = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let before = match last.get(&entry.organization) {
+            Some(time) => Some(*time),
+            None => latest(session, sql::AUDIT_LAST, &[entry.organization.into()]).await?.map(Timestamp),
+        };
+        let created_at = before.map_or(now, |before| now.max(Timestamp(before.0 + 1)));
+        last.insert(entry.organization, created_at);
+        let entry = AuditEntry { created_at, ..entry.clone() };
+        let params = [
+            entry.id.to_string().into(),
+            entry.organization.into(),
+            created_at.into(),
+            document(&entry)?.into(),
+        ];
+        session.execute(sql::AUDIT_INSERT, &params).await?;
+        written.push(entry);
+    }
+    Ok(written)
+}
+
+async fn latest<S: Session>(session: &mut S, sql: &str, params: &[Value]) -> Result<Option<i64>, Failure> {
+    let records = session.query(sql, params).await?;
+    match records.into_iter().next() {
+        Some(record) => Ok(Columns::of(record).optional_int()?),
+        None => Ok(None),
+    }
+}
+
+async fn complete_audit<S: Session>(
+    session: &mut S,
+    id: Uuid,
+    payload: &str,
+    error: Option<String>,
+) -> Result<(), Failure> {
+    let records = session.query(sql::AUDIT_GET, &[id.to_string().into()]).await?;
+    let record = records.into_iter().next().ok_or_else(|| Error::not_found("audit entry"))?;
+    let mut entry = entry(record)?;
+    if entry.error.as_deref() != Some(INTERRUPTED) {
+        return Err(Error::precondition("audit entry is complete").into());
+    }
+    (entry.payload, entry.error) = (payload.to_owned(), error);
+    session.execute(sql::AUDIT_UPDATE, &[id.to_string().into(), document(&entry)?.into()]).await?;
+    Ok(())
+}
+
+fn document(entry: &AuditEntry) -> Result<String> {
+    serde_json::to_string(entry).map_err(|error| Error::internal("store: audit entry").because(error))
+}
+
+/// Reads a record that holds the document of an audit entry.
+pub(crate) fn entry(record: Record) -> Result<AuditEntry> {
+    let text = Columns::of(record).text()?;
+    serde_json::from_str(&text).map_err(|error| Error::internal("store: damaged audit entry").because(error))
+}
+
+async fn lease<S: Session>(
+    session: &mut S,
+    name: &str,
+    holder: &str,
+    renew: Option<i64>,
+    expires_at: Timestamp,
+    now: Timestamp,
+) -> Result<Option<Lease>, Failure> {
+    let records = session.query(sql::LEASE_GET, &[name.into()]).await?;
+    let Some(record) = records.into_iter().next() else {
+        if renew.is_some() {
+            return Ok(None);
+        }
+        session
+            .execute(sql::LEASE_INSERT, &[name.into(), holder.into(), 1_i64.into(), expires_at.into()])
+            .await?;
+        return Ok(Some(Lease { name: name.to_owned(), holder: holder.to_owned(), fence: 1 }));
+    };
+    let mut columns = Columns::of(record);
+    let (held_by, fence, until) = (columns.text()?, columns.int()?, Timestamp(columns.int()?));
+    let fence = match renew {
+        Some(renew) if held_by == holder && renew == fence => fence,
+        None if held_by == holder || until <= now => fence + 1,
+        _ => return Ok(None),
+    };
+    session
+        .execute(sql::LEASE_UPDATE, &[name.into(), holder.into(), fence.into(), expires_at.into()])
+        .await?;
+    Ok(Some(Lease { name: name.to_owned(), holder: holder.to_owned(), fence }))
+}
+
+async fn check_fence<S: Session>(session: &mut S, lease: &Lease) -> Result<(), Failure> {
+    let records = session.query(sql::LEASE_GET, &[lease.name.as_str().into()]).await?;
+    let held = match records.into_iter().next() {
+        Some(record) => {
+            let mut columns = Columns::of(record);
+            (columns.text()?, columns.int()?) == (lease.holder.clone(), lease.fence)
+        }
+        None => false,
+    };
+    if held {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Stale, format!("the lease on {} was lost", lease.name)).into())
+}

@@ -1,0 +1,111 @@
+//! A PostgreSQL server of its own, for tests that keep rows in one.
+
+use crate::{Folder, eventually, processes};
+use rustix::process::Signal;
+use std::{
+    fs,
+    net::{TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+};
+
+/// The unprivileged user who runs it under root.
+const USER: &str = "ootheca";
+
+/// A temporary server on a loopback port. Ends with its folder when it is dropped.
+pub struct TemporaryPostgres {
+    folder: Folder,
+    server: Child,
+    port: u16,
+}
+
+impl TemporaryPostgres {
+    /// Initialises and starts one; returns once it answers.
+    pub fn start() -> Self {
+        let folder = Folder::new();
+        let data = folder.path().join("pg");
+        fs::create_dir(&data).expect("a data folder");
+        if root() {
+            let status = Command::new("chown").arg(USER).arg(&data).status().expect("chown starts");
+            assert!(status.success(), "chown {USER}: is there such a user?");
+        }
+        let mut initdb = as_user(&program("initdb"));
+        initdb.args([
+            "--no-sync",
+            "--auth=trust",
+            "--username=postgres",
+            "--encoding=UTF8",
+            "--locale=C",
+            "-D",
+        ]);
+        let output = initdb.arg(&data).current_dir("/").output().expect("initdb starts");
+        assert!(output.status.success(), "initdb: {}", String::from_utf8_lossy(&output.stderr));
+        let port = free_port();
+        let mut server = as_user(&program("postgres"));
+        server.arg("-D").arg(&data).args(["-p", &port.to_string(), "-c", "listen_addresses=127.0.0.1"]);
+        server.args(["-c", "unix_socket_directories=", "-c", "fsync=off", "-c", "shared_buffers=16MB"]);
+        server.stdin(Stdio::null()).stdout(Stdio::null()).current_dir("/");
+        let log = fs::File::create(folder.path().join("log")).expect("the log opens");
+        let server = server.stderr(log).spawn().expect("postgres starts");
+        let mut this = Self { folder, server, port };
+        eventually("the temporary PostgreSQL server is ready", || this.is_ready().then_some(()));
+        this
+    }
+
+    fn is_ready(&mut self) -> bool {
+        let ended = !matches!(self.server.try_wait(), Ok(None));
+        let log = fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+        assert!(!ended, "postgres ended at the start:\n{log}");
+        let state = fs::read_to_string(self.folder.path().join("pg/postmaster.pid")).unwrap_or_default();
+        state.lines().nth(7).is_some_and(|word| word.trim() == "ready")
+            && TcpStream::connect(("127.0.0.1", self.port)).is_ok()
+    }
+
+    /// The address of its first database.
+    pub fn url(&self) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
+    }
+}
+
+impl Drop for TemporaryPostgres {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.folder.keep();
+        }
+        processes::signal(self.server.id(), Signal::QUIT);
+        let _ = self.server.wait();
+    }
+}
+
+fn root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// The program, run as an unprivileged user.
+fn as_user(program: &Path) -> Command {
+    if !root() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", USER, "--regid", USER, "--clear-groups", "--"]).arg(program);
+    command
+}
+
+/// A server program: in Debian's folders, newest first, or in `PATH`.
+fn program(name: &str) -> PathBuf {
+    let folders = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let mut majors: Vec<(u32, PathBuf)> = folders
+        .filter_map(|entry| {
+            Some((entry.file_name().to_str()?.parse().ok()?, entry.path().join("bin").join(name)))
+        })
+        .filter(|(_, path)| path.is_file())
+        .collect();
+    majors.sort();
+    majors.pop().map_or_else(|| PathBuf::from(name), |(_, path)| path)
+}
+
+fn free_port() -> u16 {
+    let socket = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    socket.local_addr().expect("its address").port()
+}

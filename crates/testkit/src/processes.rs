@@ -1,0 +1,87 @@
+//! Processes, as `/proc` shows them.
+
+use rustix::process::{Pid, Signal, kill_process};
+use std::{fs, path::Path};
+
+/// A process that has to do with a folder.
+#[derive(Clone, Debug)]
+pub struct Process {
+    /// Process id.
+    pub pid: u32,
+    /// Id of the process that started it, or that took it over.
+    pub parent: u32,
+    /// Its words.
+    pub command: String,
+}
+
+/// Living processes whose working folder or command line lies in `folder`.
+pub fn within(folder: &Path) -> Vec<Process> {
+    let name = folder.to_string_lossy().into_owned();
+    let own = std::process::id();
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    pids.filter(|pid| *pid != own).filter_map(|pid| describe(pid, folder, &name)).collect()
+}
+
+fn describe(pid: u32, folder: &Path, name: &str) -> Option<Process> {
+    let words = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    let command = String::from_utf8_lossy(&words).replace('\0', " ");
+    let inside = fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd.starts_with(folder));
+    if !inside && !command.contains(name) {
+        return None;
+    }
+    let (state, parent) = stat(pid)?;
+    (state != "Z" && state != "X").then(|| Process { pid, parent, command: command.trim().to_owned() })
+}
+
+/// State and parent of a process.
+fn stat(pid: u32) -> Option<(String, u32)> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let mut rest = text.rsplit_once(')')?.1.split_whitespace();
+    let state = rest.next()?.to_owned();
+    Some((state, rest.next()?.parse().ok()?))
+}
+
+/// Whether a process lives.
+pub fn alive(pid: u32) -> bool {
+    stat(pid).is_some_and(|(state, _)| state != "Z" && state != "X")
+}
+
+/// Ends a process at once.
+pub fn kill(pid: u32) {
+    signal(pid, Signal::KILL);
+}
+
+/// Interrupts a process as Ctrl-C does.
+pub fn interrupt(pid: u32) {
+    signal(pid, Signal::INT);
+}
+
+pub(crate) fn signal(pid: u32, signal: Signal) {
+    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+        let _ = kill_process(pid, signal);
+    }
+}
+
+/// The CPU bound of a process in thousandths of a CPU, from its cgroup (v2 or v1); `None` without one.
+pub fn cpu_limit(pid: u32) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+    text.lines().find_map(|line| {
+        let mut parts = line.splitn(3, ':').skip(1);
+        let (controllers, path) = (parts.next()?, parts.next()?.trim_start_matches('/'));
+        let number = |file: String| -> Option<u64> { fs::read_to_string(file).ok()?.trim().parse().ok() };
+        if controllers.split(',').any(|name| name == "cpu") {
+            ["cpu", "cpu,cpuacct"].iter().find_map(|mount| {
+                let folder = format!("/sys/fs/cgroup/{mount}/{path}");
+                let quota = number(format!("{folder}/cpu.cfs_quota_us"))?;
+                Some(quota * 1000 / number(format!("{folder}/cpu.cfs_period_us"))?)
+            })
+        } else if controllers.is_empty() {
+            let max = fs::read_to_string(format!("/sys/fs/cgroup/{path}/cpu.max")).ok()?;
+            let (quota, period) = max.trim().split_once(' ')?;
+            Some(quota.parse::<u64>().ok()? * 1000 / period.parse::<u64>().ok()?)
+        } else {
+            None
+        }
+    })
+}

@@ -1,0 +1,396 @@
+//! One server: started, killed, started again on the same folder, and looked after at the end.
+
+use crate::{Client, Folder, eventually, processes};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use std::{
+    fs::{self, File},
+    net::{SocketAddr, TcpStream},
+    ops::Deref,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Output, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// What runs the SQL servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    /// Nothing at all.
+    Simulated,
+    /// PostgreSQL.
+    Postgres,
+}
+
+/// How a server is started. Kept, so that it can be started again.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    program: PathBuf,
+    engine: Engine,
+    args: Vec<String>,
+    env: Vec<(String, String)>,
+}
+
+impl Launch {
+    /// The program, with the simulated engine and, for the other one, no spares.
+    pub fn new(program: &str) -> Self {
+        let launch =
+            Self { program: program.into(), engine: Engine::Simulated, args: Vec::new(), env: Vec::new() };
+        launch.env("OOTHECA_LOG", "info").pool(0)
+    }
+
+    /// Chooses the engine.
+    #[must_use]
+    pub fn engine(mut self, engine: Engine) -> Self {
+        self.engine = engine;
+        self
+    }
+
+    /// Keeps rows in another store than SQLite.
+    #[must_use]
+    pub fn store(self, url: &str) -> Self {
+        self.arg("--store").arg(url)
+    }
+
+    /// How many started spares wait for a cluster.
+    #[must_use]
+    pub fn pool(self, size: usize) -> Self {
+        self.env("OOTHECA_ENGINE__POOL_SIZE", &size.to_string())
+    }
+
+    /// Adds an argument.
+    #[must_use]
+    pub fn arg(mut self, arg: &str) -> Self {
+        self.args.push(arg.to_owned());
+        self
+    }
+
+    /// Takes arguments away.
+    #[must_use]
+    pub fn without(mut self, arg: &str) -> Self {
+        self.args.retain(|known| known != arg);
+        self
+    }
+
+    /// Sets a variable.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.retain(|(known, _)| known != name);
+        self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Takes a variable away.
+    #[must_use]
+    pub fn without_env(mut self, name: &str) -> Self {
+        self.env.retain(|(known, _)| known != name);
+        self
+    }
+
+    /// The command line of `serve` on a data folder.
+    pub fn command(&self, data: &Path) -> Command {
+        let mut command = self.program();
+        let engine = match self.engine {
+            Engine::Simulated => "simulated",
+            Engine::Postgres => "postgres",
+        };
+        command.args(["serve", "--engine", engine, "--listen", "127.0.0.1:0", "--sql-listen", "127.0.0.1:0"]);
+        command.arg("--data-dir").arg(data).args(&self.args).envs(self.env.iter().cloned());
+        command
+    }
+
+    /// The bare program, without settings from the surroundings.
+    pub fn program(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("OOTHECA_")) {
+            command.env_remove(name);
+        }
+        command.stdin(Stdio::null());
+        command
+    }
+
+    /// Starts a server in a folder of its own.
+    pub fn boot(self) -> Ootheca {
+        Ootheca::new(self)
+    }
+}
+
+/// A running server and its folder. Its methods beyond these are those of [`Client`], called with the
+/// administrator's key in the newest version.
+pub struct Ootheca {
+    folder: Folder,
+    launch: Launch,
+    running: Option<Child>,
+    client: Client,
+    listen: SocketAddr,
+    sql_listen: SocketAddr,
+}
+
+impl Deref for Ootheca {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}
+
+impl Ootheca {
+    fn new(launch: Launch) -> Self {
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 1));
+        let mut server = Self {
+            folder: Folder::new(),
+            launch,
+            running: None,
+            client: Client::new("http://127.0.0.1:1", ""),
+            listen: nowhere,
+            sql_listen: nowhere,
+        };
+        server.start();
+        server
+    }
+
+    /// Starts it, after [`Ootheca::kill`] or [`Ootheca::terminate`]; returns once it is ready.
+    pub fn start(&mut self) {
+        self.try_start().unwrap_or_else(|said| panic!("it ended at the start:\n{said}"));
+    }
+
+    /// The same; if it ends before it is ready, returns what it said.
+    pub fn try_start(&mut self) -> Result<(), String> {
+        assert!(self.running.is_none(), "it runs already");
+        let log = File::options().create(true).append(true).open(self.log_path()).expect("the log opens");
+        let from = self.log().len();
+        let child = self.launch.command(&self.data_dir()).stdout(Stdio::null()).stderr(log).spawn();
+        self.running = Some(child.expect("the program starts"));
+        eventually("the server is ready", || {
+            // Whether it ended is asked first, so that all it said is read after that.
+            let ended = !self.runs();
+            let log = self.log();
+            let new = log.get(from..).unwrap_or_default();
+            if ended {
+                self.running = None;
+                return Some(Err(new.to_owned()));
+            }
+            (self.listen, self.sql_listen) = address(new, "Cloud API").zip(address(new, "SQL gateway"))?;
+            let key = fs::read_to_string(self.data_dir().join("admin-api-key")).unwrap_or_default();
+            self.client = Client::new(&format!("http://{}", self.listen), key.trim());
+            let ready = self.client.raw("GET", "/readyz").try_send().is_ok_and(|answer| answer.status == 200);
+            ready.then_some(Ok(()))
+        })
+    }
+
+    /// Stops it cleanly and starts it again.
+    pub fn restart(&mut self) {
+        self.terminate();
+        self.start();
+    }
+
+    /// Asks it to end and waits until it has; its exit must be a success.
+    pub fn terminate(&mut self) {
+        self.signal(Signal::TERM);
+        let status = self.wait(Duration::from_secs(30));
+        assert!(status.success(), "it ended with {status}");
+        self.closed();
+    }
+
+    /// Ends it as `kill -9` does; the SQL servers live on.
+    pub fn kill(&mut self) {
+        self.signal(Signal::KILL);
+        self.wait(Duration::from_secs(10));
+        self.closed();
+    }
+
+    /// Sends a signal to it.
+    pub fn signal(&self, signal: Signal) {
+        if let Some(child) = &self.running {
+            processes::signal(child.id(), signal);
+        }
+    }
+
+    /// Waits until it has ended, however it does.
+    pub fn wait(&mut self, limit: Duration) -> ExitStatus {
+        let mut child = self.running.take().expect("it runs");
+        let deadline = Instant::now() + limit;
+        loop {
+            if let Some(status) = child.try_wait().expect("a child of ours") {
+                return status;
+            }
+            if Instant::now() > deadline {
+                let _ = child.kill();
+                let _ = child.wait();
+                panic!("it did not end within {limit:?}");
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Whether it still runs; after a crash it does not.
+    pub fn runs(&mut self) -> bool {
+        self.running.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
+    }
+
+    /// Whoever holds a listening socket open after the end would keep the next server from it.
+    fn closed(&self) {
+        for address in [self.listen, self.sql_listen] {
+            eventually(&format!("{address} is closed"), || {
+                TcpStream::connect(address).is_err().then_some(())
+            });
+        }
+    }
+
+    /// How it is started; changes hold from the next start on.
+    pub fn relaunch(&mut self, change: impl FnOnce(Launch) -> Launch) {
+        self.launch = change(self.launch.clone());
+    }
+
+    /// The administrator as a client, to clone and change.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The administrator's key.
+    pub fn admin_key(&self) -> String {
+        fs::read_to_string(self.data_dir().join("admin-api-key")).expect("the key file").trim().to_owned()
+    }
+
+    /// Its data folder.
+    pub fn data_dir(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// The home folder of the SQL clients.
+    pub(crate) fn home(&self) -> PathBuf {
+        self.folder.path().join("home")
+    }
+
+    /// Process id of the control plane.
+    pub fn pid(&self) -> u32 {
+        self.running.as_ref().expect("it runs").id()
+    }
+
+    /// Where the SQL gateway listens.
+    pub fn sql_address(&self) -> SocketAddr {
+        self.sql_listen
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.folder.path().join("log")
+    }
+
+    /// All that it said so far, over all its lives.
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&fs::read(self.log_path()).unwrap_or_default()).into_owned()
+    }
+
+    /// Runs another verb of the program, such as `debug`, on the data folder.
+    pub fn run(&self, args: &[&str]) -> Output {
+        let mut command = self.launch.program();
+        command.args(args).env("OOTHECA_DATA_DIR", self.data_dir());
+        command.output().expect("the program starts")
+    }
+
+    /// What `ootheca debug --json` shows: one row for each SQL server.
+    pub fn instances(&self) -> Vec<Value> {
+        let output = self.run(&["debug", "--json"]);
+        assert!(output.status.success(), "debug: {}", String::from_utf8_lossy(&output.stderr));
+        let rows: Value = serde_json::from_slice(&output.stdout).expect("debug prints JSON");
+        rows.as_array().expect("debug prints a list").clone()
+    }
+
+    /// The main process of a cluster's SQL server, once it has one.
+    pub fn postmaster(&self, cluster: &str) -> u32 {
+        eventually("the cluster has a process", || {
+            let rows = self.instances();
+            let row = rows.iter().find(|row| row["cluster"] == cluster)?;
+            u32::try_from(row["pid"].as_u64()?).ok()
+        })
+    }
+
+    /// Makes a service account with these roles and a key of it; returns the secret. A role is written
+    /// `ROLE`, or `ROLE@<cluster id>` on a cluster.
+    pub fn new_key(&self, roles: &[&str]) -> String {
+        self.new_account("test", roles).1
+    }
+
+    /// The same, with a name; returns the account's id and the secret.
+    pub fn new_account(&self, name: &str, roles: &[&str]) -> (String, String) {
+        let roles: Vec<Value> = roles.iter().map(|role| role_json(role)).collect();
+        let body = json!({ "name": name, "description": "", "roles": roles });
+        let account = self.post("/service-accounts", body);
+        account.ok();
+        let id = account.text("/id");
+        let key = self.post("/api-keys", json!({ "name": name, "service_account_id": id }));
+        key.ok();
+        (id, key.text("/secret"))
+    }
+
+    /// Makes a cluster and waits until it is CREATED; returns it.
+    pub fn create_cluster(&self, name: &str, plan: &str) -> Value {
+        let spec = match plan {
+            "ADVANCED" => json!({ "plan": plan, "dedicated": {
+                "region_nodes": { "us-east1": 1 },
+                "hardware": { "machine_spec": { "num_virtual_cpus": 2 }, "storage_gib": 15 },
+            }}),
+            _ => json!({ "plan": plan, "serverless": { "regions": ["us-central1"] } }),
+        };
+        let made = self.post("/clusters", json!({ "name": name, "provider": "GCP", "spec": spec }));
+        made.ok();
+        self.when_created(&made.text("/id"))
+    }
+
+    /// Waits until a cluster is CREATED with nothing under way; returns it.
+    pub fn when_created(&self, id: &str) -> Value {
+        eventually("the cluster is CREATED", || {
+            let answer = self.get(&format!("/clusters/{id}"));
+            let cluster = answer.ok();
+            assert_ne!(cluster["state"], "CREATION_FAILED", "{cluster:#}");
+            (cluster["state"] == "CREATED" && cluster["operation_status"] == "UNSPECIFIED")
+                .then(|| cluster.clone())
+        })
+    }
+
+    /// Ends what is left by force; says what it was.
+    fn sweep(&mut self) -> Vec<processes::Process> {
+        if let Some(mut child) = self.running.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        let left = processes::within(self.folder.path());
+        for process in &left {
+            processes::kill(process.pid);
+        }
+        left
+    }
+}
+
+impl Drop for Ootheca {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.folder.keep();
+            let log = self.log();
+            let lines: Vec<&str> = log.lines().collect();
+            eprintln!("end of its log:\n{}", lines[lines.len().saturating_sub(40)..].join("\n"));
+            self.sweep();
+            return;
+        }
+        if self.running.is_some() {
+            self.terminate();
+        }
+        let left = self.sweep();
+        assert!(left.is_empty(), "processes are left behind: {left:#?}");
+    }
+}
+
+fn role_json(role: &str) -> Value {
+    match role.split_once('@') {
+        Some((name, cluster)) => json!({ "name": name, "resource": { "type": "CLUSTER", "id": cluster } }),
+        None => json!({ "name": role, "resource": { "type": "ORGANIZATION" } }),
+    }
+}
+
+/// The address in the line of the greeting that speaks of `what`.
+fn address(log: &str, what: &str) -> Option<SocketAddr> {
+    let line = log.lines().find_map(|line| line.trim_start().strip_prefix(what))?;
+    let ended = log.contains("Try:");
+    let word = line.split_whitespace().next().filter(|_| ended)?;
+    word.trim_start_matches("http://").parse().ok()
+}

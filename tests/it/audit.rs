@@ -1,0 +1,217 @@
+//! The audit log: its order, its pages, and what never stands in it.
+
+use crate::support::{PASSWORD, audit_log, column, id, real, simulated};
+use ootheca_testkit::{Client, Ootheca};
+use serde_json::{Value, json};
+use std::{fs, path::Path, time::Duration};
+
+/// Reads the log in one direction with pages of about `limit`.
+fn pages(client: &Client, order: &str, limit: usize) -> Vec<Value> {
+    let (mut entries, mut from) = (Vec::new(), String::new());
+    loop {
+        let answer = client.get(&format!("/auditlogevents?sort_order={order}&limit={limit}{from}"));
+        let new = answer.ok()["entries"].as_array().expect("entries").clone();
+        let next = answer.body.get("next_starting_from").filter(|next| !next.is_null());
+        assert!(order == "DESC" || next.is_some(), "ASC always says where to go on: {answer}");
+        let (done, next) = (new.is_empty(), next.and_then(Value::as_str).map(str::to_owned));
+        assert!(new.len() <= limit, "times differ, so no page is longer than asked: {answer}");
+        entries.extend(new);
+        match next {
+            Some(next) if !done => from = format!("&starting_from={next}"),
+            _ => return entries,
+        }
+    }
+}
+
+fn some_history(server: &Ootheca) {
+    let (account, _) = server.new_account("robot", &["CLUSTER_DEVELOPER"]);
+    for n in 0..8 {
+        server.post("/api-keys", json!({ "name": format!("key {n}"), "service_account_id": account })).ok();
+    }
+    std::thread::scope(|scope| {
+        for n in 0..4 {
+            let (client, account) = (server.client(), &account);
+            scope.spawn(move || {
+                for _ in 0..3 {
+                    client.patch(
+                        &format!("/service-accounts/{account}"),
+                        json!({ "name": format!("robot {n}") }),
+                    );
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_chain_of_pages_shows_each_entry_once_in_order() {
+    let server = simulated();
+    some_history(&server);
+    let all = column(&json!(pages(&server, "ASC", 5000)), "id");
+    assert!(all.len() >= 22, "{}", all.len());
+    for limit in [1, 3, 7] {
+        let forward = pages(&server, "ASC", limit);
+        assert_eq!(column(&json!(forward), "id"), all, "ASC by {limit}");
+        let times = column(&json!(forward), "created_at");
+        assert!(times.windows(2).all(|pair| pair[0] < pair[1]), "strictly increasing: {times:?}");
+        let mut backward = column(&json!(pages(&server, "DESC", limit)), "id");
+        backward.reverse();
+        assert_eq!(backward, all, "DESC by {limit}");
+    }
+    let newest = server.get("/auditlogevents?sort_order=DESC&limit=1");
+    assert_eq!(newest.ok()["entries"][0]["id"], json!(all[all.len() - 1]), "DESC begins now");
+    for bad in ["limit=-1", "sort_order=SIDEWAYS", "starting_from=yesterday"] {
+        server.get(&format!("/auditlogevents?{bad}")).refused(400);
+    }
+}
+
+#[test]
+fn a_follower_misses_nothing() {
+    let server = simulated();
+    let end = |from: &str| {
+        let answer = server.get(&format!("/auditlogevents?starting_from={from}"));
+        (answer.ok()["entries"].as_array().expect("entries").len(), answer.text("/next_starting_from"))
+    };
+    let (_, from) = end("2022-01-01T00:00:00Z");
+    let (new, from) = end(&from);
+    assert_eq!(new, 0);
+    some_history(&server);
+    let (new, from) = end(&from);
+    assert_eq!(new, 22);
+    assert_eq!(end(&from).0, 0);
+}
+
+#[test]
+fn entries_say_who_did_what() {
+    let server = simulated();
+    let key = server.new_key(&[]);
+    let spec = json!({ "serverless": { "regions": ["us-central1"] } });
+    let body = json!({ "name": "some-cluster", "provider": "GCP", "plan": "BASIC", "spec": spec });
+    let refused = server.with_key(&key).post("/clusters", body.clone());
+    refused.refused(403);
+    let made = server.post("/clusters", body);
+    let id = id(made.ok());
+    server.patch(&format!("/clusters/{id}"), json!({ "delete_protection": "ENABLED" })).ok();
+    server.delete(&format!("/clusters/{id}")).refused(400);
+    let log = audit_log(&server);
+    let last = &log[log.len() - 4..];
+    let actions = column(&json!(last), "action");
+    let names = ["CREATE_CLUSTER", "CREATE_CLUSTER", "SET_DELETE_PROTECTION", "DELETE_CLUSTER"];
+    assert_eq!(actions, names.map(|name| format!("AUDIT_LOG_ACTION_{name}")));
+    assert_eq!(
+        (&last[0]["error"], &last[0]["service_account_name"]),
+        (&json!("no permission"), &json!("test"))
+    );
+    assert_eq!((&last[1]["cluster_id"], &last[1]["cluster_name"]), (&json!(id), &json!("some-cluster")));
+    for entry in last {
+        assert_eq!(entry["source"], "AUDIT_LOG_SOURCE_CC_API");
+        assert_eq!(entry["metadata"]["ip_address"], "127.0.0.1");
+        let payload = entry["payload"].as_str().expect("payload is a string");
+        assert!(serde_json::from_str::<Value>(payload).is_ok_and(|value| value.is_object()), "{payload}");
+    }
+    assert_eq!(last[1]["trace_id"], made.header("cc-trace-id").expect("a trace"));
+    assert!(last[1].get("error").is_none_or(Value::is_null));
+    assert!(last[3]["error"].as_str().is_some_and(|error| error.contains("delete_protection")));
+}
+
+#[test]
+fn what_was_cut_short_says_so() {
+    const VARIABLE: &str = "OOTHECA_CRASH_AFTER_EFFECT";
+    let mut server = simulated();
+    let users = format!("/clusters/{}/sql-users", id(&server.create_cluster("some-cluster", "BASIC")));
+    for n in 1..=8 {
+        server.kill();
+        server.relaunch(|launch| launch.env(VARIABLE, &n.to_string()));
+        if server.try_start().is_ok() {
+            let body = json!({ "name": "maxroach", "password": PASSWORD });
+            let answer = server.request("POST", &users).json(&body).try_send();
+            assert!(answer.is_err(), "no kill lies between the entry and its completion");
+            server.wait(Duration::from_secs(10));
+        }
+        server.relaunch(|launch| launch.without_env(VARIABLE));
+        server.start();
+        let log = audit_log(&server);
+        let entries: Vec<&Value> =
+            log.iter().filter(|entry| entry["action"] == "AUDIT_LOG_ACTION_CREATE_SQL_USER").collect();
+        assert!(entries.len() <= 1, "{entries:#?}");
+        if let Some(entry) = entries.first() {
+            assert_eq!(entry["error"], ootheca_model::audit::INTERRUPTED);
+            return;
+        }
+    }
+    panic!("no kill left an entry");
+}
+
+#[test]
+fn only_administrators_read_it() {
+    let server = simulated();
+    for (role, status) in [
+        ("ORG_ADMIN", 200),
+        ("CLUSTER_ADMIN", 200),
+        ("CLUSTER_OPERATOR_WRITER", 403),
+        ("BILLING_COORDINATOR", 403),
+    ] {
+        let client = server.with_key(&server.new_key(&[role]));
+        assert_eq!(client.get("/auditlogevents").status, status, "{role}");
+    }
+}
+
+#[test]
+fn no_secret_is_ever_kept_or_shown() {
+    let mut server = real();
+    let cluster = id(&server.create_cluster("some-cluster", "BASIC"));
+    let users = format!("/clusters/{cluster}/sql-users");
+    let secrets = [
+        "first-secret-pass",
+        "second-secret-pass",
+        "refused-secret-pass",
+        "wrong-secret-pass",
+        "camel-secret-pass",
+    ];
+    server.post(&users, json!({ "name": "keeper", "password": secrets[0] })).ok();
+    assert_eq!(server.psql(&cluster, "keeper", secrets[0], "SELECT 1").ok(), "1");
+    server.put(&format!("{users}/keeper/password"), json!({ "password": secrets[1] })).ok();
+    server.post(&users, json!({ "name": "keeper", "password": secrets[2] })).refused(409);
+    server.post(&users, json!({ "name": "bad name!", "password": secrets[2] })).refused(400);
+    server.post(&users, json!({ "name": "x", "newPassword": secrets[4], "password": 12 })).refused(400);
+    server.psql(&cluster, "keeper", secrets[3], "SELECT 1").fails("password authentication failed");
+    let (_, key) = server.new_account("holder", &[]);
+    let member = server.with_key(&key);
+    member.post(&users, json!({ "name": "y", "password": secrets[2] })).refused(403);
+    member.request("POST", "/api-keys").data(&format!("{{\"secret\":\"{key}\"}}")).send().refused(403);
+    server.with_key(&format!("{key}x")).get("/clusters").refused(401);
+    let export = json!(audit_log(&server)).to_string();
+    assert!(export.contains("keeper"), "payloads hold the essentials");
+    server.terminate();
+    let long_part = |key: &str| key.rsplit('_').next().expect("three parts").to_owned();
+    let mut needles: Vec<String> = secrets.iter().map(|secret| (*secret).to_owned()).collect();
+    needles.extend([long_part(&key), long_part(&server.admin_key())]);
+    for needle in &needles {
+        assert!(!export.contains(needle), "{needle} is in the audit log");
+        assert!(!server.log().contains(needle), "{needle} is in the log");
+    }
+    let searched = search(&server.data_dir(), &needles);
+    println!("audit: {searched} files searched for {} secrets", needles.len());
+}
+
+/// Panics if a file below `folder` holds one of `needles`; returns how many files there are.
+fn search(folder: &Path, needles: &[String]) -> usize {
+    let entries = fs::read_dir(folder).expect("a folder").flatten();
+    let count = entries.map(|entry| {
+        let path = entry.path();
+        let kind = entry.file_type().expect("a kind");
+        if kind.is_dir() {
+            return search(&path, needles);
+        }
+        if !kind.is_file() || path.ends_with("admin-api-key") {
+            return 0;
+        }
+        let bytes = fs::read(&path).expect("a file");
+        for needle in needles.iter().map(String::as_bytes) {
+            let found = bytes.windows(needle.len()).any(|window| window[0] == needle[0] && window == needle);
+            assert!(!found, "{} is in {}", String::from_utf8_lossy(needle), path.display());
+        }
+        1
+    });
+    count.sum()
+}

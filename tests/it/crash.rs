@@ -1,0 +1,155 @@
+//! The crash test: the program is killed after its first effect, its second, … until a run needs no
+//! kill. After each a restart on the same folder must find every acknowledged change and no debris.
+
+mod flows;
+
+use crate::support::{PROGRAM, audit_log, id};
+use ootheca_testkit::{Answer, Engine, Launch, Lost, Ootheca, eventually, processes};
+use serde_json::Value;
+use std::{collections::BTreeSet, fs, time::Duration};
+
+const VARIABLE: &str = "OOTHECA_CRASH_AFTER_EFFECT";
+/// More effects than any flow has.
+const ENOUGH: usize = 60;
+
+/// A change under test.
+trait Flow {
+    /// Makes what the change needs, without being killed. Returns the cluster, if there is one.
+    fn prepare(&mut self, server: &Ootheca);
+    /// The change itself.
+    fn act(&self, server: &Ootheca) -> Result<Answer, Lost>;
+    /// Whether the world, once it is calm, shows what was `acknowledged`.
+    fn check(&self, server: &Ootheca, acknowledged: Option<&Answer>);
+    /// The audit action and the name in it that tell its entry.
+    fn entry(&self) -> (&'static str, String);
+}
+
+fn run(what: &str, mut flow: impl Flow) {
+    let mut server = Launch::new(PROGRAM).engine(Engine::Postgres).pool(1).boot();
+    for n in 1..=ENOUGH {
+        flow.prepare(&server);
+        calm(&server);
+        server.kill();
+        server.relaunch(|launch| launch.env(VARIABLE, &n.to_string()));
+        // It may be killed before it is asked: what it does at its start has effects too.
+        let started = server.try_start().is_ok();
+        let answer = if started { flow.act(&server).ok() } else { None };
+        let acknowledged = answer.as_ref().filter(|answer| answer.status == 200);
+        let survived = started && rests(&mut server);
+        assert!(!survived || acknowledged.is_some(), "{what}: neither killed nor done");
+        if survived {
+            server.kill();
+        } else if started {
+            server.wait(Duration::from_secs(10));
+        }
+        server.relaunch(|launch| launch.without_env(VARIABLE));
+        server.start();
+        calm(&server);
+        flow.check(&server, acknowledged);
+        audited(&server, &flow, acknowledged);
+        if survived {
+            println!("crash: {what}: {} kill points tried", n - 1);
+            return;
+        }
+    }
+    panic!("{what}: more than {ENOUGH} effects");
+}
+
+/// Waits until the server is dead or has nothing more to do; says whether it lives.
+fn rests(server: &mut Ootheca) -> bool {
+    eventually("it is dead or at rest", || match server.runs() {
+        false => Some(false),
+        true => {
+            let rested = state(server).is_some_and(|state| state.is_calm());
+            (rested && server.runs()).then_some(true)
+        }
+    })
+}
+
+/// What is on the disk and in the store.
+struct State {
+    folders: BTreeSet<String>,
+    trash: usize,
+    rows: Vec<Value>,
+    clusters: Vec<Value>,
+}
+
+fn names(server: &Ootheca, folder: &str) -> BTreeSet<String> {
+    let entries = fs::read_dir(server.data_dir().join("engine").join(folder)).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
+}
+
+fn state(server: &Ootheca) -> Option<State> {
+    let list = server.request("GET", "/clusters").try_send().ok()?;
+    let clusters = list.body["clusters"].as_array()?.clone();
+    Some(State {
+        folders: names(server, "instances"),
+        trash: names(server, "trash").len(),
+        rows: server.instances(),
+        clusters,
+    })
+}
+
+impl State {
+    /// Every active cluster is CREATED and has its server, one spare waits, and nothing else is there.
+    fn is_calm(&self) -> bool {
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let instances: BTreeSet<String> = self.rows.iter().filter_map(|row| text(&row["instance"])).collect();
+        let served: BTreeSet<String> = self.rows.iter().filter_map(|row| text(&row["cluster"])).collect();
+        let active: BTreeSet<String> =
+            self.clusters.iter().filter_map(|cluster| text(&cluster["id"])).collect();
+        let spares = self.rows.iter().filter(|row| row["cluster"].is_null()).count();
+        let settled =
+            |cluster: &Value| cluster["state"] == "CREATED" && cluster["operation_status"] == "UNSPECIFIED";
+        self.trash == 0
+            && spares == 1
+            && instances == self.folders
+            && served == active
+            && self.rows.len() == served.len() + spares
+            && self.rows.iter().all(|row| row["pid"].is_u64())
+            && self.clusters.iter().all(settled)
+    }
+}
+
+/// Waits until all is as it should be, and no process is there that serves nobody.
+fn calm(server: &Ootheca) {
+    let rows = eventually("nothing half-made remains", || {
+        let state = state(server).expect("it answers");
+        state.is_calm().then_some(state.rows)
+    });
+    let mut known: BTreeSet<u32> =
+        rows.iter().filter_map(|row| u32::try_from(row["pid"].as_u64()?).ok()).collect();
+    known.insert(server.pid());
+    eventually("no process serves nobody", || {
+        let processes = processes::within(&server.data_dir());
+        let orphan =
+            |process: &&processes::Process| !known.contains(&process.pid) && !known.contains(&process.parent);
+        processes.iter().find(orphan).is_none().then_some(())
+    });
+}
+
+/// What was acknowledged stands in the log once; what was not, at most once.
+fn audited(server: &Ootheca, flow: &impl Flow, acknowledged: Option<&Answer>) {
+    let (action, name) = flow.entry();
+    let log = audit_log(server);
+    let ours: Vec<&Value> = log
+        .iter()
+        .filter(|entry| entry["action"].as_str().is_some_and(|found| found.ends_with(action)))
+        .filter(|entry| entry["payload"].as_str().is_some_and(|payload| payload.contains(&name)))
+        .collect();
+    match acknowledged {
+        Some(answer) => {
+            assert_eq!(ours.len(), 1, "{answer}: {ours:#?}");
+            assert!(ours[0].get("error").is_none_or(Value::is_null), "{ours:#?}");
+            assert_eq!(ours[0]["trace_id"].as_str(), answer.header("cc-trace-id"));
+        }
+        None => assert!(ours.len() <= 1, "{ours:#?}"),
+    }
+}
+
+/// Deletes every cluster, so that the next run begins with few.
+fn clear(server: &Ootheca) {
+    for cluster in server.get("/clusters").ok()["clusters"].as_array().expect("a list") {
+        server.delete(&format!("/clusters/{}", id(cluster))).ok();
+    }
+}

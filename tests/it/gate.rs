@@ -1,0 +1,206 @@
+//! The one door, tried at each of the 144 rows of the table.
+
+mod success;
+
+use crate::support::{entries_by_trace, id, simulated, trace};
+use ootheca_api::operations::{Operation, TABLE};
+use ootheca_model::{Role, identity::Requirement};
+use ootheca_testkit::{Answer, Client, Ootheca};
+use serde_json::json;
+use std::collections::HashMap;
+
+/// Rows that every member may call, so that no key lacks the role.
+const FOR_EVERY_MEMBER: [&str; 8] = [
+    "GetOrganizationInfo",
+    "GetResourceType",
+    "GetResourceTypes",
+    "GetSchema",
+    "GetSchemas",
+    "GetServiceProviderConfig",
+    "ListAvailableRegions",
+    "ListMajorClusterVersions",
+];
+
+/// A server, a cluster on it, and keys that lack roles.
+struct Scene {
+    server: Ootheca,
+    cluster: String,
+    member: Client,
+    viewer: Client,
+    /// How many audit entries each answer must have left, by its trace.
+    expected: HashMap<String, usize>,
+    checks: usize,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let server = simulated();
+        let cluster = id(&server.create_cluster("gate-cluster", "STANDARD"));
+        let member = server.with_key(&server.new_key(&[]));
+        let viewer = server.with_key(&server.new_key(&["BILLING_VIEWER"]));
+        Self { server, cluster, member, viewer, expected: HashMap::new(), checks: 0 }
+    }
+
+    /// The row's path with something in place of each parameter.
+    fn path(&self, row: &Operation) -> String {
+        let fill = |name: &str| match name {
+            "cluster_id" | "destination_cluster_id" => self.cluster.clone(),
+            "cidr_ip" => "203.0.113.0".to_owned(),
+            "cidr_mask" => "24".to_owned(),
+            "resource_type" => "ORGANIZATION".to_owned(),
+            "resource_id" => String::new(),
+            "role_name" => "CLUSTER_DEVELOPER".to_owned(),
+            "name" => "somebody".to_owned(),
+            _ => "6f5e9d3a-0d9c-4d6f-8d5e-3a1b2c3d4e5f".to_owned(),
+        };
+        let segments = row.path.split('/').map(|segment| {
+            let name = segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+            name.map_or_else(|| segment.to_owned(), fill)
+        });
+        segments.collect::<Vec<_>>().join("/")
+    }
+
+    fn call(&self, client: &Client, row: &Operation, body: &str) -> Answer {
+        let request = client.raw(row.method.name(), &self.path(row));
+        let answer = if row.has_body { request.data(body).send() } else { request.send() };
+        let headers = ["cc-version", "cc-trace-id"].map(|name| answer.header(name).is_some());
+        assert_eq!(headers, [true, true], "{}: {answer}", row.name);
+        answer
+    }
+
+    /// One check of a row: the answer's status, its shape, and the audit entries that it must leave.
+    #[track_caller]
+    fn check(&mut self, row: &Operation, answer: &Answer, status: u16, authenticated: bool) {
+        assert_eq!(answer.status, status, "{}: {answer}", row.name);
+        answer.refused(status);
+        let entries = usize::from(authenticated && row.audit.is_some());
+        self.expected.insert(trace(answer), entries);
+        self.checks += 1;
+    }
+}
+
+fn lacks(requirement: Requirement, held: &[Role]) -> bool {
+    match requirement {
+        Requirement::Member => false,
+        Requirement::Grantor => true,
+        Requirement::Roles(roles) => !roles.iter().any(|role| held.contains(role)),
+    }
+}
+
+#[test]
+fn every_row_keeps_the_gate() {
+    let mut scene = Scene::new();
+    assert_eq!(TABLE.len(), 144);
+    let mut free = Vec::new();
+    for row in &TABLE {
+        let admin = scene.server.client().clone();
+        let anonymous = admin.anonymous();
+        let answer = scene.call(&anonymous, row, "{}");
+        scene.check(row, &answer, 401, false);
+        for authorization in
+            [format!("Basic {}", scene.server.admin_key()), "Bearer".to_owned(), "Bearer x".to_owned()]
+        {
+            let request = anonymous.raw(row.method.name(), &scene.path(row));
+            let answer = request.header("authorization", &authorization).send();
+            assert_eq!(answer.refused(401), "token bearer cannot be authenticated");
+            scene.check(row, &answer, 401, false);
+        }
+        let clients = [
+            (scene.member.clone(), vec![Role::OrgMember]),
+            (scene.viewer.clone(), vec![Role::OrgMember, Role::BillingViewer]),
+        ];
+        for (client, held) in clients {
+            if lacks(row.requirement, &held) {
+                let answer = scene.call(&client, row, "{}");
+                scene.check(row, &answer, 403, true);
+            } else if held == [Role::OrgMember] {
+                free.push(row.name);
+            }
+        }
+        if row.has_body {
+            for body in ["{\"a\":", "not json", "[1, 2]x"] {
+                let answer = scene.call(&admin, row, body);
+                scene.check(row, &answer, 400, true);
+            }
+        }
+        let answer = scene.call(&admin.with_version("2020-02-02"), row, "{}");
+        assert_eq!(answer.refused(400), "invalid Cc-Version", "{}", row.name);
+        // The version comes before the caller is known, so nobody could be named in an entry.
+        scene.check(row, &answer, 400, false);
+        if !row.implemented {
+            let answer = scene.call(&admin, row, "{}");
+            scene.check(row, &answer, 501, true);
+        }
+    }
+    free.sort_unstable();
+    assert_eq!(free, FOR_EVERY_MEMBER, "rows that ask no role");
+    audited(&scene);
+    println!("gate: {} rows, {} checks, {} rows for every member", TABLE.len(), scene.checks, free.len());
+}
+
+/// Each answer left exactly as many entries as it must.
+fn audited(scene: &Scene) {
+    let found = entries_by_trace(&scene.server);
+    for (trace, entries) in &scene.expected {
+        assert_eq!(found.get(trace).copied().unwrap_or(0), *entries, "audit entries of trace {trace}");
+    }
+}
+
+#[test]
+fn every_change_that_succeeds_leaves_one_entry() {
+    let server = simulated();
+    let names = success::run_all(&server);
+    let mut built: Vec<&str> =
+        TABLE.iter().filter(|row| row.implemented && row.audit.is_some()).map(|row| row.name).collect();
+    built.sort_unstable();
+    assert_eq!(names, built, "every built change is tried");
+    println!("gate: {} changes succeeded, each with one audit entry", names.len());
+}
+
+#[test]
+fn unknown_paths_and_methods_answer_in_the_same_shape() {
+    let server = simulated();
+    let cluster = id(&server.create_cluster("gate-cluster", "BASIC"));
+    for path in [
+        "/",
+        "/api",
+        "/api/v1",
+        "/api/v1/nothing",
+        "/api/v1/clusters/x/y/z",
+        "/api/v2/clusters",
+        "/favicon.ico",
+    ] {
+        for method in ["GET", "POST", "DELETE"] {
+            let answer = server.raw(method, path).send();
+            answer.refused(404);
+            assert_eq!(answer.body["code"], 5, "{answer}");
+        }
+    }
+    let calls = [
+        ("PUT", "/api/v1/clusters".to_owned(), "GET, POST"),
+        ("POST", format!("/api/v1/clusters/{cluster}"), "GET, PATCH, DELETE"),
+        ("OPTIONS", "/api/v1/organization".to_owned(), "GET"),
+        ("BREW", "/api/v1/organization".to_owned(), "GET"),
+    ];
+    for (method, path, allowed) in calls {
+        let answer = server.raw(method, &path).send();
+        answer.refused(405);
+        let allow = answer.header("allow").unwrap_or_default();
+        assert!(allowed.split(", ").all(|name| allow.contains(name)), "{answer}: allow {allow}");
+    }
+    let answer = server.get("/clusters/6f5e9d3a-0d9c-4d6f-8d5e-3a1b2c3d4e5f");
+    assert_eq!(answer.refused(404), "cluster does not exist");
+    assert_eq!(server.get("/clusters/no-id").status, 404);
+}
+
+#[test]
+fn bodies_that_are_too_large_are_refused() {
+    let server = simulated();
+    let large = format!("{{\"name\":\"{}\"}}", "x".repeat(2 * 1024 * 1024));
+    let answer = server.request("POST", "/service-accounts").data(&large).try_send();
+    // The server may close before it has read all of it.
+    if let Ok(answer) = answer {
+        answer.refused(400);
+    }
+    assert_eq!(server.post("/service-accounts", json!({ "name": "small" })).status, 200);
+}

@@ -1,0 +1,81 @@
+//! Each built change once, with success.
+
+use crate::support::{PASSWORD, entries_by_trace, id, trace};
+use ootheca_testkit::{Answer, Ootheca};
+use serde_json::{Value, json};
+
+/// Calls them all; returns their names, sorted.
+pub(super) fn run_all(server: &Ootheca) -> Vec<&'static str> {
+    let mut calls: Vec<(&'static str, Answer)> = Vec::new();
+    clusters(server, &mut calls);
+    identity(server, &mut calls);
+    let entries = entries_by_trace(server);
+    for (name, answer) in &calls {
+        assert_eq!(answer.status, 200, "{name}: {answer}");
+        assert_eq!(entries.get(&trace(answer)), Some(&1), "{name}: audit entries");
+    }
+    let mut names: Vec<&str> = calls.into_iter().map(|(name, _)| name).collect();
+    names.sort_unstable();
+    names
+}
+
+fn clusters(server: &Ootheca, calls: &mut Vec<(&'static str, Answer)>) {
+    let spec = json!({ "serverless": { "regions": ["us-central1"] } });
+    let made = server
+        .post("/clusters", json!({ "name": "successes", "provider": "GCP", "plan": "BASIC", "spec": spec }));
+    let id = id(made.ok());
+    calls.push(("CreateCluster", made));
+    let at = |rest: &str| format!("/clusters/{id}{rest}");
+    let entry = json!({ "cidr_ip": "203.0.113.0", "cidr_mask": 24, "sql": true, "ui": false });
+    let both = json!({ "sql": false, "ui": true });
+    let mut call = |name, method: &str, rest: &str, body: Value| {
+        let request = server.request(method, &at(rest));
+        calls.push((name, if body.is_null() { request.send() } else { request.json(&body).send() }));
+    };
+    call("UpdateCluster", "PATCH", "", json!({ "labels": { "a": "b" } }));
+    call("CreateSQLUser", "POST", "/sql-users", json!({ "name": "maxroach", "password": PASSWORD }));
+    call(
+        "UpdateSQLUserPassword",
+        "PUT",
+        "/sql-users/maxroach/password",
+        json!({ "password": "twelve letters" }),
+    );
+    call("DeleteSQLUser", "DELETE", "/sql-users/maxroach", Value::Null);
+    call("CreateDatabase", "POST", "/databases", json!({ "name": "one" }));
+    call("EditDatabase", "PATCH", "/databases/one", json!({ "new_name": "two" }));
+    call("EditDatabase2", "PATCH", "/databases", json!({ "name": "two", "new_name": "three" }));
+    call("DeleteDatabase", "DELETE", "/databases/three", Value::Null);
+    call("AddAllowlistEntry", "POST", "/networking/allowlist", entry);
+    call("AddAllowlistEntry2", "PUT", "/networking/allowlist/198.51.100.0/24", both.clone());
+    call("UpdateAllowlistEntry", "PATCH", "/networking/allowlist/198.51.100.0/24", both);
+    call("DeleteAllowlistEntry", "DELETE", "/networking/allowlist/198.51.100.0/24", Value::Null);
+    call("DeleteCluster", "DELETE", "", Value::Null);
+}
+
+fn identity(server: &Ootheca, calls: &mut Vec<(&'static str, Answer)>) {
+    let account =
+        server.post("/service-accounts", json!({ "name": "robot", "description": "", "roles": [] }));
+    let account_id = id(account.ok());
+    calls.push(("CreateServiceAccount", account));
+    let key = server.post("/api-keys", json!({ "name": "key", "service_account_id": account_id }));
+    let key_id = key.text("/api_key/id");
+    calls.push(("CreateApiKey", key));
+    let mut call = |name, method: &str, path: String, body: Value| {
+        let request = server.request(method, &path);
+        calls.push((name, if body.is_null() { request.send() } else { request.json(&body).send() }));
+    };
+    let roles =
+        json!({ "roles": [{ "name": "CLUSTER_ADMIN", "resource": { "type": "ORGANIZATION", "id": "" } }] });
+    call(
+        "UpdateServiceAccount",
+        "PATCH",
+        format!("/service-accounts/{account_id}"),
+        json!({ "name": "robot two" }),
+    );
+    call("UpdateApiKey", "PATCH", format!("/api-keys/{key_id}"), json!({ "name": "other" }));
+    call("SetRolesForUser", "PUT", format!("/roles/{account_id}"), roles);
+    call("AddUserToRole", "POST", format!("/roles/{account_id}/ORGANIZATION//ORG_ADMIN"), Value::Null);
+    call("RemoveUserFromRole", "DELETE", format!("/roles/{account_id}/ORGANIZATION//ORG_ADMIN"), Value::Null);
+    call("DeleteApiKey", "DELETE", format!("/api-keys/{key_id}"), Value::Null);
+    call("DeleteServiceAccount", "DELETE", format!("/service-accounts/{account_id}"), Value::Null);
+}

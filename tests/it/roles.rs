@@ -1,0 +1,168 @@
+//! Who may do what, at organization and at cluster scope, with real keys.
+
+use crate::support::{PASSWORD, column, id, simulated};
+use ootheca_testkit::{Client, Ootheca};
+use serde_json::{Value, json};
+
+struct Scene {
+    server: Ootheca,
+    mine: String,
+    other: String,
+}
+
+fn scene() -> Scene {
+    let server = simulated();
+    let mine = id(&server.create_cluster("mine-cluster", "BASIC"));
+    let other = id(&server.create_cluster("other-cluster", "BASIC"));
+    Scene { server, mine, other }
+}
+
+/// A few calls of different weight on a cluster: their statuses.
+fn try_all(client: &Client, cluster: &str) -> [u16; 6] {
+    let at = |rest: &str| format!("/clusters/{cluster}{rest}");
+    let user = json!({ "name": "new-user", "password": PASSWORD });
+    let made = client.post(&at("/sql-users"), user).status;
+    if made == 200 {
+        client.delete(&at("/sql-users/new-user")).ok();
+    }
+    [
+        client.get(&at("")).status,
+        client.get(&at("/nodes")).status,
+        client.get(&at("/databases")).status,
+        client.get(&at("/networking/allowlist")).status,
+        client.patch(&at(""), json!({ "labels": {} })).status,
+        made,
+    ]
+}
+
+#[test]
+fn roles_of_the_organization_reach_every_cluster() {
+    let scene = scene();
+    let table = [
+        ("ORG_ADMIN", [200, 200, 403, 403, 403, 403]),
+        ("CLUSTER_ADMIN", [200; 6]),
+        ("CLUSTER_OPERATOR_WRITER", [200, 200, 200, 200, 200, 403]),
+        ("CLUSTER_DEVELOPER", [200, 200, 200, 200, 403, 403]),
+        ("CLUSTER_MONITOR", [200, 403, 403, 403, 403, 403]),
+        ("METRICS_VIEWER", [200, 403, 403, 403, 403, 403]),
+        ("FOLDER_ADMIN", [200, 403, 403, 403, 403, 403]),
+        ("CLUSTER_CREATOR", [403; 6]),
+        ("BILLING_COORDINATOR", [403; 6]),
+    ];
+    for (role, statuses) in table {
+        let client = scene.server.with_key(&scene.server.new_key(&[role]));
+        assert_eq!(try_all(&client, &scene.mine), statuses, "{role}");
+    }
+    let nobody = scene.server.with_key(&scene.server.new_key(&[]));
+    assert_eq!(try_all(&nobody, &scene.mine), [403; 6]);
+}
+
+#[test]
+fn roles_of_a_cluster_reach_only_it() {
+    let scene = scene();
+    for (role, statuses) in
+        [("CLUSTER_ADMIN", [200; 6]), ("CLUSTER_DEVELOPER", [200, 200, 200, 200, 403, 403])]
+    {
+        let client = scene.server.with_key(&scene.server.new_key(&[&format!("{role}@{}", scene.mine)]));
+        assert_eq!(try_all(&client, &scene.mine), statuses, "{role}");
+        let elsewhere = try_all(&client, &scene.other);
+        // What it holds nowhere is 403; what it holds elsewhere only is 404: nobody learns what exists.
+        let hidden = statuses.map(|status| if status == 200 { 404 } else { 403 });
+        assert_eq!(elsewhere, hidden, "{role}");
+        let nowhere = try_all(&client, "6f5e9d3a-0d9c-4d6f-8d5e-3a1b2c3d4e5f");
+        assert_eq!(nowhere, hidden, "a cluster that does not exist looks the same");
+        assert_eq!(column(&client.get("/clusters").ok()["clusters"], "name"), ["mine-cluster"]);
+        let all = client.get("/clusters?show_inactive=true");
+        assert_eq!(column(&all.ok()["clusters"], "name"), ["mine-cluster"]);
+    }
+    scene.server.delete(&format!("/clusters/{}", scene.other)).ok();
+    let admin = scene.server.with_key(&scene.server.new_key(&["CLUSTER_ADMIN"]));
+    assert_eq!(admin.get("/clusters?show_inactive=true").ok()["clusters"].as_array().map(Vec::len), Some(2));
+}
+
+#[test]
+fn a_creator_administers_what_it_made() {
+    let scene = scene();
+    let (account, key) = scene.server.new_account("creator", &["CLUSTER_CREATOR"]);
+    let creator = scene.server.with_key(&key);
+    let spec = json!({ "serverless": { "regions": ["us-central1"] } });
+    let made = creator
+        .post("/clusters", json!({ "name": "made-by-me", "provider": "GCP", "plan": "BASIC", "spec": spec }));
+    let cluster = id(made.ok());
+    assert_eq!(made.body["creator_id"], account);
+    assert_eq!(try_all(&creator, &cluster), [200; 6]);
+    assert_eq!(try_all(&creator, &scene.other), [404; 6]);
+    let roles = scene.server.get(&format!("/roles/{account}"));
+    let grant = json!({ "name": "CLUSTER_ADMIN", "resource": { "type": "CLUSTER", "id": cluster } });
+    assert!(roles.ok()["roles"].as_array().is_some_and(|roles| roles.contains(&grant)), "{roles}");
+    creator.delete(&format!("/clusters/{cluster}")).ok();
+}
+
+#[test]
+fn changes_of_roles_take_effect_at_once() {
+    let scene = scene();
+    let (account, key) = scene.server.new_account("robot", &[]);
+    let robot = scene.server.with_key(&key);
+    let grant = format!("/roles/{account}/CLUSTER/{}/CLUSTER_DEVELOPER", scene.mine);
+    let path = format!("/clusters/{}", scene.mine);
+    robot.get(&path).refused(403);
+    scene.server.request("POST", &grant).send().ok();
+    robot.get(&path).ok();
+    scene.server.delete(&grant).ok();
+    robot.get(&path).refused(403);
+}
+
+#[test]
+fn grants_follow_who_may_grant_what() {
+    let scene = scene();
+    let (account, _) = scene.server.new_account("receiver", &[]);
+    let cluster_admin =
+        scene.server.with_key(&scene.server.new_key(&[&format!("CLUSTER_ADMIN@{}", scene.mine)]));
+    let org_admin = scene.server.with_key(&scene.server.new_key(&["ORG_ADMIN"]));
+    let folder_admin = scene.server.with_key(&scene.server.new_key(&["FOLDER_ADMIN"]));
+    let grant = |client: &Client, path: &str| {
+        client.request("POST", &format!("/roles/{account}/{path}")).send().status
+    };
+    let mine = format!("CLUSTER/{}", scene.mine);
+    for role in ["CLUSTER_ADMIN", "CLUSTER_OPERATOR_WRITER", "CLUSTER_DEVELOPER"] {
+        assert_eq!(grant(&cluster_admin, &format!("{mine}/{role}")), 200, "{role}");
+    }
+    assert_eq!(grant(&cluster_admin, &format!("{mine}/METRICS_VIEWER")), 403);
+    assert_eq!(grant(&cluster_admin, &format!("CLUSTER/{}/CLUSTER_DEVELOPER", scene.other)), 403);
+    assert_eq!(grant(&cluster_admin, "ORGANIZATION//CLUSTER_DEVELOPER"), 403);
+    assert_eq!(grant(&folder_admin, "ORGANIZATION//CLUSTER_DEVELOPER"), 403);
+    assert_eq!(grant(&org_admin, "ORGANIZATION//BILLING_COORDINATOR"), 200);
+    assert_eq!(grant(&org_admin, &format!("{mine}/METRICS_VIEWER")), 200);
+    // Roles that do not exist, or not at that scope, or on nothing.
+    assert_eq!(grant(&org_admin, &format!("{mine}/ORG_ADMIN")), 400);
+    assert_eq!(grant(&org_admin, "ORGANIZATION//EMPEROR"), 400);
+    assert_eq!(grant(&org_admin, "PLANET//ORG_ADMIN"), 400);
+    assert_eq!(grant(&org_admin, "CLUSTER/6f5e9d3a-0d9c-4d6f-8d5e-3a1b2c3d4e5f/CLUSTER_ADMIN"), 404);
+    let escalate = json!({ "name": "sneaky", "roles": [{ "name": "ORG_ADMIN", "resource": { "type": "ORGANIZATION" } }] });
+    let creator = scene.server.with_key(&scene.server.new_key(&["CLUSTER_ADMIN"]));
+    creator.post("/service-accounts", escalate).refused(403);
+    creator.post("/service-accounts", json!({ "name": "modest", "roles": [] })).ok();
+}
+
+#[test]
+fn the_last_administrator_stays() {
+    let server = simulated();
+    let accounts = server.get("/service-accounts");
+    let admin = id(&accounts.ok()["service_accounts"][0]);
+    assert_eq!(accounts.body["service_accounts"][0]["name"], "admin");
+    for role in ["ORG_ADMIN", "CLUSTER_ADMIN"] {
+        server.delete(&format!("/roles/{admin}/ORGANIZATION//{role}")).refused(400);
+    }
+    server.put(&format!("/roles/{admin}"), json!({ "roles": [] })).refused(400);
+    server.delete(&format!("/service-accounts/{admin}")).refused(400);
+    server.delete(&format!("/roles/{admin}/ORGANIZATION//BILLING_COORDINATOR")).ok();
+    let (_, second) = server.new_account("second", &["ORG_ADMIN", "CLUSTER_ADMIN"]);
+    server.delete(&format!("/roles/{admin}/ORGANIZATION//CLUSTER_ADMIN")).ok();
+    let second = server.with_key(&second);
+    second.delete(&format!("/service-accounts/{admin}")).ok();
+    server.get("/organization").refused(401);
+    let grants = second.get("/roles");
+    assert_eq!(grants.ok()["grants"].as_array().map(Vec::len), Some(1));
+    let organization: Value = second.get("/organization").ok().clone();
+    assert!(organization["id"].is_string() && organization["label"] == "ootheca");
+}

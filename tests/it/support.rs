@@ -1,0 +1,70 @@
+//! What the tests share.
+
+use ootheca_testkit::{Answer, Client, Engine, Launch, Ootheca};
+use serde_json::Value;
+use std::collections::HashMap;
+
+/// The program under test.
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_ootheca");
+
+/// A server that starts no SQL servers.
+pub(crate) fn simulated() -> Ootheca {
+    Launch::new(PROGRAM).boot()
+}
+
+/// A server with real PostgreSQL clusters.
+pub(crate) fn real() -> Ootheca {
+    Launch::new(PROGRAM).engine(Engine::Postgres).boot()
+}
+
+/// A password that every rule accepts.
+pub(crate) const PASSWORD: &str = "correct horse battery";
+
+/// Makes a SQL user.
+#[track_caller]
+pub(crate) fn sql_user(server: &Ootheca, cluster: &str, name: &str) {
+    let body = serde_json::json!({ "name": name, "password": PASSWORD });
+    server.post(&format!("/clusters/{cluster}/sql-users"), body).ok();
+}
+
+/// The id of a thing.
+#[track_caller]
+pub(crate) fn id(thing: &Value) -> String {
+    thing["id"].as_str().unwrap_or_else(|| panic!("no id: {thing}")).to_owned()
+}
+
+/// One string member of each thing in a list.
+pub(crate) fn column(list: &Value, name: &str) -> Vec<String> {
+    let things = list.as_array().unwrap_or_else(|| panic!("no list: {list}"));
+    things.iter().map(|thing| thing[name].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+/// The whole audit log, oldest first, read in pages.
+pub(crate) fn audit_log(client: &Client) -> Vec<Value> {
+    let mut entries = Vec::new();
+    let mut from = String::new();
+    loop {
+        let page = client.get(&format!("/auditlogevents?limit=1000{from}"));
+        let new = page.ok()["entries"].as_array().expect("entries").clone();
+        if new.is_empty() {
+            return entries;
+        }
+        entries.extend(new);
+        from = format!("&starting_from={}", page.text("/next_starting_from"));
+    }
+}
+
+/// How many audit entries each answer left, by its `Cc-Trace-Id`.
+pub(crate) fn entries_by_trace(client: &Client) -> HashMap<String, usize> {
+    let mut counts = HashMap::new();
+    for entry in audit_log(client) {
+        *counts.entry(entry["trace_id"].as_str().unwrap_or_default().to_owned()).or_default() += 1;
+    }
+    counts
+}
+
+/// The trace of an answer.
+#[track_caller]
+pub(crate) fn trace(answer: &Answer) -> String {
+    answer.header("cc-trace-id").unwrap_or_else(|| panic!("no Cc-Trace-Id: {answer}")).to_owned()
+}
