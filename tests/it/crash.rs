@@ -9,6 +9,8 @@ use serde_json::Value;
 use std::{collections::BTreeSet, fs, time::Duration};
 
 const VARIABLE: &str = "OOTHECA_CRASH_AFTER_EFFECT";
+/// What the program says before it kills itself.
+const SAID: &str = "stopped after the effect: ";
 /// More effects than any flow has.
 const ENOUGH: usize = 60;
 
@@ -24,18 +26,18 @@ trait Flow {
     fn entry(&self) -> (&'static str, String);
 }
 
-fn run(what: &str, mut flow: impl Flow) {
-    let mut server = Launch::new(PROGRAM).engine(Engine::Postgres).pool(1).boot();
+fn run(what: &str, spares: usize, mut flow: impl Flow) {
+    let mut server = Launch::new(PROGRAM).engine(Engine::Postgres).pool(spares).boot();
     for n in 1..=ENOUGH {
         flow.prepare(&server);
-        calm(&server);
+        calm(&server, spares);
         server.kill();
         server.relaunch(|launch| launch.env(VARIABLE, &n.to_string()));
         // It may be killed before it is asked: what it does at its start has effects too.
         let started = server.try_start().is_ok();
         let answer = if started { flow.act(&server).ok() } else { None };
         let acknowledged = answer.as_ref().filter(|answer| answer.status == 200);
-        let survived = started && rests(&mut server);
+        let survived = started && rests(&mut server, spares);
         assert!(!survived || acknowledged.is_some(), "{what}: neither killed nor done");
         if survived {
             server.kill();
@@ -44,11 +46,15 @@ fn run(what: &str, mut flow: impl Flow) {
         }
         server.relaunch(|launch| launch.without_env(VARIABLE));
         server.start();
-        calm(&server);
+        calm(&server, spares);
         flow.check(&server, acknowledged);
         audited(&server, &flow, acknowledged);
         if survived {
-            println!("crash: {what}: {} kill points tried", n - 1);
+            let log = server.log();
+            let killed: Vec<&str> =
+                log.lines().filter_map(|line| line.split_once(SAID).map(|(_, name)| name)).collect();
+            assert_eq!(killed.len(), n - 1, "every kill says where it was");
+            println!("crash: {what}: {} kill points tried: {}", n - 1, killed.join(", "));
             return;
         }
     }
@@ -56,11 +62,11 @@ fn run(what: &str, mut flow: impl Flow) {
 }
 
 /// Waits until the server is dead or has nothing more to do; says whether it lives.
-fn rests(server: &mut Ootheca) -> bool {
+fn rests(server: &mut Ootheca, spares: usize) -> bool {
     eventually("it is dead or at rest", || match server.runs() {
         false => Some(false),
         true => {
-            let rested = state(server).is_some_and(|state| state.is_calm());
+            let rested = state(server).is_some_and(|state| state.is_calm(spares));
             (rested && server.runs()).then_some(true)
         }
     })
@@ -91,8 +97,8 @@ fn state(server: &Ootheca) -> Option<State> {
 }
 
 impl State {
-    /// Every active cluster is CREATED and has its server, one spare waits, and nothing else is there.
-    fn is_calm(&self) -> bool {
+    /// Every active cluster is CREATED and has its server, all spares wait, and nothing else is there.
+    fn is_calm(&self, wanted: usize) -> bool {
         let text = |value: &Value| value.as_str().map(str::to_owned);
         let instances: BTreeSet<String> = self.rows.iter().filter_map(|row| text(&row["instance"])).collect();
         let served: BTreeSet<String> = self.rows.iter().filter_map(|row| text(&row["cluster"])).collect();
@@ -102,7 +108,7 @@ impl State {
         let settled =
             |cluster: &Value| cluster["state"] == "CREATED" && cluster["operation_status"] == "UNSPECIFIED";
         self.trash == 0
-            && spares == 1
+            && spares == wanted
             && instances == self.folders
             && served == active
             && self.rows.len() == served.len() + spares
@@ -112,10 +118,10 @@ impl State {
 }
 
 /// Waits until all is as it should be, and no process is there that serves nobody.
-fn calm(server: &Ootheca) {
+fn calm(server: &Ootheca, spares: usize) {
     let rows = eventually("nothing half-made remains", || {
         let state = state(server).expect("it answers");
-        state.is_calm().then_some(state.rows)
+        state.is_calm(spares).then_some(state.rows)
     });
     let mut known: BTreeSet<u32> =
         rows.iter().filter_map(|row| u32::try_from(row["pid"].as_u64()?).ok()).collect();

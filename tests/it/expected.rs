@@ -13,7 +13,10 @@ fn expected_command_line() {
         let output = command.args(&words).output().expect("the program starts");
         assert!(output.status.success(), "{verb} --help");
         let help = String::from_utf8_lossy(&output.stdout);
-        let _ = writeln!(text, "$ ootheca {}\n{}", words.join(" "), help.trim_end());
+        let _ = writeln!(text, "$ ootheca {}", words.join(" "));
+        for line in help.trim_end().lines() {
+            let _ = writeln!(text, "{}", line.trim_end());
+        }
         text.push('\n');
     }
     compare("cli.txt", text.trim_end());

@@ -121,7 +121,8 @@ fn users_made_by_the_api_administer_their_cluster_and_nothing_else() {
         "GRANT pg_execute_server_program TO keeper",
         "GRANT pg_read_server_files TO keeper",
         "GRANT pg_write_server_files TO keeper",
-        "SELECT rolpassword FROM pg_authid",
+        "UPDATE pg_authid SET rolsuper = true WHERE rolname = current_user",
+        "DELETE FROM pg_authid WHERE rolname = 'ootheca'",
         "CREATE FUNCTION f() RETURNS int LANGUAGE c AS 'libc.so.6', 'getpid'",
     ];
     for sql in bad {
@@ -204,7 +205,7 @@ fn a_running_query_can_be_cancelled() {
     session.run("SELECT 1").expect("a session");
     let begun = Instant::now();
     session.send("SELECT pg_sleep(25)");
-    let running = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%sleep(25)' AND pid <> pg_backend_pid()";
+    let running = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%sleep(25)%' AND pid <> pg_backend_pid()";
     eventually("the query runs", || {
         (server.psql(&cluster, "keeper", PASSWORD, running).ok() == "1").then_some(())
     });

@@ -1,7 +1,7 @@
 //! How an error looks over HTTP.
 
 use ootheca_model::{Error, ErrorKind};
-use serde_json::json;
+use serde::Serialize;
 
 /// The HTTP status of a kind of error.
 pub fn status(kind: ErrorKind) -> u16 {
@@ -24,12 +24,21 @@ pub fn body(error: &Error) -> Vec<u8> {
         ErrorKind::Internal => "internal error",
         _ => error.message(),
     };
-    json!({ "code": error.kind() as i32, "message": message, "details": [] }).to_string().into_bytes()
+    let status = Status { code: error.kind() as i32, message, details: [] };
+    serde_json::to_vec(&status).unwrap_or_default()
+}
+
+#[derive(Serialize)]
+struct Status<'a> {
+    code: i32,
+    message: &'a str,
+    details: [&'a str; 0],
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     fn parsed(error: &Error) -> serde_json::Value {
         serde_json::from_slice(&body(error)).unwrap()

@@ -2,7 +2,7 @@
 //! Against `initdb` and a start by hand.
 
 use crate::stats::Times;
-use ootheca_testkit::{Engine, Launch, Ootheca};
+use ootheca_testkit::{Engine, Launch, Ootheca, postgres::TemporaryPostgres};
 use std::time::Duration;
 
 const RUNS: usize = 15;
@@ -15,7 +15,7 @@ pub(crate) fn run(program: &str) {
     let hand = by_hand();
     println!("{}", warm.line("claimed from the pool"));
     println!("{}", cold.line("cold, from the template"));
-    println!("{}", hand.line("by hand: initdb, start, psql"));
+    println!("{}", hand.line("by hand: initdb (unsynced), start"));
     println!("ratio by hand / claimed {:.1}, by hand / cold {:.1}", hand.median() / warm.median(), hand.median() / cold.median());
 }
 
@@ -57,7 +57,7 @@ fn spares(server: &Ootheca, pool: usize) {
 
 fn by_hand() -> Times {
     Times::of(5, |_| {
-        let server = ootheca_testkit::Postgres::start();
+        let server = TemporaryPostgres::start();
         drop(server);
     })
 }

@@ -22,7 +22,8 @@ use ootheca_model::{
     identity::{Target, authorize},
 };
 use ootheca_store::Batch;
-use std::{net::IpAddr, sync::Arc};
+use rand::RngExt;
+use std::{net::IpAddr, sync::Arc, time::Duration};
 use uuid::Uuid;
 
 /// How often a change is decided again when a concurrent one was faster.
@@ -181,7 +182,8 @@ impl Visit {
             Ok(call) => call,
             Err(error) => return self.refuse(entry, error).await,
         };
-        for _ in 0..ATTEMPTS {
+        for attempt in 0..ATTEMPTS {
+            step_aside(attempt).await;
             let change = match self.dispatch(&call).await {
                 Ok(Outcome::Change(change)) => change,
                 Ok(Outcome::Read(_)) => return Err(Error::internal("a change changed nothing")),
@@ -255,6 +257,16 @@ impl Visit {
             payload: redact::payload(self.operation.name, self.params.iter(), &self.request.body),
             error: None,
         })
+    }
+}
+
+/// Lets others pass before a change is decided again: a random time that grows with each attempt, so
+/// that writers of the same object do not meet again and again.
+async fn step_aside(attempt: usize) {
+    if attempt > 0 {
+        let most = 2_000 * u64::try_from(attempt).unwrap_or(1);
+        let pause = Duration::from_micros(rand::rng().random_range(0..most));
+        tokio::time::sleep(pause).await;
     }
 }
 

@@ -121,8 +121,12 @@ impl Settings {
     }
 }
 
+/// Under root it is a folder that the unprivileged owner of the SQL servers can enter.
 fn platform_data_dir() -> Result<PathBuf> {
     use etcetera::BaseStrategy;
+    if rustix::process::geteuid().is_root() {
+        return Ok(PathBuf::from("/var/lib/ootheca"));
+    }
     let strategy = etcetera::choose_base_strategy()
         .map_err(|error| Error::invalid("data_dir", "must be given: there is no home folder").because(error))?;
     Ok(strategy.data_dir().join("ootheca"))

@@ -6,7 +6,7 @@ use crate::{
     value::{Columns, Record, Value, row},
 };
 use async_trait::async_trait;
-use ootheca_model::{Error, Result, Timestamp, audit::AuditEntry};
+use ootheca_model::{Result, Timestamp, audit::AuditEntry};
 use std::time::Duration;
 use tokio::sync::broadcast;
 use uuid::Uuid;
@@ -14,6 +14,9 @@ use uuid::Uuid;
 /// A database.
 #[async_trait]
 pub(crate) trait Backend: Send + Sync + 'static {
+    /// The condition that an id is in the JSON array at `?`.
+    const IDS: &'static str;
+
     /// Runs one reading statement.
     async fn query(&self, sql: &str, params: &[Value]) -> Result<Vec<Record>>;
     /// Does a piece of work in a durable transaction, again if it lost a race.
@@ -42,7 +45,7 @@ impl<B: Backend> Store for B {
     }
 
     async fn list(&self, query: &Query) -> Result<Vec<Row>> {
-        let (sql, params) = sql::list(query);
+        let (sql, params) = sql::list::<B>(query)?;
         self.query(&sql, &params).await?.into_iter().map(row).collect()
     }
 
@@ -59,10 +62,7 @@ impl<B: Backend> Store for B {
     }
 
     async fn commit(&self, batch: Batch, now: Timestamp) -> Result<Vec<AuditEntry>> {
-        match self.transact(Work::Commit { batch: Box::new(batch), now }).await? {
-            Done::Committed(entries) => Ok(entries),
-            _ => Err(Error::internal("store: a commit ended as something else")),
-        }
+        Ok(self.transact(Work::Commit { batch: Box::new(batch), now }).await?.entries)
     }
 
     async fn complete_audit(&self, id: Uuid, payload: &str, error: Option<&str>) -> Result<()> {
@@ -99,10 +99,7 @@ impl<B: Backend> Store for B {
         now: Timestamp,
     ) -> Result<Option<Lease>> {
         let work = Work::Lease { name: name.to_owned(), holder: holder.to_owned(), renew, ttl, now };
-        match self.transact(work).await? {
-            Done::Leased(lease) => Ok(lease),
-            _ => Err(Error::internal("store: a lease ended as something else")),
-        }
+        Ok(self.transact(work).await?.lease)
     }
 
     async fn release(&self, lease: &Lease) -> Result<()> {

@@ -17,6 +17,7 @@ mod sqlite;
 mod transaction;
 mod value;
 
+#[doc(hidden)]
 pub use migrations::schema;
 
 use async_trait::async_trait;
@@ -315,4 +316,10 @@ pub async fn open(address: &str) -> Result<Arc<dyn Store>> {
         return Ok(Arc::new(postgres::Postgres::open(address).await?));
     }
     Err(Error::invalid("store", "must begin with sqlite:, postgres:// or postgresql://"))
+}
+
+/// Every statement that SQLite and that PostgreSQL may be sent, for the test that prepares them.
+#[doc(hidden)]
+pub fn statements() -> (Vec<String>, Vec<String>) {
+    (sql::every::<sqlite::Sqlite>(), sql::every::<postgres::Postgres>())
 }

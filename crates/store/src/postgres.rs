@@ -11,25 +11,30 @@ use crate::{
     value::{Record, Value},
 };
 use async_trait::async_trait;
+use bytes::BytesMut;
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, Timeouts, Transaction};
-use ootheca_model::{Error, Result, effect};
-use std::{error::Error as _, time::Duration};
-use tokio::sync::broadcast;
+use ootheca_model::{Error, ErrorKind, Result, effect};
+use std::{collections::BTreeSet, error::Error as _, time::Duration};
+use tokio::sync::{Mutex, MutexGuard, broadcast};
 use tokio_postgres::{
     Config, IsolationLevel, NoTls, Row,
     config::SslMode,
-    error::SqlState,
-    types::{IsNull, ToSql, Type, private::BytesMut, to_sql_checked},
+    error::{DbError, SqlState},
+    types::{IsNull, ToSql, Type, to_sql_checked},
 };
 
 /// How often work that lost a race is done again.
 const ATTEMPTS: u32 = 25;
 const CONNECTIONS: usize = 8;
+const LINES: u128 = 64;
 
 /// A pool of connections to a server.
 pub(crate) struct Postgres {
     pool: Pool,
     changes: broadcast::Sender<Changed>,
+    /// Work that appends to the audit log of one organization always collides, since each entry must
+    /// be later than the one before. What this server does itself stands in line instead.
+    lines: Vec<Mutex<()>>,
 }
 
 impl Postgres {
@@ -52,7 +57,7 @@ impl Postgres {
             .build()
             .map_err(|error| Error::internal("store: pool").because(error))?;
         let (changes, _) = broadcast::channel(4096);
-        let store = Self { pool, changes };
+        let store = Self { pool, changes, lines: (0..LINES).map(|_| Mutex::new(())).collect() };
         store.migrate().await?;
         Ok(store)
     }
@@ -76,6 +81,17 @@ impl Postgres {
         }
     }
 
+    /// Places in the lines, taken in one order so that nobody waits in a circle.
+    async fn line_up(&self, work: &Work) -> Vec<MutexGuard<'_, ()>> {
+        let Work::Commit { batch, .. } = work else { return Vec::new() };
+        let lines = batch.audit.iter().map(|entry| entry.organization.0.as_u128() % LINES);
+        let mut places = Vec::new();
+        for line in lines.collect::<BTreeSet<_>>() {
+            places.push(self.lines[line as usize].lock().await);
+        }
+        places
+    }
+
     async fn attempt(&self, work: &Work) -> Result<Done, Failure> {
         let mut connection = self.connection().await?;
         let transaction =
@@ -89,6 +105,9 @@ impl Postgres {
 
 #[async_trait]
 impl Backend for Postgres {
+    const IDS: &'static str =
+        "id = ANY(ARRAY(SELECT json_array_elements_text(CAST(CAST(? AS TEXT) AS JSON))))";
+
     async fn query(&self, sql: &str, params: &[Value]) -> Result<Vec<Record>> {
         let connection = self.connection().await?;
         let select = async {
@@ -100,12 +119,14 @@ impl Backend for Postgres {
     }
 
     async fn transact(&self, work: Work) -> Result<Done> {
+        let _line = self.line_up(&work).await;
         let mut attempt = 0;
         loop {
             match self.attempt(&work).await {
                 Ok(done) => {
                     effect::done("store commit");
-                    transaction::hints(&work).into_iter().for_each(|hint| drop(self.changes.send(hint)));
+                    // Nobody listens, or too slowly: hints may be lost.
+                    done.hints.iter().for_each(|hint| drop(self.changes.send(hint.clone())));
                     return Ok(done);
                 }
                 Err(Failure::Again(_)) if attempt < ATTEMPTS => attempt += 1,
@@ -125,12 +146,29 @@ fn pause(attempt: u32) -> Duration {
     Duration::from_micros(u64::from(attempt) * rand::random_range(500..2500))
 }
 
+/// The type of text that compares byte by byte here. Servers that do not know the collation `"C"` for
+/// plain text (CockroachDB) compare so anyway, which is checked.
+async fn byte_order(connection: &deadpool_postgres::Object) -> Result<&'static str, Failure> {
+    const COLLATED: &str = r#"SELECT CAST('a' AS TEXT) < CAST('B' AS TEXT) COLLATE "C""#;
+    const PLAIN: &str =
+        "SELECT CAST('a' AS TEXT) < CAST('B' AS TEXT) OR CAST('_' AS TEXT) < CAST('A' AS TEXT)";
+    if connection.query_one(COLLATED, &[]).await.is_ok() {
+        return Ok(r#"TEXT COLLATE "C""#);
+    }
+    if connection.query_one(PLAIN, &[]).await?.get(0) {
+        let rule = "the server must compare text byte by byte: make the database with LC_COLLATE 'C'";
+        return Err(Error::precondition(format!("store: {rule}")).into());
+    }
+    Ok("TEXT")
+}
+
 async fn migrate(connection: &mut deadpool_postgres::Object) -> Result<(), Failure> {
+    let text = byte_order(connection).await?;
     let transaction =
         connection.build_transaction().isolation_level(IsolationLevel::Serializable).start().await?;
     transaction.batch_execute(migrations::RECORD).await?;
     let version: Option<i64> = transaction.query_one(migrations::VERSION, &[]).await?.get(0);
-    for (number, step) in migrations::after(version.unwrap_or(0), "TEXT COLLATE \"C\"")? {
+    for (number, step) in migrations::after(version.unwrap_or(0), text)? {
         for sql in &step {
             transaction.batch_execute(sql).await?;
         }
@@ -193,27 +231,35 @@ impl ToSql for Value {
 
 impl From<tokio_postgres::Error> for Failure {
     fn from(error: tokio_postgres::Error) -> Self {
-        const AGAIN: [SqlState; 4] = [
-            SqlState::T_R_SERIALIZATION_FAILURE,
-            SqlState::T_R_DEADLOCK_DETECTED,
-            SqlState::DUPLICATE_TABLE,
-            SqlState::UNIQUE_VIOLATION,
-        ];
-        match error.code() {
-            Some(code) if *code == SqlState::UNIQUE_VIOLATION && !in_catalogue(&error) => Failure::Taken,
-            Some(code) if AGAIN.contains(code) => Failure::Again(error.to_string()),
-            Some(_) => Failure::Other(Error::internal("store: statement failed").because(error)),
-            None => Failure::Other(Error::unavailable("store: connection lost").because(error)),
+        let Some(server) = error.as_db_error() else {
+            let kind =
+                if error.is_closed() || error.source().is_some_and(|cause| cause.is::<std::io::Error>()) {
+                    ErrorKind::Unavailable
+                } else {
+                    ErrorKind::Internal
+                };
+            return Failure::Other(Error::new(kind, "store: no answer").because(error));
+        };
+        let code = server.code();
+        // Its detail may quote what is in the rows, so that is left out.
+        let message = format!("store: {} (SQLSTATE {})", server.message(), code.code());
+        match *code {
+            SqlState::UNIQUE_VIOLATION if !in_catalogue(server) => Failure::Taken,
+            SqlState::UNIQUE_VIOLATION
+            | SqlState::DUPLICATE_TABLE
+            | SqlState::T_R_SERIALIZATION_FAILURE
+            | SqlState::T_R_DEADLOCK_DETECTED => Failure::Again(message),
+            _ if ["08", "53", "57"].contains(&&code.code()[..2]) => {
+                Failure::Other(Error::unavailable(message))
+            }
+            _ => Failure::Other(Error::internal(message)),
         }
     }
 }
 
 /// Two migrations at once collide in the server's own catalogue.
-fn in_catalogue(error: &tokio_postgres::Error) -> bool {
-    let detail = error.source().and_then(|source| source.downcast_ref::<tokio_postgres::error::DbError>());
-    detail
-        .and_then(|detail| detail.table())
-        .is_some_and(|table| table.starts_with("pg_") || table == "migrations")
+fn in_catalogue(error: &DbError) -> bool {
+    error.table().is_some_and(|table| table.starts_with("pg_") || table == "migrations")
 }
 
 fn fatal(failure: Failure) -> Error {
@@ -221,15 +267,5 @@ fn fatal(failure: Failure) -> Error {
         Failure::Other(error) => error,
         Failure::Again(message) => Error::unavailable(format!("store: busy: {message}")),
         Failure::Taken => Error::internal("store: a key is taken"),
-    }
-}
-
-/// Prepares every statement of this crate on the server behind `url`.
-#[cfg(test)]
-pub(crate) async fn prepare_all(url: &str) {
-    let store = Postgres::open(url).await.unwrap();
-    let connection = store.connection().await.unwrap();
-    for sql in crate::sql::ALL {
-        connection.prepare(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
     }
 }

@@ -1,7 +1,9 @@
 //! Every statement, the same text for both databases. Parameters are `$1`, `$2`, …; SQLite reads them
 //! as `?1`, `?2`, ….
 
-use crate::{Order, Query, value::Value};
+use crate::{Kind, Order, Position, Query, backend::Backend, value::Value};
+use ootheca_model::{Error, OrganizationId, Result, Timestamp};
+use uuid::Uuid;
 
 /// The columns of a row, in order.
 macro_rules! columns {
@@ -22,10 +24,12 @@ pub(crate) const INSERT: &str = concat!(
     ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
 );
 pub(crate) const UPDATE: &str = "UPDATE entries SET organization = $3, parent = $4, unique_key = $5, alias = $6, sort_key = $7, \
-     due_at = $8, revision = $9, created_at = $10, updated_at = $11, ended_at = $12, document = $13 \
-     WHERE kind = $1 AND id = $2 AND revision = $9 - 1";
-pub(crate) const DELETE: &str = "DELETE FROM entries WHERE kind = $1 AND id = $2 AND revision = $3";
-pub(crate) const DELETE_CHILDREN: &str = "DELETE FROM entries WHERE kind = $1 AND parent = $2";
+     due_at = $8, revision = revision + 1, created_at = $10, updated_at = $11, ended_at = $12, document = $13 \
+     WHERE kind = $1 AND id = $2 AND revision = $9";
+pub(crate) const DELETE: &str =
+    "DELETE FROM entries WHERE kind = $1 AND id = $2 AND revision = $3 RETURNING parent";
+pub(crate) const DELETE_CHILDREN: &str =
+    "DELETE FROM entries WHERE kind = $1 AND parent = $2 RETURNING id, organization";
 pub(crate) const TOUCH: &str =
     "UPDATE entries SET revision = revision + 1 WHERE kind = $1 AND id = $2 AND revision = $3";
 pub(crate) const DUE: &str = "SELECT id FROM entries WHERE kind = $1 AND due_at IS NOT NULL AND due_at <= $2 ORDER BY due_at, id LIMIT $3";
@@ -34,14 +38,14 @@ pub(crate) const NEXT_DUE: &str = "SELECT MIN(due_at) FROM entries WHERE kind = 
 pub(crate) const AUDIT_LAST: &str = "SELECT MAX(created_at) FROM audit WHERE organization = $1";
 pub(crate) const AUDIT_INSERT: &str =
     "INSERT INTO audit (id, organization, created_at, document) VALUES ($1, $2, $3, $4)";
-pub(crate) const AUDIT_GET: &str = "SELECT document FROM audit WHERE id = $1";
+pub(crate) const AUDIT_GET: &str = "SELECT document, created_at FROM audit WHERE id = $1";
 pub(crate) const AUDIT_UPDATE: &str = "UPDATE audit SET document = $2 WHERE id = $1";
-pub(crate) const AUDIT_UP: &str = "SELECT document FROM audit WHERE organization = $1 AND created_at >= $2 \
+pub(crate) const AUDIT_UP: &str = "SELECT document, created_at FROM audit WHERE organization = $1 AND created_at >= $2 \
      ORDER BY created_at, id LIMIT $3";
-pub(crate) const AUDIT_DOWN: &str = "SELECT document FROM audit WHERE organization = $1 AND created_at <= $2 \
+pub(crate) const AUDIT_DOWN: &str = "SELECT document, created_at FROM audit WHERE organization = $1 AND created_at <= $2 \
      ORDER BY created_at DESC, id DESC LIMIT $3";
 pub(crate) const AUDIT_AT: &str =
-    "SELECT document FROM audit WHERE organization = $1 AND created_at = $2 ORDER BY id";
+    "SELECT document, created_at FROM audit WHERE organization = $1 AND created_at = $2 ORDER BY id";
 
 pub(crate) const LEASE_GET: &str = "SELECT holder, fence, expires_at FROM leases WHERE name = $1";
 pub(crate) const LEASE_INSERT: &str =
@@ -49,11 +53,10 @@ pub(crate) const LEASE_INSERT: &str =
 pub(crate) const LEASE_UPDATE: &str =
     "UPDATE leases SET holder = $2, fence = $3, expires_at = $4 WHERE name = $1";
 pub(crate) const LEASE_RELEASE: &str =
-    "UPDATE leases SET expires_at = 0 WHERE name = $1 AND holder = $2 AND fence = $3";
+    "UPDATE leases SET holder = '', expires_at = 0 WHERE name = $1 AND holder = $2 AND fence = $3";
 
-/// All statements that do not depend on a query, for the test that prepares each of them.
-#[cfg(test)]
-pub(crate) const ALL: [&str; 22] = [
+/// All statements that do not depend on a query.
+const ALL: [&str; 22] = [
     GET,
     BY_UNIQUE_KEY,
     BY_ALIAS,
@@ -79,7 +82,7 @@ pub(crate) const ALL: [&str; 22] = [
 ];
 
 /// The statement of a list, and its parameters. Only its shape depends on the query, never a value.
-pub(crate) fn list(query: &Query) -> (String, Vec<Value>) {
+pub(crate) fn list<B: Backend>(query: &Query) -> Result<(String, Vec<Value>)> {
     let mut params: Vec<Value> = vec![query.kind.into()];
     let mut parameter = |value: Value| {
         params.push(value);
@@ -96,15 +99,14 @@ pub(crate) fn list(query: &Query) -> (String, Vec<Value>) {
         conditions.push("ended_at IS NULL".to_owned());
     }
     if let Some(as_of) = query.as_of {
-        conditions.push(format!("created_at <= {}", parameter(as_of.into())));
+        // Where the list has another order, its index serves better than the one by this column.
+        let column = if query.order == Order::CreatedAt { "created_at" } else { "created_at + 0" };
+        conditions.push(format!("{column} <= {}", parameter(as_of.into())));
     }
     if let Some(ids) = &query.ids {
-        let ids: Vec<String> = ids.iter().map(|id| parameter(id.as_str().into())).collect();
-        conditions.push(if ids.is_empty() {
-            "1 = 0".to_owned()
-        } else {
-            format!("id IN ({})", ids.join(", "))
-        });
+        // One parameter whatever their number, so that there are few statements to keep prepared.
+        let set = serde_json::to_string(ids).map_err(|error| Error::internal("store: ids").because(error))?;
+        conditions.push(B::IDS.replace('?', &parameter(set.into())));
     }
     let column = match query.order {
         Order::SortKey => "sort_key",
@@ -114,7 +116,10 @@ pub(crate) fn list(query: &Query) -> (String, Vec<Value>) {
     if let Some(after) = &query.after {
         let value = match query.order {
             Order::SortKey => Value::from(after.value.as_str()),
-            Order::CreatedAt | Order::EndedAt => Value::Int(after.value.parse().unwrap_or_default()),
+            Order::CreatedAt | Order::EndedAt => {
+                let micros = after.value.parse::<i64>();
+                micros.map_err(|_| Error::invalid("page", "is not a place in this list"))?.into()
+            }
         };
         let sign = if query.descending { "<" } else { ">" };
         let (value, id) = (parameter(value), parameter(after.id.as_str().into()));
@@ -127,5 +132,28 @@ pub(crate) fn list(query: &Query) -> (String, Vec<Value>) {
     let sql = format!(
         "SELECT {columns} FROM entries WHERE {conditions} ORDER BY {column} {direction}, id {direction} LIMIT {limit}"
     );
-    (sql, params)
+    Ok((sql, params))
+}
+
+/// Every statement, those of every shape of a list included, for the tests that prepare them all.
+pub(crate) fn every<B: Backend>() -> Vec<String> {
+    let mut all: Vec<String> = ALL.iter().map(|sql| (*sql).to_owned()).collect();
+    for bits in 0..128 {
+        let has = |bit: u32| bits & (1 << bit) != 0;
+        for order in [Order::SortKey, Order::CreatedAt, Order::EndedAt] {
+            let query = Query {
+                organization: has(0).then_some(OrganizationId(Uuid::nil())),
+                parent: has(1).then(String::new),
+                ids: has(2).then(Vec::new),
+                active_only: has(3),
+                as_of: has(4).then_some(Timestamp(0)),
+                after: has(5).then(|| Position { value: "0".to_owned(), id: String::new() }),
+                descending: has(6),
+                order,
+                ..Query::all(Kind::Cluster)
+            };
+            all.extend(list::<B>(&query).map(|(sql, _)| sql));
+        }
+    }
+    all
 }

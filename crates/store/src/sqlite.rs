@@ -82,6 +82,8 @@ impl Drop for Sqlite {
 
 #[async_trait]
 impl Backend for Sqlite {
+    const IDS: &'static str = "id IN (SELECT value FROM json_each(?))";
+
     /// Reads on the calling task: a look-up takes microseconds, less than handing it to a thread would.
     async fn query(&self, sql: &str, params: &[Value]) -> Result<Vec<Record>> {
         let reader = self.reader()?;
@@ -142,10 +144,10 @@ fn write(mut connection: Connection, waiting: &Receiver<Job>, changes: &broadcas
         if results.iter().any(Result::is_ok) {
             effect::done("store commit");
         }
-        for ((work, answer), result) in jobs.into_iter().zip(results) {
-            if result.is_ok() {
+        for ((_, answer), result) in jobs.into_iter().zip(results) {
+            for hint in result.iter().flat_map(|done| &done.hints) {
                 // Nobody listens, or too slowly: hints may be lost.
-                transaction::hints(&work).into_iter().for_each(|hint| drop(changes.send(hint)));
+                drop(changes.send(hint.clone()));
             }
             let _ = answer.send(result);
         }
@@ -158,7 +160,15 @@ fn together(connection: &mut Connection, jobs: &[Job]) -> Vec<Result<Done>> {
     if connection.execute_batch("BEGIN IMMEDIATE").is_err() {
         return all("store: busy");
     }
-    let results = jobs.iter().map(|(work, _)| alone(connection, work)).collect();
+    let mut results = Vec::with_capacity(jobs.len());
+    for (work, _) in jobs {
+        results.push(alone(connection, work));
+        // Some failures, such as a full disk, end the whole transaction.
+        if connection.is_autocommit() {
+            tracing::error!(error = ?results.last(), "store: transaction lost");
+            return all("store: the change could not be made durable");
+        }
+    }
     match connection.execute_batch("COMMIT") {
         Ok(()) => results,
         Err(error) => {
@@ -235,6 +245,9 @@ impl From<rusqlite::Error> for Failure {
         match error.sqlite_error_code() {
             Some(ErrorCode::ConstraintViolation) => Failure::Taken,
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Failure::Again(error.to_string()),
+            Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure) => {
+                Failure::Other(Error::unavailable("store: statement failed").because(error))
+            }
             _ => Failure::Other(Error::internal("store: statement failed").because(error)),
         }
     }
@@ -245,20 +258,5 @@ fn fatal(failure: Failure) -> Error {
         Failure::Other(error) => error,
         Failure::Again(message) => Error::unavailable(format!("store: busy: {message}")),
         Failure::Taken => Error::internal("store: a key is taken"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_statement_prepares() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Sqlite::open(&folder.path().join("store.db")).unwrap();
-        let reader = store.reader().unwrap();
-        for sql in crate::sql::ALL {
-            prepare(&reader, sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
-        }
     }
 }

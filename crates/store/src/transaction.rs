@@ -1,7 +1,7 @@
 //! What happens inside a transaction, the same for both databases.
 
 use crate::{
-    Authority, Batch, Change, Changed, Lease, sql,
+    Authority, Batch, Change, Changed, Kind, Lease, sql,
     value::{Columns, Record, Value, values},
 };
 use ootheca_model::{
@@ -49,97 +49,105 @@ pub(crate) enum Work {
 }
 
 /// What came of it.
-#[derive(Debug)]
-pub(crate) enum Done {
-    Committed(Vec<AuditEntry>),
-    Leased(Option<Lease>),
-    Nothing,
+#[derive(Debug, Default)]
+pub(crate) struct Done {
+    /// The audit entries of a commit, as written.
+    pub(crate) entries: Vec<AuditEntry>,
+    /// The lease, if it was granted.
+    pub(crate) lease: Option<Lease>,
+    /// To be told when it is durable.
+    pub(crate) hints: Vec<Changed>,
 }
 
 /// Does the work. The caller commits if it succeeds and rolls back if it fails.
 pub(crate) async fn run<S: Session>(session: &mut S, work: &Work) -> Result<Done, Failure> {
     match work {
-        Work::Commit { batch, now } => commit(session, batch, *now).await.map(Done::Committed),
+        Work::Commit { batch, now } => commit(session, batch, *now).await,
         Work::CompleteAudit { id, payload, error } => {
             complete_audit(session, *id, payload, error.clone()).await?;
-            Ok(Done::Nothing)
+            Ok(Done::default())
         }
         Work::Lease { name, holder, renew, ttl, now } => {
-            lease(session, name, holder, *renew, now.after(*ttl), *now).await.map(Done::Leased)
+            let lease = lease(session, name, holder, *renew, now.after(*ttl), *now).await?;
+            Ok(Done { lease, ..Done::default() })
         }
         Work::Release(lease) => {
             let params = [lease.name.as_str().into(), lease.holder.as_str().into(), lease.fence.into()];
             session.execute(sql::LEASE_RELEASE, &params).await?;
-            Ok(Done::Nothing)
+            Ok(Done::default())
         }
     }
 }
 
-/// The hints that finished work gives.
-pub(crate) fn hints(work: &Work) -> Vec<Changed> {
-    let Work::Commit { batch, .. } = work else { return Vec::new() };
-    let hint = |change: &Change| match change {
-        Change::Insert(row) | Change::Update(row) => {
-            Some(Changed { kind: row.kind, id: row.id.clone(), parent: row.parent.clone() })
-        }
-        Change::Delete { kind, id, .. } => {
-            // The id of a child begins with its parent's.
-            let parent = id.split_once('/').map(|(parent, _)| parent.to_owned()).unwrap_or_default();
-            Some(Changed { kind: *kind, id: id.clone(), parent })
-        }
-        Change::DeleteChildren { kind, parent } => {
-            Some(Changed { kind: *kind, id: String::new(), parent: parent.clone() })
-        }
-        Change::Touch { .. } => None,
-    };
-    batch.changes.iter().filter_map(hint).collect()
-}
-
-async fn commit<S: Session>(
-    session: &mut S,
-    batch: &Batch,
-    now: Timestamp,
-) -> Result<Vec<AuditEntry>, Failure> {
+async fn commit<S: Session>(session: &mut S, batch: &Batch, now: Timestamp) -> Result<Done, Failure> {
     if let Some(lease) = &batch.fence {
         check_fence(session, lease).await?;
     }
+    let mut done = Done::default();
     for change in &batch.changes {
         check_authority(session, &batch.authority, change).await?;
-        apply(session, change).await?;
+        apply(session, &batch.authority, change, &mut done.hints).await?;
     }
-    append_audit(session, &batch.audit, now).await
+    done.entries = append_audit(session, &batch.audit, now).await?;
+    Ok(done)
 }
 
-async fn apply<S: Session>(session: &mut S, change: &Change) -> Result<(), Failure> {
-    let (changed, kind, id) = match change {
+async fn apply<S: Session>(
+    session: &mut S,
+    authority: &Authority,
+    change: &Change,
+    hints: &mut Vec<Changed>,
+) -> Result<(), Failure> {
+    match change {
         Change::Insert(row) => {
-            return match session.execute(sql::INSERT, &values(row, 1)).await {
-                Ok(_) => Ok(()),
-                Err(Failure::Taken) => Err(Error::exists(row.kind.title()).into()),
-                Err(failure) => Err(failure),
-            };
+            session
+                .execute(sql::INSERT, &values(row, 1))
+                .await
+                .map_err(|failure| taken(row.kind, failure))?;
+            hints.push(Changed { kind: row.kind, id: row.id.clone(), parent: row.parent.clone() });
         }
-        Change::Update(row) => match session.execute(sql::UPDATE, &values(row, row.revision + 1)).await {
-            Err(Failure::Taken) => return Err(Error::exists(row.kind.title()).into()),
-            result => (result?, row.kind, &row.id),
-        },
+        Change::Update(row) => {
+            let changed = session.execute(sql::UPDATE, &values(row, row.revision)).await;
+            match changed.map_err(|failure| taken(row.kind, failure))? {
+                0 => return Err(stale(row.kind, &row.id)),
+                _ => hints.push(Changed { kind: row.kind, id: row.id.clone(), parent: row.parent.clone() }),
+            }
+        }
         Change::Delete { kind, id, revision } => {
             let params = [(*kind).into(), id.as_str().into(), (*revision).into()];
-            (session.execute(sql::DELETE, &params).await?, *kind, id)
+            let deleted = session.query(sql::DELETE, &params).await?.into_iter().next();
+            let parent = Columns::of(deleted.ok_or_else(|| stale(*kind, id))?).text()?;
+            hints.push(Changed { kind: *kind, id: id.clone(), parent });
+        }
+        Change::DeleteChildren { kind, parent } => {
+            for deleted in
+                session.query(sql::DELETE_CHILDREN, &[(*kind).into(), parent.as_str().into()]).await?
+            {
+                let mut columns = Columns::of(deleted);
+                let (id, owner) = (columns.text()?, columns.text()?);
+                check_owner(authority, Some(organization(&owner)?))?;
+                hints.push(Changed { kind: *kind, id, parent: parent.clone() });
+            }
         }
         Change::Touch { kind, id, revision } => {
             let params = [(*kind).into(), id.as_str().into(), (*revision).into()];
-            (session.execute(sql::TOUCH, &params).await?, *kind, id)
+            if session.execute(sql::TOUCH, &params).await? == 0 {
+                return Err(stale(*kind, id));
+            }
         }
-        Change::DeleteChildren { kind, parent } => {
-            session.execute(sql::DELETE_CHILDREN, &[(*kind).into(), parent.as_str().into()]).await?;
-            return Ok(());
-        }
-    };
-    if changed == 1 {
-        return Ok(());
     }
-    Err(Error::new(ErrorKind::Stale, format!("{} {id} changed meanwhile", kind.title())).into())
+    Ok(())
+}
+
+fn taken(kind: Kind, failure: Failure) -> Failure {
+    match failure {
+        Failure::Taken => Error::exists(kind.title()).into(),
+        other => other,
+    }
+}
+
+fn stale(kind: Kind, id: &str) -> Failure {
+    Error::new(ErrorKind::Stale, format!("{} {id} changed meanwhile", kind.title())).into()
 }
 
 /// A caller writes rows of its own organization only.
@@ -158,10 +166,20 @@ async fn check_authority<S: Session>(
         }
         Change::DeleteChildren { .. } => None,
     };
-    if owner.is_none_or(|owner| owner == granted.organization()) {
-        return Ok(());
+    Ok(check_owner(authority, owner)?)
+}
+
+fn check_owner(authority: &Authority, owner: Option<OrganizationId>) -> Result<()> {
+    match (authority, owner) {
+        (Authority::Caller(granted), Some(owner)) if owner != granted.organization() => {
+            Err(Error::internal("store: a caller reached for a row of another organization"))
+        }
+        _ => Ok(()),
     }
-    Err(Error::internal("store: a caller reached for a row of another organization").into())
+}
+
+fn organization(text: &str) -> Result<OrganizationId> {
+    text.parse().map_err(|error| Error::internal("store: damaged organization").because(error))
 }
 
 async fn owner<S: Session>(
@@ -171,8 +189,7 @@ async fn owner<S: Session>(
 ) -> Result<Option<OrganizationId>, Failure> {
     let records = session.query(sql::ORGANIZATION, &[kind, id.into()]).await?;
     let Some(record) = records.into_iter().next() else { return Ok(None) };
-    let text = Columns::of(record).text()?;
-    text.parse().map(Some).map_err(|error| Error::internal("store: organization").because(error).into())
+    Ok(Some(organization(&Columns::of(record).text()?)?))
 }
 
 async fn append_audit<S: Session>(
@@ -231,10 +248,12 @@ fn document(entry: &AuditEntry) -> Result<String> {
     serde_json::to_string(entry).map_err(|error| Error::internal("store: audit entry").because(error))
 }
 
-/// Reads a record that holds the document of an audit entry.
+/// Reads a record of the document of an audit entry and of its place in the log.
 pub(crate) fn entry(record: Record) -> Result<AuditEntry> {
-    let text = Columns::of(record).text()?;
-    serde_json::from_str(&text).map_err(|error| Error::internal("store: damaged audit entry").because(error))
+    let mut columns = Columns::of(record);
+    let document = serde_json::from_str::<AuditEntry>(&columns.text()?);
+    let entry = document.map_err(|error| Error::internal("store: damaged audit entry").because(error))?;
+    Ok(AuditEntry { created_at: Timestamp(columns.int()?), ..entry })
 }
 
 async fn lease<S: Session>(

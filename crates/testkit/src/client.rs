@@ -96,6 +96,11 @@ impl Client {
         }
     }
 
+    /// Where the server is, for example `http://127.0.0.1:8080`.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
     /// Host and port of the server.
     pub fn address(&self) -> &str {
         self.base.trim_start_matches("http://")

@@ -170,20 +170,25 @@ impl Flow for Delete {
 
 #[test]
 fn a_creation_cut_short() {
-    run("create", Create::default());
+    run("create from a spare", 1, Create::default());
+}
+
+#[test]
+fn a_creation_without_spares_cut_short() {
+    run("create from the template", 0, Create::default());
 }
 
 #[test]
 fn a_change_cut_short() {
-    run("patch", Patch::default());
+    run("patch", 1, Patch::default());
 }
 
 #[test]
 fn a_user_creation_cut_short() {
-    run("create SQL user", CreateUser::default());
+    run("create SQL user", 0, CreateUser::default());
 }
 
 #[test]
 fn a_deletion_cut_short() {
-    run("delete", Delete::default());
+    run("delete", 1, Delete::default());
 }

@@ -1,0 +1,162 @@
+//! Rows are changed one batch at a time, whole or not at all.
+
+use crate::subject::{Subject, caller, cluster, entry, organization};
+use ootheca_model::{ErrorKind, Timestamp};
+use ootheca_store::{AuditQuery, Batch, Change, Changed, Kind, Row};
+use tokio::sync::broadcast::error::TryRecvError;
+
+fn delete(row: &Row) -> Change {
+    Change::Delete { kind: row.kind, id: row.id.clone(), revision: row.revision }
+}
+
+fn touch(row: &Row) -> Change {
+    Change::Touch { kind: row.kind, id: row.id.clone(), revision: row.revision }
+}
+
+pub(crate) async fn a_row_comes_back_as_it_was_written(subject: &Subject) {
+    let row = Row {
+        parent: "parent".into(),
+        unique_key: Some("key".into()),
+        alias: Some("alias".into()),
+        due_at: Some(Timestamp(-5)),
+        created_at: Timestamp(i64::MIN),
+        updated_at: Timestamp(i64::MAX),
+        ended_at: Some(Timestamp(7)),
+        document: "{\"text\":\"'\\\" ☃ %s $1 ?\"}".into(),
+        ..cluster(organization(), "näme")
+    };
+    assert_eq!(subject.get(&row).await, None);
+    subject.insert(&row).await;
+    let written = Row { revision: 1, ..row.clone() };
+    assert_eq!(subject.get(&row).await.as_ref(), Some(&written));
+    assert_eq!(subject.store.by_unique_key(Kind::Cluster, "key").await.unwrap().as_ref(), Some(&written));
+    assert_eq!(subject.store.by_alias(Kind::Cluster, "alias").await.unwrap().as_ref(), Some(&written));
+    assert_eq!(subject.store.get(Kind::ApiKey, &row.id).await.unwrap(), None);
+
+    let changed = Row { document: "{}".into(), due_at: None, alias: None, parent: "p".into(), ..written };
+    subject.apply(Change::Update(changed.clone())).await.unwrap();
+    let changed = Row { revision: 2, ..changed };
+    assert_eq!(subject.get(&row).await.as_ref(), Some(&changed));
+    assert_eq!(subject.store.by_alias(Kind::Cluster, "alias").await.unwrap(), None);
+
+    subject.apply(touch(&changed)).await.unwrap();
+    let touched = subject.fresh(&row).await;
+    assert_eq!(touched, Row { revision: 3, ..changed });
+    subject.apply(delete(&touched)).await.unwrap();
+    assert_eq!(subject.get(&row).await, None);
+}
+
+pub(crate) async fn a_taken_key_is_refused_until_it_is_free(subject: &Subject) {
+    let organization = organization();
+    let keys = |key: &str, alias: &str| Row {
+        unique_key: Some(key.into()),
+        alias: Some(alias.into()),
+        ..cluster(organization, key)
+    };
+    let first = keys("k", "a");
+    subject.insert(&first).await;
+    let same_id = Row { id: first.id.clone(), ..keys("other", "other") };
+    for taken in [keys("k", "b"), keys("l", "a"), same_id] {
+        let error = subject.apply(Change::Insert(taken)).await.unwrap_err();
+        assert_eq!((error.kind(), error.message()), (ErrorKind::Exists, "cluster already exists"));
+    }
+    subject.insert(&Row { kind: Kind::Person, ..keys("k", "a") }).await;
+
+    let second = keys("l", "b");
+    subject.insert(&second).await;
+    let second = subject.fresh(&second).await;
+    let renamed = Row { unique_key: Some("k".into()), ..second };
+    let error = subject.apply(Change::Update(renamed.clone())).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Exists);
+
+    let first = subject.fresh(&first).await;
+    subject.apply(Change::Update(Row { unique_key: None, alias: None, ..first })).await.unwrap();
+    subject.apply(Change::Update(renamed)).await.unwrap();
+    subject.insert(&keys("m", "a")).await;
+}
+
+pub(crate) async fn a_stale_change_is_refused(subject: &Subject) {
+    let row = cluster(organization(), "c");
+    subject.insert(&row).await;
+    let read = subject.fresh(&row).await;
+    subject.apply(Change::Update(read.clone())).await.unwrap();
+    let missing = Row { revision: 1, ..cluster(row.organization, "missing") };
+    for old in [read, missing] {
+        for change in [Change::Update(old.clone()), delete(&old), touch(&old)] {
+            assert_eq!(subject.apply(change).await.unwrap_err().kind(), ErrorKind::Stale);
+        }
+    }
+    assert_eq!(subject.fresh(&row).await.revision, 2);
+}
+
+pub(crate) async fn a_batch_is_applied_whole_or_not_at_all(subject: &Subject) {
+    let organization = organization();
+    let taken = Row { unique_key: Some("taken".into()), ..cluster(organization, "taken") };
+    subject.insert(&taken).await;
+    // Sent together, so that SQLite puts failures and successes into one transaction.
+    let attempts = (0..40).map(|number| {
+        let fails = number % 2 == 0;
+        let row = cluster(organization, "new");
+        let last = Row { unique_key: fails.then(|| "taken".into()), ..cluster(organization, "last") };
+        let batch = Batch::server("test").with(Change::Insert(row.clone())).with(Change::Insert(last));
+        let batch = Batch { audit: vec![entry(organization)], ..batch };
+        let store = subject.store.clone();
+        tokio::spawn(async move { (fails, row, store.commit(batch, Timestamp(9)).await) })
+    });
+    for attempt in attempts.collect::<Vec<_>>() {
+        let (fails, row, result) = attempt.await.unwrap();
+        assert_eq!(result.err().map(|error| error.kind()), fails.then_some(ErrorKind::Exists));
+        assert_eq!(subject.get(&row).await.is_none(), fails);
+    }
+    let log = AuditQuery { organization, starting_from: None, descending: false, limit: 100 };
+    assert_eq!(subject.store.audit(&log).await.unwrap().len(), 20);
+}
+
+pub(crate) async fn a_caller_reaches_its_own_organization_only(subject: &Subject) {
+    let (mine, theirs) = (organization(), organization());
+    let caller = caller(mine);
+    let foreign = Row { parent: "parent".into(), ..cluster(theirs, "c") };
+    subject.insert(&foreign).await;
+    let foreign = subject.fresh(&foreign).await;
+    for change in [
+        Change::Insert(cluster(theirs, "d")),
+        Change::Update(foreign.clone()),
+        Change::Update(Row { organization: mine, ..foreign.clone() }),
+        delete(&foreign),
+        touch(&foreign),
+        Change::DeleteChildren { kind: Kind::Cluster, parent: "parent".into() },
+    ] {
+        let result = subject.store.commit(Batch::by(&caller).with(change.clone()), Timestamp(1)).await;
+        assert_eq!(result.unwrap_err().kind(), ErrorKind::Internal, "{change:?}");
+    }
+    assert_eq!(subject.fresh(&foreign).await, foreign);
+    let own = Batch::by(&caller).with(Change::Insert(cluster(mine, "c")));
+    subject.store.commit(own, Timestamp(1)).await.unwrap();
+}
+
+pub(crate) async fn hints_follow_the_commit(subject: &Subject) {
+    let mut hints = subject.store.changes();
+    let organization = organization();
+    let children = [(); 2].map(|()| Row { parent: "p".into(), ..cluster(organization, "child") });
+    let other = Row { parent: "q".into(), ..cluster(organization, "other") };
+    let hint = |row: &Row| Changed { kind: row.kind, id: row.id.clone(), parent: row.parent.clone() };
+    for row in children.iter().chain([&other]) {
+        subject.insert(row).await;
+        assert_eq!(hints.recv().await.unwrap(), hint(row));
+    }
+    let read = subject.fresh(&other).await;
+    subject.apply(touch(&read)).await.unwrap();
+    subject.apply(delete(&read)).await.unwrap_err();
+    assert_eq!(hints.try_recv(), Err(TryRecvError::Empty));
+
+    subject.apply(Change::DeleteChildren { kind: Kind::Cluster, parent: "p".into() }).await.unwrap();
+    let mut gone = [hints.recv().await.unwrap(), hints.recv().await.unwrap()].map(|hint| hint.id);
+    let mut wanted = children.clone().map(|row| row.id);
+    gone.sort();
+    wanted.sort();
+    assert_eq!(gone, wanted);
+    assert_eq!(subject.get(&children[0]).await, None);
+    let read = subject.fresh(&other).await;
+    subject.apply(delete(&read)).await.unwrap();
+    assert_eq!(hints.recv().await.unwrap(), hint(&other));
+}
