@@ -18,13 +18,17 @@ pub fn status(kind: ErrorKind) -> u16 {
     }
 }
 
-/// The JSON body of an error. What went wrong inside is for the log only.
-pub fn body(error: &Error) -> Vec<u8> {
-    let message = match error.kind() {
+/// What a client may read of an error. What went wrong inside is for the log only.
+pub fn message(error: &Error) -> &str {
+    match error.kind() {
         ErrorKind::Internal => "internal error",
         _ => error.message(),
-    };
-    let status = Status { code: error.kind() as i32, message, details: [] };
+    }
+}
+
+/// The JSON body of an error.
+pub fn body(error: &Error) -> Vec<u8> {
+    let status = Status { code: error.kind() as i32, message: message(error), details: [] };
     serde_json::to_vec(&status).unwrap_or_default()
 }
 

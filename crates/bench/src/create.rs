@@ -16,7 +16,11 @@ pub(crate) fn run(program: &str) {
     println!("{}", warm.line("claimed from the pool"));
     println!("{}", cold.line("cold, from the template"));
     println!("{}", hand.line("by hand: initdb (unsynced), start"));
-    println!("ratio by hand / claimed {:.1}, by hand / cold {:.1}", hand.median() / warm.median(), hand.median() / cold.median());
+    println!(
+        "ratio by hand / claimed {:.1}, by hand / cold {:.1}",
+        hand.median() / warm.median(),
+        hand.median() / cold.median()
+    );
 }
 
 fn measure(program: &str, pool: usize) -> Times {
@@ -38,9 +42,12 @@ fn once(server: &Ootheca, n: usize) -> Duration {
     let id = cluster["id"].as_str().unwrap_or_default();
     let user = serde_json::json!({ "name": "bench", "password": PASSWORD });
     server.post(&format!("/clusters/{id}/sql-users"), user).ok();
-    let routing = cluster.pointer("/config/serverless/routing_id").and_then(|id| id.as_str()).unwrap_or_default();
+    let routing =
+        cluster.pointer("/config/serverless/routing_id").and_then(|id| id.as_str()).unwrap_or_default();
     let port = server.sql_address().port();
-    let string = format!("postgresql://bench@localhost:{port}/defaultdb?sslmode=verify-full&options=--cluster%3D{routing}");
+    let string = format!(
+        "postgresql://bench@localhost:{port}/defaultdb?sslmode=verify-full&options=--cluster%3D{routing}"
+    );
     server.psql_at(&string, PASSWORD, "SELECT 1").ok();
     let time = start.elapsed();
     server.delete(&format!("/clusters/{id}")).ok();
@@ -50,7 +57,8 @@ fn once(server: &Ootheca, n: usize) -> Duration {
 /// Waits until the pool is full again, so that a claim is measured and not the refill.
 fn spares(server: &Ootheca, pool: usize) {
     ootheca_testkit::eventually("the pool is full", || {
-        let spares = server.instances().iter().filter(|row| row["cluster"].is_null() && row["pid"].is_u64()).count();
+        let spares =
+            server.instances().iter().filter(|row| row["cluster"].is_null() && row["pid"].is_u64()).count();
         (spares >= pool).then_some(())
     });
 }

@@ -21,9 +21,12 @@ pub(crate) fn run(program: &str) {
     let cluster = server.create_cluster("bench-gateway", "BASIC");
     let id = cluster["id"].as_str().unwrap_or_default();
     server.post(&format!("/clusters/{id}/sql-users"), json!({ "name": "bench", "password": PASSWORD })).ok();
-    let routing = cluster.pointer("/config/serverless/routing_id").and_then(|id| id.as_str()).unwrap_or_default();
+    let routing =
+        cluster.pointer("/config/serverless/routing_id").and_then(|id| id.as_str()).unwrap_or_default();
     let port = server.sql_address().port();
-    let ours = format!("host=localhost port={port} dbname=defaultdb user=bench sslmode=require options=--cluster={routing}");
+    let ours = format!(
+        "host=localhost port={port} dbname=defaultdb user=bench sslmode=require options=--cluster={routing}"
+    );
     let folder = socket_folder(server.data_dir(), &server.instances());
     let direct = format!("host={folder} dbname=defaultdb user=bench");
     let peer = PgBouncer::start(&server.data_dir().join("certificates"), &folder);
@@ -59,8 +62,14 @@ fn tps(target: &str, clients: usize) -> f64 {
 }
 
 fn pgbench(target: &str, args: &[&str]) -> String {
-    let program = programs().into_iter().find(|path| Path::new(path).exists()).unwrap_or_else(|| "pgbench".to_owned());
-    let output = Command::new(program).args(args).arg(target).env("PGPASSWORD", PASSWORD).output().expect("pgbench runs");
+    let program =
+        programs().into_iter().find(|path| Path::new(path).exists()).unwrap_or_else(|| "pgbench".to_owned());
+    let output = Command::new(program)
+        .args(args)
+        .arg(target)
+        .env("PGPASSWORD", PASSWORD)
+        .output()
+        .expect("pgbench runs");
     assert!(output.status.success(), "pgbench: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
@@ -81,7 +90,10 @@ impl PgBouncer {
     fn start(certificates: &Path, socket_folder: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let at = |name: &str| folder.path().join(name);
-        let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port();
+        let port = std::net::TcpListener::bind("127.0.0.1:0")
+            .and_then(|l| l.local_addr())
+            .expect("a free port")
+            .port();
         for name in ["server.pem", "server-key.pem"] {
             fs::copy(certificates.join(name), at(name)).expect("the certificate");
         }
@@ -105,7 +117,8 @@ impl PgBouncer {
             fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o711)).expect("permissions");
         }
         fs::write(at("ini"), config).expect("a file");
-        let process = Command::new("pgbouncer").arg(at("ini")).stderr(Stdio::null()).spawn().expect("pgbouncer starts");
+        let process =
+            Command::new("pgbouncer").arg(at("ini")).stderr(Stdio::null()).spawn().expect("pgbouncer starts");
         eventually("PgBouncer listens", || TcpStream::connect(("127.0.0.1", port)).ok().map(drop));
         Self { process, port, _folder: folder }
     }

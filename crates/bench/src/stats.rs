@@ -58,6 +58,10 @@ impl Rates {
 
     pub(crate) fn line(&self, name: &str) -> String {
         let (min, max) = (self.0[0], self.0[self.0.len() - 1]);
-        format!("{name:<44} median {:>9.0}/s  min {min:>9.0}  max {max:>9.0}  n={}", self.median(), self.0.len())
+        format!(
+            "{name:<44} median {:>9.0}/s  min {min:>9.0}  max {max:>9.0}  n={}",
+            self.median(),
+            self.0.len()
+        )
     }
 }

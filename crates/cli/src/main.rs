@@ -171,22 +171,33 @@ fn greet(server: &Server) {
     eprintln!("  SQL gateway  {sql} (TLS)");
     let fresh = if server.admin_key.is_some() { ", just made: keep it secret" } else { "" };
     eprintln!("  API key      in {}{fresh}", key.display());
-    eprintln!("\nTry:\n  curl -H \"Authorization: Bearer $(cat {})\" http://{api}/api/v1/clusters\n", key.display());
+    eprintln!(
+        "\nTry:\n  curl -H \"Authorization: Bearer $(cat {})\" http://{api}/api/v1/clusters\n",
+        key.display()
+    );
 }
 
 fn debug(args: DebugArgs) -> Result<()> {
-    let overrides = serde_json::json!(args.data_dir.map(|dir| ("data_dir", dir)).into_iter().collect::<std::collections::BTreeMap<_, _>>());
+    let overrides = serde_json::json!(
+        args.data_dir.map(|dir| ("data_dir", dir)).into_iter().collect::<std::collections::BTreeMap<_, _>>()
+    );
     let settings = Settings::load(None, &overrides)?;
     let reports = postgres::report(&engine_folder(&settings.data_dir))?;
     if args.json {
         let rows: Vec<serde_json::Value> = reports.iter().map(report_json).collect();
         return print(&format!("{:#}\n", serde_json::Value::Array(rows)));
     }
-    let mut text = format!("{:<14} {:<38} {:<18} {:>8}  {}\n", "INSTANCE", "CLUSTER", "ENGINE", "PID", "DATA");
+    let mut text =
+        format!("{:<14} {:<38} {:<18} {:>8}  {}\n", "INSTANCE", "CLUSTER", "ENGINE", "PID", "DATA");
     for report in &reports {
         let cluster = report.cluster.map_or_else(|| "(spare)".to_owned(), |id| id.to_string());
         let pid = report.pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string());
-        let row = format!("{:<14} {cluster:<38} {:<18} {pid:>8}  {}\n", report.instance, report.engine, report.data.display());
+        let row = format!(
+            "{:<14} {cluster:<38} {:<18} {pid:>8}  {}\n",
+            report.instance,
+            report.engine,
+            report.data.display()
+        );
         text.push_str(&row);
     }
     print(&text)

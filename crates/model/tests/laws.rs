@@ -1,5 +1,7 @@
 //! Laws of the model, as properties: the role check, names, networks, creating and changing clusters.
 
+#![allow(clippy::unwrap_used)]
+
 use ootheca_model::{
     Cluster, ClusterId, ErrorKind, Grant, OrganizationId, Plan, Principal, PrincipalId, Resource, Role,
     Timestamp, allowlist,

@@ -25,12 +25,20 @@ impl DataDir {
         };
         let absolute = std::path::absolute(path).map_err(|error| failed("can not resolve", error))?;
         if absolute.as_os_str().len() > LONGEST {
-            let rule = format!("the path may have at most {LONGEST} bytes (sockets live in it): {}", absolute.display());
+            let rule = format!(
+                "the path may have at most {LONGEST} bytes (sockets live in it): {}",
+                absolute.display()
+            );
             return Err(Error::invalid("data_dir", rule));
         }
         // Entering is open to the unprivileged owner of the SQL servers; listing and reading are not.
-        fs::DirBuilder::new().recursive(true).mode(0o711).create(&absolute).map_err(|e| failed("can not make", e))?;
-        fs::set_permissions(&absolute, fs::Permissions::from_mode(0o711)).map_err(|e| failed("can not protect", e))?;
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o711)
+            .create(&absolute)
+            .map_err(|e| failed("can not make", e))?;
+        fs::set_permissions(&absolute, fs::Permissions::from_mode(0o711))
+            .map_err(|e| failed("can not protect", e))?;
         let lock = private_file(&absolute.join("lock")).map_err(|error| failed("can not lock", error))?;
         if lock.try_lock().is_err() {
             return Err(Error::invalid("data_dir", format!("another server uses {}", absolute.display())));
@@ -54,7 +62,8 @@ impl DataDir {
             fs::rename(&draft, &path)?;
             File::open(&self.path)?.sync_all()
         };
-        write().map_err(|error| Error::internal(format!("can not write {}", path.display())).because(error))?;
+        write()
+            .map_err(|error| Error::internal(format!("can not write {}", path.display())).because(error))?;
         Ok(path)
     }
 }

@@ -28,7 +28,7 @@ pub enum Outcome {
     /// The answer to a read.
     Read(Vec<u8>),
     /// A change, not yet written.
-    Change(Change<Vec<u8>>),
+    Change(Box<Change<Vec<u8>>>),
 }
 
 fn encode<T: Serialize>(reply: T) -> Result<Vec<u8>> {
@@ -40,7 +40,7 @@ fn read<T: Serialize>(reply: T) -> Result<Outcome> {
 }
 
 fn change<T: Serialize + Send + 'static>(change: Change<T>) -> Result<Outcome> {
-    change.map(encode).map(Outcome::Change)
+    change.map(encode).map(|change| Outcome::Change(Box::new(change)))
 }
 
 macro_rules! dispatch {

@@ -8,8 +8,8 @@ use crate::{
     settings::Settings,
 };
 use ootheca_model::{
-    ApiKey, Error, ErrorKind, Grant, Organization, OrganizationId, Person, PrincipalId, Result, Role, ServiceAccount,
-    Timestamp, identity::normal_grants,
+    ApiKey, Error, ErrorKind, Grant, Organization, OrganizationId, Person, PrincipalId, Result, Role,
+    ServiceAccount, Timestamp, identity::normal_grants,
 };
 use ootheca_store::{Batch, Change, Kind, Query, Row, Store};
 use rand::Rng;
@@ -53,7 +53,9 @@ fn given_key() -> Result<Option<String>> {
     let Ok(text) = std::env::var(KEY_VARIABLE) else { return Ok(None) };
     match Secret::parse(&text) {
         Some(_) => Ok(Some(text)),
-        None => Err(Error::invalid(KEY_VARIABLE, "must be CCDB1_, 22 letters or digits, _, 40 letters or digits")),
+        None => {
+            Err(Error::invalid(KEY_VARIABLE, "must be CCDB1_, 22 letters or digits, _, 40 letters or digits"))
+        }
     }
 }
 
@@ -87,7 +89,12 @@ async fn found(
 }
 
 /// A key given by the environment opens the door even if the store was made without it.
-async fn ensure_key(store: &dyn Store, organization: OrganizationId, secret: &Secret, now: Timestamp) -> Result<()> {
+async fn ensure_key(
+    store: &dyn Store,
+    organization: OrganizationId,
+    secret: &Secret,
+    now: Timestamp,
+) -> Result<()> {
     if let Some(known) = rows::find::<ApiKey>(store, secret.id()).await? {
         return if secret.matches(&known.value) {
             Ok(())
@@ -95,7 +102,11 @@ async fn ensure_key(store: &dyn Store, organization: OrganizationId, secret: &Se
             Err(Error::invalid(KEY_VARIABLE, "an API key with this id but another secret exists"))
         };
     }
-    let query = Query { organization: Some(organization), order: ootheca_store::Order::CreatedAt, ..Query::all(Kind::ServiceAccount) };
+    let query = Query {
+        organization: Some(organization),
+        order: ootheca_store::Order::CreatedAt,
+        ..Query::all(Kind::ServiceAccount)
+    };
     for row in store.list(&query).await? {
         let account = rows::decode::<ServiceAccount>(row)?.value;
         if account.grants.contains(&Grant::organization(Role::OrgAdmin)) {
@@ -140,7 +151,9 @@ pub async fn page_key(store: &dyn Store, now: Timestamp) -> Result<[u8; 32]> {
         if let Some(row) = store.get(Kind::Setting, ID).await? {
             let bytes: Vec<u8> = (0..row.document.len())
                 .step_by(2)
-                .filter_map(|at| row.document.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok()))
+                .filter_map(|at| {
+                    row.document.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok())
+                })
                 .collect();
             return bytes.try_into().map_err(|_| Error::internal("setting page-key: damaged"));
         }

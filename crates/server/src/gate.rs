@@ -135,7 +135,8 @@ impl Visit {
                 let (operation, version) = (self.operation, self.version);
                 // A task of its own: a caller that hangs up must not stop it half-way.
                 let task = tokio::spawn(async move { self.change(&principal, action).await });
-                let body = task.await.map_err(|error| Error::internal("a change panicked").because(error))??;
+                let body =
+                    task.await.map_err(|error| Error::internal("a change panicked").because(error))??;
                 return Ok(version.render(operation.op, body));
             }
         };
@@ -190,28 +191,27 @@ impl Visit {
                 Err(error) if error.kind() == ErrorKind::Stale => continue,
                 Err(error) => return self.refuse(entry, error).await,
             };
-            let Change { mut batch, reply, action, cluster } = change;
-            let mut entry = entry.clone();
+            let Change { mut batch, reply, action, cluster } = *change;
+            let mut begun = entry.clone();
             if let Some(action) = action {
-                entry.action = action.to_owned();
+                begun.action = action.to_owned();
             }
             if let Some((id, name)) = cluster {
-                (entry.cluster, entry.cluster_name) = (Some(id), Some(name));
+                (begun.cluster, begun.cluster_name) = (Some(id), Some(name));
             }
             if matches!(reply, Reply::Effect(_)) {
-                entry.error = Some(INTERRUPTED.to_owned());
+                begun.error = Some(INTERRUPTED.to_owned());
             }
-            batch.audit.push(entry.clone());
+            batch.audit.push(begun.clone());
             match self.app.store.commit(batch, self.app.now()).await {
-                Ok(_) => return self.settle(entry, reply).await,
+                Ok(_) => return self.settle(begun, reply).await,
                 Err(error) if error.kind() == ErrorKind::Stale => {}
-                Err(error) => {
-                    entry.error = None;
-                    return self.refuse(entry, error).await;
-                }
+                // What it would have made never was: the entry names only what the request named.
+                Err(error) => return self.refuse(entry, error).await,
             }
         }
-        self.refuse(entry, Error::unavailable("too many concurrent changes of the same object; try again")).await
+        self.refuse(entry, Error::unavailable("too many concurrent changes of the same object; try again"))
+            .await
     }
 
     async fn settle(&self, entry: AuditEntry, reply: Reply<Vec<u8>>) -> Result<Vec<u8>> {
@@ -220,7 +220,7 @@ impl Visit {
             Reply::After(future) => future.await,
             Reply::Effect(future) => {
                 let result = future.await;
-                let error = result.as_ref().err().map(Error::message);
+                let error = result.as_ref().err().map(ootheca_api::error::message);
                 self.app.store.complete_audit(entry.id, &entry.payload, error).await?;
                 result
             }
@@ -229,7 +229,7 @@ impl Visit {
 
     /// Writes the entry of a refused call, then gives the refusal back.
     async fn refuse(&self, mut entry: AuditEntry, error: Error) -> Result<Vec<u8>> {
-        entry.error = Some(error.message().to_owned());
+        entry.error = Some(ootheca_api::error::message(&error).to_owned());
         let mut batch = Batch::server("audit");
         batch.audit.push(entry);
         self.app.store.commit(batch, self.app.now()).await?;

@@ -52,7 +52,9 @@ async fn api(
     request: axum::extract::Request,
 ) -> Response {
     let (head, body) = request.into_parts();
-    let text = |name: &str| head.headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    let text = |name: &str| {
+        head.headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+    };
     let Ok(body) = to_bytes(body, BODY_LIMIT).await else {
         let message = format!("invalid argument: body: must be whole and have at most {BODY_LIMIT} bytes");
         return failure(&Error::new(ErrorKind::Invalid, message));
@@ -82,7 +84,9 @@ async fn readiness(State(door): State<Door>) -> Response {
     let store = door.app.store.next_due(ootheca_store::Kind::Cluster).await;
     match (door.ready.load(Ordering::Relaxed), store) {
         (true, Ok(_)) => plain(StatusCode::OK, "ready\n".to_owned()),
-        (false, Ok(_)) => plain(StatusCode::SERVICE_UNAVAILABLE, "not ready: starting or draining\n".to_owned()),
+        (false, Ok(_)) => {
+            plain(StatusCode::SERVICE_UNAVAILABLE, "not ready: starting or draining\n".to_owned())
+        }
         (_, Err(error)) => plain(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: store: {error}\n")),
     }
 }

@@ -29,8 +29,10 @@ impl Secret {
     pub fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split('_');
         let (prefix, id, rest) = (parts.next()?, parts.next()?, parts.next()?);
-        let good = |part: &str, length| part.len() == length && part.bytes().all(|b| b.is_ascii_alphanumeric());
-        let whole = prefix == PREFIX && good(id, ID_LENGTH) && good(rest, SECRET_LENGTH) && parts.next().is_none();
+        let good =
+            |part: &str, length| part.len() == length && part.bytes().all(|b| b.is_ascii_alphanumeric());
+        let whole =
+            prefix == PREFIX && good(id, ID_LENGTH) && good(rest, SECRET_LENGTH) && parts.next().is_none();
         whole.then(|| Self { id: format!("{PREFIX}_{id}"), rest: rest.to_owned() })
     }
 

@@ -32,7 +32,17 @@ fn strike(value: &mut Value) {
 
 fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    let words = ["password", "secret", "token", "api_key", "apikey", "private", "shared_key", "sharedkey", "credential"];
+    let words = [
+        "password",
+        "secret",
+        "token",
+        "api_key",
+        "apikey",
+        "private",
+        "shared_key",
+        "sharedkey",
+        "credential",
+    ];
     words.iter().any(|word| name.contains(word)) && name != "token_identity" && name != "tokenidentity"
 }
 
@@ -42,7 +52,8 @@ mod tests {
 
     #[test]
     fn secrets_are_struck_out_at_any_depth() {
-        let body = br#"{"name":"a","password":"hunter2hunter2","x":[{"sharedKey":"k","deep":{"newPassword":"p"}}]}"#;
+        let body =
+            br#"{"name":"a","password":"hunter2hunter2","x":[{"sharedKey":"k","deep":{"newPassword":"p"}}]}"#;
         let text = payload("CreateSQLUser", [("cluster_id", "1")].into_iter(), body);
         assert!(!text.contains("hunter2") && !text.contains("\"k\"") && !text.contains("\"p\""), "{text}");
         assert!(text.contains("\"name\":\"a\"") && text.contains("\"cluster_id\":\"1\""), "{text}");

@@ -96,7 +96,9 @@ fn machine(spec: DedicatedMachineTypeSpecification) -> MachineSpec {
     MachineSpec { machine_type: spec.machine_type, virtual_cpus: spec.num_virtual_cpus.map(i64::from) }
 }
 
-fn machines(specs: Option<BTreeMap<String, DedicatedMachineTypeSpecification>>) -> BTreeMap<String, MachineSpec> {
+fn machines(
+    specs: Option<BTreeMap<String, DedicatedMachineTypeSpecification>>,
+) -> BTreeMap<String, MachineSpec> {
     specs.unwrap_or_default().into_iter().map(|(region, spec)| (region, machine(spec))).collect()
 }
 
@@ -116,16 +118,18 @@ pub fn cluster(app: &App, cluster: &Model) -> Cluster {
             }),
             dedicated: None,
         },
-        Config::Dedicated { machine_type, virtual_cpus, memory_gib, storage_gib, disk_iops } => ClusterConfig {
-            serverless: None,
-            dedicated: Some(DedicatedHardwareConfig {
-                machine_type: machine_type.clone(),
-                num_virtual_cpus: int32(*virtual_cpus),
-                storage_gib: int32(*storage_gib),
-                memory_gib: *memory_gib,
-                disk_iops: int32(*disk_iops),
-            }),
-        },
+        Config::Dedicated { machine_type, virtual_cpus, memory_gib, storage_gib, disk_iops } => {
+            ClusterConfig {
+                serverless: None,
+                dedicated: Some(DedicatedHardwareConfig {
+                    machine_type: machine_type.clone(),
+                    num_virtual_cpus: int32(*virtual_cpus),
+                    storage_gib: int32(*storage_gib),
+                    memory_gib: *memory_gib,
+                    disk_iops: int32(*disk_iops),
+                }),
+            }
+        }
     };
     let several = cluster.regions.iter().any(|region| region.primary);
     let regions = cluster.regions.iter().map(|region| Region {
@@ -220,24 +224,32 @@ fn sql_host(app: &App, cluster: &Model) -> String {
 
 /// How to connect. Without a domain of its own every cluster has the same host name, so the string
 /// names the cluster in `options`.
-pub fn connection_string(app: &App, cluster: &Model, query: ConnectionStringQuery) -> GetConnectionStringResponse {
+pub fn connection_string(
+    app: &App,
+    cluster: &Model,
+    query: ConnectionStringQuery,
+) -> GetConnectionStringResponse {
     let host = sql_host(app, cluster);
     let database = query.database.filter(|name| !name.is_empty()).unwrap_or_else(|| "defaultdb".to_owned());
     let user = query.sql_user.filter(|name| !name.is_empty());
     let login = user.as_ref().map(|user| format!("{}@", percent(user))).unwrap_or_default();
-    let mut text = format!("postgresql://{login}{host}:{}/{}?sslmode=verify-full", app.sql_port(), percent(&database));
+    let mut text =
+        format!("postgresql://{login}{host}:{}/{}?sslmode=verify-full", app.sql_port(), percent(&database));
     if cluster.plan == Plan::Advanced {
         let file = format!("{}-ca.crt", cluster.name);
         let path = match query.os.unwrap_or(OperatingSystem::Linux) {
             OperatingSystem::Windows => format!("$env:appdata\\CockroachCloud\\certs\\{file}"),
-            OperatingSystem::Mac | OperatingSystem::Linux => format!("$HOME/Library/CockroachCloud/certs/{file}"),
+            OperatingSystem::Mac | OperatingSystem::Linux => {
+                format!("$HOME/Library/CockroachCloud/certs/{file}")
+            }
         };
         text.push_str(&format!("&sslrootcert={path}"));
     }
     if app.settings.gateway.domain.is_empty() {
         text.push_str(&format!("&options=--cluster%3D{}", cluster.routing_id()));
     }
-    let params = ConnectionStringParameters { host, port: app.sql_port().to_string(), database, username: user };
+    let params =
+        ConnectionStringParameters { host, port: app.sql_port().to_string(), database, username: user };
     GetConnectionStringResponse { connection_string: text, params }
 }
 

@@ -1,8 +1,8 @@
 //! How each kind of thing becomes a row, and a row a thing again.
 
 use ootheca_model::{
-    AllowlistEntry, ApiKey, Cluster, ClusterId, ClusterState, Error, Organization, OrganizationId, Person, Result,
-    ServiceAccount, Timestamp,
+    AllowlistEntry, ApiKey, Cluster, ClusterId, ClusterState, Error, Organization, OrganizationId, Person,
+    Result, ServiceAccount, Timestamp,
 };
 use ootheca_store::{Change, Kind, Row, Store};
 use serde::{Serialize, de::DeserializeOwned};
@@ -29,8 +29,9 @@ pub struct Stored<T> {
 
 /// Reads the document of a row.
 pub fn decode<T: Document>(row: Row) -> Result<Stored<T>> {
-    let value = serde_json::from_str(&row.document)
-        .map_err(|error| Error::internal(format!("{} {}: damaged document", T::NAME, row.id)).because(error))?;
+    let value = serde_json::from_str(&row.document).map_err(|error| {
+        Error::internal(format!("{} {}: damaged document", T::NAME, row.id)).because(error)
+    })?;
     Ok(Stored { row, value })
 }
 
@@ -40,7 +41,11 @@ pub async fn find<T: Document>(store: &dyn Store, id: &str) -> Result<Option<Sto
 }
 
 /// The thing with this id in `organization`; 404 otherwise.
-pub async fn get<T: Document>(store: &dyn Store, organization: OrganizationId, id: &str) -> Result<Stored<T>> {
+pub async fn get<T: Document>(
+    store: &dyn Store,
+    organization: OrganizationId,
+    id: &str,
+) -> Result<Stored<T>> {
     let row = store.get(T::KIND, id).await?.filter(|row| row.organization == organization);
     decode(row.ok_or_else(|| Error::not_found(T::NAME))?)
 }
@@ -83,7 +88,13 @@ fn filled<T: Document>(value: &T, revision: i64) -> Result<Row> {
 }
 
 /// A row with nothing but its identity.
-pub fn row(kind: Kind, id: String, organization: OrganizationId, sort_key: String, created_at: Timestamp) -> Row {
+pub fn row(
+    kind: Kind,
+    id: String,
+    organization: OrganizationId,
+    sort_key: String,
+    created_at: Timestamp,
+) -> Row {
     Row {
         kind,
         id,

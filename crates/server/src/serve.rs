@@ -19,11 +19,7 @@ use std::{
     },
     time::Duration,
 };
-use tokio::{
-    net::TcpListener,
-    sync::watch,
-    task::JoinHandle,
-};
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
 /// How long open requests and connections may take to end.
 const GRACE: Duration = Duration::from_secs(5);
@@ -63,7 +59,14 @@ impl Server {
         })?;
         let listen = http.local_addr().map_err(|error| Error::internal("no local address").because(error))?;
         let gateway_settings = gateway_settings(&settings);
-        let app = Arc::new(App { store, engine, clock: Arc::new(clock), settings, page_key, sql_port: OnceLock::new() });
+        let app = Arc::new(App {
+            store,
+            engine,
+            clock: Arc::new(clock),
+            settings,
+            page_key,
+            sql_port: OnceLock::new(),
+        });
         let gateway = Gateway::start(gateway_settings, StoreDirectory::new(app.clone())).await?;
         let sql_listen = gateway.local_addr();
         let port = app.settings.gateway.port;
@@ -115,7 +118,9 @@ impl Server {
 
 fn engine(settings: &Settings) -> Result<Arc<dyn Engine>> {
     Ok(match settings.engine_kind {
-        EngineKind::Simulated => Arc::new(simulated::SimulatedEngine::new(settings.data_dir.join("simulated"))),
+        EngineKind::Simulated => {
+            Arc::new(simulated::SimulatedEngine::new(settings.data_dir.join("simulated")))
+        }
         EngineKind::Postgres => {
             let engine = &settings.engine;
             Arc::new(postgres::PostgresEngine::new(postgres::Settings {
@@ -153,5 +158,7 @@ async fn serve_http(listener: TcpListener, router: axum::Router, mut stop: watch
 }
 
 fn hostname() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/hostname").map(|name| name.trim().to_owned()).unwrap_or_default()
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .map(|name| name.trim().to_owned())
+        .unwrap_or_default()
 }

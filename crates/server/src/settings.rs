@@ -127,7 +127,8 @@ fn platform_data_dir() -> Result<PathBuf> {
     if rustix::process::geteuid().is_root() {
         return Ok(PathBuf::from("/var/lib/ootheca"));
     }
-    let strategy = etcetera::choose_base_strategy()
-        .map_err(|error| Error::invalid("data_dir", "must be given: there is no home folder").because(error))?;
+    let strategy = etcetera::choose_base_strategy().map_err(|error| {
+        Error::invalid("data_dir", "must be given: there is no home folder").because(error)
+    })?;
     Ok(strategy.data_dir().join("ootheca"))
 }

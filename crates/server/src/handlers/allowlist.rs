@@ -23,7 +23,11 @@ pub async fn list_allowlist_entries(
     let (rows, pagination) = paging::rows(&call, &query, rows).await?;
     let allowlist = rows.into_iter().map(|row| Ok(render(rows::decode::<Model>(row)?.value)));
     // The gateway re-reads the list before this answer is written: nothing is ever on its way.
-    Ok(ListAllowlistEntriesResponse { allowlist: allowlist.collect::<Result<_>>()?, propagating: false, pagination })
+    Ok(ListAllowlistEntriesResponse {
+        allowlist: allowlist.collect::<Result<_>>()?,
+        propagating: false,
+        pagination,
+    })
 }
 
 /// `POST …/networking/allowlist`
@@ -110,7 +114,13 @@ async fn add(call: &Call, cluster: &Stored<Cluster>, entry: Model) -> Result<Cha
     Ok(Change::now(batch, render(entry)))
 }
 
-fn new_entry(call: &Call, cluster: &Cluster, ip: &str, mask: i32, body: &AllowlistEntryRequest) -> Result<Model> {
+fn new_entry(
+    call: &Call,
+    cluster: &Cluster,
+    ip: &str,
+    mask: i32,
+    body: &AllowlistEntryRequest,
+) -> Result<Model> {
     Ok(Model {
         organization: cluster.organization,
         cluster: cluster.id,
@@ -124,7 +134,9 @@ fn new_entry(call: &Call, cluster: &Cluster, ip: &str, mask: i32, body: &Allowli
 
 fn checked_name(name: Option<String>) -> Result<Option<String>> {
     match name {
-        Some(name) if name.chars().count() > 255 => Err(Error::invalid("name", "must have at most 255 characters")),
+        Some(name) if name.chars().count() > 255 => {
+            Err(Error::invalid("name", "must have at most 255 characters"))
+        }
         name => Ok(name),
     }
 }

@@ -45,7 +45,8 @@ pub async fn create_api_key(
     let owner: PrincipalId = owner.parse().map_err(|_| unknown())?;
     let store = &*call.app.store;
     let account = rows::find::<ServiceAccount>(store, &owner.to_string()).await?;
-    let account = account.filter(|found| found.row.organization == call.granted.organization()).ok_or_else(unknown)?;
+    let account =
+        account.filter(|found| found.row.organization == call.granted.organization()).ok_or_else(unknown)?;
     let secret = Secret::random();
     let key = secret.key(&name, &account.value, call.app.now());
     // The touch keeps a key from outliving an account that is deleted at the same moment.

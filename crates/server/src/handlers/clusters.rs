@@ -42,14 +42,21 @@ pub async fn list_clusters(
     };
     let rows = Query { ids, active_only: !inactive, order, ..Query::all(Kind::Cluster) };
     let (rows, pagination) = paging::rows(&call, &query.page, rows).await?;
-    let clusters = rows.into_iter().map(|row| Ok(render::cluster(&call.app, &rows::decode::<Model>(row)?.value)));
+    let clusters =
+        rows.into_iter().map(|row| Ok(render::cluster(&call.app, &rows::decode::<Model>(row)?.value)));
     Ok(ListClustersResponse { clusters: clusters.collect::<Result<_>>()?, pagination })
 }
 
 /// `GET /clusters/{cluster_id}`. A deleted cluster is still shown.
-pub async fn get_cluster(call: Arc<Call>, _path: ClusterPath, _query: NoQuery, _body: NoBody) -> Result<Cluster> {
+pub async fn get_cluster(
+    call: Arc<Call>,
+    _path: ClusterPath,
+    _query: NoQuery,
+    _body: NoBody,
+) -> Result<Cluster> {
     let id = call.granted.cluster().ok_or_else(|| Error::not_found("cluster"))?;
-    let found: Stored<Model> = rows::get(&*call.app.store, call.granted.organization(), &id.to_string()).await?;
+    let found: Stored<Model> =
+        rows::get(&*call.app.store, call.granted.organization(), &id.to_string()).await?;
     Ok(render::cluster(&call.app, &found.value))
 }
 
@@ -73,7 +80,8 @@ pub async fn create_cluster(
     // The page calls STANDARD the default; the official clients expect BASIC of `serverless: {}`.
     let page_dialect = call.version == Version::default();
     request.default_plan = Some(if page_dialect { Plan::Standard } else { Plan::Basic });
-    let (cluster, open) = create::create(request, birth, app.catalogue(), |version| app.engine_major(version))?;
+    let (cluster, open) =
+        create::create(request, birth, app.catalogue(), |version| app.engine_major(version))?;
     let mut batch = Batch::by(&call.granted).with(rows::insert(&cluster)?);
     if open {
         batch = batch.with(rows::insert(&open_entry(&cluster)?)?);
@@ -119,8 +127,12 @@ pub async fn delete_cluster(
         return Err(Error::precondition("cluster has delete_protection ENABLED; disable it first"));
     }
     let now = app.now();
-    let after =
-        Model { state: ClusterState::Deleted, deleted_at: Some(now), updated_at: now, ..before.value.clone() };
+    let after = Model {
+        state: ClusterState::Deleted,
+        deleted_at: Some(now),
+        updated_at: now,
+        ..before.value.clone()
+    };
     let children = RowChange::DeleteChildren { kind: Kind::AllowlistEntry, parent: after.id.to_string() };
     let batch = Batch::by(&call.granted).with(rows::update(&before.row, &after)?).with(children);
     Ok(Change::now(batch, render::cluster(app, &after)))
@@ -144,7 +156,9 @@ pub async fn list_cluster_nodes(
     let nodes: Vec<Node> = observed
         .nodes
         .into_iter()
-        .map(|node| render::node(format!("{}-{}", cluster.routing_id(), node.name), region_name.clone(), node.live))
+        .map(|node| {
+            render::node(format!("{}-{}", cluster.routing_id(), node.name), region_name.clone(), node.live)
+        })
         .filter(|node| wanted.as_ref().is_none_or(|name| *name == node.region_name))
         .collect();
     let (nodes, pagination) = paging::slice(&call, &query.page, nodes, |node| node.name.clone())?;
@@ -168,7 +182,8 @@ pub async fn list_available_regions(
         .map(render::region)
         .collect();
     // All regions are on this machine, so every distance is zero and names decide.
-    let (regions, pagination) = paging::slice(&call, &query.page, regions, |region| format!("{} {}", region.name, region.provider))?;
+    let (regions, pagination) =
+        paging::slice(&call, &query.page, regions, |region| format!("{} {}", region.name, region.provider))?;
     Ok(ListAvailableRegionsResponse { regions, pagination })
 }
 
@@ -181,7 +196,8 @@ pub async fn list_major_cluster_versions(
 ) -> Result<ListMajorClusterVersionsResponse> {
     let catalogue = call.app.catalogue();
     let versions: Vec<ClusterMajorVersion> = catalogue.versions.iter().map(render::version).collect();
-    let (versions, pagination) = paging::slice_descending(&call, &query, versions, |version| version_key(&version.version))?;
+    let (versions, pagination) =
+        paging::slice_descending(&call, &query, versions, |version| version_key(&version.version))?;
     Ok(ListMajorClusterVersionsResponse { versions, pagination })
 }
 
@@ -225,7 +241,8 @@ async fn creator_grant(call: &Call, cluster: ClusterId) -> Result<Option<RowChan
         return Ok(None);
     }
     let store = &*call.app.store;
-    let account = rows::get::<ServiceAccount>(store, principal.organization, &principal.id.to_string()).await?;
+    let account =
+        rows::get::<ServiceAccount>(store, principal.organization, &principal.id.to_string()).await?;
     let grant = Grant::new(Role::ClusterAdmin, Resource::Cluster(cluster))?;
     let grants = normal_grants(account.value.grants.iter().copied().chain([grant]));
     rows::update(&account.row, &ServiceAccount { grants, ..account.value }).map(Some)
@@ -240,7 +257,8 @@ fn settled(app: Arc<App>, id: ClusterId, limit: Duration) -> Later<Cluster> {
             let found = rows::find::<Model>(&*app.store, &id.to_string()).await?;
             let cluster = found.ok_or_else(|| Error::not_found("cluster"))?.value;
             let moving = cluster.state == ClusterState::Creating
-                || (cluster.state == ClusterState::Created && cluster.observed.generation < cluster.generation);
+                || (cluster.state == ClusterState::Created
+                    && cluster.observed.generation < cluster.generation);
             if !moving || Instant::now() >= deadline {
                 return Ok(render::cluster(&app, &cluster));
             }

@@ -37,7 +37,8 @@ const READY_WAIT: Duration = Duration::from_secs(15);
 
 /// An administrative session of the call's cluster; 404 if there is no such cluster.
 async fn admin(call: &Call) -> Result<Box<dyn Admin>> {
-    let cluster = active_cluster(&*call.app.store, call.granted.organization(), call.granted.cluster()).await?;
+    let cluster =
+        active_cluster(&*call.app.store, call.granted.organization(), call.granted.cluster()).await?;
     open_admin(&call.app, cluster.value.id).await
 }
 
@@ -58,7 +59,8 @@ struct Effect {
 impl Effect {
     /// On the call's cluster; 404 if there is no such cluster.
     async fn new(call: &Call) -> Result<Self> {
-        let found = active_cluster(&*call.app.store, call.granted.organization(), call.granted.cluster()).await?;
+        let found =
+            active_cluster(&*call.app.store, call.granted.organization(), call.granted.cluster()).await?;
         Ok(Self { app: call.app.clone(), cluster: found.value.id, batch: Batch::by(&call.granted) })
     }
 

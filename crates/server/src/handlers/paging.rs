@@ -10,12 +10,17 @@ use ootheca_model::{Result, cluster::SortOrder};
 use ootheca_store::{Position, Query, Row};
 
 /// A page of rows. `rows` says which; its organization, page and moment are set here.
-pub async fn rows(call: &Call, page: &PageQuery, rows: Query) -> Result<(Vec<Row>, KeysetPaginationResponse)> {
+pub async fn rows(
+    call: &Call,
+    page: &PageQuery,
+    rows: Query,
+) -> Result<(Vec<Row>, KeysetPaginationResponse)> {
     let filters = format!("{:?} {:?} {:?} {:?}", rows.parent, rows.ids, rows.active_only, rows.order);
     let list = List::read(call, page, &filters, SortOrder::Asc)?;
     let request = &list.request;
     let backward = request.token.as_ref().is_some_and(|token| token.backward);
-    let after = request.token.as_ref().map(|token| Position { value: token.value.clone(), id: token.id.clone() });
+    let after =
+        request.token.as_ref().map(|token| Position { value: token.value.clone(), id: token.id.clone() });
     let query = Query {
         organization: Some(call.granted.organization()),
         as_of: Some(request.as_of),

@@ -100,7 +100,9 @@ pub async fn get_person_users_by_email(
     let key = format!("{}/{email}", call.granted.organization());
     let row = call.app.store.by_unique_key(Kind::Person, &key).await?;
     let person = rows::decode::<Person>(row.ok_or_else(|| Error::not_found("user"))?)?.value;
-    Ok(GetPersonUsersByEmailResponse { user: PersonUserInfo { id: person.id.to_string(), email: person.email } })
+    Ok(GetPersonUsersByEmailResponse {
+        user: PersonUserInfo { id: person.id.to_string(), email: person.email },
+    })
 }
 
 /// What a request's roles mean; the clusters named must exist.
@@ -109,7 +111,8 @@ pub async fn grants(call: &Call, roles: Vec<BuiltInRoleRequest>) -> Result<Vec<G
     for role in roles {
         let resource = required("roles.resource", role.resource)?;
         let kind = required("roles.resource.type", resource.r#type)?;
-        let resource = self::resource(call, "roles.resource.id", kind, resource.id.as_deref().unwrap_or("")).await?;
+        let resource =
+            self::resource(call, "roles.resource.id", kind, resource.id.as_deref().unwrap_or("")).await?;
         grants.push(Grant::new(required("roles.name", role.name)?, resource)?);
     }
     Ok(grants)
@@ -178,7 +181,9 @@ async fn path_grant(call: &Call, path: &RolePath) -> Result<Grant> {
 async fn resource(call: &Call, field: &str, kind: ResourceType, id: &str) -> Result<Held> {
     let organization = call.granted.organization();
     match kind {
-        ResourceType::Organization if id.is_empty() || id == organization.to_string() => Ok(Held::Organization),
+        ResourceType::Organization if id.is_empty() || id == organization.to_string() => {
+            Ok(Held::Organization)
+        }
         ResourceType::Organization => Err(Error::invalid(field, "must be empty or the organization's id")),
         ResourceType::Folder => Err(Error::not_found("folder")),
         ResourceType::Cluster => {
@@ -223,7 +228,9 @@ impl Holder {
 
     fn with_grants(&self, grants: Vec<Grant>) -> Result<RowChange> {
         match self {
-            Holder::Account(found) => rows::update(&found.row, &ServiceAccount { grants, ..found.value.clone() }),
+            Holder::Account(found) => {
+                rows::update(&found.row, &ServiceAccount { grants, ..found.value.clone() })
+            }
             Holder::Person(found) => rows::update(&found.row, &Person { grants, ..found.value.clone() }),
         }
     }

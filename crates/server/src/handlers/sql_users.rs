@@ -76,4 +76,3 @@ pub async fn delete_sql_user(
 fn known(name: &str) -> Result<()> {
     if names::reserved_user(name) { Err(Error::not_found("SQL user")) } else { Ok(()) }
 }
-

@@ -113,7 +113,8 @@ impl Driver {
                 self.hint(Some(id));
             }
         }
-        let due: Vec<ClusterId> = self.later.iter().filter(|(_, at)| **at <= now).map(|(id, _)| *id).collect();
+        let due: Vec<ClusterId> =
+            self.later.iter().filter(|(_, at)| **at <= now).map(|(id, _)| *id).collect();
         for id in due {
             self.start(id);
         }
