@@ -4,6 +4,7 @@ use crate::{
     openapi,
     operations::{Operation, TABLE},
 };
+use ootheca_model::{Role, identity::Requirement};
 use std::{fs, path::PathBuf};
 
 /// Compares a file under `expected/` with `text`, or writes it with `UPDATE_EXPECTED=1`.
@@ -44,6 +45,30 @@ fn operations() {
         format!("{:<6} {:<path$} {:<name$} {access} {audit}\n", row.method, row.path, row.name)
     });
     check("operations.txt", &lines.collect::<String>());
+}
+
+/// For each role what it may do, as somebody reads it who hands roles out.
+#[test]
+fn roles() {
+    let mut text = String::from("What each role may do, and the scopes at which it may be held\n");
+    text.push_str("(O organization, F folder, C cluster).\n");
+    let may = |text: &mut String, title: String, allowed: &dyn Fn(&Operation) -> bool| {
+        text.push_str(&format!("\n{title}\n"));
+        for row in sorted().into_iter().filter(|row| allowed(row)) {
+            let later = if row.implemented { "" } else { "  (not built yet)" };
+            text.push_str(&format!("  {:<36} {}{later}\n", row.name, row.summary));
+        }
+    };
+    may(&mut text, "every member".to_owned(), &|row| row.requirement == Requirement::Member);
+    may(&mut text, "whoever may grant something".to_owned(), &|row| row.requirement == Requirement::Grantor);
+    for role in Role::ALL {
+        may(
+            &mut text,
+            format!("{role} ({})", role.scopes()),
+            &|row| matches!(row.requirement, Requirement::Roles(roles) if roles.contains(role)),
+        );
+    }
+    check("roles.txt", &text);
 }
 
 #[test]

@@ -22,11 +22,6 @@ pub fn done(name: &str) {
     }
 }
 
-/// How many more effects until the crash; 0 when it is not armed.
-pub fn left() -> i64 {
-    LEFT.load(Ordering::SeqCst)
-}
-
 fn crash(name: &str) -> ! {
     eprintln!("crash test: stopped after the effect: {name}");
     let pid = std::process::id().to_string();

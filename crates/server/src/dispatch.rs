@@ -1,7 +1,7 @@
 //! From a row of the table to its handler: decode, call, encode. Generated from the table, so that a
 //! row without a handler, or a handler of the wrong types, does not compile.
 
-use crate::{change::Change, gate::Call, handlers};
+use crate::{call::Call, change::Change, handlers};
 use ootheca_api::{
     decode,
     operations::{Op, operation},

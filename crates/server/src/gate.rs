@@ -6,6 +6,7 @@
 
 use crate::{
     app::{App, fresh_id},
+    call::Call,
     change::{Change, Reply},
     dispatch::{self, Input, Outcome},
     keys::{self, Secret},
@@ -17,7 +18,7 @@ use ootheca_api::{
     versions::Version,
 };
 use ootheca_model::{
-    ApiKey, Cluster, ClusterId, Error, ErrorKind, Granted, Principal, Result, ServiceAccount,
+    ApiKey, Cluster, ClusterId, Error, ErrorKind, Principal, Result, ServiceAccount,
     audit::{AuditEntry, INTERRUPTED},
     identity::{Target, authorize},
 };
@@ -59,20 +60,6 @@ pub struct Response {
     pub allow: Option<String>,
     /// JSON, or nothing.
     pub body: Vec<u8>,
-}
-
-/// A checked call, as handlers see it.
-pub struct Call {
-    /// The server.
-    pub app: Arc<App>,
-    /// The row of the table.
-    pub operation: &'static Operation,
-    /// The proof.
-    pub granted: Granted,
-    /// The dialect.
-    pub version: Version,
-    /// The caller's address.
-    pub peer: IpAddr,
 }
 
 /// Answers a request. Never fails: errors become answers.
@@ -154,7 +141,7 @@ impl Visit {
             ootheca_api::decode::check_syntax(&self.request.body)?;
         }
         let (app, operation, version) = (self.app.clone(), self.operation, self.version);
-        Ok(Arc::new(Call { app, operation, granted, version, peer: self.request.peer }))
+        Ok(Arc::new(Call { app, operation, granted, version }))
     }
 
     fn cluster_id(&self) -> Option<ClusterId> {

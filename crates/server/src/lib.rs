@@ -4,6 +4,7 @@
 //! the others.
 
 pub mod app;
+pub mod call;
 pub mod change;
 pub mod data_dir;
 pub mod directory;

@@ -2,8 +2,8 @@
 
 use super::{paging, required};
 use crate::{
+    call::Call,
     change::Change,
-    gate::Call,
     rows::{self, Stored, active_cluster},
 };
 use ootheca_api::wire::*;

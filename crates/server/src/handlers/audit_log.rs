@@ -1,6 +1,6 @@
 //! The export of the audit log.
 
-use crate::gate::Call;
+use crate::call::Call;
 use ootheca_api::wire::*;
 use ootheca_model::{Error, Result, Timestamp, audit::AuditEntry, cluster::SortOrder};
 use ootheca_store::AuditQuery;

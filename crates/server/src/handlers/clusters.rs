@@ -3,8 +3,8 @@
 use super::{paging, required};
 use crate::{
     app::{App, fresh_id, fresh_tenant},
+    call::Call,
     change::{Change, Later, Reply},
-    gate::Call,
     render,
     rows::{self, Stored, active_cluster},
 };

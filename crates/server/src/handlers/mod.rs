@@ -23,8 +23,8 @@ pub use sql_users::*;
 
 use crate::{
     app::App,
+    call::Call,
     change::{Change, Reply},
-    gate::Call,
     rows::active_cluster,
 };
 use ootheca_engine::Admin;

@@ -1,6 +1,6 @@
 //! The caller's organization.
 
-use crate::{gate::Call, rows};
+use crate::{call::Call, rows};
 use ootheca_api::wire::*;
 use ootheca_model::Result;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! Pages of lists: of rows in the store, and of lists that are in memory as a whole.
 
-use crate::gate::Call;
+use crate::call::Call;
 use ootheca_api::{
     page::{PageRequest, PageToken, fingerprint},
     versions::Page,

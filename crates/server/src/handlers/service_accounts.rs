@@ -3,8 +3,8 @@
 use super::{paging, required, roles};
 use crate::{
     app::fresh_id,
+    call::Call,
     change::Change,
-    gate::Call,
     render,
     rows::{self, Stored},
 };

@@ -1,7 +1,7 @@
 //! SQL users. Their truth is inside the cluster: nothing of them is kept here.
 
 use super::{Effect, paging, required};
-use crate::{change::Change, gate::Call};
+use crate::{call::Call, change::Change};
 use ootheca_api::wire::*;
 use ootheca_model::{Error, Result, names};
 use std::sync::Arc;
