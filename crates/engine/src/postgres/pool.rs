@@ -86,7 +86,8 @@ pub(super) async fn keep_filled(shared: Arc<Shared>) {
     let mut haste = shared.host.haste.subscribe();
     let work = async {
         wake(&shared).await;
-        loop {
+        // Asked here too: while the engine ends nothing in the loop waits, so nobody would be told.
+        while !shared.host.closing() {
             if shared.missing_spare() {
                 quiet(&shared).await;
                 if let Err(error) = tend(&shared).await {

@@ -1,6 +1,6 @@
 //! Spares, and what a crash leaves in the middle.
 
-use crate::support::{Folder, gone, new_cluster, plan, postgres, ready, until};
+use crate::support::{Folder, alive, gone, new_cluster, plan, postgres, ready, until};
 use ootheca_engine::{Engine, InstanceReport, postgres::report};
 use ootheca_model::instance::Phase;
 use std::fs;
@@ -28,7 +28,9 @@ async fn spare_is_claimed_and_replaced() {
     assert_ne!(next.instance, spare.instance);
 
     // A dead spare is not given away.
-    std::process::Command::new("kill").args(["-KILL", &next.pid.unwrap().to_string()]).status().unwrap();
+    let dead = next.pid.unwrap();
+    std::process::Command::new("kill").args(["-KILL", &dead.to_string()]).status().unwrap();
+    until("the spare is dead", || async { (!alive(dead)).then_some(()) }).await;
     let other = crate::support::plan(&engine, new_cluster());
     assert_ne!(ready(&engine, &other).await.nodes[0].pid, next.pid);
     gone(&engine, other.cluster).await;
