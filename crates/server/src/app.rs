@@ -1,6 +1,10 @@
 //! What every handler and task shares.
 
-use crate::settings::Settings;
+use crate::{
+    memory::Memory,
+    rows::{Document, Stored},
+    settings::Settings,
+};
 use ootheca_engine::Engine;
 use ootheca_model::{
     ClusterId, Error, Result, Timestamp,
@@ -25,6 +29,8 @@ pub struct App {
     pub clock: Arc<dyn Clock>,
     /// Settings.
     pub settings: Settings,
+    /// What was read and is still true.
+    pub memory: Memory,
     /// Signs page tokens.
     pub page_key: [u8; 32],
     /// The port of the SQL gateway in connection strings; set once it listens.
@@ -35,6 +41,11 @@ impl App {
     /// This moment.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// The thing with this id, whatever its organization; from memory where that is still true.
+    pub async fn find<T: Document + Sync + 'static>(&self, id: &str) -> Result<Option<Arc<Stored<T>>>> {
+        self.memory.find(&*self.store, id).await
     }
 
     /// The port of the SQL gateway in connection strings.

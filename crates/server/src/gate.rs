@@ -10,7 +10,7 @@ use crate::{
     change::{Change, Reply},
     dispatch::{self, Input, Outcome},
     keys::{self, Secret},
-    redact, rows,
+    redact,
 };
 use ootheca_api::{
     operations::{Operation, Scope},
@@ -225,7 +225,7 @@ impl Visit {
 
     async fn audit_entry(&self, principal: &Principal, action: &str) -> Result<AuditEntry> {
         let cluster = match self.cluster_id() {
-            Some(id) => rows::find::<Cluster>(&*self.app.store, &id.to_string()).await?,
+            Some(id) => self.app.find::<Cluster>(&id.to_string()).await?,
             None => None,
         };
         let cluster = cluster.filter(|found| found.row.organization == principal.organization);
@@ -236,7 +236,7 @@ impl Visit {
             action: action.to_owned(),
             source: "CC_API".to_owned(),
             cluster: cluster.as_ref().map(|found| found.value.id),
-            cluster_name: cluster.map(|found| found.value.name),
+            cluster_name: cluster.map(|found| found.value.name.clone()),
             user_email: principal.person.then(|| principal.name.clone()),
             service_account_name: (!principal.person).then(|| principal.name.clone()),
             ip_address: Some(self.request.peer.to_string()),
@@ -260,17 +260,17 @@ async fn step_aside(attempt: usize) {
 /// Who holds this token. The same answer, 401, to everything that is wrong with it.
 async fn authenticate(app: &App, header: Option<&str>) -> Result<Arc<Principal>> {
     let secret = Secret::parse(keys::bearer(header)?).ok_or_else(keys::unauthenticated)?;
-    let key = rows::find::<ApiKey>(&*app.store, secret.id()).await?.ok_or_else(keys::unauthenticated)?;
+    let key = app.find::<ApiKey>(secret.id()).await?.ok_or_else(keys::unauthenticated)?;
     if !secret.matches(&key.value) {
         return Err(keys::unauthenticated());
     }
-    let account = rows::find::<ServiceAccount>(&*app.store, &key.value.service_account.to_string()).await?;
-    let account = account.ok_or_else(keys::unauthenticated)?.value;
+    let account = app.find::<ServiceAccount>(&key.value.service_account.to_string()).await?;
+    let account = &account.ok_or_else(keys::unauthenticated)?.value;
     Ok(Arc::new(Principal {
         organization: account.organization,
         id: account.id,
-        name: account.name,
+        name: account.name.clone(),
         person: false,
-        grants: account.grants,
+        grants: account.grants.clone(),
     }))
 }

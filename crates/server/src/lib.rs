@@ -14,6 +14,7 @@ pub mod gate;
 pub mod handlers;
 pub mod http;
 pub mod keys;
+pub mod memory;
 pub mod reconcile;
 pub mod redact;
 pub mod render;

@@ -4,7 +4,9 @@ use crate::{
     app::{App, SystemClock},
     data_dir::DataDir,
     directory::StoreDirectory,
-    first_start, http, reconcile,
+    first_start, http,
+    memory::Memory,
+    reconcile,
     settings::{EngineKind, Settings},
 };
 use ootheca_engine::{Engine, postgres, simulated};
@@ -64,6 +66,7 @@ impl Server {
             engine,
             clock: Arc::new(clock),
             settings,
+            memory: Memory::default(),
             page_key,
             sql_port: OnceLock::new(),
         });

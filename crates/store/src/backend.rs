@@ -23,6 +23,8 @@ pub(crate) trait Backend: Send + Sync + 'static {
     async fn transact(&self, work: Work) -> Result<Done>;
     /// Hints about changed rows.
     fn changes(&self) -> broadcast::Receiver<Changed>;
+    /// See [`Store::stamp`].
+    fn stamp(&self, kind: Kind) -> Option<u64>;
 }
 
 async fn one<B: Backend>(backend: &B, sql: &str, kind: Kind, key: &str) -> Result<Option<Row>> {
@@ -108,5 +110,9 @@ impl<B: Backend> Store for B {
 
     fn changes(&self) -> broadcast::Receiver<Changed> {
         Backend::changes(self)
+    }
+
+    fn stamp(&self, kind: Kind) -> Option<u64> {
+        Backend::stamp(self, kind)
     }
 }

@@ -305,6 +305,9 @@ pub trait Store: Send + Sync + 'static {
     async fn release(&self, lease: &Lease) -> Result<()>;
     /// Hints about changed rows.
     fn changes(&self) -> broadcast::Receiver<Changed>;
+    /// A number that is another one as soon as a change to rows of this kind is acknowledged: what was
+    /// read after taking it is still true while it is the same. `None` where other servers write too.
+    fn stamp(&self, kind: Kind) -> Option<u64>;
 }
 
 /// Opens a store by its address: `sqlite:PATH`, `postgres://…` or `postgresql://…`.

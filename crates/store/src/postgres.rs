@@ -4,7 +4,7 @@
 //! protocol is used: no advisory locks, no notifications.
 
 use crate::{
-    Changed,
+    Changed, Kind,
     backend::Backend,
     migrations,
     transaction::{self, Done, Failure, Session, Work},
@@ -138,6 +138,10 @@ impl Backend for Postgres {
 
     fn changes(&self) -> broadcast::Receiver<Changed> {
         self.changes.subscribe()
+    }
+
+    fn stamp(&self, _kind: Kind) -> Option<u64> {
+        None
     }
 }
 

@@ -5,7 +5,7 @@
 //! one wait for the disk. Nothing is answered before it is durable.
 
 use crate::{
-    Changed,
+    Changed, Kind,
     backend::Backend,
     migrations,
     transaction::{self, Done, Failure, Session, Work},
@@ -23,7 +23,8 @@ use std::{
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::{
-        Mutex,
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
         mpsc::{Receiver, Sender, channel},
     },
     thread::{self, JoinHandle},
@@ -45,7 +46,11 @@ pub(crate) struct Sqlite {
     jobs: Option<Sender<Job>>,
     writer: Option<JoinHandle<()>>,
     changes: broadcast::Sender<Changed>,
+    stamps: Arc<Stamps>,
 }
+
+/// How often rows of each kind were changed since the file was opened.
+type Stamps = [AtomicU64; Kind::ALL.len()];
 
 impl Sqlite {
     /// Opens the file, making it and bringing its schema up to date where that is needed.
@@ -59,10 +64,12 @@ impl Sqlite {
         let (changes, _) = broadcast::channel(4096);
         let (jobs, waiting) = channel();
         let hints = changes.clone();
+        let stamps = Arc::new(Stamps::default());
+        let changed = stamps.clone();
         let writer = thread::Builder::new().name("store".to_owned());
-        let writer = writer.spawn(move || write(connection, &waiting, &hints)).map_err(failed)?;
+        let writer = writer.spawn(move || write(connection, &waiting, &hints, &changed)).map_err(failed)?;
         let readers = Mutex::new(Vec::new());
-        Ok(Self { path: path.to_owned(), readers, jobs: Some(jobs), writer: Some(writer), changes })
+        Ok(Self { path: path.to_owned(), readers, jobs: Some(jobs), writer: Some(writer), changes, stamps })
     }
 
     fn reader(&self) -> Result<Connection> {
@@ -106,6 +113,10 @@ impl Backend for Sqlite {
     fn changes(&self) -> broadcast::Receiver<Changed> {
         self.changes.subscribe()
     }
+
+    fn stamp(&self, kind: Kind) -> Option<u64> {
+        Some(self.stamps[kind as usize].load(Ordering::Acquire))
+    }
 }
 
 fn connect(path: &Path, flags: OpenFlags) -> Result<Connection> {
@@ -137,7 +148,12 @@ fn migrate(connection: &mut Connection) -> Result<()> {
 }
 
 /// The writer's life.
-fn write(mut connection: Connection, waiting: &Receiver<Job>, changes: &broadcast::Sender<Changed>) {
+fn write(
+    mut connection: Connection,
+    waiting: &Receiver<Job>,
+    changes: &broadcast::Sender<Changed>,
+    stamps: &Stamps,
+) {
     while let Ok(first) = waiting.recv() {
         let jobs: Vec<Job> = std::iter::once(first).chain(waiting.try_iter().take(TOGETHER - 1)).collect();
         let results = together(&mut connection, &jobs);
@@ -146,6 +162,7 @@ fn write(mut connection: Connection, waiting: &Receiver<Job>, changes: &broadcas
         }
         for ((_, answer), result) in jobs.into_iter().zip(results) {
             for hint in result.iter().flat_map(|done| &done.hints) {
+                stamps[hint.kind as usize].fetch_add(1, Ordering::Release);
                 // Nobody listens, or too slowly: hints may be lost.
                 drop(changes.send(hint.clone()));
             }

@@ -6,7 +6,7 @@ use crate::{
     call::Call,
     change::{Change, Later, Reply},
     render,
-    rows::{self, Stored, active_cluster},
+    rows::{self, active_cluster},
 };
 use ootheca_api::{versions::Version, wire::*};
 use ootheca_model::{
@@ -55,8 +55,9 @@ pub async fn get_cluster(
     _body: NoBody,
 ) -> Result<Cluster> {
     let id = call.granted.cluster().ok_or_else(|| Error::not_found("cluster"))?;
-    let found: Stored<Model> =
-        rows::get(&*call.app.store, call.granted.organization(), &id.to_string()).await?;
+    let found = call.app.find::<Model>(&id.to_string()).await?;
+    let found = found.filter(|found| found.row.organization == call.granted.organization());
+    let found = found.ok_or_else(|| Error::not_found("cluster"))?;
     Ok(render::cluster(&call.app, &found.value))
 }
 
