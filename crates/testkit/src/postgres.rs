@@ -92,8 +92,8 @@ fn as_user(program: &Path) -> Command {
     command
 }
 
-/// A server program: in Debian's folders, newest first, or in `PATH`.
-fn program(name: &str) -> PathBuf {
+/// A program of PostgreSQL: in Debian's folders, newest first, or in `PATH`.
+pub(crate) fn program(name: &str) -> PathBuf {
     let folders = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let mut majors: Vec<(u32, PathBuf)> = folders
         .filter_map(|entry| {

@@ -72,7 +72,8 @@ impl Ootheca {
     }
 
     fn psql_command(&self, string: &str, password: &str) -> Command {
-        let mut command = Command::new("psql");
+        // The program itself: Debian's `psql` in PATH is a script that takes longer than the query.
+        let mut command = Command::new(crate::postgres::program("psql"));
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("PG")) {
             command.env_remove(name);
         }

@@ -6,7 +6,7 @@ use super::{
     binaries::Programs,
     host::{Haste, Host, new_id},
     instance::{Instance, SPARE_READY, Stage},
-    template, trash,
+    server, template, trash,
 };
 use crate::files::{blocking, sync_file_system, write_atomically};
 use ootheca_model::{Error, Result, effect};
@@ -65,7 +65,7 @@ async fn fill(
         let folder = folder.clone();
         move || sync_file_system(&folder)
     });
-    let (durable, started) = tokio::join!(durable, instance.started());
+    let (durable, started) = tokio::join!(durable, warmed(host, &instance));
     let marked = match durable.and(started) {
         Ok(()) => {
             let name = template::name(programs);
@@ -79,6 +79,18 @@ async fn fill(
     }
     effect::done("instance whole");
     Ok(instance)
+}
+
+/// Waits for the server, then enters its databases once: whoever comes first after a start makes the
+/// server write down its catalogue, which takes longer than all the rest of a login.
+async fn warmed(host: &Arc<Host>, instance: &Instance) -> Result<()> {
+    instance.started().await?;
+    let sockets = instance.sockets();
+    let (first, second) = tokio::join!(
+        server::connect(host, &sockets, "postgres"),
+        server::connect(host, &sockets, "defaultdb")
+    );
+    first.and(second).map(drop)
 }
 
 /// Keeps the pool filled until the engine ends. One at a time, and not while others need the disk.
