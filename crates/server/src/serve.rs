@@ -146,6 +146,7 @@ fn gateway_settings(settings: &Settings) -> ootheca_gateway::Settings {
         domains: named.into_iter().filter(|name| !name.is_empty() && name != "localhost").collect(),
         handshake_timeout: Duration::from_secs(gateway.handshake_seconds),
         max_connections: gateway.max_connections,
+        threads: gateway.threads,
         ..ootheca_gateway::Settings::new(settings.sql_listen, settings.data_dir.join("certificates"))
     }
 }

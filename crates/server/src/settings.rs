@@ -63,6 +63,7 @@ pub struct GatewaySettings {
     pub port: u16,
     pub handshake_seconds: u64,
     pub max_connections: usize,
+    pub threads: usize,
 }
 
 /// The SQL servers.
