@@ -116,18 +116,16 @@ struct Visit {
 impl Visit {
     async fn admit(self) -> Result<Vec<u8>> {
         let principal = authenticate(&self.app, self.request.authorization.as_deref()).await?;
-        let body = match self.operation.audit {
+        let (operation, version) = (self.operation, self.version);
+        let body = match operation.audit {
             None => self.read(&principal).await?,
             Some(action) => {
-                let (operation, version) = (self.operation, self.version);
                 // A task of its own: a caller that hangs up must not stop it half-way.
                 let task = tokio::spawn(async move { self.change(&principal, action).await });
-                let body =
-                    task.await.map_err(|error| Error::internal("a change panicked").because(error))??;
-                return Ok(version.render(operation.op, body));
+                task.await.map_err(|error| Error::internal("a change panicked").because(error))??
             }
         };
-        Ok(self.version.render(self.operation.op, body))
+        Ok(version.render(operation.op, body))
     }
 
     fn authorize(&self, principal: &Arc<Principal>) -> Result<Arc<Call>> {

@@ -20,11 +20,13 @@ const CREATION_ATTEMPTS: u32 = 5;
 /// the world is read again each time.
 pub async fn step(app: &App, id: ClusterId, lease: Lease, failures: u32) -> Result<Step> {
     let Some(stored) = rows::find::<Cluster>(&*app.store, &id.to_string()).await? else {
-        return remove(app, id).await.map(|removal| after(removal, Step::Done));
+        // Rows outlive their clusters, so no crash leaves this: it is another store's. Not ours to remove.
+        tracing::warn!(cluster = %id, "the engine has a cluster that this store does not know; left alone");
+        return Ok(Step::Done);
     };
     match stored.value.state {
         ClusterState::Deleted | ClusterState::CreationFailed => {
-            let removal = remove(app, id).await?;
+            let removal = app.engine.remove(id).await?;
             if removal == Removal::Gone && !stored.value.removed {
                 let gone = Cluster { removed: true, ..stored.value.clone() };
                 write(app, &stored, gone, lease).await?;
@@ -92,10 +94,6 @@ async fn give_up(app: &App, stored: Stored<Cluster>, error: &Error, lease: Lease
     cluster.observed.conditions = vec![Condition { kind: "CreationFailed".to_owned(), holds: true, message }];
     write(app, &stored, cluster, lease).await?;
     Ok(Step::Again(Duration::ZERO))
-}
-
-async fn remove(app: &App, id: ClusterId) -> Result<Removal> {
-    app.engine.remove(id).await
 }
 
 fn after(removal: Removal, done: Step) -> Step {
