@@ -1,12 +1,12 @@
 //! Servers outlive the engine that started them, and come back when they die.
 
-use crate::support::{Driver, Folder, alive, new_cluster, plan, postgres, ready, sql, until, user};
+use crate::support::{Driver, Folder, alive, new_cluster, plan, postgres, ready, signal, sql, until, user};
 use ootheca_engine::Engine;
 use ootheca_model::instance::Phase;
-use std::process::Command;
+use rustix::process::Signal;
 
 fn kill(pid: u32) {
-    assert!(Command::new("kill").args(["-KILL", &pid.to_string()]).status().unwrap().success());
+    signal(pid, Signal::KILL);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,8 +1,9 @@
 //! Spares, and what a crash leaves in the middle.
 
-use crate::support::{Folder, alive, gone, new_cluster, plan, postgres, ready, until};
+use crate::support::{Folder, alive, gone, new_cluster, plan, postgres, ready, signal, until};
 use ootheca_engine::{Engine, InstanceReport, postgres::report};
 use ootheca_model::instance::Phase;
+use rustix::process::Signal;
 use std::fs;
 
 async fn spares(engine: &dyn Engine, count: usize) -> Vec<InstanceReport> {
@@ -29,7 +30,7 @@ async fn spare_is_claimed_and_replaced() {
 
     // A dead spare is not given away.
     let dead = next.pid.unwrap();
-    std::process::Command::new("kill").args(["-KILL", &dead.to_string()]).status().unwrap();
+    signal(dead, Signal::KILL);
     until("the spare is dead", || async { (!alive(dead)).then_some(()) }).await;
     let other = crate::support::plan(&engine, new_cluster());
     assert_ne!(ready(&engine, &other).await.nodes[0].pid, next.pid);

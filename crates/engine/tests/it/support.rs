@@ -9,6 +9,7 @@ use ootheca_model::{
     ClusterId,
     instance::{InstancePlan, Observed, Phase, Removal},
 };
+use rustix::process::{Pid, Signal, kill_process};
 use std::{
     fs,
     future::Future,
@@ -43,7 +44,7 @@ impl Drop for Folder {
     fn drop(&mut self) {
         let left = processes_below(&self.0);
         for pid in &left {
-            let _ = std::process::Command::new("kill").args(["-QUIT", &pid.to_string()]).status();
+            signal(*pid, Signal::QUIT);
         }
         if std::thread::panicking() {
             eprintln!("kept: {}", self.0.display());
@@ -72,6 +73,12 @@ pub(crate) fn processes_below(folder: &Path) -> Vec<u32> {
         fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd.starts_with(folder)) && alive(*pid)
     })
     .collect()
+}
+
+/// Sends a signal to a process that an engine of the test started.
+pub(crate) fn signal(pid: u32, signal: Signal) {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    let _ = kill_process(pid.unwrap(), signal);
 }
 
 /// Whether a process runs; one that only waits to be reaped does not.
