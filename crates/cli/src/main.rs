@@ -5,12 +5,7 @@ use ootheca_engine::{InstanceReport, postgres};
 use ootheca_model::{Error, Result, effect};
 use ootheca_server::{Server, Settings, settings};
 use serde::Serialize;
-use std::{
-    io::IsTerminal,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{io::IsTerminal, net::SocketAddr, path::PathBuf, process::ExitCode};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
@@ -83,20 +78,22 @@ enum EngineArg {
     Simulated,
 }
 
-#[derive(Args)]
+#[derive(Args, Serialize)]
 struct DebugArgs {
     /// The data folder of a server, running or not [default: the platform's folder for data]
     #[arg(long, env = "OOTHECA_DATA_DIR", value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     data_dir: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
+    #[serde(skip)]
     json: bool,
 }
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Serve(args) => serve(&args),
-        Command::Debug(args) => debug(args),
+        Command::Debug(args) => debug(&args),
         Command::Settings => print(settings::DEFAULTS),
         Command::Openapi => print(&format!("{:#}\n", ootheca_server::openapi())),
     };
@@ -177,12 +174,9 @@ fn greet(server: &Server) {
     );
 }
 
-fn debug(args: DebugArgs) -> Result<()> {
-    let overrides = serde_json::json!(
-        args.data_dir.map(|dir| ("data_dir", dir)).into_iter().collect::<std::collections::BTreeMap<_, _>>()
-    );
-    let settings = Settings::load(None, &overrides)?;
-    let reports = postgres::report(&engine_folder(&settings.data_dir))?;
+fn debug(args: &DebugArgs) -> Result<()> {
+    let settings = Settings::load(None, args)?;
+    let reports = postgres::report(&settings.engine_folder())?;
     if args.json {
         let rows: Vec<serde_json::Value> = reports.iter().map(report_json).collect();
         return print(&format!("{:#}\n", serde_json::Value::Array(rows)));
@@ -201,10 +195,6 @@ fn debug(args: DebugArgs) -> Result<()> {
         text.push_str(&row);
     }
     print(&text)
-}
-
-fn engine_folder(data_dir: &Path) -> PathBuf {
-    data_dir.join("engine")
 }
 
 fn report_json(report: &InstanceReport) -> serde_json::Value {

@@ -127,7 +127,7 @@ fn engine(settings: &Settings) -> Result<Arc<dyn Engine>> {
         EngineKind::Postgres => {
             let engine = &settings.engine;
             Arc::new(postgres::PostgresEngine::new(postgres::Settings {
-                folder: settings.data_dir.join("engine"),
+                folder: settings.engine_folder(),
                 user: Some(engine.user.clone()),
                 programs: engine.programs.clone(),
                 pool_size: engine.pool_size,

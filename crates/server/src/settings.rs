@@ -112,6 +112,11 @@ impl Settings {
         self.catalogue.check()
     }
 
+    /// Where the SQL servers are kept.
+    pub fn engine_folder(&self) -> PathBuf {
+        self.data_dir.join("engine")
+    }
+
     /// The store's address: what was set, or SQLite in the data folder.
     pub fn store_url(&self) -> String {
         if self.store.is_empty() {
