@@ -12,6 +12,8 @@ use async_trait::async_trait;
 use ootheca_model::{
     ClusterId, Result,
     instance::{InstancePlan, Observed, Removal},
+    login::Login,
+    usage::{CpuCounter, Measure},
 };
 use std::path::PathBuf;
 use tokio::sync::broadcast;
@@ -83,6 +85,13 @@ pub trait Engine: Send + Sync + 'static {
     /// engine runs no SQL servers, `Unavailable` unless it is ready.
     async fn endpoint(&self, cluster: ClusterId) -> Result<PathBuf>;
 
+    /// CPU time that the instance has used. Cheap: asks the kernel, not the server. `Unavailable`
+    /// unless it is ready.
+    async fn cpu(&self, cluster: ClusterId) -> Result<CpuCounter>;
+
+    /// All counters and the size of the data. Asks the server. `Unavailable` unless it is ready.
+    async fn measure(&self, cluster: ClusterId) -> Result<Measure>;
+
     /// Everything that is there, spares too.
     async fn report(&self) -> Result<Vec<InstanceReport>>;
 
@@ -97,6 +106,9 @@ pub trait Engine: Send + Sync + 'static {
 pub trait Admin: Send {
     /// Names of the SQL users, sorted byte by byte, without the engine's own roles.
     async fn users(&mut self) -> Result<Vec<String>>;
+    /// SQL users that may log in, with their secrets, sorted byte by byte by name, without the
+    /// engine's own roles.
+    async fn logins(&mut self) -> Result<Vec<Login>>;
     /// Makes a SQL user, a member of `admin`, with this password. `Exists` if it is there.
     async fn create_user(&mut self, name: &str, password: &str) -> Result<()>;
     /// Changes the password. `NotFound` if there is no such user.

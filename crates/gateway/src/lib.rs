@@ -25,7 +25,8 @@ pub use gateway::{Gateway, Settings};
 
 use async_trait::async_trait;
 use ipnet::IpNet;
-use ootheca_model::{ClusterId, Result};
+use ootheca_model::{ClusterId, Result, login::Secret};
+use serde::{Deserialize, Serialize};
 use std::{
     net::{IpAddr, Ipv4Addr},
     path::PathBuf,
@@ -35,11 +36,35 @@ use tokio::sync::broadcast;
 /// The protocol's name in TLS.
 const ALPN: &[u8] = b"postgresql";
 
-/// Who may connect to a cluster.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// What a client is told about a limit, in words of the control plane.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notice {
+    /// What is the matter, naming the limit.
+    pub message: String,
+    /// What to do about it.
+    pub hint: String,
+}
+
+/// How a cluster stands with its limits.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// Within them.
+    #[default]
+    Open,
+    /// Over its storage: one session at a time, which may not add data.
+    Throttled(Notice),
+    /// Over its request units: no session.
+    Disabled(Notice),
+}
+
+/// Who may connect to a cluster, and for what.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
     /// Networks that may open SQL connections.
     pub allow: Vec<IpNet>,
+    /// How it stands with its limits.
+    pub standing: Standing,
 }
 
 impl Policy {
@@ -55,12 +80,27 @@ impl Policy {
 }
 
 /// Where a connection goes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Destination {
     /// The cluster.
     pub cluster: ClusterId,
     /// Who may connect.
     pub policy: Policy,
+}
+
+/// What a gateway has seen of a cluster since its last report.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Activity {
+    /// The cluster.
+    pub cluster: ClusterId,
+    /// Authenticated sessions that are open now.
+    pub sessions: u32,
+    /// Sessions that were open at some time since the last report; those that are open now count.
+    pub sessions_seen: u32,
+    /// Bytes to clients since the last report.
+    pub sent: u64,
+    /// Bytes from clients since the last report.
+    pub received: u64,
 }
 
 /// Everything that the gateway may ask of the rest of the program. Always called on the runtime that
@@ -69,10 +109,19 @@ pub struct Destination {
 pub trait Directory: Send + Sync + 'static {
     /// The active cluster with this routing id (`name-number`); `None` if there is none.
     async fn resolve(&self, routing_id: &str) -> Result<Option<Destination>>;
-    /// The Unix socket of the cluster's server, waiting a little for one that is starting.
+    /// What a user's password is checked against; `None` if there is no such user. Never wakes the
+    /// cluster. Not older than a second where a session may have changed it.
+    async fn secret(&self, cluster: ClusterId, user: &str) -> Result<Option<Secret>>;
+    /// Says that a secret turned out to be old: the server refused what it had let pass.
+    async fn distrust(&self, cluster: ClusterId);
+    /// The Unix socket of the cluster's server. Wakes a suspended one, and waits a little for one that
+    /// is starting. Only for clients that have proven who they are.
     async fn endpoint(&self, cluster: ClusterId) -> Result<PathBuf>;
     /// The policy now; `None` once the cluster is deleted.
     async fn policy(&self, cluster: ClusterId) -> Result<Option<Policy>>;
+    /// Takes note of what clusters were used for; called every second, with those that have sessions
+    /// or had since. An error says that it was not noted: it is reported again with the next.
+    async fn report(&self, activities: Vec<Activity>) -> Result<()>;
     /// Clusters whose policy changed or that were deleted, sent after the change can be read. A
     /// lagging receiver re-reads them all.
     fn changes(&self) -> broadcast::Receiver<ClusterId>;
@@ -84,7 +133,7 @@ mod tests {
 
     fn allows(networks: &[&str], peer: &str) -> bool {
         let allow = networks.iter().map(|network| network.parse().expect("a network")).collect();
-        Policy { allow }.allows(peer.parse().expect("an address"))
+        Policy { allow, ..Policy::default() }.allows(peer.parse().expect("an address"))
     }
 
     #[test]

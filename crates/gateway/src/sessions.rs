@@ -172,7 +172,8 @@ mod tests {
         let near = sessions.register(one, [10, 0, 0, 1].into());
         let far = sessions.register(one, [192, 0, 2, 1].into());
         let elsewhere = sessions.register(other, [192, 0, 2, 1].into());
-        let policy = Policy { allow: vec!["10.0.0.0/8".parse().expect("a network")] };
+        let allow = vec!["10.0.0.0/8".parse().expect("a network")];
+        let policy = Policy { allow, ..Policy::default() };
         sessions.enforce(one, Some(&policy));
         assert_eq!([&near, &far, &elsewhere].map(cut), [None, Some(Cut::Policy), None]);
         sessions.enforce(one, None);

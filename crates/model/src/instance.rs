@@ -3,6 +3,17 @@
 use crate::{ClusterId, Timestamp};
 use serde::{Deserialize, Serialize};
 
+/// Whether a cluster's SQL server should run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Power {
+    /// It runs.
+    #[default]
+    On,
+    /// Stopped in order, data kept: scaled to zero.
+    Off,
+}
+
 /// The desired state of a cluster's SQL server. Recorded before the world is touched.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InstancePlan {
@@ -14,6 +25,10 @@ pub struct InstancePlan {
     pub engine_major: String,
     /// CPU bound in thousandths of a vCPU; `None` is unbounded.
     pub cpu_millis: Option<u32>,
+    /// Whether the server runs. Changes without a new generation: two plans that differ in nothing
+    /// else are applied in the order in which they come.
+    #[serde(default)]
+    pub power: Power,
 }
 
 /// Where an instance stands.
@@ -27,6 +42,8 @@ pub enum Phase {
     Ready,
     /// Stopped or died; the engine starts it again at the next `ensure` after `retry_at`.
     Down,
+    /// Stopped because the plan's power is off; no process is left.
+    Suspended,
 }
 
 /// One server process of an instance.

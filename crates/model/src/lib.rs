@@ -12,9 +12,11 @@ pub mod error;
 pub mod identity;
 pub mod ids;
 pub mod instance;
+pub mod login;
 pub mod names;
 pub mod role;
 pub mod time;
+pub mod usage;
 
 pub use allowlist::AllowlistEntry;
 pub use cluster::{Cluster, ClusterState, Plan};

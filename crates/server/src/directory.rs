@@ -5,8 +5,8 @@ use crate::{
     rows::{self, find},
 };
 use async_trait::async_trait;
-use ootheca_gateway::{Destination, Directory, Policy};
-use ootheca_model::{AllowlistEntry, Cluster, ClusterId, Result};
+use ootheca_gateway::{Activity, Destination, Directory, Policy};
+use ootheca_model::{AllowlistEntry, Cluster, ClusterId, Result, login::Secret};
 use ootheca_store::{Kind, Query};
 use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio::sync::broadcast;
@@ -58,7 +58,7 @@ impl StoreDirectory {
                 allow.push(entry.net());
             }
         }
-        Ok(Policy { allow })
+        Ok(Policy { allow, ..Policy::default() })
     }
 }
 
@@ -72,6 +72,17 @@ impl Directory for StoreDirectory {
 
     async fn endpoint(&self, cluster: ClusterId) -> Result<PathBuf> {
         self.app.when_ready(cluster, READY_WAIT, || self.app.engine.endpoint(cluster)).await
+    }
+
+    async fn secret(&self, cluster: ClusterId, user: &str) -> Result<Option<Secret>> {
+        let logins = self.app.engine.admin(cluster).await?.logins().await?;
+        Ok(logins.into_iter().find(|login| login.name == user).map(|login| login.secret))
+    }
+
+    async fn distrust(&self, _: ClusterId) {}
+
+    async fn report(&self, _: Vec<Activity>) -> Result<()> {
+        Ok(())
     }
 
     async fn policy(&self, cluster: ClusterId) -> Result<Option<Policy>> {

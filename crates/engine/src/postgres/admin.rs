@@ -7,9 +7,13 @@ use super::{
 };
 use crate::{Admin, Database};
 use async_trait::async_trait;
-use ootheca_model::{Error, Result, effect, names};
+use ootheca_model::{
+    Error, Result, effect,
+    login::{Login, Secret},
+    names,
+};
 use std::{path::PathBuf, sync::Arc};
-use tokio_postgres::{Client, error::SqlState};
+use tokio_postgres::{Client, Row, error::SqlState};
 
 /// A session of the control user.
 pub(super) struct Session {
@@ -70,6 +74,18 @@ impl Admin for Session {
             self.client.query(query, &[]).await.map_err(|error| other_error("list SQL users", error))?;
         let names = rows.iter().map(|row| row.get::<_, String>(0));
         Ok(names.filter(|name| !names::reserved_user(name)).collect())
+    }
+
+    async fn logins(&mut self) -> Result<Vec<Login>> {
+        let query = "SELECT rolname::text, rolpassword, coalesce(rolvaliduntil <= now(), false) \
+                     FROM pg_authid WHERE rolcanlogin AND NOT rolsuper ORDER BY rolname COLLATE \"C\"";
+        let rows = self
+            .client
+            .query(query, &[])
+            .await
+            .map_err(|error| other_error("read the logins of SQL users", error))?;
+        let login = |row: &Row| Login { name: row.get(0), secret: secret(row.get(1), row.get(2)) };
+        Ok(rows.iter().map(login).filter(|login| !names::reserved_user(&login.name)).collect())
     }
 
     async fn create_user(&mut self, name: &str, password: &str) -> Result<()> {
@@ -165,6 +181,16 @@ impl Admin for Session {
         self.client.batch_execute(&statement).await.map_err(|error| database_error(name, error))?;
         effect::done("database dropped");
         Ok(())
+    }
+}
+
+fn secret(password: Option<String>, expired: bool) -> Secret {
+    match password {
+        _ if expired => Secret::Expired,
+        None => Secret::Absent,
+        Some(verifier) if verifier.starts_with("SCRAM-SHA-256$") => Secret::Scram(verifier),
+        Some(hash) if hash.starts_with("md5") => Secret::Other("MD5".to_owned()),
+        Some(_) => Secret::Other("an unknown kind of".to_owned()),
     }
 }
 

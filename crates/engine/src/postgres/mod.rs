@@ -31,6 +31,7 @@ use instance::Instance;
 use ootheca_model::{
     ClusterId, Error, Result,
     instance::{InstancePlan, Observed, Removal},
+    usage::{CpuCounter, Measure},
 };
 use shared::Shared;
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -147,6 +148,14 @@ impl Engine for PostgresEngine {
 
     async fn endpoint(&self, cluster: ClusterId) -> Result<PathBuf> {
         Ok(server::socket(&self.ready(cluster)?.sockets()))
+    }
+
+    async fn cpu(&self, cluster: ClusterId) -> Result<CpuCounter> {
+        self.measure(cluster).await.map(|measure| measure.cpu)
+    }
+
+    async fn measure(&self, cluster: ClusterId) -> Result<Measure> {
+        self.ready(cluster).map(|_| Measure::default())
     }
 
     async fn report(&self) -> Result<Vec<InstanceReport>> {

@@ -3,7 +3,11 @@
 use super::state::{Document, State};
 use crate::{Admin, Database};
 use async_trait::async_trait;
-use ootheca_model::{ClusterId, Error, Result, names};
+use ootheca_model::{
+    ClusterId, Error, Result,
+    login::{Login, Secret},
+    names,
+};
 use std::sync::Arc;
 
 /// A session with one simulated cluster.
@@ -31,6 +35,14 @@ impl Session {
 impl Admin for Session {
     async fn users(&mut self) -> Result<Vec<String>> {
         self.read(|document| document.users.keys().cloned().collect())
+    }
+
+    async fn logins(&mut self) -> Result<Vec<Login>> {
+        let login = |(name, verifier): (&String, &String)| Login {
+            name: name.clone(),
+            secret: Secret::Scram(verifier.clone()),
+        };
+        self.read(|document| document.users.iter().map(login).collect())
     }
 
     async fn create_user(&mut self, name: &str, password: &str) -> Result<()> {

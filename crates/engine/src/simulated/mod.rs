@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use ootheca_model::{
     ClusterId, Error, ErrorKind, Result,
     instance::{InstancePlan, Node, Observed, Phase, Removal},
+    usage::{CpuCounter, Measure},
 };
 use state::{Simulated, State};
 use std::{
@@ -135,6 +136,18 @@ impl Engine for SimulatedEngine {
 
     async fn endpoint(&self, _: ClusterId) -> Result<PathBuf> {
         Err(Error::precondition("the simulated engine runs no SQL servers"))
+    }
+
+    async fn cpu(&self, cluster: ClusterId) -> Result<CpuCounter> {
+        self.measure(cluster).await.map(|measure| measure.cpu)
+    }
+
+    /// Nothing runs, so nothing is used.
+    async fn measure(&self, cluster: ClusterId) -> Result<Measure> {
+        match self.observed(cluster).phase {
+            Phase::Ready => Ok(Measure::default()),
+            _ => Err(Error::unavailable("the cluster is not ready")),
+        }
     }
 
     async fn report(&self) -> Result<Vec<InstanceReport>> {

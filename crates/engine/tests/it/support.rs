@@ -7,7 +7,7 @@ use ootheca_engine::{
 };
 use ootheca_model::{
     ClusterId,
-    instance::{InstancePlan, Observed, Phase, Removal},
+    instance::{InstancePlan, Observed, Phase, Power, Removal},
 };
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
@@ -121,7 +121,7 @@ pub(crate) fn new_cluster() -> ClusterId {
 
 pub(crate) fn plan(engine: &dyn Engine, cluster: ClusterId) -> InstancePlan {
     let engine_major = engine.capabilities().majors[0].clone();
-    InstancePlan { cluster, generation: 1, engine_major, cpu_millis: None }
+    InstancePlan { cluster, generation: 1, engine_major, cpu_millis: None, power: Power::On }
 }
 
 /// Asks again until it says yes.

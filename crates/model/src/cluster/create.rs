@@ -1,7 +1,7 @@
 //! The laws of making a cluster.
 
 use super::*;
-use crate::{ErrorKind, catalogue, names};
+use crate::{ErrorKind, catalogue, instance::Power, names};
 
 /// Longest cluster name: with a dash and a five-digit number it is still a DNS label.
 pub const NAME_MAX: usize = 57;
@@ -153,6 +153,7 @@ pub fn create(
         cidr_range: String::new(),
         left_standard_at: None,
         generation: 1,
+        power: Power::On,
         removed: false,
         observed: ObservedCluster::default(),
         name: request.name.clone(),

@@ -11,7 +11,7 @@ pub use words::*;
 use crate::{
     ClusterId, Error, OrganizationId, PrincipalId, Result, Timestamp,
     catalogue::Catalogue,
-    instance::{Condition, InstancePlan},
+    instance::{Condition, InstancePlan, Power},
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -118,6 +118,9 @@ pub struct Cluster {
     pub left_standard_at: Option<Timestamp>,
     /// Grows with every change of what should run.
     pub generation: u64,
+    /// Whether its SQL server should run; off while a BASIC cluster is scaled to zero.
+    #[serde(default)]
+    pub power: Power,
     /// Deleted or failed, and nothing of it is left.
     pub removed: bool,
     /// What was last seen.
@@ -157,6 +160,7 @@ impl Cluster {
             generation: self.generation,
             engine_major: self.engine_major.clone(),
             cpu_millis: cpus.and_then(|cpus| u32::try_from(cpus * 1000).ok()),
+            power: self.power,
         }
     }
 

@@ -1,8 +1,8 @@
 //! A directory that a test can change.
 
 use async_trait::async_trait;
-use ootheca_gateway::{Destination, Directory, Policy};
-use ootheca_model::{ClusterId, Error, Result};
+use ootheca_gateway::{Activity, Destination, Directory, Policy};
+use ootheca_model::{ClusterId, Error, Result, login::Secret};
 use std::{path::PathBuf, sync::Mutex};
 use tokio::sync::broadcast;
 use uuid::Uuid;
@@ -39,7 +39,8 @@ impl Town {
 }
 
 fn allow(networks: &[&str]) -> Policy {
-    Policy { allow: networks.iter().map(|network| network.parse().expect("a network")).collect() }
+    let allow = networks.iter().map(|network| network.parse().expect("a network")).collect();
+    Policy { allow, ..Policy::default() }
 }
 
 #[async_trait]
@@ -51,6 +52,16 @@ impl Directory for Town {
         let policy = self.policy.lock().expect("lock").clone();
         let policy = policy.filter(|_| routing_id == "shop-12");
         Ok(policy.map(|policy| Destination { cluster: self.cluster, policy }))
+    }
+
+    async fn secret(&self, _: ClusterId, _: &str) -> Result<Option<Secret>> {
+        Ok(None)
+    }
+
+    async fn distrust(&self, _: ClusterId) {}
+
+    async fn report(&self, _: Vec<Activity>) -> Result<()> {
+        Ok(())
     }
 
     async fn endpoint(&self, _: ClusterId) -> Result<PathBuf> {

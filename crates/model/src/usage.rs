@@ -1,0 +1,44 @@
+//! What a cluster uses: the counters of its server.
+
+use serde::{Deserialize, Serialize};
+
+/// CPU time of all processes of an instance. Grows only, until its epoch changes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CpuCounter {
+    /// Names the run of the server that the counter belongs to. Another epoch begins at zero.
+    pub epoch: String,
+    /// Microseconds.
+    pub micros: u64,
+}
+
+/// What the SQL server counts of its tenant's databases. Each grows only, until the epoch changes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SqlCounters {
+    /// When the counters began; they survive an orderly stop, and begin anew after a crash.
+    pub epoch: String,
+    /// Transactions that ended.
+    pub transactions: u64,
+    /// Rows and index entries that scans returned.
+    pub tuples_returned: u64,
+    /// Rows that were looked up through an index.
+    pub tuples_fetched: u64,
+    /// Rows that were inserted, updated or deleted.
+    pub tuples_written: u64,
+    /// Blocks of 8 KiB that were read, from memory or disk.
+    pub blocks_read: u64,
+    /// Records of the write-ahead log.
+    pub wal_records: u64,
+    /// Bytes of the write-ahead log, without images of full pages.
+    pub wal_bytes: u64,
+}
+
+/// A look at an instance.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Measure {
+    /// CPU.
+    pub cpu: CpuCounter,
+    /// The server's own counters.
+    pub sql: SqlCounters,
+    /// Bytes of the tenant's data on disk, beyond what an empty cluster has.
+    pub storage_bytes: u64,
+}
