@@ -4,6 +4,7 @@ use crate::{
     memory::Memory,
     rows::{Document, Stored},
     settings::Settings,
+    traffic::Traffic,
 };
 use ootheca_engine::Engine;
 use ootheca_model::{
@@ -31,6 +32,8 @@ pub struct App {
     pub settings: Settings,
     /// What was read and is still true.
     pub memory: Memory,
+    /// What the gateways report.
+    pub traffic: Traffic,
     /// Signs page tokens.
     pub page_key: [u8; 32],
     /// The port of the SQL gateway in connection strings; set once it listens.

@@ -21,6 +21,7 @@ pub mod render;
 pub mod rows;
 pub mod serve;
 pub mod settings;
+pub mod traffic;
 
 pub use serve::Server;
 pub use settings::Settings;

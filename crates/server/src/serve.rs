@@ -8,6 +8,7 @@ use crate::{
     memory::Memory,
     reconcile,
     settings::{EngineKind, Settings},
+    traffic::Traffic,
 };
 use ootheca_engine::{Engine, postgres, simulated};
 use ootheca_gateway::Gateway;
@@ -67,6 +68,7 @@ impl Server {
             clock: Arc::new(clock),
             settings,
             memory: Memory::default(),
+            traffic: Traffic::default(),
             page_key,
             sql_port: OnceLock::new(),
         });
