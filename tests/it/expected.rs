@@ -7,7 +7,7 @@ use std::{fmt::Write, fs, path::Path};
 #[test]
 fn expected_command_line() {
     let mut text = String::new();
-    for verb in ["", "serve", "debug", "settings", "openapi"] {
+    for verb in ["", "serve", "gateway", "debug", "settings", "openapi"] {
         let mut command = Launch::new(PROGRAM).program();
         let words: Vec<&str> = [verb, "--help"].into_iter().filter(|word| !word.is_empty()).collect();
         let output = command.args(&words).output().expect("the program starts");

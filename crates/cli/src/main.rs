@@ -1,15 +1,14 @@
 //! `ootheca`: one binary that turns any machine into a database cloud.
 
+mod run;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ootheca_engine::{InstanceReport, postgres};
-use ootheca_model::{Error, Result, effect};
-use ootheca_server::{Server, Settings, settings};
-use serde::Serialize;
+use ootheca_model::Result;
+use ootheca_server::{GatewayProcess, Server, Settings, settings};
+use run::run;
+use serde::{Serialize, Serializer};
 use std::{io::IsTerminal, net::SocketAddr, path::PathBuf, process::ExitCode};
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    sync::watch,
-};
 use tracing_subscriber::EnvFilter;
 
 /// A self-hosted Cloud API in which every cluster is a real SQL server.
@@ -24,6 +23,8 @@ struct Cli {
 enum Command {
     /// Run the Cloud API, the SQL gateway and the SQL servers.
     Serve(ServeArgs),
+    /// Run the SQL gateway alone, beside `serve --no-gateway`.
+    Gateway(GatewayArgs),
     /// Show what really runs: each SQL server, its version, process and folder.
     Debug(DebugArgs),
     /// Print the default settings, with a sentence for each.
@@ -67,6 +68,47 @@ struct ServeArgs {
     #[arg(long)]
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     insecure_listen: bool,
+    /// Run no SQL gateway; `ootheca gateway` does
+    #[arg(long)]
+    #[serde(rename = "gateway", serialize_with = "disabled", skip_serializing_if = "std::ops::Not::not")]
+    no_gateway: bool,
+    /// Take the place of the server that runs on the data folder, without refusing a connection
+    #[arg(long)]
+    #[serde(skip)]
+    take_over: bool,
+}
+
+/// The setting `enabled = false` of a table.
+fn disabled<S: Serializer>(_: &bool, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    serializer.collect_map([("enabled", false)])
+}
+
+/// Flags of `gateway`.
+#[derive(Args, Serialize)]
+struct GatewayArgs {
+    /// The data folder of the server [default: the platform's folder for data]
+    #[arg(long, env = "OOTHECA_DATA_DIR", value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data_dir: Option<PathBuf>,
+    /// Where SQL clients connect [default: 127.0.0.1:26257]
+    #[arg(long, value_name = "ADDR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sql_listen: Option<SocketAddr>,
+    /// The address of the API is the server's business.
+    #[arg(skip = true)]
+    insecure_listen: bool,
+    /// Serve the gateway's figures at /metrics, to anybody who can connect [default: nowhere]
+    #[arg(long, value_name = "ADDR")]
+    #[serde(skip)]
+    metrics_listen: Option<SocketAddr>,
+    /// The file with settings that the server has
+    #[arg(long, env = "OOTHECA_CONFIG", value_name = "FILE")]
+    #[serde(skip)]
+    config: Option<PathBuf>,
+    /// Take the place of the gateway that runs on the data folder, without refusing a connection
+    #[arg(long)]
+    #[serde(skip)]
+    take_over: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum, Serialize)]
@@ -93,6 +135,7 @@ struct DebugArgs {
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Serve(args) => serve(&args),
+        Command::Gateway(args) => gateway(&args),
         Command::Debug(args) => debug(&args),
         Command::Settings => print(settings::DEFAULTS),
         Command::Openapi => print(&format!("{:#}\n", ootheca_server::openapi())),
@@ -114,64 +157,21 @@ fn print(text: &str) -> Result<()> {
 }
 
 fn serve(args: &ServeArgs) -> Result<()> {
+    start_log();
+    let settings = Settings::load(args.config.as_deref(), args)?;
+    run::<Server>(settings, args.take_over)
+}
+
+fn gateway(args: &GatewayArgs) -> Result<()> {
+    start_log();
+    let settings = Settings::load(args.config.as_deref(), args)?;
+    run::<GatewayProcess>((settings, args.metrics_listen), args.take_over)
+}
+
+fn start_log() {
     let filter = EnvFilter::try_from_env("OOTHECA_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let terminal = std::io::stderr().is_terminal();
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(terminal).init();
-    let settings = Settings::load(args.config.as_deref(), args)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Error::internal("can not start the runtime").because(error))?;
-    runtime.block_on(run(settings))
-}
-
-async fn run(settings: Settings) -> Result<()> {
-    let hurry = hurry_after_signals()?;
-    let mut signals = hurry.subscribe();
-    let server = Server::start(settings).await?;
-    greet(&server);
-    effect::arm();
-    let _ = signals.wait_for(|count| *count >= 1).await;
-    eprintln!("stopping; a second signal is faster");
-    let (send, receive) = watch::channel(false);
-    tokio::spawn(async move {
-        let _ = signals.wait_for(|count| *count >= 2).await;
-        let _ = send.send(true);
-        std::future::pending::<()>().await;
-    });
-    server.stop(receive).await;
-    Ok(())
-}
-
-/// Counts SIGTERM and SIGINT.
-fn hurry_after_signals() -> Result<watch::Sender<u32>> {
-    let failed = |error| Error::internal("can not listen for signals").because(error);
-    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    let count = watch::Sender::new(0);
-    let sender = count.clone();
-    tokio::spawn(async move {
-        loop {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            sender.send_modify(|count| *count += 1);
-        }
-    });
-    Ok(count)
-}
-
-fn greet(server: &Server) {
-    let key = server.data_dir().join("admin-api-key");
-    let (api, sql) = (server.listen, server.sql_listen);
-    eprintln!("\nOotheca is ready.");
-    eprintln!("  Cloud API    http://{api}");
-    eprintln!("  SQL gateway  {sql} (TLS)");
-    let fresh = if server.admin_key.is_some() { ", just made: keep it secret" } else { "" };
-    eprintln!("  API key      in {}{fresh}", key.display());
-    eprintln!(
-        "\nTry:\n  curl -H \"Authorization: Bearer $(cat {})\" http://{api}/api/v1/clusters\n",
-        key.display()
-    );
 }
 
 fn debug(args: &DebugArgs) -> Result<()> {

@@ -46,6 +46,8 @@ pub struct Settings {
     pub max_connections: usize,
     /// Threads that serve connections; 0 is one a core.
     pub threads: usize,
+    /// A socket that listens already, to start on instead of `listen`.
+    pub listener: Option<Arc<std::net::TcpListener>>,
 }
 
 impl Settings {
@@ -53,8 +55,40 @@ impl Settings {
     pub fn new(listen: SocketAddr, certificates: impl Into<PathBuf>) -> Self {
         let certificates = certificates.into();
         let (handshake_timeout, max_connections) = (Duration::from_secs(10), 10_000);
-        Self { listen, certificates, domains: Vec::new(), handshake_timeout, max_connections, threads: 0 }
+        Self {
+            listen,
+            certificates,
+            domains: Vec::new(),
+            handshake_timeout,
+            max_connections,
+            threads: 0,
+            listener: None,
+        }
     }
+}
+
+/// What a gateway counted since its start.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// Connections that were accepted.
+    pub accepted: u64,
+    /// Connections that are open.
+    pub open: u64,
+    /// Connections that were turned away, by kind.
+    pub refused: Vec<(String, u64)>,
+    /// Connections that ended, by kind.
+    pub closed: Vec<(String, u64)>,
+    /// How long clusters took to be reachable.
+    pub wake: Wakes,
+}
+
+/// A histogram of seconds.
+#[derive(Clone, Debug, Default)]
+pub struct Wakes {
+    /// Upper bound and count of each bucket.
+    pub buckets: Vec<(f64, u64)>,
+    /// All of them together.
+    pub seconds: f64,
 }
 
 /// A running gateway. Dropping it ends every session at once.
@@ -65,6 +99,7 @@ pub struct Gateway {
     slots: Arc<Semaphore>,
     max_connections: u32,
     accept: Option<JoinHandle<()>>,
+    listener: Option<std::net::TcpListener>,
     enforce: AbortHandle,
     stop: watch::Sender<bool>,
     threads: Vec<thread::JoinHandle<()>>,
@@ -77,7 +112,15 @@ impl Gateway {
         let listening = |cause| {
             Error::unavailable(format!("SQL gateway: can not listen on {}", settings.listen)).because(cause)
         };
-        let listener = TcpListener::bind(settings.listen).await.map_err(listening)?;
+        let listener = match &settings.listener {
+            Some(listener) => listener.try_clone().map_err(listening)?,
+            None => {
+                TcpListener::bind(settings.listen).await.and_then(TcpListener::into_std).map_err(listening)?
+            }
+        };
+        listener.set_nonblocking(true).map_err(listening)?;
+        let kept = listener.try_clone().map_err(listening)?;
+        let listener = TcpListener::from_std(listener).map_err(listening)?;
         let address = listener.local_addr().map_err(listening)?;
         let shared = Arc::new(Shared {
             home: Handle::current(),
@@ -96,7 +139,38 @@ impl Gateway {
         let slots = Arc::new(Semaphore::new(max_connections));
         let accept = Some(tokio::spawn(accept(listener, shared.clone(), slots.clone(), workers)));
         let max_connections = max_connections as u32;
-        Ok(Self { address, certificates, shared, slots, max_connections, accept, enforce, stop, threads })
+        let listener = Some(kept);
+        Ok(Self {
+            address,
+            certificates,
+            shared,
+            slots,
+            max_connections,
+            accept,
+            listener,
+            enforce,
+            stop,
+            threads,
+        })
+    }
+
+    /// The listening socket, for a process that takes over.
+    pub fn listener(&self) -> std::io::Result<std::net::TcpListener> {
+        let listener = self.listener.as_ref().ok_or(std::io::ErrorKind::NotConnected)?;
+        listener.try_clone()
+    }
+
+    /// Accepts no more; who comes waits until somebody else does, or until the gateway is shut down.
+    pub async fn stop_accepting(&mut self) {
+        if let Some(accept) = self.accept.take() {
+            accept.abort();
+            let _ = accept.await;
+        }
+    }
+
+    /// What was counted since the start.
+    pub fn metrics(&self) -> Snapshot {
+        Snapshot { open: self.connections() as u64, ..Snapshot::default() }
     }
 
     /// Where it listens.
@@ -117,11 +191,9 @@ impl Gateway {
     /// Stops. New connections are refused at once; idle sessions end at once, the others between two
     /// transactions or, at the end of `grace`, wherever they are.
     pub async fn shutdown(mut self, grace: Duration) {
-        if let Some(accept) = self.accept.take() {
-            accept.abort();
-            // The port is free when the task is gone.
-            let _ = accept.await;
-        }
+        self.stop_accepting().await;
+        // The port is free when every descriptor of it is closed.
+        self.listener = None;
         self.shared.sessions.cut_all(Cut::Drain);
         let all_gone = || self.slots.acquire_many(self.max_connections);
         if timeout(grace, all_gone()).await.is_err() {

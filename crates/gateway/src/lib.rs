@@ -21,7 +21,7 @@ mod sessions;
 mod startup;
 
 pub use certificates::Certificates;
-pub use gateway::{Gateway, Settings};
+pub use gateway::{Gateway, Settings, Snapshot, Wakes};
 
 use async_trait::async_trait;
 use ipnet::IpNet;

@@ -2,6 +2,7 @@
 
 use crate::{
     memory::Memory,
+    metrics::Answers,
     rows::{Document, Stored},
     settings::Settings,
     traffic::Traffic,
@@ -15,7 +16,10 @@ use ootheca_model::{
 use ootheca_store::Store;
 use rand::{Rng, RngExt};
 use std::{
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc,
+        atomic::{AtomicU16, Ordering},
+    },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use uuid::Uuid;
@@ -36,8 +40,10 @@ pub struct App {
     pub traffic: Traffic,
     /// Signs page tokens.
     pub page_key: [u8; 32],
-    /// The port of the SQL gateway in connection strings; set once it listens.
-    pub sql_port: OnceLock<u16>,
+    /// Where the gateway listens, once it does; 0 until then.
+    pub sql_port: AtomicU16,
+    /// What the API answered.
+    pub answers: Answers,
 }
 
 impl App {
@@ -53,7 +59,8 @@ impl App {
 
     /// The port of the SQL gateway in connection strings.
     pub fn sql_port(&self) -> u16 {
-        self.sql_port.get().copied().unwrap_or_else(|| self.settings.sql_listen.port())
+        let known = [self.settings.gateway.port, self.sql_port.load(Ordering::Relaxed)];
+        known.into_iter().find(|port| *port != 0).unwrap_or_else(|| self.settings.sql_listen.port())
     }
 
     /// What can be asked for.

@@ -18,12 +18,21 @@ pub struct DataDir {
 }
 
 impl DataDir {
-    /// Makes the folder if it is missing and locks it.
+    /// Makes the folder if it is missing and locks it for a server.
     pub fn open(path: &Path) -> Result<Self> {
+        Self::lock(path, "lock", "server")
+    }
+
+    /// The same for a gateway of its own, which uses the folder beside the server.
+    pub fn open_for_gateway(path: &Path) -> Result<Self> {
+        Self::lock(path, "gateway.lock", "gateway")
+    }
+
+    fn lock(path: &Path, name: &str, who: &str) -> Result<Self> {
         let failed = |what: &str, error: std::io::Error| {
             Error::invalid("data_dir", format!("{what} {}: {error}", path.display()))
         };
-        let absolute = std::path::absolute(path).map_err(|error| failed("can not resolve", error))?;
+        let absolute = absolute(path)?;
         if absolute.as_os_str().len() > LONGEST {
             let rule = format!(
                 "the path may have at most {LONGEST} bytes (sockets live in it): {}",
@@ -39,9 +48,13 @@ impl DataDir {
             .map_err(|e| failed("can not make", e))?;
         fs::set_permissions(&absolute, fs::Permissions::from_mode(0o711))
             .map_err(|e| failed("can not protect", e))?;
-        let lock = private_file(&absolute.join("lock")).map_err(|error| failed("can not lock", error))?;
+        let lock = private_file(&absolute.join(name)).map_err(|error| failed("can not lock", error))?;
         if lock.try_lock().is_err() {
-            return Err(Error::invalid("data_dir", format!("another server uses {}", absolute.display())));
+            let rule = format!(
+                "another {who} uses {}; to take its place without a pause, start with --take-over",
+                absolute.display()
+            );
+            return Err(Error::invalid("data_dir", rule));
         }
         Ok(Self { path: absolute, _lock: lock })
     }
@@ -66,6 +79,12 @@ impl DataDir {
             .map_err(|error| Error::internal(format!("can not write {}", path.display())).because(error))?;
         Ok(path)
     }
+}
+
+/// The whole path of a data folder, whether it is there or not.
+pub fn absolute(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path)
+        .map_err(|error| Error::invalid("data_dir", format!("can not resolve {}: {error}", path.display())))
 }
 
 fn private_file(path: &Path) -> std::io::Result<File> {

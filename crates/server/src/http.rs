@@ -2,24 +2,30 @@
 
 use crate::{
     app::App,
+    front::Front,
     gate::{self, Request},
-    rows,
+    metrics, rows,
 };
 use axum::{
     Router,
     body::{Body, to_bytes},
-    extract::{ConnectInfo, Path, State},
+    extract::{ConnectInfo, Path, State, connect_info::Connected},
     http::{HeaderMap, StatusCode, header},
     response::Response,
     routing::get,
+    serve::{IncomingStream, Listener},
 };
-use ootheca_model::{Cluster, Error, ErrorKind};
+use ootheca_model::{Cluster, Error, ErrorKind, Result};
 use std::{
     net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::watch,
 };
 
 /// Largest body in bytes.
@@ -32,25 +38,106 @@ struct Door {
     ready: Arc<AtomicBool>,
     /// The certificate that SQL clients trust, PEM.
     authority: Arc<str>,
+    /// The gateway in this process, for its figures.
+    front: Option<Arc<Front>>,
 }
 
 /// All routes. `ready` is true from the moment that everything listens until the server drains.
-pub fn router(app: Arc<App>, ready: Arc<AtomicBool>, authority: String) -> Router {
+pub fn router(app: Arc<App>, ready: Arc<AtomicBool>, authority: String, front: Option<Arc<Front>>) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "alive\n" }))
         .route("/readyz", get(readiness))
+        .route("/metrics", get(figures))
         .route("/clusters/{id}/cert", get(certificate))
         .route("/api/v1/openapi.json", get(document))
         .fallback(api)
         .method_not_allowed_fallback(api)
-        .with_state(Door { app, ready, authority: authority.into() })
+        .with_state(Door { app, ready, authority: authority.into(), front })
+}
+
+/// Listens, or goes on with an inherited socket; returns it twice: to keep, and to accept from.
+pub async fn listen(
+    address: SocketAddr,
+    inherited: Option<std::net::TcpListener>,
+) -> Result<(Arc<std::net::TcpListener>, TcpListener)> {
+    let failed = |error| Error::invalid("listen", format!("can not listen on {address}: {error}"));
+    let listener = match inherited {
+        Some(listener) => listener,
+        None => TcpListener::bind(address).await.and_then(TcpListener::into_std).map_err(failed)?,
+    };
+    listener.set_nonblocking(true).map_err(failed)?;
+    let kept = Arc::new(listener.try_clone().map_err(failed)?);
+    Ok((kept, TcpListener::from_std(listener).map_err(failed)?))
+}
+
+/// Serves `router` on a socket until `stop` turns true and what is under way has ended. While `open` is
+/// false nothing is accepted: who connects waits.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    open: watch::Receiver<bool>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let service = router.into_make_service_with_connect_info::<Peer>();
+    let stopped = async move {
+        let _ = stop.wait_for(|stop| *stop).await;
+    };
+    let entrance = Entrance { listener, open };
+    if let Err(error) = axum::serve(entrance, service).with_graceful_shutdown(stopped).await {
+        tracing::error!(%error, "the API stopped");
+    }
+}
+
+/// A listener that can be shut without being closed.
+struct Entrance {
+    listener: TcpListener,
+    open: watch::Receiver<bool>,
+}
+
+impl Listener for Entrance {
+    type Io = TcpStream;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (TcpStream, SocketAddr) {
+        loop {
+            // An error says that the server itself is gone.
+            if self.open.wait_for(|open| *open).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+            tokio::select! {
+                biased;
+                _ = self.open.wait_for(|open| !*open) => {}
+                accepted = Listener::accept(&mut self.listener) => return accepted,
+            }
+        }
+    }
+
+    fn local_addr(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+}
+
+/// The caller's address.
+#[derive(Clone, Copy)]
+pub struct Peer(SocketAddr);
+
+impl Connected<IncomingStream<'_, Entrance>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, Entrance>) -> Self {
+        Self(*stream.remote_addr())
+    }
 }
 
 async fn api(
     State(door): State<Door>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    ConnectInfo(Peer(peer)): ConnectInfo<Peer>,
     request: axum::extract::Request,
 ) -> Response {
+    let response = answer(&door, peer, request).await;
+    door.app.answers.count(response.status().as_u16());
+    response
+}
+
+async fn answer(door: &Door, peer: SocketAddr, request: axum::extract::Request) -> Response {
     let (head, body) = request.into_parts();
     let text = |name: &str| {
         head.headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
@@ -78,6 +165,19 @@ async fn api(
         response = response.header(header::ALLOW, allow);
     }
     response.body(Body::from(answer.body)).unwrap_or_else(|_| Response::new(Body::empty()))
+}
+
+/// Figures for Prometheus, of the caller's organization.
+async fn figures(State(door): State<Door>, headers: HeaderMap) -> Response {
+    let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let snapshot = door.front.as_ref().map(|front| front.snapshot());
+    match metrics::text(&door.app, authorization, snapshot).await {
+        Ok(text) => Response::builder()
+            .header(header::CONTENT_TYPE, metrics::CONTENT_TYPE)
+            .body(Body::from(text))
+            .unwrap_or_default(),
+        Err(error) => failure(&error),
+    }
 }
 
 async fn readiness(State(door): State<Door>) -> Response {

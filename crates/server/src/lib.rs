@@ -6,23 +6,29 @@
 pub mod app;
 pub mod call;
 pub mod change;
+pub mod control;
 pub mod data_dir;
 pub mod directory;
 pub mod dispatch;
 pub mod first_start;
+pub mod front;
 pub mod gate;
+pub mod gateway_process;
 pub mod handlers;
 pub mod http;
 pub mod keys;
 pub mod memory;
+pub mod metrics;
 pub mod reconcile;
 pub mod redact;
 pub mod render;
 pub mod rows;
 pub mod serve;
 pub mod settings;
+pub mod takeover;
 pub mod traffic;
 
+pub use gateway_process::GatewayProcess;
 pub use serve::Server;
 pub use settings::Settings;
 

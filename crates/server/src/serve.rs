@@ -1,67 +1,109 @@
-//! Starting and stopping a server.
+//! Starting and stopping a server, and giving way to another.
 
 use crate::{
     app::{App, SystemClock},
-    data_dir::DataDir,
+    control::{self, server::Control},
+    data_dir::{self, DataDir},
     directory::StoreDirectory,
-    first_start, http,
+    first_start,
+    front::{self, Front},
+    http,
     memory::Memory,
+    metrics::Answers,
     reconcile,
     settings::{EngineKind, Settings},
+    takeover::{Doorman, Handover, Inherited, Listening, SETTLE, Successor},
     traffic::Traffic,
 };
 use ootheca_engine::{Engine, postgres, simulated};
-use ootheca_gateway::Gateway;
+use ootheca_gateway::Certificates;
 use ootheca_model::{Error, Result, time::Clock};
 use std::{
     net::SocketAddr,
     path::PathBuf,
     sync::{
-        Arc, OnceLock,
-        atomic::{AtomicBool, Ordering},
+        Arc,
+        atomic::{AtomicBool, AtomicU16, Ordering},
     },
-    time::Duration,
 };
-use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
-
-/// How long open requests and connections may take to end.
-const GRACE: Duration = Duration::from_secs(5);
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
 
 /// A running server.
 pub struct Server {
     app: Arc<App>,
     data: DataDir,
     ready: Arc<AtomicBool>,
-    stop: watch::Sender<bool>,
-    gateway: Gateway,
-    tasks: Vec<JoinHandle<()>>,
+    front: Option<Arc<Front>>,
+    doorman: Arc<Doorman>,
+    successors: mpsc::Receiver<Handover>,
+    switches: Switches,
+    http: JoinHandle<()>,
+    reconcile: JoinHandle<()>,
+    control: JoinHandle<()>,
     /// Where the API listens.
     pub listen: SocketAddr,
-    /// Where the SQL gateway listens.
-    pub sql_listen: SocketAddr,
+    /// Where the SQL gateway listens, if it is in this process.
+    pub sql_listen: Option<SocketAddr>,
     /// Where the administrator's key was written, on the first start.
     pub admin_key: Option<PathBuf>,
 }
 
+/// What turns parts of the server off, one after the other.
+struct Switches {
+    /// Whether the API accepts connections.
+    open: watch::Sender<bool>,
+    stop_http: watch::Sender<bool>,
+    stop_tasks: watch::Sender<bool>,
+}
+
 impl Server {
-    /// Starts everything; returns once it all listens.
-    pub async fn start(mut settings: Settings) -> Result<Self> {
+    /// Starts everything, on inherited sockets where there are some; returns once it all listens.
+    pub async fn start(mut settings: Settings, inherited: Inherited) -> Result<Self> {
+        settings.data_dir = data_dir::absolute(&settings.data_dir)?;
+        let engine = engine(&settings)?;
+        Self::start_with(settings, engine, inherited).await
+    }
+
+    /// The same in place of a running server of the data folder, if there is one.
+    pub async fn take_over(mut settings: Settings) -> Result<Self> {
+        settings.data_dir = data_dir::absolute(&settings.data_dir)?;
+        let Some(mut successor) = Successor::greet(&control::control_socket(&settings.data_dir)).await?
+        else {
+            tracing::info!("no server runs here; nothing to take over");
+            return Self::start(settings, Inherited::default()).await;
+        };
+        // What can fail without touching anything fails before the other one yields.
+        let engine = engine(&settings)?;
+        successor.take_over().await?;
+        let inherited = std::mem::take(&mut successor.inherited);
+        let server = Self::start_with(settings, engine, inherited).await?;
+        successor.ready().await?;
+        Ok(server)
+    }
+
+    async fn start_with(
+        mut settings: Settings,
+        engine: Arc<dyn Engine>,
+        mut inherited: Inherited,
+    ) -> Result<Self> {
         let data = DataDir::open(&settings.data_dir)?;
         settings.data_dir = data.path().to_owned();
         let clock = SystemClock;
         let store = ootheca_store::open(&settings.store_url()).await?;
         let admin_key = first_start::prepare(&*store, &settings, &data, clock.now()).await?;
         let page_key = first_start::page_key(&*store, clock.now()).await?;
-        let engine = engine(&settings)?;
         engine.open().await?;
         if let Some(reason) = engine.capabilities().cpu_unbounded {
             tracing::warn!(reason, "the CPU of clusters can not be bounded here");
         }
-        let http = TcpListener::bind(settings.listen).await.map_err(|error| {
-            Error::invalid("listen", format!("can not listen on {}: {error}", settings.listen))
-        })?;
-        let listen = http.local_addr().map_err(|error| Error::internal("no local address").because(error))?;
-        let gateway_settings = gateway_settings(&settings);
+        let (socket, listener) = http::listen(settings.listen, inherited.take("http")).await?;
+        let listen =
+            socket.local_addr().map_err(|error| Error::internal("no local address").because(error))?;
+        let mut listening = vec![Listening { name: "http", socket }];
         let app = Arc::new(App {
             store,
             engine,
@@ -70,24 +112,43 @@ impl Server {
             memory: Memory::default(),
             traffic: Traffic::default(),
             page_key,
-            sql_port: OnceLock::new(),
+            sql_port: AtomicU16::new(0),
+            answers: Answers::default(),
         });
-        let gateway = Gateway::start(gateway_settings, StoreDirectory::new(app.clone())).await?;
-        let sql_listen = gateway.local_addr();
-        let port = app.settings.gateway.port;
-        app.sql_port.get_or_init(|| if port == 0 { sql_listen.port() } else { port });
-        let (stop, stopped) = watch::channel(false);
+        let directory = StoreDirectory::new(app.clone());
+        let front = match app.settings.gateway.enabled {
+            true => Some(Front::start(&app.settings, directory.clone(), &mut inherited).await?),
+            false => None,
+        };
+        if let Some(front) = &front {
+            app.sql_port.store(front.address().port(), Ordering::Relaxed);
+            listening.push(front.listening()?);
+        }
+        let authority = authority(&app.settings, front.as_deref())?;
         let ready = Arc::new(AtomicBool::new(true));
+        let (doorman, successors) = Doorman::new(listening);
+        let (open, opened) = watch::channel(true);
+        let (stop_http, http_stopped) = watch::channel(false);
+        let (stop_tasks, stopped) = watch::channel(false);
+        let router = http::router(app.clone(), ready.clone(), authority, front.clone());
+        let control = Control { app: app.clone(), directory, doorman: doorman.clone() };
+        let control_socket = control::listen(&control::control_socket(data.path()))?;
         let holder = format!("{}:{}", hostname(), data.path().display());
-        let tasks = vec![
-            tokio::spawn(reconcile::run(app.clone(), holder, stopped.clone())),
-            tokio::spawn(serve_http(
-                http,
-                http::router(app.clone(), ready.clone(), gateway.authority().to_owned()),
-                stopped,
-            )),
-        ];
-        Ok(Self { app, data, ready, stop, gateway, tasks, listen, sql_listen, admin_key })
+        Ok(Self {
+            http: tokio::spawn(http::serve(listener, router, opened, http_stopped)),
+            reconcile: tokio::spawn(reconcile::run(app.clone(), holder, stopped.clone())),
+            control: tokio::spawn(control::server::serve(control, control_socket, stopped)),
+            sql_listen: front.as_ref().map(|front| front.address()),
+            switches: Switches { open, stop_http, stop_tasks },
+            app,
+            data,
+            ready,
+            front,
+            doorman,
+            successors,
+            listen,
+            admin_key,
+        })
     }
 
     /// The data folder.
@@ -95,19 +156,29 @@ impl Server {
         self.data.path()
     }
 
+    /// The next process that wants to take this one's place.
+    pub async fn successor(&mut self) -> Option<Handover> {
+        self.successors.recv().await
+    }
+
     /// Drains, then stops all that was started; with `detach` in the settings the SQL servers go on.
     /// `hurry` turns true at a second signal.
     pub async fn stop(self, mut hurry: watch::Receiver<bool>) {
+        let grace = self.app.settings.drain();
         self.ready.store(false, Ordering::Relaxed);
-        self.stop.send_replace(true);
-        let grace = async {
-            self.gateway.shutdown(GRACE).await;
-            for task in self.tasks {
-                let _ = tokio::time::timeout(GRACE, task).await;
+        self.doorman.close();
+        self.switches.stop_http.send_replace(true);
+        self.switches.stop_tasks.send_replace(true);
+        let drain = async {
+            if let Some(front) = &self.front {
+                front.shutdown(grace).await;
+            }
+            for task in [self.http, self.reconcile, self.control] {
+                let _ = timeout(grace, task).await;
             }
         };
         tokio::select! {
-            () = grace => {}
+            () = drain => {}
             _ = hurry.wait_for(|hurry| *hurry) => {}
         }
         let (engine, detach) = (self.app.engine.clone(), self.app.settings.detach);
@@ -119,6 +190,57 @@ impl Server {
         }
         tokio::join!(close, engine.close(detach));
     }
+
+    /// Gives way to a successor, which adopts the SQL servers, then drains the sessions. If the
+    /// successor fails, starts anew on its own sockets.
+    pub async fn hand_over(self, handover: Handover) -> Result<Option<Self>> {
+        tracing::info!("another server takes over");
+        let grace = self.app.settings.drain();
+        self.switches.open.send_replace(false);
+        if let Some(front) = &self.front {
+            front.stop_accepting().await;
+        }
+        // Who was accepted last has said by then what it wants.
+        sleep(SETTLE).await;
+        self.switches.stop_http.send_replace(true);
+        // Changes in memory and in the store must not come from two servers: requests end first.
+        let _ = timeout(grace, self.http).await;
+        self.switches.stop_tasks.send_replace(true);
+        let _ = timeout(grace, self.reconcile).await;
+        let _ = timeout(grace, self.control).await;
+        self.app.engine.close(true).await;
+        let copies = Inherited::copies(&self.doorman.listening())
+            .map_err(|error| Error::internal("take-over: the sockets can not be kept").because(error))?;
+        drop(self.data);
+        match handover.ready().await {
+            Ok(()) => {
+                drop(copies);
+                self.doorman.close();
+                if let Some(front) = self.front {
+                    front.shutdown(grace).await;
+                }
+                Ok(None)
+            }
+            Err(error) => {
+                tracing::error!(error = error.chain(), "the successor failed; this server goes on");
+                if let Some(front) = self.front {
+                    tokio::spawn(async move { front.shutdown(grace).await });
+                }
+                let settings = self.app.settings.clone();
+                Self::start(settings, copies).await.map(Some)
+            }
+        }
+    }
+}
+
+/// The certificate that SQL clients trust; made here where the gateway is another process.
+fn authority(settings: &Settings, front: Option<&Front>) -> Result<String> {
+    if let Some(front) = front {
+        return Ok(front.authority().to_owned());
+    }
+    let gateway = front::gateway_settings(settings);
+    let certificates = Certificates::open(&gateway.certificates, &gateway.domains)?;
+    Ok(certificates.authority().to_owned())
 }
 
 fn engine(settings: &Settings) -> Result<Arc<dyn Engine>> {
@@ -139,28 +261,6 @@ fn engine(settings: &Settings) -> Result<Arc<dyn Engine>> {
             })?)
         }
     })
-}
-
-fn gateway_settings(settings: &Settings) -> ootheca_gateway::Settings {
-    let gateway = &settings.gateway;
-    let named = [gateway.domain.clone(), gateway.host.clone()];
-    ootheca_gateway::Settings {
-        domains: named.into_iter().filter(|name| !name.is_empty() && name != "localhost").collect(),
-        handshake_timeout: Duration::from_secs(gateway.handshake_seconds),
-        max_connections: gateway.max_connections,
-        threads: gateway.threads,
-        ..ootheca_gateway::Settings::new(settings.sql_listen, settings.data_dir.join("certificates"))
-    }
-}
-
-async fn serve_http(listener: TcpListener, router: axum::Router, mut stop: watch::Receiver<bool>) {
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    let stopped = async move {
-        let _ = stop.wait_for(|stop| *stop).await;
-    };
-    if let Err(error) = axum::serve(listener, service).with_graceful_shutdown(stopped).await {
-        tracing::error!(%error, "the API stopped");
-    }
 }
 
 fn hostname() -> String {

@@ -6,7 +6,7 @@ use figment::{
 };
 use ootheca_model::{Error, Result, catalogue::Catalogue};
 use serde::{Deserialize, Serialize};
-use std::{net::SocketAddr, path::Path, path::PathBuf};
+use std::{net::SocketAddr, path::Path, path::PathBuf, time::Duration};
 
 /// The default file, with a sentence for every setting.
 pub const DEFAULTS: &str = include_str!("../../../config/default.toml");
@@ -36,6 +36,7 @@ pub struct Settings {
     pub store: String,
     pub engine_kind: EngineKind,
     pub detach: bool,
+    pub drain_seconds: u64,
     pub create_wait_seconds: u64,
     pub organization: OrganizationSettings,
     pub gateway: GatewaySettings,
@@ -58,6 +59,7 @@ pub struct OrganizationSettings {
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs)]
 pub struct GatewaySettings {
+    pub enabled: bool,
     pub domain: String,
     pub host: String,
     pub port: u16,
@@ -110,6 +112,11 @@ impl Settings {
             return Err(Error::invalid("listen", rule));
         }
         self.catalogue.check()
+    }
+
+    /// How long open requests and sessions may take to end.
+    pub fn drain(&self) -> Duration {
+        Duration::from_secs(self.drain_seconds)
     }
 
     /// Where the SQL servers are kept.

@@ -21,6 +21,8 @@ struct Cluster {
     seen_at: Timestamp,
     /// Since the meter last took it.
     uncounted: Uncounted,
+    /// Bytes to and from clients since the start.
+    totals: (u64, u64),
 }
 
 /// What was used and is not counted yet.
@@ -62,12 +64,19 @@ impl Traffic {
             }
             cluster.uncounted.sent += activity.sent;
             cluster.uncounted.received += activity.received;
+            cluster.totals.0 += activity.sent;
+            cluster.totals.1 += activity.received;
         }
     }
 
     /// Open sessions of a cluster.
     pub fn sessions(&self, cluster: ClusterId) -> u32 {
         self.lock().get(&cluster).map_or(0, |cluster| cluster.sessions.values().sum())
+    }
+
+    /// Bytes to and from clients of a cluster since the start.
+    pub fn totals(&self, cluster: ClusterId) -> (u64, u64) {
+        self.lock().get(&cluster).map(|cluster| cluster.totals).unwrap_or_default()
     }
 
     /// When a session was last seen; `now` while one is open, `None` if there was none since the start.

@@ -6,6 +6,7 @@
 
 mod client;
 mod folder;
+mod gateway;
 pub mod postgres;
 pub mod processes;
 mod psql;
@@ -14,9 +15,10 @@ mod wait;
 
 pub use client::{Answer, Client, Lost, Request};
 pub use folder::Folder;
+pub use gateway::Gateway;
 pub use psql::{Session, Spoken};
 pub use rustix::process::Signal;
-pub use server::{Engine, Launch, Ootheca};
+pub use server::{Engine, Launch, Ootheca, Predecessor};
 pub use wait::{eventually, eventually_within};
 
 /// The version that the official clients send.

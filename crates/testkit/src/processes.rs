@@ -57,6 +57,16 @@ pub fn interrupt(pid: u32) {
     signal(pid, Signal::INT);
 }
 
+/// Lets a process stand still.
+pub fn pause(pid: u32) {
+    signal(pid, Signal::STOP);
+}
+
+/// Lets it go on.
+pub fn resume(pid: u32) {
+    signal(pid, Signal::CONT);
+}
+
 pub(crate) fn signal(pid: u32, signal: Signal) {
     if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
         let _ = kill_process(pid, signal);

@@ -4,6 +4,7 @@ use crate::Ootheca;
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
+    path::Path,
     process::{Child, ChildStdin, Command, Stdio},
     sync::mpsc::{Receiver, RecvTimeoutError, channel},
     thread,
@@ -48,11 +49,13 @@ impl Ootheca {
 
     /// Runs SQL over a connection string.
     pub fn psql_at(&self, string: &str, password: &str, sql: &str) -> Spoken {
-        let mut command = self.psql_command(string, password);
-        command.args(["-v", "ON_ERROR_STOP=1", "-c", sql]);
-        let output = command.stdin(Stdio::null()).output().expect("psql starts");
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Spoken { success: output.status.success(), out: text(&output.stdout), err: text(&output.stderr) }
+        speak(self.psql_command(string, password), sql)
+    }
+
+    /// The same, to be done while the server is being changed.
+    pub fn psql_later(&self, string: &str, password: &str) -> impl Fn(&str) -> Spoken + Send + use<> {
+        let (home, string, password) = (self.home(), string.to_owned(), password.to_owned());
+        move |sql| speak(command(&home, &string, &password), sql)
     }
 
     /// The connection string that the API gives; it also saves the certificate for `psql`.
@@ -72,16 +75,27 @@ impl Ootheca {
     }
 
     fn psql_command(&self, string: &str, password: &str) -> Command {
-        // The program itself: Debian's `psql` in PATH is a script that takes longer than the query.
-        let mut command = Command::new(crate::postgres::program("psql"));
-        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("PG")) {
-            command.env_remove(name);
-        }
-        command.env("HOME", self.home()).env("PGPASSWORD", password).env("PGCONNECT_TIMEOUT", "20");
-        command.env("LC_ALL", "C.UTF-8").current_dir("/");
-        command.args(["-X", "-A", "-t", "-q", "-w", "-d", string]);
-        command
+        command(&self.home(), string, password)
     }
+}
+
+fn command(home: &Path, string: &str, password: &str) -> Command {
+    // The program itself: Debian's `psql` in PATH is a script that takes longer than the query.
+    let mut command = Command::new(crate::postgres::program("psql"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("PG")) {
+        command.env_remove(name);
+    }
+    command.env("HOME", home).env("PGPASSWORD", password).env("PGCONNECT_TIMEOUT", "20");
+    command.env("LC_ALL", "C.UTF-8").current_dir("/");
+    command.args(["-X", "-A", "-t", "-q", "-w", "-d", string]);
+    command
+}
+
+fn speak(mut command: Command, sql: &str) -> Spoken {
+    command.args(["-v", "ON_ERROR_STOP=1", "-c", sql]);
+    let output = command.stdin(Stdio::null()).output().expect("psql starts");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Spoken { success: output.status.success(), out: text(&output.stdout), err: text(&output.stderr) }
 }
 
 /// A `psql` that waits for more.

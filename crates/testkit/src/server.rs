@@ -115,6 +115,29 @@ impl Launch {
     }
 }
 
+/// A process that another one has taken over from.
+pub struct Predecessor {
+    running: Child,
+}
+
+impl Predecessor {
+    /// Waits until it has ended; its exit must be a success.
+    pub fn ended(mut self) {
+        eventually("it has ended", || {
+            let status = self.running.try_wait().expect("a child of ours")?;
+            assert!(status.success(), "it ended with {status}");
+            Some(())
+        });
+    }
+}
+
+impl Drop for Predecessor {
+    fn drop(&mut self) {
+        let _ = self.running.kill();
+        let _ = self.running.wait();
+    }
+}
+
 /// A running server and its folder. Its methods beyond these are those of [`Client`], called with the
 /// administrator's key in the newest version.
 pub struct Ootheca {
@@ -170,7 +193,9 @@ impl Ootheca {
                 self.running = None;
                 return Some(Err(new.to_owned()));
             }
-            (self.listen, self.sql_listen) = address(new, "Cloud API").zip(address(new, "SQL gateway"))?;
+            self.listen = address(new, "Cloud API")?;
+            // With `--no-gateway` there is none.
+            self.sql_listen = address(new, "SQL gateway").unwrap_or(self.sql_listen);
             let key = fs::read_to_string(self.data_dir().join("admin-api-key")).unwrap_or_default();
             self.client = Client::new(&format!("http://{}", self.listen), key.trim());
             let ready = self.client.raw("GET", "/readyz").try_send().is_ok_and(|answer| answer.status == 200);
@@ -182,6 +207,29 @@ impl Ootheca {
     pub fn restart(&mut self) {
         self.terminate();
         self.start();
+    }
+
+    /// Starts another process on the same folder, which takes over; returns the one before, which is
+    /// about to end.
+    pub fn take_over(&mut self) -> Predecessor {
+        self.try_take_over(&[]).unwrap_or_else(|said| panic!("it ended at the start:\n{said}"))
+    }
+
+    /// The same, with more arguments; if the new process ends, the one before still runs.
+    pub fn try_take_over(&mut self, args: &[&str]) -> Result<Predecessor, String> {
+        let (before, launch) = (self.running.take().expect("it runs"), self.launch.clone());
+        for arg in ["--take-over"].iter().chain(args) {
+            self.launch = self.launch.clone().arg(arg);
+        }
+        let started = self.try_start();
+        self.launch = launch;
+        match started {
+            Ok(()) => Ok(Predecessor { running: before }),
+            Err(said) => {
+                self.running = Some(before);
+                Err(said)
+            }
+        }
     }
 
     /// Asks it to end and waits until it has; its exit must be a success.
@@ -255,6 +303,16 @@ impl Ootheca {
     /// Its data folder.
     pub fn data_dir(&self) -> PathBuf {
         self.folder.path().join("data")
+    }
+
+    /// The folder that holds everything of this server.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The bare program, without settings from the surroundings.
+    pub(crate) fn program(&self) -> Command {
+        self.launch.program()
     }
 
     /// The home folder of the SQL clients.
@@ -388,7 +446,7 @@ fn role_json(role: &str) -> Value {
 }
 
 /// The address in the line of the greeting that speaks of `what`.
-fn address(log: &str, what: &str) -> Option<SocketAddr> {
+pub(crate) fn address(log: &str, what: &str) -> Option<SocketAddr> {
     let line = log.lines().find_map(|line| line.trim_start().strip_prefix(what))?;
     let ended = log.contains("Try:");
     let word = line.split_whitespace().next().filter(|_| ended)?;

@@ -1,0 +1,96 @@
+//! The SQL gateway as a part of a process, be it the control plane or one of its own.
+
+use crate::{
+    settings::Settings,
+    takeover::{Inherited, Listening},
+};
+use ootheca_gateway::{Directory, Gateway, Snapshot};
+use ootheca_model::{Error, Result};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+/// A running gateway, until it is shut down.
+pub struct Front {
+    gateway: Mutex<Option<Gateway>>,
+    address: SocketAddr,
+    authority: String,
+}
+
+impl Front {
+    /// Starts it, on an inherited socket if there is one.
+    pub async fn start(
+        settings: &Settings,
+        directory: Arc<dyn Directory>,
+        inherited: &mut Inherited,
+    ) -> Result<Arc<Self>> {
+        let listener = inherited.take("sql").map(Arc::new);
+        let settings = ootheca_gateway::Settings { listener, ..gateway_settings(settings) };
+        let gateway = Gateway::start(settings, directory).await?;
+        let (address, authority) = (gateway.local_addr(), gateway.authority().to_owned());
+        Ok(Arc::new(Self { gateway: Mutex::new(Some(gateway)), address, authority }))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Gateway>> {
+        self.gateway.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The certificate that clients trust, PEM.
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    /// Its socket, for a successor.
+    pub fn listening(&self) -> Result<Listening> {
+        let failed = |error| Error::internal("the SQL socket can not be shared").because(error);
+        match &*self.lock() {
+            Some(gateway) => {
+                let socket = gateway.listener().map_err(failed)?;
+                Ok(Listening { name: "sql", socket: Arc::new(socket) })
+            }
+            None => Err(Error::unavailable("the gateway is shut down")),
+        }
+    }
+
+    /// Its figures.
+    pub fn snapshot(&self) -> Snapshot {
+        self.lock().as_ref().map(Gateway::metrics).unwrap_or_default()
+    }
+
+    /// Accepts no more; who comes waits for a successor.
+    pub async fn stop_accepting(&self) {
+        let gateway = self.lock().take();
+        if let Some(mut gateway) = gateway {
+            gateway.stop_accepting().await;
+            *self.lock() = Some(gateway);
+        }
+    }
+
+    /// Drains it, and closes its socket first.
+    pub async fn shutdown(&self, grace: Duration) {
+        let gateway = self.lock().take();
+        if let Some(gateway) = gateway {
+            gateway.shutdown(grace).await;
+        }
+    }
+}
+
+/// What the gateway takes from the settings.
+pub fn gateway_settings(settings: &Settings) -> ootheca_gateway::Settings {
+    let gateway = &settings.gateway;
+    let named = [gateway.domain.clone(), gateway.host.clone()];
+    ootheca_gateway::Settings {
+        domains: named.into_iter().filter(|name| !name.is_empty() && name != "localhost").collect(),
+        handshake_timeout: Duration::from_secs(gateway.handshake_seconds),
+        max_connections: gateway.max_connections,
+        threads: gateway.threads,
+        ..ootheca_gateway::Settings::new(settings.sql_listen, settings.data_dir.join("certificates"))
+    }
+}

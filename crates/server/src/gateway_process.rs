@@ -1,0 +1,162 @@
+//! `ootheca gateway`: a SQL gateway as a process of its own, beside a control plane that runs none.
+
+use crate::{
+    control::{self, remote::RemoteDirectory},
+    data_dir::DataDir,
+    front::Front,
+    http, metrics,
+    settings::Settings,
+    takeover::{self, Doorman, Handover, Inherited, Listening, SETTLE, Successor},
+};
+use ootheca_model::{Error, Result};
+use std::{net::SocketAddr, sync::Arc};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinHandle,
+};
+
+/// A running gateway and what it needs.
+pub struct GatewayProcess {
+    settings: Settings,
+    metrics_listen: Option<SocketAddr>,
+    data: DataDir,
+    front: Arc<Front>,
+    doorman: Arc<Doorman>,
+    successors: mpsc::Receiver<Handover>,
+    stop: watch::Sender<bool>,
+    tasks: Vec<JoinHandle<()>>,
+    /// Where SQL clients connect.
+    pub sql_listen: SocketAddr,
+    /// Where its figures are, if anywhere.
+    pub metrics: Option<SocketAddr>,
+}
+
+impl GatewayProcess {
+    /// Waits for the control plane, then starts. With `metrics_listen` its figures are there over HTTP.
+    pub async fn start(
+        settings: Settings,
+        metrics_listen: Option<SocketAddr>,
+        inherited: Inherited,
+    ) -> Result<Self> {
+        let directory = connect(&settings).await?;
+        Self::start_with(settings, metrics_listen, directory, inherited).await
+    }
+
+    /// The same in place of a running one, if there is one.
+    pub async fn take_over(settings: Settings, metrics_listen: Option<SocketAddr>) -> Result<Self> {
+        let data = crate::data_dir::absolute(&settings.data_dir)?;
+        let Some(mut successor) = Successor::greet(&control::gateway_socket(&data)).await? else {
+            tracing::info!("no gateway runs here; nothing to take over");
+            return Self::start(settings, metrics_listen, Inherited::default()).await;
+        };
+        let directory = connect(&settings).await?;
+        successor.take_over().await?;
+        let inherited = std::mem::take(&mut successor.inherited);
+        let process = Self::start_with(settings, metrics_listen, directory, inherited).await?;
+        successor.ready().await?;
+        Ok(process)
+    }
+
+    async fn start_with(
+        mut settings: Settings,
+        metrics_listen: Option<SocketAddr>,
+        directory: Arc<RemoteDirectory>,
+        mut inherited: Inherited,
+    ) -> Result<Self> {
+        let data = DataDir::open_for_gateway(&settings.data_dir)?;
+        settings.data_dir = data.path().to_owned();
+        let front = Front::start(&settings, directory.clone(), &mut inherited).await?;
+        let sql_listen = front.address();
+        directory.listens_at(sql_listen.port()).await;
+        let mut listening = vec![front.listening()?];
+        let (stop, stopped) = watch::channel(false);
+        let mut tasks = Vec::new();
+        let mut metrics = None;
+        if let Some(address) = metrics_listen {
+            let (socket, listener) = http::listen(address, inherited.take("metrics")).await?;
+            metrics = socket.local_addr().ok();
+            listening.push(Listening { name: "metrics", socket });
+            let (front, stopped) = (front.clone(), stopped.clone());
+            tasks.push(tokio::spawn(async move {
+                metrics::serve(listener, front, stopped).await;
+            }));
+        }
+        let (doorman, successors) = Doorman::new(listening);
+        let socket = control::listen(&control::gateway_socket(data.path()))?;
+        tasks.push(tokio::spawn(takeover::serve(socket, doorman.clone(), stopped)));
+        Ok(Self {
+            settings,
+            metrics_listen,
+            data,
+            front,
+            doorman,
+            successors,
+            stop,
+            tasks,
+            sql_listen,
+            metrics,
+        })
+    }
+
+    /// The next process that wants to take this one's place.
+    pub async fn successor(&mut self) -> Option<Handover> {
+        self.successors.recv().await
+    }
+
+    /// Drains and stops.
+    pub async fn stop(self, mut hurry: watch::Receiver<bool>) {
+        self.doorman.close();
+        self.stop.send_replace(true);
+        tokio::select! {
+            () = self.front.shutdown(self.settings.drain()) => {}
+            _ = hurry.wait_for(|hurry| *hurry) => {}
+        }
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+
+    /// Gives way to a successor, then drains. If the successor fails, starts anew on its own sockets.
+    pub async fn hand_over(self, handover: Handover) -> Result<Option<Self>> {
+        tracing::info!("another gateway takes over");
+        self.front.stop_accepting().await;
+        self.stop.send_replace(true);
+        tokio::time::sleep(SETTLE).await;
+        let copies = Inherited::copies(&self.doorman.listening())
+            .map_err(|error| Error::internal("take-over: the sockets can not be kept").because(error))?;
+        drop(self.data);
+        let outcome = handover.ready().await;
+        let grace = self.settings.drain();
+        match outcome {
+            Ok(()) => {
+                drop(copies);
+                self.doorman.close();
+                self.front.shutdown(grace).await;
+                Ok(None)
+            }
+            Err(error) => {
+                tracing::error!(error = error.chain(), "the successor failed; this gateway goes on");
+                let front = self.front;
+                tokio::spawn(async move { front.shutdown(grace).await });
+                Self::start(self.settings, self.metrics_listen, copies).await.map(Some)
+            }
+        }
+    }
+}
+
+/// The control plane's answers, once it is there: it makes the certificates and knows the clusters.
+async fn connect(settings: &Settings) -> Result<Arc<RemoteDirectory>> {
+    let socket = control::control_socket(&crate::data_dir::absolute(&settings.data_dir)?);
+    let directory = RemoteDirectory::new(socket.clone());
+    let mut waiting = tokio::time::interval(std::time::Duration::from_secs(10));
+    waiting.tick().await;
+    loop {
+        tokio::select! {
+            () = directory.connected() => return Ok(directory),
+            _ = waiting.tick() => tracing::warn!(
+                socket = %socket.display(),
+                "waiting for the control plane: start it with `ootheca serve --no-gateway`"
+            ),
+        }
+    }
+}

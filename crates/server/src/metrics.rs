@@ -1,0 +1,301 @@
+//! Figures for Prometheus, in the OpenMetrics text format.
+//!
+//! Nothing is kept here but counts of answers: each reading gathers what the other parts know, fills a
+//! registry of its own and forgets it. A caller sees the clusters of its organization only, and the
+//! figures of the process.
+
+use crate::{app::App, front::Front, gate, rows};
+use axum::{Router, extract::State, http::header, response::IntoResponse, routing::get};
+use ootheca_gateway::{Snapshot, Wakes};
+use ootheca_model::{
+    Cluster, ClusterId, Error, Result, Role,
+    identity::{Requirement, Target, authorize},
+    instance::Phase,
+};
+use ootheca_store::{Kind, Query};
+use prometheus_client::{
+    encoding::{EncodeMetric, MetricEncoder, NoLabelSet, text::encode},
+    metrics::{MetricType, counter::Counter, family::Family, gauge::Gauge, info::Info},
+    registry::{Registry, Unit},
+};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+use tokio::{net::TcpListener, sync::watch};
+
+/// What [`text`] is.
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Who may read: whoever may look at every cluster of the organization.
+const READERS: &[Role] = &[
+    Role::OrgAdmin,
+    Role::ClusterAdmin,
+    Role::ClusterOperatorWriter,
+    Role::ClusterDeveloper,
+    Role::ClusterMonitor,
+    Role::MetricsViewer,
+];
+
+const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+
+/// How many answers of each class the API gave.
+#[derive(Debug, Default)]
+pub struct Answers([AtomicU64; CLASSES.len()]);
+
+impl Answers {
+    /// Counts an answer with this HTTP status.
+    pub fn count(&self, status: u16) {
+        if let Some(class) = usize::from(status / 100).checked_sub(1).and_then(|class| self.0.get(class)) {
+            class.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// What a cluster used, as the meter has written it down.
+#[derive(Clone, Debug, Default)]
+pub struct Usage {
+    /// Request units of this month by component.
+    pub request_units: Vec<(String, f64)>,
+    /// Bytes of its data.
+    pub storage_bytes: u64,
+}
+
+/// The usage of a cluster; `None` where there is no meter.
+pub async fn usage_of(_: &App, _: ClusterId) -> Result<Option<Usage>> {
+    Ok(None)
+}
+
+/// The figures that the holder of this `Authorization` header may see.
+pub async fn text(app: &Arc<App>, authorization: Option<&str>, gateway: Option<Snapshot>) -> Result<String> {
+    let principal = gate::authenticate(app, authorization).await?;
+    let granted = authorize(&principal, Requirement::Roles(READERS), Target::Organization)?;
+    let query =
+        Query { organization: Some(granted.organization()), active_only: true, ..Query::all(Kind::Cluster) };
+    let mut clusters = Vec::new();
+    for row in app.store.list(&query).await? {
+        clusters.push(look_at(app, rows::decode::<Cluster>(row)?.value).await?);
+    }
+    let answers = CLASSES.iter().zip(&app.answers.0);
+    let answers = answers.map(|(class, count)| (*class, count.load(Ordering::Relaxed))).collect();
+    Figures { gateway, clusters, answers }.text()
+}
+
+async fn look_at(app: &App, cluster: Cluster) -> Result<Seen> {
+    let id = cluster.id;
+    let (sent, received) = app.traffic.totals(id);
+    Ok(Seen {
+        sessions: app.traffic.sessions(id),
+        sent,
+        received,
+        suspended: app.engine.observe(id).await?.phase == Phase::Suspended,
+        usage: usage_of(app, id).await?,
+        labels: [("cluster", id.to_string()), ("name", cluster.name)],
+    })
+}
+
+/// Serves the figures of a gateway alone. They name no cluster, so nobody is asked who it is.
+pub async fn serve(listener: TcpListener, front: Arc<Front>, mut stop: watch::Receiver<bool>) {
+    let router = Router::new().route("/metrics", get(of_gateway)).with_state(front);
+    let stopped = async move {
+        let _ = stop.wait_for(|stop| *stop).await;
+    };
+    if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stopped).await {
+        tracing::error!(%error, "the figures are no longer served");
+    }
+}
+
+async fn of_gateway(State(front): State<Arc<Front>>) -> impl IntoResponse {
+    let gateway = Some(front.snapshot());
+    let figures = Figures { gateway, ..Figures::default() };
+    ([(header::CONTENT_TYPE, CONTENT_TYPE)], figures.text().unwrap_or_default())
+}
+
+type Labels = [(&'static str, String); 2];
+type Label = [(&'static str, String); 1];
+
+/// What is known of a cluster.
+struct Seen {
+    labels: Labels,
+    sessions: u32,
+    sent: u64,
+    received: u64,
+    suspended: bool,
+    usage: Option<Usage>,
+}
+
+/// All that one reading shows.
+#[derive(Default)]
+struct Figures {
+    /// `None` where the gateway is another process.
+    gateway: Option<Snapshot>,
+    clusters: Vec<Seen>,
+    answers: Vec<(&'static str, u64)>,
+}
+
+impl Figures {
+    fn text(&self) -> Result<String> {
+        let mut registry = Registry::with_prefix("ootheca");
+        let version = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
+        registry.register("build", "The program that runs", version);
+        if let Some(gateway) = &self.gateway {
+            register_gateway(&mut registry, gateway);
+        }
+        let requests = Family::<Label, Counter>::default();
+        for (class, count) in &self.answers {
+            requests.get_or_create(&[("class", (*class).to_owned())]).inc_by(*count);
+        }
+        registry.register("api_requests", "Requests that the API answered, by class of status", requests);
+        self.register_clusters(&mut registry);
+        let mut text = String::new();
+        encode(&mut text, &registry)
+            .map_err(|error| Error::internal("the figures can not be written").because(error))?;
+        Ok(text)
+    }
+
+    fn register_clusters(&self, registry: &mut Registry) {
+        let sessions = Family::<Labels, Gauge>::default();
+        let sent = Family::<Labels, Counter>::default();
+        let received = Family::<Labels, Counter>::default();
+        let suspended = Family::<Labels, Gauge>::default();
+        let storage = Family::<Labels, Gauge>::default();
+        let units = Family::<[(&'static str, String); 3], Gauge<f64, AtomicU64>>::default();
+        for cluster in &self.clusters {
+            let labels = &cluster.labels;
+            sessions.get_or_create(labels).set(cluster.sessions.into());
+            sent.get_or_create(labels).inc_by(cluster.sent);
+            received.get_or_create(labels).inc_by(cluster.received);
+            suspended.get_or_create(labels).set(cluster.suspended.into());
+            let Some(usage) = &cluster.usage else { continue };
+            storage.get_or_create(labels).set(i64::try_from(usage.storage_bytes).unwrap_or(i64::MAX));
+            for (component, amount) in &usage.request_units {
+                let [id, name] = labels.clone();
+                units.get_or_create(&[id, name, ("component", component.clone())]).set(*amount);
+            }
+        }
+        registry.register("cluster_sessions", "Open SQL sessions of a cluster", sessions);
+        let help = "Bytes to SQL clients of a cluster, as gateways report them";
+        registry.register_with_unit("cluster_sent", help, Unit::Bytes, sent);
+        let help = "Bytes from SQL clients of a cluster, as gateways report them";
+        registry.register_with_unit("cluster_received", help, Unit::Bytes, received);
+        registry.register("cluster_suspended", "Whether a cluster is scaled to zero: 1 or 0", suspended);
+        let help = "Bytes of a cluster's data on disk";
+        registry.register_with_unit("cluster_storage", help, Unit::Bytes, storage);
+        let help = "Request units of a cluster in this month (UTC), by component";
+        registry.register("cluster_month_request_units", help, units);
+    }
+}
+
+fn register_gateway(registry: &mut Registry, gateway: &Snapshot) {
+    let accepted = Counter::<u64>::default();
+    accepted.inc_by(gateway.accepted);
+    registry.register("gateway_accepted", "SQL connections that were accepted", accepted);
+    let open = Gauge::<i64>::default();
+    open.set(i64::try_from(gateway.open).unwrap_or(i64::MAX));
+    registry.register("gateway_connections", "SQL connections that are open", open);
+    let refused = by_kind(&gateway.refused);
+    registry.register("gateway_refused", "SQL connections that were turned away, by kind", refused);
+    let closed = by_kind(&gateway.closed);
+    registry.register("gateway_closed", "SQL connections that ended, by kind", closed);
+    let help = "How long logins waited until their cluster could be reached";
+    registry.register_with_unit("gateway_wake", help, Unit::Seconds, WakeTimes(gateway.wake.clone()));
+}
+
+fn by_kind(counts: &[(String, u64)]) -> Family<Label, Counter> {
+    let family = Family::<Label, Counter>::default();
+    for (kind, count) in counts {
+        family.get_or_create(&[("kind", kind.clone())]).inc_by(*count);
+    }
+    family
+}
+
+/// A histogram that somebody else has counted.
+#[derive(Debug)]
+struct WakeTimes(Wakes);
+
+impl EncodeMetric for WakeTimes {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> std::result::Result<(), std::fmt::Error> {
+        let Wakes { buckets, seconds } = &self.0;
+        let count = buckets.iter().map(|(_, count)| count).sum();
+        encoder.encode_histogram::<NoLabelSet>(*seconds, count, buckets, None)
+    }
+
+    fn metric_type(&self) -> MetricType {
+        MetricType::Histogram
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{fs, path::Path};
+
+    fn figures() -> Figures {
+        let gateway = Snapshot {
+            accepted: 3,
+            open: 1,
+            refused: vec![("denied".into(), 1)],
+            closed: vec![("session".into(), 1)],
+            wake: Wakes { buckets: vec![(0.1, 2), (f64::MAX, 1)], seconds: 1.5 },
+        };
+        let usage = Usage { request_units: vec![("cpu".into(), 1.5)], storage_bytes: 4096 };
+        let seen = Seen {
+            labels: [("cluster", "some-id".into()), ("name", "quote \" and\nline".into())],
+            sessions: 2,
+            sent: 10,
+            received: 20,
+            suspended: true,
+            usage: Some(usage),
+        };
+        Figures { gateway: Some(gateway), clusters: vec![seen], answers: vec![("2xx", 5)] }
+    }
+
+    #[test]
+    fn expected_metrics() {
+        let text = figures().text().expect("a text");
+        let of = |word: &str| -> Vec<String> {
+            let lines = text.lines().filter_map(|line| line.strip_prefix(word));
+            lines.map(str::to_owned).collect()
+        };
+        let mut series = String::from("The series of GET /metrics: type, name, what it says.\n\n");
+        for (kind, help) in of("# TYPE ").iter().zip(of("# HELP ")) {
+            let (name, kind) = kind.split_once(' ').expect("a type");
+            let (_, help) = help.split_once(' ').expect("a help");
+            series.push_str(&format!("{kind:<10} {name:<38} {help}\n"));
+        }
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../expected/metrics.txt");
+        if std::env::var_os("UPDATE_EXPECTED").is_some() {
+            fs::write(&path, &series).expect("the expected text is written");
+        }
+        let expected = fs::read_to_string(&path).unwrap_or_default();
+        assert_eq!(series, expected, "expected/metrics.txt differs; UPDATE_EXPECTED=1 writes it anew");
+    }
+
+    #[test]
+    fn values_and_labels_are_those_that_were_seen() {
+        let text = figures().text().expect("a text");
+        let lines = [
+            "ootheca_gateway_accepted_total 3",
+            "ootheca_gateway_refused_total{kind=\"denied\"} 1",
+            "ootheca_gateway_wake_seconds_count 3",
+            "ootheca_gateway_wake_seconds_bucket{le=\"0.1\"} 2",
+            "ootheca_gateway_wake_seconds_bucket{le=\"+Inf\"} 3",
+            "ootheca_api_requests_total{class=\"2xx\"} 5",
+            "ootheca_cluster_suspended{cluster=\"some-id\",name=\"quote \\\" and\\nline\"} 1",
+        ];
+        for line in lines {
+            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+        }
+        assert!(text.ends_with("# EOF\n"), "{text}");
+    }
+
+    #[test]
+    fn answers_are_counted_by_class() {
+        let answers = Answers::default();
+        for status in [200, 204, 404, 999, 0] {
+            answers.count(status);
+        }
+        let counts: Vec<u64> = answers.0.iter().map(|count| count.load(Ordering::Relaxed)).collect();
+        assert_eq!(counts, [0, 2, 0, 1, 0]);
+    }
+}

@@ -1,0 +1,119 @@
+//! A gateway as a process of its own, beside a server.
+
+use crate::{Ootheca, eventually, processes};
+use rustix::process::Signal;
+use std::{
+    fs::{self, File},
+    net::SocketAddr,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+};
+
+/// A running `ootheca gateway`. Drop it before its server.
+pub struct Gateway {
+    command: Box<dyn Fn(&[&str]) -> Command>,
+    log: PathBuf,
+    running: Child,
+    address: SocketAddr,
+}
+
+impl Ootheca {
+    /// Starts a gateway of its own on the server's folder, with these arguments.
+    pub fn gateway(&self, args: &[&str]) -> Gateway {
+        let (data, log) = (self.data_dir(), self.folder().join("gateway.log"));
+        let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+        let program = self.program().get_program().to_owned();
+        let command = move |more: &[&str]| {
+            let mut command = Command::new(&program);
+            for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("OOTHECA_")) {
+                command.env_remove(name);
+            }
+            command.args(["gateway", "--sql-listen", "127.0.0.1:0", "--data-dir"]).arg(&data);
+            command.args(&args).args(more).stdin(Stdio::null()).stdout(Stdio::null());
+            command
+        };
+        let (running, address) = start(command(&[]), &log);
+        Gateway { command: Box::new(command), log, running, address }
+    }
+}
+
+fn start(mut command: Command, path: &PathBuf) -> (Child, SocketAddr) {
+    let file = File::options().create(true).append(true).open(path).expect("the log opens");
+    let read = || String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned();
+    let from = read().len();
+    let mut child = command.stderr(file).spawn().expect("the program starts");
+    let address = eventually("the gateway is ready", || {
+        let ended = child.try_wait().expect("a child of ours").is_some();
+        let log = read();
+        let new = log.get(from..).unwrap_or_default();
+        assert!(!ended, "it ended at the start:\n{new}");
+        find(new, "SQL gateway")
+    });
+    (child, address)
+}
+
+/// The address in a whole line of the greeting that begins with `what`.
+fn find(log: &str, what: &str) -> Option<SocketAddr> {
+    let whole = &log[..log.rfind('\n')?];
+    let line = whole.lines().find_map(|line| line.trim_start().strip_prefix(what))?;
+    let word = line.split_whitespace().next()?;
+    word.trim_start_matches("http://").trim_end_matches("/metrics").parse().ok()
+}
+
+impl Gateway {
+    /// Where SQL clients connect.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where its figures are.
+    pub fn metrics(&self) -> SocketAddr {
+        eventually("it says where its figures are", || find(&self.log(), "Metrics"))
+    }
+
+    /// Process id.
+    pub fn pid(&self) -> u32 {
+        self.running.id()
+    }
+
+    /// All that it said so far.
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned()
+    }
+
+    /// Another process takes over; the one before must end well.
+    pub fn take_over(&mut self) {
+        let (new, address) = start((self.command)(&["--take-over"]), &self.log);
+        let before = std::mem::replace(&mut self.running, new);
+        self.address = address;
+        ended(before);
+    }
+
+    /// Asks it to end, and waits until it has, well.
+    pub fn terminate(mut self) {
+        processes::signal(self.running.id(), Signal::TERM);
+        eventually("the gateway has ended", || {
+            let status = self.running.try_wait().expect("a child of ours")?;
+            assert!(status.success(), "it ended with {status}");
+            Some(())
+        });
+    }
+}
+
+fn ended(mut child: Child) {
+    eventually("the gateway before has ended", || {
+        let status = child.try_wait().expect("a child of ours")?;
+        assert!(status.success(), "it ended with {status}");
+        Some(())
+    });
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("log of the gateway:\n{}", self.log());
+        }
+        let _ = self.running.kill();
+        let _ = self.running.wait();
+    }
+}
