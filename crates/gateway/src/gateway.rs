@@ -1,7 +1,7 @@
 //! The listener and the threads that serve its connections.
 
 use crate::{
-    Certificates, Directory, admission,
+    Certificates, Directory, Snapshot, admission,
     refusal::Refusal,
     session::{Shared, serve},
     sessions::Cut,
@@ -11,7 +11,7 @@ use std::{
     net::SocketAddr,
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     thread,
@@ -67,30 +67,6 @@ impl Settings {
     }
 }
 
-/// What a gateway counted since its start.
-#[derive(Clone, Debug, Default)]
-pub struct Snapshot {
-    /// Connections that were accepted.
-    pub accepted: u64,
-    /// Connections that are open.
-    pub open: u64,
-    /// Connections that were turned away, by kind.
-    pub refused: Vec<(String, u64)>,
-    /// Connections that ended, by kind.
-    pub closed: Vec<(String, u64)>,
-    /// How long clusters took to be reachable.
-    pub wake: Wakes,
-}
-
-/// A histogram of seconds.
-#[derive(Clone, Debug, Default)]
-pub struct Wakes {
-    /// Upper bound and count of each bucket.
-    pub buckets: Vec<(f64, u64)>,
-    /// All of them together.
-    pub seconds: f64,
-}
-
 /// A running gateway. Dropping it ends every session at once.
 pub struct Gateway {
     address: SocketAddr,
@@ -98,7 +74,7 @@ pub struct Gateway {
     shared: Arc<Shared>,
     slots: Arc<Semaphore>,
     max_connections: u32,
-    accept: Option<JoinHandle<()>>,
+    accept: Mutex<Option<JoinHandle<()>>>,
     listener: Option<std::net::TcpListener>,
     enforce: AbortHandle,
     stop: watch::Sender<bool>,
@@ -137,7 +113,7 @@ impl Gateway {
         let (threads, workers) = start_threads(settings.threads, stopped)?;
         let max_connections = settings.max_connections.min(Semaphore::MAX_PERMITS).min(u32::MAX as usize);
         let slots = Arc::new(Semaphore::new(max_connections));
-        let accept = Some(tokio::spawn(accept(listener, shared.clone(), slots.clone(), workers)));
+        let accept = Mutex::new(Some(tokio::spawn(accept(listener, shared.clone(), slots.clone(), workers))));
         let max_connections = max_connections as u32;
         let listener = Some(kept);
         Ok(Self {
@@ -160,17 +136,19 @@ impl Gateway {
         listener.try_clone()
     }
 
-    /// Accepts no more; who comes waits until somebody else does, or until the gateway is shut down.
-    pub async fn stop_accepting(&mut self) {
-        if let Some(accept) = self.accept.take() {
+    /// Accepts no more connections; those that are open go on. Unless another process has the listening
+    /// socket, new ones are refused from here on.
+    pub async fn stop_accepting(&self) {
+        let accept = self.accept.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(accept) = accept {
             accept.abort();
             let _ = accept.await;
         }
     }
 
-    /// What was counted since the start.
+    /// What it has done so far.
     pub fn metrics(&self) -> Snapshot {
-        Snapshot { open: self.connections() as u64, ..Snapshot::default() }
+        Snapshot::default()
     }
 
     /// Where it listens.
@@ -211,7 +189,7 @@ impl Gateway {
 
 impl Drop for Gateway {
     fn drop(&mut self) {
-        if let Some(accept) = &self.accept {
+        if let Some(accept) = &*self.accept.lock().unwrap_or_else(PoisonError::into_inner) {
             accept.abort();
         }
         self.enforce.abort();

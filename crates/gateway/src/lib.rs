@@ -13,6 +13,7 @@ mod cancel;
 mod certificates;
 mod gateway;
 mod login;
+mod metrics;
 mod refusal;
 mod relay;
 mod route;
@@ -21,7 +22,8 @@ mod sessions;
 mod startup;
 
 pub use certificates::Certificates;
-pub use gateway::{Gateway, Settings, Snapshot, Wakes};
+pub use gateway::{Gateway, Settings};
+pub use metrics::{Histogram, Snapshot, Usage};
 
 use async_trait::async_trait;
 use ipnet::IpNet;

@@ -59,15 +59,15 @@ impl Front {
         }
     }
 
-    /// Its figures.
-    pub fn snapshot(&self) -> Snapshot {
-        self.lock().as_ref().map(Gateway::metrics).unwrap_or_default()
+    /// Its figures, and how many connections are open.
+    pub fn figures(&self) -> (Snapshot, usize) {
+        self.lock().as_ref().map(|gateway| (gateway.metrics(), gateway.connections())).unwrap_or_default()
     }
 
     /// Accepts no more; who comes waits for a successor.
     pub async fn stop_accepting(&self) {
         let gateway = self.lock().take();
-        if let Some(mut gateway) = gateway {
+        if let Some(gateway) = gateway {
             gateway.stop_accepting().await;
             *self.lock() = Some(gateway);
         }

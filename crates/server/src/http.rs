@@ -170,8 +170,8 @@ async fn answer(door: &Door, peer: SocketAddr, request: axum::extract::Request) 
 /// Figures for Prometheus, of the caller's organization.
 async fn figures(State(door): State<Door>, headers: HeaderMap) -> Response {
     let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let snapshot = door.front.as_ref().map(|front| front.snapshot());
-    match metrics::text(&door.app, authorization, snapshot).await {
+    let gateway = door.front.as_ref().map(|front| front.figures());
+    match metrics::text(&door.app, authorization, gateway).await {
         Ok(text) => Response::builder()
             .header(header::CONTENT_TYPE, metrics::CONTENT_TYPE)
             .body(Body::from(text))

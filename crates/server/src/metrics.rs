@@ -6,7 +6,7 @@
 
 use crate::{app::App, front::Front, gate, rows};
 use axum::{Router, extract::State, http::header, response::IntoResponse, routing::get};
-use ootheca_gateway::{Snapshot, Wakes};
+use ootheca_gateway::{Histogram, Snapshot};
 use ootheca_model::{
     Cluster, ClusterId, Error, Result, Role,
     identity::{Requirement, Target, authorize},
@@ -18,9 +18,12 @@ use prometheus_client::{
     metrics::{MetricType, counter::Counter, family::Family, gauge::Gauge, info::Info},
     registry::{Registry, Unit},
 };
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 use tokio::{net::TcpListener, sync::watch};
 
@@ -67,7 +70,11 @@ pub async fn usage_of(_: &App, _: ClusterId) -> Result<Option<Usage>> {
 }
 
 /// The figures that the holder of this `Authorization` header may see.
-pub async fn text(app: &Arc<App>, authorization: Option<&str>, gateway: Option<Snapshot>) -> Result<String> {
+pub async fn text(
+    app: &Arc<App>,
+    authorization: Option<&str>,
+    gateway: Option<(Snapshot, usize)>,
+) -> Result<String> {
     let principal = gate::authenticate(app, authorization).await?;
     let granted = authorize(&principal, Requirement::Roles(READERS), Target::Organization)?;
     let query =
@@ -106,7 +113,7 @@ pub async fn serve(listener: TcpListener, front: Arc<Front>, mut stop: watch::Re
 }
 
 async fn of_gateway(State(front): State<Arc<Front>>) -> impl IntoResponse {
-    let gateway = Some(front.snapshot());
+    let gateway = Some(front.figures());
     let figures = Figures { gateway, ..Figures::default() };
     ([(header::CONTENT_TYPE, CONTENT_TYPE)], figures.text().unwrap_or_default())
 }
@@ -128,7 +135,7 @@ struct Seen {
 #[derive(Default)]
 struct Figures {
     /// `None` where the gateway is another process.
-    gateway: Option<Snapshot>,
+    gateway: Option<(Snapshot, usize)>,
     clusters: Vec<Seen>,
     answers: Vec<(&'static str, u64)>,
 }
@@ -138,8 +145,8 @@ impl Figures {
         let mut registry = Registry::with_prefix("ootheca");
         let version = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The program that runs", version);
-        if let Some(gateway) = &self.gateway {
-            register_gateway(&mut registry, gateway);
+        if let Some((gateway, open)) = &self.gateway {
+            register_gateway(&mut registry, gateway, *open);
         }
         let requests = Family::<Label, Counter>::default();
         for (class, count) in &self.answers {
@@ -186,38 +193,54 @@ impl Figures {
     }
 }
 
-fn register_gateway(registry: &mut Registry, gateway: &Snapshot) {
-    let accepted = Counter::<u64>::default();
-    accepted.inc_by(gateway.accepted);
-    registry.register("gateway_accepted", "SQL connections that were accepted", accepted);
+fn register_gateway(registry: &mut Registry, gateway: &Snapshot, connections: usize) {
+    let count = |count| {
+        let counter = Counter::<u64>::default();
+        counter.inc_by(count);
+        counter
+    };
     let open = Gauge::<i64>::default();
-    open.set(i64::try_from(gateway.open).unwrap_or(i64::MAX));
+    open.set(i64::try_from(connections).unwrap_or(i64::MAX));
+    registry.register("gateway_accepted", "SQL connections that were accepted", count(gateway.accepted));
     registry.register("gateway_connections", "SQL connections that are open", open);
     let refused = by_kind(&gateway.refused);
     registry.register("gateway_refused", "SQL connections that were turned away, by kind", refused);
     let closed = by_kind(&gateway.closed);
-    registry.register("gateway_closed", "SQL connections that ended, by kind", closed);
-    let help = "How long logins waited until their cluster could be reached";
-    registry.register_with_unit("gateway_wake", help, Unit::Seconds, WakeTimes(gateway.wake.clone()));
+    registry.register("gateway_closed", "SQL connections that ended otherwise, by kind", closed);
+    let help = "Sessions that got a server connection that another one had left";
+    registry.register("gateway_reused", help, count(gateway.reused));
+    registry.register("gateway_canceled", "Cancel requests that were passed on", count(gateway.canceled));
+    let help = "From a client's proof until its cluster could be reached";
+    registry.register_with_unit("gateway_wake", help, Unit::Seconds, Times(gateway.wake.clone()));
+    let help = "From a client's first message until its session was ready";
+    registry.register_with_unit("gateway_login", help, Unit::Seconds, Times(gateway.login.clone()));
 }
 
-fn by_kind(counts: &[(String, u64)]) -> Family<Label, Counter> {
+fn by_kind(counts: &BTreeMap<&'static str, u64>) -> Family<Label, Counter> {
     let family = Family::<Label, Counter>::default();
     for (kind, count) in counts {
-        family.get_or_create(&[("kind", kind.clone())]).inc_by(*count);
+        family.get_or_create(&[("kind", (*kind).to_owned())]).inc_by(*count);
     }
     family
 }
 
 /// A histogram that somebody else has counted.
 #[derive(Debug)]
-struct WakeTimes(Wakes);
+struct Times(Histogram);
 
-impl EncodeMetric for WakeTimes {
+impl EncodeMetric for Times {
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> std::result::Result<(), std::fmt::Error> {
-        let Wakes { buckets, seconds } = &self.0;
-        let count = buckets.iter().map(|(_, count)| count).sum();
-        encoder.encode_histogram::<NoLabelSet>(*seconds, count, buckets, None)
+        let Histogram { count, sum, buckets } = &self.0;
+        // The encoder adds them up itself.
+        let mut below = 0;
+        let apart = buckets.iter().map(|(bound, upto)| {
+            let here = upto.saturating_sub(below);
+            below = *upto;
+            (bound.as_secs_f64(), here)
+        });
+        let mut apart: Vec<(f64, u64)> = apart.collect();
+        apart.push((f64::INFINITY, count.saturating_sub(below)));
+        encoder.encode_histogram::<NoLabelSet>(sum.as_secs_f64(), *count, &apart, None)
     }
 
     fn metric_type(&self) -> MetricType {
@@ -228,15 +251,19 @@ impl EncodeMetric for WakeTimes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{fs, path::Path};
+    use std::{fs, path::Path, time::Duration};
 
     fn figures() -> Figures {
         let gateway = Snapshot {
             accepted: 3,
-            open: 1,
-            refused: vec![("denied".into(), 1)],
-            closed: vec![("session".into(), 1)],
-            wake: Wakes { buckets: vec![(0.1, 2), (f64::MAX, 1)], seconds: 1.5 },
+            refused: [("denied", 1)].into(),
+            closed: [("session", 1)].into(),
+            wake: Histogram {
+                count: 3,
+                sum: Duration::from_millis(1500),
+                buckets: vec![(Duration::from_millis(10), 1), (Duration::from_millis(100), 2)],
+            },
+            ..Snapshot::default()
         };
         let usage = Usage { request_units: vec![("cpu".into(), 1.5)], storage_bytes: 4096 };
         let seen = Seen {
@@ -247,7 +274,7 @@ mod tests {
             suspended: true,
             usage: Some(usage),
         };
-        Figures { gateway: Some(gateway), clusters: vec![seen], answers: vec![("2xx", 5)] }
+        Figures { gateway: Some((gateway, 1)), clusters: vec![seen], answers: vec![("2xx", 5)] }
     }
 
     #[test]
@@ -280,6 +307,7 @@ mod tests {
             "ootheca_gateway_wake_seconds_count 3",
             "ootheca_gateway_wake_seconds_bucket{le=\"0.1\"} 2",
             "ootheca_gateway_wake_seconds_bucket{le=\"+Inf\"} 3",
+            "ootheca_gateway_wake_seconds_sum 1.5",
             "ootheca_api_requests_total{class=\"2xx\"} 5",
             "ootheca_cluster_suspended{cluster=\"some-id\",name=\"quote \\\" and\\nline\"} 1",
         ];

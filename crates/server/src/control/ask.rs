@@ -16,14 +16,16 @@ use std::{
 use tokio::{
     io::{AsyncWriteExt as _, BufReader},
     net::{UnixStream, unix::OwnedWriteHalf},
-    sync::{mpsc, oneshot, watch},
+    sync::{Notify, mpsc, oneshot, watch},
     time::{Instant, sleep, timeout},
 };
 
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// A control plane that is restarted or taken over is back within this time.
 const RESTART: Duration = Duration::from_secs(3);
+/// The same for one that was away for longer, and is asked for just now.
+const ATTEMPT: Duration = Duration::from_millis(500);
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 const GREETING: Duration = Duration::from_secs(10);
 const QUEUE: usize = 1024;
 
@@ -48,6 +50,8 @@ pub(super) struct Link {
     socket: PathBuf,
     source: u64,
     port: AtomicU16,
+    /// Says to try at once.
+    attempt: Notify,
     state: Mutex<State>,
     /// Since when it is there (`Ok`) or not.
     connected: watch::Sender<std::result::Result<Instant, Instant>>,
@@ -59,6 +63,7 @@ impl Link {
             socket,
             source,
             port: AtomicU16::new(0),
+            attempt: Notify::new(),
             state: Mutex::default(),
             connected: watch::channel(Err(Instant::now())).0,
         })
@@ -84,8 +89,9 @@ impl Link {
     pub(super) async fn back_soon(&self) -> bool {
         let deadline = match *self.connected.borrow() {
             Ok(_) => return true,
-            Err(since) => since + RESTART,
+            Err(since) => (since + RESTART).max(Instant::now() + ATTEMPT),
         };
+        self.attempt.notify_one();
         tokio::time::timeout_at(deadline, self.connected()).await.is_ok()
     }
 
@@ -114,7 +120,7 @@ impl Link {
 
     /// Connects, again and again, and passes on what is said, until nobody listens.
     pub(super) async fn run(self: Arc<Self>, news: mpsc::UnboundedSender<News>) {
-        let mut pause = FIRST_PAUSE;
+        let (mut pause, mut said) = (FIRST_PAUSE, false);
         while !news.is_closed() {
             match self.connect().await {
                 Ok(stream) => {
@@ -123,18 +129,21 @@ impl Link {
                     self.hang_up();
                     let error = ended.err().map(|error| error.chain());
                     tracing::warn!(error, "the control plane is away; known clusters go on");
-                    pause = FIRST_PAUSE;
+                    (pause, said) = (FIRST_PAUSE, false);
                 }
-                Err(error) => {
-                    // Most often it is being started again; the first attempts are no news.
+                // Most often it is being started again: the first attempts are no news.
+                Err(error) if pause >= LONGEST_PAUSE && !said => {
                     let socket = self.socket.display();
-                    if pause >= LONGEST_PAUSE {
-                        tracing::warn!(%socket, error = error.chain(), "the control plane is not reachable");
-                    }
+                    tracing::warn!(%socket, error = error.chain(), "the control plane is not reachable");
+                    said = true;
                 }
+                Err(_) => {}
             }
-            sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            sleep(FIRST_PAUSE).await;
+            tokio::select! {
+                () = sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
+                () = self.attempt.notified() => {}
+            }
         }
     }
 
