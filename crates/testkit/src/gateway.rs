@@ -3,6 +3,7 @@
 use crate::{Ootheca, eventually, processes};
 use rustix::process::Signal;
 use std::{
+    ffi::{OsStr, OsString},
     fs::{self, File},
     net::SocketAddr,
     path::PathBuf,
@@ -11,7 +12,8 @@ use std::{
 
 /// A running `ootheca gateway`. Drop it before its server.
 pub struct Gateway {
-    command: Box<dyn Fn(&[&str]) -> Command>,
+    program: OsString,
+    args: Vec<OsString>,
     log: PathBuf,
     running: Child,
     address: SocketAddr,
@@ -21,20 +23,22 @@ impl Ootheca {
     /// Starts a gateway of its own on the server's folder, with these arguments.
     pub fn gateway(&self, args: &[&str]) -> Gateway {
         let (data, log) = (self.data_dir(), self.folder().join("gateway.log"));
-        let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+        let fixed = ["gateway", "--sql-listen", "127.0.0.1:0", "--data-dir"].map(OsString::from);
+        let args = fixed.into_iter().chain([data.into()]).chain(args.iter().map(OsString::from));
+        let args: Vec<OsString> = args.collect();
         let program = self.program().get_program().to_owned();
-        let command = move |more: &[&str]| {
-            let mut command = Command::new(&program);
-            for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("OOTHECA_")) {
-                command.env_remove(name);
-            }
-            command.args(["gateway", "--sql-listen", "127.0.0.1:0", "--data-dir"]).arg(&data);
-            command.args(&args).args(more).stdin(Stdio::null()).stdout(Stdio::null());
-            command
-        };
-        let (running, address) = start(command(&[]), &log);
-        Gateway { command: Box::new(command), log, running, address }
+        let (running, address) = start(command(&program, &args), &log);
+        Gateway { program, args, log, running, address }
     }
+}
+
+fn command(program: &OsStr, args: &[OsString]) -> Command {
+    let mut command = Command::new(program);
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("OOTHECA_")) {
+        command.env_remove(name);
+    }
+    command.args(args).stdin(Stdio::null()).stdout(Stdio::null());
+    command
 }
 
 fn start(mut command: Command, path: &PathBuf) -> (Child, SocketAddr) {
@@ -83,7 +87,9 @@ impl Gateway {
 
     /// Another process takes over; the one before must end well.
     pub fn take_over(&mut self) {
-        let (new, address) = start((self.command)(&["--take-over"]), &self.log);
+        let mut command = command(&self.program, &self.args);
+        command.arg("--take-over");
+        let (new, address) = start(command, &self.log);
         let before = std::mem::replace(&mut self.running, new);
         self.address = address;
         ended(before);

@@ -224,3 +224,107 @@ impl Listening {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::{
+        self,
+        protocol::{Hello, Question, Saying, Welcome, receive, send},
+    };
+    use tokio::{io::BufReader, net::UnixListener};
+
+    fn id(number: u128) -> ClusterId {
+        ClusterId(uuid::Uuid::from_u128(number))
+    }
+
+    fn destination(routing_id: &str) -> Option<Destination> {
+        let number = routing_id.rsplit_once('-')?.1.parse().ok()?;
+        Some(Destination { cluster: id(number), policy: Policy::default() })
+    }
+
+    /// A control plane that answers `together` questions at a time, the last one first.
+    async fn plane(listener: &UnixListener, together: usize) {
+        let mut stream = BufReader::new(control::accept(listener).await);
+        receive::<_, Hello>(&mut stream).await.expect("a line").expect("a greeting");
+        send(stream.get_mut(), &Welcome::new()).await.expect("sent");
+        let mut questions = Vec::new();
+        while let Ok(Some(Question { id, ask })) = receive(&mut stream).await {
+            let found = match ask {
+                Ask::Resolve { routing_id } => Found::Destination(destination(&routing_id)),
+                Ask::Policy { .. } => Found::Policy(None),
+                _ => Found::Noted,
+            };
+            questions.push(Saying::Answer { id, result: Ok(found) });
+            while questions.len() >= together
+                && let Some(saying) = questions.pop()
+            {
+                send(stream.get_mut(), &saying).await.expect("sent");
+                if questions.is_empty() {
+                    break;
+                }
+            }
+        }
+    }
+
+    fn place() -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("control.sock");
+        (folder, path)
+    }
+
+    #[tokio::test]
+    async fn what_is_known_outlives_the_control_plane_and_is_asked_again_after() {
+        let (_folder, path) = place();
+        let listener = control::listen(&path).expect("a socket");
+        let directory = RemoteDirectory::new(path.clone());
+        let serving = tokio::spawn(async move { plane(&listener, 1).await });
+        directory.connected().await;
+        assert_eq!(directory.resolve("known-1").await.expect("an answer"), destination("known-1"));
+        serving.abort();
+        let _ = serving.await;
+        assert_eq!(directory.resolve("known-1").await.expect("from memory"), destination("known-1"));
+        let error = directory.resolve("unknown-2").await.expect_err("nobody knows");
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        assert!(error.message().contains("control plane"), "{error}");
+        assert!(directory.report(Vec::new()).await.is_err(), "the gateway keeps its report");
+        // The new control plane says that the cluster was deleted meanwhile.
+        let mut changes = directory.changes();
+        let listener = control::listen(&path).expect("a socket");
+        let serving = tokio::spawn(async move { plane(&listener, 1).await });
+        assert_eq!(changes.recv().await.ok(), Some(id(1)));
+        assert_eq!(directory.policy(id(1)).await.expect("an answer"), None);
+        serving.abort();
+    }
+
+    #[tokio::test]
+    async fn many_questions_are_in_flight_at_a_time() {
+        let (_folder, path) = place();
+        let listener = control::listen(&path).expect("a socket");
+        let directory = RemoteDirectory::new(path);
+        let serving = tokio::spawn(async move { plane(&listener, 50).await });
+        directory.connected().await;
+        let mut asking = JoinSet::new();
+        for number in 0..50 {
+            let directory = directory.clone();
+            asking.spawn(async move {
+                let name = format!("cluster-{number}");
+                assert_eq!(directory.resolve(&name).await.expect("an answer"), destination(&name));
+            });
+        }
+        while let Some(done) = asking.join_next().await {
+            done.expect("each got its own answer");
+        }
+        serving.abort();
+    }
+
+    #[tokio::test]
+    async fn a_socket_without_a_server_is_no_endpoint() {
+        let (folder, _) = place();
+        let path = folder.path().join("server.sock");
+        let listener = control::listen(&path).expect("a socket");
+        assert!(accepts(&path).await);
+        drop(listener);
+        assert!(path.exists() && !accepts(&path).await);
+    }
+}
