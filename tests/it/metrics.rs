@@ -1,7 +1,7 @@
 //! `GET /metrics`: who may read it, and what it says.
 
-use crate::support::{PASSWORD, id, real, simulated, sql_user};
-use ootheca_testkit::{Client, eventually};
+use crate::support::{PASSWORD, PROGRAM, id, real, simulated, sql_user};
+use ootheca_testkit::{Client, Engine, Launch, Ootheca, eventually};
 use std::{fs, path::Path};
 
 fn figures(client: &Client) -> String {
@@ -11,6 +11,12 @@ fn figures(client: &Client) -> String {
         answer.header("content-type").is_some_and(|kind| kind.starts_with("application/openmetrics-text"))
     );
     String::from_utf8_lossy(&answer.bytes).into_owned()
+}
+
+/// Waits until a cluster's series has this value.
+fn becomes(client: &Client, cluster: &str, name: &str, expected: impl Fn(f64) -> bool) {
+    let series = format!("ootheca_cluster_{name}{{cluster=\"{cluster}\",name=\"some-cluster\"}}");
+    eventually(&series, || value(&figures(client), &series).filter(|found| expected(*found)));
 }
 
 /// The value of a series.
@@ -62,24 +68,28 @@ fn they_say_what_is() {
     assert!(!figures(server.client()).contains(&cluster), "a deleted cluster has no series");
 }
 
-#[test]
-fn sessions_and_bytes_are_those_of_the_cluster() {
-    let server = real();
+/// A session comes, is seen, and is gone.
+fn follow_a_session(server: &Ootheca) {
     let cluster = id(&server.create_cluster("some-cluster", "STANDARD"));
-    sql_user(&server, &cluster, "keeper");
-    let series =
-        |name: &str| format!("ootheca_cluster_{name}{{cluster=\"{cluster}\",name=\"some-cluster\"}}");
+    sql_user(server, &cluster, "keeper");
     let mut session = server.session(&cluster, "keeper", PASSWORD);
     session.run("SELECT repeat('x', 100000)").expect("a session");
-    eventually("the gateway has reported", || {
-        let text = figures(server.client());
-        let sessions = value(&text, &series("sessions"))?;
-        let sent = value(&text, &series("sent_bytes_total"))?;
-        let received = value(&text, &series("received_bytes_total"))?;
-        (sessions == 1.0 && sent >= 100_000.0 && received > 0.0).then_some(())
-    });
+    becomes(server, &cluster, "sessions", |count| count == 1.0);
+    becomes(server, &cluster, "sent_bytes_total", |bytes| bytes >= 100_000.0);
+    becomes(server, &cluster, "received_bytes_total", |bytes| bytes > 0.0);
     drop(session);
-    eventually("nobody is there", || {
-        (value(&figures(server.client()), &series("sessions"))? == 0.0).then_some(())
-    });
+    becomes(server, &cluster, "sessions", |count| count == 0.0);
+}
+
+#[test]
+fn sessions_and_bytes_are_those_of_the_cluster() {
+    follow_a_session(&real());
+}
+
+#[test]
+fn sessions_of_a_gateway_of_its_own_count_too() {
+    let server = Launch::new(PROGRAM).engine(Engine::Postgres).arg("--no-gateway").boot();
+    let gateway = server.gateway(&[]);
+    follow_a_session(&server);
+    gateway.terminate();
 }

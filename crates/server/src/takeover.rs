@@ -315,4 +315,16 @@ mod tests {
         assert!(error.message().contains("take-over") || error.message().contains("broke"), "{error}");
         taking.await.expect("it ran").expect("it had yielded");
     }
+
+    #[tokio::test]
+    async fn another_version_gets_an_answer_in_words() {
+        let (_folder, path) = socket();
+        let (_asking, _stop, _listener) = running(&path).await;
+        let mut stream = UnixStream::connect(&path).await.expect("a connection");
+        let hello = serde_json::json!({ "ootheca": VERSION + 1, "role": { "someone": "new" } });
+        send(&mut stream, &hello).await.expect("sent");
+        let welcome = receive::<_, Welcome>(&mut BufReader::new(stream)).await.expect("a line");
+        let error = welcome.expect("an answer").check().expect_err("refused");
+        assert!(error.message().contains("version"), "{error}");
+    }
 }
