@@ -27,7 +27,7 @@ pub fn route(bytes: &[u8]) {
     let packet = bytes.get(end + 1..).unwrap_or_default();
     let Ok(Packet::Startup(mut startup)) = startup::parse(packet) else { return };
     let Ok(id) = routing_id(&mut startup, server_name) else { return };
-    assert!(id.split_once('-').is_some_and(|(name, rest)| !name.is_empty() && !rest.is_empty()), "{id}");
+    assert!(id.rsplit_once('-').is_some_and(|(name, number)| !name.is_empty() && !number.is_empty()), "{id}");
     assert_eq!(startup::parse(&startup.encode()[4..]), Ok(Packet::Startup(startup.clone())));
     startup.replace("database", Vec::new());
     assert!(routing_id(&mut startup, None).is_err());
@@ -78,9 +78,11 @@ pub fn statement(bytes: &[u8]) {
 mod tests {
     use std::{fs, path::Path};
 
+    type Target = fn(&[u8]);
+
     #[test]
     fn seeds() {
-        let targets: [(&str, fn(&[u8])); 5] = [
+        let targets: [(&str, Target); 5] = [
             ("startup", super::startup),
             ("route", super::route),
             ("proxy_protocol", super::proxy_protocol),

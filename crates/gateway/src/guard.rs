@@ -2,10 +2,12 @@
 //!
 //! The statement never reaches the server. A text goes in its place that no server can parse, so that
 //! the session's transaction is what it is after any statement that failed; the server's error for that
-//! text is replaced by the notice. Several statements in one text are refused together.
+//! text is replaced by the notice. Several statements in one text are refused together, and none of
+//! them runs, not even a BEGIN before the one that is refused.
 //!
 //! Reads the types of all messages, and the text of those that carry SQL. What counts as adding data is
-//! told in `statement`; messages that call a function by its number always do.
+//! told in `statement`; messages that call a function by its number always do. Holds no more than one
+//! statement, and nothing between messages.
 
 mod frames;
 mod statement;
@@ -151,5 +153,6 @@ fn error_response(notice: &Notice) -> Vec<u8> {
 }
 
 #[cfg(test)]
-#[path = "guard_tests.rs"]
+mod server_tests;
+#[cfg(test)]
 mod tests;

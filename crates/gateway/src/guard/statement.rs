@@ -1,9 +1,12 @@
 //! Whether a statement adds data.
 //!
 //! Told from its words alone: what a name stands for is not known here. So these slip through:
-//! functions, triggers and rules that write, also when a SELECT or DELETE calls them; functions of
-//! large objects; what was prepared before. Assumed is `standard_conforming_strings = on`, the
-//! default, and an encoding in which no backslash hides in another character.
+//!
+//! - functions, triggers and rules that write, also when a SELECT or a DELETE runs them, and the
+//!   functions of large objects and sequences;
+//! - what was prepared before the limit was crossed;
+//! - sessions that set `standard_conforming_strings` to off, or an encoding in which a backslash may be
+//!   a part of another character (SJIS, BIG5, GBK and their like): words and strings may be mixed up.
 //!
 //! What is not known is refused. VACUUM FULL, CLUSTER and REINDEX pass although they need room for a
 //! while: they are how space is won back.
