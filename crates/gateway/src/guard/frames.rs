@@ -33,6 +33,7 @@ pub(super) struct Message<'a> {
 }
 
 const HEADER: usize = 5;
+const USUAL: usize = 1024;
 
 /// Where in the stream we are.
 #[derive(Default)]
@@ -97,7 +98,8 @@ impl Frames {
             inspect.whole(Message { kind: *kind, body, bytes: &self.kept }, out);
         }
         // A long one is not to hold its memory for as long as the session.
-        self.kept = Vec::new();
+        self.kept.clear();
+        self.kept.shrink_to(USUAL);
     }
 }
 
