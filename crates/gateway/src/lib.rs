@@ -11,14 +11,22 @@ mod admission;
 mod backend;
 mod cancel;
 mod certificates;
+#[cfg(test)]
+pub mod fuzzing;
 mod gateway;
+#[cfg_attr(not(test), expect(dead_code, reason = "the relay uses it soon"))]
+mod guard;
 mod login;
+#[cfg_attr(not(test), expect(dead_code, reason = "the session uses it soon"))]
+mod proxy_protocol;
 mod refusal;
 mod relay;
 mod route;
 mod session;
 mod sessions;
 mod startup;
+#[cfg_attr(not(test), expect(dead_code, reason = "the login uses it soon"))]
+mod throttle;
 
 pub use certificates::Certificates;
 pub use gateway::{Gateway, Settings};
