@@ -6,6 +6,7 @@ mod clients;
 mod clusters;
 mod crash;
 mod databases;
+mod drivers;
 mod engine;
 mod expected;
 mod gate;
