@@ -56,7 +56,7 @@ impl TestClock {
     }
 
     /// Goes forwards, for good.
-    async fn advance(&self, store: &dyn Store, seconds: i64) -> Result<Timestamp> {
+    pub(crate) async fn advance(&self, store: &dyn Store, seconds: i64) -> Result<Timestamp> {
         let micros = seconds.saturating_mul(1_000_000);
         let ahead = self.ahead_micros.fetch_add(micros, Ordering::SeqCst).saturating_add(micros);
         let now = self.now();

@@ -7,6 +7,8 @@
 mod book;
 mod looks;
 pub mod show;
+#[cfg(test)]
+mod tests;
 
 pub use looks::Looks;
 
