@@ -56,20 +56,24 @@ impl SimulatedEngine {
 
     fn observed(&self, cluster: ClusterId) -> Observed {
         let seen = |simulated: &Simulated| {
-            let ready = simulated.ready_at <= Instant::now();
+            let phase = simulated.phase();
+            let node = Node { name: "n1".to_owned(), live: phase == Phase::Ready, pid: None };
             Observed {
                 generation: simulated.document.plan.generation,
-                phase: if ready { Phase::Ready } else { Phase::Starting },
+                phase,
                 engine: ENGINE.to_owned(),
-                nodes: vec![Node { name: "n1".to_owned(), live: ready, pid: None }],
+                nodes: if phase == Phase::Suspended { Vec::new() } else { vec![node] },
                 ..Observed::absent(cluster)
             }
         };
         self.state.read(cluster, seen).unwrap_or_else(|| Observed::absent(cluster))
     }
 
+    /// Hints once the instance is as its plan says; one that is suspended is so at once.
     fn hint_when_ready(&self, cluster: ClusterId) {
-        let (hints, delay) = (self.hints.clone(), self.start_delay);
+        let suspended = self.observed(cluster).phase == Phase::Suspended;
+        let delay = if suspended { Duration::ZERO } else { self.start_delay };
+        let hints = self.hints.clone();
         tokio::spawn(async move {
             tokio::time::sleep(delay).await;
             let _ = hints.send(cluster);
@@ -105,10 +109,12 @@ impl Engine for SimulatedEngine {
                 return Err(Error::new(ErrorKind::Stale, message));
             }
             Some(current) if current == *plan => {}
-            Some(_) => self.state.change(plan.cluster, |document| {
-                document.plan = plan.clone();
-                Ok(())
-            })?,
+            Some(current) => {
+                self.state.plan(plan.clone(), Instant::now() + self.start_delay)?;
+                if current.power != plan.power {
+                    self.hint_when_ready(plan.cluster);
+                }
+            }
             None => {
                 self.state.create(plan.clone(), Instant::now() + self.start_delay)?;
                 self.hint_when_ready(plan.cluster);
