@@ -55,7 +55,9 @@ const TABLES: [(&str, usize, usize); 5] =
 
 #[test]
 fn common_statements_cost_about_what_the_table_says() {
-    let server = Launch::new(PROGRAM).engine(Engine::Postgres).arg("--test-clock").boot();
+    // Ticks come from the test only.
+    let launch = Launch::new(PROGRAM).engine(Engine::Postgres).arg("--test-clock");
+    let server = launch.env("OOTHECA_METERING__TICK_SECONDS", "3600").boot();
     let cluster = id(&server.create_cluster("some-cluster", "BASIC"));
     sql_user(&server, &cluster, "keeper");
     for (name, bytes, indexes) in TABLES {
