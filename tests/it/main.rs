@@ -3,6 +3,7 @@
 mod allowlist;
 mod audit;
 mod clients;
+mod clock;
 mod clusters;
 mod crash;
 mod databases;
@@ -12,6 +13,7 @@ mod expected;
 mod faults;
 mod gate;
 mod lifecycle;
+mod limits;
 mod page;
 mod paging;
 mod protocol;

@@ -6,6 +6,7 @@
 pub mod app;
 pub mod call;
 pub mod change;
+pub mod clock;
 pub mod data_dir;
 pub mod directory;
 pub mod dispatch;
@@ -15,12 +16,14 @@ pub mod handlers;
 pub mod http;
 pub mod keys;
 pub mod memory;
+pub mod meter;
 pub mod reconcile;
 pub mod redact;
 pub mod render;
 pub mod rows;
 pub mod serve;
 pub mod settings;
+pub mod standing;
 pub mod traffic;
 
 pub use serve::Server;

@@ -37,9 +37,11 @@ pub struct Settings {
     pub engine_kind: EngineKind,
     pub detach: bool,
     pub create_wait_seconds: u64,
+    pub test_clock: bool,
     pub organization: OrganizationSettings,
     pub gateway: GatewaySettings,
     pub engine: EngineSettings,
+    pub metering: MeteringSettings,
     pub catalogue: Catalogue,
 }
 
@@ -76,6 +78,14 @@ pub struct EngineSettings {
     pub programs: Vec<PathBuf>,
     pub shared_buffers: String,
     pub max_connections: u32,
+}
+
+/// What clusters use.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct MeteringSettings {
+    pub tick_seconds: u64,
 }
 
 impl Settings {

@@ -43,6 +43,12 @@ pub enum Kind {
     Cluster,
     /// [`ootheca_model::AllowlistEntry`]; parent: its cluster
     AllowlistEntry,
+    /// [`ootheca_model::meter::Meter`] of a cluster, under the cluster's id; parent: its cluster
+    Meter,
+    /// [`ootheca_model::meter::PeriodUsage`] of an hour; parent: its cluster
+    UsageHour,
+    /// [`ootheca_model::meter::PeriodUsage`] of a month; parent: its cluster, which it outlives
+    UsageMonth,
     /// Values of the installation itself, for example the key of the page tokens
     Setting,
 }

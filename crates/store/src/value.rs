@@ -70,13 +70,16 @@ impl From<Kind> for Value {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 7] = [
+    pub const ALL: [Kind; 10] = [
         Kind::Organization,
         Kind::Person,
         Kind::ServiceAccount,
         Kind::ApiKey,
         Kind::Cluster,
         Kind::AllowlistEntry,
+        Kind::Meter,
+        Kind::UsageHour,
+        Kind::UsageMonth,
         Kind::Setting,
     ];
 
@@ -89,6 +92,9 @@ impl Kind {
             Kind::ApiKey => "api_key",
             Kind::Cluster => "cluster",
             Kind::AllowlistEntry => "allowlist_entry",
+            Kind::Meter => "meter",
+            Kind::UsageHour => "usage_hour",
+            Kind::UsageMonth => "usage_month",
             Kind::Setting => "setting",
         }
     }
@@ -102,6 +108,9 @@ impl Kind {
             Kind::ApiKey => "API key",
             Kind::Cluster => "cluster",
             Kind::AllowlistEntry => "allowlist entry",
+            Kind::Meter => "meter",
+            Kind::UsageHour => "usage of an hour",
+            Kind::UsageMonth => "usage of a month",
             Kind::Setting => "setting",
         }
     }

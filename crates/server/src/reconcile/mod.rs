@@ -57,6 +57,7 @@ pub async fn run(app: Arc<App>, holder: String, mut stop: watch::Receiver<bool>)
         }
     }
     while driver.steps.join_next().await.is_some() {}
+    driver.app.lease.send_replace(None);
     if let Some(lease) = driver.lease {
         let _ = driver.app.store.release(&lease).await;
     }
@@ -103,6 +104,7 @@ impl Driver {
             let fence = self.lease.as_ref().map(|lease| lease.fence);
             let renewed = self.app.store.lease(LEASE, &self.holder, fence, LEASE_TTL, self.app.now()).await;
             self.lease = renewed?;
+            self.app.lease.send_replace(self.lease.clone());
         }
         if self.lease.is_none() {
             return Ok(());
