@@ -16,3 +16,4 @@ mod roles;
 mod sql;
 mod store;
 mod support;
+mod suspend;

@@ -1,7 +1,9 @@
 //! What every handler and task shares.
 
 use crate::{
+    catalog::Notes,
     memory::Memory,
+    power::Uses,
     rows::{Document, Stored},
     settings::Settings,
     traffic::Traffic,
@@ -34,6 +36,12 @@ pub struct App {
     pub memory: Memory,
     /// What the gateways report.
     pub traffic: Traffic,
+    /// Who uses which cluster's server, beside the sessions of the gateways.
+    pub uses: Uses,
+    /// How fresh the notes of each cluster are.
+    pub notes: Notes,
+    /// Changes when the clock is set.
+    pub clock_moved: tokio::sync::watch::Sender<u64>,
     /// Signs page tokens.
     pub page_key: [u8; 32],
     /// The port of the SQL gateway in connection strings; set once it listens.

@@ -2,6 +2,7 @@
 
 use crate::{
     app::App,
+    catalog, power,
     rows::{self, find},
 };
 use async_trait::async_trait;
@@ -71,15 +72,18 @@ impl Directory for StoreDirectory {
     }
 
     async fn endpoint(&self, cluster: ClusterId) -> Result<PathBuf> {
-        self.app.when_ready(cluster, READY_WAIT, || self.app.engine.endpoint(cluster)).await
+        let app = &self.app;
+        let _in_use = power::enter(app, cluster).await?;
+        app.when_ready(cluster, READY_WAIT, || app.engine.endpoint(cluster)).await
     }
 
     async fn secret(&self, cluster: ClusterId, user: &str) -> Result<Option<Secret>> {
-        let logins = self.app.engine.admin(cluster).await?.logins().await?;
-        Ok(logins.into_iter().find(|login| login.name == user).map(|login| login.secret))
+        catalog::secret(&self.app, cluster, user).await
     }
 
-    async fn distrust(&self, _: ClusterId) {}
+    async fn distrust(&self, cluster: ClusterId) {
+        self.app.notes.distrust(cluster);
+    }
 
     async fn report(&self, activities: Vec<Activity>) -> Result<()> {
         self.app.traffic.note(0, &activities, self.app.now());

@@ -5,6 +5,7 @@
 
 pub mod app;
 pub mod call;
+pub mod catalog;
 pub mod change;
 pub mod data_dir;
 pub mod directory;
@@ -15,6 +16,7 @@ pub mod handlers;
 pub mod http;
 pub mod keys;
 pub mod memory;
+pub mod power;
 pub mod reconcile;
 pub mod redact;
 pub mod render;

@@ -2,10 +2,12 @@
 
 use crate::{
     app::{App, SystemClock},
+    catalog::Notes,
     data_dir::DataDir,
     directory::StoreDirectory,
     first_start, http,
     memory::Memory,
+    power::Uses,
     reconcile,
     settings::{EngineKind, Settings},
     traffic::Traffic,
@@ -65,6 +67,9 @@ impl Server {
         let app = Arc::new(App {
             store,
             engine,
+            uses: Uses::new(clock.now()),
+            notes: Notes::default(),
+            clock_moved: watch::Sender::new(0),
             clock: Arc::new(clock),
             settings,
             memory: Memory::default(),

@@ -70,13 +70,14 @@ impl From<Kind> for Value {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 7] = [
+    pub const ALL: [Kind; 8] = [
         Kind::Organization,
         Kind::Person,
         Kind::ServiceAccount,
         Kind::ApiKey,
         Kind::Cluster,
         Kind::AllowlistEntry,
+        Kind::SqlCatalog,
         Kind::Setting,
     ];
 
@@ -89,6 +90,7 @@ impl Kind {
             Kind::ApiKey => "api_key",
             Kind::Cluster => "cluster",
             Kind::AllowlistEntry => "allowlist_entry",
+            Kind::SqlCatalog => "sql_catalog",
             Kind::Setting => "setting",
         }
     }
@@ -102,6 +104,7 @@ impl Kind {
             Kind::ApiKey => "API key",
             Kind::Cluster => "cluster",
             Kind::AllowlistEntry => "allowlist entry",
+            Kind::SqlCatalog => "notes of a cluster",
             Kind::Setting => "setting",
         }
     }

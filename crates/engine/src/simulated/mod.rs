@@ -7,7 +7,7 @@ use crate::{Admin, Capabilities, Engine, InstanceReport};
 use async_trait::async_trait;
 use ootheca_model::{
     ClusterId, Error, ErrorKind, Result,
-    instance::{InstancePlan, Node, Observed, Phase, Removal},
+    instance::{InstancePlan, Node, Observed, Phase, Power, Removal},
     usage::{CpuCounter, Measure},
 };
 use state::{Simulated, State};
@@ -48,12 +48,18 @@ impl SimulatedEngine {
 
     fn observed(&self, cluster: ClusterId) -> Observed {
         let seen = |simulated: &Simulated| {
-            let ready = simulated.ready_at <= Instant::now();
+            let on = simulated.document.plan.power == Power::On;
+            let ready = on && simulated.ready_at <= Instant::now();
+            let node = Node { name: "n1".to_owned(), live: ready, pid: None };
             Observed {
                 generation: simulated.document.plan.generation,
-                phase: if ready { Phase::Ready } else { Phase::Starting },
+                phase: match (on, ready) {
+                    (false, _) => Phase::Suspended,
+                    (true, false) => Phase::Starting,
+                    (true, true) => Phase::Ready,
+                },
                 engine: ENGINE.to_owned(),
-                nodes: vec![Node { name: "n1".to_owned(), live: ready, pid: None }],
+                nodes: if on { vec![node] } else { Vec::new() },
                 ..Observed::absent(cluster)
             }
         };
@@ -97,10 +103,10 @@ impl Engine for SimulatedEngine {
                 return Err(Error::new(ErrorKind::Stale, message));
             }
             Some(current) if current == *plan => {}
-            Some(_) => self.state.change(plan.cluster, |document| {
-                document.plan = plan.clone();
-                Ok(())
-            })?,
+            Some(_) => {
+                self.state.apply(plan, Instant::now() + self.start_delay)?;
+                self.hint_when_ready(plan.cluster);
+            }
             None => {
                 self.state.create(plan.clone(), Instant::now() + self.start_delay)?;
                 self.hint_when_ready(plan.cluster);

@@ -1,7 +1,10 @@
 //! What the simulated engine remembers: one JSON file for each cluster, mode 0600.
 
 use crate::files::{failed, write_atomically};
-use ootheca_model::{ClusterId, Error, Result, effect, instance::InstancePlan};
+use ootheca_model::{
+    ClusterId, Error, Result, effect,
+    instance::{InstancePlan, Power},
+};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -85,6 +88,20 @@ impl State {
         change(&mut document)?;
         self.write(&document)?;
         simulated.document = document;
+        Ok(())
+    }
+
+    /// Gives a cluster another plan. One that is switched on is ready at `ready_at`.
+    pub(super) fn apply(&self, plan: &InstancePlan, ready_at: Instant) -> Result<()> {
+        let mut woken = false;
+        self.change(plan.cluster, |document| {
+            woken = document.plan.power == Power::Off && plan.power == Power::On;
+            document.plan = plan.clone();
+            Ok(())
+        })?;
+        if let Some(simulated) = self.lock().get_mut(&plan.cluster).filter(|_| woken) {
+            simulated.ready_at = ready_at;
+        }
         Ok(())
     }
 

@@ -24,22 +24,41 @@ pub use sql_users::*;
 use crate::{
     app::App,
     call::Call,
+    catalog::{self, Catalog, Part},
     change::{Change, Reply},
-    rows::active_cluster,
+    power::{self, Use},
+    rows::{Stored, active_cluster},
 };
 use ootheca_engine::Admin;
-use ootheca_model::{ClusterId, Error, Result};
+use ootheca_model::{ClusterId, Error, Result, instance::Power};
 use ootheca_store::Batch;
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 /// How long a call about the inside of a cluster waits for one that is starting.
 const READY_WAIT: Duration = Duration::from_secs(15);
 
-/// An administrative session of the call's cluster; 404 if there is no such cluster.
-async fn admin(call: &Call) -> Result<Box<dyn Admin>> {
-    let cluster =
-        active_cluster(&*call.app.store, call.granted.organization(), call.granted.cluster()).await?;
-    open_admin(&call.app, cluster.value.id).await
+/// The inside of a cluster, for a look at it.
+enum Inside {
+    /// Its server runs: an administrative session, and what keeps it from being suspended meanwhile.
+    Awake(ClusterId, Box<dyn Admin>, Use),
+    /// It is suspended: what was noted of it.
+    Asleep(Arc<Stored<Catalog>>),
+}
+
+/// The inside of the call's cluster, which is not woken for that; 404 if there is no such cluster.
+async fn inside(call: &Call) -> Result<Inside> {
+    let app = &call.app;
+    let id = call.granted.cluster().ok_or_else(|| Error::not_found("cluster"))?;
+    let held = app.uses.look(id).await;
+    let found = active_cluster(&*app.store, call.granted.organization(), Some(id)).await?.value;
+    if found.power == Power::Off {
+        if let Some(notes) = catalog::recall(app, id).await? {
+            return Ok(Inside::Asleep(notes));
+        }
+        let held = power::enter(app, id).await?;
+        return Ok(Inside::Awake(id, open_admin(app, id).await?, held));
+    }
+    Ok(Inside::Awake(id, open_admin(app, id).await?, held))
 }
 
 async fn open_admin(app: &App, cluster: ClusterId) -> Result<Box<dyn Admin>> {
@@ -64,16 +83,24 @@ impl Effect {
         Ok(Self { app: call.app.clone(), cluster: found.value.id, batch: Batch::by(&call.granted) })
     }
 
-    /// The change that runs `verb` once its audit entry is written.
-    fn run<T, F>(self, verb: F) -> Result<Change<T>>
+    /// The change that runs `verb` once its audit entry is written, on a cluster that is woken for it. What
+    /// it changes, a `part`, is noted.
+    fn run<T, F>(self, part: Part, verb: F) -> Result<Change<T>>
     where
         T: Send + 'static,
         F: for<'a> FnOnce(&'a mut dyn Admin) -> Verb<'a, T> + Send + 'static,
     {
         let Self { app, cluster, batch } = self;
         let effect = async move {
+            let _in_use = power::enter(&app, cluster).await?;
             let mut admin = open_admin(&app, cluster).await?;
-            verb(&mut *admin).await
+            let result = verb(&mut *admin).await;
+            // Even a verb that failed may have changed something.
+            if let Err(error) = catalog::look(&app, cluster, part, &mut *admin).await {
+                tracing::warn!(%cluster, error = error.chain(), "a change inside the cluster was not noted");
+                app.notes.distrust(cluster);
+            }
+            result
         };
         Ok(Change::new(batch, Reply::Effect(Box::pin(effect))))
     }
