@@ -11,10 +11,18 @@ pub struct CpuCounter {
     pub micros: u64,
 }
 
-/// What the SQL server counts of its tenant's databases. Each grows only, until the epoch changes.
+/// What the SQL server counts of its tenant's databases, and of its write-ahead log.
+///
+/// The counters of one epoch grow, with one exception: a dropped database takes its own with it, so
+/// a sum may shrink. Take what a counter grew by, nothing where it shrank (`saturating_sub`), and
+/// remember the new value either way: then nothing is counted twice and nothing negative, and only
+/// what went on beside the drop since the last look is lost. In another epoch they began at zero.
+///
+/// A session reports at the end of a transaction, at most once a second, and ten seconds after it
+/// fell idle at the latest; so the counters lag behind, and what a crash forgets was never counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SqlCounters {
-    /// When the counters began; they survive an orderly stop, and begin anew after a crash.
+    /// When the counters began. They survive an orderly stop, and begin anew after a crash.
     pub epoch: String,
     /// Transactions that ended.
     pub transactions: u64,

@@ -5,9 +5,10 @@
 
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions};
 use std::{
+    collections::HashSet,
     fs, io,
     os::fd::OwnedFd,
-    path::Path,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 use tokio::io::{Interest, unix::AsyncFd};
@@ -22,7 +23,8 @@ const TOLERANCE: u64 = 5;
 pub(super) struct Process {
     /// Its id.
     pub(super) pid: u32,
-    began: u64,
+    /// When it began, in ticks since the machine did.
+    pub(super) began: u64,
     fd: AsyncFd<OwnedFd>,
 }
 
@@ -146,6 +148,30 @@ pub(super) fn children(pid: u32) -> Vec<u32> {
     text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
 }
 
+/// CPU time of a process, its children that live, and all that it has waited for, in microseconds.
+///
+/// Each live process is cut to a hundredth of a second; what it lost shows once it has ended.
+pub(super) fn used(pid: u32) -> Option<u64> {
+    let mut last = children(pid);
+    for _ in 0..5 {
+        let parent = stat(pid)?;
+        let live: u64 = last.iter().filter_map(|child| stat(*child)).map(|stat| stat.used).sum();
+        let now = children(pid);
+        // A child that ended in between might be counted twice or not at all.
+        if now == last {
+            return Some((parent.used + live) * (1_000_000 / TICKS_PER_SECOND));
+        }
+        last = now;
+    }
+    None
+}
+
+/// The working folders of all live processes.
+pub(super) fn working_folders() -> HashSet<PathBuf> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| fs::read_link(entry.path().join("cwd")).ok()).collect()
+}
+
 fn works_in(pid: u32, folder: &Path) -> bool {
     fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == folder)
 }
@@ -153,6 +179,8 @@ fn works_in(pid: u32, folder: &Path) -> bool {
 struct Stat {
     dead: bool,
     began: u64,
+    /// Ticks of its own and of the children that it has waited for.
+    used: u64,
 }
 
 fn stat(pid: u32) -> Option<Stat> {
@@ -163,7 +191,12 @@ fn parse_stat(text: &str) -> Option<Stat> {
     // The name in parentheses may hold anything, parentheses too.
     let mut fields = text.rsplit_once(')')?.1.split_whitespace();
     let dead = matches!(fields.next()?, "Z" | "X");
-    Some(Stat { dead, began: fields.nth(18)?.parse().ok()? })
+    let mut ticks = fields.by_ref().skip(10).map(str::parse::<u64>);
+    let mut used = 0;
+    for _ in 0..4 {
+        used += ticks.next()?.ok()?;
+    }
+    Some(Stat { dead, began: fields.nth(4)?.parse().ok()?, used })
 }
 
 fn boot_time() -> Option<u64> {
@@ -196,8 +229,8 @@ mod tests {
 
     #[test]
     fn names_with_parentheses() {
-        let text = "7 (a) b) Z 1 7 7 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 12345 0 0";
+        let text = "7 (a) b) Z 1 7 7 0 -1 0 0 0 0 0 1 2 4 8 20 0 1 0 12345 0 0";
         let stat = parse_stat(text).expect("parsed");
-        assert!(stat.dead && stat.began == 12345);
+        assert!(stat.dead && stat.began == 12345 && stat.used == 15);
     }
 }

@@ -7,7 +7,7 @@ use super::{
     binaries::Programs,
     host::{CONTROL_USER, Haste, Host, new_id},
     process,
-    server::{self, Place},
+    server::{self, End, Place},
 };
 use crate::files::{blocking, failed, make_folder, names_in, remove_tree, sync_file_system, sync_folder};
 use ootheca_model::{Error, Result, effect};
@@ -159,7 +159,8 @@ async fn make(host: &Arc<Host>, programs: &Programs, folder: &Path, sockets: &Pa
     .await;
     // The template must end orderly, whatever the hurry of the engine.
     let (_keep, calm) = watch::channel(Haste::Open);
-    server::stop(&process, &data, calm, result.is_err()).await;
+    let end = if result.is_err() { End::AtOnce } else { End::Orderly };
+    server::stop(&process, &data, calm, end).await;
     result
 }
 

@@ -7,7 +7,7 @@ use crate::{Admin, Capabilities, Engine, InstanceReport};
 use async_trait::async_trait;
 use ootheca_model::{
     ClusterId, Error, ErrorKind, Result,
-    instance::{InstancePlan, Node, Observed, Phase, Power, Removal},
+    instance::{InstancePlan, Node, Observed, Phase, Removal},
     usage::{CpuCounter, Measure},
 };
 use state::{Simulated, State};
@@ -48,26 +48,24 @@ impl SimulatedEngine {
 
     fn observed(&self, cluster: ClusterId) -> Observed {
         let seen = |simulated: &Simulated| {
-            let on = simulated.document.plan.power == Power::On;
-            let ready = on && simulated.ready_at <= Instant::now();
-            let node = Node { name: "n1".to_owned(), live: ready, pid: None };
+            let phase = simulated.phase();
+            let node = Node { name: "n1".to_owned(), live: phase == Phase::Ready, pid: None };
             Observed {
                 generation: simulated.document.plan.generation,
-                phase: match (on, ready) {
-                    (false, _) => Phase::Suspended,
-                    (true, false) => Phase::Starting,
-                    (true, true) => Phase::Ready,
-                },
+                phase,
                 engine: ENGINE.to_owned(),
-                nodes: if on { vec![node] } else { Vec::new() },
+                nodes: if phase == Phase::Suspended { Vec::new() } else { vec![node] },
                 ..Observed::absent(cluster)
             }
         };
         self.state.read(cluster, seen).unwrap_or_else(|| Observed::absent(cluster))
     }
 
+    /// Hints once the instance is as its plan says; one that is suspended is so at once.
     fn hint_when_ready(&self, cluster: ClusterId) {
-        let (hints, delay) = (self.hints.clone(), self.start_delay);
+        let suspended = self.observed(cluster).phase == Phase::Suspended;
+        let delay = if suspended { Duration::ZERO } else { self.start_delay };
+        let hints = self.hints.clone();
         tokio::spawn(async move {
             tokio::time::sleep(delay).await;
             let _ = hints.send(cluster);
@@ -103,9 +101,11 @@ impl Engine for SimulatedEngine {
                 return Err(Error::new(ErrorKind::Stale, message));
             }
             Some(current) if current == *plan => {}
-            Some(_) => {
-                self.state.apply(plan, Instant::now() + self.start_delay)?;
-                self.hint_when_ready(plan.cluster);
+            Some(current) => {
+                self.state.plan(plan.clone(), Instant::now() + self.start_delay)?;
+                if current.power != plan.power {
+                    self.hint_when_ready(plan.cluster);
+                }
             }
             None => {
                 self.state.create(plan.clone(), Instant::now() + self.start_delay)?;
