@@ -29,7 +29,7 @@ fn simulated_power(server: &Ootheca, cluster: &str) -> String {
 }
 
 fn woken(server: &Ootheca) -> usize {
-    server.log().matches("waking").count()
+    server.log().matches("woken").count()
 }
 
 /// Everything that the API shows of a cluster without looking at its processes.
@@ -48,7 +48,11 @@ fn reads_of_a_suspended_cluster_answer_without_waking_it() {
     let before = shown(&server, &cluster);
     assert_eq!(before[0]["state"], "CREATED");
     assert_eq!(column(&before[2]["databases"], "name"), ["app", "defaultdb"]);
-    until_asleep(&server, &cluster);
+    eventually("who only looks does not keep it awake", || {
+        server.get(&format!("{at}/databases")).ok();
+        server.get(&format!("{at}/sql-users")).ok();
+        asleep(&server, &cluster).then_some(())
+    });
     eventually("the engine is told", || (simulated_power(&server, &cluster) == "off").then_some(()));
     let entries = audit_log(&server).len();
     assert_eq!(shown(&server, &cluster), before, "nobody can tell");
@@ -193,7 +197,6 @@ fn a_client_wakes_it_and_finds_everything() {
     let (mut server, cluster) = suspended();
     let databases = server.get(&format!("/clusters/{cluster}/databases"));
     assert_eq!(databases.ok()["databases"], json!([{ "name": "defaultdb", "table_count": "1" }]));
-    server.psql(&cluster, "keeper", "not the password", "SELECT 1").fails("password authentication failed");
     server.restart();
     assert!(asleep(&server, &cluster) && running(&server) == 0, "nothing is started for it");
     assert_eq!(server.psql(&cluster, "keeper", PASSWORD, "SELECT n FROM kept").ok(), "7");
@@ -204,6 +207,14 @@ fn a_client_wakes_it_and_finds_everything() {
     assert!(asleep(&server, &cluster) && running(&server) == 0);
     sql_user(&server, &cluster, "second");
     assert_eq!(server.psql(&cluster, "second", PASSWORD, "SELECT n FROM kept").ok(), "7");
+}
+
+#[test]
+fn only_who_has_the_password_wakes_it() {
+    let (server, cluster) = suspended();
+    server.psql(&cluster, "keeper", "not the password", "SELECT 1").fails("password authentication failed");
+    server.psql(&cluster, "nobody", PASSWORD, "SELECT 1").fails("authentication failed");
+    assert!(asleep(&server, &cluster) && woken(&server) == 0);
 }
 
 #[test]
@@ -229,6 +240,7 @@ fn a_session_keeps_it_awake() {
     session.run("CREATE TEMP TABLE mine (n int)").expect("a table of the session");
     let witness = id(&server.create_cluster("a-witness", "BASIC"));
     until_stopped_beside(&server, &witness);
+    assert!(!asleep(&server, &cluster), "longer there than the witness");
     assert_eq!(session.run("SELECT count(*) FROM mine").as_deref(), Ok("0"), "its session goes on");
     sql_user(&server, &witness, "keeper");
     assert_eq!(server.psql(&witness, "keeper", PASSWORD, "SELECT 1").ok(), "1");

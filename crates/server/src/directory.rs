@@ -9,11 +9,8 @@ use async_trait::async_trait;
 use ootheca_gateway::{Activity, Destination, Directory, Policy};
 use ootheca_model::{AllowlistEntry, Cluster, ClusterId, Result, login::Secret};
 use ootheca_store::{Kind, Query};
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc};
 use tokio::sync::broadcast;
-
-/// How long a connection waits for a server that is starting.
-const READY_WAIT: Duration = Duration::from_secs(15);
 
 /// The store and the engine, as the gateway sees them.
 pub struct StoreDirectory {
@@ -73,8 +70,7 @@ impl Directory for StoreDirectory {
 
     async fn endpoint(&self, cluster: ClusterId) -> Result<PathBuf> {
         let app = &self.app;
-        let _in_use = power::enter(app, cluster).await?;
-        app.when_ready(cluster, READY_WAIT, || app.engine.endpoint(cluster)).await
+        power::ready(app, cluster, || app.engine.endpoint(cluster)).await.map(|(_, socket)| socket)
     }
 
     async fn secret(&self, cluster: ClusterId, user: &str) -> Result<Option<Secret>> {

@@ -17,6 +17,9 @@ use tokio::sync::{OnceCell, RwLock, RwLockWriteGuard};
 /// report tells whether a session came of it.
 pub const GRACE: Duration = Duration::from_secs(2);
 
+/// How long whoever needs a server waits for one that is starting.
+pub const READY_WAIT: Duration = Duration::from_secs(15);
+
 /// Who uses which cluster, beside the sessions that the gateways report. In memory only.
 pub struct Uses {
     started: Timestamp,
@@ -55,11 +58,13 @@ pub struct Use {
     record: Arc<Record>,
     /// Whether it counts as use: it does not if somebody only looks.
     clock: Option<Arc<dyn Clock>>,
+    /// When it was woken for this use, and how long that took to write.
+    woken: Option<(Instant, Duration)>,
 }
 
 impl Use {
     fn new(record: Arc<Record>, clock: Option<Arc<dyn Clock>>) -> Self {
-        let this = Self { record, clock };
+        let this = Self { record, clock, woken: None };
         this.note(|holders| holders + 1);
         this
     }
@@ -138,15 +143,40 @@ impl Suspension {
     }
 }
 
+/// Uses the cluster's server once `attempt` says that it is ready. Wakes it if it is suspended; waits at
+/// most [`READY_WAIT`].
+pub async fn ready<T, F, A>(app: &App, cluster: ClusterId, attempt: A) -> Result<(Use, T)>
+where
+    F: Future<Output = Result<T>> + Send,
+    A: Fn() -> F + Send,
+{
+    let held = enter(app, cluster).await?;
+    let result = app.when_ready(cluster, READY_WAIT, attempt).await;
+    if let Some((began, written)) = held.woken {
+        let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let (written, whole) = (milliseconds(written), milliseconds(began.elapsed()));
+        let ready = result.is_ok();
+        tracing::info!(%cluster, ready, written, milliseconds = whole, "woken: somebody uses it");
+    }
+    Ok((held, result?))
+}
+
 /// Uses the cluster's server: wakes it if it is suspended, and keeps it awake. It may not be ready yet.
 /// `NotFound` unless the cluster is active.
-pub async fn enter(app: &App, cluster: ClusterId) -> Result<Use> {
-    let held = app.uses.hold(cluster, Some(app.clock.clone())).await;
+async fn enter(app: &App, cluster: ClusterId) -> Result<Use> {
+    let mut held = app.uses.hold(cluster, Some(app.clock.clone())).await;
     let found = app.find::<Cluster>(&cluster.to_string()).await?;
     let found = found.filter(|found| found.value.is_active()).ok_or_else(|| Error::not_found("cluster"))?;
     if found.value.power == Power::Off {
         let wake = held.record.waking().clone();
-        let done = wake.get_or_try_init(|| switch_on(app, cluster)).await.map(|()| ());
+        let began = Instant::now();
+        let mut woken = false;
+        let switch = async {
+            woken = switch_on(app, cluster).await?;
+            Ok(())
+        };
+        let done = wake.get_or_try_init(|| switch).await.map(|()| ());
+        held.woken = woken.then(|| (began, began.elapsed()));
         let mut waking = held.record.waking();
         if Arc::ptr_eq(&wake, &waking) {
             *waking = Arc::default();
@@ -156,31 +186,22 @@ pub async fn enter(app: &App, cluster: ClusterId) -> Result<Use> {
     Ok(held)
 }
 
-async fn switch_on(app: &App, cluster: ClusterId) -> Result<()> {
-    let began = Instant::now();
+/// Says whether it was off.
+async fn switch_on(app: &App, cluster: ClusterId) -> Result<bool> {
     loop {
         let found = rows::find::<Cluster>(&*app.store, &cluster.to_string()).await?;
         let found = found.filter(|found| found.value.is_active());
         let before = found.ok_or_else(|| Error::not_found("cluster"))?;
         if before.value.power == Power::On {
-            return Ok(());
+            return Ok(false);
         }
         let after = Cluster { power: Power::On, ..before.value.clone() };
         let batch = Batch::server("wake").with(rows::update(&before.row, &after)?);
         match app.store.commit(batch, app.now()).await {
-            Ok(_) => {
-                let written_us = micros(began);
-                tracing::info!(%cluster, written_us, "waking");
-                return Ok(());
-            }
+            Ok(_) => return Ok(true),
             // Somebody else changed it, perhaps to the same.
             Err(error) if error.kind() == ErrorKind::Stale => {}
             Err(error) => return Err(error),
         }
     }
-}
-
-/// Since `began`, for a log.
-pub fn micros(began: Instant) -> u64 {
-    u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX)
 }

@@ -4,7 +4,7 @@
 //! whoever comes meanwhile waits for that one look. In memory only: after a restart the first login looks.
 
 use super::{Catalog, logins, recall};
-use crate::{app::App, rows::Stored};
+use crate::{app::App, power::READY_WAIT, rows::Stored};
 use ootheca_model::{
     Cluster, ClusterId, Error, ErrorKind, Result, Timestamp, instance::Power, login::Secret,
 };
@@ -22,8 +22,6 @@ const LOOK_LIMIT: Duration = Duration::from_secs(3);
 /// Looks for users that are not in the notes: so many within [`UNKNOWN_WINDOW`].
 const UNKNOWN_LOOKS: u32 = 10;
 const UNKNOWN_WINDOW: Duration = Duration::from_secs(10);
-/// How long the first login waits for a cluster that is starting.
-const READY_WAIT: Duration = Duration::from_secs(15);
 
 /// What is remembered of the notes of each cluster.
 #[derive(Default)]
@@ -135,6 +133,9 @@ impl Notes {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&cluster);
     }
 }
+
+#[cfg(test)]
+mod tests;
 
 /// What a user's password is checked against. Never wakes the cluster; one that is suspended or not to be
 /// reached is answered for by its notes.

@@ -26,16 +26,13 @@ use crate::{
     call::Call,
     catalog::{self, Catalog, Part},
     change::{Change, Reply},
-    power::{self, Use},
+    power::{self, READY_WAIT, Use},
     rows::{Stored, active_cluster},
 };
 use ootheca_engine::Admin;
 use ootheca_model::{ClusterId, Error, Result, instance::Power};
 use ootheca_store::Batch;
-use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
-
-/// How long a call about the inside of a cluster waits for one that is starting.
-const READY_WAIT: Duration = Duration::from_secs(15);
+use std::{pin::Pin, sync::Arc};
 
 /// The inside of a cluster, for a look at it.
 enum Inside {
@@ -45,24 +42,21 @@ enum Inside {
     Asleep(Arc<Stored<Catalog>>),
 }
 
-/// The inside of the call's cluster, which is not woken for that; 404 if there is no such cluster.
+/// The inside of the call's cluster, which is not woken for a look, nor kept awake by many; 404 if there
+/// is no such cluster.
 async fn inside(call: &Call) -> Result<Inside> {
     let app = &call.app;
     let id = call.granted.cluster().ok_or_else(|| Error::not_found("cluster"))?;
     let held = app.uses.look(id).await;
     let found = active_cluster(&*app.store, call.granted.organization(), Some(id)).await?.value;
-    if found.power == Power::Off {
-        if let Some(notes) = catalog::recall(app, id).await? {
-            return Ok(Inside::Asleep(notes));
-        }
-        let held = power::enter(app, id).await?;
-        return Ok(Inside::Awake(id, open_admin(app, id).await?, held));
+    let attempt = || app.engine.admin(id);
+    if found.power == Power::On {
+        return Ok(Inside::Awake(id, app.when_ready(id, READY_WAIT, attempt).await?, held));
     }
-    Ok(Inside::Awake(id, open_admin(app, id).await?, held))
-}
-
-async fn open_admin(app: &App, cluster: ClusterId) -> Result<Box<dyn Admin>> {
-    app.when_ready(cluster, READY_WAIT, || app.engine.admin(cluster)).await
+    match catalog::recall(app, id).await? {
+        Some(notes) => Ok(Inside::Asleep(notes)),
+        None => Ok(Inside::Awake(id, power::ready(app, id, attempt).await?.1, held)),
+    }
 }
 
 /// What runs inside a cluster, given an administrative session of it.
@@ -92,8 +86,7 @@ impl Effect {
     {
         let Self { app, cluster, batch } = self;
         let effect = async move {
-            let _in_use = power::enter(&app, cluster).await?;
-            let mut admin = open_admin(&app, cluster).await?;
+            let (_in_use, mut admin) = power::ready(&app, cluster, || app.engine.admin(cluster)).await?;
             let result = verb(&mut *admin).await;
             // Even a verb that failed may have changed something.
             if let Err(error) = catalog::look(&app, cluster, part, &mut *admin).await {
