@@ -268,3 +268,23 @@ fn a_suspended_cluster_can_be_deleted() {
         (folders == 0 && server.instances().is_empty()).then_some(())
     });
 }
+
+#[test]
+fn five_minutes_by_the_injected_clock() {
+    let server = Launch::new(PROGRAM).arg("--test-clock").boot();
+    let cluster = id(&server.create_cluster("some-cluster", "BASIC"));
+    let advance = |seconds: i64| {
+        let body = json!({ "advance_seconds": seconds });
+        server.client().raw("POST", "/api/ootheca/v1/clock").json(&body).send().ok();
+    };
+    advance(240);
+    assert!(!asleep(&server, &cluster));
+    advance(61);
+    until_asleep(&server, &cluster);
+    sql_user(&server, &cluster, "keeper");
+    assert!(!asleep(&server, &cluster));
+    advance(299);
+    assert!(!asleep(&server, &cluster), "since its last use");
+    advance(1);
+    until_asleep(&server, &cluster);
+}

@@ -67,6 +67,10 @@ struct ServeArgs {
     #[arg(long)]
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     insecure_listen: bool,
+    /// For testing automation: let time be advanced over the API
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    test_clock: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum, Serialize)]

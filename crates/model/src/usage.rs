@@ -1,4 +1,4 @@
-//! What a cluster uses: the counters of its server.
+//! What a cluster uses: the counters of its server, and what they grew by between two looks.
 
 use serde::{Deserialize, Serialize};
 
@@ -49,4 +49,51 @@ pub struct Measure {
     pub sql: SqlCounters,
     /// Bytes of the tenant's data on disk, beyond what an empty cluster has.
     pub storage_bytes: u64,
+}
+
+/// What the counters of an instance grew by between two looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Growth {
+    /// Microseconds of CPU.
+    pub cpu_micros: u64,
+    /// Transactions that ended.
+    pub transactions: u64,
+    /// Rows and index entries that scans returned.
+    pub tuples_returned: u64,
+    /// Rows that were looked up through an index.
+    pub tuples_fetched: u64,
+    /// Rows that were inserted, updated or deleted.
+    pub tuples_written: u64,
+    /// Blocks of 8 KiB that were read.
+    pub blocks_read: u64,
+    /// Records of the write-ahead log.
+    pub wal_records: u64,
+    /// Bytes of the write-ahead log.
+    pub wal_bytes: u64,
+}
+
+impl CpuCounter {
+    /// Microseconds since `before`: all of them, if that was another run of the server.
+    pub fn since(&self, before: &Self) -> u64 {
+        if self.epoch == before.epoch { self.micros.saturating_sub(before.micros) } else { self.micros }
+    }
+}
+
+impl Measure {
+    /// What grew since `before`. Counters of another epoch began at zero. One that shrank within its
+    /// epoch lost a part, such as a database that was dropped: it counts nothing.
+    pub fn since(&self, before: &Self) -> Growth {
+        let nothing = SqlCounters::default();
+        let (now, old) = (&self.sql, if self.sql.epoch == before.sql.epoch { &before.sql } else { &nothing });
+        Growth {
+            cpu_micros: self.cpu.since(&before.cpu),
+            transactions: now.transactions.saturating_sub(old.transactions),
+            tuples_returned: now.tuples_returned.saturating_sub(old.tuples_returned),
+            tuples_fetched: now.tuples_fetched.saturating_sub(old.tuples_fetched),
+            tuples_written: now.tuples_written.saturating_sub(old.tuples_written),
+            blocks_read: now.blocks_read.saturating_sub(old.blocks_read),
+            wal_records: now.wal_records.saturating_sub(old.wal_records),
+            wal_bytes: now.wal_bytes.saturating_sub(old.wal_bytes),
+        }
+    }
 }

@@ -4,6 +4,7 @@ use crate::{
     app::App,
     catalog, power,
     rows::{self, find},
+    standing::standing,
 };
 use async_trait::async_trait;
 use ootheca_gateway::{Activity, Destination, Directory, Policy};
@@ -33,7 +34,7 @@ impl StoreDirectory {
                 };
                 let cluster = match hint.kind {
                     Kind::Cluster => hint.id,
-                    Kind::AllowlistEntry => hint.parent,
+                    Kind::AllowlistEntry | Kind::Meter => hint.parent,
                     _ => continue,
                 };
                 let Some(sender) = sender.upgrade() else { return };
@@ -46,8 +47,8 @@ impl StoreDirectory {
         Arc::new(Self { app, changes })
     }
 
-    async fn allowed(&self, cluster: ClusterId) -> Result<Policy> {
-        let query = Query { parent: Some(cluster.to_string()), ..Query::all(Kind::AllowlistEntry) };
+    async fn allowed(&self, cluster: &Cluster) -> Result<Policy> {
+        let query = Query { parent: Some(cluster.id.to_string()), ..Query::all(Kind::AllowlistEntry) };
         let entries = self.app.store.list(&query).await?.into_iter().map(rows::decode::<AllowlistEntry>);
         let mut allow = Vec::new();
         for entry in entries {
@@ -56,7 +57,7 @@ impl StoreDirectory {
                 allow.push(entry.net());
             }
         }
-        Ok(Policy { allow, ..Policy::default() })
+        Ok(Policy { allow, standing: standing(&self.app, cluster).await? })
     }
 }
 
@@ -64,8 +65,8 @@ impl StoreDirectory {
 impl Directory for StoreDirectory {
     async fn resolve(&self, routing_id: &str) -> Result<Option<Destination>> {
         let Some(row) = self.app.store.by_alias(Kind::Cluster, routing_id).await? else { return Ok(None) };
-        let cluster = rows::decode::<Cluster>(row)?.value.id;
-        Ok(Some(Destination { cluster, policy: self.allowed(cluster).await? }))
+        let cluster = rows::decode::<Cluster>(row)?.value;
+        Ok(Some(Destination { cluster: cluster.id, policy: self.allowed(&cluster).await? }))
     }
 
     async fn endpoint(&self, cluster: ClusterId) -> Result<PathBuf> {
@@ -89,7 +90,7 @@ impl Directory for StoreDirectory {
     async fn policy(&self, cluster: ClusterId) -> Result<Option<Policy>> {
         let found = find::<Cluster>(&*self.app.store, &cluster.to_string()).await?;
         match found.filter(|found| found.value.is_active()) {
-            Some(_) => self.allowed(cluster).await.map(Some),
+            Some(found) => self.allowed(&found.value).await.map(Some),
             None => Ok(None),
         }
     }

@@ -256,7 +256,7 @@ async fn step_aside(attempt: usize) {
 }
 
 /// Who holds this token. The same answer, 401, to everything that is wrong with it.
-async fn authenticate(app: &App, header: Option<&str>) -> Result<Arc<Principal>> {
+pub(crate) async fn authenticate(app: &App, header: Option<&str>) -> Result<Arc<Principal>> {
     let secret = Secret::parse(keys::bearer(header)?).ok_or_else(keys::unauthenticated)?;
     let key = app.find::<ApiKey>(secret.id()).await?.ok_or_else(keys::unauthenticated)?;
     if !secret.matches(&key.value) {

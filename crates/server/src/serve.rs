@@ -3,10 +3,12 @@
 use crate::{
     app::{App, SystemClock},
     catalog::Notes,
+    clock::TestClock,
     data_dir::DataDir,
     directory::StoreDirectory,
     first_start, http,
     memory::Memory,
+    meter::{self, Looks},
     power::Uses,
     reconcile,
     settings::{EngineKind, Settings},
@@ -50,8 +52,15 @@ impl Server {
     pub async fn start(mut settings: Settings) -> Result<Self> {
         let data = DataDir::open(&settings.data_dir)?;
         settings.data_dir = data.path().to_owned();
-        let clock = SystemClock;
         let store = ootheca_store::open(&settings.store_url()).await?;
+        let test_clock = match settings.test_clock {
+            true => Some(Arc::new(TestClock::open(&*store).await?)),
+            false => None,
+        };
+        let clock: Arc<dyn Clock> = match test_clock.clone() {
+            Some(clock) => clock,
+            None => Arc::new(SystemClock),
+        };
         let admin_key = first_start::prepare(&*store, &settings, &data, clock.now()).await?;
         let page_key = first_start::page_key(&*store, clock.now()).await?;
         let engine = engine(&settings)?;
@@ -69,11 +78,14 @@ impl Server {
             engine,
             uses: Uses::new(clock.now()),
             notes: Notes::default(),
-            clock_moved: watch::Sender::new(0),
-            clock: Arc::new(clock),
+            clock,
             settings,
             memory: Memory::default(),
             traffic: Traffic::default(),
+            looks: Looks::default(),
+            test_clock,
+            clock_moved: watch::Sender::new(0),
+            lease: watch::Sender::new(None),
             page_key,
             sql_port: OnceLock::new(),
         });
@@ -86,6 +98,7 @@ impl Server {
         let holder = format!("{}:{}", hostname(), data.path().display());
         let tasks = vec![
             tokio::spawn(reconcile::run(app.clone(), holder, stopped.clone())),
+            tokio::spawn(meter::run(app.clone(), stopped.clone())),
             tokio::spawn(serve_http(
                 http,
                 http::router(app.clone(), ready.clone(), gateway.authority().to_owned()),

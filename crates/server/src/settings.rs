@@ -37,10 +37,12 @@ pub struct Settings {
     pub engine_kind: EngineKind,
     pub detach: bool,
     pub create_wait_seconds: u64,
+    pub test_clock: bool,
     pub organization: OrganizationSettings,
     pub gateway: GatewaySettings,
     pub engine: EngineSettings,
     pub scale_to_zero: ScaleToZeroSettings,
+    pub metering: MeteringSettings,
     pub catalogue: Catalogue,
 }
 
@@ -85,6 +87,14 @@ pub struct EngineSettings {
 #[allow(missing_docs)]
 pub struct ScaleToZeroSettings {
     pub idle_seconds: u64,
+}
+
+/// What clusters use.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct MeteringSettings {
+    pub tick_seconds: u64,
 }
 
 impl Settings {

@@ -45,6 +45,12 @@ pub enum Kind {
     AllowlistEntry,
     /// What was last seen inside a cluster: its SQL users and databases; parent: the cluster
     SqlCatalog,
+    /// [`ootheca_model::meter::Meter`] of a cluster, under the cluster's id; parent: its cluster
+    Meter,
+    /// [`ootheca_model::meter::PeriodUsage`] of an hour; parent: its cluster
+    UsageHour,
+    /// [`ootheca_model::meter::PeriodUsage`] of a month; parent: its cluster, which it outlives
+    UsageMonth,
     /// Values of the installation itself, for example the key of the page tokens
     Setting,
 }

@@ -70,7 +70,7 @@ impl From<Kind> for Value {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 8] = [
+    pub const ALL: [Kind; 11] = [
         Kind::Organization,
         Kind::Person,
         Kind::ServiceAccount,
@@ -78,6 +78,9 @@ impl Kind {
         Kind::Cluster,
         Kind::AllowlistEntry,
         Kind::SqlCatalog,
+        Kind::Meter,
+        Kind::UsageHour,
+        Kind::UsageMonth,
         Kind::Setting,
     ];
 
@@ -91,6 +94,9 @@ impl Kind {
             Kind::Cluster => "cluster",
             Kind::AllowlistEntry => "allowlist_entry",
             Kind::SqlCatalog => "sql_catalog",
+            Kind::Meter => "meter",
+            Kind::UsageHour => "usage_hour",
+            Kind::UsageMonth => "usage_month",
             Kind::Setting => "setting",
         }
     }
@@ -105,6 +111,9 @@ impl Kind {
             Kind::Cluster => "cluster",
             Kind::AllowlistEntry => "allowlist entry",
             Kind::SqlCatalog => "notes of a cluster",
+            Kind::Meter => "meter",
+            Kind::UsageHour => "usage of an hour",
+            Kind::UsageMonth => "usage of a month",
             Kind::Setting => "setting",
         }
     }

@@ -12,8 +12,9 @@ use ootheca_model::{
 };
 use state::{Simulated, State};
 use std::{
+    collections::HashMap,
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 use tokio::sync::broadcast;
@@ -27,6 +28,7 @@ pub struct SimulatedEngine {
     state: Arc<State>,
     start_delay: Duration,
     hints: broadcast::Sender<ClusterId>,
+    pretended: Mutex<HashMap<ClusterId, Measure>>,
 }
 
 impl SimulatedEngine {
@@ -36,7 +38,13 @@ impl SimulatedEngine {
             state: Arc::new(State::new(folder)),
             start_delay: Duration::ZERO,
             hints: broadcast::channel(1024).0,
+            pretended: Mutex::default(),
         }
+    }
+
+    /// Makes a cluster measure like this, until the next such call.
+    pub fn pretend(&self, cluster: ClusterId, measure: Measure) {
+        self.pretended.lock().unwrap_or_else(PoisonError::into_inner).insert(cluster, measure);
     }
 
     /// Makes every instance take this long to become ready.
@@ -148,10 +156,11 @@ impl Engine for SimulatedEngine {
         self.measure(cluster).await.map(|measure| measure.cpu)
     }
 
-    /// Nothing runs, so nothing is used.
+    /// Nothing runs, so nothing is used but what is pretended.
     async fn measure(&self, cluster: ClusterId) -> Result<Measure> {
+        let pretended = self.pretended.lock().unwrap_or_else(PoisonError::into_inner);
         match self.observed(cluster).phase {
-            Phase::Ready => Ok(Measure::default()),
+            Phase::Ready => Ok(pretended.get(&cluster).cloned().unwrap_or_default()),
             _ => Err(Error::unavailable("the cluster is not ready")),
         }
     }

@@ -43,9 +43,11 @@ pub async fn list_clusters(
     };
     let rows = Query { ids, active_only: !inactive, order, ..Query::all(Kind::Cluster) };
     let (rows, pagination) = paging::rows(&call, &query.page, rows).await?;
-    let clusters =
-        rows.into_iter().map(|row| Ok(render::cluster(&call.app, &rows::decode::<Model>(row)?.value)));
-    Ok(ListClustersResponse { clusters: clusters.collect::<Result<_>>()?, pagination })
+    let mut clusters = Vec::with_capacity(rows.len());
+    for row in rows {
+        clusters.push(render::cluster(&call.app, &rows::decode::<Model>(row)?.value).await?);
+    }
+    Ok(ListClustersResponse { clusters, pagination })
 }
 
 /// `GET /clusters/{cluster_id}`. A deleted cluster is still shown.
@@ -59,7 +61,7 @@ pub async fn get_cluster(
     let found = call.app.find::<Model>(&id.to_string()).await?;
     let found = found.filter(|found| found.row.organization == call.granted.organization());
     let found = found.ok_or_else(|| Error::not_found("cluster"))?;
-    Ok(render::cluster(&call.app, &found.value))
+    render::cluster(&call.app, &found.value).await
 }
 
 /// `POST /clusters`
@@ -136,10 +138,11 @@ pub async fn delete_cluster(
         ..before.value.clone()
     };
     let mut batch = Batch::by(&call.granted).with(rows::update(&before.row, &after)?);
-    for kind in [Kind::AllowlistEntry, Kind::SqlCatalog] {
+    // What it used in each month stays: it is owed all the same.
+    for kind in [Kind::AllowlistEntry, Kind::SqlCatalog, Kind::Meter, Kind::UsageHour] {
         batch = batch.with(RowChange::DeleteChildren { kind, parent: after.id.to_string() });
     }
-    Ok(Change::now(batch, render::cluster(app, &after)))
+    Ok(Change::now(batch, render::cluster(app, &after).await?))
 }
 
 /// `GET /clusters/{cluster_id}/nodes`: the real processes, and whether they answer. A suspended cluster
@@ -265,7 +268,7 @@ fn settled(app: Arc<App>, id: ClusterId, limit: Duration) -> Later<Cluster> {
                 || (cluster.state == ClusterState::Created
                     && cluster.observed.generation < cluster.generation);
             if !moving || Instant::now() >= deadline {
-                return Ok(render::cluster(&app, &cluster));
+                return render::cluster(&app, &cluster).await;
             }
             // A hint may be lost, so look again now and then all the same.
             let id = id.to_string();

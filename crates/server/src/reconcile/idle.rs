@@ -26,21 +26,18 @@ const RETRY: Duration = Duration::from_secs(1);
 const NOTES_LIMIT: Duration = Duration::from_secs(30);
 
 /// The loop of the server that holds the lease. Ends when `stop` turns true.
-pub(super) async fn run(
-    app: Arc<App>,
-    mut leases: watch::Receiver<Option<Lease>>,
-    mut stop: watch::Receiver<bool>,
-) {
+pub(super) async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
     let idle = Duration::from_secs(app.settings.scale_to_zero.idle_seconds);
     if idle.is_zero() {
         return;
     }
+    let mut leases = app.lease.subscribe();
     let mut clock = app.clock_moved.subscribe();
     loop {
-        let lease = leases.borrow_and_update().clone();
+        let lease = leases.borrow().clone();
         let turn = async {
-            let pause = match lease {
-                Some(lease) => scan(&app, &lease, idle).await,
+            let pause = match &lease {
+                Some(lease) => scan(&app, lease, idle).await,
                 None => Ok(idle),
             };
             let pause = pause.unwrap_or_else(|error| {
@@ -50,7 +47,7 @@ pub(super) async fn run(
             tokio::select! {
                 () = sleep(pause) => {}
                 _ = clock.changed() => {}
-                _ = leases.changed() => {}
+                _ = leases.wait_for(|known| *known != lease) => {}
             }
         };
         tokio::select! {

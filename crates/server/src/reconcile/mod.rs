@@ -41,8 +41,7 @@ pub enum Step {
 
 /// The loop. Ends when `stop` turns true, with no step under way.
 pub async fn run(app: Arc<App>, holder: String, mut stop: watch::Receiver<bool>) {
-    let (lease, leases) = watch::channel(None);
-    let idle = tokio::spawn(idle::run(app.clone(), leases, stop.clone()));
+    let idle = tokio::spawn(idle::run(app.clone(), stop.clone()));
     let mut driver = Driver::new(app, holder);
     let mut rows = driver.app.store.changes();
     let mut instances = driver.app.engine.watch();
@@ -50,13 +49,6 @@ pub async fn run(app: Arc<App>, holder: String, mut stop: watch::Receiver<bool>)
         if let Err(error) = driver.turn().await {
             tracing::warn!(error = error.chain(), "reconcile: scan failed");
         }
-        lease.send_if_modified(|known| {
-            let changed = *known != driver.lease;
-            if changed {
-                known.clone_from(&driver.lease);
-            }
-            changed
-        });
         let wake = driver.wake_at();
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => break,
@@ -72,6 +64,7 @@ pub async fn run(app: Arc<App>, holder: String, mut stop: watch::Receiver<bool>)
     }
     let _ = idle.await;
     while driver.steps.join_next().await.is_some() {}
+    driver.app.lease.send_replace(None);
     if let Some(lease) = driver.lease {
         let _ = driver.app.store.release(&lease).await;
     }
@@ -118,6 +111,7 @@ impl Driver {
             let fence = self.lease.as_ref().map(|lease| lease.fence);
             let renewed = self.app.store.lease(LEASE, &self.holder, fence, LEASE_TTL, self.app.now()).await;
             self.lease = renewed?;
+            self.app.lease.send_replace(self.lease.clone());
         }
         if self.lease.is_none() {
             return Ok(());

@@ -2,6 +2,7 @@ use super::*;
 use crate::{
     app::{SystemClock, fresh_id},
     memory::Memory,
+    meter::Looks,
     power::{self, Uses},
     rows,
     settings::Settings,
@@ -105,7 +106,10 @@ impl Bench {
             traffic: Traffic::default(),
             uses: Uses::new(SystemClock.now()),
             notes: Notes::default(),
+            looks: Looks::default(),
+            test_clock: None,
             clock_moved: watch::Sender::new(0),
+            lease: watch::Sender::new(None),
             page_key: [0; 32],
             sql_port: OnceLock::new(),
         });
