@@ -175,13 +175,15 @@ async fn enter(app: &App, cluster: ClusterId) -> Result<Use> {
             woken = switch_on(app, cluster).await?;
             Ok(())
         };
-        let done = wake.get_or_try_init(|| switch).await.map(|()| ());
+        let failure = wake.get_or_try_init(|| switch).await.err();
         held.woken = woken.then(|| (began, began.elapsed()));
         let mut waking = held.record.waking();
         if Arc::ptr_eq(&wake, &waking) {
             *waking = Arc::default();
         }
-        done?;
+        if let Some(error) = failure {
+            return Err(error);
+        }
     }
     Ok(held)
 }
