@@ -21,3 +21,4 @@ mod roles;
 mod sql;
 mod store;
 mod support;
+mod suspend;

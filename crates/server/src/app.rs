@@ -1,9 +1,11 @@
 //! What every handler and task shares.
 
 use crate::{
+    catalog::Notes,
     clock::TestClock,
     memory::Memory,
     meter::Looks,
+    power::Uses,
     rows::{Document, Stored},
     settings::Settings,
     traffic::Traffic,
@@ -38,6 +40,10 @@ pub struct App {
     pub memory: Memory,
     /// What the gateways report.
     pub traffic: Traffic,
+    /// Who uses which cluster's server, beside the sessions of the gateways.
+    pub uses: Uses,
+    /// How fresh the notes of each cluster are.
+    pub notes: Notes,
     /// What the meter last saw.
     pub looks: Looks,
     /// The clock that users may advance, where the server was started with one.

@@ -2,6 +2,7 @@
 
 use crate::{
     app::App,
+    catalog, power,
     rows::{self, find},
     standing::standing,
 };
@@ -9,11 +10,8 @@ use async_trait::async_trait;
 use ootheca_gateway::{Activity, Destination, Directory, Policy};
 use ootheca_model::{AllowlistEntry, Cluster, ClusterId, Result, login::Secret};
 use ootheca_store::{Kind, Query};
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc};
 use tokio::sync::broadcast;
-
-/// How long a connection waits for a server that is starting.
-const READY_WAIT: Duration = Duration::from_secs(15);
 
 /// The store and the engine, as the gateway sees them.
 pub struct StoreDirectory {
@@ -72,15 +70,17 @@ impl Directory for StoreDirectory {
     }
 
     async fn endpoint(&self, cluster: ClusterId) -> Result<PathBuf> {
-        self.app.when_ready(cluster, READY_WAIT, || self.app.engine.endpoint(cluster)).await
+        let app = &self.app;
+        power::ready(app, cluster, || app.engine.endpoint(cluster)).await.map(|(_, socket)| socket)
     }
 
     async fn secret(&self, cluster: ClusterId, user: &str) -> Result<Option<Secret>> {
-        let logins = self.app.engine.admin(cluster).await?.logins().await?;
-        Ok(logins.into_iter().find(|login| login.name == user).map(|login| login.secret))
+        catalog::secret(&self.app, cluster, user).await
     }
 
-    async fn distrust(&self, _: ClusterId) {}
+    async fn distrust(&self, cluster: ClusterId) {
+        self.app.notes.distrust(cluster);
+    }
 
     async fn report(&self, activities: Vec<Activity>) -> Result<()> {
         self.app.traffic.note(0, &activities, self.app.now());

@@ -5,6 +5,7 @@
 
 pub mod app;
 pub mod call;
+pub mod catalog;
 pub mod change;
 pub mod clock;
 pub mod data_dir;
@@ -17,6 +18,7 @@ pub mod http;
 pub mod keys;
 pub mod memory;
 pub mod meter;
+pub mod power;
 pub mod reconcile;
 pub mod redact;
 pub mod render;

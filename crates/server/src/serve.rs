@@ -2,12 +2,14 @@
 
 use crate::{
     app::{App, SystemClock},
+    catalog::Notes,
     clock::TestClock,
     data_dir::DataDir,
     directory::StoreDirectory,
     first_start, http,
     memory::Memory,
     meter::{self, Looks},
+    power::Uses,
     reconcile,
     settings::{EngineKind, Settings},
     traffic::Traffic,
@@ -74,6 +76,8 @@ impl Server {
         let app = Arc::new(App {
             store,
             engine,
+            uses: Uses::new(clock.now()),
+            notes: Notes::default(),
             clock,
             settings,
             memory: Memory::default(),

@@ -41,6 +41,7 @@ pub struct Settings {
     pub organization: OrganizationSettings,
     pub gateway: GatewaySettings,
     pub engine: EngineSettings,
+    pub scale_to_zero: ScaleToZeroSettings,
     pub metering: MeteringSettings,
     pub catalogue: Catalogue,
 }
@@ -78,6 +79,14 @@ pub struct EngineSettings {
     pub programs: Vec<PathBuf>,
     pub shared_buffers: String,
     pub max_connections: u32,
+}
+
+/// When BASIC clusters are suspended.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct ScaleToZeroSettings {
+    pub idle_seconds: u64,
 }
 
 /// What clusters use.

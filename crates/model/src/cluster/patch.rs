@@ -123,6 +123,10 @@ pub fn patch(
     if after.plan_instance() != before.plan_instance() {
         after.generation += 1;
     }
+    // Only BASIC scales to zero.
+    if after.plan != Plan::Basic {
+        after.power = Power::On;
+    }
     if after != *before {
         after.updated_at = now;
     }

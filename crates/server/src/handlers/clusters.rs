@@ -18,6 +18,7 @@ use ootheca_model::{
         patch,
     },
     identity::{Visible, normal_grants},
+    instance::Power,
 };
 use ootheca_store::{Batch, Change as RowChange, Kind, Order, Query};
 use std::{sync::Arc, time::Duration};
@@ -138,13 +139,14 @@ pub async fn delete_cluster(
     };
     let mut batch = Batch::by(&call.granted).with(rows::update(&before.row, &after)?);
     // What it used in each month stays: it is owed all the same.
-    for kind in [Kind::AllowlistEntry, Kind::Meter, Kind::UsageHour] {
+    for kind in [Kind::AllowlistEntry, Kind::SqlCatalog, Kind::Meter, Kind::UsageHour] {
         batch = batch.with(RowChange::DeleteChildren { kind, parent: after.id.to_string() });
     }
     Ok(Change::now(batch, render::cluster(app, &after).await?))
 }
 
-/// `GET /clusters/{cluster_id}/nodes`: the real processes, and whether they answer.
+/// `GET /clusters/{cluster_id}/nodes`: the real processes, and whether they answer. A suspended cluster
+/// has none.
 pub async fn list_cluster_nodes(
     call: Arc<Call>,
     _path: ClusterPath,
@@ -159,8 +161,8 @@ pub async fn list_cluster_nodes(
     let home = cluster.regions.iter().find(|region| region.primary).or(cluster.regions.first());
     let region_name = home.map(|region| region.name.clone()).unwrap_or_default();
     let wanted = query.region_name.filter(|name| !name.is_empty());
-    let nodes: Vec<Node> = observed
-        .nodes
+    let processes = if cluster.power == Power::On { observed.nodes } else { Vec::new() };
+    let nodes: Vec<Node> = processes
         .into_iter()
         .map(|node| {
             render::node(format!("{}-{}", cluster.routing_id(), node.name), region_name.clone(), node.live)

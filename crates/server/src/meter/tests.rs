@@ -4,7 +4,8 @@
 
 use super::*;
 use crate::{
-    clock::TestClock, directory::StoreDirectory, memory::Memory, settings::Settings, traffic::Traffic,
+    catalog::Notes, clock::TestClock, directory::StoreDirectory, memory::Memory, power::Uses,
+    settings::Settings, traffic::Traffic,
 };
 use ootheca_engine::{Engine, simulated::SimulatedEngine};
 use ootheca_gateway::{Activity, Directory, Standing};
@@ -50,6 +51,8 @@ impl World {
             settings,
             memory: Memory::default(),
             traffic: Traffic::default(),
+            uses: Uses::new(clock.now()),
+            notes: Notes::default(),
             looks: Looks::default(),
             test_clock: Some(clock.clone()),
             clock_moved: watch::Sender::new(0),
