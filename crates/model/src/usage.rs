@@ -36,7 +36,8 @@ pub struct SqlCounters {
     pub blocks_read: u64,
     /// Records of the write-ahead log.
     pub wal_records: u64,
-    /// Bytes of the write-ahead log, without images of full pages.
+    /// Bytes of the write-ahead log, without images of full pages. An engine that was started anew may
+    /// forget some that it showed.
     pub wal_bytes: u64,
 }
 

@@ -7,6 +7,8 @@ use std::{
 };
 
 const PARENT: &str = "ootheca";
+/// The group of control sessions of all instances.
+const CONTROL: &str = "control";
 /// Nanoseconds of CPU of a group of version 1.
 const COUNTER: &str = "cpuacct.usage";
 /// Microseconds in which the quota may be used.
@@ -86,6 +88,16 @@ impl Cgroups {
         let (Ok((_, parent)), Some(counter)) = (&self.place, &self.counter) else { return false };
         let group = counter.join(instance);
         counter == parent || (fs::create_dir_all(&group).is_ok() && enter(&group, pids).is_ok())
+    }
+
+    /// Takes a process of ours out of the bound and the count of its instance, where there is one.
+    pub(super) fn exempt(&self, pid: u32) {
+        let Ok((_, parent)) = &self.place else { return };
+        for parent in [parent].into_iter().chain(&self.counter) {
+            let group = parent.join(CONTROL);
+            let entered = fs::create_dir_all(&group).is_ok() && enter(&group, [pid]).is_ok();
+            tracing::trace!(pid, entered, group = %group.display(), "control session moved");
+        }
     }
 
     /// Microseconds of CPU that the group of an instance has used since it was made.

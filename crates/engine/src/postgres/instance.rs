@@ -7,7 +7,7 @@ use super::{
     binaries::Programs,
     host::Host,
     meter::Control,
-    process::{self, Process},
+    process::{self, LOCK_FILE, Process},
     server::{self, End, Place},
 };
 use crate::files::{blocking, failed, make_folder, publish_once, write_atomically};
@@ -250,7 +250,7 @@ impl Instance {
             // have its old id must not keep us from starting.
             process::clear(&data, Duration::from_secs(2)).await;
             if process::lock(&data) == Some(lock) {
-                let path = data.join("postmaster.pid");
+                let path = data.join(LOCK_FILE);
                 fs::remove_file(&path).map_err(failed("remove", &path))?;
                 let _ = fs::remove_dir_all(self.sockets());
             }
@@ -260,17 +260,26 @@ impl Instance {
         if self.stage() != Stage::Starting {
             return Err(Error::unavailable("the instance is ending"));
         }
+        self.note_version()?;
         // Before the start, so that the server is bounded from its first moment.
         self.bound([]);
         let log = self.folder.join("log");
         let sockets = self.sockets();
         let place =
             Place { programs: &self.programs, data: &data, sockets: &sockets, log: &log, options: &[] };
-        let process = server::spawn(&self.host, &place)?;
+        // Nothing comes between the start and the entry into the group, in `hold`: it counts.
+        server::spawn(&self.host, &place).map(Arc::new)
+    }
+
+    fn note_version(&self) -> Result<()> {
+        let version = &self.programs.version;
         let path = self.folder.join(VERSION);
-        fs::write(&path, &self.programs.version).map_err(failed("write", &path))?;
-        self.state.send_modify(|state| state.version.clone_from(&self.programs.version));
-        Ok(Arc::new(process))
+        if fs::read_to_string(&path).is_ok_and(|noted| noted == *version) {
+            return Ok(());
+        }
+        fs::write(&path, version).map_err(failed("write", &path))?;
+        self.state.send_modify(|state| state.version.clone_from(version));
+        Ok(())
     }
 
     /// Makes the CPU bound hold for the instance and these processes, or notes why it does not.

@@ -2,13 +2,14 @@
 
 use super::{
     instance::{Instance, Stage, State, now},
-    process::{self, Process},
+    process::{self, LOCK_FILE, Process},
     server::{self, End},
     trash,
 };
 use crate::files::{blocking, remove_tree};
 use ootheca_model::Result;
 use std::{
+    fs,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -69,6 +70,8 @@ impl Instance {
         let (data, begun) = (self.data(), Instant::now());
         loop {
             if let Some((process, _)) = process::adopt(&data) {
+                let process = Arc::new(process);
+                self.state.send_modify(|state| state.process = Some(process.clone()));
                 self.end(&process, End::Suspended).await;
                 break;
             }
@@ -130,11 +133,17 @@ impl Instance {
         }
     }
 
-    /// Leaves no process, control group or socket of a server that has ended.
+    /// Leaves no process, lock, socket or control group of a server that has ended: all that a start
+    /// would otherwise have to look for.
     async fn clear(&self) -> bool {
         process::clear(&self.data(), ORPHANS).await;
-        let sockets = self.sockets();
-        let cleared = match blocking(move || remove_tree(&sockets)).await {
+        let (data, sockets) = (self.data(), self.sockets());
+        let files = blocking(move || {
+            trash::free_shared_memory(&data);
+            let _ = fs::remove_file(data.join(LOCK_FILE));
+            remove_tree(&sockets)
+        });
+        let cleared = match files.await {
             Ok(()) => self.remove_group().await,
             Err(error) => Err(error),
         };

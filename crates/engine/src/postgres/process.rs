@@ -13,6 +13,8 @@ use std::{
 };
 use tokio::io::{Interest, unix::AsyncFd};
 
+/// What a postmaster writes into its data folder while it runs.
+pub(super) const LOCK_FILE: &str = "postmaster.pid";
 /// The kernel shows times in this unit on every architecture.
 const TICKS_PER_SECOND: u64 = 100;
 /// How far the lock file's start time and the kernel's may lie apart, in seconds.
@@ -77,7 +79,7 @@ pub(super) struct Lock {
 
 /// Reads `postmaster.pid`.
 pub(super) fn lock(data: &Path) -> Option<Lock> {
-    parse_lock(&fs::read_to_string(data.join("postmaster.pid")).ok()?)
+    parse_lock(&fs::read_to_string(data.join(LOCK_FILE)).ok()?)
 }
 
 fn parse_lock(text: &str) -> Option<Lock> {
@@ -210,7 +212,7 @@ fn rustix_pid(pid: u32) -> Option<Pid> {
 
 #[cfg(test)]
 mod tests {
-    use super::{parse_lock, parse_stat};
+    use super::{parse_lock, parse_stat, used};
 
     #[test]
     fn lock_files_in_every_stage() {
@@ -232,5 +234,16 @@ mod tests {
         let text = "7 (a) b) Z 1 7 7 0 -1 0 0 0 0 0 1 2 4 8 20 0 1 0 12345 0 0";
         let stat = parse_stat(text).expect("parsed");
         assert!(stat.dead && stat.began == 12345 && stat.used == 15);
+    }
+
+    #[test]
+    fn time_of_processes_grows() {
+        let own = std::process::id();
+        let before = used(own).expect("counted");
+        let begun = std::time::Instant::now();
+        while used(own).expect("counted") < before + 50_000 {
+            assert!(begun.elapsed().as_secs() < 60, "not in time");
+        }
+        assert!(used(u32::MAX).is_none());
     }
 }

@@ -73,7 +73,7 @@ pub(super) async fn remove_cgroup(host: &Host, id: &str) -> Result<()> {
 }
 
 /// A killed postmaster leaves a page of System V shared memory behind.
-fn free_shared_memory(data: &Path) {
+pub(super) fn free_shared_memory(data: &Path) {
     let Some(lock) = process::lock(data) else { return };
     let Some(id) = lock.shared_memory else { return };
     let segments = fs::read_to_string("/proc/sysvipc/shm").unwrap_or_default();
