@@ -3,6 +3,7 @@
 mod allowlist;
 mod audit;
 mod clients;
+mod clock;
 mod clusters;
 mod crash;
 mod databases;
@@ -10,6 +11,7 @@ mod engine;
 mod expected;
 mod gate;
 mod lifecycle;
+mod limits;
 mod page;
 mod paging;
 mod roles;
