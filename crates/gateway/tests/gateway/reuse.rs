@@ -182,3 +182,46 @@ async fn a_client_that_waits_for_the_servers_end_gets_it() {
     assert_eq!(end.expect("in time"), "");
     front.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_that_come_and_go() {
+    let server = Server::start().await;
+    let front = long(&server).await;
+    let raw = std::sync::Arc::new(front.raw());
+    let coming: Vec<_> = (0..8)
+        .map(|_| {
+            let raw = raw.clone();
+            tokio::spawn(async move {
+                for number in 0..25i32 {
+                    let client = raw.session().await;
+                    let row = client.query_one("SELECT $1::int4", &[&number]).await.expect("a row");
+                    assert_eq!(row.get::<_, i32>(0), number);
+                }
+            })
+        })
+        .collect();
+    for one in coming {
+        one.await.expect("all answers");
+    }
+    let numbers = front.gateway.metrics();
+    assert!(numbers.reused > 100 && numbers.login.count == 200, "{} reused", numbers.reused);
+    assert_eq!(numbers.refused.len(), 0, "{:?}", numbers.refused);
+    front.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn psql_gets_it_too() {
+    let server = Server::start().await;
+    let front = long(&server).await;
+    let psql = front.psql().cluster("shop-12");
+    let mut pids = std::collections::BTreeSet::new();
+    eventually("one process serves two calls", 20 * SECOND, async || {
+        let pid = psql.run("SELECT pg_backend_pid()").await.expect("a process");
+        !pids.insert(pid)
+    })
+    .await;
+    let failing = psql.run("BEGIN; SELECT 1 / 0").await.expect_err("an error");
+    assert!(failing.contains("division by zero"), "{failing}");
+    assert!(psql.run("SELECT now() = statement_timestamp()").await.is_ok(), "no transaction is left");
+    front.stop().await;
+}
