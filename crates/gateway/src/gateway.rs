@@ -58,18 +58,11 @@ impl Gateway {
     /// Starts listening. `directory` is called on the runtime that this is called on.
     pub async fn start(settings: Settings, directory: Arc<dyn Directory>) -> Result<Self> {
         let certificates = Certificates::open(&settings.certificates, &settings.domains)?;
-        let listen = || {
-            let listener = match &settings.listener {
-                Some(listener) => listener.try_clone()?,
-                None => net::TcpListener::bind(settings.listen)?,
-            };
-            listener.set_nonblocking(true)?;
-            let accepting = TcpListener::from_std(listener.try_clone()?)?;
-            io::Result::Ok((listener.local_addr()?, listener, accepting))
-        };
-        let (address, listener, accepting) = listen().map_err(|cause| {
+        let listening = |cause| {
             Error::unavailable(format!("SQL gateway: can not listen on {}", settings.listen)).because(cause)
-        })?;
+        };
+        let (listener, accepting) = listen(&settings).await.map_err(listening)?;
+        let address = listener.local_addr().map_err(listening)?;
         let sessions = Arc::<Sessions>::default();
         let pool = Arc::new(Pool::new(settings.reuse, sessions.clone()));
         let shared = Arc::new(Shared {
@@ -158,7 +151,6 @@ impl Gateway {
             let _ = timeout(GOODBYE, all_gone()).await;
         }
         self.beside.iter().for_each(AbortHandle::abort);
-        self.shared.pool.clear();
         let last = activity::report(&*self.shared.directory, &self.shared.sessions);
         match timeout(LAST_REPORT, last).await {
             Ok(Ok(())) => {}
@@ -169,6 +161,7 @@ impl Gateway {
         let threads = std::mem::take(&mut self.threads);
         let joined = spawn_blocking(|| threads.into_iter().for_each(|thread| drop(thread.join())));
         let _ = joined.await;
+        self.shared.pool.clear();
     }
 }
 
@@ -181,6 +174,17 @@ impl Drop for Gateway {
         self.shared.pool.clear();
         self.stop.send_replace(true);
     }
+}
+
+/// The listening socket, twice: one to be cloned, one to accept with.
+async fn listen(settings: &Settings) -> io::Result<(net::TcpListener, TcpListener)> {
+    let listener = match &settings.listener {
+        Some(listener) => listener.try_clone()?,
+        None => TcpListener::bind(settings.listen).await?.into_std()?,
+    };
+    listener.set_nonblocking(true)?;
+    let accepting = TcpListener::from_std(listener.try_clone()?)?;
+    Ok((listener, accepting))
 }
 
 async fn accept(listener: TcpListener, shared: Arc<Shared>, slots: Arc<Semaphore>, workers: Vec<Worker>) {

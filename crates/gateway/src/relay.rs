@@ -126,6 +126,10 @@ impl Relay {
         guard: Option<Guard>,
         leaves: bool,
     ) -> io::Result<Self> {
+        if guard.is_some() {
+            // A guard may let more through at once than came in.
+            tls.set_buffer_limit(None);
+        }
         tls.writer().write_all(greeting)?;
         let guarded = guard.map(|guard| Box::new(Guarded { guard, up: Vec::new(), written: 0 }));
         let (idle, up_ended, goodbye, up, down) = (idle(greeting), false, None, 0, 0);
@@ -199,7 +203,10 @@ impl Relay {
                 }
                 Ok(TERMINATE) if self.leaves && self.idle == Idle::Yes => {
                     reader.consume(TERMINATE.len());
-                    self.goodbye = Some(Box::pin(sleep(GOODBYE)));
+                    let mut goodbye = Box::pin(sleep(GOODBYE));
+                    // Only who has asked is woken.
+                    let _ = goodbye.as_mut().poll(cx);
+                    self.goodbye = Some(goodbye);
                 }
                 Ok(bytes) => {
                     let taken = match &mut self.guarded {

@@ -16,27 +16,30 @@ use tokio::{
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const LOGIN_TIMEOUT: Duration = Duration::from_secs(30);
 /// The most that a server may say before it is ready.
-const MOST: usize = 1 << 20;
+const MOST: usize = 32 * 1024;
 
-/// What the server has said of its settings, in its order.
+/// What the server has said of its settings: ParameterStatus messages, in its order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Parameters(Vec<(Vec<u8>, Vec<u8>)>);
+pub(crate) struct Parameters(Vec<u8>);
 
 impl Parameters {
     /// Takes the body of a ParameterStatus.
     pub(crate) fn note(&mut self, body: &[u8]) {
-        let Some((name, value)) = wire::parameter(body) else { return };
-        match self.0.iter_mut().find(|(known, _)| known == name) {
-            Some((_, known)) => *known = value.to_vec(),
-            None => self.0.push((name.to_vec(), value.to_vec())),
+        let name = |body: &[u8]| body.iter().position(|byte| *byte == 0);
+        let (mut at, mut found) = (0, None);
+        while let Ok(Some((_, known, length))) = wire::first(&self.0[at..], MOST) {
+            if name(known).is_some_and(|end| body.starts_with(&known[..=end])) {
+                found = Some(at..at + length);
+            }
+            at += length;
         }
+        let range = found.unwrap_or(at..at);
+        self.0.splice(range, wire::message(b'S', body));
     }
 
     /// Says it all again.
     pub(crate) fn put(&self, out: &mut Vec<u8>) {
-        for (name, value) in &self.0 {
-            wire::put(out, b'S', &[name, &b"\0"[..], value, b"\0"].concat());
-        }
+        out.extend_from_slice(&self.0);
     }
 }
 

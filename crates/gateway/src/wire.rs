@@ -62,12 +62,6 @@ pub(crate) fn error_field(body: &[u8], field: u8) -> Option<&[u8]> {
     body.split(|byte| *byte == 0).find_map(|text| text.strip_prefix(&[field]))
 }
 
-/// The two texts of the body of a ParameterStatus.
-pub(crate) fn parameter(body: &[u8]) -> Option<(&[u8], &[u8])> {
-    let mut texts = body.split(|byte| *byte == 0);
-    Some((texts.next()?, texts.next()?))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,7 +73,6 @@ mod tests {
         assert_eq!(first(&bytes, 9), Ok(Some((b'S', &b"a\0b\0"[..], 9))));
         assert_eq!(first(&bytes[..8], 9), Ok(None));
         assert!(first(&bytes, 3).is_err() && first(b"S\0\0\0\x03", 9).is_err());
-        assert_eq!(parameter(b"a\0b\0"), Some((&b"a"[..], &b"b"[..])));
         assert_eq!(error_field(b"SFATAL\0C28P01\0\0", b'C'), Some(&b"28P01"[..]));
     }
 
@@ -87,7 +80,7 @@ mod tests {
         #[test]
         fn never_panics(bytes: Vec<u8>, longest in 0usize..100) {
             let _ = first(&bytes, longest);
-            let _ = (parameter(&bytes), error_field(&bytes, b'C'));
+            let _ = error_field(&bytes, b'C');
         }
     }
 }

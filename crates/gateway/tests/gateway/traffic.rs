@@ -119,3 +119,27 @@ fn any_bytes_arrive_the_same_in_order_both_ways() {
     result.expect("transparent");
     runtime.block_on(front.stop());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bytes_that_look_like_the_end_and_are_none() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let socket = folder.path().join("server");
+    let listener = UnixListener::bind(&socket).expect("a socket");
+    let front = Front::start(socket).await;
+    let mut client = front.raw().tls("localhost").await;
+    client.write_all(&startup(&[("user", USER), ("database", "shop-12.any")])).await.expect("sent");
+    let reached = async {
+        let (mut server, _) = listener.accept().await.expect("a connection");
+        admit(&mut server).await;
+        server
+    };
+    let (_, mut server) = tokio::join!(log_in(&mut client, PASSWORD), reached);
+    for piece in [&b"X\0\0\0\x04"[..], b"and more"] {
+        client.write_all(piece).await.expect("sent");
+        client.flush().await.expect("sent");
+    }
+    let mut seen = [0; 13];
+    server.read_exact(&mut seen).await.expect("all of it");
+    assert_eq!(&seen, b"X\0\0\0\x04and more");
+    front.stop().await;
+}

@@ -90,13 +90,26 @@ impl Raw {
         Self { address, config: Arc::new(config.with_root_certificates(roots).with_no_client_auth()) }
     }
 
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     pub(crate) async fn tcp(&self) -> TcpStream {
         TcpStream::connect(self.address).await.expect("a connection")
     }
 
     /// TLS after a request for it.
     pub(crate) async fn tls(&self, server_name: &'static str) -> TlsStream<TcpStream> {
-        let mut stream = self.tcp().await;
+        let stream = self.tcp().await;
+        self.tls_over(stream, server_name).await
+    }
+
+    /// The same over a connection that is there.
+    pub(crate) async fn tls_over(
+        &self,
+        mut stream: TcpStream,
+        server_name: &'static str,
+    ) -> TlsStream<TcpStream> {
         stream.write_all(&[0, 0, 0, 8, 4, 210, 22, 47]).await.expect("sent");
         assert_eq!(stream.read_u8().await.expect("an answer"), b'S');
         let name = ServerName::try_from(server_name).expect("a name");

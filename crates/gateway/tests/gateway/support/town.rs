@@ -19,6 +19,7 @@ struct State {
     secrets: HashMap<String, Secret>,
     reports: Vec<Activity>,
     reports_fail: bool,
+    failed_reports: u32,
     endpoints: u32,
     distrusted: u32,
 }
@@ -79,6 +80,11 @@ impl Town {
     /// What was reported so far.
     pub(crate) fn reports(&self) -> Vec<Activity> {
         self.state().reports.clone()
+    }
+
+    /// How many reports have failed.
+    pub(crate) fn failed_reports(&self) -> u32 {
+        self.state().failed_reports
     }
 
     pub(crate) fn let_reports_fail(&self, fail: bool) {
@@ -148,6 +154,7 @@ impl Directory for Town {
     async fn report(&self, activities: Vec<Activity>) -> Result<()> {
         let mut state = self.state();
         if state.reports_fail {
+            state.failed_reports += 1;
             return Err(Error::unavailable("nobody listens"));
         }
         state.reports.extend(activities);

@@ -278,3 +278,53 @@ async fn a_suspended_cluster_answers_from_its_notes() {
     let suspension = bench.app.uses.suspension(bench.cluster.id);
     assert!(suspension.begin().await.is_none(), "it is in use");
 }
+
+impl Bench {
+    async fn row(&self) -> rows::Stored<Cluster> {
+        let id = self.cluster.id.to_string();
+        rows::find::<Cluster>(&*self.app.store, &id).await.expect("read").expect("there")
+    }
+
+    async fn wake(&self) -> power::Use {
+        let id = self.cluster.id;
+        power::ready(&self.app, id, || self.app.engine.admin(id)).await.expect("woken").0
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_hundred_who_want_it_write_once() {
+    let bench = Arc::new(Bench::new().await);
+    bench.power(Power::Off).await;
+    let before = bench.row().await.row.revision;
+    let callers: Vec<_> = (0..200)
+        .map(|_| {
+            let bench = bench.clone();
+            tokio::spawn(async move { drop(bench.wake().await) })
+        })
+        .collect();
+    for caller in callers {
+        caller.await.expect("no panic");
+    }
+    let after = bench.row().await;
+    assert_eq!((after.value.power, after.row.revision), (Power::On, before + 1));
+}
+
+#[tokio::test]
+async fn who_comes_after_the_decision_waits_for_it_and_wakes_the_cluster() {
+    let bench = Arc::new(Bench::new().await);
+    let suspension = bench.app.uses.suspension(bench.cluster.id);
+    let decided = suspension.begin().await.expect("nobody uses it");
+    let late = bench.clone();
+    let late = tokio::spawn(async move { late.wake().await });
+    while bench.app.uses.last(bench.cluster.id).is_none() {
+        tokio::task::yield_now().await;
+    }
+    bench.power(Power::Off).await;
+    assert!(!late.is_finished(), "it waits");
+    drop(decided);
+    let held = late.await.expect("no panic");
+    assert_eq!(bench.row().await.value.power, Power::On);
+    assert!(suspension.begin().await.is_none(), "held");
+    drop(held);
+    assert!(suspension.begin().await.is_none(), "used a moment ago");
+}
