@@ -1,7 +1,7 @@
 //! Server connections that one session leaves and the next one gets.
 
 use crate::support::{Front, Server, USER, eventually};
-use std::time::Duration;
+use std::{collections::BTreeSet, sync::Mutex, time::Duration};
 use tokio_postgres::{Client, error::SqlState};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -214,10 +214,10 @@ async fn psql_gets_it_too() {
     let server = Server::start().await;
     let front = long(&server).await;
     let psql = front.psql().cluster("shop-12");
-    let mut pids = std::collections::BTreeSet::new();
+    let pids = Mutex::new(BTreeSet::new());
     eventually("one process serves two calls", 20 * SECOND, async || {
         let pid = psql.run("SELECT pg_backend_pid()").await.expect("a process");
-        !pids.insert(pid)
+        !pids.lock().expect("lock").insert(pid)
     })
     .await;
     let failing = psql.run("BEGIN; SELECT 1 / 0").await.expect_err("an error");
