@@ -1,19 +1,20 @@
 //! What `./dev bench` runs: each figure as a ratio against a peer or the bare limit, in one run.
 //!
-//! `bench OOTHECA [NAME…]`, with the names `create`, `api`, `list`, `start`, `gateway`; none is all.
+//! `bench OOTHECA [NAME…]`, with the names `create`, `api`, `list`, `start`, `gateway`, `suspend`; none is all.
 
 mod api;
 mod create;
 mod gateway;
 mod start;
 mod stats;
+mod suspend;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
     let Some(program) = args.next() else {
-        eprintln!("usage: bench OOTHECA [create|api|list|start|gateway]…");
+        eprintln!("usage: bench OOTHECA [create|api|list|start|gateway|suspend]…");
         return ExitCode::from(2);
     };
     if program == "bare" {
@@ -35,6 +36,9 @@ fn main() -> ExitCode {
     }
     if wanted("gateway") {
         gateway::run(&program);
+    }
+    if wanted("suspend") {
+        suspend::run(&program);
     }
     ExitCode::SUCCESS
 }

@@ -1,8 +1,8 @@
 //! How long a start takes with a warm template, and what the idle server weighs.
 
-use crate::stats::Times;
+use crate::stats::{Times, resident_kib};
 use ootheca_testkit::{Engine, Launch};
-use std::{fs, time::Instant};
+use std::time::Instant;
 
 pub(crate) fn run(program: &str) {
     println!("\n== start with a warm template, and resident memory when idle");
@@ -14,17 +14,10 @@ pub(crate) fn run(program: &str) {
         let start = Instant::now();
         server.start();
         times.push(start.elapsed());
-        resident.push(resident_mib(server.pid()));
+        resident.push(resident_kib(server.pid()) / 1024.0);
     }
     resident.sort_by(f64::total_cmp);
     println!("{}", Times::from(times).line("start until /readyz"));
     let (median, most) = (resident[resident.len() / 2], resident[resident.len() - 1]);
     println!("{:<44} median {median:.1} MiB  max {most:.1}", "resident after the start");
-}
-
-fn resident_mib(pid: u32) -> f64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
-    kib.unwrap_or_default() / 1024.0
 }

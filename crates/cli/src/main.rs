@@ -68,6 +68,10 @@ struct ServeArgs {
     #[arg(long)]
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     insecure_listen: bool,
+    /// For testing automation: let time be advanced over the API
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    test_clock: bool,
     /// Run no SQL gateway; `ootheca gateway` does
     #[arg(long)]
     #[serde(rename = "gateway", serialize_with = "disabled", skip_serializing_if = "std::ops::Not::not")]

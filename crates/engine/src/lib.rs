@@ -61,8 +61,9 @@ pub trait Engine: Send + Sync + 'static {
     /// background). Called once, before anything else.
     async fn open(&self) -> Result<()>;
 
-    /// Makes the instance match the plan. Does not wait until it is ready: a hint on
-    /// [`Engine::watch`] says when to look again. `Stale` for an older generation, `Precondition`
+    /// Makes the instance match the plan. Does not wait until it is ready, or suspended if its power is
+    /// off: a hint on [`Engine::watch`] says when to look again. While a server stops for a suspension
+    /// its phase is `Down`. `Stale` for an older generation, `Precondition`
     /// for a plan that can not run here, `Unavailable` to try again, `Internal` if a person must look.
     async fn ensure(&self, plan: &InstancePlan) -> Result<Observed>;
 
@@ -85,8 +86,9 @@ pub trait Engine: Send + Sync + 'static {
     /// engine runs no SQL servers, `Unavailable` unless it is ready.
     async fn endpoint(&self, cluster: ClusterId) -> Result<PathBuf>;
 
-    /// CPU time that the instance has used. Cheap: asks the kernel, not the server. `Unavailable`
-    /// unless it is ready.
+    /// CPU time that the instance has used, without that of the session of [`Engine::measure`] where
+    /// the kernel can tell them apart. Cheap: asks the kernel, not the server. `Unavailable` unless it
+    /// is ready.
     async fn cpu(&self, cluster: ClusterId) -> Result<CpuCounter>;
 
     /// All counters and the size of the data. Asks the server. `Unavailable` unless it is ready.

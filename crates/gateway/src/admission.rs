@@ -1,14 +1,22 @@
-//! Whether a peer may reach a cluster, where that is, and what happens when the answer changes.
+//! What the directory is asked on behalf of a client, and what happens when its answers change.
 //!
 //! Runs where the rest of the program runs, never on the threads that copy.
 
 use crate::{
-    Directory,
+    Directory, Policy,
     refusal::Refusal,
-    sessions::{Live, Sessions},
+    reuse::Pool,
+    session::Shared,
+    sessions::{Closed, Live, Over, Sessions},
 };
-use ootheca_model::{ClusterId, Error, ErrorKind, names};
-use std::{collections::BTreeSet, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
+use ootheca_model::{ClusterId, Error, ErrorKind, login::Secret, names};
+use std::{
+    collections::BTreeSet,
+    net::IpAddr,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::{
     sync::broadcast::{self, error::RecvError},
     time::sleep,
@@ -17,41 +25,92 @@ use tokio::{
 const RETRY: Duration = Duration::from_millis(200);
 
 /// Who wants to go where.
+#[derive(Clone)]
 pub(crate) struct Request {
     /// The routing id.
     pub(crate) routing_id: String,
-    /// The SQL user, as far as it is text.
-    pub(crate) user: String,
+    /// The SQL user; `None` if it is not text.
+    pub(crate) user: Option<String>,
     /// The peer's address.
     pub(crate) peer: IpAddr,
 }
 
-/// Lets a peer in, or says why not. The answer holds the session and the socket of its server.
-pub(crate) async fn admit(
-    directory: &dyn Directory,
-    sessions: &Arc<Sessions>,
-    request: &Request,
-) -> Result<(Live, PathBuf), Refusal> {
+/// A peer that may try to prove who it is.
+pub(crate) struct Admitted {
+    pub(crate) live: Live,
+    /// What to check its password against.
+    pub(crate) secret: Option<Secret>,
+    policy: Policy,
+    /// The count of changes that the policy is not older than.
+    seen: u64,
+}
+
+/// Finds the cluster, and what the user must know; or says why not.
+pub(crate) async fn admit(shared: &Shared, request: &Request) -> Result<Admitted, Refusal> {
+    let Request { routing_id, peer, user } = request;
+    let (directory, sessions) = (&shared.directory, &shared.sessions);
     let seen = sessions.changes();
+    let failed = |error| unavailable(routing_id, error);
+    let found = directory.resolve(routing_id).await.map_err(failed)?;
+    let found = found.ok_or_else(|| Refusal::unknown(routing_id))?;
+    if !found.policy.allows(*peer) {
+        return Err(Refusal::denied(routing_id));
+    }
+    if let Some(user) = user.as_ref().filter(|user| names::reserved_user(user)) {
+        return Err(Refusal::reserved(user));
+    }
+    shared.throttle.check(*peer, found.cluster, Instant::now()).map_err(Refusal::throttled)?;
+    let live = sessions.register(found.cluster, *peer);
+    let secret = match user {
+        Some(user) => directory.secret(found.cluster, user).await.map_err(failed)?,
+        None => None,
+    };
+    Ok(Admitted { live, secret, policy: found.policy, seen })
+}
+
+/// A session that counts, and where its server is.
+pub(crate) struct Entered {
+    pub(crate) live: Live,
+    pub(crate) over: Option<Over>,
+    pub(crate) socket: PathBuf,
+    /// How long it took until the server was there.
+    pub(crate) wake: Duration,
+}
+
+/// Lets in who has proven who it is, and wakes the cluster.
+pub(crate) async fn enter(
+    shared: &Shared,
+    admitted: Admitted,
+    request: &Request,
+) -> Result<Entered, Refusal> {
+    let Admitted { live, mut policy, mut seen, .. } = admitted;
     let failed = |error| unavailable(&request.routing_id, error);
-    let found = directory.resolve(&request.routing_id).await.map_err(failed)?;
-    let found = found.ok_or_else(|| Refusal::unknown(&request.routing_id))?;
-    if !found.policy.allows(request.peer) {
-        return Err(Refusal::denied());
-    }
-    if names::reserved_user(&request.user) {
-        return Err(Refusal::reserved(&request.user));
-    }
-    let live = sessions.register(found.cluster, request.peer);
-    if sessions.changes() != seen {
-        let policy = directory.policy(found.cluster).await.map_err(failed)?;
-        let policy = policy.ok_or_else(|| Refusal::unknown(&request.routing_id))?;
-        if !policy.allows(request.peer) {
-            return Err(Refusal::denied());
+    let over = loop {
+        let now = shared.sessions.changes();
+        if now != seen {
+            let newer = shared.directory.policy(live.cluster).await.map_err(failed)?;
+            policy = newer.ok_or_else(|| Refusal::unknown(&request.routing_id))?;
+            seen = now;
+            if !policy.allows(request.peer) {
+                return Err(Refusal::denied(&request.routing_id));
+            }
         }
+        let over = live.enter(&policy.standing, shared.max_connections_per_cluster).map_err(closed)?;
+        if shared.sessions.changes() == seen {
+            break over;
+        }
+    };
+    let start = Instant::now();
+    let socket = shared.directory.endpoint(live.cluster).await.map_err(failed)?;
+    Ok(Entered { live, over, socket, wake: start.elapsed() })
+}
+
+fn closed(closed: Closed) -> Refusal {
+    match closed {
+        Closed::Disabled(notice) => Refusal::disabled(notice),
+        Closed::Throttled(notice) => Refusal::seat_taken(notice),
+        Closed::Full => Refusal::cluster_full(),
     }
-    let socket = directory.endpoint(found.cluster).await.map_err(failed)?;
-    Ok((live, socket))
 }
 
 fn unavailable(routing_id: &str, error: Error) -> Refusal {
@@ -70,10 +129,11 @@ fn unavailable(routing_id: &str, error: Error) -> Refusal {
 }
 
 /// Ends live sessions when their cluster's policy no longer allows them, for as long as there are
-/// changes to hear of.
+/// changes to hear of. What was left for reuse goes with any change.
 pub(crate) async fn enforce(
     directory: Arc<dyn Directory>,
     sessions: Arc<Sessions>,
+    pool: Arc<Pool>,
     mut changes: broadcast::Receiver<ClusterId>,
 ) {
     let mut waiting = BTreeSet::new();
@@ -89,6 +149,7 @@ pub(crate) async fn enforce(
             Err(RecvError::Closed) => return,
         }
         for cluster in std::mem::take(&mut waiting).into_iter().filter(|cluster| sessions.any(*cluster)) {
+            pool.evict(cluster);
             match directory.policy(cluster).await {
                 Ok(policy) => sessions.enforce(cluster, policy.as_ref()),
                 Err(error) => {

@@ -20,10 +20,15 @@ pub(crate) struct Backend {
 }
 
 impl Backend {
-    /// Takes a connected socket.
-    pub(crate) fn new(socket: tokio::net::UnixStream) -> io::Result<Self> {
-        let socket = watch(socket.into_std()?, Interest::READABLE)?;
+    /// Takes a connected socket that does not block.
+    pub(crate) fn new(socket: UnixStream) -> io::Result<Self> {
+        let socket = watch(socket, Interest::READABLE)?;
         Ok(Self { socket: Some(socket), room_watched: false })
+    }
+
+    /// Gives the socket back.
+    pub(crate) fn into_inner(self) -> Option<UnixStream> {
+        self.socket.map(AsyncFd::into_inner)
     }
 
     fn socket(&self) -> io::Result<&AsyncFd<UnixStream>> {

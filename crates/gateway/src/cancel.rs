@@ -27,9 +27,21 @@ pub(crate) struct Target {
     pub(crate) socket: Arc<Path>,
     /// The session's key there.
     pub(crate) key: Key,
+    /// Counts who holds the target: a request that is on its way does.
+    in_use: Arc<()>,
 }
 
 impl Target {
+    /// The session with `key` at `socket`.
+    pub(crate) fn new(socket: Arc<Path>, key: Key) -> Self {
+        Self { socket, key, in_use: Arc::default() }
+    }
+
+    /// Whether nobody else holds it, so that no request is on its way.
+    pub(crate) fn is_alone(&self) -> bool {
+        Arc::strong_count(&self.in_use) == 1
+    }
+
     /// Ends the statement that the session runs. Returns when the server has taken the request.
     pub(crate) async fn cancel(&self) -> io::Result<()> {
         let send = async {
@@ -104,7 +116,7 @@ mod tests {
     fn only_the_right_secret_and_only_while_in_use() {
         let keys = Arc::new(Keys::default());
         let own = Key { pid: 5, secret: vec![5; 4] };
-        let target = Target { socket: Path::new("/nowhere").into(), key: own.clone() };
+        let target = Target::new(Path::new("/nowhere").into(), own.clone());
         let handed = keys.hand_out(target);
         let key = handed.key.clone();
         assert_eq!(keys.find(&key).map(|found| found.key), Some(own.clone()));
@@ -114,7 +126,11 @@ mod tests {
         assert!(keys.find(&wrong).is_none());
         wrong.secret.truncate(3);
         assert!(keys.find(&wrong).is_none());
+        let target = handed.target.clone();
+        let on_its_way = keys.find(&key);
         drop(handed);
-        assert!(keys.find(&key).is_none());
+        assert!(keys.find(&key).is_none() && !target.is_alone());
+        drop(on_its_way);
+        assert!(target.is_alone());
     }
 }

@@ -33,6 +33,7 @@ const RENEW_BEFORE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 pub struct Certificates {
     authority: String,
     config: Arc<ServerConfig>,
+    leaf: CertificateDer<'static>,
 }
 
 impl Certificates {
@@ -43,15 +44,15 @@ impl Certificates {
             fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
             let authority = open_authority(folder)?;
             let names = names(domains);
-            let config = match read_server(folder, &authority, &names, SystemTime::now()) {
-                Some(config) => config,
+            let (config, leaf) = match read_server(folder, &authority, &names, SystemTime::now()) {
+                Some(read) => read,
                 None => {
                     make_server(folder, &authority, &names)?;
                     read_server(folder, &authority, &names, SystemTime::now())
                         .ok_or("the new server certificate does not verify")?
                 }
             };
-            Ok(Self { authority, config: Arc::new(config) })
+            Ok(Self { authority, config: Arc::new(config), leaf })
         };
         open().map_err(|cause: Failure| {
             Error::internal(format!("certificates of the SQL gateway in {}", folder.display())).because(cause)
@@ -66,6 +67,11 @@ impl Certificates {
     /// The TLS settings.
     pub(crate) fn config(&self) -> Arc<ServerConfig> {
         self.config.clone()
+    }
+
+    /// The gateway's own certificate.
+    pub(crate) fn leaf(&self) -> &CertificateDer<'static> {
+        &self.leaf
     }
 }
 
@@ -133,19 +139,24 @@ fn params(names: Vec<String>, common_name: &str, life: Duration) -> Result<Certi
 }
 
 /// The TLS settings from the files, if a client would be content with them for a while.
-fn read_server(folder: &Path, authority: &str, names: &[String], now: SystemTime) -> Option<ServerConfig> {
+fn read_server(
+    folder: &Path,
+    authority: &str,
+    names: &[String],
+    now: SystemTime,
+) -> Option<(ServerConfig, CertificateDer<'static>)> {
     let chain: Vec<_> =
         CertificateDer::pem_file_iter(folder.join("server.pem")).ok()?.collect::<Result<_, _>>().ok()?;
     let key = PrivateKeyDer::from_pem_file(folder.join("server-key.pem")).ok()?;
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let leaf = chain.first()?;
-    good(leaf, authority, names, now + RENEW_BEFORE, &provider).ok()?;
+    let leaf = chain.first()?.clone();
+    good(&leaf, authority, names, now + RENEW_BEFORE, &provider).ok()?;
     let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().ok()?;
     let mut config = config.with_no_client_auth().with_single_cert(chain, key).ok()?;
     config.alpn_protocols = vec![crate::ALPN.to_vec()];
     config.ticketer = aws_lc_rs::Ticketer::new().ok()?;
     config.send_tls13_tickets = 1;
-    Some(config)
+    Some((config, leaf))
 }
 
 fn good(

@@ -1,29 +1,46 @@
 //! The SQL front door: TLS, routing to the right cluster, its allowlist.
 //!
-//! Knows the PostgreSQL protocol up to the end of login and nothing after it. Never writes the
-//! store: all it may ask is the [`Directory`].
+//! Knows the PostgreSQL protocol up to the end of login and nothing after it, but for what `guard`
+//! reads of throttled clusters. Never writes the store: all it may ask is the [`Directory`].
 //!
-//! A connection goes through `session` (TLS, startup packet, route), `admission` (may this peer reach
-//! that cluster, and where is it) and `relay` (copying), and ends there. `sessions` and `cancel` know
-//! who is live.
+//! `session` leads a connection through `greeting` (PROXY header, TLS, startup packet), `route`,
+//! `admission` (may this peer reach that cluster), `authentication` (does it know the password),
+//! `upstream` or `reuse` (a session at the server) and `relay` (copying). `sessions` and `cancel` know
+//! who is live, `activity` reports it, `metrics` counts.
 
+mod activity;
 mod admission;
+mod authentication;
 mod backend;
+mod binding;
 mod cancel;
 mod certificates;
+#[cfg(test)]
+pub mod fuzzing;
 mod gateway;
+mod greeting;
+mod guard;
 mod login;
 mod metrics;
+mod proxy_protocol;
 mod refusal;
 mod relay;
+mod reuse;
 mod route;
+mod scram;
 mod session;
 mod sessions;
+mod settings;
 mod startup;
+mod threads;
+mod throttle;
+mod upstream;
+mod wire;
 
 pub use certificates::Certificates;
-pub use gateway::{Gateway, Settings};
+pub use gateway::Gateway;
 pub use metrics::{Histogram, Snapshot, Usage};
+pub use settings::Settings;
 
 use async_trait::async_trait;
 use ipnet::IpNet;

@@ -1,156 +1,222 @@
-//! What the server says until it is ready for the first statement. Passed on as it is, but for
-//! BackendKeyData: the client gets a key of the gateway instead.
+//! From a startup message to a server that is ready for its user.
+//!
+//! The order is what protects clusters: whatever can refuse a client comes before the proof, and
+//! nothing touches the server before it.
 
 use crate::{
-    cancel::{HandedOut, Keys, Target},
-    startup::{Key, Malformed},
+    admission::{self, Admitted, Entered, Request},
+    authentication,
+    refusal::Refusal,
+    reuse::Identity,
+    route::route,
+    scram::{Failure, Proof, Verifier},
+    session::{Record, Shared},
+    sessions::{Live, Over},
+    startup::Startup,
+    upstream::{self, Server},
 };
-use std::{path::Path, sync::Arc};
+use ootheca_model::{ClusterId, login::Secret};
+use std::{io, sync::Arc, time::Duration};
+use tokio::{
+    net::TcpStream,
+    time::{Instant, sleep_until, timeout_at},
+};
+use tokio_rustls::server::TlsStream;
 
-const HEAD: usize = 5;
-const LONGEST_KEY: usize = 4 + 256;
+/// How long a person or program may take to log in; the server's own default.
+const LOGIN_TIMEOUT: Duration = Duration::from_secs(60);
+/// When those are refused who must not learn why: longer than it takes to find out.
+const HIDDEN_DELAY: Duration = Duration::from_millis(30);
 
-/// Follows the server's messages, one chunk of bytes after the other.
+const TOO_MANY_CONNECTIONS: &[u8] = b"53300";
+const INVALID_PASSWORD: &[u8] = b"28P01";
+
+/// Why nobody is logged in.
+pub(crate) enum NoLogin {
+    Refused(Refusal),
+    Gone(io::Error),
+}
+
+impl From<Refusal> for NoLogin {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+/// A client that is logged in, and does not know it yet.
 pub(crate) struct Login {
-    keys: Arc<Keys>,
-    socket: Arc<Path>,
-    head: Vec<u8>,
-    left: usize,
-    key: Vec<u8>,
-    /// The key that the client got.
-    pub(crate) handed_out: Option<HandedOut>,
-    /// The server refused the login.
-    pub(crate) refused: bool,
-    /// The server is ready; what follows is not looked at.
-    pub(crate) done: bool,
+    pub(crate) live: Live,
+    pub(crate) over: Option<Over>,
+    pub(crate) proof: Proof,
+    pub(crate) identity: Identity,
+    pub(crate) server: Server,
 }
 
-impl Login {
-    /// At the beginning of a session of the server behind `socket`.
-    pub(crate) fn new(keys: Arc<Keys>, socket: Arc<Path>) -> Self {
-        Self {
-            keys,
-            socket,
-            head: Vec::with_capacity(HEAD),
-            left: 0,
-            key: Vec::new(),
-            handed_out: None,
-            refused: false,
-            done: false,
+/// Lets a client log in. `binding` is the hash of our certificate.
+pub(crate) async fn log_in(
+    shared: &Arc<Shared>,
+    client: &mut TlsStream<TcpStream>,
+    mut startup: Startup,
+    binding: Option<&[u8]>,
+    record: &mut Record,
+) -> Result<Login, NoLogin> {
+    let start = Instant::now();
+    if startup.get("replication").is_some() {
+        return Err(Refusal::replication().into());
+    }
+    let routing_id = route(&mut startup, client.get_ref().1.server_name())?;
+    let named = startup.get("user").filter(|user| !user.is_empty()).ok_or_else(Refusal::no_user)?;
+    let (user, shown) = (String::from_utf8(named.to_vec()).ok(), String::from_utf8_lossy(named).into_owned());
+    let request = Arc::new(Request { routing_id, user, peer: record.peer });
+    let admitted = {
+        let (shared, request) = (shared.clone(), request.clone());
+        async move { admission::admit(&shared, &request).await }
+    };
+    let admitted = match shared.at_home(admitted).await {
+        Err(refusal) if refusal.is_hidden() => {
+            sleep_until(start + HIDDEN_DELAY).await;
+            Err(refusal)
         }
+        admitted => admitted,
+    }?;
+    let (cluster, switch) = (admitted.live.cluster, admitted.live.switch.clone());
+    record.cluster = Some(cluster);
+    let attempt = Attempt { shared, cluster, user: shown, startup, request };
+    let login = async {
+        let (verifier, known) = attempt.verifier(admitted.secret.as_ref())?;
+        let before = attempt.startup.negotiation();
+        let proof = authentication::prove(client, &verifier, binding, before);
+        let proof = match timeout_at(start + LOGIN_TIMEOUT, proof).await {
+            Err(_) => return Err(Refusal::login_timeout().into()),
+            Ok(proof) => proof.map_err(NoLogin::Gone)?,
+        };
+        let proof = attempt.judge(proof, known).await?;
+        Ok(attempt.connect(admitted, proof, &verifier, record).await?)
+    };
+    let login = tokio::select! {
+        biased;
+        cut = switch.cut() => Err(Refusal::cut(cut, switch.notice()).into()),
+        login = login => login,
+    };
+    if login.is_ok() {
+        shared.metrics.logged_in(start.elapsed(), record.reused);
     }
-
-    /// Whether all messages so far are complete.
-    pub(crate) fn between_messages(&self) -> bool {
-        self.head.is_empty()
-    }
-
-    /// Takes what the server sent and appends what the client gets.
-    pub(crate) fn feed(&mut self, mut input: &[u8], output: &mut Vec<u8>) -> Result<(), Malformed> {
-        while !input.is_empty() && !self.done {
-            if self.head.len() < HEAD {
-                let (now, later) = input.split_at(input.len().min(HEAD - self.head.len()));
-                self.head.extend_from_slice(now);
-                input = later;
-                if self.head.len() < HEAD {
-                    break;
-                }
-                self.begin()?;
-                if self.head[0] != b'K' {
-                    output.extend_from_slice(&self.head);
-                }
-            }
-            let (now, later) = input.split_at(input.len().min(self.left));
-            self.left -= now.len();
-            input = later;
-            match self.head[0] {
-                b'K' => self.key.extend_from_slice(now),
-                _ => output.extend_from_slice(now),
-            }
-            if self.left == 0 {
-                self.end(output)?;
-            }
-        }
-        output.extend_from_slice(input);
-        Ok(())
-    }
-
-    fn begin(&mut self) -> Result<(), Malformed> {
-        let malformed = || Malformed("invalid message from the server".into());
-        let length = self.head[1..].try_into().map(u32::from_be_bytes).map_err(|_| malformed())?;
-        self.left = (length as usize).checked_sub(4).ok_or_else(malformed)?;
-        match self.head[0] {
-            b'K' if self.left > LONGEST_KEY || self.handed_out.is_some() => Err(malformed()),
-            _ => Ok(()),
-        }
-    }
-
-    fn end(&mut self, output: &mut Vec<u8>) -> Result<(), Malformed> {
-        match self.head[0] {
-            b'K' => {
-                let key = Key::parse(&self.key)?;
-                let handed = self.keys.hand_out(Target { socket: self.socket.clone(), key });
-                let length = 8 + u32::try_from(handed.key.secret.len()).unwrap_or_default();
-                output.push(b'K');
-                output.extend_from_slice(&length.to_be_bytes());
-                output.extend_from_slice(&handed.key.pid.to_be_bytes());
-                output.extend_from_slice(&handed.key.secret);
-                self.handed_out = Some(handed);
-            }
-            b'Z' => self.done = true,
-            b'E' => self.refused = true,
-            _ => {}
-        }
-        self.head.clear();
-        Ok(())
-    }
+    login
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
+/// A client that may try.
+struct Attempt<'a> {
+    shared: &'a Arc<Shared>,
+    cluster: ClusterId,
+    /// The user's name, to be shown.
+    user: String,
+    startup: Startup,
+    request: Arc<Request>,
+}
 
-    fn login() -> Login {
-        Login::new(Arc::default(), Path::new("/nowhere").into())
+impl Attempt<'_> {
+    /// What to check the proof against, and whether it can succeed.
+    fn verifier(&self, secret: Option<&Secret>) -> Result<(Verifier, bool), Refusal> {
+        let mock = || (Verifier::mock(&self.shared.mock, self.cluster, &self.user), false);
+        match secret {
+            Some(Secret::Scram(text)) => Ok(Verifier::parse(text).map_or_else(
+                || {
+                    tracing::warn!(cluster = %self.cluster, "a user's SCRAM verifier can not be read");
+                    mock()
+                },
+                |verifier| (verifier, true),
+            )),
+            Some(Secret::Other(kind)) => Err(Refusal::other_secret(&self.user, kind)),
+            Some(Secret::Absent | Secret::Expired) | None => Ok(mock()),
+        }
     }
 
-    const BEFORE: &[u8] = b"R\0\0\0\x08\0\0\0\0S\0\0\0\x08a\0b\0";
-    const KEY: &[u8] = b"K\0\0\0\x0c\0\0\0\x07abcd";
-    const AFTER: &[u8] = b"Z\0\0\0\x05IK\0\0\0\x0c\0\0\0\x07abcd\xffwhatever";
-
-    proptest! {
-        #[test]
-        fn only_the_key_changes(cuts in prop::collection::vec(0usize..60, 0..8)) {
-            let input = [BEFORE, KEY, AFTER].concat();
-            let (mut login, mut output, mut at) = (login(), Vec::new(), 0);
-            let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(input.len())).collect();
-            cuts.push(input.len());
-            cuts.sort_unstable();
-            for cut in cuts {
-                if login.done { output.extend(&input[at..cut]) } else { login.feed(&input[at..cut], &mut output).expect("well formed") }
-                at = cut;
+    /// What a client's exchange with us comes to.
+    async fn judge(&self, proof: Result<Proof, Failure>, known: bool) -> Result<Proof, Refusal> {
+        let (throttle, peer) = (&self.shared.throttle, self.request.peer);
+        match proof {
+            Ok(proof) => {
+                throttle.succeeded(peer, self.cluster);
+                Ok(proof)
             }
-            prop_assert!(login.done && !login.refused);
-            let key = &output[BEFORE.len()..BEFORE.len() + KEY.len()];
-            prop_assert_eq!(&output[..BEFORE.len()], BEFORE);
-            prop_assert_eq!(&output[BEFORE.len() + KEY.len()..], AFTER);
-            let key = Key::parse(&key[5..]).expect("a key");
-            let found = login.keys.find(&key).map(|target| target.key);
-            prop_assert_eq!(found, Some(Key { pid: 7, secret: b"abcd".to_vec() }));
-        }
-
-        #[test]
-        fn never_panics(chunks: Vec<Vec<u8>>) {
-            let (mut login, mut output) = (login(), Vec::new());
-            let _ = chunks.iter().try_for_each(|chunk| login.feed(chunk, &mut output));
+            Err(Failure::WrongProof) => {
+                throttle.failed(peer, self.cluster, std::time::Instant::now());
+                if known {
+                    self.distrust().await?;
+                }
+                Err(Refusal::password(&self.user))
+            }
+            Err(Failure::Malformed(why)) => Err(Refusal::malformed(why)),
+            Err(Failure::Downgrade) => Err(Refusal::binding(
+                "the client supports SCRAM channel binding but was told that the server does not",
+            )),
+            Err(Failure::WrongBinding) => Err(Refusal::binding("SCRAM channel binding check failed")),
         }
     }
 
-    #[test]
-    fn bad_messages() {
-        assert!(login().feed(b"R\0\0\0\x03", &mut Vec::new()).is_err());
-        assert!(login().feed(b"K\0\0\x02\x0c", &mut Vec::new()).is_err());
-        assert!(login().feed(b"K\0\0\0\x04Z", &mut Vec::new()).is_err());
+    async fn distrust(&self) -> Result<(), Refusal> {
+        let (directory, cluster) = (self.shared.directory.clone(), self.cluster);
+        let distrust = async move {
+            directory.distrust(cluster).await;
+            Ok(())
+        };
+        self.shared.at_home(distrust).await
+    }
+
+    /// Wakes the server and gets a session there.
+    async fn connect(
+        &self,
+        admitted: Admitted,
+        proof: Proof,
+        verifier: &Verifier,
+        record: &mut Record,
+    ) -> Result<Login, Refusal> {
+        let (shared, request) = (self.shared.clone(), self.request.clone());
+        let enter = async move { admission::enter(&shared, admitted, &request).await };
+        let Entered { live, over, socket, wake } = self.shared.at_home(enter).await?;
+        record.wake = Some(wake);
+        self.shared.metrics.woke(wake);
+        let mut startup = self.startup.clone();
+        startup.simplify();
+        let identity = Identity { socket: socket.into(), startup: startup.encode(), key: proof.client_key };
+        let kept = if over.is_none() { self.shared.pool.take(self.cluster, &identity) } else { None };
+        record.reused = kept.is_some();
+        let server = match kept {
+            Some(server) => server,
+            None => self.open(&identity, verifier).await?,
+        };
+        Ok(Login { live, over, proof, identity, server })
+    }
+
+    async fn open(&self, identity: &Identity, verifier: &Verifier) -> Result<Server, Refusal> {
+        let open = || upstream::log_in(&identity.socket, &identity.startup, verifier, &identity.key);
+        let mut opened = open().await;
+        if matches!(&opened, Err(upstream::Failure::Refused(_, state)) if state == TOO_MANY_CONNECTIONS)
+            && self.shared.pool.evict(self.cluster)
+        {
+            opened = open().await;
+        }
+        let cluster = self.cluster;
+        match opened {
+            Ok(server) => Ok(server),
+            Err(upstream::Failure::Refused(_, state)) if state == INVALID_PASSWORD => {
+                self.distrust().await?;
+                Err(Refusal::changed(&self.user))
+            }
+            Err(upstream::Failure::Refused(message, _)) => Err(Refusal::server(message)),
+            Err(upstream::Failure::Unsigned) => {
+                self.distrust().await?;
+                tracing::warn!(%cluster, "the cluster's server does not know the user's verifier");
+                Err(Refusal::changed(&self.user))
+            }
+            Err(upstream::Failure::Down(cause)) => {
+                tracing::warn!(%cluster, %cause, "the cluster's server does not answer");
+                Err(Refusal::backend_down())
+            }
+            Err(upstream::Failure::Malformed(why)) => {
+                tracing::error!(%cluster, cause = why.0, "the cluster's server is not understood");
+                Err(Refusal::internal())
+            }
+        }
     }
 }

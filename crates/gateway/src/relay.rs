@@ -1,15 +1,20 @@
 //! Copies between a client's TLS connection and the server's socket.
 //!
-//! Follows the server's messages until login is done, and after that looks at nothing but the last
-//! bytes that went to the client: whether they end a statement tells if a text may still be put in.
+//! Begins when login is done, and looks at nothing but the last bytes that went to the client: whether
+//! they end a statement tells if a text may still be put in, and if the server connection is free when
+//! the client closes. Only a guarded session is read.
+//!
+//! A client's Terminate is held back: bytes that are nothing but that, while nothing is going on. Were
+//! they the middle of something after all, more would follow, and all would be passed on.
 //!
 //! One task, one poll for both directions, and no buffers of its own: bytes from the client wait in
 //! the TLS connection, bytes from the server are read only when all earlier ones are on their way.
 
 use crate::{
     backend::Backend,
-    login::Login,
+    guard::Guard,
     sessions::{Cut, Switch},
+    startup::Malformed,
 };
 use rustls::ServerConnection;
 use std::{
@@ -24,11 +29,14 @@ use std::{
 use tokio::{
     io::{AsyncRead as _, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf},
     net::TcpStream,
-    time::{Instant, Sleep, sleep_until, timeout},
+    time::{Sleep, sleep, timeout},
 };
 
 const CHUNK: usize = 32 * 1024;
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+/// A client that says goodbye closes; if it has not so soon after, it waits for the server.
+const GOODBYE: Duration = Duration::from_millis(100);
+const TERMINATE: &[u8] = b"X\0\0\0\x04";
 const READY: [u8; 5] = *b"Z\0\0\0\x05";
 
 thread_local! {
@@ -41,29 +49,59 @@ thread_local! {
 pub(crate) enum End {
     /// One side closed.
     Closed,
-    /// The login did not end in time.
-    LoginTimeout,
+    /// The client is gone, and the server is idle outside of any transaction.
+    Left,
     /// This side ended it.
     Cut(Cut),
     /// A connection broke, or somebody broke the protocol.
     Failed(io::Error),
 }
 
-/// A session from its startup message on.
+/// How the way from the client ended.
+enum Up {
+    /// For good, or as far as the server takes anything.
+    Ended,
+    /// The server connection is free.
+    Left,
+}
+
+/// A session from when the server is ready.
 pub(crate) struct Relay {
     client: TcpStream,
     tls: ServerConnection,
     server: Backend,
     switch: Arc<Switch>,
-    login: Login,
-    deadline: Option<Pin<Box<Sleep>>>,
     /// The client will send nothing more, or the server takes nothing more.
     up_ended: bool,
     idle: Idle,
+    /// The session reads along, where the cluster is throttled.
+    guarded: Option<Box<Guarded>>,
+    /// Whether the server connection may outlive the session.
+    leaves: bool,
+    goodbye: Option<Pin<Box<Sleep>>>,
     /// Bytes to the server.
     pub(crate) up: u64,
     /// Bytes to the client.
     pub(crate) down: u64,
+}
+
+/// A guard, and what it let through.
+struct Guarded {
+    guard: Guard,
+    up: Vec<u8>,
+    written: usize,
+}
+
+impl Guarded {
+    /// Writes what was let through.
+    fn poll_write(&mut self, server: &mut Backend, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.written < self.up.len() {
+            self.written += ready!(server.poll_write(cx, &self.up[self.written..]))?;
+        }
+        self.up.clear();
+        self.written = 0;
+        Poll::Ready(Ok(()))
+    }
 }
 
 /// What the last bytes to the client say.
@@ -78,17 +116,24 @@ enum Idle {
 }
 
 impl Relay {
-    /// The server has got the startup message and nothing else was read or written.
+    /// The server is ready, and says so in `greeting`, which goes to the client first. With `leaves`, a
+    /// server connection that is idle at the end is kept for [`Relay::part`].
     pub(crate) fn new(
-        (client, tls): (TcpStream, ServerConnection),
+        (client, mut tls): (TcpStream, ServerConnection),
         server: Backend,
         switch: Arc<Switch>,
-        login: Login,
-        deadline: Instant,
-    ) -> Self {
-        let deadline = Some(Box::pin(sleep_until(deadline)));
-        let (up_ended, idle, up, down) = (false, Idle::No, 0, 0);
-        Self { client, tls, server, switch, login, deadline, up_ended, idle, up, down }
+        greeting: &[u8],
+        guard: Option<Guard>,
+        leaves: bool,
+    ) -> io::Result<Self> {
+        if guard.is_some() {
+            // A guard may let more through at once than came in.
+            tls.set_buffer_limit(None);
+        }
+        tls.writer().write_all(greeting)?;
+        let guarded = guard.map(|guard| Box::new(Guarded { guard, up: Vec::new(), written: 0 }));
+        let (idle, up_ended, goodbye, up, down) = (idle(greeting), false, None, 0, 0);
+        Ok(Self { client, tls, server, switch, up_ended, idle, guarded, leaves, goodbye, up, down })
     }
 
     /// Copies until the end. What is left to say can be said with [`Relay::close`].
@@ -96,31 +141,22 @@ impl Relay {
         poll_fn(|cx| self.poll(cx)).await
     }
 
-    /// Whether the server refused the login.
-    pub(crate) fn refused(&self) -> bool {
-        self.login.refused && !self.login.done
-    }
-
-    /// Ends the running statement, if there may be one.
-    pub(crate) async fn cancel(&self) -> io::Result<()> {
-        match &self.login.handed_out {
-            Some(handed) if self.idle == Idle::No => handed.target.cancel().await,
-            _ => Ok(()),
-        }
+    /// Whether a statement may be running.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.idle == Idle::No
     }
 
     /// Closes, with a last message where the client can understand one.
-    pub(crate) async fn close(mut self, message: Option<Vec<u8>>) {
-        drop(self.server);
-        let clear = if self.login.done { self.idle != Idle::No } else { self.login.between_messages() };
-        if let Some(message) = message.filter(|_| clear) {
-            let _ = self.tls.writer().write_all(&message);
-        }
-        self.tls.send_close_notify();
-        let flush = poll_fn(|cx| flush(&mut self.tls, &mut self.client, cx));
-        if matches!(timeout(CLOSE_TIMEOUT, flush).await, Ok(Ok(()))) {
-            linger(self.client).await;
-        }
+    pub(crate) async fn close(self, message: Option<Vec<u8>>) {
+        let message = message.filter(|_| !self.is_busy());
+        let (server, client) = self.part();
+        drop(server);
+        client.close(message).await;
+    }
+
+    /// Both sides.
+    pub(crate) fn part(self) -> (Backend, Leaving) {
+        (self.server, Leaving { client: self.client, tls: self.tls })
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
@@ -128,13 +164,10 @@ impl Relay {
         if let Some(cut) = cut.filter(|cut| *cut != Cut::Drain) {
             return Poll::Ready(End::Cut(cut));
         }
-        if let Some(deadline) = &mut self.deadline
-            && deadline.as_mut().poll(cx).is_ready()
-        {
-            return Poll::Ready(End::LoginTimeout);
-        }
-        if let Poll::Ready(Err(cause)) = self.poll_up(cx) {
-            return Poll::Ready(End::Failed(cause));
+        match self.poll_up(cx) {
+            Poll::Ready(Ok(Up::Ended)) | Poll::Pending => {}
+            Poll::Ready(Ok(Up::Left)) => return Poll::Ready(End::Left),
+            Poll::Ready(Err(cause)) => return Poll::Ready(End::Failed(cause)),
         }
         match self.poll_down(cx) {
             Poll::Ready(Ok(())) => Poll::Ready(End::Closed),
@@ -145,26 +178,90 @@ impl Relay {
     }
 
     /// From client to server. Ready only with an error, or when nothing more can come.
-    fn poll_up(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_up(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Up>> {
+        if let Some(goodbye) = &mut self.goodbye
+            && goodbye.as_mut().poll(cx).is_ready()
+        {
+            ready!(self.poll_release(cx));
+        }
         while !self.up_ended {
+            if let Some(guarded) = &mut self.guarded
+                && ready!(guarded.poll_write(&mut self.server, cx)).is_err()
+            {
+                self.end_up();
+                continue;
+            }
             let mut reader = self.tls.reader();
             match reader.fill_buf() {
-                Ok([]) => self.end_up(),
-                Ok(bytes) => match ready!(self.server.poll_write(cx, bytes)) {
-                    Ok(count) => {
-                        reader.consume(count);
-                        self.up += count as u64;
-                        self.idle = Idle::No;
-                    }
-                    // What the server said last is still to be read.
-                    Err(_) => self.end_up(),
+                Ok([]) => match ready!(self.poll_farewell(cx)) {
+                    Up::Ended => self.end_up(),
+                    Up::Left => return Poll::Ready(Ok(Up::Left)),
                 },
+                Ok(bytes) if self.goodbye.is_some() => {
+                    debug_assert!(!bytes.is_empty());
+                    ready!(self.poll_release(cx));
+                }
+                Ok(TERMINATE) if self.leaves && self.idle == Idle::Yes => {
+                    reader.consume(TERMINATE.len());
+                    let mut goodbye = Box::pin(sleep(GOODBYE));
+                    // Only who has asked is woken.
+                    let _ = goodbye.as_mut().poll(cx);
+                    self.goodbye = Some(goodbye);
+                }
+                Ok(bytes) => {
+                    let taken = match &mut self.guarded {
+                        Some(guarded) => guarded.guard.up(bytes, &mut guarded.up).map(|()| bytes.len()),
+                        None => Ok(match ready!(self.server.poll_write(cx, bytes)) {
+                            Ok(count) => count,
+                            // What the server said last is still to be read.
+                            Err(_) => {
+                                self.end_up();
+                                continue;
+                            }
+                        }),
+                    };
+                    let count = taken.map_err(invalid)?;
+                    reader.consume(count);
+                    self.up += count as u64;
+                    self.switch.received(self.up);
+                    self.idle = Idle::No;
+                }
                 Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => ready!(self.poll_receive(cx))?,
-                Err(cause) if cause.kind() == io::ErrorKind::UnexpectedEof => self.end_up(),
+                Err(cause) if cause.kind() == io::ErrorKind::UnexpectedEof => {
+                    match ready!(self.poll_farewell(cx)) {
+                        Up::Ended => self.end_up(),
+                        Up::Left => return Poll::Ready(Ok(Up::Left)),
+                    }
+                }
                 Err(cause) => return Poll::Ready(Err(cause)),
             }
         }
-        Poll::Ready(Ok(()))
+        Poll::Ready(Ok(Up::Ended))
+    }
+
+    /// The client has closed. If nothing is going on, its server connection is free.
+    fn poll_farewell(&mut self, cx: &mut Context<'_>) -> Poll<Up> {
+        if self.leaves && self.idle == Idle::Yes {
+            return Poll::Ready(Up::Left);
+        }
+        if self.goodbye.is_some() {
+            ready!(self.poll_release(cx));
+        }
+        Poll::Ready(Up::Ended)
+    }
+
+    /// Passes on the end that was held back: it was none, or the client waits for the server's.
+    fn poll_release(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        // A piece of five bytes is never written: there is room for all or for none.
+        match ready!(self.server.poll_write(cx, TERMINATE)) {
+            Ok(count) if count == TERMINATE.len() => {}
+            _ => self.end_up(),
+        }
+        self.goodbye = None;
+        self.idle = Idle::No;
+        self.up += TERMINATE.len() as u64;
+        self.switch.received(self.up);
+        Poll::Ready(())
     }
 
     fn end_up(&mut self) {
@@ -195,21 +292,22 @@ impl Relay {
                 if bytes.is_empty() {
                     return Poll::Ready(Ok(()));
                 }
-                if !self.login.done {
+                if let Some(guarded) = &mut self.guarded {
                     rewritten.clear();
-                    let fed = self.login.feed(bytes, rewritten);
-                    fed.map_err(|why| io::Error::new(io::ErrorKind::InvalidData, why.0))?;
+                    guarded.guard.down(bytes, rewritten).map_err(invalid)?;
                     bytes = rewritten;
-                    if self.login.done {
-                        self.deadline = None;
-                    }
                 }
                 self.idle = idle(bytes);
                 self.down += bytes.len() as u64;
+                self.switch.sent(self.down);
                 self.tls.writer().write_all(bytes)?;
             }
         })
     }
+}
+
+fn invalid(why: Malformed) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, why.0)
 }
 
 fn idle(bytes: &[u8]) -> Idle {
@@ -231,6 +329,26 @@ fn flush(tls: &mut ServerConnection, client: &mut TcpStream, cx: &mut Context<'_
         }
     }
     Poll::Ready(Ok(()))
+}
+
+/// The client's side of a session that is over.
+pub(crate) struct Leaving {
+    client: TcpStream,
+    tls: ServerConnection,
+}
+
+impl Leaving {
+    /// Closes, with a last message if there is one.
+    pub(crate) async fn close(mut self, message: Option<Vec<u8>>) {
+        if let Some(message) = message {
+            let _ = self.tls.writer().write_all(&message);
+        }
+        self.tls.send_close_notify();
+        let flush = poll_fn(|cx| flush(&mut self.tls, &mut self.client, cx));
+        if matches!(timeout(CLOSE_TIMEOUT, flush).await, Ok(Ok(()))) {
+            linger(self.client).await;
+        }
+    }
 }
 
 /// Closes a connection so that what was sent last arrives: a client that is still sending would

@@ -1,99 +1,135 @@
 //! One connection from accept to close.
 
 use crate::{
-    ALPN,
-    admission::{self, Request},
+    Directory, authentication,
     backend::Backend,
-    cancel::Keys,
-    login::Login,
+    binding::tls_server_end_point,
+    cancel::{HandedOut, Keys},
+    certificates::Certificates,
+    greeting::{Client, greet, source},
+    guard::Guard,
+    login::{Login, NoLogin, log_in},
+    metrics::Metrics,
     refusal::Refusal,
-    relay::{End, Relay, linger},
-    route::route,
-    sessions::{Cut, Live, Sessions},
-    startup::{self, Key, Malformed, Packet, Startup},
+    relay::{End, Relay},
+    reuse::{Identity, Left, Pool},
+    sessions::{Live, Sessions},
+    startup::{Key, Malformed, Packet},
+    throttle::Throttle,
+    upstream::{Parameters, Server},
+    wire,
 };
-use rustls::ServerConnection;
-use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use ootheca_model::ClusterId;
+use std::{
+    future::Future,
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpStream, UnixStream},
+    net::TcpStream,
     runtime::Handle,
-    time::{Instant, sleep, timeout},
+    time::{Instant, timeout},
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-/// How long a person or program may take to log in; the server's own default.
-const LOGIN_TIMEOUT: Duration = Duration::from_secs(60);
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// What connections are encrypted with.
+#[derive(Clone)]
+pub(crate) struct Tls {
+    acceptor: TlsAcceptor,
+    /// What a login can be bound to.
+    binding: Option<Arc<[u8]>>,
+}
 
-/// The first byte of a client that begins with TLS.
-const TLS_HANDSHAKE: u8 = 0x16;
+impl Tls {
+    pub(crate) fn new(certificates: &Certificates) -> Self {
+        let binding = tls_server_end_point(certificates.leaf()).map(Arc::from);
+        Self { acceptor: TlsAcceptor::from(certificates.config()), binding }
+    }
+}
 
 /// What every connection shares.
 pub(crate) struct Shared {
-    pub(crate) directory: Arc<dyn crate::Directory>,
+    pub(crate) directory: Arc<dyn Directory>,
     /// The runtime that the directory lives on.
     pub(crate) home: Handle,
-    pub(crate) tls: TlsAcceptor,
+    pub(crate) tls: RwLock<Tls>,
     pub(crate) handshake_timeout: Duration,
+    pub(crate) proxy_protocol: bool,
+    pub(crate) max_connections_per_cluster: usize,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) keys: Arc<Keys>,
+    pub(crate) throttle: Throttle,
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) metrics: Metrics,
+    /// What the verifiers of users who are none are derived from.
+    pub(crate) mock: [u8; 32],
 }
 
-/// Serves a connection until it is closed, and says in one line what it was.
-pub(crate) async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr) {
+impl Shared {
+    /// Runs something where the directory lives.
+    pub(crate) async fn at_home<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, Refusal>> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        self.home.spawn(work).await.unwrap_or_else(|cause| {
+            tracing::error!(%cause, "the directory failed");
+            Err(Refusal::internal())
+        })
+    }
+}
+
+/// What is known of a connection for its line in the log.
+pub(crate) struct Record {
+    pub(crate) peer: IpAddr,
+    pub(crate) cluster: Option<ClusterId>,
+    pub(crate) wake: Option<Duration>,
+    pub(crate) reused: bool,
+    up: u64,
+    down: u64,
+}
+
+/// Serves a connection until it is closed, and says in one line what it was. A connection too many is
+/// told so, as soon as it can understand it.
+pub(crate) async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr, too_many: bool) {
     let start = Instant::now();
-    let (mut cluster, mut up, mut down) = (None, 0, 0);
+    let mut record = Record { peer: peer.ip(), cluster: None, wake: None, reused: false, up: 0, down: 0 };
     let _ = stream.set_nodelay(true);
-    let kind = match Box::pin(open(&shared, stream, peer)).await {
-        Ok(Opened::Session(live, relay)) => {
-            cluster = Some(live.cluster);
-            let mut relay = *relay;
-            let end = relay.run().await;
-            (up, down) = (relay.up, relay.down);
-            finish(relay, end).await
+    shared.metrics.accepted();
+    let kind = match Box::pin(open(&shared, stream, too_many, &mut record)).await {
+        Ok(Opened::Session(session)) => {
+            let kind = session.run(&shared, &mut record).await;
+            shared.metrics.closed(kind);
+            kind
         }
         Ok(Opened::Canceled) => "cancel",
         Err(Stop::Refused(client, refusal)) => {
+            shared.metrics.refused(refusal.kind);
             Box::pin(client.refuse(&refusal)).await;
             refusal.kind
         }
-        Err(Stop::Gone(kind)) => kind,
-    };
-    let (milliseconds, cluster) = (start.elapsed().as_millis(), cluster.map(tracing::field::display));
-    tracing::info!(kind, cluster, peer = %peer.ip(), up, down, milliseconds, "sql connection closed");
-}
-
-async fn finish(relay: Relay, end: End) -> &'static str {
-    let refused = relay.refused();
-    let refusal = match end {
-        End::Closed => {
-            relay.close(None).await;
-            return if refused { "login_refused" } else { "session" };
+        Err(Stop::Gone(kind)) => {
+            shared.metrics.closed(kind);
+            kind
         }
-        End::Failed(cause) => {
-            tracing::debug!(%cause, "a session broke");
-            relay.close(None).await;
-            return "broken";
-        }
-        End::LoginTimeout => Refusal::login_timeout(),
-        End::Cut(Cut::Drain | Cut::Shutdown) => Refusal::shutdown(),
-        End::Cut(Cut::Policy) => Refusal::no_longer_allowed(),
-        End::Cut(Cut::Deleted) => Refusal::deleted(),
     };
-    let _ = relay.cancel().await;
-    relay.close(Some(refusal.encode())).await;
-    refusal.kind
+    let Record { peer, cluster, wake, reused, up, down } = record;
+    let (milliseconds, wake_ms) = (start.elapsed().as_millis(), wake.map(|wake| wake.as_millis()));
+    let cluster = cluster.map(tracing::field::display);
+    tracing::info!(kind, cluster, %peer, up, down, milliseconds, wake_ms, reused, "sql connection closed");
 }
 
 enum Opened {
-    Session(Live, Box<Relay>),
+    Session(Box<Session>),
     Canceled,
 }
 
-enum Stop {
+/// Why a connection did not become a session.
+pub(crate) enum Stop {
+    /// The client is told.
     Refused(Client, Refusal),
+    /// Nobody is there to be told.
     Gone(&'static str),
 }
 
@@ -104,39 +140,29 @@ impl From<io::Error> for Stop {
     }
 }
 
-enum Client {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
-}
-
-impl Client {
-    async fn refuse(self, refusal: &Refusal) {
-        let message = refusal.encode();
-        let send = async {
-            match self {
-                Client::Plain(mut stream) => stream.write_all(&message).await.map(|()| stream),
-                Client::Tls(mut stream) => {
-                    stream.write_all(&message).await?;
-                    stream.get_mut().1.send_close_notify();
-                    stream.flush().await.map(|()| stream.into_inner().0)
-                }
-            }
-        };
-        if let Ok(Ok(stream)) = timeout(CLOSE_TIMEOUT, send).await {
-            linger(stream).await;
+async fn open(
+    shared: &Arc<Shared>,
+    mut stream: TcpStream,
+    too_many: bool,
+    record: &mut Record,
+) -> Result<Opened, Stop> {
+    let tls = shared.tls.read().unwrap_or_else(PoisonError::into_inner).clone();
+    let greeted = timeout(shared.handshake_timeout, async {
+        if shared.proxy_protocol
+            && let Some(peer) = source(&mut stream).await?
+        {
+            record.peer = peer.ip();
         }
-    }
-}
-
-async fn open(shared: &Shared, stream: TcpStream, peer: SocketAddr) -> Result<Opened, Stop> {
-    let greeted = timeout(shared.handshake_timeout, greet(&shared.tls, stream)).await;
-    let (client, packet) = greeted.unwrap_or(Err(Stop::Gone("handshake_timeout")))?;
-    let (mut client, mut startup) = match (client, packet) {
+        greet(&tls.acceptor, stream).await
+    });
+    let (client, packet) = greeted.await.unwrap_or(Err(Stop::Gone("handshake_timeout")))?;
+    let (mut client, startup) = match (client, packet) {
         (client, Packet::Cancel(key)) => {
             cancel(shared, &key).await;
             drop(client);
             return Ok(Opened::Canceled);
         }
+        (client, _) if too_many => return Err(Stop::Refused(client, Refusal::full())),
         (Client::Tls(client), Packet::Startup(startup)) => (client, startup),
         (client @ Client::Plain(_), _) => return Err(Stop::Refused(client, Refusal::plaintext())),
         (client, _) => {
@@ -144,121 +170,93 @@ async fn open(shared: &Shared, stream: TcpStream, peer: SocketAddr) -> Result<Op
             return Err(Stop::Refused(client, Refusal::malformed(why)));
         }
     };
-    let deadline = Instant::now() + LOGIN_TIMEOUT;
-    match connect(shared, &mut startup, client.get_ref().1.server_name(), peer).await {
-        Ok((live, server, socket)) => {
-            client.flush().await?;
-            let login = Login::new(shared.keys.clone(), socket);
-            let parts: (TcpStream, ServerConnection) = client.into_inner();
-            let relay = Relay::new(parts, server, live.switch.clone(), login, deadline);
-            Ok(Opened::Session(live, Box::new(relay)))
-        }
-        Err(refusal) => Err(Stop::Refused(Client::Tls(client), refusal)),
+    match log_in(shared, &mut client, startup, tls.binding.as_deref(), record).await {
+        Ok(login) => Ok(Opened::Session(Box::new(Session::begin(login, shared, *client)?))),
+        Err(NoLogin::Refused(refusal)) => Err(Stop::Refused(Client::Tls(client), refusal)),
+        Err(NoLogin::Gone(cause)) => Err(cause.into()),
     }
-}
-
-/// Up to the first packet that asks for something.
-async fn greet(tls: &TlsAcceptor, mut stream: TcpStream) -> Result<(Client, Packet), Stop> {
-    let mut first = [0];
-    if stream.peek(&mut first).await? == 0 {
-        return Err(Stop::Gone("gone"));
-    }
-    let direct = first[0] == TLS_HANDSHAKE;
-    if !direct {
-        match negotiate(&mut stream).await? {
-            Ok(Packet::Tls) => stream.write_all(b"S").await?,
-            Ok(packet) => return Ok((Client::Plain(stream), packet)),
-            Err(why) => return Err(Stop::Refused(Client::Plain(stream), Refusal::malformed(why))),
-        }
-    }
-    let mut stream = Box::new(tls.accept(stream).await.map_err(|cause| {
-        tracing::debug!(%cause, "no TLS with a client");
-        Stop::Gone("tls")
-    })?);
-    if direct && stream.get_ref().1.alpn_protocol() != Some(ALPN) {
-        return Err(Stop::Refused(Client::Tls(stream), Refusal::no_alpn()));
-    }
-    match read_packet(&mut stream).await? {
-        Ok(packet) => Ok((Client::Tls(stream), packet)),
-        Err(why) => Err(Stop::Refused(Client::Tls(stream), Refusal::malformed(why))),
-    }
-}
-
-/// The first packet of a client that does not begin with TLS. GSSAPI is declined, once.
-async fn negotiate(stream: &mut TcpStream) -> io::Result<Result<Packet, Malformed>> {
-    let packet = read_packet(stream).await?;
-    if packet != Ok(Packet::Gss) {
-        return Ok(packet);
-    }
-    stream.write_all(b"N").await?;
-    read_packet(stream).await
-}
-
-async fn read_packet<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<Result<Packet, Malformed>> {
-    let mut word = [0; 4];
-    stream.read_exact(&mut word).await?;
-    let length = match startup::body_length(word) {
-        Ok(length) => length,
-        Err(why) => return Ok(Err(why)),
-    };
-    let mut packet = vec![0; length];
-    stream.read_exact(&mut packet).await?;
-    Ok(startup::parse(&packet))
 }
 
 async fn cancel(shared: &Shared, key: &Key) {
     match shared.keys.find(key) {
         None => tracing::debug!("a cancel request with an unknown key"),
-        Some(target) => {
-            if let Err(cause) = target.cancel().await {
-                tracing::warn!(%cause, "a cancel request could not be passed on");
+        Some(target) => match target.cancel().await {
+            Ok(()) => shared.metrics.canceled(),
+            Err(cause) => tracing::warn!(%cause, "a cancel request could not be passed on"),
+        },
+    }
+}
+
+/// A session, from when its client is logged in.
+struct Session {
+    relay: Relay,
+    live: Live,
+    identity: Identity,
+    parameters: Parameters,
+    handed_out: Option<HandedOut>,
+}
+
+impl Session {
+    /// Tells the client that it is logged in, with all that the server has said.
+    fn begin(login: Login, shared: &Shared, client: TlsStream<TcpStream>) -> io::Result<Self> {
+        let Login { live, over, proof, identity, server } = login;
+        let Server { socket, parameters, target, notices, rest } = server;
+        let handed_out = target.map(|target| shared.keys.hand_out(target));
+        let mut greeting = Vec::with_capacity(1024);
+        authentication::put_end(&mut greeting, &proof);
+        parameters.put(&mut greeting);
+        greeting.extend_from_slice(&notices);
+        if let Some(HandedOut { key, .. }) = &handed_out {
+            wire::put(&mut greeting, b'K', &[&key.pid.to_be_bytes()[..], &key.secret].concat());
+        }
+        wire::put(&mut greeting, b'Z', b"I");
+        greeting.extend_from_slice(&rest);
+        let leaves = over.is_none() && shared.pool.is_on() && handed_out.is_some();
+        let guard = over.map(|(notice, over)| Guard::new(&notice, over));
+        let (server, switch) = (Backend::new(socket)?, live.switch.clone());
+        let relay = Relay::new(client.into_inner(), server, switch, &greeting, guard, leaves)?;
+        Ok(Self { relay, live, identity, parameters, handed_out })
+    }
+
+    /// Copies until the end; the answer is the kind of end.
+    async fn run(mut self: Box<Self>, shared: &Arc<Shared>, record: &mut Record) -> &'static str {
+        let end = self.relay.run().await;
+        (record.up, record.down) = (self.relay.up, self.relay.down);
+        let refusal = match end {
+            End::Left => {
+                self.leave(shared.pool.clone()).await;
+                return "session";
             }
+            End::Closed => {
+                self.relay.close(None).await;
+                return "session";
+            }
+            End::Failed(cause) => {
+                tracing::debug!(%cause, "a session broke");
+                self.relay.close(None).await;
+                return "broken";
+            }
+            End::Cut(cut) => Refusal::cut(cut, self.live.switch.notice()),
+        };
+        if let Some(handed_out) = self.handed_out.as_ref().filter(|_| self.relay.is_busy()) {
+            let _ = handed_out.target.cancel().await;
         }
+        self.relay.close(Some(refusal.encode())).await;
+        refusal.kind
     }
-}
 
-/// From a startup message to a server that has got it.
-async fn connect(
-    shared: &Shared,
-    startup: &mut Startup,
-    server_name: Option<&str>,
-    peer: SocketAddr,
-) -> Result<(Live, Backend, Arc<Path>), Refusal> {
-    if startup.get("replication").is_some() {
-        return Err(Refusal::replication());
-    }
-    let routing_id = route(startup, server_name)?;
-    let user = String::from_utf8_lossy(startup.get("user").unwrap_or_default()).into_owned();
-    let request = Request { routing_id, user, peer: peer.ip() };
-    let (directory, sessions) = (shared.directory.clone(), shared.sessions.clone());
-    let admitted =
-        shared.home.spawn(async move { admission::admit(directory.as_ref(), &sessions, &request).await });
-    let (live, socket) = admitted.await.unwrap_or_else(|cause| {
-        tracing::error!(%cause, "the directory failed");
-        Err(Refusal::internal())
-    })?;
-    let reach = async {
-        let mut server = reach(&socket).await?;
-        server.write_all(&startup.encode()).await?;
-        Backend::new(server)
-    };
-    let reached =
-        timeout(CONNECT_TIMEOUT, reach).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-    match reached {
-        Ok(server) => Ok((live, server, socket.into())),
-        Err(cause) => {
-            tracing::warn!(cluster = %live.cluster, %cause, "the cluster's server does not answer");
-            Err(Refusal::backend_down())
+    /// Leaves the server connection for another session.
+    async fn leave(self, pool: Arc<Pool>) {
+        let Self { relay, live, identity, parameters, handed_out } = self;
+        let (server, client) = relay.part();
+        if let Some(handed_out) = handed_out {
+            let (cluster, target) = (live.cluster, handed_out.target.clone());
+            // From here on nobody finds the key.
+            drop(handed_out);
+            let left = Left { cluster, identity, server, parameters, target };
+            tokio::spawn(async move { left.offer(&pool).await });
         }
-    }
-}
-
-/// Connects, waiting while the server's queue is full.
-async fn reach(socket: &Path) -> io::Result<UnixStream> {
-    loop {
-        match UnixStream::connect(socket).await {
-            Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => sleep(Duration::from_millis(5)).await,
-            connected => return connected,
-        }
+        drop(live);
+        client.close(None).await;
     }
 }

@@ -3,6 +3,7 @@
 //!
 //! Pure. Input comes from strangers: nothing here panics or allocates more than it was given.
 
+use crate::wire;
 use std::fmt;
 
 /// The longest opening packet; the limit of PostgreSQL itself.
@@ -11,6 +12,12 @@ pub(crate) const MAX_LENGTH: usize = 10_000;
 const CANCEL: u32 = code(1234, 5678);
 const TLS: u32 = code(1234, 5679);
 const GSS: u32 = code(1234, 5680);
+
+const OLDEST: u32 = code(3, 0);
+const NEWEST: u32 = code(3, 2);
+
+/// How the names of protocol options begin.
+const OPTION: &[u8] = b"_pq_.";
 
 const fn code(major: u32, minor: u32) -> u32 {
     major << 16 | minor
@@ -91,6 +98,27 @@ impl Startup {
         } else if let Some(entry) = self.parameters.iter_mut().find(|(key, _)| key == name.as_bytes()) {
             entry.1 = value;
         }
+    }
+
+    /// What the client must be told of what it asked for and does not get. The gateway speaks up to
+    /// [`NEWEST`] itself, and knows no protocol options.
+    pub(crate) fn negotiation(&self) -> Option<Vec<u8>> {
+        let options = self.parameters.iter().map(|(key, _)| key).filter(|key| key.starts_with(OPTION));
+        let options: Vec<&Vec<u8>> = options.collect();
+        if self.version <= NEWEST && options.is_empty() {
+            return None;
+        }
+        let mut body = self.version.min(NEWEST).to_be_bytes().to_vec();
+        body.extend_from_slice(&u32::try_from(options.len()).unwrap_or_default().to_be_bytes());
+        options.into_iter().for_each(|option| body.extend(option.iter().chain(&[0])));
+        Some(wire::message(b'v', &body))
+    }
+
+    /// Makes it what a server of any version understands. Versions differ in the length of cancel keys
+    /// only, and clients get one of ours.
+    pub(crate) fn simplify(&mut self) {
+        self.version = OLDEST;
+        self.parameters.retain(|(key, _)| !key.starts_with(OPTION));
     }
 
     /// The packet.
@@ -217,6 +245,21 @@ mod tests {
         assert!(reread(&encode(code(3, 0), b"user\0ann")).is_err());
         assert!(reread(&encode(code(3, 2), b"\0")).is_ok());
         assert!(reread(&encode(code(2, 0), b"\0")).is_err());
+    }
+
+    #[test]
+    fn newer_protocols() {
+        let mut startup = Startup::new(&[("user", "ann"), ("_pq_.a", "1"), ("_pq_.b", "2")]);
+        let expected = b"v\0\0\0\x1a\0\x03\0\0\0\0\0\x02_pq_.a\0_pq_.b\0";
+        assert_eq!(startup.negotiation().as_deref(), Some(&expected[..]));
+        startup.version = code(3, 9);
+        startup.simplify();
+        assert_eq!(startup, Startup::new(&[("user", "ann")]));
+        assert_eq!(startup.negotiation(), None);
+        startup.version = code(3, 2);
+        assert_eq!(startup.negotiation(), None);
+        startup.version = code(3, 9999);
+        assert_eq!(startup.negotiation().as_deref(), Some(&b"v\0\0\0\x0c\0\x03\0\x02\0\0\0\0"[..]));
     }
 
     #[test]

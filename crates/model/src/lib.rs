@@ -13,9 +13,13 @@ pub mod identity;
 pub mod ids;
 pub mod instance;
 pub mod login;
+pub mod meter;
 pub mod names;
+pub mod period;
 pub mod role;
+pub mod standing;
 pub mod time;
+pub mod units;
 pub mod usage;
 
 pub use allowlist::AllowlistEntry;

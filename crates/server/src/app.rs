@@ -1,8 +1,12 @@
 //! What every handler and task shares.
 
 use crate::{
+    catalog::Notes,
+    clock::TestClock,
     memory::Memory,
+    meter::Looks,
     metrics::Answers,
+    power::Uses,
     rows::{Document, Stored},
     settings::Settings,
     traffic::Traffic,
@@ -11,9 +15,10 @@ use ootheca_engine::Engine;
 use ootheca_model::{
     ClusterId, Error, Result, Timestamp,
     catalogue::{Catalogue, Version},
+    meter::Meter,
     time::Clock,
 };
-use ootheca_store::Store;
+use ootheca_store::{Lease, Store};
 use rand::{Rng, RngExt};
 use std::{
     sync::{
@@ -22,6 +27,7 @@ use std::{
     },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
+use tokio::sync::watch;
 use uuid::Uuid;
 
 /// The parts of a running server.
@@ -38,6 +44,18 @@ pub struct App {
     pub memory: Memory,
     /// What the gateways report.
     pub traffic: Traffic,
+    /// Who uses which cluster's server, beside the sessions of the gateways.
+    pub uses: Uses,
+    /// How fresh the notes of each cluster are.
+    pub notes: Notes,
+    /// What the meter last saw.
+    pub looks: Looks,
+    /// The clock that users may advance, where the server was started with one.
+    pub test_clock: Option<Arc<TestClock>>,
+    /// Grows whenever that clock was advanced: what waits for a time looks again.
+    pub clock_moved: watch::Sender<u64>,
+    /// The reconciler's lease while this server holds it; others that act alone go by it too.
+    pub lease: watch::Sender<Option<Lease>>,
     /// Signs page tokens.
     pub page_key: [u8; 32],
     /// Where the gateway listens, once it does; 0 until then.
@@ -55,6 +73,11 @@ impl App {
     /// The thing with this id, whatever its organization; from memory where that is still true.
     pub async fn find<T: Document + Sync + 'static>(&self, id: &str) -> Result<Option<Arc<Stored<T>>>> {
         self.memory.find(&*self.store, id).await
+    }
+
+    /// What is kept of a cluster's use; `None` while it was never used.
+    pub async fn meter(&self, cluster: ClusterId) -> Result<Option<Arc<Stored<Meter>>>> {
+        self.memory.find_or_none(&*self.store, &cluster.to_string()).await
     }
 
     /// The port of the SQL gateway in connection strings.

@@ -2,17 +2,16 @@
 
 use crate::{
     app::App,
+    catalog, power,
     rows::{self, find},
+    standing::standing,
 };
 use async_trait::async_trait;
 use ootheca_gateway::{Activity, Destination, Directory, Policy};
 use ootheca_model::{AllowlistEntry, Cluster, ClusterId, Result, login::Secret};
 use ootheca_store::{Kind, Query};
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc};
 use tokio::sync::broadcast;
-
-/// How long a connection waits for a server that is starting.
-const READY_WAIT: Duration = Duration::from_secs(15);
 
 /// The store and the engine, as the gateway sees them.
 pub struct StoreDirectory {
@@ -35,7 +34,7 @@ impl StoreDirectory {
                 };
                 let cluster = match hint.kind {
                     Kind::Cluster => hint.id,
-                    Kind::AllowlistEntry => hint.parent,
+                    Kind::AllowlistEntry | Kind::Meter => hint.parent,
                     _ => continue,
                 };
                 let Some(sender) = sender.upgrade() else { return };
@@ -48,8 +47,8 @@ impl StoreDirectory {
         Arc::new(Self { app, changes })
     }
 
-    async fn allowed(&self, cluster: ClusterId) -> Result<Policy> {
-        let query = Query { parent: Some(cluster.to_string()), ..Query::all(Kind::AllowlistEntry) };
+    async fn allowed(&self, cluster: &Cluster) -> Result<Policy> {
+        let query = Query { parent: Some(cluster.id.to_string()), ..Query::all(Kind::AllowlistEntry) };
         let entries = self.app.store.list(&query).await?.into_iter().map(rows::decode::<AllowlistEntry>);
         let mut allow = Vec::new();
         for entry in entries {
@@ -58,7 +57,7 @@ impl StoreDirectory {
                 allow.push(entry.net());
             }
         }
-        Ok(Policy { allow, ..Policy::default() })
+        Ok(Policy { allow, standing: standing(&self.app, cluster).await? })
     }
 }
 
@@ -66,20 +65,22 @@ impl StoreDirectory {
 impl Directory for StoreDirectory {
     async fn resolve(&self, routing_id: &str) -> Result<Option<Destination>> {
         let Some(row) = self.app.store.by_alias(Kind::Cluster, routing_id).await? else { return Ok(None) };
-        let cluster = rows::decode::<Cluster>(row)?.value.id;
-        Ok(Some(Destination { cluster, policy: self.allowed(cluster).await? }))
+        let cluster = rows::decode::<Cluster>(row)?.value;
+        Ok(Some(Destination { cluster: cluster.id, policy: self.allowed(&cluster).await? }))
     }
 
     async fn endpoint(&self, cluster: ClusterId) -> Result<PathBuf> {
-        self.app.when_ready(cluster, READY_WAIT, || self.app.engine.endpoint(cluster)).await
+        let app = &self.app;
+        power::ready(app, cluster, || app.engine.endpoint(cluster)).await.map(|(_, socket)| socket)
     }
 
     async fn secret(&self, cluster: ClusterId, user: &str) -> Result<Option<Secret>> {
-        let logins = self.app.engine.admin(cluster).await?.logins().await?;
-        Ok(logins.into_iter().find(|login| login.name == user).map(|login| login.secret))
+        catalog::secret(&self.app, cluster, user).await
     }
 
-    async fn distrust(&self, _: ClusterId) {}
+    async fn distrust(&self, cluster: ClusterId) {
+        self.app.notes.distrust(cluster);
+    }
 
     async fn report(&self, activities: Vec<Activity>) -> Result<()> {
         self.app.traffic.note(0, &activities, self.app.now());
@@ -89,7 +90,7 @@ impl Directory for StoreDirectory {
     async fn policy(&self, cluster: ClusterId) -> Result<Option<Policy>> {
         let found = find::<Cluster>(&*self.app.store, &cluster.to_string()).await?;
         match found.filter(|found| found.value.is_active()) {
-            Some(_) => self.allowed(cluster).await.map(Some),
+            Some(found) => self.allowed(&found.value).await.map(Some),
             None => Ok(None),
         }
     }

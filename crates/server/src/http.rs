@@ -2,6 +2,7 @@
 
 use crate::{
     app::App,
+    clock,
     front::Front,
     gate::{self, Request},
     metrics, rows,
@@ -50,6 +51,7 @@ pub fn router(app: Arc<App>, ready: Arc<AtomicBool>, authority: String, front: O
         .route("/metrics", get(figures))
         .route("/clusters/{id}/cert", get(certificate))
         .route("/api/v1/openapi.json", get(document))
+        .route("/api/ootheca/v1/clock", get(show_clock).post(advance_clock))
         .fallback(api)
         .method_not_allowed_fallback(api)
         .with_state(Door { app, ready, authority: authority.into(), front })
@@ -203,6 +205,14 @@ async fn certificate(State(door): State<Door>, Path(id): Path<String>) -> Respon
         Ok(_) => failure(&Error::not_found("cluster")),
         Err(error) => failure(&error),
     }
+}
+
+async fn show_clock(State(door): State<Door>, headers: HeaderMap) -> Response {
+    clock::show(door.app, headers).await
+}
+
+async fn advance_clock(State(door): State<Door>, headers: HeaderMap, body: Body) -> Response {
+    clock::advance(door.app, headers, body).await
 }
 
 async fn document(State(door): State<Door>, headers: HeaderMap) -> Response {

@@ -5,7 +5,9 @@
 
 pub mod app;
 pub mod call;
+pub mod catalog;
 pub mod change;
+pub mod clock;
 pub mod control;
 pub mod data_dir;
 pub mod directory;
@@ -18,13 +20,16 @@ pub mod handlers;
 pub mod http;
 pub mod keys;
 pub mod memory;
+pub mod meter;
 pub mod metrics;
+pub mod power;
 pub mod reconcile;
 pub mod redact;
 pub mod render;
 pub mod rows;
 pub mod serve;
 pub mod settings;
+pub mod standing;
 pub mod takeover;
 pub mod traffic;
 

@@ -23,7 +23,8 @@ pub struct Memory {
 
 struct Known {
     stamp: u64,
-    thing: Arc<dyn Any + Send + Sync>,
+    /// `None` where it is known that there is none.
+    thing: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 impl Memory {
@@ -32,19 +33,44 @@ impl Memory {
     where
         T: Document + Sync + 'static,
     {
+        self.look(store, id, false).await
+    }
+
+    /// The same, for ids that callers can not invent: that there is none is remembered too.
+    pub async fn find_or_none<T>(&self, store: &dyn Store, id: &str) -> Result<Option<Arc<Stored<T>>>>
+    where
+        T: Document + Sync + 'static,
+    {
+        self.look(store, id, true).await
+    }
+
+    async fn look<T>(&self, store: &dyn Store, id: &str, even_none: bool) -> Result<Option<Arc<Stored<T>>>>
+    where
+        T: Document + Sync + 'static,
+    {
         // Taken before reading: what changes meanwhile makes the memory void.
         let Some(stamp) = store.stamp(T::KIND) else {
             return Ok(rows::find(store, id).await?.map(Arc::new));
         };
-        if let Some(thing) = self.recall(T::KIND, id, stamp).and_then(|thing| thing.downcast().ok()) {
-            return Ok(Some(thing));
+        match self.recall(T::KIND, id, stamp) {
+            Some(None) => return Ok(None),
+            Some(Some(thing)) => {
+                if let Ok(thing) = thing.downcast() {
+                    return Ok(Some(thing));
+                }
+            }
+            None => {}
         }
-        let Some(thing) = rows::find(store, id).await?.map(Arc::new) else { return Ok(None) };
-        self.remember(T::KIND, id, Known { stamp, thing: thing.clone() });
-        Ok(Some(thing))
+        let found = rows::find(store, id).await?.map(Arc::new);
+        if even_none || found.is_some() {
+            let thing = found.clone().map(|thing| thing as Arc<dyn Any + Send + Sync>);
+            self.remember(T::KIND, id, Known { stamp, thing });
+        }
+        Ok(found)
     }
 
-    fn recall(&self, kind: Kind, id: &str, stamp: u64) -> Option<Arc<dyn Any + Send + Sync>> {
+    /// What is remembered, if anything is.
+    fn recall(&self, kind: Kind, id: &str, stamp: u64) -> Option<Option<Arc<dyn Any + Send + Sync>>> {
         let things = self.kinds[kind as usize].read().unwrap_or_else(PoisonError::into_inner);
         things.get(id).filter(|known| known.stamp == stamp).map(|known| known.thing.clone())
     }

@@ -10,7 +10,8 @@ use ootheca_gateway::{Histogram, Snapshot};
 use ootheca_model::{
     Cluster, ClusterId, Error, Result, Role,
     identity::{Requirement, Target, authorize},
-    instance::Phase,
+    instance::Power,
+    units::MICRO,
 };
 use ootheca_store::{Kind, Query};
 use prometheus_client::{
@@ -59,14 +60,19 @@ impl Answers {
 #[derive(Clone, Debug, Default)]
 pub struct Usage {
     /// Request units of this month by component.
-    pub request_units: Vec<(String, f64)>,
+    pub request_units: Vec<(&'static str, f64)>,
     /// Bytes of its data.
     pub storage_bytes: u64,
 }
 
-/// The usage of a cluster; `None` where there is no meter.
-pub async fn usage_of(_: &App, _: ClusterId) -> Result<Option<Usage>> {
-    Ok(None)
+/// The usage of a cluster; `None` while it was never metered.
+pub async fn usage_of(app: &App, cluster: ClusterId) -> Result<Option<Usage>> {
+    let Some(meter) = app.meter(cluster).await? else { return Ok(None) };
+    let used = meter.value.used_in_month(app.now()).request_units();
+    #[allow(clippy::cast_precision_loss)]
+    let units = |(component, micros): (&'static str, u64)| (component, micros as f64 / MICRO as f64);
+    let request_units = used.components().into_iter().map(units).collect();
+    Ok(Some(Usage { request_units, storage_bytes: meter.value.last.storage_bytes }))
 }
 
 /// The figures that the holder of this `Authorization` header may see.
@@ -95,7 +101,7 @@ async fn look_at(app: &App, cluster: Cluster) -> Result<Seen> {
         sessions: app.traffic.sessions(id),
         sent,
         received,
-        suspended: app.engine.observe(id).await?.phase == Phase::Suspended,
+        suspended: cluster.power == Power::Off,
         usage: usage_of(app, id).await?,
         labels: [("cluster", id.to_string()), ("name", cluster.name)],
     })
@@ -177,7 +183,7 @@ impl Figures {
             storage.get_or_create(labels).set(i64::try_from(usage.storage_bytes).unwrap_or(i64::MAX));
             for (component, amount) in &usage.request_units {
                 let [id, name] = labels.clone();
-                units.get_or_create(&[id, name, ("component", component.clone())]).set(*amount);
+                units.get_or_create(&[id, name, ("component", (*component).to_owned())]).set(*amount);
             }
         }
         registry.register("cluster_sessions", "Open SQL sessions of a cluster", sessions);
@@ -265,7 +271,7 @@ mod tests {
             },
             ..Snapshot::default()
         };
-        let usage = Usage { request_units: vec![("cpu".into(), 1.5)], storage_bytes: 4096 };
+        let usage = Usage { request_units: vec![("cpu", 1.5)], storage_bytes: 4096 };
         let seen = Seen {
             labels: [("cluster", "some-id".into()), ("name", "quote \" and\nline".into())],
             sessions: 2,

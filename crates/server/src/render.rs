@@ -1,6 +1,6 @@
 //! Between the wire and the model: what a request means, and how a thing is shown.
 
-use crate::{app::App, handlers::required};
+use crate::{app::App, handlers::required, meter};
 use ootheca_api::wire::*;
 use ootheca_model::{
     Cluster as Model, Grant, Plan, Resource as Held, Result,
@@ -103,7 +103,7 @@ fn machines(
 }
 
 /// A cluster as the API shows it.
-pub fn cluster(app: &App, cluster: &Model) -> Cluster {
+pub async fn cluster(app: &App, cluster: &Model) -> Result<Cluster> {
     let host = sql_host(app, cluster);
     let config = match &cluster.config {
         Config::Serverless { upgrade_type, limits } => ClusterConfig {
@@ -142,7 +142,7 @@ pub fn cluster(app: &App, cluster: &Model) -> Cluster {
         primary: several.then_some(region.primary),
         ..Region::default()
     });
-    Cluster {
+    Ok(Cluster {
         id: cluster.id.to_string(),
         name: cluster.name.clone(),
         cockroach_version: cluster.full_version.clone(),
@@ -164,12 +164,9 @@ pub fn cluster(app: &App, cluster: &Model) -> Cluster {
         labels: cluster.labels.clone(),
         parent_id: "root".to_owned(),
         delete_protection: cluster.delete_protection,
-        ootheca: Extension {
-            engine: cluster.observed.engine.clone(),
-            conditions: cluster.observed.conditions.clone(),
-        },
+        ootheca: meter::show::extension(app, cluster).await?,
         ..Cluster::default()
-    }
+    })
 }
 
 fn int32(number: u32) -> i32 {

@@ -3,6 +3,7 @@
 use ootheca_model::{
     AllowlistEntry, ApiKey, Cluster, ClusterId, ClusterState, Error, Organization, OrganizationId, Person,
     Result, ServiceAccount, Timestamp,
+    meter::{Meter, PeriodUsage},
 };
 use ootheca_store::{Change, Kind, Row, Store};
 use serde::{Serialize, de::DeserializeOwned};
@@ -206,4 +207,30 @@ impl Document for AllowlistEntry {
             )
         }
     }
+}
+
+impl Document for Meter {
+    const KIND: Kind = Kind::Meter;
+    const NAME: &'static str = "meter";
+
+    fn columns(&self) -> Row {
+        let id = self.cluster.to_string();
+        let row = row(Self::KIND, id.clone(), self.organization, String::new(), self.measured_at);
+        Row { parent: id, ..row }
+    }
+}
+
+/// The row of a month or an hour of use.
+pub fn period(kind: Kind, usage: &PeriodUsage) -> Result<Row> {
+    let id = format!("{}/{}", usage.cluster, usage.period);
+    let document = serde_json::to_string(usage)
+        .map_err(|error| Error::internal(format!("usage {id}: can not be written")).because(error))?;
+    let row = row(kind, id, usage.organization, usage.period.clone(), usage.created_at);
+    Ok(Row { parent: usage.cluster.to_string(), document, ..row })
+}
+
+/// The month or the hour of use that a row holds.
+pub fn read_period(row: &Row) -> Result<PeriodUsage> {
+    serde_json::from_str(&row.document)
+        .map_err(|error| Error::internal(format!("usage {}: damaged document", row.id)).because(error))
 }

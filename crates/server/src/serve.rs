@@ -2,6 +2,8 @@
 
 use crate::{
     app::{App, SystemClock},
+    catalog::Notes,
+    clock::TestClock,
     control::{self, server::Control},
     data_dir::{self, DataDir},
     directory::StoreDirectory,
@@ -9,7 +11,9 @@ use crate::{
     front::{self, Front},
     http,
     memory::Memory,
+    meter::{self, Looks},
     metrics::Answers,
+    power::Uses,
     reconcile,
     settings::{EngineKind, Settings},
     takeover::{Doorman, Handover, Inherited, Listening, SETTLE, Successor},
@@ -42,8 +46,7 @@ pub struct Server {
     successors: mpsc::Receiver<Handover>,
     switches: Switches,
     http: JoinHandle<()>,
-    reconcile: JoinHandle<()>,
-    control: JoinHandle<()>,
+    tasks: Vec<JoinHandle<()>>,
     /// Where the API listens.
     pub listen: SocketAddr,
     /// Where the SQL gateway listens, if it is in this process.
@@ -92,8 +95,15 @@ impl Server {
     ) -> Result<Self> {
         let data = DataDir::open(&settings.data_dir)?;
         settings.data_dir = data.path().to_owned();
-        let clock = SystemClock;
         let store = ootheca_store::open(&settings.store_url()).await?;
+        let test_clock = match settings.test_clock {
+            true => Some(Arc::new(TestClock::open(&*store).await?)),
+            false => None,
+        };
+        let clock: Arc<dyn Clock> = match test_clock.clone() {
+            Some(clock) => clock,
+            None => Arc::new(SystemClock),
+        };
         let admin_key = first_start::prepare(&*store, &settings, &data, clock.now()).await?;
         let page_key = first_start::page_key(&*store, clock.now()).await?;
         engine.open().await?;
@@ -107,10 +117,16 @@ impl Server {
         let app = Arc::new(App {
             store,
             engine,
-            clock: Arc::new(clock),
+            uses: Uses::new(clock.now()),
+            notes: Notes::default(),
+            clock,
             settings,
             memory: Memory::default(),
             traffic: Traffic::default(),
+            looks: Looks::default(),
+            test_clock,
+            clock_moved: watch::Sender::new(0),
+            lease: watch::Sender::new(None),
             page_key,
             sql_port: AtomicU16::new(0),
             answers: Answers::default(),
@@ -136,8 +152,11 @@ impl Server {
         let holder = format!("{}:{}", hostname(), data.path().display());
         Ok(Self {
             http: tokio::spawn(http::serve(listener, router, opened, http_stopped)),
-            reconcile: tokio::spawn(reconcile::run(app.clone(), holder, stopped.clone())),
-            control: tokio::spawn(control::server::serve(control, control_socket, stopped)),
+            tasks: vec![
+                tokio::spawn(reconcile::run(app.clone(), holder, stopped.clone())),
+                tokio::spawn(meter::run(app.clone(), stopped.clone())),
+                tokio::spawn(control::server::serve(control, control_socket, stopped)),
+            ],
             sql_listen: front.as_ref().map(|front| front.address()),
             switches: Switches { open, stop_http, stop_tasks },
             app,
@@ -173,7 +192,7 @@ impl Server {
             if let Some(front) = &self.front {
                 front.shutdown(grace).await;
             }
-            for task in [self.http, self.reconcile, self.control] {
+            for task in self.tasks.into_iter().chain([self.http]) {
                 let _ = timeout(grace, task).await;
             }
         };
@@ -206,8 +225,9 @@ impl Server {
         // Changes in memory and in the store must not come from two servers: requests end first.
         let _ = timeout(grace, self.http).await;
         self.switches.stop_tasks.send_replace(true);
-        let _ = timeout(grace, self.reconcile).await;
-        let _ = timeout(grace, self.control).await;
+        for task in self.tasks {
+            let _ = timeout(grace, task).await;
+        }
         self.app.engine.close(true).await;
         let copies = Inherited::copies(&self.doorman.listening())
             .map_err(|error| Error::internal("take-over: the sockets can not be kept").because(error))?;

@@ -38,9 +38,12 @@ pub struct Settings {
     pub detach: bool,
     pub drain_seconds: u64,
     pub create_wait_seconds: u64,
+    pub test_clock: bool,
     pub organization: OrganizationSettings,
     pub gateway: GatewaySettings,
     pub engine: EngineSettings,
+    pub scale_to_zero: ScaleToZeroSettings,
+    pub metering: MeteringSettings,
     pub catalogue: Catalogue,
 }
 
@@ -78,6 +81,22 @@ pub struct EngineSettings {
     pub programs: Vec<PathBuf>,
     pub shared_buffers: String,
     pub max_connections: u32,
+}
+
+/// When BASIC clusters are suspended.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct ScaleToZeroSettings {
+    pub idle_seconds: u64,
+}
+
+/// What clusters use.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct MeteringSettings {
+    pub tick_seconds: u64,
 }
 
 impl Settings {

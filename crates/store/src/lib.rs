@@ -1,8 +1,8 @@
 //! The truth: every row that Ootheca keeps, its audit log and its leases.
 //!
 //! What we keep: intent and what was last observed, one JSON document a row beside the columns that
-//! queries need. What we refuse to keep: secrets in clear, SQL users and databases (their truth is
-//! inside the cluster), anything that can be observed again.
+//! queries need. What we refuse to keep: secrets in clear, anything that can be observed again. SQL users
+//! and databases have their truth inside the cluster; of them there are notes, for when it sleeps.
 //!
 //! A change is data, not a closure: handlers read rows, decide, and hand over one [`Batch`] that is
 //! applied whole or not at all. Each change names the revision that it was decided upon, so a
@@ -43,6 +43,14 @@ pub enum Kind {
     Cluster,
     /// [`ootheca_model::AllowlistEntry`]; parent: its cluster
     AllowlistEntry,
+    /// What was last seen inside a cluster: its SQL users and databases; parent: the cluster
+    SqlCatalog,
+    /// [`ootheca_model::meter::Meter`] of a cluster, under the cluster's id; parent: its cluster
+    Meter,
+    /// [`ootheca_model::meter::PeriodUsage`] of an hour; parent: its cluster
+    UsageHour,
+    /// [`ootheca_model::meter::PeriodUsage`] of a month; parent: its cluster, which it outlives
+    UsageMonth,
     /// Values of the installation itself, for example the key of the page tokens
     Setting,
 }

@@ -70,13 +70,17 @@ impl From<Kind> for Value {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 7] = [
+    pub const ALL: [Kind; 11] = [
         Kind::Organization,
         Kind::Person,
         Kind::ServiceAccount,
         Kind::ApiKey,
         Kind::Cluster,
         Kind::AllowlistEntry,
+        Kind::SqlCatalog,
+        Kind::Meter,
+        Kind::UsageHour,
+        Kind::UsageMonth,
         Kind::Setting,
     ];
 
@@ -89,6 +93,10 @@ impl Kind {
             Kind::ApiKey => "api_key",
             Kind::Cluster => "cluster",
             Kind::AllowlistEntry => "allowlist_entry",
+            Kind::SqlCatalog => "sql_catalog",
+            Kind::Meter => "meter",
+            Kind::UsageHour => "usage_hour",
+            Kind::UsageMonth => "usage_month",
             Kind::Setting => "setting",
         }
     }
@@ -102,6 +110,10 @@ impl Kind {
             Kind::ApiKey => "API key",
             Kind::Cluster => "cluster",
             Kind::AllowlistEntry => "allowlist entry",
+            Kind::SqlCatalog => "notes of a cluster",
+            Kind::Meter => "meter",
+            Kind::UsageHour => "usage of an hour",
+            Kind::UsageMonth => "usage of a month",
             Kind::Setting => "setting",
         }
     }

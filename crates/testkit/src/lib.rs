@@ -12,6 +12,7 @@ pub mod processes;
 mod psql;
 mod server;
 mod wait;
+pub mod wire;
 
 pub use client::{Answer, Client, Lost, Request};
 pub use folder::Folder;

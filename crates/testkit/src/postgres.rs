@@ -23,6 +23,11 @@ pub struct TemporaryPostgres {
 impl TemporaryPostgres {
     /// Initialises and starts one; returns once it answers.
     pub fn start() -> Self {
+        Self::start_with(|_, _| {})
+    }
+
+    /// The same; `prepare` gets the data folder and the command before it is run.
+    pub fn start_with(prepare: impl FnOnce(&Path, &mut Command)) -> Self {
         let folder = Folder::new();
         let data = folder.path().join("pg");
         fs::create_dir(&data).expect("a data folder");
@@ -45,6 +50,7 @@ impl TemporaryPostgres {
         let mut server = as_user(&program("postgres"));
         server.arg("-D").arg(&data).args(["-p", &port.to_string(), "-c", "listen_addresses=127.0.0.1"]);
         server.args(["-c", "unix_socket_directories=", "-c", "fsync=off", "-c", "shared_buffers=16MB"]);
+        prepare(&data, &mut server);
         server.stdin(Stdio::null()).stdout(Stdio::null()).current_dir("/");
         let log = fs::File::create(folder.path().join("log")).expect("the log opens");
         let server = server.stderr(log).spawn().expect("postgres starts");
@@ -93,7 +99,7 @@ fn as_user(program: &Path) -> Command {
 }
 
 /// A program of PostgreSQL: in Debian's folders, newest first, or in `PATH`.
-pub(crate) fn program(name: &str) -> PathBuf {
+pub fn program(name: &str) -> PathBuf {
     let folders = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let mut majors: Vec<(u32, PathBuf)> = folders
         .filter_map(|entry| {

@@ -73,6 +73,13 @@ pub(crate) fn signal(pid: u32, signal: Signal) {
     }
 }
 
+/// Lets this process open as many files as it may.
+pub fn raise_descriptors() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+}
+
 /// The CPU bound of a process in thousandths of a CPU, from its cgroup (v2 or v1); `None` without one.
 pub fn cpu_limit(pid: u32) -> Option<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;

@@ -330,6 +330,11 @@ impl Ootheca {
         self.sql_listen
     }
 
+    /// The certificate that SQL clients trust, PEM.
+    pub fn authority(&self) -> String {
+        fs::read_to_string(self.data_dir().join("certificates/ca.pem")).expect("the certificate")
+    }
+
     fn log_path(&self) -> PathBuf {
         self.folder.path().join("log")
     }

@@ -171,6 +171,57 @@ pub struct Extension {
     /// What a user should know.
     #[schemars(with = "Vec<Condition>")]
     pub conditions: Vec<instance::Condition>,
+    /// How it stands with its limits: `OPEN`; `STORAGE_LIMIT_EXCEEDED` (one session at a time, for
+    /// deleting); `REQUEST_UNIT_LIMIT_EXCEEDED` (no session until the limit is raised or a month starts).
+    pub standing: String,
+    /// Whether its SQL server is stopped until somebody connects.
+    pub suspended: bool,
+    /// What it uses.
+    pub usage: Usage,
+}
+
+/// What a cluster uses.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+pub struct Usage {
+    /// The month that request units are counted in, in UTC, for example `2026-11`.
+    pub month: String,
+    /// Request units of that month.
+    pub request_units: RequestUnits,
+    /// Their share of `request_unit_limit`, in percent; absent without that limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_unit_limit_percent: Option<Int64>,
+    /// Mebibytes of data, as last measured.
+    pub storage_mib: f64,
+    /// Their share of `storage_mib_limit`, in percent; absent without that limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub storage_mib_limit_percent: Option<Int64>,
+    /// vCPUs that were busy in the last seconds.
+    pub virtual_cpus: f64,
+    /// SQL sessions that are open.
+    pub connections: i32,
+}
+
+/// Request units by what they were used for.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+pub struct RequestUnits {
+    /// All together.
+    pub total: f64,
+    /// CPU of the SQL server.
+    pub cpu: f64,
+    /// Bytes to clients.
+    pub egress: f64,
+    /// Transactions that read.
+    pub read_batches: f64,
+    /// Look-ups through an index.
+    pub read_requests: f64,
+    /// Bytes that were read.
+    pub read_bytes: f64,
+    /// Transactions that wrote.
+    pub write_batches: f64,
+    /// Rows and index entries that were written.
+    pub write_requests: f64,
+    /// Bytes that were written.
+    pub write_bytes: f64,
 }
 
 /// How the schemas show a [`instance::Condition`].

@@ -1,4 +1,5 @@
-//! CPU bounds through the kernel's control groups, version 1 and 2: `<cpu>/ootheca/<instance>`.
+//! CPU bounds, and the count of what was used, through the kernel's control groups, version 1 and 2:
+//! `<cpu>/ootheca/<instance>`.
 
 use std::{
     fs, io,
@@ -6,6 +7,10 @@ use std::{
 };
 
 const PARENT: &str = "ootheca";
+/// The group of control sessions of all instances.
+const CONTROL: &str = "control";
+/// Nanoseconds of CPU of a group of version 1.
+const COUNTER: &str = "cpuacct.usage";
 /// Microseconds in which the quota may be used.
 const PERIOD: u64 = 100_000;
 
@@ -19,6 +24,8 @@ enum Version {
 #[derive(Debug)]
 pub(super) struct Cgroups {
     place: Result<(Version, PathBuf), String>,
+    /// Where CPU time is counted: the same place, or another mount of version 1.
+    counter: Option<PathBuf>,
 }
 
 impl Cgroups {
@@ -27,16 +34,19 @@ impl Cgroups {
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
         let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
         let mut reasons = Vec::new();
-        for (version, base) in candidates(&mounts, &own) {
+        for (version, base) in candidates(&mounts, &own, "cpu") {
             match prepare(version, &base) {
-                Ok(place) => return Self { place: Ok((version, place)) },
+                Ok(place) => {
+                    let counter = counter(version, &place, &mounts, &own);
+                    return Self { place: Ok((version, place)), counter };
+                }
                 Err(reason) => reasons.push(reason),
             }
         }
         if reasons.is_empty() {
             reasons.push("no control group with a CPU controller is mounted".to_owned());
         }
-        Self { place: Err(reasons.join("; ")) }
+        Self { place: Err(reasons.join("; ")), counter: None }
     }
 
     /// Why CPU can not be bounded here.
@@ -69,37 +79,86 @@ impl Cgroups {
     /// Puts processes into the group of an instance; those that ended meanwhile are passed over.
     pub(super) fn add(&self, instance: &str, pids: impl IntoIterator<Item = u32>) -> Result<(), String> {
         let (_, parent) = self.place.as_ref().map_err(Clone::clone)?;
-        let file = parent.join(instance).join("cgroup.procs");
-        for pid in pids {
-            match fs::write(&file, pid.to_string()) {
-                Err(error) if error.raw_os_error() != Some(rustix::io::Errno::SRCH.raw_os_error()) => {
-                    return Err(format!("can not write {}: {error}", file.display()));
-                }
-                _ => {}
-            }
+        enter(&parent.join(instance), pids)
+    }
+
+    /// Counts the CPU time of these processes, once they are in the group of the instance. `false` if
+    /// that can not be done here.
+    pub(super) fn count(&self, instance: &str, pids: impl IntoIterator<Item = u32>) -> bool {
+        let (Ok((_, parent)), Some(counter)) = (&self.place, &self.counter) else { return false };
+        let group = counter.join(instance);
+        counter == parent || (fs::create_dir_all(&group).is_ok() && enter(&group, pids).is_ok())
+    }
+
+    /// Takes a process of ours out of the bound and the count of its instance, where there is one.
+    pub(super) fn exempt(&self, pid: u32) {
+        let Ok((_, parent)) = &self.place else { return };
+        for parent in [parent].into_iter().chain(&self.counter) {
+            let group = parent.join(CONTROL);
+            let entered = fs::create_dir_all(&group).is_ok() && enter(&group, [pid]).is_ok();
+            tracing::trace!(pid, entered, group = %group.display(), "control session moved");
         }
-        Ok(())
+    }
+
+    /// Microseconds of CPU that the group of an instance has used since it was made.
+    pub(super) fn used(&self, instance: &str) -> Option<u64> {
+        let group = self.counter.as_ref()?.join(instance);
+        match self.place {
+            Ok((Version::V2, _)) => parse_used(&fs::read_to_string(group.join("cpu.stat")).ok()?),
+            _ => Some(fs::read_to_string(group.join(COUNTER)).ok()?.trim().parse::<u64>().ok()? / 1000),
+        }
     }
 
     /// Removes the group of an instance whose processes have ended. `false` if it could not.
     pub(super) fn remove(&self, instance: &str) -> bool {
         let Ok((_, parent)) = &self.place else { return true };
-        let removed = fs::remove_dir(parent.join(instance));
-        removed.is_ok() || removed.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+        let other = self.counter.iter().filter(|counter| *counter != parent);
+        [parent].into_iter().chain(other).fold(true, |all, parent| {
+            let removed = fs::remove_dir(parent.join(instance));
+            all & (removed.is_ok() || removed.is_err_and(|error| error.kind() == io::ErrorKind::NotFound))
+        })
     }
 }
 
-/// Where groups might be made: the root of a CPU controller, then this process's own place in it.
-fn candidates(mounts: &str, own: &str) -> Vec<(Version, PathBuf)> {
+/// Puts processes into a group; those that ended meanwhile are passed over.
+fn enter(group: &Path, pids: impl IntoIterator<Item = u32>) -> Result<(), String> {
+    let file = group.join("cgroup.procs");
+    for pid in pids {
+        match fs::write(&file, pid.to_string()) {
+            Err(error) if error.raw_os_error() != Some(rustix::io::Errno::SRCH.raw_os_error()) => {
+                return Err(format!("can not write {}: {error}", file.display()));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Where the groups of `place` are counted, if anywhere.
+fn counter(version: Version, place: &Path, mounts: &str, own: &str) -> Option<PathBuf> {
+    if version == Version::V2 || place.join(COUNTER).exists() {
+        return Some(place.to_owned());
+    }
+    let bases = candidates(mounts, own, "cpuacct").into_iter().filter(|(version, _)| *version == Version::V1);
+    bases.filter_map(|(version, base)| prepare(version, &base).ok()).next()
+}
+
+/// Reads `usage_usec` of version 2.
+fn parse_used(text: &str) -> Option<u64> {
+    text.lines().find_map(|line| line.strip_prefix("usage_usec ")?.trim().parse().ok())
+}
+
+/// Where groups might be made: the root of a controller, then this process's own place in it.
+fn candidates(mounts: &str, own: &str, controller: &str) -> Vec<(Version, PathBuf)> {
     let mut found = Vec::new();
     for line in mounts.lines() {
         let Some((left, right)) = line.split_once(" - ") else { continue };
         let Some(mount) = left.split(' ').nth(4) else { continue };
         let mut right = right.split(' ');
         let (kind, options) = (right.next().unwrap_or_default(), right.nth(1).unwrap_or_default());
-        let has_cpu = |list: &str| list.split(',').any(|word| word == "cpu");
+        let wanted = |list: &str| list.split(',').any(|word| word == controller);
         let (version, place) = match kind {
-            "cgroup" if has_cpu(options) => (Version::V1, own_place(own, has_cpu)),
+            "cgroup" if wanted(options) => (Version::V1, own_place(own, wanted)),
             "cgroup2" => (Version::V2, own_place(own, str::is_empty)),
             _ => continue,
         };
@@ -143,19 +202,24 @@ fn prepare(version: Version, base: &Path) -> Result<PathBuf, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Version, candidates};
+    use super::{Version, candidates, parse_used};
     use std::path::PathBuf;
 
     #[test]
     fn both_versions_are_found() {
         let one = "32 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n\
                    33 31 0:30 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n";
-        let found = candidates(one, "4:cpu,cpuacct:/a/b\n3:memory:/m\n");
+        let found = candidates(one, "4:cpu,cpuacct:/a/b\n3:memory:/m\n", "cpu");
         let base = PathBuf::from("/sys/fs/cgroup/cpu,cpuacct");
         assert_eq!(found, [(Version::V1, base.clone()), (Version::V1, base.join("a/b"))]);
         let two = "30 23 0:26 / /sys/fs/cgroup rw shared:4 - cgroup2 cgroup2 rw,nsdelegate\n";
         let base = PathBuf::from("/sys/fs/cgroup");
-        let found = candidates(two, "0::/user.slice\n");
+        let found = candidates(two, "0::/user.slice\n", "cpu");
         assert_eq!(found, [(Version::V2, base.clone()), (Version::V2, base.join("user.slice"))]);
+    }
+    #[test]
+    fn counts_of_version_2() {
+        assert_eq!(parse_used("usage_usec 4711\nuser_usec 4000\nsystem_usec 711\n"), Some(4711));
+        assert_eq!(parse_used("nr_periods 0\n"), None);
     }
 }

@@ -6,13 +6,14 @@
 use super::{
     binaries::Programs,
     host::Host,
-    process::{self, Process},
-    server::{self, Place},
+    meter::Control,
+    process::{self, LOCK_FILE, Process},
+    server::{self, End, Place},
 };
 use crate::files::{blocking, failed, make_folder, publish_once, write_atomically};
 use ootheca_model::{
     ClusterId, Error, ErrorKind, Result, Timestamp, effect,
-    instance::{Condition, InstancePlan, Node, Observed, Phase},
+    instance::{Condition, InstancePlan, Node, Observed, Phase, Power},
 };
 use std::{
     fs,
@@ -28,34 +29,42 @@ pub(super) const CLUSTER: &str = "cluster";
 pub(super) const PLAN: &str = "plan.json";
 pub(super) const VERSION: &str = "version";
 
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// A server that ran this long has recovered.
-const STEADY: Duration = Duration::from_secs(60);
-
 /// Where the server of an instance stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
     Down,
     Starting,
     Ready,
+    /// Ending because its power is off; it is started again if that changes meanwhile.
+    Suspending,
     /// Ending for good; it is not started again.
     Stopping,
     Stopped,
 }
 
 #[derive(Debug)]
-struct State {
-    stage: Stage,
-    process: Option<Arc<Process>>,
-    cluster: Option<ClusterId>,
-    plan: Option<InstancePlan>,
-    version: String,
-    crashes: u32,
-    up_since: Option<Instant>,
-    retry_at: Option<Timestamp>,
+pub(super) struct State {
+    pub(super) stage: Stage,
+    pub(super) process: Option<Arc<Process>>,
+    pub(super) cluster: Option<ClusterId>,
+    pub(super) plan: Option<InstancePlan>,
+    pub(super) version: String,
+    pub(super) crashes: u32,
+    pub(super) up_since: Option<Instant>,
+    pub(super) retry_at: Option<Timestamp>,
     /// Why the CPU bound does not hold.
-    unbounded: Option<String>,
+    pub(super) unbounded: Option<String>,
+    /// Whether the processes are in a group that counts their CPU time.
+    pub(super) counted: bool,
+    /// Whether it is certain that no process is left.
+    pub(super) empty: bool,
+}
+
+impl State {
+    /// Whether the server is to be down.
+    pub(super) fn off(&self) -> bool {
+        self.plan.as_ref().is_some_and(|plan| plan.power == Power::Off)
+    }
 }
 
 /// An instance. Every change of its state wakes those who wait for one.
@@ -63,9 +72,10 @@ struct State {
 pub(super) struct Instance {
     pub(super) id: String,
     pub(super) programs: Programs,
-    host: Arc<Host>,
+    pub(super) host: Arc<Host>,
+    pub(super) state: watch::Sender<State>,
+    pub(super) control: Control,
     folder: PathBuf,
-    state: watch::Sender<State>,
     work: tokio::sync::Mutex<()>,
 }
 
@@ -84,6 +94,8 @@ impl Instance {
             up_since: None,
             retry_at: None,
             unbounded: host.cgroups.unbounded().map(str::to_owned),
+            counted: false,
+            empty: false,
         };
         Arc::new(Self {
             id: id.to_owned(),
@@ -91,6 +103,7 @@ impl Instance {
             host: host.clone(),
             folder,
             state: watch::Sender::new(state),
+            control: Control::default(),
             work: tokio::sync::Mutex::default(),
         })
     }
@@ -132,14 +145,15 @@ impl Instance {
         true
     }
 
-    /// Starts the server if it is down.
+    /// Starts the server if it is down and not to be off.
     pub(super) fn start(self: &Arc<Self>) {
         let begun = self.state.send_if_modified(|state| {
-            let down = state.stage == Stage::Down;
-            if down {
+            let wanted = state.stage == Stage::Down && !state.off();
+            if wanted {
                 state.stage = Stage::Starting;
+                state.empty = false;
             }
-            down
+            wanted
         });
         if begun {
             tokio::spawn(self.clone().run(None));
@@ -174,12 +188,12 @@ impl Instance {
                 process.exited().await;
             }
             Err(error) => {
-                if !self.host.closing() {
+                if !self.host.closing() && self.stage() != Stage::Suspending {
                     tracing::warn!(instance = self.id, error = error.chain(), "server not started");
                 }
             }
         }
-        self.ended();
+        self.ended().await;
     }
 
     async fn launch(&self, adopted: Option<Arc<Process>>) -> Result<Arc<Process>> {
@@ -198,12 +212,16 @@ impl Instance {
                     None => return Err(error),
                 },
                 Err(error) => {
-                    server::stop(&process, &self.data(), self.host.haste.subscribe(), true).await;
+                    self.end(&process, End::AtOnce).await;
                     return Err(error);
                 }
             }
         }
-        let _ = self.host.cgroups.add(&self.id, process::children(process.pid));
+        // Those of an adopted server; the children of ours are born in its group.
+        let children = process::children(process.pid);
+        let cgroups = &self.host.cgroups;
+        let _ = cgroups.add(&self.id, children.iter().copied());
+        cgroups.count(&self.id, children);
         Ok(process)
     }
 
@@ -217,7 +235,8 @@ impl Instance {
             going
         });
         if !held {
-            server::stop(process, &self.data(), self.host.haste.subscribe(), true).await;
+            let end = if self.stage() == Stage::Suspending { End::Suspended } else { End::AtOnce };
+            self.end(process, end).await;
             return Err(Error::unavailable("the instance is ending"));
         }
         self.bound([process.pid]);
@@ -231,58 +250,53 @@ impl Instance {
             // have its old id must not keep us from starting.
             process::clear(&data, Duration::from_secs(2)).await;
             if process::lock(&data) == Some(lock) {
-                let path = data.join("postmaster.pid");
+                let path = data.join(LOCK_FILE);
                 fs::remove_file(&path).map_err(failed("remove", &path))?;
                 let _ = fs::remove_dir_all(self.sockets());
             }
         }
+        // What a group counted belongs to one run of the server.
+        self.remove_group().await?;
         if self.stage() != Stage::Starting {
             return Err(Error::unavailable("the instance is ending"));
         }
+        self.note_version()?;
         // Before the start, so that the server is bounded from its first moment.
         self.bound([]);
         let log = self.folder.join("log");
         let sockets = self.sockets();
         let place =
             Place { programs: &self.programs, data: &data, sockets: &sockets, log: &log, options: &[] };
-        let process = server::spawn(&self.host, &place)?;
+        // Nothing comes between the start and the entry into the group, in `hold`: it counts.
+        server::spawn(&self.host, &place).map(Arc::new)
+    }
+
+    fn note_version(&self) -> Result<()> {
+        let version = &self.programs.version;
         let path = self.folder.join(VERSION);
-        fs::write(&path, &self.programs.version).map_err(failed("write", &path))?;
-        self.state.send_modify(|state| state.version.clone_from(&self.programs.version));
-        Ok(Arc::new(process))
+        if fs::read_to_string(&path).is_ok_and(|noted| noted == *version) {
+            return Ok(());
+        }
+        fs::write(&path, version).map_err(failed("write", &path))?;
+        self.state.send_modify(|state| state.version.clone_from(version));
+        Ok(())
     }
 
     /// Makes the CPU bound hold for the instance and these processes, or notes why it does not.
     fn bound(&self, pids: impl IntoIterator<Item = u32>) {
         let millis = self.state.borrow().plan.as_ref().and_then(|plan| plan.cpu_millis);
         let cgroups = &self.host.cgroups;
-        let result = cgroups.bound(&self.id, millis).and_then(|()| cgroups.add(&self.id, pids));
+        let pids: Vec<u32> = pids.into_iter().collect();
+        let result =
+            cgroups.bound(&self.id, millis).and_then(|()| cgroups.add(&self.id, pids.iter().copied()));
+        let counted = cgroups.count(&self.id, pids);
         if result.is_ok() && millis.is_some() {
             effect::done("CPU bound written");
         }
-        self.state.send_modify(|state| state.unbounded = result.err());
-    }
-
-    /// The server has ended, or never came up.
-    fn ended(&self) {
-        self.host.cgroups.remove(&self.id);
         self.state.send_modify(|state| {
-            state.process = None;
-            if state.stage == Stage::Stopping {
-                state.stage = Stage::Stopped;
-                return;
-            }
-            if state.up_since.take().is_some_and(|since| since.elapsed() >= STEADY) {
-                state.crashes = 0;
-            }
-            state.stage = Stage::Down;
-            state.crashes += 1;
-            state.retry_at = Some(now().after(pause(state.crashes)));
-            if !self.host.closing() {
-                tracing::warn!(instance = self.id, crashes = state.crashes, "server down");
-            }
+            state.unbounded = result.err();
+            state.counted = counted;
         });
-        self.host.hint(self.cluster());
     }
 
     /// Gives the instance to a cluster: one file that is there or not.
@@ -329,7 +343,8 @@ impl Instance {
             self.apply(plan.clone()).await?;
         }
         let due = self.state.borrow().retry_at.is_none_or(|at| at <= now());
-        if self.stage() == Stage::Down && due && !self.host.closing() {
+        self.suspend();
+        if due && !self.host.closing() {
             self.start();
         }
         self.observe()
@@ -344,40 +359,21 @@ impl Instance {
         let phase = match state.stage {
             Stage::Ready if live => Phase::Ready,
             Stage::Starting => Phase::Starting,
+            Stage::Suspending if !state.off() => Phase::Starting,
+            Stage::Down if state.off() && state.empty => Phase::Suspended,
             _ => Phase::Down,
         };
+        let node =
+            Node { name: "n1".to_owned(), live, pid: state.process.as_ref().map(|process| process.pid) };
         Ok(Observed {
             cluster,
             generation: state.plan.as_ref().map_or(0, |plan| plan.generation),
             phase,
             engine: state.version.clone(),
-            nodes: vec![Node {
-                name: "n1".to_owned(),
-                live,
-                pid: state.process.as_ref().map(|process| process.pid),
-            }],
+            nodes: if phase == Phase::Suspended { Vec::new() } else { vec![node] },
             conditions: conditions(&state),
             retry_at: state.retry_at.filter(|_| phase == Phase::Down),
         })
-    }
-
-    /// Stops the server for good; `now` drops its sessions and open work at once.
-    pub(super) async fn stop(&self, now: bool) {
-        let mut running = false;
-        self.state.send_modify(|state| {
-            running = matches!(state.stage, Stage::Starting | Stage::Ready | Stage::Stopping);
-            state.stage = if running { Stage::Stopping } else { Stage::Stopped };
-        });
-        if !running {
-            return;
-        }
-        let mut states = self.state.subscribe();
-        let held = |state: &State| state.process.is_some() || state.stage == Stage::Stopped;
-        let process = states.wait_for(held).await.ok().and_then(|state| state.process.clone());
-        if let Some(process) = process {
-            server::stop(&process, &self.data(), self.host.haste.subscribe(), now).await;
-        }
-        let _ = states.wait_for(|state| state.stage == Stage::Stopped).await;
     }
 
     /// Lets a stopped instance be used again, after a removal that failed.
@@ -427,10 +423,6 @@ fn conditions(state: &State) -> Vec<Condition> {
     conditions
 }
 
-fn pause(crashes: u32) -> Duration {
-    FIRST_PAUSE.saturating_mul(1 << crashes.saturating_sub(1).min(16)).min(LONGEST_PAUSE)
-}
-
 /// Who claimed the instance in this folder.
 pub(super) fn read_cluster(folder: &Path) -> Option<ClusterId> {
     fs::read_to_string(folder.join(CLUSTER)).ok()?.trim().parse().ok()
@@ -440,20 +432,7 @@ fn read_plan(folder: &Path) -> Option<InstancePlan> {
     serde_json::from_slice(&fs::read(folder.join(PLAN)).ok()?).ok()
 }
 
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::pause;
-    use std::time::Duration;
-
-    #[test]
-    fn pauses_double_up_to_a_bound() {
-        let millis: Vec<u128> = (1..5).map(|crashes| pause(crashes).as_millis()).collect();
-        assert_eq!(millis, [200, 400, 800, 1600]);
-        assert_eq!(pause(40), Duration::from_secs(30));
-    }
 }

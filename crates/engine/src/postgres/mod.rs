@@ -10,8 +10,10 @@ mod cgroup;
 mod copy;
 mod host;
 mod instance;
+mod meter;
 mod owner;
 mod pool;
+mod power;
 mod process;
 mod report;
 mod server;
@@ -151,11 +153,11 @@ impl Engine for PostgresEngine {
     }
 
     async fn cpu(&self, cluster: ClusterId) -> Result<CpuCounter> {
-        self.measure(cluster).await.map(|measure| measure.cpu)
+        self.ready(cluster)?.cpu()
     }
 
     async fn measure(&self, cluster: ClusterId) -> Result<Measure> {
-        self.ready(cluster).map(|_| Measure::default())
+        self.ready(cluster)?.measure().await
     }
 
     async fn report(&self) -> Result<Vec<InstanceReport>> {

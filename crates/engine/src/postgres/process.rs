@@ -5,13 +5,16 @@
 
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions};
 use std::{
+    collections::HashSet,
     fs, io,
     os::fd::OwnedFd,
-    path::Path,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 use tokio::io::{Interest, unix::AsyncFd};
 
+/// What a postmaster writes into its data folder while it runs.
+pub(super) const LOCK_FILE: &str = "postmaster.pid";
 /// The kernel shows times in this unit on every architecture.
 const TICKS_PER_SECOND: u64 = 100;
 /// How far the lock file's start time and the kernel's may lie apart, in seconds.
@@ -22,7 +25,8 @@ const TOLERANCE: u64 = 5;
 pub(super) struct Process {
     /// Its id.
     pub(super) pid: u32,
-    began: u64,
+    /// When it began, in ticks since the machine did.
+    pub(super) began: u64,
     fd: AsyncFd<OwnedFd>,
 }
 
@@ -75,7 +79,7 @@ pub(super) struct Lock {
 
 /// Reads `postmaster.pid`.
 pub(super) fn lock(data: &Path) -> Option<Lock> {
-    parse_lock(&fs::read_to_string(data.join("postmaster.pid")).ok()?)
+    parse_lock(&fs::read_to_string(data.join(LOCK_FILE)).ok()?)
 }
 
 fn parse_lock(text: &str) -> Option<Lock> {
@@ -146,6 +150,30 @@ pub(super) fn children(pid: u32) -> Vec<u32> {
     text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
 }
 
+/// CPU time of a process, its children that live, and all that it has waited for, in microseconds.
+///
+/// Each live process is cut to a hundredth of a second; what it lost shows once it has ended.
+pub(super) fn used(pid: u32) -> Option<u64> {
+    let mut last = children(pid);
+    for _ in 0..5 {
+        let parent = stat(pid)?;
+        let live: u64 = last.iter().filter_map(|child| stat(*child)).map(|stat| stat.used).sum();
+        let now = children(pid);
+        // A child that ended in between might be counted twice or not at all.
+        if now == last {
+            return Some((parent.used + live) * (1_000_000 / TICKS_PER_SECOND));
+        }
+        last = now;
+    }
+    None
+}
+
+/// The working folders of all live processes.
+pub(super) fn working_folders() -> HashSet<PathBuf> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| fs::read_link(entry.path().join("cwd")).ok()).collect()
+}
+
 fn works_in(pid: u32, folder: &Path) -> bool {
     fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == folder)
 }
@@ -153,6 +181,8 @@ fn works_in(pid: u32, folder: &Path) -> bool {
 struct Stat {
     dead: bool,
     began: u64,
+    /// Ticks of its own and of the children that it has waited for.
+    used: u64,
 }
 
 fn stat(pid: u32) -> Option<Stat> {
@@ -163,7 +193,12 @@ fn parse_stat(text: &str) -> Option<Stat> {
     // The name in parentheses may hold anything, parentheses too.
     let mut fields = text.rsplit_once(')')?.1.split_whitespace();
     let dead = matches!(fields.next()?, "Z" | "X");
-    Some(Stat { dead, began: fields.nth(18)?.parse().ok()? })
+    let mut ticks = fields.by_ref().skip(10).map(str::parse::<u64>);
+    let mut used = 0;
+    for _ in 0..4 {
+        used += ticks.next()?.ok()?;
+    }
+    Some(Stat { dead, began: fields.nth(4)?.parse().ok()?, used })
 }
 
 fn boot_time() -> Option<u64> {
@@ -177,7 +212,7 @@ fn rustix_pid(pid: u32) -> Option<Pid> {
 
 #[cfg(test)]
 mod tests {
-    use super::{parse_lock, parse_stat};
+    use super::{parse_lock, parse_stat, used};
 
     #[test]
     fn lock_files_in_every_stage() {
@@ -196,8 +231,19 @@ mod tests {
 
     #[test]
     fn names_with_parentheses() {
-        let text = "7 (a) b) Z 1 7 7 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 12345 0 0";
+        let text = "7 (a) b) Z 1 7 7 0 -1 0 0 0 0 0 1 2 4 8 20 0 1 0 12345 0 0";
         let stat = parse_stat(text).expect("parsed");
-        assert!(stat.dead && stat.began == 12345);
+        assert!(stat.dead && stat.began == 12345 && stat.used == 15);
+    }
+
+    #[test]
+    fn time_of_processes_grows() {
+        let own = std::process::id();
+        let before = used(own).expect("counted");
+        let begun = std::time::Instant::now();
+        while used(own).expect("counted") < before + 50_000 {
+            assert!(begun.elapsed().as_secs() < 60, "not in time");
+        }
+        assert!(used(u32::MAX).is_none());
     }
 }

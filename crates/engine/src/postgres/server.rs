@@ -21,10 +21,33 @@ use tokio_postgres::{Client, NoTls};
 
 /// How long an orderly stop may take before the server is told to drop everything.
 const ORDERLY: Duration = Duration::from_secs(5);
+/// The same where nobody waits for it, and a checkpoint makes the next start quick.
+const SUSPENSION: Duration = Duration::from_secs(60);
 /// PostgreSQL itself kills its children five seconds after that.
 const IMMEDIATE: Duration = Duration::from_secs(6);
 const POLL: Duration = Duration::from_millis(2);
 const LONGEST_LOG: u64 = 16 << 20;
+
+/// How a server ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// Sessions and open work are dropped; the next start recovers.
+    AtOnce,
+    /// With a checkpoint, unless that takes long.
+    Orderly,
+    /// With a checkpoint, which may take its time.
+    Suspended,
+}
+
+impl End {
+    fn patience(self) -> Option<Duration> {
+        match self {
+            Self::AtOnce => None,
+            Self::Orderly => Some(ORDERLY),
+            Self::Suspended => Some(SUSPENSION),
+        }
+    }
+}
 
 /// What a server is started with.
 pub(super) struct Place<'a> {
@@ -85,13 +108,13 @@ pub(super) async fn ready(process: &Process, data: &Path, limit: Duration) -> Re
 }
 
 /// Ends a server: orderly, then at once, then by force. Returns when none of its processes is left.
-pub(super) async fn stop(process: &Process, data: &Path, mut haste: watch::Receiver<Haste>, now: bool) {
-    if !now {
+pub(super) async fn stop(process: &Process, data: &Path, mut haste: watch::Receiver<Haste>, end: End) {
+    if let Some(patience) = end.patience() {
         process.signal(Signal::INT);
         effect::done("server told to stop");
         tokio::select! {
             () = process.exited() => return,
-            () = tokio::time::sleep(ORDERLY) => {}
+            () = tokio::time::sleep(patience) => {}
             _ = haste.wait_for(|haste| *haste == Haste::Now) => {}
         }
     }

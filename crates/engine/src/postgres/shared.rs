@@ -4,7 +4,7 @@ use super::{
     binaries::Programs,
     host::Host,
     instance::{Instance, SPARE_READY, Stage, check_generation, read_cluster},
-    pool, template, trash,
+    pool, process, template, trash,
 };
 use crate::files::{names_in, remove_tree};
 use ootheca_model::{
@@ -114,6 +114,7 @@ impl Shared {
     fn take_over(self: &Arc<Self>) -> Vec<String> {
         let mut unfinished = Vec::new();
         let mut table = self.table();
+        let busy = process::working_folders();
         for id in names_in(&self.host.instances()) {
             let folder = self.host.instances().join(&id);
             let mark = fs::read_to_string(folder.join(SPARE_READY)).ok();
@@ -124,7 +125,10 @@ impl Shared {
             let instance = Instance::new(&self.host, &id, &programs);
             match read_cluster(&folder) {
                 Some(cluster) => {
-                    instance.adopt();
+                    if !instance.adopt() && !busy.contains(&instance.data()) {
+                        instance.found_empty();
+                    }
+                    instance.suspend();
                     if table.clusters.insert(cluster, Slot::Claimed(instance)).is_some() {
                         tracing::error!(%cluster, instance = id, "claimed two instances");
                     }
@@ -276,12 +280,19 @@ impl Shared {
             Some(Slot::Making { plan, cancelled: false, .. }) => Some(plan.clone()),
             _ => None,
         };
-        let claimed = match plan {
+        let claimed = match plan.clone() {
             Some(plan) => instance.claim(plan).await,
             None => Err(Error::unavailable("the cluster was removed while it was made")),
         };
         let Err(error) = claimed else {
-            self.table().clusters.insert(cluster, Slot::Claimed(instance));
+            let before = self.table().clusters.insert(cluster, Slot::Claimed(instance.clone()));
+            // A plan that came while the first was being recorded.
+            if let Some(Slot::Making { plan: latest, .. }) = before
+                && plan.as_ref() != Some(&latest)
+            {
+                instance.ensure(&latest).await?;
+            }
+            instance.suspend();
             self.host.hint(Some(cluster));
             return Ok(());
         };

@@ -7,7 +7,7 @@ use super::{
     binaries::Programs,
     host::{CONTROL_USER, Haste, Host, new_id},
     process,
-    server::{self, Place},
+    server::{self, End, Place},
 };
 use crate::files::{blocking, failed, make_folder, names_in, remove_tree, sync_file_system, sync_folder};
 use ootheca_model::{Error, Result, effect};
@@ -35,6 +35,9 @@ recovery_init_sync_method = syncfs
 dynamic_shared_memory_type = mmap
 huge_pages = off
 jit = off
+# A server that only waits should be small: nothing here replicates, and few write much at once.
+max_logical_replication_workers = 0
+wal_buffers = 256kB
 min_wal_size = 8MB
 max_wal_size = 512MB
 timezone = 'UTC'
@@ -70,9 +73,13 @@ const SCHEMAS: &str = "GRANT USAGE, CREATE ON SCHEMA public TO admin;";
 
 const DATABASE: &str = "CREATE DATABASE defaultdb OWNER admin";
 
+/// Run in `defaultdb`: what was done here is no use of the clusters.
+const COUNTERS: &str = "SELECT pg_stat_reset(); SELECT pg_stat_reset_shared('wal');";
+
 /// The name of the template of these programs; it changes with all that a template is made from.
 pub(super) fn name(programs: &Programs) -> String {
-    let parts = [CONFIGURATION, ACCESS, ROLES, SCHEMAS, DATABASE, programs.version.as_str(), LEAN[0]];
+    let parts =
+        [CONFIGURATION, ACCESS, ROLES, SCHEMAS, DATABASE, COUNTERS, programs.version.as_str(), LEAN[0]];
     format!("pg{}-{:016x}", programs.major, fingerprint(&parts))
 }
 
@@ -159,7 +166,8 @@ async fn make(host: &Arc<Host>, programs: &Programs, folder: &Path, sockets: &Pa
     .await;
     // The template must end orderly, whatever the hurry of the engine.
     let (_keep, calm) = watch::channel(Haste::Open);
-    server::stop(&process, &data, calm, result.is_err()).await;
+    let end = if result.is_err() { End::AtOnce } else { End::Orderly };
+    server::stop(&process, &data, calm, end).await;
     result
 }
 
@@ -229,5 +237,6 @@ async fn bootstrap(host: &Host, sockets: &Path) -> Result<()> {
             _ => break,
         }
     }
-    last.map_err(failed)
+    last.map_err(failed)?;
+    server::connect(host, sockets, "defaultdb").await?.batch_execute(COUNTERS).await.map_err(failed)
 }

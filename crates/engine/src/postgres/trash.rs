@@ -25,7 +25,7 @@ pub(super) async fn discard(host: &Arc<Host>, id: &str) -> Result<()> {
     let data = folder.join("data");
     if let Some((process, _)) = process::adopt(&data) {
         let (_keep, calm) = watch::channel(Haste::Open);
-        server::stop(&process, &data, calm, true).await;
+        server::stop(&process, &data, calm, server::End::AtOnce).await;
     }
     let target = host.trash().join(id);
     match fs::rename(&folder, &target) {
@@ -62,7 +62,7 @@ async fn empty(host: &Arc<Host>, id: &str) -> Result<()> {
 }
 
 /// The kernel takes a moment to let go of processes that have just ended.
-async fn remove_cgroup(host: &Host, id: &str) -> Result<()> {
+pub(super) async fn remove_cgroup(host: &Host, id: &str) -> Result<()> {
     for _ in 0..100 {
         if host.cgroups.remove(id) {
             return Ok(());
@@ -73,7 +73,7 @@ async fn remove_cgroup(host: &Host, id: &str) -> Result<()> {
 }
 
 /// A killed postmaster leaves a page of System V shared memory behind.
-fn free_shared_memory(data: &Path) {
+pub(super) fn free_shared_memory(data: &Path) {
     let Some(lock) = process::lock(data) else { return };
     let Some(id) = lock.shared_memory else { return };
     let segments = fs::read_to_string("/proc/sysvipc/shm").unwrap_or_default();

@@ -1,10 +1,11 @@
 //! The administrative verbs on remembered rows.
 
-use super::state::{Document, State};
+use super::state::{Document, Simulated, State};
 use crate::{Admin, Database};
 use async_trait::async_trait;
 use ootheca_model::{
     ClusterId, Error, Result,
+    instance::Phase,
     login::{Login, Secret},
     names,
 };
@@ -22,8 +23,12 @@ impl Session {
     }
 
     fn read<T>(&self, look: impl FnOnce(&Document) -> T) -> Result<T> {
-        let seen = self.state.read(self.cluster, |simulated| look(&simulated.document));
-        seen.ok_or_else(|| Error::unavailable("the cluster is not ready"))
+        let look =
+            |simulated: &Simulated| (simulated.phase() == Phase::Ready).then(|| look(&simulated.document));
+        self.state
+            .read(self.cluster, look)
+            .flatten()
+            .ok_or_else(|| Error::unavailable("the cluster is not ready"))
     }
 
     fn change(&self, change: impl FnOnce(&mut Document) -> Result<()>) -> Result<()> {

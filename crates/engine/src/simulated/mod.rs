@@ -12,8 +12,9 @@ use ootheca_model::{
 };
 use state::{Simulated, State};
 use std::{
+    collections::HashMap,
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 use tokio::sync::broadcast;
@@ -27,6 +28,7 @@ pub struct SimulatedEngine {
     state: Arc<State>,
     start_delay: Duration,
     hints: broadcast::Sender<ClusterId>,
+    pretended: Mutex<HashMap<ClusterId, Measure>>,
 }
 
 impl SimulatedEngine {
@@ -36,7 +38,13 @@ impl SimulatedEngine {
             state: Arc::new(State::new(folder)),
             start_delay: Duration::ZERO,
             hints: broadcast::channel(1024).0,
+            pretended: Mutex::default(),
         }
+    }
+
+    /// Makes a cluster measure like this, until the next such call.
+    pub fn pretend(&self, cluster: ClusterId, measure: Measure) {
+        self.pretended.lock().unwrap_or_else(PoisonError::into_inner).insert(cluster, measure);
     }
 
     /// Makes every instance take this long to become ready.
@@ -48,20 +56,24 @@ impl SimulatedEngine {
 
     fn observed(&self, cluster: ClusterId) -> Observed {
         let seen = |simulated: &Simulated| {
-            let ready = simulated.ready_at <= Instant::now();
+            let phase = simulated.phase();
+            let node = Node { name: "n1".to_owned(), live: phase == Phase::Ready, pid: None };
             Observed {
                 generation: simulated.document.plan.generation,
-                phase: if ready { Phase::Ready } else { Phase::Starting },
+                phase,
                 engine: ENGINE.to_owned(),
-                nodes: vec![Node { name: "n1".to_owned(), live: ready, pid: None }],
+                nodes: if phase == Phase::Suspended { Vec::new() } else { vec![node] },
                 ..Observed::absent(cluster)
             }
         };
         self.state.read(cluster, seen).unwrap_or_else(|| Observed::absent(cluster))
     }
 
+    /// Hints once the instance is as its plan says; one that is suspended is so at once.
     fn hint_when_ready(&self, cluster: ClusterId) {
-        let (hints, delay) = (self.hints.clone(), self.start_delay);
+        let suspended = self.observed(cluster).phase == Phase::Suspended;
+        let delay = if suspended { Duration::ZERO } else { self.start_delay };
+        let hints = self.hints.clone();
         tokio::spawn(async move {
             tokio::time::sleep(delay).await;
             let _ = hints.send(cluster);
@@ -97,10 +109,12 @@ impl Engine for SimulatedEngine {
                 return Err(Error::new(ErrorKind::Stale, message));
             }
             Some(current) if current == *plan => {}
-            Some(_) => self.state.change(plan.cluster, |document| {
-                document.plan = plan.clone();
-                Ok(())
-            })?,
+            Some(current) => {
+                self.state.plan(plan.clone(), Instant::now() + self.start_delay)?;
+                if current.power != plan.power {
+                    self.hint_when_ready(plan.cluster);
+                }
+            }
             None => {
                 self.state.create(plan.clone(), Instant::now() + self.start_delay)?;
                 self.hint_when_ready(plan.cluster);
@@ -142,10 +156,11 @@ impl Engine for SimulatedEngine {
         self.measure(cluster).await.map(|measure| measure.cpu)
     }
 
-    /// Nothing runs, so nothing is used.
+    /// Nothing runs, so nothing is used but what is pretended.
     async fn measure(&self, cluster: ClusterId) -> Result<Measure> {
+        let pretended = self.pretended.lock().unwrap_or_else(PoisonError::into_inner);
         match self.observed(cluster).phase {
-            Phase::Ready => Ok(Measure::default()),
+            Phase::Ready => Ok(pretended.get(&cluster).cloned().unwrap_or_default()),
             _ => Err(Error::unavailable("the cluster is not ready")),
         }
     }

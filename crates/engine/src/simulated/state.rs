@@ -1,7 +1,10 @@
 //! What the simulated engine remembers: one JSON file for each cluster, mode 0600.
 
 use crate::files::{failed, write_atomically};
-use ootheca_model::{ClusterId, Error, Result, effect, instance::InstancePlan};
+use ootheca_model::{
+    ClusterId, Error, Result, effect,
+    instance::{InstancePlan, Phase, Power},
+};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -26,6 +29,17 @@ pub(super) struct Document {
 pub(super) struct Simulated {
     pub(super) document: Document,
     pub(super) ready_at: Instant,
+}
+
+impl Simulated {
+    /// Where it stands.
+    pub(super) fn phase(&self) -> Phase {
+        match self.document.plan.power {
+            Power::Off => Phase::Suspended,
+            Power::On if self.ready_at <= Instant::now() => Phase::Ready,
+            Power::On => Phase::Starting,
+        }
+    }
 }
 
 /// All clusters. The lock is held while a file is written: that is quick, and keeps their order.
@@ -67,20 +81,38 @@ impl State {
         Ok(())
     }
 
+    /// Records another plan; one that wakes a suspended cluster makes it ready at `ready_at`.
+    pub(super) fn plan(&self, plan: InstancePlan, ready_at: Instant) -> Result<()> {
+        let mut clusters = self.lock();
+        let Some(simulated) = clusters.get_mut(&plan.cluster) else {
+            return Err(Error::unavailable("the cluster is being removed"));
+        };
+        let wakes = simulated.document.plan.power == Power::Off && plan.power == Power::On;
+        let document = Document { plan, ..simulated.document.clone() };
+        self.write(&document)?;
+        simulated.document = document;
+        if wakes {
+            simulated.ready_at = ready_at;
+        }
+        Ok(())
+    }
+
     /// Looks at a cluster.
     pub(super) fn read<T>(&self, cluster: ClusterId, look: impl FnOnce(&Simulated) -> T) -> Option<T> {
         self.lock().get(&cluster).map(look)
     }
 
-    /// Changes a cluster; nothing changes if `change` or the file fails.
+    /// Changes a cluster that is ready; nothing changes if `change` or the file fails.
     pub(super) fn change(
         &self,
         cluster: ClusterId,
         change: impl FnOnce(&mut Document) -> Result<()>,
     ) -> Result<()> {
         let mut clusters = self.lock();
-        let simulated =
-            clusters.get_mut(&cluster).ok_or_else(|| Error::unavailable("the cluster is not ready"))?;
+        let simulated = clusters
+            .get_mut(&cluster)
+            .filter(|simulated| simulated.phase() == Phase::Ready)
+            .ok_or_else(|| Error::unavailable("the cluster is not ready"))?;
         let mut document = simulated.document.clone();
         change(&mut document)?;
         self.write(&document)?;

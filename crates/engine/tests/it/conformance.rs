@@ -1,10 +1,10 @@
 //! What every engine must do.
 
-use crate::support::{Driver, Folder, PASSWORD, gone, new_cluster, plan, ready};
+use crate::support::{Driver, Folder, LIMIT, PASSWORD, gone, new_cluster, plan, ready, suspended};
 use ootheca_engine::Admin;
 use ootheca_model::{
     ErrorKind,
-    instance::{Phase, Removal},
+    instance::{InstancePlan, Phase, Power, Removal},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -59,15 +59,11 @@ async fn lives_and_dies(driver: Driver) {
     assert_eq!(engine.list().await.unwrap(), [cluster]);
     assert_eq!(engine.ensure(&plan).await.unwrap(), observed, "a second time changes nothing");
 
-    let older = ootheca_model::instance::InstancePlan { generation: 1, ..plan.clone() };
+    let older = InstancePlan { generation: 1, ..plan.clone() };
     assert_eq!(engine.ensure(&older).await.unwrap_err().kind(), ErrorKind::Stale);
     plan.generation = 3;
     assert_eq!(engine.ensure(&plan).await.unwrap().generation, 3);
-    let other = ootheca_model::instance::InstancePlan {
-        cluster: new_cluster(),
-        engine_major: "3".to_owned(),
-        ..plan
-    };
+    let other = InstancePlan { cluster: new_cluster(), engine_major: "3".to_owned(), ..plan };
     assert_eq!(engine.ensure(&other).await.unwrap_err().kind(), ErrorKind::Precondition);
     assert_eq!(engine.report().await.unwrap().len(), 1);
 
@@ -157,5 +153,77 @@ async fn remembers(driver: Driver) {
     assert_eq!(admin.users().await.unwrap(), ["maxroach"]);
     assert_eq!(names(&mut *admin).await, ["app", "defaultdb"]);
     drop(admin);
+    engine.close(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_sleeps_and_wakes() {
+    sleeps_and_wakes(Driver::Postgres).await;
+}
+
+#[tokio::test]
+async fn simulated_sleeps_and_wakes() {
+    sleeps_and_wakes(Driver::Simulated).await;
+}
+
+async fn sleeps_and_wakes(driver: Driver) {
+    let folder = Folder::new();
+    let engine = driver.open(&folder).await;
+    let on = plan(&*engine, new_cluster());
+    let off = InstancePlan { power: Power::Off, ..on.clone() };
+    let cluster = on.cluster;
+    ready(&*engine, &on).await;
+    let mut before = engine.admin(cluster).await.unwrap();
+    before.create_user("maxroach", PASSWORD).await.unwrap();
+    before.create_database("app").await.unwrap();
+
+    let mut hints = engine.watch();
+    engine.ensure(&off).await.unwrap();
+    while engine.observe(cluster).await.unwrap().phase != Phase::Suspended {
+        tokio::time::timeout(LIMIT, hints.recv()).await.expect("a hint of the suspension").unwrap();
+    }
+    let observed = engine.observe(cluster).await.unwrap();
+    assert!(observed.nodes.is_empty() && observed.retry_at.is_none() && observed.conditions.is_empty());
+    assert_eq!(observed.generation, 1);
+    assert_eq!(engine.ensure(&off).await.unwrap(), observed, "a second time changes nothing");
+    assert_eq!(engine.list().await.unwrap(), [cluster]);
+    assert_eq!(engine.report().await.unwrap().len(), 1);
+    assert_eq!(before.users().await.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(engine.admin(cluster).await.err().unwrap().kind(), ErrorKind::Unavailable);
+    assert_eq!(engine.cpu(cluster).await.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(engine.measure(cluster).await.unwrap_err().kind(), ErrorKind::Unavailable);
+    let older = InstancePlan { generation: 0, ..on.clone() };
+    assert_eq!(engine.ensure(&older).await.unwrap_err().kind(), ErrorKind::Stale);
+    engine.close(false).await;
+    drop((before, engine));
+
+    let engine = driver.open(&folder).await;
+    assert_eq!(engine.observe(cluster).await.unwrap().phase, Phase::Suspended, "nothing starts it");
+    let newer = InstancePlan { generation: 2, ..on.clone() };
+    assert_eq!(ready(&*engine, &newer).await.nodes.len(), 1);
+    assert_eq!(engine.ensure(&on).await.unwrap_err().kind(), ErrorKind::Stale);
+    let mut admin = engine.admin(cluster).await.unwrap();
+    assert_eq!(admin.users().await.unwrap(), ["maxroach"]);
+    assert_eq!(names(&mut *admin).await, ["app", "defaultdb"]);
+    engine.measure(cluster).await.unwrap();
+    drop(admin);
+
+    // Whoever comes last is right, however quickly.
+    let off = InstancePlan { power: Power::Off, ..newer.clone() };
+    for _ in 0..3 {
+        engine.ensure(&off).await.unwrap();
+        engine.ensure(&newer).await.unwrap();
+    }
+    ready(&*engine, &newer).await;
+    for _ in 0..3 {
+        engine.ensure(&newer).await.unwrap();
+        engine.ensure(&off).await.unwrap();
+    }
+    suspended(&*engine, &off).await;
+    gone(&*engine, cluster).await;
+    assert!(engine.list().await.unwrap().is_empty() && engine.report().await.unwrap().is_empty());
+    // One that is made to sleep from the start.
+    let off = InstancePlan { cluster: new_cluster(), ..off };
+    suspended(&*engine, &off).await;
     engine.close(false).await;
 }

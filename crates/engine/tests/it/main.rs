@@ -5,6 +5,8 @@
 mod adoption;
 mod conformance;
 mod limits;
+mod meter;
 mod pool;
+mod power;
 mod sandbox;
 mod support;

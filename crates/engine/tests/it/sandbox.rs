@@ -124,7 +124,8 @@ async fn only_the_socket_is_a_way_in() {
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, mode, "{}", path.display());
     }
     for (path, _) in files(&instance.data) {
-        let data = fs::metadata(&path).unwrap();
+        // A running server removes temporary files now and then.
+        let Ok(data) = fs::metadata(&path) else { continue };
         assert_ne!(data.uid(), 0, "{}", path.display());
         assert_eq!(data.mode() & 0o077, 0, "{}", path.display());
     }
@@ -152,14 +153,12 @@ fn impossible_settings_say_what_to_do() {
 fn files(folder: &std::path::Path) -> Vec<(PathBuf, bool)> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap().flatten() {
-        let is_folder = entry.file_type().unwrap().is_dir();
+        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
         if is_folder {
             found.extend(files(&entry.path()));
         }
         found.push((entry.path(), is_folder));
     }
-    // A running server removes temporary files now and then.
-    found.retain(|(path, _)| path.exists());
     found
 }
 

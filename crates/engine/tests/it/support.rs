@@ -145,6 +145,15 @@ pub(crate) async fn ready(engine: &dyn Engine, plan: &InstancePlan) -> Observed 
     .await
 }
 
+/// The same until it is suspended.
+pub(crate) async fn suspended(engine: &dyn Engine, plan: &InstancePlan) -> Observed {
+    until("suspended", || async {
+        let observed = engine.ensure(plan).await.unwrap();
+        (observed.phase == Phase::Suspended).then_some(observed)
+    })
+    .await
+}
+
 pub(crate) async fn gone(engine: &dyn Engine, cluster: ClusterId) {
     until("gone", || async { (engine.remove(cluster).await.unwrap() == Removal::Gone).then_some(()) }).await;
 }

@@ -1,6 +1,6 @@
 //! Clients that want too much or say too little, and the end of the gateway.
 
-use crate::support::{Front, Server, eventually, rest};
+use crate::support::{Front, Server, USER, eventually, rest, startup};
 use std::time::Duration;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -33,7 +33,11 @@ async fn no_more_than_the_most() {
     let front = Front::start_with("/nowhere".into(), |settings| settings.max_connections = 1).await;
     let raw = front.raw();
     let first = raw.tls("localhost").await;
-    assert!(rest(&mut raw.tcp().await).await.contains("too many connections"));
+    let mut second = raw.tls("localhost").await;
+    second.write_all(&startup(&[("user", USER), ("database", "shop-12.any")])).await.expect("sent");
+    assert!(rest(&mut second).await.contains("too many connections"));
+    let told = front.psql().cluster("shop-12").fails().await;
+    assert!(told.contains("too many connections"), "{told}");
     drop(first);
     eventually("the place is free", 5 * SECOND, async || front.gateway.connections() == 0).await;
     drop(raw.tls("localhost").await);

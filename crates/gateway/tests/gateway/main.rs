@@ -1,8 +1,12 @@
 //! The gateway from outside: a real PostgreSQL server behind it, real clients in front.
 
 mod access;
+mod activity;
 mod cancel;
 mod limits;
+mod login;
+mod reuse;
 mod routing;
+mod standing;
 mod support;
 mod traffic;

@@ -1,6 +1,6 @@
 //! Which connections reach a cluster, and what the others are told.
 
-use crate::support::{Front, Server, USER, rest, startup};
+use crate::support::{Front, PASSWORD, Server, USER, log_in, rest, startup};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 const WHERE: &str = "SELECT current_database()";
@@ -77,11 +77,8 @@ async fn sqlstates_and_server_names() {
             ["\0C08004\0", "invalid database param"],
         ),
         ("localhost", vec![("user", "root"), ("options", "--cluster=shop-12")], ["\0C28000\0", "reserved"]),
-        (
-            "localhost",
-            vec![("user", USER), ("options", "--cluster=shop-12")],
-            ["\0C57P03\0", "codeBackendDown"],
-        ),
+        ("localhost", vec![("options", "--cluster=shop-12")], ["\0C28000\0", "no PostgreSQL user name"]),
+        ("localhost", vec![("user", USER), ("options", "--cluster=shop-13")], ["\0C08004\0", "not found"]),
         ("localhost", vec![("user", USER), ("user", USER)], ["\0C08P01\0", "given twice"]),
     ] {
         let mut stream = front.raw().tls(name).await;
@@ -89,6 +86,11 @@ async fn sqlstates_and_server_names() {
         let answer = rest(&mut stream).await;
         assert!(answer.starts_with('E') && texts.iter().all(|text| answer.contains(text)), "{answer:?}");
     }
+    let mut stream = front.raw().tls("localhost").await;
+    let hello = startup(&[("user", USER), ("options", "--cluster=shop-12")]);
+    stream.write_all(&hello).await.expect("sent");
+    let answer = String::from_utf8(log_in(&mut stream, PASSWORD).await).expect("text");
+    assert!(answer.contains("\0C57P03\0") && answer.contains("codeBackendDown"), "{answer:?}");
     front.stop().await;
 }
 

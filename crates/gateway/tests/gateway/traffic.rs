@@ -1,6 +1,6 @@
 //! What goes through arrives as it was, much or little, at once or never.
 
-use crate::support::{Front, Server, USER, startup};
+use crate::support::{Front, GREETING, PASSWORD, Server, USER, admit, log_in, startup};
 use proptest::{prelude::*, test_runner::TestRunner};
 use std::process::Stdio;
 use tokio::{
@@ -67,8 +67,6 @@ fn chunks() -> impl Strategy<Value = Vec<Vec<u8>>> {
     prop::collection::vec(chunk, 0..12)
 }
 
-const HELLO: &[u8] = b"R\0\0\0\x08\0\0\0\0K\0\0\0\x0c\0\0\0\x07abcdZ\0\0\0\x05I";
-
 #[test]
 fn any_bytes_arrive_the_same_in_order_both_ways() {
     let runtime = Runtime::new().expect("a runtime");
@@ -86,11 +84,14 @@ fn any_bytes_arrive_the_same_in_order_both_ways() {
             let mut client = front.raw().tls("localhost").await;
             let hello = startup(&[("user", USER), ("database", "shop-12.any")]);
             client.write_all(&hello).await.expect("sent");
-            let (mut server, _) = listener.accept().await.expect("a connection");
-            let mut greeting = vec![0; startup(&[("user", USER), ("database", "any")]).len()];
-            server.read_exact(&mut greeting).await.expect("a startup message");
-            server.write_all(HELLO).await.expect("sent");
-            client.read_exact(&mut [0; HELLO.len()]).await.expect("a greeting");
+            let reached = async {
+                let (mut server, _) = listener.accept().await.expect("a connection");
+                let seen = admit(&mut server).await;
+                (server, seen)
+            };
+            let (said, (mut server, seen)) = tokio::join!(log_in(&mut client, PASSWORD), reached);
+            assert_eq!(seen, startup(&[("user", USER), ("database", "any")]));
+            assert_eq!(said.len(), GREETING.len());
             let ((mut client_in, mut client_out), (mut server_in, mut server_out)) =
                 (split(client), server.split());
             let send_up = async {
@@ -117,4 +118,28 @@ fn any_bytes_arrive_the_same_in_order_both_ways() {
     });
     result.expect("transparent");
     runtime.block_on(front.stop());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bytes_that_look_like_the_end_and_are_none() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let socket = folder.path().join("server");
+    let listener = UnixListener::bind(&socket).expect("a socket");
+    let front = Front::start(socket).await;
+    let mut client = front.raw().tls("localhost").await;
+    client.write_all(&startup(&[("user", USER), ("database", "shop-12.any")])).await.expect("sent");
+    let reached = async {
+        let (mut server, _) = listener.accept().await.expect("a connection");
+        admit(&mut server).await;
+        server
+    };
+    let (_, mut server) = tokio::join!(log_in(&mut client, PASSWORD), reached);
+    for piece in [&b"X\0\0\0\x04"[..], b"and more"] {
+        client.write_all(piece).await.expect("sent");
+        client.flush().await.expect("sent");
+    }
+    let mut seen = [0; 13];
+    server.read_exact(&mut seen).await.expect("all of it");
+    assert_eq!(&seen, b"X\0\0\0\x04and more");
+    front.stop().await;
 }

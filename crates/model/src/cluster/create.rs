@@ -152,6 +152,7 @@ pub fn create(
         network_visibility: None,
         cidr_range: String::new(),
         left_standard_at: None,
+        lowered_cpus_at: Vec::new(),
         generation: 1,
         power: Power::On,
         removed: false,

@@ -19,9 +19,9 @@ use std::collections::BTreeMap;
 /// Limits of a BASIC or STANDARD cluster. `None` is unlimited.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsageLimits {
-    /// Request units in a calendar month (BASIC). Recorded; enforced by a later release.
+    /// Request units in a calendar month (BASIC).
     pub request_units: Option<i64>,
-    /// Mebibytes of storage at any time (BASIC). Recorded; enforced by a later release.
+    /// Mebibytes of storage at any time (BASIC).
     pub storage_mib: Option<i64>,
     /// vCPUs (STANDARD).
     pub virtual_cpus: Option<i64>,
@@ -116,6 +116,9 @@ pub struct Cluster {
     pub cidr_range: String,
     /// When it last left STANDARD for BASIC.
     pub left_standard_at: Option<Timestamp>,
+    /// When its vCPUs were lowered; those that the law no longer counts are left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lowered_cpus_at: Vec<Timestamp>,
     /// Grows with every change of what should run.
     pub generation: u64,
     /// Whether its SQL server should run; off while a BASIC cluster is scaled to zero.

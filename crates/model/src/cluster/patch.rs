@@ -10,6 +10,12 @@ use std::time::Duration;
 /// How long a cluster that left STANDARD must wait before it may go back.
 pub const STANDARD_PAUSE: Duration = Duration::from_secs(48 * 3600);
 
+/// How often the vCPUs of a STANDARD cluster may be lowered within [`CPU_DECREASE_WINDOW`].
+pub const CPU_DECREASES: usize = 3;
+
+/// The time in which decreases of vCPUs are counted.
+pub const CPU_DECREASE_WINDOW: Duration = Duration::from_secs(7 * 24 * 3600);
+
 /// A request to change a cluster. `None` leaves things as they are.
 #[derive(Clone, Debug, Default)]
 pub struct ClusterPatch {
@@ -94,6 +100,9 @@ pub fn patch(
             let block = patch.serverless.clone().unwrap_or_default();
             let limits = if after.plan == before.plan { *limits } else { UsageLimits::default() };
             patch_serverless(&mut after, &block, *upgrade_type, limits, catalogue)?;
+            if before.plan == Plan::Standard && after.plan == Plan::Standard {
+                count_cpu_decrease(&mut after, limits.virtual_cpus, now)?;
+            }
             if before.plan == Plan::Standard && after.plan == Plan::Basic {
                 after.left_standard_at = Some(now);
             }
@@ -113,6 +122,10 @@ pub fn patch(
     }
     if after.plan_instance() != before.plan_instance() {
         after.generation += 1;
+    }
+    // Only BASIC scales to zero.
+    if after.plan != Plan::Basic {
+        after.power = Power::On;
     }
     if after != *before {
         after.updated_at = now;
@@ -200,6 +213,25 @@ fn patch_serverless(
     let primary = block.primary_region.clone().filter(|name| !name.is_empty()).or(kept).unwrap_or_default();
     after.regions = serverless_regions(after.provider, after.plan, &names, &primary, catalogue)?;
     after.config = Config::Serverless { upgrade_type, limits };
+    Ok(())
+}
+
+/// vCPUs may be raised at any time, and lowered three times in any seven days.
+fn count_cpu_decrease(after: &mut Cluster, before: Option<i64>, now: Timestamp) -> Result<()> {
+    let Config::Serverless { limits, .. } = &after.config else { return Ok(()) };
+    if limits.virtual_cpus >= before {
+        return Ok(());
+    }
+    after.lowered_cpus_at.retain(|at| now.since(*at) < CPU_DECREASE_WINDOW);
+    if after.lowered_cpus_at.len() >= CPU_DECREASES {
+        let oldest = after.lowered_cpus_at.first().copied().unwrap_or(now);
+        let message = format!(
+            "serverless.usage_limits.provisioned_virtual_cpus: can be lowered {CPU_DECREASES} times in 7 days; the next time at {}",
+            oldest.after(CPU_DECREASE_WINDOW)
+        );
+        return Err(Error::precondition(message));
+    }
+    after.lowered_cpus_at.push(now);
     Ok(())
 }
 

@@ -18,6 +18,7 @@ use ootheca_model::{
         patch,
     },
     identity::{Visible, normal_grants},
+    instance::Power,
 };
 use ootheca_store::{Batch, Change as RowChange, Kind, Order, Query};
 use std::{sync::Arc, time::Duration};
@@ -42,9 +43,11 @@ pub async fn list_clusters(
     };
     let rows = Query { ids, active_only: !inactive, order, ..Query::all(Kind::Cluster) };
     let (rows, pagination) = paging::rows(&call, &query.page, rows).await?;
-    let clusters =
-        rows.into_iter().map(|row| Ok(render::cluster(&call.app, &rows::decode::<Model>(row)?.value)));
-    Ok(ListClustersResponse { clusters: clusters.collect::<Result<_>>()?, pagination })
+    let mut clusters = Vec::with_capacity(rows.len());
+    for row in rows {
+        clusters.push(render::cluster(&call.app, &rows::decode::<Model>(row)?.value).await?);
+    }
+    Ok(ListClustersResponse { clusters, pagination })
 }
 
 /// `GET /clusters/{cluster_id}`. A deleted cluster is still shown.
@@ -58,7 +61,7 @@ pub async fn get_cluster(
     let found = call.app.find::<Model>(&id.to_string()).await?;
     let found = found.filter(|found| found.row.organization == call.granted.organization());
     let found = found.ok_or_else(|| Error::not_found("cluster"))?;
-    Ok(render::cluster(&call.app, &found.value))
+    render::cluster(&call.app, &found.value).await
 }
 
 /// `POST /clusters`
@@ -134,12 +137,16 @@ pub async fn delete_cluster(
         updated_at: now,
         ..before.value.clone()
     };
-    let children = RowChange::DeleteChildren { kind: Kind::AllowlistEntry, parent: after.id.to_string() };
-    let batch = Batch::by(&call.granted).with(rows::update(&before.row, &after)?).with(children);
-    Ok(Change::now(batch, render::cluster(app, &after)))
+    let mut batch = Batch::by(&call.granted).with(rows::update(&before.row, &after)?);
+    // What it used in each month stays: it is owed all the same.
+    for kind in [Kind::AllowlistEntry, Kind::SqlCatalog, Kind::Meter, Kind::UsageHour] {
+        batch = batch.with(RowChange::DeleteChildren { kind, parent: after.id.to_string() });
+    }
+    Ok(Change::now(batch, render::cluster(app, &after).await?))
 }
 
-/// `GET /clusters/{cluster_id}/nodes`: the real processes, and whether they answer.
+/// `GET /clusters/{cluster_id}/nodes`: the real processes, and whether they answer. A suspended cluster
+/// has none.
 pub async fn list_cluster_nodes(
     call: Arc<Call>,
     _path: ClusterPath,
@@ -154,8 +161,8 @@ pub async fn list_cluster_nodes(
     let home = cluster.regions.iter().find(|region| region.primary).or(cluster.regions.first());
     let region_name = home.map(|region| region.name.clone()).unwrap_or_default();
     let wanted = query.region_name.filter(|name| !name.is_empty());
-    let nodes: Vec<Node> = observed
-        .nodes
+    let processes = if cluster.power == Power::On { observed.nodes } else { Vec::new() };
+    let nodes: Vec<Node> = processes
         .into_iter()
         .map(|node| {
             render::node(format!("{}-{}", cluster.routing_id(), node.name), region_name.clone(), node.live)
@@ -261,7 +268,7 @@ fn settled(app: Arc<App>, id: ClusterId, limit: Duration) -> Later<Cluster> {
                 || (cluster.state == ClusterState::Created
                     && cluster.observed.generation < cluster.generation);
             if !moving || Instant::now() >= deadline {
-                return Ok(render::cluster(&app, &cluster));
+                return render::cluster(&app, &cluster).await;
             }
             // A hint may be lost, so look again now and then all the same.
             let id = id.to_string();

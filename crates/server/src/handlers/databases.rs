@@ -1,7 +1,11 @@
-//! Databases. Their truth is inside the cluster: nothing of them is kept here.
+//! Databases. Their truth is inside the cluster; while it is suspended, notes answer for it.
 
-use super::{Effect, paging, required};
-use crate::{call::Call, change::Change};
+use super::{Effect, Inside, paging, required};
+use crate::{
+    call::Call,
+    catalog::{self, Noted, Part, Seen},
+    change::Change,
+};
 use ootheca_api::wire::*;
 use ootheca_model::{Error, Result, names};
 use std::sync::Arc;
@@ -13,15 +17,26 @@ pub async fn list_databases(
     query: PageQuery,
     _body: NoBody,
 ) -> Result<ListDatabasesResponse> {
-    let mut admin = super::admin(&call).await?;
-    let all: Vec<String> = admin.databases().await?.into_iter().map(|database| database.name).collect();
-    let (page, pagination) = paging::slice(&call, &query, all, String::clone)?;
-    let mut databases = Vec::with_capacity(page.len());
-    for name in page {
-        let table_count = admin.count_tables(&name).await?.map(Int64);
-        databases.push(Database { name, table_count });
-    }
-    Ok(ListDatabasesResponse { databases, pagination })
+    let (page, pagination) = match super::inside(&call).await? {
+        Inside::Asleep(notes) => {
+            paging::slice(&call, &query, notes.value.databases.clone(), |database| database.name.clone())?
+        }
+        Inside::Awake(cluster, mut admin, _held) => {
+            let mut all = admin.databases().await?;
+            let names = all.iter().map(|database| database.name.clone()).collect();
+            let (names, pagination) = paging::slice(&call, &query, names, String::clone)?;
+            let mut page = Vec::with_capacity(names.len());
+            for database in all.iter_mut().filter(|database| names.contains(&database.name)) {
+                database.tables = admin.count_tables(&database.name).await?;
+                page.push(Noted { name: database.name.clone(), tables: database.tables });
+            }
+            catalog::write(&call.app, cluster, &Seen::Databases(all)).await?;
+            (page, pagination)
+        }
+    };
+    let databases =
+        page.into_iter().map(|noted| Database { name: noted.name, table_count: noted.tables.map(Int64) });
+    Ok(ListDatabasesResponse { databases: databases.collect(), pagination })
 }
 
 /// `POST …/databases`
@@ -33,7 +48,7 @@ pub async fn create_database(
 ) -> Result<Change<Database>> {
     let name = required("name", body.name)?;
     names::database("name", &name)?;
-    Effect::new(&call).await?.run(move |admin| {
+    Effect::new(&call).await?.run(Part::Databases, move |admin| {
         Box::pin(async move {
             admin.create_database(&name).await?;
             Ok(Database { name, table_count: Some(Int64(0)) })
@@ -70,7 +85,7 @@ pub async fn delete_database(
     _body: NoBody,
 ) -> Result<Change<Database>> {
     known(&path.name)?;
-    Effect::new(&call).await?.run(move |admin| {
+    Effect::new(&call).await?.run(Part::Databases, move |admin| {
         Box::pin(async move {
             admin.drop_database(&path.name).await?;
             Ok(Database { name: path.name, table_count: None })
@@ -82,7 +97,7 @@ async fn rename(call: &Call, name: String, new_name: Option<String>) -> Result<C
     let new_name = required("new_name", new_name)?;
     names::database("new_name", &new_name)?;
     known(&name)?;
-    Effect::new(call).await?.run(move |admin| {
+    Effect::new(call).await?.run(Part::Databases, move |admin| {
         Box::pin(async move {
             admin.rename_database(&name, &new_name).await?;
             let table_count = admin.count_tables(&new_name).await?.map(Int64);

@@ -24,26 +24,39 @@ pub use sql_users::*;
 use crate::{
     app::App,
     call::Call,
+    catalog::{self, Catalog, Part},
     change::{Change, Reply},
-    rows::active_cluster,
+    power::{self, READY_WAIT, Use},
+    rows::{Stored, active_cluster},
 };
 use ootheca_engine::Admin;
-use ootheca_model::{ClusterId, Error, Result};
+use ootheca_model::{ClusterId, Error, Result, instance::Power};
 use ootheca_store::Batch;
-use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{pin::Pin, sync::Arc};
 
-/// How long a call about the inside of a cluster waits for one that is starting.
-const READY_WAIT: Duration = Duration::from_secs(15);
-
-/// An administrative session of the call's cluster; 404 if there is no such cluster.
-async fn admin(call: &Call) -> Result<Box<dyn Admin>> {
-    let cluster =
-        active_cluster(&*call.app.store, call.granted.organization(), call.granted.cluster()).await?;
-    open_admin(&call.app, cluster.value.id).await
+/// The inside of a cluster, for a look at it.
+enum Inside {
+    /// Its server runs: an administrative session, and what keeps it from being suspended meanwhile.
+    Awake(ClusterId, Box<dyn Admin>, Use),
+    /// It is suspended: what was noted of it.
+    Asleep(Arc<Stored<Catalog>>),
 }
 
-async fn open_admin(app: &App, cluster: ClusterId) -> Result<Box<dyn Admin>> {
-    app.when_ready(cluster, READY_WAIT, || app.engine.admin(cluster)).await
+/// The inside of the call's cluster, which is not woken for a look, nor kept awake by many; 404 if there
+/// is no such cluster.
+async fn inside(call: &Call) -> Result<Inside> {
+    let app = &call.app;
+    let id = call.granted.cluster().ok_or_else(|| Error::not_found("cluster"))?;
+    let held = app.uses.look(id).await;
+    let found = active_cluster(&*app.store, call.granted.organization(), Some(id)).await?.value;
+    let attempt = || app.engine.admin(id);
+    if found.power == Power::On {
+        return Ok(Inside::Awake(id, app.when_ready(id, READY_WAIT, attempt).await?, held));
+    }
+    match catalog::recall(app, id).await? {
+        Some(notes) => Ok(Inside::Asleep(notes)),
+        None => Ok(Inside::Awake(id, power::ready(app, id, attempt).await?.1, held)),
+    }
 }
 
 /// What runs inside a cluster, given an administrative session of it.
@@ -64,16 +77,23 @@ impl Effect {
         Ok(Self { app: call.app.clone(), cluster: found.value.id, batch: Batch::by(&call.granted) })
     }
 
-    /// The change that runs `verb` once its audit entry is written.
-    fn run<T, F>(self, verb: F) -> Result<Change<T>>
+    /// The change that runs `verb` once its audit entry is written, on a cluster that is woken for it. What
+    /// it changes, a `part`, is noted.
+    fn run<T, F>(self, part: Part, verb: F) -> Result<Change<T>>
     where
         T: Send + 'static,
         F: for<'a> FnOnce(&'a mut dyn Admin) -> Verb<'a, T> + Send + 'static,
     {
         let Self { app, cluster, batch } = self;
         let effect = async move {
-            let mut admin = open_admin(&app, cluster).await?;
-            verb(&mut *admin).await
+            let (_in_use, mut admin) = power::ready(&app, cluster, || app.engine.admin(cluster)).await?;
+            let result = verb(&mut *admin).await;
+            // Even a verb that failed may have changed something.
+            if let Err(error) = catalog::look(&app, cluster, part, &mut *admin).await {
+                tracing::warn!(%cluster, error = error.chain(), "a change inside the cluster was not noted");
+                app.notes.distrust(cluster);
+            }
+            result
         };
         Ok(Change::new(batch, Reply::Effect(Box::pin(effect))))
     }

@@ -1,7 +1,11 @@
-//! SQL users. Their truth is inside the cluster: nothing of them is kept here.
+//! SQL users. Their truth is inside the cluster; while it is suspended, notes answer for it.
 
-use super::{Effect, paging, required};
-use crate::{call::Call, change::Change};
+use super::{Effect, Inside, paging, required};
+use crate::{
+    call::Call,
+    catalog::{self, Part},
+    change::Change,
+};
 use ootheca_api::wire::*;
 use ootheca_model::{Error, Result, names};
 use std::sync::Arc;
@@ -13,8 +17,11 @@ pub async fn list_sql_users(
     query: PageQuery,
     _body: NoBody,
 ) -> Result<ListSQLUsersResponse> {
-    let mut admin = super::admin(&call).await?;
-    let users = admin.users().await?;
+    let logins = match super::inside(&call).await? {
+        Inside::Awake(cluster, mut admin, _held) => catalog::logins(&call.app, cluster, &mut *admin).await?,
+        Inside::Asleep(notes) => notes.value.logins.clone(),
+    };
+    let users = logins.into_iter().map(|login| login.name).collect();
     let (users, pagination) = paging::slice(&call, &query, users, String::clone)?;
     Ok(ListSQLUsersResponse { users: users.into_iter().map(|name| SQLUser { name }).collect(), pagination })
 }
@@ -30,7 +37,7 @@ pub async fn create_sql_user(
     let password = required("password", body.password)?;
     names::sql_user(&name)?;
     names::password(&password)?;
-    Effect::new(&call).await?.run(move |admin| {
+    Effect::new(&call).await?.run(Part::Logins, move |admin| {
         Box::pin(async move {
             admin.create_user(&name, &password).await?;
             Ok(SQLUser { name })
@@ -48,7 +55,7 @@ pub async fn update_sql_user_password(
     let password = required("password", body.password)?;
     names::password(&password)?;
     known(&path.name)?;
-    Effect::new(&call).await?.run(move |admin| {
+    Effect::new(&call).await?.run(Part::Logins, move |admin| {
         Box::pin(async move {
             admin.set_password(&path.name, &password).await?;
             Ok(SQLUser { name: path.name })
@@ -64,7 +71,7 @@ pub async fn delete_sql_user(
     _body: NoBody,
 ) -> Result<Change<SQLUser>> {
     known(&path.name)?;
-    Effect::new(&call).await?.run(move |admin| {
+    Effect::new(&call).await?.run(Part::Logins, move |admin| {
         Box::pin(async move {
             admin.delete_user(&path.name).await?;
             Ok(SQLUser { name: path.name })

@@ -8,7 +8,7 @@ use crate::{
 use ootheca_model::{
     Cluster, ClusterId, ClusterState, Error, ErrorKind, Result,
     cluster::ObservedCluster,
-    instance::{Condition, Observed, Phase, Removal},
+    instance::{Condition, Observed, Phase, Power, Removal},
 };
 use ootheca_store::{Batch, Lease};
 use std::time::Duration;
@@ -31,6 +31,8 @@ pub async fn step(app: &App, id: ClusterId, lease: Lease, failures: u32) -> Resu
                 let gone = Cluster { removed: true, ..stored.value.clone() };
                 write(app, &stored, gone, lease).await?;
             }
+            app.notes.forget(id);
+            app.uses.forget(id);
             Ok(after(removal, Step::Done))
         }
         ClusterState::Creating | ClusterState::Created | ClusterState::Locked => {
@@ -49,10 +51,13 @@ async fn run(app: &App, stored: Stored<Cluster>, lease: Lease, failures: u32) ->
     };
     let mut cluster = stored.value.clone();
     cluster.observed.conditions.clone_from(&observed.conditions);
-    if observed.phase == Phase::Ready {
+    let suspended = cluster.power == Power::Off && observed.phase == Phase::Suspended;
+    if observed.phase == Phase::Ready || suspended {
+        // Nothing runs in a suspended cluster: what ran last is what will run.
+        let engine = if suspended { &cluster.observed.engine } else { &observed.engine };
         cluster.observed = ObservedCluster {
             generation: observed.generation,
-            engine: observed.engine.clone(),
+            engine: engine.clone(),
             conditions: observed.conditions.clone(),
         };
         if cluster.state == ClusterState::Creating {
@@ -63,13 +68,14 @@ async fn run(app: &App, stored: Stored<Cluster>, lease: Lease, failures: u32) ->
     if cluster != stored.value {
         write(app, &stored, cluster, lease).await?;
     }
-    Ok(next(app, &observed))
+    Ok(next(app, stored.value.power, &observed))
 }
 
 /// When to look again: a hint usually comes first.
-fn next(app: &App, observed: &Observed) -> Step {
+fn next(app: &App, wanted: Power, observed: &Observed) -> Step {
     match (observed.phase, observed.retry_at) {
-        (Phase::Ready, _) => Step::Done,
+        (Phase::Ready, _) if wanted == Power::On => Step::Done,
+        (Phase::Suspended, _) if wanted == Power::Off => Step::Done,
         (_, Some(at)) => Step::Again(at.since(app.now()).max(Duration::from_millis(10))),
         _ => Step::Again(Duration::from_millis(500)),
     }

@@ -2,12 +2,17 @@
 //!
 //! The driver only decides *when* to look at *which* cluster; [`cluster::step`] looks at it and acts.
 //! Hints (changed rows, changed instances) make it fast; the scan of due rows makes it certain. One
-//! server at a time reconciles: the holder of a lease, whose fencing number guards every write.
+//! server at a time reconciles: the holder of a lease, whose fencing number guards every write. `idle`
+//! decides which clusters need no server.
 
 pub mod cluster;
+mod idle;
 
 use crate::{app::App, rows};
-use ootheca_model::{Cluster, ClusterId, ClusterState, ErrorKind, Result};
+use ootheca_model::{
+    Cluster, ClusterId, ClusterState, ErrorKind, Result,
+    instance::{Phase, Power},
+};
 use ootheca_store::{Kind, Lease, Query};
 use std::{
     collections::{HashMap, HashSet},
@@ -36,6 +41,7 @@ pub enum Step {
 
 /// The loop. Ends when `stop` turns true, with no step under way.
 pub async fn run(app: Arc<App>, holder: String, mut stop: watch::Receiver<bool>) {
+    let idle = tokio::spawn(idle::run(app.clone(), stop.clone()));
     let mut driver = Driver::new(app, holder);
     let mut rows = driver.app.store.changes();
     let mut instances = driver.app.engine.watch();
@@ -56,7 +62,9 @@ pub async fn run(app: Arc<App>, holder: String, mut stop: watch::Receiver<bool>)
             () = sleep_until(wake) => {}
         }
     }
+    let _ = idle.await;
     while driver.steps.join_next().await.is_some() {}
+    driver.app.lease.send_replace(None);
     if let Some(lease) = driver.lease {
         let _ = driver.app.store.release(&lease).await;
     }
@@ -103,6 +111,7 @@ impl Driver {
             let fence = self.lease.as_ref().map(|lease| lease.fence);
             let renewed = self.app.store.lease(LEASE, &self.holder, fence, LEASE_TTL, self.app.now()).await;
             self.lease = renewed?;
+            self.app.lease.send_replace(self.lease.clone());
         }
         if self.lease.is_none() {
             return Ok(());
@@ -181,17 +190,25 @@ fn backoff(failures: u32) -> Duration {
     Duration::from_millis(100 << failures.saturating_sub(1).min(9)).min(Duration::from_secs(30))
 }
 
-/// Every cluster that should have an instance, has work due, or has something in the engine.
+/// Every cluster that should have an instance, has work due, or has something in the engine; without
+/// those that are suspended, as they should be.
 async fn everything(app: &App) -> Result<HashSet<ClusterId>> {
     let mut ids: HashSet<ClusterId> = app.engine.list().await?.into_iter().collect();
     let active = Query { active_only: true, ..Query::all(Kind::Cluster) };
     for row in app.store.list(&active).await? {
         let cluster = rows::decode::<Cluster>(row)?.value;
-        if cluster.state != ClusterState::CreationFailed {
+        if cluster.power == Power::Off && rests(app, cluster.id).await {
+            ids.remove(&cluster.id);
+        } else if cluster.state != ClusterState::CreationFailed {
             ids.insert(cluster.id);
         }
     }
     let due = app.store.due(Kind::Cluster, app.now(), usize::MAX).await?;
     ids.extend(due.iter().filter_map(|id| id.parse::<ClusterId>().ok()));
     Ok(ids)
+}
+
+/// Whether nothing of the cluster runs, in order.
+async fn rests(app: &App, id: ClusterId) -> bool {
+    app.engine.observe(id).await.is_ok_and(|observed| observed.phase == Phase::Suspended)
 }

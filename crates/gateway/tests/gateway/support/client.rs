@@ -1,6 +1,7 @@
 //! psql, and clients that are put together by hand.
 
 use super::{PASSWORD, USER, program};
+use postgres_protocol::authentication::sasl::{ChannelBinding, ScramSha256};
 use rustls::{
     ClientConfig, RootCertStore,
     crypto::aws_lc_rs,
@@ -8,7 +9,7 @@ use rustls::{
 };
 use std::{io, net::SocketAddr, path::PathBuf, process::Stdio, sync::Arc};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::TcpStream,
     process::Command,
 };
@@ -89,13 +90,26 @@ impl Raw {
         Self { address, config: Arc::new(config.with_root_certificates(roots).with_no_client_auth()) }
     }
 
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     pub(crate) async fn tcp(&self) -> TcpStream {
         TcpStream::connect(self.address).await.expect("a connection")
     }
 
     /// TLS after a request for it.
     pub(crate) async fn tls(&self, server_name: &'static str) -> TlsStream<TcpStream> {
-        let mut stream = self.tcp().await;
+        let stream = self.tcp().await;
+        self.tls_over(stream, server_name).await
+    }
+
+    /// The same over a connection that is there.
+    pub(crate) async fn tls_over(
+        &self,
+        mut stream: TcpStream,
+        server_name: &'static str,
+    ) -> TlsStream<TcpStream> {
         stream.write_all(&[0, 0, 0, 8, 4, 210, 22, 47]).await.expect("sent");
         assert_eq!(stream.read_u8().await.expect("an answer"), b'S');
         let name = ServerName::try_from(server_name).expect("a name");
@@ -112,13 +126,22 @@ impl Raw {
 
     /// A session through the gateway.
     pub(crate) async fn session(&self) -> Client {
+        self.session_of(|_| ()).await.expect("a session")
+    }
+
+    /// A session of somebody else, or of another kind.
+    pub(crate) async fn session_of(
+        &self,
+        change: impl FnOnce(&mut Config),
+    ) -> Result<Client, tokio_postgres::Error> {
         let mut config = Config::new();
         config.user(USER).password(PASSWORD).dbname("defaultdb").options("--cluster=shop-12");
         config.ssl_mode(SslMode::Disable);
+        change(&mut config);
         let stream = self.tls("localhost").await;
-        let (client, connection) = config.connect_raw(stream, NoTls).await.expect("a session");
+        let (client, connection) = config.connect_raw(stream, NoTls).await?;
         tokio::spawn(connection);
-        client
+        Ok(client)
     }
 }
 
@@ -130,6 +153,49 @@ pub(crate) fn startup(parameters: &[(&str, &str)]) -> Vec<u8> {
     }
     body.push(0);
     [&(body.len() as u32 + 4).to_be_bytes(), body.as_slice()].concat()
+}
+
+/// Proves a password, and reads on until the server is ready: all that it said after the proof.
+pub(crate) async fn log_in(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), password: &str) -> Vec<u8> {
+    let mut scram = ScramSha256::new(password.as_bytes(), ChannelBinding::unsupported());
+    let first = scram.message().to_vec();
+    let first = [b"SCRAM-SHA-256\0", &(first.len() as u32).to_be_bytes()[..], &first].concat();
+    let mut answer = first;
+    let mut said = Vec::new();
+    loop {
+        let (kind, body) = message(stream).await;
+        match (kind, body.first_chunk::<4>().map(|code| u32::from_be_bytes(*code))) {
+            (b'R', Some(10)) => send(stream, &answer).await,
+            (b'R', Some(11)) => {
+                scram.update(&body[4..]).expect("a challenge");
+                answer = scram.message().to_vec();
+                send(stream, &answer).await;
+            }
+            (b'R', Some(12)) => scram.finish(&body[4..]).expect("the server's signature"),
+            _ => {
+                said.push(kind);
+                said.extend((body.len() as u32 + 4).to_be_bytes());
+                said.extend(&body);
+            }
+        }
+        if matches!(kind, b'Z' | b'E') {
+            return said;
+        }
+    }
+}
+
+/// Sends a response to an authentication request.
+async fn send(stream: &mut (impl AsyncWrite + Unpin), body: &[u8]) {
+    let message = [b"p", &(body.len() as u32 + 4).to_be_bytes()[..], body].concat();
+    stream.write_all(&message).await.expect("sent");
+}
+
+/// Reads a message: its type and its body.
+pub(crate) async fn message(stream: &mut (impl AsyncRead + Unpin)) -> (u8, Vec<u8>) {
+    let kind = stream.read_u8().await.expect("a message");
+    let mut body = vec![0; stream.read_u32().await.expect("its length") as usize - 4];
+    stream.read_exact(&mut body).await.expect("its body");
+    (kind, body)
 }
 
 /// Reads up to the end.

@@ -1,10 +1,12 @@
 //! A server, a gateway in front of it, and clients.
 
 mod client;
+mod fake;
 mod server;
 mod town;
 
-pub(crate) use client::{Psql, Raw, rest, startup};
+pub(crate) use client::{Psql, Raw, log_in, message, rest, startup};
+pub(crate) use fake::{GREETING, VERIFIER, admit};
 pub(crate) use server::{Server, program};
 pub(crate) use town::Town;
 

@@ -1,0 +1,123 @@
+//! The gateway against PgBouncer (session mode, TLS) and the bare Unix socket, with `pgbench -S -M
+//! prepared`, in turns within one run.
+
+mod latency;
+mod pgbouncer;
+
+use crate::stats::{Rates, resident_kib};
+use ootheca_testkit::{Engine, Launch, Ootheca, eventually, postgres};
+use pgbouncer::PgBouncer;
+use serde_json::json;
+use std::process::{Command, Stdio};
+
+const ROUNDS: usize = 5;
+const SECONDS: &str = "4";
+pub(crate) const PASSWORD: &str = "correct horse battery";
+const IDLE_SESSIONS: usize = 500;
+
+pub(crate) fn run(program: &str) {
+    println!("\n== gateway with TLS: pgbench -S -M prepared, in turns");
+    let launch = Launch::new(program).engine(Engine::Postgres);
+    let server = launch.env("OOTHECA_ENGINE__MAX_CONNECTIONS", "520").boot();
+    let ours = furnish(&server);
+    let folder = socket_folder(&server);
+    let direct = format!("host={folder} dbname=defaultdb user=bench");
+    let peer = PgBouncer::start(&server.data_dir().join("certificates"), &folder);
+    let pgbouncer = format!("host=localhost port={} dbname=defaultdb user=bench sslmode=require", peer.port);
+    pgbench(&direct, &["-i", "-q", "-s", "10"]);
+    let targets = [ours.as_str(), &pgbouncer, &direct];
+    for clients in [1, 16, 120] {
+        compare(&targets, clients, &[]);
+    }
+    println!("\n== the same, a new connection for every transaction (-C)");
+    for clients in [1, 16, 120] {
+        compare(&targets, clients, &["-C"]);
+    }
+    latency::run(&server, &ours);
+    idle_sessions(&server, &ours);
+}
+
+/// A cluster and a user; how `pgbench` reaches it.
+fn furnish(server: &Ootheca) -> String {
+    let cluster = server.create_cluster("bench-gateway", "STANDARD");
+    let id = cluster["id"].as_str().unwrap_or_default();
+    // As many vCPUs as can be had: the bound is not what is measured.
+    server
+        .patch(&format!("/clusters/{id}"), json!({ "usage_limits": { "provisioned_virtual_cpus": "60" } }))
+        .ok();
+    server.when_created(id);
+    server.post(&format!("/clusters/{id}/sql-users"), json!({ "name": "bench", "password": PASSWORD })).ok();
+    let routing =
+        cluster.pointer("/config/serverless/routing_id").and_then(|id| id.as_str()).unwrap_or_default();
+    let port = server.sql_address().port();
+    format!(
+        "host=localhost port={port} dbname=defaultdb user=bench sslmode=require options=--cluster={routing}"
+    )
+}
+
+fn compare(targets: &[&str; 3], clients: usize, more: &[&str]) {
+    let mut rates = [Vec::new(), Vec::new(), Vec::new()];
+    for _ in 0..ROUNDS {
+        for (rates, target) in rates.iter_mut().zip(targets) {
+            rates.push(tps(target, clients, more));
+        }
+    }
+    let [ours, theirs, direct] = rates.map(Rates::new);
+    println!("{}", ours.line(&format!("ootheca, TLS, {clients} clients")));
+    println!("{}", theirs.line(&format!("PgBouncer, TLS, session mode, {clients} clients")));
+    println!("{}", direct.line(&format!("Unix socket without any proxy, {clients} clients")));
+    let (peer, bare) = (ours.median() / theirs.median(), ours.median() / direct.median());
+    println!("ratio to PgBouncer {peer:.2}, to the bare socket {bare:.2}");
+}
+
+fn socket_folder(server: &Ootheca) -> String {
+    let instances = server.instances();
+    let instance = instances.iter().find(|row| !row["cluster"].is_null());
+    let name = instance.and_then(|row| row["instance"].as_str()).unwrap_or_default();
+    server.data_dir().join("engine/run").join(name).display().to_string()
+}
+
+fn tps(target: &str, clients: usize, more: &[&str]) -> f64 {
+    let clients = clients.to_string();
+    let args = ["-S", "-M", "prepared", "-n", "-c", &clients, "-j", "1", "-T", SECONDS];
+    let text = pgbench(target, &[&args, more].concat());
+    let line = text.lines().find_map(|line| line.strip_prefix("tps = "));
+    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).expect("pgbench says its rate")
+}
+
+/// Runs `pgbench` to its end; returns what it printed.
+pub(crate) fn pgbench(target: &str, args: &[&str]) -> String {
+    let output = pgbench_command(target, args).output().expect("pgbench runs");
+    assert!(output.status.success(), "pgbench: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn pgbench_command(target: &str, args: &[&str]) -> Command {
+    let mut command = Command::new(postgres::program("pgbench"));
+    command.args(args).arg(target).env("PGPASSWORD", PASSWORD);
+    command
+}
+
+/// Memory of the gateway for each session that does nothing.
+fn idle_sessions(server: &Ootheca, ours: &str) {
+    println!("\n== idle sessions");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let script = folder.path().join("idle.sql");
+    std::fs::write(&script, "\\sleep 60 s\n").expect("a script");
+    let (file, count) = (script.display().to_string(), IDLE_SESSIONS.to_string());
+    let before = resident_kib(server.pid());
+    let mut idle = pgbench_command(ours, &["-n", "-c", &count, "-j", "1", "-T", "60", "-f", &file])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("pgbench runs");
+    let backends = || {
+        let all = ootheca_testkit::processes::within(&server.data_dir().join("engine/instances"));
+        all.iter().filter(|process| process.command.contains("bench defaultdb")).count()
+    };
+    eventually("all sessions are open", || (backends() >= IDLE_SESSIONS).then_some(()));
+    let each = (resident_kib(server.pid()) - before) / IDLE_SESSIONS as f64;
+    println!("{:<44} {each:.1} KiB  (n={IDLE_SESSIONS}, resident memory of the server)", "each");
+    let _ = idle.kill();
+    let _ = idle.wait();
+}

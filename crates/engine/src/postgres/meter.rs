@@ -1,0 +1,185 @@
+//! What an instance uses: CPU from the kernel, everything else from the server's own counters.
+
+use super::{
+    instance::{Instance, Stage},
+    process::{self, Process},
+    server,
+};
+use ootheca_model::{
+    Error, Result,
+    usage::{CpuCounter, Measure, SqlCounters},
+};
+use std::{
+    fs,
+    sync::{Arc, LazyLock},
+    time::{Duration, Instant},
+};
+use tokio_postgres::{Client, Row};
+
+/// A control session that nobody has asked for this long is closed.
+const UNUSED: Duration = Duration::from_secs(30);
+const PAGE: u64 = 8192;
+
+/// Sums over the databases of the tenant, by their names: it may mark its own as templates. A
+/// database that is being dropped has no size.
+const MEASURE: &str = "
+WITH used AS (
+    SELECT coalesce(sum(xact_commit + xact_rollback), 0)::bigint AS transactions,
+        coalesce(sum(tup_returned), 0)::bigint AS returned,
+        coalesce(sum(tup_fetched), 0)::bigint AS fetched,
+        coalesce(sum(tup_inserted + tup_updated + tup_deleted), 0)::bigint AS written,
+        coalesce(sum(blks_hit + blks_read), 0)::bigint AS blocks
+    FROM pg_stat_database WHERE datname NOT IN ('postgres', 'template0', 'template1')
+), empty AS (
+    SELECT max(pg_database_size(oid)) AS size FROM pg_database WHERE datname IN ('template0', 'template1')
+), stored AS (
+    SELECT coalesce(sum(greatest(coalesce(pg_database_size(d.oid), 0) - empty.size, 0)), 0)::bigint AS size
+    FROM pg_database d, empty WHERE d.datname NOT IN ('postgres', 'template0', 'template1')
+)
+SELECT (extract(epoch FROM w.stats_reset) * 1000000)::bigint::text, u.transactions, u.returned, u.fetched,
+    u.written, u.blocks, w.wal_records, w.wal_bytes::bigint, w.wal_fpi, s.size
+FROM used u, stored s, pg_stat_wal w";
+
+/// The session that asks an instance for its counters, kept while somebody measures.
+#[derive(Debug, Default)]
+pub(super) struct Control(tokio::sync::Mutex<Asked>);
+
+#[derive(Debug, Default)]
+struct Asked {
+    session: Option<Kept>,
+    log: Log,
+}
+
+/// The write-ahead log without images of full pages, whose bytes the server does not count. Each is
+/// taken for a whole page, though the free space in it is left out; so that this eats up nothing
+/// that was written at another time, it is done for each step between two looks.
+#[derive(Clone, Debug, Default)]
+struct Log {
+    epoch: String,
+    bytes: u64,
+    images: u64,
+    total: u64,
+}
+
+impl Log {
+    fn look(&mut self, epoch: &str, bytes: u64, images: u64) -> u64 {
+        if self.epoch != epoch {
+            *self = Self { epoch: epoch.to_owned(), ..Self::default() };
+        }
+        let grown = bytes.saturating_sub(self.bytes);
+        let images_grown = images.saturating_sub(self.images);
+        self.total += grown.saturating_sub(images_grown * PAGE);
+        (self.bytes, self.images) = (bytes, images);
+        self.total
+    }
+}
+
+#[derive(Debug)]
+struct Kept {
+    client: Client,
+    server: u32,
+    used: Instant,
+}
+
+impl Instance {
+    /// CPU time of this run of the server. `Unavailable` unless it is ready.
+    pub(super) fn cpu(&self) -> Result<CpuCounter> {
+        let (process, counted) = {
+            let state = self.state.borrow();
+            let ready = state.process.clone().filter(|_| state.stage == Stage::Ready);
+            (ready, state.counted)
+        };
+        let process = process.ok_or_else(not_ready)?;
+        let micros = if counted { self.host.cgroups.used(&self.id) } else { process::used(process.pid) };
+        Ok(CpuCounter { epoch: epoch(&process), micros: micros.ok_or_else(not_ready)? })
+    }
+
+    /// All counters. `Unavailable` unless it is ready.
+    pub(super) async fn measure(self: &Arc<Self>) -> Result<Measure> {
+        let server = self.ready_pid().ok_or_else(not_ready)?;
+        let mut control = self.control.0.lock().await;
+        let kept = control.session.take();
+        let client = match kept.filter(|kept| kept.server == server && !kept.client.is_closed()) {
+            Some(kept) => kept.client,
+            None => self.connect(server).await?,
+        };
+        let row = client.query_one(MEASURE, &[]).await.map_err(|error| {
+            Error::unavailable("can not read the counters of the SQL server").because(error)
+        })?;
+        control.session = Some(Kept { client, server, used: Instant::now() });
+        let (sql, storage_bytes) = read(&row, &mut control.log).map_err(|error| {
+            Error::internal("the counters of the SQL server are not as expected").because(error)
+        })?;
+        Ok(Measure { cpu: self.cpu()?, sql, storage_bytes })
+    }
+
+    /// A session whose own CPU time is not the tenant's.
+    async fn connect(self: &Arc<Self>, server: u32) -> Result<Client> {
+        let before = process::children(server);
+        let client = server::connect(&self.host, &self.sockets(), "postgres").await?;
+        let row = client
+            .query_one("SELECT pg_backend_pid()", &[])
+            .await
+            .map_err(|error| Error::unavailable("can not ask the SQL server for a session").because(error))?;
+        let pid = row.try_get::<_, i32>(0).ok().and_then(|pid| u32::try_from(pid).ok());
+        let ours = pid.filter(|pid| !before.contains(pid) && process::children(server).contains(pid));
+        if let Some(pid) = ours {
+            self.host.cgroups.exempt(pid);
+        }
+        tokio::spawn(self.clone().close_unused());
+        Ok(client)
+    }
+
+    /// A session that only waits costs memory.
+    async fn close_unused(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(UNUSED).await;
+            let mut control = self.control.0.lock().await;
+            if control.session.as_ref().is_none_or(|kept| kept.used.elapsed() >= UNUSED) {
+                control.session = None;
+                return;
+            }
+        }
+    }
+}
+
+fn read(row: &Row, log: &mut Log) -> Result<(SqlCounters, u64), tokio_postgres::Error> {
+    let count = |at: usize| row.try_get::<_, i64>(at).map(|count| u64::try_from(count).unwrap_or(0));
+    let epoch: String = row.try_get(0)?;
+    let counters = SqlCounters {
+        transactions: count(1)?,
+        tuples_returned: count(2)?,
+        tuples_fetched: count(3)?,
+        tuples_written: count(4)?,
+        blocks_read: count(5)?,
+        wal_records: count(6)?,
+        wal_bytes: log.look(&epoch, count(7)?, count(8)?),
+        epoch,
+    };
+    Ok((counters, count(9)?))
+}
+
+/// Names a run of a server: an id and a start time are one process, until the machine starts anew.
+fn epoch(process: &Process) -> String {
+    static BOOT: LazyLock<String> =
+        LazyLock::new(|| fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default());
+    format!("{}-{}-{}", BOOT.split('-').next().unwrap_or_default(), process.pid, process.began)
+}
+
+fn not_ready() -> Error {
+    Error::unavailable("the cluster's SQL server is not ready")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Log;
+
+    #[test]
+    fn images_of_one_step_hide_nothing_of_another() {
+        let mut log = Log::default();
+        assert_eq!(log.look("a", 20_000, 2), 20_000 - 2 * 8192);
+        assert_eq!(log.look("a", 30_000, 10), 3616, "images are smaller than pages");
+        assert_eq!(log.look("a", 31_000, 10), 4616);
+        assert_eq!(log.look("b", 500, 0), 500);
+    }
+}

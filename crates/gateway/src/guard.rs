@@ -1,0 +1,158 @@
+//! Sessions of a cluster that is over its storage limit: their statements that add data are refused.
+//!
+//! The statement never reaches the server. A text goes in its place that no server can parse, so that
+//! the session's transaction is what it is after any statement that failed; the server's error for that
+//! text is replaced by the notice. Several statements in one text are refused together, and none of
+//! them runs, not even a BEGIN before the one that is refused.
+//!
+//! Reads the types of all messages, and the text of those that carry SQL. What counts as adding data is
+//! told in `statement`; messages that call a function by its number always do. Holds no more than one
+//! statement, and nothing between messages.
+
+mod frames;
+mod statement;
+mod tokens;
+
+use crate::{Notice, startup::Malformed};
+use frames::{Fate, Frames, Inspect, Message, encode};
+pub(crate) use statement::adds_data;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+/// The longest statement that is looked at; a longer one is refused.
+const LONGEST_STATEMENT: usize = 1 << 20;
+/// The error that is looked for is far shorter.
+const LONGEST_ERROR: usize = 4096;
+const MARKER: &str = "ootheca_storage_limit_refused";
+const SYNTAX_ERROR: &[u8] = b"42601";
+const DISK_FULL: &str = "53100";
+
+/// Reads one session, from right after its login.
+pub(crate) struct Guard {
+    up: Frames,
+    down: Frames,
+    requests: Requests,
+    answers: Answers,
+}
+
+impl Guard {
+    /// A guard that refuses with this notice, while the cluster is over its limit.
+    pub(crate) fn new(notice: &Notice, over: Arc<AtomicBool>) -> Self {
+        let requests = Requests { over, refused: false };
+        let answers = Answers { error: error_response(notice), refused: false };
+        Self { up: Frames::default(), down: Frames::default(), requests, answers }
+    }
+
+    /// Takes bytes of the client, and writes those for the server.
+    pub(crate) fn up(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
+        let fed = self.up.feed(bytes, &mut self.requests, out);
+        self.answers.refused |= self.requests.refused;
+        fed
+    }
+
+    /// Takes bytes of the server, and writes those for the client.
+    pub(crate) fn down(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
+        self.down.feed(bytes, &mut self.answers, out)
+    }
+}
+
+/// Messages of the client.
+struct Requests {
+    over: Arc<AtomicBool>,
+    refused: bool,
+}
+
+impl Requests {
+    fn refuse(&mut self, kind: u8, name: &[u8], out: &mut Vec<u8>) {
+        self.refused = true;
+        let marker = MARKER.as_bytes();
+        out.extend(match kind {
+            // Its name, its text, and that it tells no types.
+            b'P' => encode(b'P', &[name, b"\0", marker, b"\0\0\0"].concat()),
+            // A function call is answered as a simple query is.
+            _ => encode(b'Q', &[marker, b"\0"].concat()),
+        });
+    }
+}
+
+impl Inspect for Requests {
+    fn begins(&mut self, kind: u8, length: usize, out: &mut Vec<u8>) -> Fate {
+        match kind {
+            b'Q' | b'P' | b'F' if !self.over.load(Ordering::Relaxed) => Fate::Pass,
+            b'Q' | b'P' if length <= LONGEST_STATEMENT => Fate::Keep,
+            b'Q' | b'P' | b'F' => {
+                self.refuse(kind, MARKER.as_bytes(), out);
+                Fate::Drop
+            }
+            _ => Fate::Pass,
+        }
+    }
+
+    fn whole(&mut self, message: Message<'_>, out: &mut Vec<u8>) {
+        let (name, text) = if message.kind == b'P' { split(message.body) } else { (&[][..], message.body) };
+        if adds_data(text) {
+            self.refuse(message.kind, name, out);
+        } else {
+            out.extend_from_slice(message.bytes);
+        }
+    }
+}
+
+/// Messages of the server.
+struct Answers {
+    /// What goes to the client in place of the server's error.
+    error: Vec<u8>,
+    /// Whether a statement has ever been refused.
+    refused: bool,
+}
+
+impl Inspect for Answers {
+    fn begins(&mut self, kind: u8, length: usize, _: &mut Vec<u8>) -> Fate {
+        if self.refused && kind == b'E' && length <= LONGEST_ERROR { Fate::Keep } else { Fate::Pass }
+    }
+
+    fn whole(&mut self, message: Message<'_>, out: &mut Vec<u8>) {
+        let ours = is_about_marker(message.body);
+        out.extend_from_slice(if ours { &self.error } else { message.bytes });
+    }
+}
+
+/// Texts before and after the first zero byte.
+fn split(bytes: &[u8]) -> (&[u8], &[u8]) {
+    let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+    (&bytes[..end], bytes.get(end + 1..).unwrap_or_default())
+}
+
+fn is_about_marker(mut body: &[u8]) -> bool {
+    let (mut syntax, mut marked) = (false, false);
+    while let Some((field, rest)) = body.split_first() {
+        let (value, rest) = split(rest);
+        match field {
+            b'C' => syntax = value == SYNTAX_ERROR,
+            b'M' => marked = value.windows(MARKER.len()).any(|window| window == MARKER.as_bytes()),
+            _ => {}
+        }
+        body = rest;
+    }
+    syntax && marked
+}
+
+fn error_response(notice: &Notice) -> Vec<u8> {
+    let (message, hint) = (notice.message.as_str(), notice.hint.as_str());
+    let mut body = Vec::new();
+    for (field, text) in [(b'S', "ERROR"), (b'V', "ERROR"), (b'C', DISK_FULL), (b'M', message), (b'H', hint)]
+    {
+        body.push(field);
+        body.extend(text.bytes().filter(|byte| *byte != 0));
+        body.push(0);
+    }
+    body.push(0);
+    encode(b'E', &body)
+}
+
+#[cfg(test)]
+mod server_tests;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,181 @@
+//! A session at a cluster's server, as a user whose client key is known.
+
+use crate::{
+    cancel::Target,
+    scram::{ClientKey, Login, Verifier},
+    startup::{Key, Malformed},
+    wire,
+};
+use std::{io, os::unix::net, path::Path, sync::Arc, time::Duration};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::UnixStream,
+    time::{sleep, timeout},
+};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const LOGIN_TIMEOUT: Duration = Duration::from_secs(30);
+/// The most that a server may say before it is ready.
+const MOST: usize = 32 * 1024;
+
+/// What the server has said of its settings: ParameterStatus messages, in its order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Parameters(Vec<u8>);
+
+impl Parameters {
+    /// Takes the body of a ParameterStatus.
+    pub(crate) fn note(&mut self, body: &[u8]) {
+        let name = |body: &[u8]| body.iter().position(|byte| *byte == 0);
+        let (mut at, mut found) = (0, None);
+        while let Ok(Some((_, known, length))) = wire::first(&self.0[at..], MOST) {
+            if name(known).is_some_and(|end| body.starts_with(&known[..=end])) {
+                found = Some(at..at + length);
+            }
+            at += length;
+        }
+        let range = found.unwrap_or(at..at);
+        self.0.splice(range, wire::message(b'S', body));
+    }
+
+    /// Says it all again.
+    pub(crate) fn put(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.0);
+    }
+}
+
+/// A server that is ready for the first statement.
+pub(crate) struct Server {
+    /// The connection; does not block.
+    pub(crate) socket: net::UnixStream,
+    /// Its settings.
+    pub(crate) parameters: Parameters,
+    /// What a cancel request must name.
+    pub(crate) target: Option<Target>,
+    /// Notices, word for word.
+    pub(crate) notices: Vec<u8>,
+    /// What came after it was ready.
+    pub(crate) rest: Vec<u8>,
+}
+
+/// Why there is no session.
+pub(crate) enum Failure {
+    /// The server does not answer, or breaks off.
+    Down(io::Error),
+    /// It says no, in a message for the client; with the SQLSTATE.
+    Refused(Vec<u8>, Vec<u8>),
+    /// It says something that makes no sense.
+    Malformed(Malformed),
+    /// It does not know the verifier's other half.
+    Unsigned,
+}
+
+impl From<io::Error> for Failure {
+    fn from(cause: io::Error) -> Self {
+        Self::Down(cause)
+    }
+}
+
+impl From<Malformed> for Failure {
+    fn from(why: Malformed) -> Self {
+        Self::Malformed(why)
+    }
+}
+
+/// Logs in with an encoded startup message.
+pub(crate) async fn log_in(
+    socket: &Arc<Path>,
+    startup: &[u8],
+    verifier: &Verifier,
+    key: &ClientKey,
+) -> Result<Server, Failure> {
+    let late = |_| Err(io::ErrorKind::TimedOut.into());
+    let stream = timeout(CONNECT_TIMEOUT, reach(socket)).await.unwrap_or_else(late)?;
+    let mut conversation = Conversation { stream, bytes: Vec::with_capacity(2048), read: 0 };
+    conversation.stream.write_all(startup).await?;
+    let talk = talk(conversation, socket, verifier, key);
+    timeout(LOGIN_TIMEOUT, talk)
+        .await
+        .unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
+}
+
+/// Connects, waiting while the server's queue is full.
+async fn reach(socket: &Path) -> io::Result<UnixStream> {
+    loop {
+        match UnixStream::connect(socket).await {
+            Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => sleep(Duration::from_millis(5)).await,
+            connected => return connected,
+        }
+    }
+}
+
+struct Conversation {
+    stream: UnixStream,
+    bytes: Vec<u8>,
+    read: usize,
+}
+
+impl Conversation {
+    async fn next(&mut self) -> Result<(u8, &[u8]), Failure> {
+        loop {
+            let (start, end) = match wire::first(&self.bytes[self.read..], MOST)? {
+                Some((_, _, length)) => (self.read, self.read + length),
+                None if self.bytes.len() > MOST => return Err(Malformed("too long".into()).into()),
+                None => {
+                    if self.stream.read_buf(&mut self.bytes).await? == 0 {
+                        return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+                    }
+                    continue;
+                }
+            };
+            self.read = end;
+            return Ok((self.bytes[start], &self.bytes[start + 5..end]));
+        }
+    }
+
+    async fn respond(&mut self, body: &[u8]) -> io::Result<()> {
+        self.stream.write_all(&wire::message(b'p', body)).await
+    }
+}
+
+async fn talk(
+    mut with: Conversation,
+    socket: &Arc<Path>,
+    verifier: &Verifier,
+    key: &ClientKey,
+) -> Result<Server, Failure> {
+    let login = Login::new(verifier, key);
+    let (mut signature, mut signed) = (None, false);
+    let (mut parameters, mut notices, mut target) = (Parameters::default(), Vec::new(), None);
+    loop {
+        let (kind, body) = with.next().await?;
+        let request = body.split_first_chunk::<4>().map(|(code, rest)| (u32::from_be_bytes(*code), rest));
+        match (kind, request) {
+            (b'R', Some((0, _))) if signed => {}
+            (b'R', Some((10, _))) => with.respond(&login.first()).await?,
+            (b'R', Some((11, challenge))) if signature.is_none() => {
+                let (answer, expected) = login.answer(challenge)?;
+                signature = Some(expected);
+                with.respond(answer.as_bytes()).await?;
+            }
+            (b'R', Some((12, last))) => {
+                signed = signature.is_some_and(|signature| Login::signed(last, &signature));
+                if !signed {
+                    return Err(Failure::Unsigned);
+                }
+            }
+            (b'E', _) => {
+                let state = wire::error_field(body, b'C').unwrap_or_default().to_vec();
+                return Err(Failure::Refused(wire::message(kind, body), state));
+            }
+            (b'N', _) => wire::put(&mut notices, kind, body),
+            (b'S', _) => parameters.note(body),
+            (b'K', _) if signed => target = Some(Target::new(socket.clone(), Key::parse(body)?)),
+            (b'Z', _) if signed => {
+                let rest = with.bytes.split_off(with.read);
+                let socket = with.stream.into_std()?;
+                return Ok(Server { socket, parameters, target, notices, rest });
+            }
+            _ => return Err(Malformed("the server does not ask for SCRAM-SHA-256".into()).into()),
+        }
+    }
+}

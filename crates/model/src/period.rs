@@ -1,0 +1,50 @@
+//! Calendar months and hours, in UTC.
+
+use crate::Timestamp;
+use chrono::{DateTime, Datelike, TimeZone, Utc};
+
+/// The month of a moment, for example `2026-11`. Later months are greater texts.
+pub fn month(now: Timestamp) -> String {
+    time(now).format("%Y-%m").to_string()
+}
+
+/// The hour of a moment, for example `2026-11-24T13`. Later hours are greater texts.
+pub fn hour(now: Timestamp) -> String {
+    time(now).format("%Y-%m-%dT%H").to_string()
+}
+
+/// When the month after that of `now` starts.
+pub fn next_month(now: Timestamp) -> Timestamp {
+    let now = time(now);
+    let (year, month) = if now.month() == 12 { (now.year() + 1, 1) } else { (now.year(), now.month() + 1) };
+    let start = Utc.with_ymd_and_hms(year, month, 1, 0, 0, 0).single().unwrap_or(now);
+    Timestamp(start.timestamp_micros())
+}
+
+fn time(now: Timestamp) -> DateTime<Utc> {
+    DateTime::from_timestamp_micros(now.0).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().expect("a time")
+    }
+
+    #[test]
+    fn the_ends_of_months() {
+        let cases = [
+            ("2026-11-30T23:59:59.999999Z", "2026-11", "2026-11-30T23", "2026-12-01T00:00:00Z"),
+            ("2026-12-01T00:00:00Z", "2026-12", "2026-12-01T00", "2027-01-01T00:00:00Z"),
+            ("2026-12-31T23:59:59Z", "2026-12", "2026-12-31T23", "2027-01-01T00:00:00Z"),
+            ("2028-02-29T12:00:00Z", "2028-02", "2028-02-29T12", "2028-03-01T00:00:00Z"),
+            ("2026-11-01T00:30:00+01:00", "2026-10", "2026-10-31T23", "2026-11-01T00:00:00Z"),
+        ];
+        for (now, in_month, in_hour, next) in cases {
+            assert_eq!((month(at(now)).as_str(), hour(at(now)).as_str()), (in_month, in_hour));
+            assert_eq!(next_month(at(now)), at(next), "{now}");
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! Request units: what one is, and how the counters of a server become them.
+//!
+//! What is added up are whole quantities, such as bytes and batches. Request units are only a view of
+//! a sum, so that no rounding error can grow.
+
+use crate::usage::Growth;
+use serde::{Deserialize, Serialize};
+use std::ops::AddAssign;
+
+/// Millionths in one request unit.
+pub const MICRO: u64 = 1_000_000;
+
+/// How often everything that is written counts, as for three replicas.
+pub const REPLICAS: u64 = 3;
+
+/// The most entries that a row is believed to have: vacuum and the like write records of their own.
+const ENTRIES: u64 = 11;
+
+/// Bytes of a block.
+const BLOCK: u64 = 8192;
+
+/// What was used, in the units that it was counted in. Writes are counted once for each replica.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Quantities {
+    /// Microseconds of CPU.
+    pub cpu_micros: u64,
+    /// Bytes to clients.
+    pub egress_bytes: u64,
+    /// Transactions that read rows.
+    pub read_batches: u64,
+    /// Look-ups through an index, at most one a block; at least one a batch.
+    pub read_requests: u64,
+    /// Bytes of the blocks that were read.
+    pub read_bytes: u64,
+    /// Transactions that wrote, for each index entry of a row.
+    pub write_batches: u64,
+    /// Rows and the entries of their secondary indexes.
+    pub write_requests: u64,
+    /// Bytes of the write-ahead log.
+    pub write_bytes: u64,
+}
+
+/// Millionths of request units, by component.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RequestUnits {
+    /// 3 ms of CPU are one request unit.
+    pub cpu: u64,
+    /// 1 KiB is one.
+    pub egress: u64,
+    /// Two are one.
+    pub read_batches: u64,
+    /// Eight are one.
+    pub read_requests: u64,
+    /// 64 KiB are one.
+    pub read_bytes: u64,
+    /// Each is one.
+    pub write_batches: u64,
+    /// Each is one.
+    pub write_requests: u64,
+    /// 1 KiB is one.
+    pub write_bytes: u64,
+}
+
+impl Quantities {
+    /// What a server's growth and the bytes sent to clients come to.
+    ///
+    /// PostgreSQL does not count batches and index entries, so they are inferred. Each row, each index
+    /// entry and each commit is a record of the write-ahead log: what is left of the records without
+    /// rows and commits are index entries. One of them belongs to the primary key, which is the row.
+    /// How many transactions wrote is not counted either: all of them, but at most one a row.
+    pub fn of(growth: &Growth, egress_bytes: u64) -> Self {
+        let read_batches =
+            growth.transactions.min(growth.tuples_returned.saturating_add(growth.tuples_fetched));
+        let rows = growth.tuples_written;
+        let writers = growth.transactions.min(rows);
+        let entries = growth.wal_records.saturating_sub(rows).saturating_sub(writers);
+        let entries = entries.min(rows.saturating_mul(ENTRIES)).max(rows);
+        // Without rows nothing was written that a tenant asked for, such as what a checkpoint logs.
+        let (entries, batches) = match rows {
+            0 => (0, 0),
+            rows => (entries, scaled(writers, entries, rows)),
+        };
+        Self {
+            cpu_micros: growth.cpu_micros,
+            egress_bytes,
+            read_batches,
+            read_requests: growth.tuples_fetched.min(growth.blocks_read).max(read_batches),
+            read_bytes: growth.blocks_read.saturating_mul(BLOCK),
+            write_batches: batches.saturating_mul(REPLICAS),
+            write_requests: entries.saturating_mul(REPLICAS),
+            write_bytes: growth.wal_bytes.saturating_mul(REPLICAS),
+        }
+    }
+
+    /// The same in request units.
+    pub fn request_units(&self) -> RequestUnits {
+        RequestUnits {
+            cpu: scaled(self.cpu_micros, MICRO, 3_000),
+            egress: scaled(self.egress_bytes, MICRO, 1 << 10),
+            read_batches: scaled(self.read_batches, MICRO, 2),
+            read_requests: scaled(self.read_requests, MICRO, 8),
+            read_bytes: scaled(self.read_bytes, MICRO, 64 << 10),
+            write_batches: scaled(self.write_batches, MICRO, 1),
+            write_requests: scaled(self.write_requests, MICRO, 1),
+            write_bytes: scaled(self.write_bytes, MICRO, 1 << 10),
+        }
+    }
+}
+
+impl AddAssign for Quantities {
+    fn add_assign(&mut self, more: Self) {
+        let add = |sum: &mut u64, more: u64| *sum = sum.saturating_add(more);
+        add(&mut self.cpu_micros, more.cpu_micros);
+        add(&mut self.egress_bytes, more.egress_bytes);
+        add(&mut self.read_batches, more.read_batches);
+        add(&mut self.read_requests, more.read_requests);
+        add(&mut self.read_bytes, more.read_bytes);
+        add(&mut self.write_batches, more.write_batches);
+        add(&mut self.write_requests, more.write_requests);
+        add(&mut self.write_bytes, more.write_bytes);
+    }
+}
+
+impl RequestUnits {
+    /// Each component with its name.
+    pub fn components(&self) -> [(&'static str, u64); 8] {
+        [
+            ("cpu", self.cpu),
+            ("egress", self.egress),
+            ("read_batches", self.read_batches),
+            ("read_requests", self.read_requests),
+            ("read_bytes", self.read_bytes),
+            ("write_batches", self.write_batches),
+            ("write_requests", self.write_requests),
+            ("write_bytes", self.write_bytes),
+        ]
+    }
+
+    /// All together, in millionths.
+    pub fn total(&self) -> u64 {
+        self.components().iter().fold(0, |sum, (_, part)| sum.saturating_add(*part))
+    }
+}
+
+/// `amount × numerator ÷ denominator`, rounded down, at most the largest number.
+fn scaled(amount: u64, numerator: u64, denominator: u64) -> u64 {
+    let exact = u128::from(amount) * u128::from(numerator) / u128::from(denominator.max(1));
+    u64::try_from(exact).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn total(growth: Growth, egress: u64) -> f64 {
+        Quantities::of(&growth, egress).request_units().total() as f64 / MICRO as f64
+    }
+
+    fn near(found: f64, wanted: f64) {
+        assert!((found - wanted).abs() < 0.005, "{found} is not {wanted}");
+    }
+
+    #[test]
+    fn the_worked_example() {
+        // One row of 1 KiB with one secondary index: 1.5 ms, 50 bytes, a log of 2 KiB in 4 records.
+        let growth = Growth {
+            cpu_micros: 1500,
+            transactions: 1,
+            tuples_written: 1,
+            wal_records: 4,
+            wal_bytes: 2048,
+            ..Growth::default()
+        };
+        near(total(growth, 51), 0.5 + 0.05 + 6.0 + 6.0 + 6.0);
+    }
+
+    #[test]
+    fn a_primary_key_costs_nothing_and_each_other_index_one_more() {
+        let requests = |records| {
+            let growth =
+                Growth { transactions: 5, tuples_written: 5, wal_records: records, ..Growth::default() };
+            let quantities = Quantities::of(&growth, 0);
+            (quantities.write_batches, quantities.write_requests)
+        };
+        assert_eq!(requests(10), (15, 15), "no index at all");
+        assert_eq!(requests(15), (15, 15), "the primary key");
+        assert_eq!(requests(20), (30, 30), "one index more");
+        assert_eq!(requests(25), (45, 45), "two more");
+    }
+
+    #[test]
+    fn many_rows_in_one_transaction_are_one_batch() {
+        let growth = Growth { transactions: 1, tuples_written: 100, wal_records: 201, ..Growth::default() };
+        let quantities = Quantities::of(&growth, 0);
+        assert_eq!((quantities.write_batches, quantities.write_requests), (3, 300));
+    }
+
+    #[test]
+    fn reads() {
+        let point = Growth {
+            transactions: 1,
+            tuples_returned: 1,
+            tuples_fetched: 1,
+            blocks_read: 3,
+            ..Growth::default()
+        };
+        near(total(point, 64), 0.5 + 0.125 + 0.375 + 0.0625);
+        let scan = Growth { transactions: 1, tuples_returned: 1000, blocks_read: 143, ..Growth::default() };
+        near(total(scan, 0), 0.5 + 0.125 + 143.0 / 8.0);
+        let nothing = Growth { transactions: 1, cpu_micros: 60, ..Growth::default() };
+        near(total(nothing, 100), 0.02 + 0.0977);
+    }
+
+    #[test]
+    fn what_the_server_writes_of_its_own_accord_has_no_rows() {
+        let checkpoint = Growth { wal_records: 3, wal_bytes: 300, ..Growth::default() };
+        let quantities = Quantities::of(&checkpoint, 0);
+        assert_eq!((quantities.write_batches, quantities.write_requests), (0, 0));
+    }
+}

@@ -1,0 +1,127 @@
+//! What the meter saw last, in memory only: how busy each cluster is, and where its CPU counter stood
+//! while nobody was connected.
+
+use crate::rows::Stored;
+use ootheca_model::{Cluster, ClusterId, usage::CpuCounter};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// Sessions are reported every second: a look that is older than this saw none of those that are
+/// still to be reported.
+const SETTLED: Duration = Duration::from_secs(2);
+
+/// What the meter saw last.
+#[derive(Default)]
+pub struct Looks {
+    turn: tokio::sync::Mutex<()>,
+    clusters: Mutex<Option<Listed>>,
+    looks: Mutex<HashMap<ClusterId, Look>>,
+}
+
+struct Listed {
+    stamp: u64,
+    clusters: Arc<Vec<Arc<Stored<Cluster>>>>,
+}
+
+/// A look at the CPU of a cluster.
+struct Look {
+    at: Instant,
+    cpu: CpuCounter,
+    /// Thousandths of a vCPU between the two last looks.
+    millis: u32,
+    /// The newest counter that surely holds nothing of a session, while nobody is connected.
+    idle: Option<CpuCounter>,
+}
+
+impl Looks {
+    /// One tick at a time.
+    pub(super) async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.turn.lock().await
+    }
+
+    /// The clusters that were listed under this stamp.
+    pub(super) fn clusters(&self, stamp: Option<u64>) -> Option<Arc<Vec<Arc<Stored<Cluster>>>>> {
+        let listed = self.clusters.lock().unwrap_or_else(PoisonError::into_inner);
+        listed.as_ref().filter(|listed| Some(listed.stamp) == stamp).map(|listed| listed.clusters.clone())
+    }
+
+    /// Remembers a list, if there is a stamp to know it by.
+    pub(super) fn know(&self, stamp: Option<u64>, clusters: Arc<Vec<Arc<Stored<Cluster>>>>) {
+        let listed = stamp.map(|stamp| Listed { stamp, clusters });
+        *self.clusters.lock().unwrap_or_else(PoisonError::into_inner) = listed;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<ClusterId, Look>> {
+        self.looks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes a counter; `idle` says that no session was reported since the last look. Returns
+    /// microseconds since the last look, `None` at the first one.
+    pub(super) fn note(&self, cluster: ClusterId, cpu: &CpuCounter, idle: bool, now: Instant) -> Option<u64> {
+        let mut looks = self.lock();
+        let first = Look { at: now, cpu: cpu.clone(), millis: 0, idle: idle.then(|| cpu.clone()) };
+        let Some(look) = looks.get_mut(&cluster) else {
+            looks.insert(cluster, first);
+            return None;
+        };
+        let grown = cpu.since(&look.cpu);
+        let between = now.duration_since(look.at);
+        if idle && between >= SETTLED {
+            // Where it stood at the look before: what came after may belong to a session.
+            look.idle = Some(look.cpu.clone());
+        } else if !idle {
+            look.idle = None;
+        }
+        if between >= Duration::from_millis(100) {
+            let millis = u128::from(grown) * 1000 / between.as_micros().max(1);
+            look.millis = u32::try_from(millis).unwrap_or(u32::MAX);
+            (look.at, look.cpu) = (now, cpu.clone());
+        }
+        Some(grown)
+    }
+
+    /// Where the CPU counter stood when nobody was connected, before the session that is there now.
+    pub(super) fn idle(&self, cluster: ClusterId) -> Option<CpuCounter> {
+        self.lock().get(&cluster)?.idle.clone()
+    }
+
+    /// Thousandths of a vCPU that were busy between the two last looks.
+    pub fn cpu_millis(&self, cluster: ClusterId) -> u32 {
+        self.lock().get(&cluster).map_or(0, |look| look.millis)
+    }
+
+    /// Forgets what was seen of a cluster that does not run.
+    pub(super) fn stopped(&self, cluster: ClusterId) {
+        self.lock().remove(&cluster);
+    }
+
+    /// Forgets all clusters but those.
+    pub(super) fn keep(&self, wanted: impl Fn(ClusterId) -> bool) {
+        self.lock().retain(|id, _| wanted(*id));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn idle_counters_are_those_of_the_look_before() {
+        let (looks, one, start) = (Looks::default(), ClusterId(uuid::Uuid::from_u128(1)), Instant::now());
+        let cpu = |micros| CpuCounter { epoch: "1".to_owned(), micros };
+        let note =
+            |seconds, micros, idle| looks.note(one, &cpu(micros), idle, start + Duration::from_secs(seconds));
+        assert_eq!(note(0, 1_000, true), None);
+        assert_eq!(looks.idle(one), Some(cpu(1_000)));
+        assert_eq!(note(5, 3_000, true), Some(2_000));
+        assert_eq!(looks.idle(one), Some(cpu(1_000)), "the last seconds may belong to a session");
+        note(10, 3_000, true);
+        assert_eq!(looks.idle(one), Some(cpu(3_000)));
+        assert_eq!(note(15, 5_003_000, false), Some(5_000_000));
+        assert_eq!((looks.idle(one), looks.cpu_millis(one)), (None, 1_000));
+    }
+}

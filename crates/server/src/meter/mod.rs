@@ -1,0 +1,97 @@
+//! The meter: looks at each cluster every few seconds and books what it used.
+//!
+//! Counters and sums change in one batch, so nothing is counted twice; a crash loses one tick at most.
+//! Only the server that reconciles meters. A cluster without a session is not asked anything but its
+//! CPU, which the kernel knows, and nothing of that is booked: an idle cluster uses nothing.
+
+mod book;
+mod looks;
+pub mod show;
+#[cfg(test)]
+mod tests;
+
+pub use looks::Looks;
+
+use crate::{
+    app::App,
+    rows::{self, Stored},
+};
+use ootheca_model::{Cluster, ClusterId, ClusterState, ErrorKind, Result, instance::Power};
+use ootheca_store::{Kind, Lease, Query};
+use std::{collections::HashSet, sync::Arc, time::Duration};
+use tokio::{
+    sync::{Semaphore, watch},
+    task::JoinSet,
+    time::MissedTickBehavior,
+};
+
+/// How many clusters are looked at at once.
+const AT_ONCE: usize = 8;
+
+/// The loop. Ends when `stop` turns true.
+pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
+    let mut timer = tokio::time::interval(Duration::from_secs(app.settings.metering.tick_seconds.max(1)));
+    timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => return,
+            _ = timer.tick() => {}
+        }
+        if let Err(error) = tick(&app).await {
+            tracing::warn!(error = error.chain(), "meter: tick failed");
+        }
+    }
+}
+
+/// Looks at every cluster once; returns when all that was used is booked. One tick at a time: another
+/// waits for its turn.
+pub async fn tick(app: &Arc<App>) -> Result<()> {
+    let _turn = app.looks.turn().await;
+    let Some(lease) = app.lease.borrow().clone() else { return Ok(()) };
+    let used: HashSet<ClusterId> = app.traffic.used().into_iter().collect();
+    let clusters = active(app).await?;
+    app.looks.keep(|id| clusters.iter().any(|cluster| cluster.value.id == id));
+    let mut tasks = JoinSet::new();
+    let permits = Arc::new(Semaphore::new(AT_ONCE));
+    for cluster in clusters.iter() {
+        let (app, cluster, lease, permits) = (app.clone(), cluster.clone(), lease.clone(), permits.clone());
+        let used = used.contains(&cluster.value.id);
+        tasks.spawn(async move {
+            let _permit = permits.acquire_owned().await;
+            one(&app, &cluster, used, lease).await;
+        });
+    }
+    while tasks.join_next().await.is_some() {}
+    Ok(())
+}
+
+/// A cluster that fails must not keep the others from being metered.
+async fn one(app: &App, cluster: &Stored<Cluster>, used: bool, lease: Lease) {
+    match book::cluster(app, cluster, used, lease).await {
+        Ok(()) => {}
+        // Suspended or restarted meanwhile, or changed by somebody else: the next tick sees it.
+        Err(error) if matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Stale) => {}
+        Err(error) => {
+            tracing::warn!(cluster = %cluster.value.id, error = error.chain(), "meter: failed");
+        }
+    }
+}
+
+/// Active clusters, read again only when one changed.
+async fn active(app: &App) -> Result<Arc<Vec<Arc<Stored<Cluster>>>>> {
+    let stamp = app.store.stamp(Kind::Cluster);
+    if let Some(known) = app.looks.clusters(stamp) {
+        return Ok(known);
+    }
+    let query = Query { active_only: true, ..Query::all(Kind::Cluster) };
+    let found = app.store.list(&query).await?.into_iter().map(|row| rows::decode(row).map(Arc::new));
+    let found = Arc::new(found.collect::<Result<Vec<Arc<Stored<Cluster>>>>>()?);
+    app.looks.know(stamp, found.clone());
+    Ok(found)
+}
+
+/// Whether it should have a server that can be asked.
+fn runs(cluster: &Cluster) -> bool {
+    let made = matches!(cluster.state, ClusterState::Created | ClusterState::Locked);
+    made && cluster.power == Power::On
+}

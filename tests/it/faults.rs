@@ -1,0 +1,172 @@
+//! What goes wrong around the gateway: killed servers, slow and hostile clients, storms. Nothing leaks,
+//! nothing hangs, and whoever has nothing to do with it notices nothing.
+
+use crate::support::{PASSWORD, PROGRAM, id, sql_user};
+use ootheca_testkit::{Engine, Launch, Ootheca, eventually, processes, wire::Wire};
+use serde_json::Value;
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    net::Shutdown,
+    thread,
+};
+
+const STORM: usize = 200;
+const IDLE: usize = 5000;
+
+fn launch() -> Launch {
+    Launch::new(PROGRAM).engine(Engine::Postgres)
+}
+
+fn cluster(server: &Ootheca, name: &str, plan: &str) -> Value {
+    let cluster = server.create_cluster(name, plan);
+    sql_user(server, &id(&cluster), "keeper");
+    cluster
+}
+
+fn wire(server: &Ootheca, cluster: &Value) -> Wire {
+    let routing =
+        cluster.pointer("/config/serverless/routing_id").and_then(Value::as_str).expect("a routing id");
+    let wire = Wire::new(server.sql_address(), &server.authority()).with("user", "keeper").password(PASSWORD);
+    wire.with("database", "defaultdb").with("options", &format!("--cluster={routing}"))
+}
+
+/// Descriptors that the server has open.
+fn descriptors(server: &Ootheca) -> usize {
+    fs::read_dir(format!("/proc/{}/fd", server.pid())).expect("its descriptors").count()
+}
+
+#[test]
+fn a_killed_server_process_ends_its_own_sessions_only() {
+    let server = launch().boot();
+    let (one, other) =
+        (cluster(&server, "killed-one", "STANDARD"), cluster(&server, "other-one", "STANDARD"));
+    let mut victim = wire(&server, &one).connect().expect("a connection").expect("let in");
+    let mut neighbour = wire(&server, &other).connect().expect("a connection").expect("let in");
+    victim.query("CREATE TABLE kept AS SELECT 1 AS n").expect("an answer");
+    victim.query("BEGIN; INSERT INTO kept VALUES (2)").expect("an answer");
+    let pid = victim.value("SELECT pg_backend_pid()").expect("a row").parse().expect("a number");
+    processes::kill(pid);
+    assert!(victim.query("COMMIT").is_err(), "the session ended");
+    assert_eq!(neighbour.value("SELECT 1").as_deref(), Some("1"));
+    // The server recovers by itself; what was committed is there, the rest is not.
+    let count = eventually("the cluster answers again", || {
+        wire(&server, &one).connect().ok()?.ok()?.value("SELECT count(*) FROM kept")
+    });
+    assert_eq!(count, "1");
+}
+
+#[test]
+fn a_killed_server_is_started_again() {
+    let server = launch().boot();
+    let one = cluster(&server, "killed-all", "STANDARD");
+    let mut victim = wire(&server, &one).connect().expect("a connection").expect("let in");
+    processes::kill(server.postmaster(&id(&one)));
+    assert!(victim.query("SELECT 1").is_err() || victim.query("SELECT 1").is_err(), "the session ended");
+    let answer = eventually("the cluster answers again", || {
+        wire(&server, &one).connect().ok()?.ok()?.value("SELECT 1")
+    });
+    assert_eq!(answer, "1");
+}
+
+#[test]
+fn slow_and_half_open_clients_cost_nothing_for_long() {
+    let server = launch().env("OOTHECA_GATEWAY__HANDSHAKE_SECONDS", "1").boot();
+    let one = cluster(&server, "slow-loris", "STANDARD");
+    let wire = wire(&server, &one);
+    let before = descriptors(&server);
+    // One byte and silence; a startup message that never ends; TLS that never ends.
+    let mut slow: Vec<_> = (0..60).map(|_| wire.tcp().expect("a connection")).collect();
+    let beginnings: [&[u8]; 3] = [&[0], &[0, 0, 0, 200, 0, 3], &[22, 3, 1, 2, 0]];
+    for (n, stream) in slow.iter_mut().enumerate() {
+        stream.write_all(beginnings[n % 3]).expect("sent");
+    }
+    let mut session = wire.connect().expect("a connection").expect("let in");
+    assert_eq!(session.value("SELECT 1").as_deref(), Some("1"));
+    for stream in &mut slow {
+        let mut rest = Vec::new();
+        // Closed by the server: an end, or a reset.
+        let _ = stream.read_to_end(&mut rest);
+    }
+    // A client that closes its half without a word.
+    let pid = session.value("SELECT pg_backend_pid()").expect("a row").parse().expect("a number");
+    session.socket().shutdown(Shutdown::Write).expect("half closed");
+    eventually("its server process has ended", || (!processes::alive(pid)).then_some(()));
+    drop((slow, session));
+    eventually("all descriptors are closed", || (descriptors(&server) <= before + 1).then_some(()));
+}
+
+#[test]
+fn thousands_of_idle_connections_disturb_nobody() {
+    processes::raise_descriptors();
+    let server = launch().env("OOTHECA_GATEWAY__HANDSHAKE_SECONDS", "600").boot();
+    let one = cluster(&server, "idle-crowd", "STANDARD");
+    let wire = wire(&server, &one);
+    let before = (descriptors(&server), resident_kib(server.pid()));
+    let crowd: Vec<_> = (0..IDLE).map(|_| wire.tls().expect("TLS")).collect();
+    let mut session = wire.connect().expect("a connection").expect("let in");
+    assert_eq!(session.value("SELECT 1").as_deref(), Some("1"));
+    assert!(descriptors(&server) >= before.0 + IDLE);
+    let each = (resident_kib(server.pid()).saturating_sub(before.1)) / IDLE;
+    println!("faults: {IDLE} idle connections, {each} KiB each");
+    assert!(each <= 64, "{each} KiB for each idle connection");
+    drop(crowd);
+    eventually("all descriptors are closed", || (descriptors(&server) <= before.0 + 3).then_some(()));
+    assert_eq!(session.value("SELECT 1").as_deref(), Some("1"));
+}
+
+#[test]
+fn a_storm_on_a_suspended_cluster_wakes_it_once() {
+    let server = launch()
+        .env("OOTHECA_SCALE_TO_ZERO__IDLE_SECONDS", "1")
+        .env("OOTHECA_ENGINE__MAX_CONNECTIONS", &(STORM + 20).to_string())
+        .boot();
+    let asleep = cluster(&server, "storm-target", "BASIC");
+    let neighbour = cluster(&server, "awake-next", "STANDARD");
+    let mut held = wire(&server, &neighbour).connect().expect("a connection").expect("let in");
+    let cluster_id = id(&asleep);
+    let suspended = || {
+        server
+            .instances()
+            .iter()
+            .all(|row| row["cluster"] != *cluster_id || row["pid"].is_null())
+            .then_some(())
+    };
+    eventually("the cluster is suspended", suspended);
+    let starts = starts(&server, &cluster_id);
+    let wire = wire(&server, &asleep);
+    let answers: Vec<Option<String>> = thread::scope(|scope| {
+        let clients: Vec<_> = (0..STORM)
+            .map(|_| {
+                scope.spawn(|| match wire.connect() {
+                    Ok(Ok(mut session)) => session.value("SELECT 1"),
+                    Ok(Err(refusal)) => Some(format!("{refusal:?}")),
+                    Err(error) => Some(error.to_string()),
+                })
+            })
+            .collect();
+        clients.into_iter().map(|client| client.join().expect("a client")).collect()
+    });
+    let bad: Vec<_> = answers.iter().filter(|answer| answer.as_deref() != Some("1")).collect();
+    assert!(bad.is_empty(), "{} of {STORM} were not served: {:?}", bad.len(), bad[0]);
+    assert_eq!(self::starts(&server, &cluster_id), starts + 1, "it was started once");
+    // A neighbour's session was held through suspension and wake.
+    assert_eq!(held.value("SELECT 1").as_deref(), Some("1"));
+    eventually("it is suspended again", suspended);
+    assert_eq!(held.value("SELECT 1").as_deref(), Some("1"));
+}
+
+/// How often the server of a cluster was started.
+fn starts(server: &Ootheca, cluster: &str) -> usize {
+    let rows = server.instances();
+    let row = rows.iter().find(|row| row["cluster"] == cluster).expect("its instance");
+    let folder = server.data_dir().join("engine/instances").join(row["instance"].as_str().expect("a name"));
+    let log = fs::read_to_string(folder.join("log")).expect("its log");
+    log.lines().filter(|line| line.contains("database system is ready to accept connections")).count()
+}
+
+fn resident_kib(pid: u32) -> usize {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("its status");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line");
+    line.split_whitespace().next().and_then(|kib| kib.parse().ok()).expect("a number")
+}

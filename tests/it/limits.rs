@@ -1,0 +1,87 @@
+//! Limits: what clusters show of their use, and how often vCPUs may be lowered. Time is the test's.
+
+use crate::support::{PROGRAM, id, simulated};
+use ootheca_testkit::{Answer, Launch, Ootheca};
+use serde_json::{Value, json};
+
+fn with_test_clock() -> Ootheca {
+    Launch::new(PROGRAM).arg("--test-clock").boot()
+}
+
+#[track_caller]
+fn advance(server: &Ootheca, seconds: i64) -> String {
+    let body = json!({ "advance_seconds": seconds });
+    let answer = server.raw("POST", "/api/ootheca/v1/clock").json(&body).send();
+    answer.ok();
+    answer.text("/now")
+}
+
+fn limit_cpus(server: &Ootheca, cluster: &str, cpus: i64) -> Answer {
+    let limits = json!({ "provisioned_virtual_cpus": cpus.to_string() });
+    let body = json!({ "serverless": { "usage_limits": limits } });
+    server.patch(&format!("/clusters/{cluster}"), body)
+}
+
+#[test]
+fn an_unused_cluster_shows_that_it_uses_nothing() {
+    let server = with_test_clock();
+    let spec = json!({ "plan": "BASIC", "serverless": {
+        "regions": ["us-central1"],
+        "usage_limits": { "request_unit_limit": "1000", "storage_mib_limit": "100" },
+    }});
+    let made = server.post("/clusters", json!({ "name": "some-cluster", "provider": "GCP", "spec": spec }));
+    let cluster = server.when_created(&id(made.ok()));
+    let said = &cluster["ootheca"];
+    assert_eq!(said["standing"], "OPEN");
+    assert_eq!(said["suspended"], false);
+    let usage = &said["usage"];
+    assert_eq!(usage["request_unit_limit_percent"], "0");
+    assert_eq!(usage["storage_mib_limit_percent"], "0");
+    assert_eq!(usage["connections"], 0);
+    let parts = usage["request_units"].as_object().expect("components");
+    assert_eq!(parts.len(), 9, "a total and eight components");
+    assert!(parts.values().all(|part| part.as_f64() == Some(0.0)), "{usage}");
+    let list = server.get("/clusters");
+    assert_eq!(list.ok()["clusters"][0]["ootheca"], *said, "lists show the same");
+}
+
+#[test]
+fn limits_that_are_absent_have_no_share() {
+    let server = simulated();
+    for plan in ["BASIC", "STANDARD", "ADVANCED"] {
+        let cluster = server.create_cluster(&format!("{}-cluster", plan.to_lowercase()), plan);
+        let usage = &cluster["ootheca"]["usage"];
+        assert_eq!(usage["request_unit_limit_percent"], Value::Null, "{plan}");
+        assert_eq!(usage["storage_mib_limit_percent"], Value::Null, "{plan}");
+        assert_eq!(cluster["ootheca"]["standing"], "OPEN", "{plan}");
+    }
+}
+
+#[test]
+fn usage_is_that_of_the_month_on_the_clock() {
+    let server = with_test_clock();
+    let cluster = id(&server.create_cluster("some-cluster", "BASIC"));
+    let month = || server.get(&format!("/clusters/{cluster}")).text("/ootheca/usage/month");
+    let now = advance(&server, 0);
+    assert_eq!(month(), now[..7]);
+    let later = advance(&server, 31 * 24 * 3600);
+    assert_eq!(month(), later[..7]);
+    assert_ne!(now[..7], later[..7]);
+}
+
+#[test]
+fn virtual_cpus_are_lowered_three_times_in_seven_days() {
+    let server = with_test_clock();
+    let cluster = id(&server.create_cluster("some-cluster", "STANDARD"));
+    for cpus in [64, 32, 16, 32, 8] {
+        limit_cpus(&server, &cluster, cpus).ok();
+    }
+    let answer = limit_cpus(&server, &cluster, 4);
+    let message = answer.refused(400);
+    assert!(message.contains("3 times in 7 days; the next time at "), "{message}");
+    limit_cpus(&server, &cluster, 200).ok();
+    advance(&server, 7 * 24 * 3600 - 60);
+    limit_cpus(&server, &cluster, 4).refused(400);
+    advance(&server, 60);
+    limit_cpus(&server, &cluster, 4).ok();
+}
