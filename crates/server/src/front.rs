@@ -26,6 +26,7 @@ impl Front {
         directory: Arc<dyn Directory>,
         inherited: &mut Inherited,
     ) -> Result<Arc<Self>> {
+        raise_descriptors();
         let listener = inherited.take("sql").map(Arc::new);
         let settings = ootheca_gateway::Settings { listener, ..gateway_settings(settings) };
         let gateway = Gateway::start(settings, directory).await?;
@@ -82,6 +83,16 @@ impl Front {
     }
 }
 
+/// Lets this process open as many files as it may: every session needs two.
+fn raise_descriptors() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let most = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if let Err(cause) = setrlimit(Resource::Nofile, most) {
+        tracing::warn!(%cause, "the number of open files stays limited");
+    }
+}
+
 /// What the gateway takes from the settings.
 pub fn gateway_settings(settings: &Settings) -> ootheca_gateway::Settings {
     let gateway = &settings.gateway;
@@ -90,6 +101,9 @@ pub fn gateway_settings(settings: &Settings) -> ootheca_gateway::Settings {
         domains: named.into_iter().filter(|name| !name.is_empty() && name != "localhost").collect(),
         handshake_timeout: Duration::from_secs(gateway.handshake_seconds),
         max_connections: gateway.max_connections,
+        max_connections_per_cluster: gateway.max_connections_per_cluster,
+        reuse: Duration::from_secs(gateway.reuse_seconds),
+        proxy_protocol: gateway.proxy_protocol,
         threads: gateway.threads,
         ..ootheca_gateway::Settings::new(settings.sql_listen, settings.data_dir.join("certificates"))
     }

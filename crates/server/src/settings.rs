@@ -68,6 +68,9 @@ pub struct GatewaySettings {
     pub port: u16,
     pub handshake_seconds: u64,
     pub max_connections: usize,
+    pub max_connections_per_cluster: usize,
+    pub reuse_seconds: u64,
+    pub proxy_protocol: bool,
     pub threads: usize,
 }
 
