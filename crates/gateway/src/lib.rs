@@ -31,6 +31,7 @@ mod scram;
 mod session;
 mod sessions;
 mod settings;
+mod spin;
 mod startup;
 mod threads;
 mod throttle;

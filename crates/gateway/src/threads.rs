@@ -1,6 +1,9 @@
 //! The threads that serve connections.
 
-use crate::session::{Shared, serve};
+use crate::{
+    session::{Shared, serve},
+    spin,
+};
 use ootheca_model::{Error, Result};
 use std::{
     net::SocketAddr,
@@ -23,24 +26,30 @@ pub(crate) struct Worker {
     load: Arc<AtomicUsize>,
 }
 
-/// Starts them; 0 is one a core. They end when `stopped` says so.
+/// Starts them; 0 is one for every two cores: the other half is for the SQL servers. They end when `stopped` says so.
 pub(crate) fn start(
     count: usize,
     stopped: watch::Receiver<bool>,
 ) -> Result<(Vec<thread::JoinHandle<()>>, Vec<Worker>)> {
     let count = match count {
-        0 => thread::available_parallelism().map_or(1, usize::from),
+        0 => thread::available_parallelism().map_or(1, |cores| usize::from(cores).div_ceil(2)),
         count => count,
     };
     let failed = |cause| Error::internal("SQL gateway: can not start its threads").because(cause);
     let (mut threads, mut workers) = (Vec::new(), Vec::new());
     for number in 0..count {
         let runtime = Builder::new_current_thread().enable_all().build().map_err(failed)?;
-        workers.push(Worker { runtime: runtime.handle().clone(), load: Arc::default() });
+        let load = Arc::<AtomicUsize>::default();
+        workers.push(Worker { runtime: runtime.handle().clone(), load: load.clone() });
         let mut stopped = stopped.clone();
         let run = move || {
-            // An error says that the gateway itself is gone.
-            let _ = runtime.block_on(stopped.wait_for(|stop| *stop));
+            runtime.block_on(async {
+                tokio::select! {
+                    // An error says that the gateway itself is gone.
+                    _ = stopped.wait_for(|stop| *stop) => {}
+                    () = spin::run(&load) => {}
+                }
+            });
         };
         let thread = thread::Builder::new().name(format!("gateway-{number}")).spawn(run).map_err(failed)?;
         threads.push(thread);
