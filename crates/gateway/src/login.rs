@@ -134,6 +134,8 @@ impl Attempt<'_> {
     /// What a client's exchange with us comes to.
     async fn judge(&self, proof: Result<Proof, Failure>, known: bool) -> Result<Proof, Refusal> {
         let (throttle, peer) = (&self.shared.throttle, self.request.peer);
+        // Again: many exchanges at once would all have begun before the first one failed.
+        throttle.check(peer, self.cluster, std::time::Instant::now()).map_err(Refusal::throttled)?;
         match proof {
             Ok(proof) => {
                 throttle.succeeded(peer, self.cluster);

@@ -1,6 +1,7 @@
 //! Who is let in, and that nobody else touches the server.
 
 use crate::support::{Front, PASSWORD, Server, USER, eventually, log_in, message, rest, startup};
+use futures_util::future::join_all;
 use ootheca_model::login::Secret;
 use std::time::{Duration, Instant};
 use tokio::io::AsyncWriteExt as _;
@@ -99,6 +100,18 @@ async fn guessing_is_slowed_down() {
         assert!(told.to_lowercase().contains(&text.to_lowercase()), "{told}");
     }
     assert_eq!(front.town.calls().0, 0, "the server was not touched");
+    front.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn guesses_at_the_same_time_are_slowed_down_too() {
+    let server = Server::start().await;
+    let front = Front::start(server.socket()).await;
+    let psql = front.psql().cluster("shop-12").password("wrong");
+    let answers = join_all((0..20).map(|_| psql.fails())).await;
+    let judged = answers.iter().filter(|answer| answer.contains("password authentication failed")).count();
+    assert!(answers.iter().all(|answer| answer.contains("password") || answer.contains("too many failed")));
+    assert!((1..=8).contains(&judged), "{judged} of 20 guesses were judged: {answers:?}");
     front.stop().await;
 }
 
