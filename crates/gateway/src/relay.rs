@@ -38,6 +38,8 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// A client that says goodbye closes; if it has not so soon after, it waits for the server.
 const GOODBYE: Duration = Duration::from_millis(100);
 const TERMINATE: &[u8] = b"X\0\0\0\x04";
+/// How long a canceled statement may take to end.
+const SETTLE_TIMEOUT: Duration = Duration::from_millis(500);
 const READY: [u8; 5] = *b"Z\0\0\0\x05";
 
 thread_local! {
@@ -145,6 +147,16 @@ impl Relay {
     /// Whether a statement may be running.
     pub(crate) fn is_busy(&self) -> bool {
         self.idle == Idle::No
+    }
+
+    /// Passes on what the server says until its statement has ended: only then can the client
+    /// understand a last message.
+    pub(crate) async fn settle(&mut self) {
+        let settled = poll_fn(|cx| match self.poll_down(cx) {
+            Poll::Pending if self.is_busy() => Poll::Pending,
+            _ => Poll::Ready(()),
+        });
+        let _ = timeout(SETTLE_TIMEOUT, settled).await;
     }
 
     /// Closes, with a last message where the client can understand one.

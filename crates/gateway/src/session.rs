@@ -240,6 +240,7 @@ impl Session {
         };
         if let Some(handed_out) = self.handed_out.as_ref().filter(|_| self.relay.is_busy()) {
             let _ = handed_out.target.cancel().await;
+            self.relay.settle().await;
         }
         self.relay.close(Some(refusal.encode())).await;
         refusal.kind

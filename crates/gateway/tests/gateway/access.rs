@@ -52,6 +52,23 @@ async fn a_running_statement_is_cut_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whoever_runs_a_statement_is_told_why_it_ends() {
+    let server = Server::start().await;
+    let front = Front::start(server.socket()).await;
+    let admin = server.admin().await;
+    let psql = front.psql().cluster("shop-12");
+    let sleeping = tokio::spawn(async move { psql.run("SELECT pg_sleep(601)").await });
+    let count =
+        "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(601)%' AND state = 'active'";
+    let running = async || admin.query_one(count, &[]).await.expect("a count").get::<_, i64>(0) == 1;
+    eventually("the statement runs", 10 * SECOND, running).await;
+    front.town.delete();
+    let said = sleeping.await.expect("psql ends").expect_err("it was cut");
+    assert!(said.contains("canceling statement"), "{said}");
+    front.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn deletion_ends_live_sessions_and_says_so() {
     let server = Server::start().await;
     let front = Front::start(server.socket()).await;
