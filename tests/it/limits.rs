@@ -1,19 +1,11 @@
 //! Limits: what clusters show of their use, and how often vCPUs may be lowered. Time is the test's.
 
-use crate::support::{PROGRAM, id, simulated};
+use crate::support::{PROGRAM, advance, id, simulated};
 use ootheca_testkit::{Answer, Launch, Ootheca};
 use serde_json::{Value, json};
 
 fn with_test_clock() -> Ootheca {
     Launch::new(PROGRAM).arg("--test-clock").boot()
-}
-
-#[track_caller]
-fn advance(server: &Ootheca, seconds: i64) -> String {
-    let body = json!({ "advance_seconds": seconds });
-    let answer = server.raw("POST", "/api/ootheca/v1/clock").json(&body).send();
-    answer.ok();
-    answer.text("/now")
 }
 
 fn limit_cpus(server: &Ootheca, cluster: &str, cpus: i64) -> Answer {

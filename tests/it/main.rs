@@ -2,6 +2,7 @@
 
 mod allowlist;
 mod audit;
+mod calibration;
 mod clients;
 mod clock;
 mod clusters;
@@ -15,6 +16,7 @@ mod gate;
 mod gateway_process;
 mod lifecycle;
 mod limits;
+mod metering;
 mod metrics;
 mod page;
 mod paging;

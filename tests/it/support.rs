@@ -1,7 +1,7 @@
 //! What the tests share.
 
-use ootheca_testkit::{Answer, Client, Engine, Launch, Ootheca};
-use serde_json::Value;
+use ootheca_testkit::{Answer, Client, Engine, Launch, Ootheca, eventually};
+use serde_json::{Value, json};
 use std::collections::HashMap;
 
 /// The program under test.
@@ -67,4 +67,40 @@ pub(crate) fn entries_by_trace(client: &Client) -> HashMap<String, usize> {
 #[track_caller]
 pub(crate) fn trace(answer: &Answer) -> String {
     answer.header("cc-trace-id").unwrap_or_else(|| panic!("no Cc-Trace-Id: {answer}")).to_owned()
+}
+
+/// Moves the test clock on, and lets the meter look; returns the time.
+#[track_caller]
+pub(crate) fn advance(server: &Ootheca, seconds: i64) -> String {
+    let body = json!({ "advance_seconds": seconds });
+    let answer = server.raw("POST", "/api/ootheca/v1/clock").json(&body).send();
+    answer.ok();
+    answer.text("/now")
+}
+
+/// A number.
+#[track_caller]
+pub(crate) fn number(value: &Value) -> f64 {
+    value.as_f64().unwrap_or_else(|| panic!("no number: {value}"))
+}
+
+/// Request units by component, once all that ended is booked.
+#[track_caller]
+pub(crate) fn booked(server: &Ootheca, cluster: &str) -> Value {
+    booked_after(server, cluster, -1.0)
+}
+
+/// The same, once the gateway has reported more bytes than that, and that nobody is connected: a server
+/// process writes its counters when it ends, so some more looks must find nothing new.
+#[track_caller]
+pub(crate) fn booked_after(server: &Ootheca, cluster: &str, egress: f64) -> Value {
+    let (mut last, mut same) = (Value::Null, 0);
+    eventually("all that was used is booked", || {
+        advance(server, 0);
+        let usage = server.get(&format!("/clusters/{cluster}")).ok()["ootheca"]["usage"].clone();
+        let reported = usage["connections"] == 0 && number(&usage["request_units"]["egress"]) > egress;
+        same = if reported && usage["request_units"] == last { same + 1 } else { 0 };
+        last = usage["request_units"].clone();
+        (same == 5).then(|| last.clone())
+    })
 }

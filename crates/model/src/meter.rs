@@ -5,9 +5,14 @@ use crate::{
     cluster::UsageLimits,
     period,
     units::{MICRO, Quantities},
-    usage::Measure,
+    usage::{Growth, Measure},
 };
 use serde::{Deserialize, Serialize};
+
+/// What a start of a server costs that no tenant asked for: the CPU of starting it, and the blocks of its
+/// catalogs that the first session of each start reads to fill the server's caches.
+const START_CPU: u64 = 150_000;
+const START_BLOCKS: u64 = 2_500;
 
 /// Bytes in a mebibyte.
 pub const MIB: u64 = 1 << 20;
@@ -39,6 +44,20 @@ pub struct Meter {
     pub told_request_units: Told,
     /// What was told of storage since it was last below.
     pub told_storage: Told,
+    /// What the server's start may still cost without being booked.
+    #[serde(default)]
+    pub start: Start,
+}
+
+/// What is left of the cost of a start, which is not booked.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Start {
+    /// The run of the server, as its CPU counter names it.
+    pub epoch: String,
+    /// Microseconds of CPU.
+    pub cpu_micros: u64,
+    /// Blocks.
+    pub blocks: u64,
 }
 
 /// The highest threshold that was told, and of which limit: another limit begins anew.
@@ -90,7 +109,22 @@ impl Meter {
             used: Quantities::default(),
             told_request_units: Told::default(),
             told_storage: Told::default(),
+            start: Start::default(),
         }
+    }
+
+    /// Takes from `growth` what the start of this run of the server cost, once for each run. What is left
+    /// stays for the next time: a session reports late.
+    pub fn forgive(&mut self, epoch: &str, growth: &mut Growth) {
+        if self.start.epoch != epoch {
+            self.start = Start { epoch: epoch.to_owned(), cpu_micros: START_CPU, blocks: START_BLOCKS };
+        }
+        let cpu = growth.cpu_micros.min(self.start.cpu_micros);
+        let blocks = growth.blocks_read.min(self.start.blocks);
+        growth.cpu_micros -= cpu;
+        growth.blocks_read -= blocks;
+        self.start.cpu_micros -= cpu;
+        self.start.blocks -= blocks;
     }
 
     /// What was used in the month of `now`.
@@ -208,6 +242,20 @@ mod tests {
         assert_eq!(meter.used_in_month(at("2026-12-01T00:00:00Z")), units(0), "without any tick");
         meter.book(Measure::default(), units(4), at("2026-12-01T00:00:00Z"));
         assert_eq!((meter.month.as_str(), meter.used), ("2026-12", units(4)));
+    }
+
+    #[test]
+    fn what_a_start_costs_is_not_booked_once_for_each_run() {
+        let mut meter = meter();
+        let left = |meter: &mut Meter, epoch, blocks_read| {
+            let mut growth = Growth { blocks_read, cpu_micros: 1_000, ..Growth::default() };
+            meter.forgive(epoch, &mut growth);
+            growth.blocks_read
+        };
+        assert_eq!(left(&mut meter, "a", 100), 0);
+        assert_eq!(left(&mut meter, "a", START_BLOCKS), 100, "what was forgiven is gone");
+        assert_eq!(left(&mut meter, "a", 7), 7);
+        assert_eq!(left(&mut meter, "b", START_BLOCKS + 1), 1, "another start");
     }
 
     #[test]

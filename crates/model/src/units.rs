@@ -16,6 +16,10 @@ pub const REPLICAS: u64 = 3;
 /// The most entries that a row is believed to have: vacuum and the like write records of their own.
 const ENTRIES: u64 = 11;
 
+/// Blocks of catalogs that each new session reads, in a transaction of its own; the reference does not
+/// count those.
+const OPENING_BLOCKS: u64 = 35;
+
 /// Bytes of a block.
 const BLOCK: u64 = 8192;
 
@@ -70,26 +74,27 @@ impl Quantities {
     /// rows and commits are index entries. One of them belongs to the primary key, which is the row.
     /// How many transactions wrote is not counted either: all of them, but at most one a row.
     pub fn of(growth: &Growth, egress_bytes: u64) -> Self {
-        let read_batches =
-            growth.transactions.min(growth.tuples_returned.saturating_add(growth.tuples_fetched));
+        let transactions = growth.transactions.saturating_sub(growth.sessions);
+        let blocks = growth.blocks_read.saturating_sub(growth.sessions.saturating_mul(OPENING_BLOCKS));
+        let read_batches = transactions.min(growth.tuples_returned.saturating_add(growth.tuples_fetched));
         let rows = growth.tuples_written;
-        let writers = growth.transactions.min(rows);
+        let writers = transactions.min(rows);
         let entries = growth.wal_records.saturating_sub(rows).saturating_sub(writers);
         let entries = entries.min(rows.saturating_mul(ENTRIES)).max(rows);
         // Without rows nothing was written that a tenant asked for, such as what a checkpoint logs.
-        let (entries, batches) = match rows {
-            0 => (0, 0),
-            rows => (entries, scaled(writers, entries, rows)),
+        let (entries, batches, bytes) = match rows {
+            0 => (0, 0, 0),
+            rows => (entries, scaled(writers, entries, rows), growth.wal_bytes),
         };
         Self {
             cpu_micros: growth.cpu_micros,
             egress_bytes,
             read_batches,
-            read_requests: growth.tuples_fetched.min(growth.blocks_read).max(read_batches),
-            read_bytes: growth.blocks_read.saturating_mul(BLOCK),
+            read_requests: growth.tuples_fetched.min(blocks).max(read_batches),
+            read_bytes: blocks.saturating_mul(BLOCK),
             write_batches: batches.saturating_mul(REPLICAS),
             write_requests: entries.saturating_mul(REPLICAS),
-            write_bytes: growth.wal_bytes.saturating_mul(REPLICAS),
+            write_bytes: bytes.saturating_mul(REPLICAS),
         }
     }
 
@@ -213,9 +218,22 @@ mod tests {
     }
 
     #[test]
+    fn the_catalogs_that_a_new_session_reads_are_not_counted() {
+        let opening = Growth {
+            sessions: 1,
+            transactions: 2,
+            tuples_returned: 60,
+            tuples_fetched: 15,
+            blocks_read: 36,
+            ..Growth::default()
+        };
+        near(total(opening, 0), 0.5 + 0.125 + 0.125);
+    }
+
+    #[test]
     fn what_the_server_writes_of_its_own_accord_has_no_rows() {
         let checkpoint = Growth { wal_records: 3, wal_bytes: 300, ..Growth::default() };
         let quantities = Quantities::of(&checkpoint, 0);
-        assert_eq!((quantities.write_batches, quantities.write_requests), (0, 0));
+        assert_eq!(quantities, Quantities::default());
     }
 }

@@ -24,6 +24,9 @@ pub struct CpuCounter {
 pub struct SqlCounters {
     /// When the counters began. They survive an orderly stop, and begin anew after a crash.
     pub epoch: String,
+    /// Sessions that began, each with a server process of its own.
+    #[serde(default)]
+    pub sessions: u64,
     /// Transactions that ended.
     pub transactions: u64,
     /// Rows and index entries that scans returned.
@@ -57,6 +60,8 @@ pub struct Measure {
 pub struct Growth {
     /// Microseconds of CPU.
     pub cpu_micros: u64,
+    /// Sessions that began.
+    pub sessions: u64,
     /// Transactions that ended.
     pub transactions: u64,
     /// Rows and index entries that scans returned.
@@ -88,6 +93,7 @@ impl Measure {
         let (now, old) = (&self.sql, if self.sql.epoch == before.sql.epoch { &before.sql } else { &nothing });
         Growth {
             cpu_micros: self.cpu.since(&before.cpu),
+            sessions: now.sessions.saturating_sub(old.sessions),
             transactions: now.transactions.saturating_sub(old.transactions),
             tuples_returned: now.tuples_returned.saturating_sub(old.tuples_returned),
             tuples_fetched: now.tuples_fetched.saturating_sub(old.tuples_fetched),

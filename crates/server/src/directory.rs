@@ -8,9 +8,13 @@ use crate::{
 };
 use async_trait::async_trait;
 use ootheca_gateway::{Activity, Destination, Directory, Policy};
-use ootheca_model::{AllowlistEntry, Cluster, ClusterId, Result, login::Secret};
-use ootheca_store::{Kind, Query};
-use std::{path::PathBuf, sync::Arc};
+use ootheca_model::{
+    AllowlistEntry, Cluster, ClusterId, Result,
+    login::Secret,
+    standing::{self as model, Standing},
+};
+use ootheca_store::{Changed, Kind, Query};
+use std::{collections::HashMap, path::PathBuf, sync::Arc};
 use tokio::sync::broadcast;
 
 /// The store and the engine, as the gateway sees them.
@@ -23,27 +27,8 @@ impl StoreDirectory {
     /// A directory that passes on hints from the store until it is dropped.
     pub fn new(app: Arc<App>) -> Arc<Self> {
         let (changes, _) = broadcast::channel(1024);
-        let mut rows = app.store.changes();
-        let sender = changes.downgrade();
-        tokio::spawn(async move {
-            loop {
-                let hint = match rows.recv().await {
-                    Ok(hint) => hint,
-                    Err(broadcast::error::RecvError::Lagged(_)) => continue,
-                    Err(broadcast::error::RecvError::Closed) => return,
-                };
-                let cluster = match hint.kind {
-                    Kind::Cluster => hint.id,
-                    Kind::AllowlistEntry | Kind::Meter => hint.parent,
-                    _ => continue,
-                };
-                let Some(sender) = sender.upgrade() else { return };
-                if let Ok(id) = cluster.parse() {
-                    // Nobody listens while no connection is open.
-                    let _ = sender.send(id);
-                }
-            }
-        });
+        let rows = app.store.changes();
+        tokio::spawn(pass_on(app.clone(), rows, changes.downgrade()));
         Arc::new(Self { app, changes })
     }
 
@@ -59,6 +44,64 @@ impl StoreDirectory {
         }
         Ok(Policy { allow, standing: standing(&self.app, cluster).await? })
     }
+}
+
+/// Passes on what the gateway must know. A meter changes every few seconds while a cluster is used, and each
+/// hint costs the gateway what it keeps ready for that cluster: so its changes are passed on only where
+/// they change the standing.
+async fn pass_on(
+    app: Arc<App>,
+    mut rows: broadcast::Receiver<Changed>,
+    sender: broadcast::WeakSender<ClusterId>,
+) {
+    let mut told: HashMap<ClusterId, Standing> = HashMap::new();
+    loop {
+        let hint = match rows.recv().await {
+            Ok(hint) => hint,
+            Err(broadcast::error::RecvError::Lagged(_)) => {
+                told.clear();
+                continue;
+            }
+            Err(broadcast::error::RecvError::Closed) => return,
+        };
+        let cluster = match hint.kind {
+            Kind::Cluster => &hint.id,
+            Kind::AllowlistEntry | Kind::Meter => &hint.parent,
+            _ => continue,
+        };
+        let Ok(id) = cluster.parse() else { continue };
+        let now = match hint.kind {
+            Kind::AllowlistEntry => None,
+            Kind::Meter => shown_standing(&app, id).await,
+            // Limits may be others now: the next change of the meter is passed on, whatever it says.
+            _ => {
+                told.remove(&id);
+                None
+            }
+        };
+        if let Some(now) = now
+            && told.insert(id, now) == Some(now)
+        {
+            continue;
+        }
+        let Some(sender) = sender.upgrade() else { return };
+        // Nobody listens while no connection is open.
+        let _ = sender.send(id);
+    }
+}
+
+/// The standing without the part that grows all the time; `None` where it is not known.
+async fn shown_standing(app: &App, id: ClusterId) -> Option<Standing> {
+    let cluster = app.find::<Cluster>(&id.to_string()).await.ok()??;
+    let meter = app.meter(id).await.ok()?;
+    let mut standing = model::standing(&cluster.value, meter.as_ref().map(|meter| &meter.value), app.now());
+    match &mut standing {
+        Standing::Open => {}
+        Standing::StorageLimitExceeded { used, .. } | Standing::RequestUnitLimitExceeded { used, .. } => {
+            *used = 0;
+        }
+    }
+    Some(standing)
 }
 
 #[async_trait]

@@ -28,7 +28,8 @@ WITH used AS (
         coalesce(sum(tup_returned), 0)::bigint AS returned,
         coalesce(sum(tup_fetched), 0)::bigint AS fetched,
         coalesce(sum(tup_inserted + tup_updated + tup_deleted), 0)::bigint AS written,
-        coalesce(sum(blks_hit + blks_read), 0)::bigint AS blocks
+        coalesce(sum(blks_hit + blks_read), 0)::bigint AS blocks,
+        coalesce(sum(sessions), 0)::bigint AS sessions
     FROM pg_stat_database WHERE datname NOT IN ('postgres', 'template0', 'template1')
 ), empty AS (
     SELECT max(pg_database_size(oid)) AS size FROM pg_database WHERE datname IN ('template0', 'template1')
@@ -37,7 +38,8 @@ WITH used AS (
     FROM pg_database d, empty WHERE d.datname NOT IN ('postgres', 'template0', 'template1')
 )
 SELECT (extract(epoch FROM w.stats_reset) * 1000000)::bigint::text, u.transactions, u.returned, u.fetched,
-    u.written, u.blocks, w.wal_records, w.wal_bytes::bigint, w.wal_fpi, s.size
+    u.written, u.blocks, w.wal_records, w.wal_bytes::bigint, w.wal_fpi, s.size,
+    u.sessions
 FROM used u, stored s, pg_stat_wal w";
 
 /// The session that asks an instance for its counters, kept while somebody measures.
@@ -147,6 +149,7 @@ fn read(row: &Row, log: &mut Log) -> Result<(SqlCounters, u64), tokio_postgres::
     let count = |at: usize| row.try_get::<_, i64>(at).map(|count| u64::try_from(count).unwrap_or(0));
     let epoch: String = row.try_get(0)?;
     let counters = SqlCounters {
+        sessions: count(10)?,
         transactions: count(1)?,
         tuples_returned: count(2)?,
         tuples_fetched: count(3)?,

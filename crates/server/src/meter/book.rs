@@ -28,6 +28,9 @@ const LOOK_COSTS: u64 = 10_000;
 /// Open sessions that used less CPU than this since the last look, and got nothing, are left alone.
 const QUIET: u64 = 5_000;
 
+/// How long a server process may take to end, and the gateway to report its session.
+const SLACK: Duration = Duration::from_secs(2);
+
 /// How long the use of single hours is kept.
 const HOURS_KEPT: Duration = Duration::from_secs(62 * 24 * 3600);
 
@@ -48,7 +51,8 @@ pub(super) async fn cluster(app: &App, cluster: &Stored<Cluster>, used: bool, le
     let grown = app.looks.note(model.id, &cpu, !used, Instant::now());
     let meter = ledger.stored.as_ref().map(|stored| &stored.value);
     let full = matches!(standing(model, meter, app.now()), Standing::StorageLimitExceeded { .. });
-    if !used && !full {
+    let late = !used && app.looks.lately(model.id, lag(app), Instant::now());
+    if !used && !late && !full {
         return ledger.new_month().await;
     }
     let taken = app.traffic.take(model.id);
@@ -57,14 +61,37 @@ pub(super) async fn cluster(app: &App, cluster: &Stored<Cluster>, used: bool, le
         app.traffic.give_back(model.id, taken);
         return ledger.new_month().await;
     }
+    let when = match (used || taken.used, late) {
+        (true, _) => When::Used,
+        (_, true) => When::Late,
+        _ => When::Unused,
+    };
     let result = match look(app, model.id, cpu).await {
-        Ok((measure, own)) => ledger.book(measure, own, idle, used, taken).await,
+        Ok((measure, own)) => ledger.book(measure, own, idle, when, taken).await,
         Err(error) => Err(error),
     };
     if result.is_err() {
         app.traffic.give_back(model.id, taken);
     }
     result
+}
+
+/// How long after a session is looked at again: until the tick after its server process, which the gateway
+/// keeps ready for a while, has written its counters.
+fn lag(app: &App) -> Duration {
+    let (kept, tick) = (app.settings.gateway.reuse_seconds, app.settings.metering.tick_seconds);
+    Duration::from_secs(kept + tick.max(1)) + SLACK
+}
+
+/// What a look finds is booked or not.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum When {
+    /// There was a session.
+    Used,
+    /// There was one just before: its counters may come only now. Its CPU came in time.
+    Late,
+    /// There was none.
+    Unused,
 }
 
 /// The counters now, and how much of the CPU the look itself cost.
@@ -101,23 +128,36 @@ impl Ledger<'_> {
     /// Books what grew since the last booking, or only goes on to the new counters.
     async fn book(
         &self,
-        measure: Measure,
+        mut measure: Measure,
         own: u64,
         idle: Option<CpuCounter>,
-        used: bool,
+        when: When,
         taken: Uncounted,
     ) -> Result<()> {
         let (model, now) = (&self.cluster.value, self.app.now());
         let fresh = || Meter::new(model.id, model.organization, now);
         let mut meter = self.stored.as_ref().map_or_else(fresh, |stored| stored.value.clone());
         let mut before = meter.last.clone();
+        let epoch = measure.cpu.epoch.clone();
+        if when == When::Late {
+            // Nor is it passed over: some may belong to a session that is still to be reported.
+            measure.cpu = before.cpu.clone();
+        }
         if let Some(idle) = idle.filter(|idle| idle.since(&before.cpu) > 0) {
             before.cpu = idle;
         }
         let mut growth = measure.since(&before);
-        growth.cpu_micros = growth.cpu_micros.saturating_sub(own);
-        let quantities = if used { Quantities::of(&growth, taken.sent) } else { Quantities::default() };
-        if self.stored.is_some() && !used && measure.storage_bytes == meter.last.storage_bytes {
+        growth.cpu_micros = if when == When::Late { 0 } else { growth.cpu_micros.saturating_sub(own) };
+        let quantities = match when {
+            When::Unused => Quantities::default(),
+            When::Used | When::Late => {
+                meter.forgive(&epoch, &mut growth);
+                Quantities::of(&growth, taken.sent)
+            }
+        };
+        let nothing =
+            quantities == Quantities::default() && measure.storage_bytes == meter.last.storage_bytes;
+        if self.stored.is_some() && when != When::Used && nothing {
             return self.new_month().await;
         }
         meter.book(measure, quantities, now);

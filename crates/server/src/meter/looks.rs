@@ -35,6 +35,8 @@ struct Look {
     millis: u32,
     /// The newest counter that surely holds nothing of a session, while nobody is connected.
     idle: Option<CpuCounter>,
+    /// When a session was last reported.
+    used: Option<Instant>,
 }
 
 impl Looks {
@@ -63,11 +65,16 @@ impl Looks {
     /// microseconds since the last look, `None` at the first one.
     pub(super) fn note(&self, cluster: ClusterId, cpu: &CpuCounter, idle: bool, now: Instant) -> Option<u64> {
         let mut looks = self.lock();
-        let first = Look { at: now, cpu: cpu.clone(), millis: 0, idle: idle.then(|| cpu.clone()) };
-        let Some(look) = looks.get_mut(&cluster) else {
-            looks.insert(cluster, first);
+        let first =
+            Look { at: now, cpu: cpu.clone(), millis: 0, idle: idle.then(|| cpu.clone()), used: None };
+        let first_look = !looks.contains_key(&cluster);
+        let look = looks.entry(cluster).or_insert(first);
+        if !idle {
+            look.used = Some(now);
+        }
+        if first_look {
             return None;
-        };
+        }
         let grown = cpu.since(&look.cpu);
         let between = now.duration_since(look.at);
         if idle && between >= SETTLED {
@@ -82,6 +89,13 @@ impl Looks {
             (look.at, look.cpu) = (now, cpu.clone());
         }
         Some(grown)
+    }
+
+    /// Whether a session was reported within `lag`.
+    pub(super) fn lately(&self, cluster: ClusterId, lag: Duration, now: Instant) -> bool {
+        let looks = self.lock();
+        let used = looks.get(&cluster).and_then(|look| look.used);
+        used.is_some_and(|used| now.duration_since(used) < lag)
     }
 
     /// Where the CPU counter stood when nobody was connected, before the session that is there now.

@@ -256,6 +256,29 @@ async fn request_units_disable_until_the_month_ends() {
 }
 
 #[tokio::test]
+async fn gateways_hear_of_a_meter_only_when_the_standing_changes() {
+    let world = World::new(LIMITS).await;
+    let directory = StoreDirectory::new(world.app.clone());
+    let mut hints = directory.changes();
+    world.wrote(1, 1).await;
+    assert_eq!(hints.recv().await.unwrap(), world.cluster, "what was not known is told");
+    for rows in 2..6 {
+        world.wrote(rows, 1).await;
+    }
+    world.wrote(17, 1).await;
+    assert_eq!(hints.recv().await.unwrap(), world.cluster, "disabled");
+    world.wrote(18, 1).await;
+    world.change(|cluster| cluster.name = "another".into()).await;
+    assert_eq!(hints.recv().await.unwrap(), world.cluster, "the cluster");
+    world.wrote(19, 1).await;
+    assert_eq!(hints.recv().await.unwrap(), world.cluster, "its limits may be others now");
+    world.wrote(20, 1).await;
+    world.change(|cluster| cluster.name = "the last".into()).await;
+    assert_eq!(hints.recv().await.unwrap(), world.cluster, "in order: nothing of the meter came before");
+    assert!(hints.try_recv().is_err());
+}
+
+#[tokio::test]
 async fn a_raised_limit_holds_at_once() {
     let world = World::new(LIMITS).await;
     world.wrote(20, 1).await;

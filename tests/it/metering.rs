@@ -1,0 +1,236 @@
+//! What real clusters are booked, and what happens when a limit of theirs is reached. Time is the test's.
+
+use crate::support::{PASSWORD, PROGRAM, advance, audit_log, booked, booked_after, id, number, sql_user};
+use ootheca_testkit::{
+    Engine, Launch, Ootheca, Session, eventually, processes,
+    wire::{Conversation, Message, Wire},
+};
+use serde_json::{Value, json};
+
+const MONTH: i64 = 31 * 24 * 3600;
+const REQUEST_UNITS: &str = "request_unit_limit";
+const STORAGE: &str = "storage_mib_limit";
+/// About 15 MiB.
+const FILL: &str =
+    "CREATE TABLE many AS SELECT n, repeat(md5(n::text), 30) AS value FROM generate_series(1, 15000) n";
+
+fn boot() -> Launch {
+    Launch::new(PROGRAM).engine(Engine::Postgres).arg("--test-clock")
+}
+
+fn ticking() -> Ootheca {
+    boot().env("OOTHECA_METERING__TICK_SECONDS", "1").boot()
+}
+
+/// Ticks come from the test only, and server processes end with their session.
+fn still() -> Ootheca {
+    let launch = boot().env("OOTHECA_METERING__TICK_SECONDS", "3600");
+    launch.env("OOTHECA_GATEWAY__REUSE_SECONDS", "0").boot()
+}
+
+fn cluster(server: &Ootheca, plan: &str) -> String {
+    let cluster = id(&server.create_cluster(&format!("{}-cluster", plan.to_lowercase()), plan));
+    sql_user(server, &cluster, "keeper");
+    cluster
+}
+
+fn limit(server: &Ootheca, cluster: &str, name: &str, value: &str) {
+    let body = json!({ "serverless": { "usage_limits": { name: value } } });
+    server.patch(&format!("/clusters/{cluster}"), body).ok();
+}
+
+fn standing(server: &Ootheca, cluster: &str) -> String {
+    let shown = server.get(&format!("/clusters/{cluster}"));
+    assert_eq!(shown.text("/state"), "CREATED", "no limit changes the state");
+    shown.text("/ootheca/standing")
+}
+
+#[track_caller]
+fn until(server: &Ootheca, cluster: &str, wanted: &str) {
+    eventually(wanted, || (standing(server, cluster) == wanted).then_some(()));
+}
+
+fn psql(server: &Ootheca, cluster: &str, sql: &str) -> ootheca_testkit::Spoken {
+    server.psql(cluster, "keeper", PASSWORD, sql)
+}
+
+fn session(server: &Ootheca, cluster: &str) -> Session {
+    server.session(cluster, "keeper", PASSWORD)
+}
+
+fn wire(server: &Ootheca, cluster: &str) -> Wire {
+    let routing = server.get(&format!("/clusters/{cluster}")).text("/config/serverless/routing_id");
+    let wire = Wire::new(server.sql_address(), &server.authority()).with("user", "keeper");
+    wire.with("database", "defaultdb").with("options", &format!("--cluster={routing}")).password(PASSWORD)
+}
+
+#[track_caller]
+fn refused(wire: &Wire) -> Message {
+    wire.connect().expect("a connection").err().expect("refused")
+}
+
+/// Fails unless the text says which limit it is and what to do.
+#[track_caller]
+fn explains(text: &str, limit: &str) {
+    let says = format!("{limit} of ");
+    assert!(text.contains(&says) && text.contains("is reached"), "{text}");
+    assert!(text.contains(&format!("or remove {limit}")) && text.contains("PATCH"), "{text}");
+}
+
+/// What a live session hears when it is cut.
+#[track_caller]
+fn until_cut(session: &mut Session) -> String {
+    eventually("the session is cut", || session.run("SELECT 1").err())
+}
+
+/// Thresholds of a limit that the audit log tells of.
+fn told(server: &Ootheca, limit: &str) -> Vec<Value> {
+    let entries =
+        audit_log(server).into_iter().filter(|entry| entry["source"] == "AUDIT_LOG_SOURCE_INTERNAL");
+    let payloads = entries.map(|entry| {
+        let text = entry["payload"].as_str().expect("a payload").to_owned();
+        serde_json::from_str::<Value>(&text).expect("JSON")
+    });
+    payloads
+        .filter(|payload| payload["limit"] == limit)
+        .map(|payload| payload["threshold_percent"].clone())
+        .collect()
+}
+
+#[test]
+fn request_units_disable_a_cluster_until_the_limit_or_the_month_changes() {
+    let server = ticking();
+    let cluster = cluster(&server, "BASIC");
+    limit(&server, &cluster, REQUEST_UNITS, "1000");
+    let mut live = session(&server, &cluster);
+    live.run("CREATE TABLE work AS SELECT generate_series(1, 1000) AS n").expect("within the limit");
+    explains(&until_cut(&mut live), REQUEST_UNITS);
+    assert_eq!(standing(&server, &cluster), "REQUEST_UNIT_LIMIT_EXCEEDED");
+    assert_eq!(told(&server, REQUEST_UNITS), [50, 75, 100]);
+    explains(psql(&server, &cluster, "SELECT 1").fails("codeUnavailable"), REQUEST_UNITS);
+    assert_eq!(refused(&wire(&server, &cluster)).field(b'C'), "57P03");
+    let stranger = refused(&wire(&server, &cluster).password("not the password"));
+    assert_eq!(stranger.field(b'M'), "password authentication failed for user \"keeper\"");
+    limit(&server, &cluster, REQUEST_UNITS, "1000000");
+    assert_eq!(psql(&server, &cluster, "SELECT count(*) FROM work").ok(), "1000", "at once");
+    limit(&server, &cluster, REQUEST_UNITS, "10");
+    explains(psql(&server, &cluster, "SELECT 1").fails("codeUnavailable"), REQUEST_UNITS);
+    advance(&server, MONTH);
+    assert_eq!(psql(&server, &cluster, "SELECT count(*) FROM work").ok(), "1000", "in another month");
+}
+
+/// The SQLSTATE of a statement's error; empty if it succeeds. Simple protocol, then the extended one.
+fn sqlstates(seat: &mut Conversation, sql: &str) -> [String; 2] {
+    let simple = seat.query(sql).expect("an answer");
+    seat.send(b'P', &[b"\0", sql.as_bytes(), b"\0\0\0"].concat()).expect("sent");
+    seat.send(b'B', &[0; 8]).expect("sent");
+    seat.send(b'E', &[0; 5]).expect("sent");
+    seat.send(b'S', &[]).expect("sent");
+    let extended = seat.answer().expect("an answer");
+    [simple, extended].map(|messages| {
+        let error = messages.iter().find(|message| message.tag == b'E');
+        error.map(|error| error.field(b'C')).unwrap_or_default()
+    })
+}
+
+#[test]
+fn storage_throttles_a_cluster_until_data_is_deleted_or_the_limit_changes() {
+    let server = ticking();
+    let cluster = cluster(&server, "BASIC");
+    limit(&server, &cluster, STORAGE, "10");
+    let (mut one, mut two) = (session(&server, &cluster), session(&server, &cluster));
+    two.run("SELECT 1").expect("a live session");
+    one.run(FILL).expect("within the limit");
+    for session in [&mut one, &mut two] {
+        explains(&until_cut(session), STORAGE);
+    }
+    assert_eq!(told(&server, STORAGE), [50, 75, 100]);
+    let wire = wire(&server, &cluster);
+    let mut seat = wire.connect().expect("a connection").expect("the first one is let in");
+    let second = refused(&wire);
+    assert_eq!(second.field(b'C'), "53300");
+    explains(&[second.field(b'M'), second.field(b'H')].concat(), STORAGE);
+    for sql in [
+        "INSERT INTO many VALUES (0, 'x')",
+        "UPDATE many SET value = 'x'",
+        "COPY many FROM STDIN",
+        "CREATE TABLE more AS SELECT 1",
+    ] {
+        assert_eq!(sqlstates(&mut seat, sql), ["53100", "53100"], "{sql}");
+    }
+    for sql in ["DELETE FROM many WHERE n < 10", "SELECT count(*) FROM many", "VACUUM many"] {
+        assert_eq!(sqlstates(&mut seat, sql), ["", ""], "{sql}");
+    }
+    drop(seat);
+    let said = eventually("the seat is free", || {
+        let spoken = psql(&server, &cluster, "INSERT INTO many VALUES (0, 'x')");
+        spoken.err.contains("ERROR").then_some(spoken)
+    });
+    explains(said.fails(STORAGE), STORAGE);
+    let mut seat = eventually("the seat is free", || wire.connect().expect("a connection").ok());
+    assert_eq!(sqlstates(&mut seat, "TRUNCATE many"), ["", ""]);
+    until(&server, &cluster, "OPEN");
+    eventually("the live session may write again", || {
+        (sqlstates(&mut seat, "CREATE TABLE IF NOT EXISTS more (n int)") == ["", ""]).then_some(())
+    });
+    assert_eq!(psql(&server, &cluster, "DROP TABLE many, more; SELECT 1").ok(), "1", "beside it");
+    psql(&server, &cluster, FILL).ok();
+    until(&server, &cluster, "STORAGE_LIMIT_EXCEEDED");
+    limit(&server, &cluster, STORAGE, "100");
+    psql(&server, &cluster, "INSERT INTO many VALUES (0, 'x')").ok();
+    assert_eq!(standing(&server, &cluster), "OPEN");
+}
+
+#[test]
+fn only_basic_is_suspended_after_five_minutes_and_its_wake_costs_little() {
+    let server = still();
+    let (basic, standard) = (cluster(&server, "BASIC"), cluster(&server, "STANDARD"));
+    psql(&server, &basic, "SELECT count(*) FROM generate_series(1, 3000000)").ok();
+    let before = booked_after(&server, &basic, 0.0);
+    assert!(number(&before["cpu"]) > 30.0, "more than 90 ms of CPU beyond those of the start: {before}");
+    let pid = server.postmaster(&standard);
+    let asleep =
+        |cluster: &str| server.get(&format!("/clusters/{cluster}")).ok()["ootheca"]["suspended"] == true;
+    advance(&server, 240);
+    assert!(!asleep(&basic));
+    advance(&server, 61);
+    eventually("it is suspended", || asleep(&basic).then_some(()));
+    assert_eq!(psql(&server, &basic, "SELECT 1").ok(), "1");
+    assert!(!asleep(&basic) && !asleep(&standard));
+    assert_eq!(server.postmaster(&standard), pid, "it never slept");
+    let after = booked_after(&server, &basic, number(&before["egress"]));
+    let wake = number(&after["total"]) - number(&before["total"]);
+    println!("metering: a wake is {wake:.2} request units, {before} to {after}");
+    assert!(wake > 0.0 && wake < 20.0, "{wake} from {before} to {after}");
+}
+
+#[test]
+fn an_idle_cluster_uses_nothing_and_a_crash_counts_nothing_twice() {
+    let mut server = still();
+    let cluster = cluster(&server, "BASIC");
+    let month = |server: &Ootheca| booked(server, &cluster);
+    psql(&server, &cluster, "CREATE TABLE work (n int)").ok();
+    let begun = booked_after(&server, &cluster, 0.0);
+    for _ in 0..10 {
+        advance(&server, 5);
+    }
+    assert_eq!(month(&server), begun, "ten ticks");
+    let work = "INSERT INTO work SELECT generate_series(1, 1000)";
+    let rows = |used: &Value| {
+        ((number(&used["write_requests"]) - number(&begun["write_requests"])) / 3000.0).round()
+    };
+    psql(&server, &cluster, work).ok();
+    let first = booked_after(&server, &cluster, number(&begun["egress"]));
+    assert_eq!(rows(&first), 1.0);
+    server.kill();
+    server.start();
+    assert_eq!(month(&server), first, "nothing is lost or doubled");
+    psql(&server, &cluster, work).ok();
+    server.kill();
+    server.start();
+    assert!(rows(&month(&server)) <= 2.0);
+    psql(&server, &cluster, work).ok();
+    let last = booked_after(&server, &cluster, number(&first["egress"]));
+    assert_eq!(rows(&last), 3.0, "what the crash interrupted is booked with the next use");
+    assert!(processes::alive(server.postmaster(&cluster)));
+}
