@@ -15,6 +15,7 @@ mod backend;
 mod binding;
 mod cancel;
 mod certificates;
+mod cut;
 #[cfg(test)]
 pub mod fuzzing;
 mod gateway;

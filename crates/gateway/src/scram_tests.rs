@@ -1,4 +1,5 @@
 use super::*;
+use ootheca_model::ClusterId;
 use postgres_protocol::{
     authentication::sasl::{ChannelBinding, ScramSha256},
     password::scram_sha_256,
