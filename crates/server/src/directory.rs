@@ -1,12 +1,8 @@
 //! What the SQL gateway may ask: who a routing id is, who may connect, where the server listens.
 
-use crate::{
-    app::App,
-    catalog, power,
-    rows::{self, find},
-    standing::standing,
-};
+use crate::{app::App, catalog, memory::Remembered, power, rows, standing::standing};
 use async_trait::async_trait;
+use ipnet::IpNet;
 use ootheca_gateway::{Activity, Destination, Directory, Policy};
 use ootheca_model::{AllowlistEntry, Cluster, ClusterId, Result, login::Secret};
 use ootheca_store::{Kind, Query};
@@ -17,6 +13,9 @@ use tokio::sync::broadcast;
 pub struct StoreDirectory {
     app: Arc<App>,
     changes: broadcast::Sender<ClusterId>,
+    /// Clusters by routing id.
+    routes: Remembered<Arc<Cluster>>,
+    networks: Remembered<Arc<[IpNet]>>,
 }
 
 impl StoreDirectory {
@@ -44,19 +43,25 @@ impl StoreDirectory {
                 }
             }
         });
-        Arc::new(Self { app, changes })
+        let (routes, networks) = (Remembered::of(Kind::Cluster), Remembered::of(Kind::AllowlistEntry));
+        Arc::new(Self { app, changes, routes, networks })
+    }
+
+    /// The networks that may connect to it.
+    async fn networks(&self, cluster: ClusterId) -> Result<Arc<[IpNet]>> {
+        let (store, parent) = (&*self.app.store, cluster.to_string());
+        let read = async {
+            let query = Query { parent: Some(parent.clone()), ..Query::all(Kind::AllowlistEntry) };
+            let entries = store.list(&query).await?.into_iter().map(rows::decode::<AllowlistEntry>);
+            let entries = entries.collect::<Result<Vec<_>>>()?;
+            let open = entries.iter().filter(|entry| entry.value.sql).map(|entry| entry.value.net());
+            Ok(Some(open.collect()))
+        };
+        Ok(self.networks.find(store, &parent, read).await?.unwrap_or_default())
     }
 
     async fn allowed(&self, cluster: &Cluster) -> Result<Policy> {
-        let query = Query { parent: Some(cluster.id.to_string()), ..Query::all(Kind::AllowlistEntry) };
-        let entries = self.app.store.list(&query).await?.into_iter().map(rows::decode::<AllowlistEntry>);
-        let mut allow = Vec::new();
-        for entry in entries {
-            let entry = entry?.value;
-            if entry.sql {
-                allow.push(entry.net());
-            }
-        }
+        let allow = self.networks(cluster.id).await?.to_vec();
         Ok(Policy { allow, standing: standing(&self.app, cluster).await? })
     }
 }
@@ -64,9 +69,15 @@ impl StoreDirectory {
 #[async_trait]
 impl Directory for StoreDirectory {
     async fn resolve(&self, routing_id: &str) -> Result<Option<Destination>> {
-        let Some(row) = self.app.store.by_alias(Kind::Cluster, routing_id).await? else { return Ok(None) };
-        let cluster = rows::decode::<Cluster>(row)?.value;
-        Ok(Some(Destination { cluster: cluster.id, policy: self.allowed(&cluster).await? }))
+        let store = &*self.app.store;
+        let read = async {
+            let row = store.by_alias(Kind::Cluster, routing_id).await?;
+            Ok(row.map(rows::decode::<Cluster>).transpose()?.map(|found| Arc::new(found.value)))
+        };
+        let Some(cluster) = self.routes.find(store, routing_id, read).await? else { return Ok(None) };
+        let policy = self.allowed(&cluster).await?;
+        let iterations = catalog::iterations(&self.app, cluster.id).await?;
+        Ok(Some(Destination { cluster: cluster.id, policy, iterations }))
     }
 
     async fn endpoint(&self, cluster: ClusterId) -> Result<PathBuf> {
@@ -88,7 +99,7 @@ impl Directory for StoreDirectory {
     }
 
     async fn policy(&self, cluster: ClusterId) -> Result<Option<Policy>> {
-        let found = find::<Cluster>(&*self.app.store, &cluster.to_string()).await?;
+        let found = self.app.find::<Cluster>(&cluster.to_string()).await?;
         match found.filter(|found| found.value.is_active()) {
             Some(found) => self.allowed(&found.value).await.map(Some),
             None => Ok(None),
