@@ -86,11 +86,17 @@ impl Verifier {
         })
     }
 
-    /// One that no password fits, for a user who is none: the same user gets the same salt each time.
-    pub(crate) fn mock(secret: &Digest, cluster: impl fmt::Display, user: &str) -> Self {
+    /// One that no password fits, for a user who is none: the same user gets the same salt each time,
+    /// and the `iterations` of the cluster's other users.
+    pub(crate) fn mock(
+        secret: &Digest,
+        cluster: impl fmt::Display,
+        user: &str,
+        iterations: Option<u32>,
+    ) -> Self {
         let salt = sign(secret, &[&cluster.to_string(), "\0", user]);
         Self {
-            iterations: ITERATIONS,
+            iterations: iterations.filter(|count| *count > 0).unwrap_or(ITERATIONS),
             salt: BASE64.encode(&salt[..16]),
             stored_key: rand::random(),
             server_key: rand::random(),
