@@ -7,17 +7,19 @@
 
 #[path = "../../crates/gateway/src"]
 mod gateway {
+    pub(crate) mod cut;
     pub mod fuzzing;
     pub(crate) mod guard;
     pub(crate) mod proxy_protocol;
     pub(crate) mod refusal;
     pub(crate) mod route;
-    // scram comes here.
+    pub(crate) mod scram;
     pub(crate) mod startup;
+    pub(crate) mod wire;
 }
 
 pub use gateway::fuzzing;
-use gateway::{guard, proxy_protocol, refusal, route, startup};
+use gateway::{cut, guard, proxy_protocol, refusal, route, scram, startup, wire};
 
 /// As in the gateway.
 pub(crate) struct Notice {

@@ -9,6 +9,8 @@ use serde_json::Value;
 use std::{collections::BTreeSet, fs, time::Duration};
 
 const VARIABLE: &str = "OOTHECA_CRASH_AFTER_EFFECT";
+const IDLE: &str = "OOTHECA_SCALE_TO_ZERO__IDLE_SECONDS";
+const NEVER: &str = "0";
 /// What the program says before it kills itself.
 const SAID: &str = "stopped after the effect: ";
 /// More effects than any flow has.
@@ -22,17 +24,22 @@ trait Flow {
     fn act(&self, server: &Ootheca) -> Result<Answer, Lost>;
     /// Whether the world, once it is calm, shows what was `acknowledged`.
     fn check(&self, server: &Ootheca, acknowledged: Option<&Answer>);
-    /// The audit action and the name in it that tell its entry.
-    fn entry(&self) -> (&'static str, String);
+    /// The audit action and the name in it that tell its entry; `None` if it is nobody's request.
+    fn entry(&self) -> Option<(&'static str, String)>;
+    /// After how many seconds of idleness clusters are suspended, in the run that is killed and else.
+    fn idle_seconds(&self) -> (&'static str, &'static str) {
+        (NEVER, NEVER)
+    }
 }
 
 fn run(what: &str, spares: usize, mut flow: impl Flow) {
-    let mut server = Launch::new(PROGRAM).engine(Engine::Postgres).pool(spares).boot();
+    let (idle, idle_else) = flow.idle_seconds();
+    let mut server = Launch::new(PROGRAM).engine(Engine::Postgres).pool(spares).env(IDLE, idle_else).boot();
     for n in 1..=ENOUGH {
         flow.prepare(&server);
         calm(&server, spares);
         server.kill();
-        server.relaunch(|launch| launch.env(VARIABLE, &n.to_string()));
+        server.relaunch(|launch| launch.env(VARIABLE, &n.to_string()).env(IDLE, idle));
         // It may be killed before it is asked: what it does at its start has effects too.
         let started = server.try_start().is_ok();
         let answer = if started { flow.act(&server).ok() } else { None };
@@ -44,7 +51,7 @@ fn run(what: &str, spares: usize, mut flow: impl Flow) {
         } else if started {
             server.wait(Duration::from_secs(10));
         }
-        server.relaunch(|launch| launch.without_env(VARIABLE));
+        server.relaunch(|launch| launch.without_env(VARIABLE).env(IDLE, idle_else));
         server.start();
         calm(&server, spares);
         flow.check(&server, acknowledged);
@@ -97,13 +104,20 @@ fn state(server: &Ootheca) -> Option<State> {
 }
 
 impl State {
-    /// Every active cluster is CREATED and has its server, all spares wait, and nothing else is there.
+    /// Every active cluster is CREATED and has its server, which runs unless it is suspended; all spares
+    /// wait, and nothing else is there.
     fn is_calm(&self, wanted: usize) -> bool {
         let text = |value: &Value| value.as_str().map(str::to_owned);
         let instances: BTreeSet<String> = self.rows.iter().filter_map(|row| text(&row["instance"])).collect();
         let served: BTreeSet<String> = self.rows.iter().filter_map(|row| text(&row["cluster"])).collect();
         let active: BTreeSet<String> =
             self.clusters.iter().filter_map(|cluster| text(&cluster["id"])).collect();
+        let suspended: BTreeSet<Option<String>> = self
+            .clusters
+            .iter()
+            .filter(|cluster| cluster["ootheca"]["suspended"] == true)
+            .map(|cluster| text(&cluster["id"]))
+            .collect();
         let spares = self.rows.iter().filter(|row| row["cluster"].is_null()).count();
         let settled =
             |cluster: &Value| cluster["state"] == "CREATED" && cluster["operation_status"] == "UNSPECIFIED";
@@ -112,7 +126,7 @@ impl State {
             && instances == self.folders
             && served == active
             && self.rows.len() == served.len() + spares
-            && self.rows.iter().all(|row| row["pid"].is_u64())
+            && self.rows.iter().all(|row| row["pid"].is_u64() != suspended.contains(&text(&row["cluster"])))
             && self.clusters.iter().all(settled)
     }
 }
@@ -136,7 +150,7 @@ fn calm(server: &Ootheca, spares: usize) {
 
 /// What was acknowledged stands in the log once; what was not, at most once.
 fn audited(server: &Ootheca, flow: &impl Flow, acknowledged: Option<&Answer>) {
-    let (action, name) = flow.entry();
+    let Some((action, name)) = flow.entry() else { return };
     let log = audit_log(server);
     let ours: Vec<&Value> = log
         .iter()
@@ -151,6 +165,12 @@ fn audited(server: &Ootheca, flow: &impl Flow, acknowledged: Option<&Answer>) {
         }
         None => assert!(ours.len() <= 1, "{ours:#?}"),
     }
+}
+
+/// Whether the cluster is off, which asking does not change.
+fn suspended(server: &Ootheca, cluster: &str) -> Result<bool, Lost> {
+    let answer = server.request("GET", &format!("/clusters/{cluster}")).try_send()?;
+    Ok(answer.ok()["ootheca"]["suspended"] == true)
 }
 
 /// Deletes every cluster, so that the next run begins with few.

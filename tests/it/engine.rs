@@ -132,8 +132,8 @@ fn spares_are_claimed_and_made_again() {
             let rows = server.instances();
             let row = rows.iter().find(|row| row["cluster"].is_null() && row["pid"].is_u64())?;
             let name = row["instance"].as_str()?.to_owned();
-            let whole = server.data_dir().join("engine/instances").join(&name).join("spare-ready").exists();
-            whole.then_some(name)
+            let waits = |line: &str| line.contains("a spare waits") && line.contains(&name);
+            server.log().lines().any(waits).then_some(name)
         })
     };
     let first = spare(&server);

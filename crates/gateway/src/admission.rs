@@ -40,6 +40,8 @@ pub(crate) struct Admitted {
     pub(crate) live: Live,
     /// What to check its password against.
     pub(crate) secret: Option<Secret>,
+    /// The iterations of the cluster's verifiers.
+    pub(crate) iterations: Option<u32>,
     policy: Policy,
     /// The count of changes that the policy is not older than.
     seen: u64,
@@ -65,7 +67,7 @@ pub(crate) async fn admit(shared: &Shared, request: &Request) -> Result<Admitted
         Some(user) => directory.secret(found.cluster, user).await.map_err(failed)?,
         None => None,
     };
-    Ok(Admitted { live, secret, policy: found.policy, seen })
+    Ok(Admitted { live, secret, iterations: found.iterations, policy: found.policy, seen })
 }
 
 /// A session that counts, and where its server is.

@@ -6,8 +6,11 @@ use crate::{
     guard::{Guard, adds_data},
     proxy_protocol,
     route::route as routing_id,
+    scram::{Challenge, ClientKey, Login, Verifier},
     startup::{self, Packet},
 };
+use base64::{Engine as _, prelude::BASE64_STANDARD as BASE64};
+use sha2::{Digest as _, Sha256};
 use std::sync::{Arc, atomic::AtomicBool};
 
 /// A packet that was read is written the same.
@@ -74,6 +77,57 @@ pub fn statement(bytes: &[u8]) {
     }
 }
 
+/// Nobody is let in who does not know the key, whatever he says, and no server is believed. The bytes are
+/// a verifier, a client's two messages, and a server's two, with a byte between that is in no text.
+pub fn scram(bytes: &[u8]) {
+    let mut parts = bytes.splitn(5, |byte| *byte == 0xff);
+    let mut part = || parts.next().unwrap_or_default();
+    let (known, first, last, challenge, end) = (part(), part(), part(), part(), part());
+    let key = ClientKey([7; 32]);
+    let (salt, stored) = (BASE64.encode([1; 16]), BASE64.encode(Sha256::digest(key.0)));
+    let text = format!("SCRAM-SHA-256$4096:{salt}${stored}:{}", BASE64.encode([9; 32]));
+    let ours = Verifier::parse(&text).unwrap_or_else(|| panic!("{text}"));
+    let theirs = std::str::from_utf8(known).ok().and_then(Verifier::parse);
+    for verifier in theirs.iter().chain([&ours]) {
+        proves_nothing(verifier, None, first, last);
+        proves_nothing(verifier, Some(b"the hash of a certificate"), first, last);
+    }
+    believes_nothing(&ours, &key, challenge, end);
+}
+
+/// A client that only guesses; of a nonce that is ours it knows the end.
+fn proves_nothing(verifier: &Verifier, binding: Option<&[u8]>, first: &[u8], last: &[u8]) {
+    let Ok(challenge) = Challenge::begin(verifier, binding, first) else { return };
+    let nonce = challenge.message.strip_prefix("r=").and_then(|rest| rest.split_once(",s="));
+    let (nonce, _) = nonce.unwrap_or_else(|| panic!("{}", challenge.message));
+    let bound = if first.starts_with(b"SCRAM-SHA-256-PLUS") {
+        [b"p=tls-server-end-point,,", binding.unwrap_or_default()].concat()
+    } else {
+        b"n,,".to_vec()
+    };
+    let shown = String::from_utf8_lossy(last);
+    let (bound, proof) = (BASE64.encode(bound), BASE64.encode(Sha256::digest(last)));
+    assert!(challenge.finish(verifier, last).is_err());
+    assert!(challenge.finish(verifier, format!("c={bound},r={nonce},p={shown}").as_bytes()).is_err());
+    assert!(challenge.finish(verifier, format!("c={bound},r={nonce},{shown},p={proof}").as_bytes()).is_err());
+}
+
+/// A server that only guesses, and the one that knows.
+fn believes_nothing(verifier: &Verifier, key: &ClientKey, challenge: &[u8], end: &[u8]) {
+    let login = Login::new(verifier, key);
+    let first = login.first();
+    let nonce = first.rsplit(|byte| *byte == b'=').next().unwrap_or_default();
+    assert!(login.answer(challenge).is_err(), "not our nonce");
+    if let Ok((answer, signature)) = login.answer(&[b"r=", nonce, challenge].concat()) {
+        assert!(answer.as_bytes().starts_with(&[b"c=biws,r=", nonce].concat()), "{answer}");
+        assert!(!Login::signed(end, &signature) && !Login::signed(&[b"v=", end].concat(), &signature));
+    }
+    let known = Challenge::begin(verifier, None, &first).unwrap_or_else(|why| panic!("{why:?}"));
+    let (answer, signature) = login.answer(known.message.as_bytes()).unwrap_or_else(|why| panic!("{why:?}"));
+    let proof = known.finish(verifier, answer.as_bytes()).unwrap_or_else(|why| panic!("{why:?}"));
+    assert!(proof.client_key == *key && Login::signed(proof.message.as_bytes(), &signature));
+}
+
 #[cfg(test)]
 mod tests {
     use std::{fs, path::Path};
@@ -82,12 +136,13 @@ mod tests {
 
     #[test]
     fn seeds() {
-        let targets: [(&str, Target); 5] = [
+        let targets: [(&str, Target); 6] = [
             ("startup", super::startup),
             ("route", super::route),
             ("proxy_protocol", super::proxy_protocol),
             ("guard", super::guard),
             ("statement", super::statement),
+            ("scram", super::scram),
         ];
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus-seeds");
         for (name, target) in targets {

@@ -34,7 +34,6 @@ const LAST_REPORT: Duration = Duration::from_secs(2);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How many of those that are too many may be told so at a time, each after its TLS handshake.
 const TOO_MANY: usize = 64;
-const RENEWAL: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A running gateway. Dropping it ends every session at once.
 pub struct Gateway {
@@ -221,10 +220,10 @@ async fn refuse(shared: &Shared, mut stream: TcpStream, peer: SocketAddr) {
     let _ = timeout(ACCEPT_PAUSE, stream.write_all(&refusal.encode())).await;
 }
 
-/// Looks every day whether the certificate has to be made again; new connections get the new one.
+/// Looks now and then whether the certificate has to be made again; new connections get the new one.
 async fn renew(shared: Arc<Shared>, settings: Settings, mut leaf: Vec<u8>) {
     loop {
-        sleep(RENEWAL).await;
+        sleep(settings.renewal).await;
         let (folder, domains) = (settings.certificates.clone(), settings.domains.clone());
         match spawn_blocking(move || Certificates::open(&folder, &domains)).await {
             Ok(Ok(certificates)) if certificates.leaf().as_ref() != leaf => {

@@ -15,11 +15,14 @@ mod backend;
 mod binding;
 mod cancel;
 mod certificates;
+mod cut;
+mod farewell;
 #[cfg(test)]
 pub mod fuzzing;
 mod gateway;
 mod greeting;
 mod guard;
+mod keepalive;
 mod login;
 mod metrics;
 mod proxy_protocol;
@@ -106,6 +109,10 @@ pub struct Destination {
     pub cluster: ClusterId,
     /// Who may connect.
     pub policy: Policy,
+    /// The iterations of its users' SCRAM verifiers, so that nobody can tell who is none of them; `None`
+    /// where PostgreSQL's own number will do.
+    #[serde(default)]
+    pub iterations: Option<u32>,
 }
 
 /// What a gateway has seen of a cluster since its last report.

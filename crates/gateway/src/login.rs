@@ -5,7 +5,7 @@
 
 use crate::{
     admission::{self, Admitted, Entered, Request},
-    authentication,
+    authentication, farewell,
     refusal::Refusal,
     reuse::Identity,
     route::route,
@@ -83,7 +83,7 @@ pub(crate) async fn log_in(
     record.cluster = Some(cluster);
     let attempt = Attempt { shared, cluster, user: shown, startup, request };
     let login = async {
-        let (verifier, known) = attempt.verifier(admitted.secret.as_ref())?;
+        let (verifier, known) = attempt.verifier(admitted.secret.as_ref(), admitted.iterations)?;
         let before = attempt.startup.negotiation();
         let proof = authentication::prove(client, &verifier, binding, before);
         let proof = match timeout_at(start + LOGIN_TIMEOUT, proof).await {
@@ -91,7 +91,11 @@ pub(crate) async fn log_in(
             Ok(proof) => proof.map_err(NoLogin::Gone)?,
         };
         let proof = attempt.judge(proof, known).await?;
-        Ok(attempt.connect(admitted, proof, &verifier, record).await?)
+        tokio::select! {
+            biased;
+            login = attempt.connect(admitted, proof, &verifier, record) => Ok(login?),
+            cause = farewell::gone(client) => Err(NoLogin::Gone(cause)),
+        }
     };
     let login = tokio::select! {
         biased;
@@ -116,8 +120,12 @@ struct Attempt<'a> {
 
 impl Attempt<'_> {
     /// What to check the proof against, and whether it can succeed.
-    fn verifier(&self, secret: Option<&Secret>) -> Result<(Verifier, bool), Refusal> {
-        let mock = || (Verifier::mock(&self.shared.mock, self.cluster, &self.user), false);
+    fn verifier(
+        &self,
+        secret: Option<&Secret>,
+        iterations: Option<u32>,
+    ) -> Result<(Verifier, bool), Refusal> {
+        let mock = || (Verifier::mock(&self.shared.mock, self.cluster, &self.user, iterations), false);
         match secret {
             Some(Secret::Scram(text)) => Ok(Verifier::parse(text).map_or_else(
                 || {

@@ -2,7 +2,7 @@
 //!
 //! The text for the client is written here on purpose, apart from what is logged.
 
-use crate::{Notice, sessions::Cut, startup::Malformed, wire};
+use crate::{Notice, cut::Cut, startup::Malformed, wire};
 use std::time::Duration;
 
 /// The answer to a client that is turned away.

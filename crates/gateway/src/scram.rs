@@ -9,7 +9,6 @@
 use crate::startup::Malformed;
 use base64::{Engine as _, prelude::BASE64_STANDARD as BASE64};
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use ootheca_model::ClusterId;
 use sha2::{Digest as _, Sha256};
 use std::fmt;
 use subtle::ConstantTimeEq as _;
@@ -87,11 +86,17 @@ impl Verifier {
         })
     }
 
-    /// One that no password fits, for a user who is none: the same user gets the same salt each time.
-    pub(crate) fn mock(secret: &Digest, cluster: ClusterId, user: &str) -> Self {
+    /// One that no password fits, for a user who is none: the same user gets the same salt each time,
+    /// and the `iterations` of the cluster's other users.
+    pub(crate) fn mock(
+        secret: &Digest,
+        cluster: impl fmt::Display,
+        user: &str,
+        iterations: Option<u32>,
+    ) -> Self {
         let salt = sign(secret, &[&cluster.to_string(), "\0", user]);
         Self {
-            iterations: ITERATIONS,
+            iterations: iterations.filter(|count| *count > 0).unwrap_or(ITERATIONS),
             salt: BASE64.encode(&salt[..16]),
             stored_key: rand::random(),
             server_key: rand::random(),
@@ -196,7 +201,7 @@ impl Challenge {
 
 /// What a user can log in with, as good as the password. Never shown.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct ClientKey(Digest);
+pub(crate) struct ClientKey(pub(crate) Digest);
 
 impl fmt::Debug for ClientKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,4 +1,5 @@
 use super::*;
+use ootheca_model::ClusterId;
 use postgres_protocol::{
     authentication::sasl::{ChannelBinding, ScramSha256},
     password::scram_sha_256,
@@ -39,7 +40,7 @@ fn the_right_password_and_the_wrong_one() {
     assert_eq!(hash(&proof.client_key.0), known.stored_key);
     assert!(exchange(&known, "correct horse", unbound(), Some(b"hash")).is_ok());
     assert_eq!(exchange(&known, "wrong", unbound(), None).err(), Some(Failure::WrongProof));
-    let nobody = Verifier::mock(&[1; 32], cluster(), "nobody");
+    let nobody = Verifier::mock(&[1; 32], cluster(), "nobody", None);
     assert_eq!(exchange(&nobody, "", unbound(), None).err(), Some(Failure::WrongProof));
 }
 
@@ -90,10 +91,12 @@ fn verifiers() {
     ] {
         assert!(Verifier::parse(text).is_none(), "{text}");
     }
-    let salt = |secret: u8, user: &str| Verifier::mock(&[secret; 32], cluster(), user).salt;
+    let salt = |secret: u8, user: &str| Verifier::mock(&[secret; 32], cluster(), user, None).salt;
     assert_eq!(salt(1, "ann"), salt(1, "ann"));
     assert_ne!(salt(1, "ann"), salt(1, "bob"));
     assert_ne!(salt(1, "ann"), salt(2, "ann"));
+    let iterations = |known| Verifier::mock(&[1; 32], cluster(), "ann", known).iterations;
+    assert_eq!([iterations(None), iterations(Some(0)), iterations(Some(9000))], [4096, 4096, 9000]);
     assert_eq!(format!("{:?}", verifier("p")), "Verifier");
 }
 

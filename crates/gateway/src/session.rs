@@ -8,6 +8,7 @@ use crate::{
     certificates::Certificates,
     greeting::{Client, greet, source},
     guard::Guard,
+    keepalive,
     login::{Login, NoLogin, log_in},
     metrics::Metrics,
     refusal::Refusal,
@@ -30,6 +31,7 @@ use std::{
 use tokio::{
     net::TcpStream,
     runtime::Handle,
+    task::JoinHandle,
     time::{Instant, timeout},
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
@@ -68,15 +70,24 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// Runs something where the directory lives.
+    /// Runs something where the directory lives, for as long as somebody waits for it.
     pub(crate) async fn at_home<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T, Refusal>> + Send + 'static,
     ) -> Result<T, Refusal> {
-        self.home.spawn(work).await.unwrap_or_else(|cause| {
+        let mut task = AbortOnDrop(self.home.spawn(work));
+        (&mut task.0).await.unwrap_or_else(|cause| {
             tracing::error!(%cause, "the directory failed");
             Err(Refusal::internal())
         })
+    }
+}
+
+struct AbortOnDrop<T>(JoinHandle<T>);
+
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 
@@ -96,6 +107,9 @@ pub(crate) async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAd
     let start = Instant::now();
     let mut record = Record { peer: peer.ip(), cluster: None, wake: None, reused: false, up: 0, down: 0 };
     let _ = stream.set_nodelay(true);
+    if let Err(cause) = keepalive::switch_on(&stream) {
+        tracing::debug!(%cause, "a connection without keepalive");
+    }
     shared.metrics.accepted();
     let kind = match Box::pin(open(&shared, stream, too_many, &mut record)).await {
         Ok(Opened::Session(session)) => {

@@ -3,6 +3,8 @@
 //! A connection is registered when its peer may reach the cluster, and entered when it has proven who
 //! it is. Only those that are entered count, for limits as well as for reports.
 
+pub(crate) use crate::cut::Cut;
+
 use crate::{Activity, Notice, Policy, Standing, metrics::Usage};
 use futures_util::task::AtomicWaker;
 use ootheca_model::ClusterId;
@@ -16,24 +18,6 @@ use std::{
     },
     task::{Context, Poll},
 };
-
-/// Why a session is ended from this side; later ones are stronger.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(u8)]
-pub(crate) enum Cut {
-    /// The gateway goes down: end between two transactions.
-    Drain = 1,
-    /// The gateway goes down: end now.
-    Shutdown,
-    /// The cluster is over its storage: one may come again.
-    Throttled,
-    /// The peer is no longer on the allowlist.
-    Policy,
-    /// The cluster is over its request units.
-    Disabled,
-    /// The cluster is gone.
-    Deleted,
-}
 
 /// The other end of a live session's plug, and its meter.
 #[derive(Default)]

@@ -17,6 +17,8 @@ pub struct Settings {
     pub listener: Option<Arc<TcpListener>>,
     /// The folder of [`Certificates`](crate::Certificates).
     pub certificates: PathBuf,
+    /// How often it is looked whether the certificate has to be made again.
+    pub renewal: Duration,
     /// Zones of the gateway: the names right below each lead to clusters.
     pub domains: Vec<String>,
     /// How long a client may take until its startup message is there.
@@ -40,6 +42,7 @@ impl Settings {
             listen,
             listener: None,
             certificates: certificates.into(),
+            renewal: Duration::from_secs(24 * 60 * 60),
             domains: Vec::new(),
             handshake_timeout: Duration::from_secs(10),
             max_connections: 10_000,

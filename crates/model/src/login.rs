@@ -18,6 +18,14 @@ pub enum Secret {
     Other(String),
 }
 
+impl Secret {
+    /// The iterations of a SCRAM verifier.
+    pub fn iterations(&self) -> Option<u32> {
+        let Self::Scram(verifier) = self else { return None };
+        verifier.strip_prefix("SCRAM-SHA-256$")?.split_once(':')?.0.parse().ok()
+    }
+}
+
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -36,4 +44,17 @@ pub struct Login {
     pub name: String,
     /// Secret.
     pub secret: Secret,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn iterations_of_a_verifier() {
+        let of = |text: &str| Secret::Scram(text.into()).iterations();
+        assert_eq!(of("SCRAM-SHA-256$9000:salt$stored:server"), Some(9000));
+        assert_eq!([of(""), of("SCRAM-SHA-256$"), of("SCRAM-SHA-256$many:salt$")], [None; 3]);
+        assert_eq!(Secret::Absent.iterations(), None);
+    }
 }

@@ -1,12 +1,8 @@
 //! What the SQL gateway may ask: who a routing id is, who may connect, where the server listens.
 
-use crate::{
-    app::App,
-    catalog, power,
-    rows::{self, find},
-    standing::standing,
-};
+use crate::{app::App, catalog, memory::Remembered, power, rows, standing::standing};
 use async_trait::async_trait;
+use ipnet::IpNet;
 use ootheca_gateway::{Activity, Destination, Directory, Policy};
 use ootheca_model::{
     AllowlistEntry, Cluster, ClusterId, Result,
@@ -21,6 +17,9 @@ use tokio::sync::broadcast;
 pub struct StoreDirectory {
     app: Arc<App>,
     changes: broadcast::Sender<ClusterId>,
+    /// Clusters by routing id.
+    routes: Remembered<Arc<Cluster>>,
+    networks: Remembered<Arc<[IpNet]>>,
 }
 
 impl StoreDirectory {
@@ -29,19 +28,25 @@ impl StoreDirectory {
         let (changes, _) = broadcast::channel(1024);
         let rows = app.store.changes();
         tokio::spawn(pass_on(app.clone(), rows, changes.downgrade()));
-        Arc::new(Self { app, changes })
+        let (routes, networks) = (Remembered::of(Kind::Cluster), Remembered::of(Kind::AllowlistEntry));
+        Arc::new(Self { app, changes, routes, networks })
+    }
+
+    /// The networks that may connect to it.
+    async fn networks(&self, cluster: ClusterId) -> Result<Arc<[IpNet]>> {
+        let (store, parent) = (&*self.app.store, cluster.to_string());
+        let read = async {
+            let query = Query { parent: Some(parent.clone()), ..Query::all(Kind::AllowlistEntry) };
+            let entries = store.list(&query).await?.into_iter().map(rows::decode::<AllowlistEntry>);
+            let entries = entries.collect::<Result<Vec<_>>>()?;
+            let open = entries.iter().filter(|entry| entry.value.sql).map(|entry| entry.value.net());
+            Ok(Some(open.collect()))
+        };
+        Ok(self.networks.find(store, &parent, read).await?.unwrap_or_default())
     }
 
     async fn allowed(&self, cluster: &Cluster) -> Result<Policy> {
-        let query = Query { parent: Some(cluster.id.to_string()), ..Query::all(Kind::AllowlistEntry) };
-        let entries = self.app.store.list(&query).await?.into_iter().map(rows::decode::<AllowlistEntry>);
-        let mut allow = Vec::new();
-        for entry in entries {
-            let entry = entry?.value;
-            if entry.sql {
-                allow.push(entry.net());
-            }
-        }
+        let allow = self.networks(cluster.id).await?.to_vec();
         Ok(Policy { allow, standing: standing(&self.app, cluster).await? })
     }
 }
@@ -60,6 +65,9 @@ async fn pass_on(
             Ok(hint) => hint,
             Err(broadcast::error::RecvError::Lagged(_)) => {
                 told.clear();
+                let Some(sender) = sender.upgrade() else { return };
+                // Any of them may have changed.
+                everybody(&app).await.into_iter().for_each(|id| drop(sender.send(id)));
                 continue;
             }
             Err(broadcast::error::RecvError::Closed) => return,
@@ -90,6 +98,15 @@ async fn pass_on(
     }
 }
 
+async fn everybody(app: &App) -> Vec<ClusterId> {
+    let active = Query { active_only: true, ..Query::all(Kind::Cluster) };
+    let rows = app.store.list(&active).await.unwrap_or_else(|error| {
+        tracing::warn!(error = error.chain(), "changes were missed, and the clusters can not be read");
+        Vec::new()
+    });
+    rows.iter().filter_map(|row| row.id.parse().ok()).collect()
+}
+
 /// The standing without the part that grows all the time; `None` where it is not known.
 async fn shown_standing(app: &App, id: ClusterId) -> Option<Standing> {
     let cluster = app.find::<Cluster>(&id.to_string()).await.ok()??;
@@ -107,9 +124,15 @@ async fn shown_standing(app: &App, id: ClusterId) -> Option<Standing> {
 #[async_trait]
 impl Directory for StoreDirectory {
     async fn resolve(&self, routing_id: &str) -> Result<Option<Destination>> {
-        let Some(row) = self.app.store.by_alias(Kind::Cluster, routing_id).await? else { return Ok(None) };
-        let cluster = rows::decode::<Cluster>(row)?.value;
-        Ok(Some(Destination { cluster: cluster.id, policy: self.allowed(&cluster).await? }))
+        let store = &*self.app.store;
+        let read = async {
+            let row = store.by_alias(Kind::Cluster, routing_id).await?;
+            Ok(row.map(rows::decode::<Cluster>).transpose()?.map(|found| Arc::new(found.value)))
+        };
+        let Some(cluster) = self.routes.find(store, routing_id, read).await? else { return Ok(None) };
+        let policy = self.allowed(&cluster).await?;
+        let iterations = catalog::iterations(&self.app, cluster.id).await?;
+        Ok(Some(Destination { cluster: cluster.id, policy, iterations }))
     }
 
     async fn endpoint(&self, cluster: ClusterId) -> Result<PathBuf> {
@@ -131,7 +154,7 @@ impl Directory for StoreDirectory {
     }
 
     async fn policy(&self, cluster: ClusterId) -> Result<Option<Policy>> {
-        let found = find::<Cluster>(&*self.app.store, &cluster.to_string()).await?;
+        let found = self.app.find::<Cluster>(&cluster.to_string()).await?;
         match found.filter(|found| found.value.is_active()) {
             Some(found) => self.allowed(&found.value).await.map(Some),
             None => Ok(None),

@@ -1,8 +1,8 @@
-//! The four changes that are cut short.
+//! The changes that are cut short.
 
-use super::{Flow, clear, run};
+use super::{Flow, NEVER, clear, run, suspended};
 use crate::support::{PASSWORD, column, id, sql_user};
-use ootheca_testkit::{Answer, Lost, Ootheca};
+use ootheca_testkit::{Answer, Lost, Ootheca, eventually};
 use serde_json::json;
 
 /// The cluster that a flow works on, made anew for each run or kept.
@@ -51,8 +51,8 @@ impl Flow for Create {
         }
     }
 
-    fn entry(&self) -> (&'static str, String) {
-        ("_CREATE_CLUSTER", format!("\"{}\"", self.name()))
+    fn entry(&self) -> Option<(&'static str, String)> {
+        Some(("_CREATE_CLUSTER", format!("\"{}\"", self.name())))
     }
 }
 
@@ -92,8 +92,8 @@ impl Flow for Patch {
         assert_eq!(server.psql(&self.0.cluster, "prober", PASSWORD, "SELECT 1").ok(), "1");
     }
 
-    fn entry(&self) -> (&'static str, String) {
-        ("_UPDATE_CLUSTER", format!("\"provisioned_virtual_cpus\":\"{}\"", self.cpus()))
+    fn entry(&self) -> Option<(&'static str, String)> {
+        Some(("_UPDATE_CLUSTER", format!("\"provisioned_virtual_cpus\":\"{}\"", self.cpus())))
     }
 }
 
@@ -132,8 +132,8 @@ impl Flow for CreateUser {
         }
     }
 
-    fn entry(&self) -> (&'static str, String) {
-        ("_CREATE_SQL_USER", format!("\"{}\"", self.name()))
+    fn entry(&self) -> Option<(&'static str, String)> {
+        Some(("_CREATE_SQL_USER", format!("\"{}\"", self.name())))
     }
 }
 
@@ -163,9 +163,113 @@ impl Flow for Delete {
         }
     }
 
-    fn entry(&self) -> (&'static str, String) {
-        ("_DELETE_CLUSTER", self.0.cluster.clone())
+    fn entry(&self) -> Option<(&'static str, String)> {
+        Some(("_DELETE_CLUSTER", self.0.cluster.clone()))
     }
+}
+
+const KEPT: &str = "SELECT string_agg(n::text, ',') FROM kept";
+
+impl Round {
+    /// A cluster that scales to zero, with a row in a table.
+    fn sleeper(&mut self, server: &Ootheca, name: &str) {
+        if self.number == 0 {
+            self.cluster = id(&server.create_cluster(name, "BASIC"));
+            sql_user(server, &self.cluster, "prober");
+            let create = "CREATE TABLE kept AS SELECT 7 AS n";
+            server.psql(&self.cluster, "prober", PASSWORD, create).ok();
+        }
+        self.number += 1;
+    }
+
+    /// Whether it is suspended or not: one server, and all that was in it.
+    fn answers(&self, server: &Ootheca) {
+        let ours = |row: &&serde_json::Value| row["cluster"] == self.cluster.as_str();
+        assert_eq!(server.instances().iter().filter(ours).count(), 1);
+        assert_eq!(server.psql(&self.cluster, "prober", PASSWORD, KEPT).ok(), "7");
+    }
+}
+
+#[derive(Default)]
+struct Suspend(Round);
+
+impl Flow for Suspend {
+    fn prepare(&mut self, server: &Ootheca) {
+        self.0.sleeper(server, "crash-suspend");
+        // It is woken by this, if the run before had suspended it.
+        self.0.answers(server);
+    }
+
+    fn act(&self, server: &Ootheca) -> Result<Answer, Lost> {
+        eventually("it is suspended, or the server is dead", || match suspended(server, &self.0.cluster) {
+            Ok(false) => None,
+            Ok(true) => Some(server.request("GET", &self.0.path()).try_send()),
+            Err(lost) => Some(Err(lost)),
+        })
+    }
+
+    fn check(&self, server: &Ootheca, acknowledged: Option<&Answer>) {
+        let asleep = suspended(server, &self.0.cluster).expect("it answers");
+        assert!(asleep || acknowledged.is_none(), "written, so it stays");
+        self.0.answers(server);
+        assert!(!suspended(server, &self.0.cluster).expect("it answers"));
+    }
+
+    fn entry(&self) -> Option<(&'static str, String)> {
+        None
+    }
+
+    fn idle_seconds(&self) -> (&'static str, &'static str) {
+        ("1", NEVER)
+    }
+}
+
+#[derive(Default)]
+struct Wake(Round);
+
+impl Wake {
+    fn name(&self) -> String {
+        format!("waker-{}", self.0.number)
+    }
+}
+
+impl Flow for Wake {
+    fn prepare(&mut self, server: &Ootheca) {
+        self.0.sleeper(server, "crash-wake");
+        eventually("it is suspended", || {
+            suspended(server, &self.0.cluster).expect("it answers").then_some(())
+        });
+    }
+
+    fn act(&self, server: &Ootheca) -> Result<Answer, Lost> {
+        let body = json!({ "name": self.name(), "password": PASSWORD });
+        server.request("POST", &format!("{}/sql-users", self.0.path())).json(&body).try_send()
+    }
+
+    fn check(&self, server: &Ootheca, acknowledged: Option<&Answer>) {
+        let users = column(&server.get(&format!("{}/sql-users", self.0.path())).ok()["users"], "name");
+        let named = users.iter().filter(|user| **user == self.name()).count();
+        assert!(named == 1 || (named == 0 && acknowledged.is_none()), "{users:?}");
+        self.0.answers(server);
+    }
+
+    fn entry(&self) -> Option<(&'static str, String)> {
+        Some(("_CREATE_SQL_USER", format!("\"{}\"", self.name())))
+    }
+
+    fn idle_seconds(&self) -> (&'static str, &'static str) {
+        (NEVER, "1")
+    }
+}
+
+#[test]
+fn a_suspension_cut_short() {
+    run("suspend", 0, Suspend::default());
+}
+
+#[test]
+fn a_wake_cut_short() {
+    run("wake", 0, Wake::default());
 }
 
 #[test]

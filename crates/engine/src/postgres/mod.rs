@@ -86,6 +86,11 @@ impl PostgresEngine {
         Ok(Self { shared: Arc::new(Shared::new(Host::new(settings)?)) })
     }
 
+    /// The server processes of the spares that can be given to a cluster now.
+    pub fn spares(&self) -> Vec<u32> {
+        self.shared.ready_spares()
+    }
+
     fn ready(&self, cluster: ClusterId) -> Result<Arc<Instance>> {
         self.shared
             .claimed(cluster)

@@ -153,7 +153,9 @@ async fn tend(shared: &Arc<Shared>) -> Result<()> {
         let Some(programs) = shared.host.programs.first() else { return Ok(()) };
         if shared.missing_spare() {
             let spare = make(&shared, programs).await?;
+            let instance = spare.id.clone();
             shared.add_spare(spare);
+            tracing::info!(instance, "a spare waits");
         }
         Ok(())
     });

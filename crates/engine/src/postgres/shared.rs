@@ -402,6 +402,11 @@ impl Shared {
         self.table().spares.iter().filter(|spare| spare.stage() == Stage::Down).cloned().collect()
     }
 
+    /// The processes of the spares that can be claimed.
+    pub(super) fn ready_spares(&self) -> Vec<u32> {
+        self.table().spares.iter().filter_map(|spare| spare.ready_pid()).collect()
+    }
+
     /// Puts a started instance into the pool; `close` finds it there.
     pub(super) fn add_spare(&self, spare: Arc<Instance>) {
         self.table().spares.push(spare);

@@ -1,16 +1,21 @@
 //! Spares, and what a crash leaves in the middle.
 
 use crate::support::{Folder, alive, gone, new_cluster, plan, postgres, ready, signal, until};
-use ootheca_engine::{Engine, InstanceReport, postgres::report};
+use ootheca_engine::{
+    Engine, InstanceReport,
+    postgres::{PostgresEngine, report},
+};
 use ootheca_model::instance::Phase;
 use rustix::process::Signal;
 use std::fs;
 
-async fn spares(engine: &dyn Engine, count: usize) -> Vec<InstanceReport> {
+/// Waits until so many spares can be claimed. Files say that earlier.
+async fn spares(engine: &PostgresEngine, count: usize) -> Vec<InstanceReport> {
     until("spares", || async {
         let reports = engine.report().await.unwrap();
-        let marked = |r: &InstanceReport| r.data.with_file_name("spare-ready").exists() && r.pid.is_some();
-        let spares: Vec<_> = reports.into_iter().filter(|r| r.cluster.is_none() && marked(r)).collect();
+        let ready = engine.spares();
+        let waits = |r: &InstanceReport| r.pid.is_some_and(|pid| ready.contains(&pid));
+        let spares: Vec<_> = reports.into_iter().filter(|r| r.cluster.is_none() && waits(r)).collect();
         (spares.len() == count).then_some(spares)
     })
     .await
@@ -31,7 +36,8 @@ async fn spare_is_claimed_and_replaced() {
     // A dead spare is not given away.
     let dead = next.pid.unwrap();
     signal(dead, Signal::KILL);
-    until("the spare is dead", || async { (!alive(dead)).then_some(()) }).await;
+    let noticed = || !alive(dead) && !engine.spares().contains(&dead);
+    until("the spare is dead", || async { noticed().then_some(()) }).await;
     let other = crate::support::plan(&engine, new_cluster());
     assert_ne!(ready(&engine, &other).await.nodes[0].pid, next.pid);
     gone(&engine, other.cluster).await;

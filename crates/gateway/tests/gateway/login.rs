@@ -212,3 +212,68 @@ async fn a_proxy_in_front_says_who_is_there() {
     .await;
     front.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_leaves_while_the_cluster_wakes_holds_no_seat() {
+    let server = Server::start().await;
+    let front = Front::start_with(server.socket(), |s| s.max_connections_per_cluster = 1).await;
+    front.town.be_awake(false);
+    let mut stream = front.raw().tls("localhost").await;
+    let hello = startup(&[("user", USER), ("database", "shop-12.defaultdb")]);
+    stream.write_all(&hello).await.expect("sent");
+    tokio::select! {
+        _ = log_in(&mut stream, PASSWORD) => panic!("the server is not there"),
+        () = eventually("it waits for the server", 5 * SECOND, async || front.town.calls().0 > 0) => {}
+    }
+    let told = front.psql().cluster("shop-12").fails().await;
+    assert!(told.contains("too many connections to this cluster"), "{told}");
+    drop(stream);
+    eventually("its seat is free", 5 * SECOND, async || front.gateway.connections() == 0).await;
+    assert_eq!(front.gateway.metrics().closed.get("gone"), Some(&1));
+    front.town.be_awake(true);
+    front.psql().cluster("shop-12").run("SELECT 1").await.expect("there is a seat");
+    front.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_sent_ahead_is_not_lost() {
+    let server = Server::start().await;
+    let front = Front::start(server.socket()).await;
+    front.town.be_awake(false);
+    let mut stream = front.raw().tls("localhost").await;
+    let hello = startup(&[("user", USER), ("database", "shop-12.defaultdb")]);
+    stream.write_all(&hello).await.expect("sent");
+    tokio::select! {
+        _ = log_in(&mut stream, PASSWORD) => panic!("the server is not there"),
+        () = eventually("it waits for the server", 5 * SECOND, async || front.town.calls().0 > 0) => {}
+    }
+    stream.write_all(b"Q\0\0\0\x0dSELECT 1\0").await.expect("sent");
+    front.town.be_awake(true);
+    let mut kinds = Vec::new();
+    while kinds.iter().filter(|kind| **kind == b'Z').count() < 2 {
+        kinds.push(message(&mut stream).await.0);
+    }
+    assert!(kinds.contains(&b'D'), "{kinds:?}");
+    front.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_can_tell_who_is_no_user() {
+    let server = Server::start().await;
+    let front = Front::start(server.socket()).await;
+    let iterations = async |user: &str| {
+        let mut stream = front.raw().tls("localhost").await;
+        stream.write_all(&startup(&[("user", user), ("database", "shop-12.any")])).await.expect("sent");
+        message(&mut stream).await;
+        let first = b"SCRAM-SHA-256\0\0\0\0\x0cn,,n=,r=abcd";
+        let sent = [b"p", &(first.len() as u32 + 4).to_be_bytes()[..], first].concat();
+        stream.write_all(&sent).await.expect("sent");
+        let (_, body) = message(&mut stream).await;
+        String::from_utf8_lossy(&body).rsplit_once(",i=").map(|(_, count)| count.to_owned())
+    };
+    assert_eq!(iterations(USER).await.as_deref(), Some("4096"));
+    assert_eq!(iterations("nobody").await.as_deref(), Some("4096"));
+    front.town.iterate(9000);
+    assert_eq!(iterations("nobody").await.as_deref(), Some("9000"));
+    front.stop().await;
+}

@@ -2,7 +2,9 @@
 
 mod access;
 mod activity;
+mod addresses;
 mod cancel;
+mod certificate;
 mod limits;
 mod login;
 mod reuse;

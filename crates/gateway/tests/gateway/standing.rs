@@ -74,6 +74,8 @@ async fn throttled_means_one_seat() {
         front.psql().cluster("shop-12").run("SELECT 1").await.is_ok()
     })
     .await;
+    // psql may be gone before its seat is free.
+    eventually("nobody is there", 5 * SECOND, async || front.gateway.connections() == 0).await;
     let seat = front.raw().session().await;
     front.town.stand(Standing::Open);
     eventually("all may come", 5 * SECOND, async || {

@@ -165,6 +165,14 @@ pub async fn secret(app: &App, cluster: ClusterId, user: &str) -> Result<Option<
     Ok(recall(app, cluster).await?.and_then(|notes| notes.value.secret(user).cloned()))
 }
 
+/// The iterations of the verifiers that are noted of the cluster, as those of users who are none should
+/// look; `None` if there are none. They differ only if somebody changed `scram_iterations` meanwhile.
+pub async fn iterations(app: &App, cluster: ClusterId) -> Result<Option<u32>> {
+    let notes = recall(app, cluster).await?;
+    let logins = notes.iter().flat_map(|notes| &notes.value.logins);
+    Ok(logins.filter_map(|login| login.secret.iterations()).next())
+}
+
 /// When somebody last could have changed a secret without our knowing.
 fn last_used(app: &App, cluster: ClusterId) -> Timestamp {
     let sessions = app.traffic.last_used(cluster, app.now()).unwrap_or_default();

@@ -7,7 +7,7 @@
 
 mod freshness;
 
-pub use freshness::{Notes, secret};
+pub use freshness::{Notes, iterations, secret};
 
 use crate::{
     app::App,

@@ -18,6 +18,7 @@ const USERS: usize = 1_000;
 struct Cluster {
     routing_id: String,
     policy: Policy,
+    iterations: Option<u32>,
     secrets: HashMap<String, Secret>,
     endpoint: Option<PathBuf>,
     /// When it was last asked for, in questions.
@@ -69,8 +70,9 @@ impl Known {
         let found = match ask {
             Ask::Resolve { routing_id } => {
                 let cluster = *self.routes.get(routing_id)?;
-                let policy = known(&cluster)?.policy.clone();
-                Found::Destination(Some(Destination { cluster, policy }))
+                let Cluster { policy, iterations, .. } = known(&cluster)?;
+                let (policy, iterations) = (policy.clone(), *iterations);
+                Found::Destination(Some(Destination { cluster, policy, iterations }))
             }
             Ask::Policy { cluster } => Found::Policy(Some(known(cluster)?.policy.clone())),
             Ask::Secret { cluster, user } => Found::Secret(Some(known(cluster)?.secrets.get(user)?.clone())),
@@ -115,6 +117,7 @@ impl Known {
         match self.clusters.get_mut(&to.cluster) {
             Some(known) if known.routing_id == routing_id => {
                 known.policy.clone_from(&to.policy);
+                known.iterations = to.iterations;
                 known.asked = asked;
             }
             _ => {
@@ -123,6 +126,7 @@ impl Known {
                 let cluster = Cluster {
                     routing_id: routing_id.to_owned(),
                     policy: to.policy.clone(),
+                    iterations: to.iterations,
                     secrets: HashMap::new(),
                     endpoint: None,
                     asked,
@@ -165,7 +169,7 @@ mod tests {
     }
 
     fn learn(known: &mut Known, number: usize) {
-        let to = Destination { cluster: id(number), policy: Policy::default() };
+        let to = Destination { cluster: id(number), policy: Policy::default(), iterations: None };
         known.learn(&resolve(number), &Found::Destination(Some(to)));
     }
 
@@ -188,7 +192,7 @@ mod tests {
         assert!(known.recall(&resolve(1)).is_some() && known.recall(&resolve(2)).is_none());
         let policy = Policy { allow: vec!["10.0.0.0/8".parse().expect("a network")], ..Policy::default() };
         known.learn(&Ask::Policy { cluster: id(1) }, &Found::Policy(Some(policy.clone())));
-        let to = Destination { cluster: id(1), policy };
+        let to = Destination { cluster: id(1), policy, iterations: None };
         assert_eq!(known.recall(&resolve(1)), Some(Found::Destination(Some(to))));
         known.learn(&Ask::Policy { cluster: id(1) }, &Found::Policy(None));
         assert!(known.recall(&resolve(1)).is_none() && known.clusters().is_empty());
@@ -198,7 +202,7 @@ mod tests {
     fn a_name_that_is_given_anew_leads_to_the_new_cluster() {
         let mut known = Known::default();
         learn(&mut known, 1);
-        let to = Destination { cluster: id(2), policy: Policy::default() };
+        let to = Destination { cluster: id(2), policy: Policy::default(), iterations: None };
         known.learn(&resolve(1), &Found::Destination(Some(to.clone())));
         assert_eq!(known.recall(&resolve(1)), Some(Found::Destination(Some(to))));
         assert_eq!(known.clusters(), [id(2)]);

@@ -235,7 +235,10 @@ mod tests {
         let cluster = ClusterId(uuid::Uuid::from_u128(7));
         let policy = Policy { allow: vec!["10.0.0.0/8".parse().expect("a network")], ..Policy::default() };
         let sayings = [
-            Saying::Answer { id: 1, result: Ok(Found::Destination(Some(Destination { cluster, policy }))) },
+            Saying::Answer {
+                id: 1,
+                result: Ok(Found::Destination(Some(Destination { cluster, policy, iterations: Some(4096) }))),
+            },
             Saying::Answer { id: 2, result: Ok(Found::Secret(Some(Secret::Scram("line\nbreak".into())))) },
             Saying::Answer { id: 3, result: Ok(Found::Destination(None)) },
             Saying::Answer { id: 4, result: Err(Error::unavailable("not now").into()) },

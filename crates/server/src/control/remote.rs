@@ -240,7 +240,7 @@ mod tests {
 
     fn destination(routing_id: &str) -> Option<Destination> {
         let number = routing_id.rsplit_once('-')?.1.parse().ok()?;
-        Some(Destination { cluster: id(number), policy: Policy::default() })
+        Some(Destination { cluster: id(number), policy: Policy::default(), iterations: None })
     }
 
     /// A control plane that answers `together` questions at a time, the last one first.

@@ -157,10 +157,27 @@ pub(crate) fn startup(parameters: &[(&str, &str)]) -> Vec<u8> {
 
 /// Proves a password, and reads on until the server is ready: all that it said after the proof.
 pub(crate) async fn log_in(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), password: &str) -> Vec<u8> {
-    let mut scram = ScramSha256::new(password.as_bytes(), ChannelBinding::unsupported());
+    let scram = ScramSha256::new(password.as_bytes(), ChannelBinding::unsupported());
+    prove(stream, "SCRAM-SHA-256", scram).await
+}
+
+/// The same, bound to the hash of a certificate.
+pub(crate) async fn log_in_bound(
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    password: &str,
+    hash: Vec<u8>,
+) -> Vec<u8> {
+    let scram = ScramSha256::new(password.as_bytes(), ChannelBinding::tls_server_end_point(hash));
+    prove(stream, "SCRAM-SHA-256-PLUS", scram).await
+}
+
+async fn prove(
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    mechanism: &str,
+    mut scram: ScramSha256,
+) -> Vec<u8> {
     let first = scram.message().to_vec();
-    let first = [b"SCRAM-SHA-256\0", &(first.len() as u32).to_be_bytes()[..], &first].concat();
-    let mut answer = first;
+    let mut answer = [mechanism.as_bytes(), b"\0", &(first.len() as u32).to_be_bytes()[..], &first].concat();
     let mut said = Vec::new();
     loop {
         let (kind, body) = message(stream).await;

@@ -5,7 +5,7 @@ mod fake;
 mod server;
 mod town;
 
-pub(crate) use client::{Psql, Raw, log_in, message, rest, startup};
+pub(crate) use client::{Psql, Raw, log_in, log_in_bound, message, rest, startup};
 pub(crate) use fake::{GREETING, VERIFIER, admit};
 pub(crate) use server::{Server, program};
 pub(crate) use town::Town;

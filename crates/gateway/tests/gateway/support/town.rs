@@ -9,7 +9,7 @@ use std::{
     path::PathBuf,
     sync::{Mutex, MutexGuard},
 };
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 use tokio_postgres::{Client, NoTls};
 use uuid::Uuid;
 
@@ -21,6 +21,7 @@ struct State {
     reports_fail: bool,
     failed_reports: u32,
     endpoints: u32,
+    iterations: Option<u32>,
     distrusted: u32,
 }
 
@@ -29,6 +30,8 @@ pub(crate) struct Town {
     socket: PathBuf,
     admin: tokio::sync::Mutex<Option<Client>>,
     state: Mutex<State>,
+    /// Whether servers are there once they are asked for.
+    awake: watch::Sender<bool>,
     changes: broadcast::Sender<ClusterId>,
 }
 
@@ -37,7 +40,14 @@ impl Town {
         let cluster = ClusterId(Uuid::from_u128(12));
         let state = State { policy: Some(allow(&["0.0.0.0/0"])), ..State::default() };
         let (admin, state) = (tokio::sync::Mutex::default(), Mutex::new(state));
-        Self { cluster, socket, admin, state, changes: broadcast::channel(4).0 }
+        Self {
+            cluster,
+            socket,
+            admin,
+            state,
+            awake: watch::Sender::new(true),
+            changes: broadcast::channel(4).0,
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -59,6 +69,16 @@ impl Town {
     fn change(&self, change: impl FnOnce(&mut Policy)) {
         change(self.state().policy.as_mut().expect("a cluster"));
         let _ = self.changes.send(self.cluster);
+    }
+
+    /// Whether whoever asks for a server gets it, or waits.
+    pub(crate) fn be_awake(&self, awake: bool) {
+        self.awake.send_replace(awake);
+    }
+
+    /// Says so much of the verifiers of the cluster.
+    pub(crate) fn iterate(&self, iterations: u32) {
+        self.state().iterations = Some(iterations);
     }
 
     pub(crate) fn delete(&self) {
@@ -137,7 +157,11 @@ impl Directory for Town {
         }
         let policy = self.state().policy.clone();
         let policy = policy.filter(|_| routing_id == "shop-12");
-        Ok(policy.map(|policy| Destination { cluster: self.cluster, policy }))
+        Ok(policy.map(|policy| Destination {
+            cluster: self.cluster,
+            policy,
+            iterations: self.state().iterations,
+        }))
     }
 
     async fn secret(&self, _: ClusterId, user: &str) -> Result<Option<Secret>> {
@@ -163,6 +187,7 @@ impl Directory for Town {
 
     async fn endpoint(&self, _: ClusterId) -> Result<PathBuf> {
         self.state().endpoints += 1;
+        let _ = self.awake.subscribe().wait_for(|awake| *awake).await;
         Ok(self.socket.clone())
     }
 
