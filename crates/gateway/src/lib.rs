@@ -34,7 +34,6 @@ mod scram;
 mod session;
 mod sessions;
 mod settings;
-mod spin;
 mod startup;
 mod threads;
 mod throttle;

@@ -14,7 +14,6 @@ use crate::{
     backend::Backend,
     guard::Guard,
     sessions::{Cut, Switch},
-    spin,
     startup::Malformed,
 };
 use rustls::ServerConnection;
@@ -237,7 +236,6 @@ impl Relay {
                     reader.consume(count);
                     self.up += count as u64;
                     self.switch.received(self.up);
-                    spin::touch();
                     self.idle = Idle::No;
                 }
                 Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => ready!(self.poll_receive(cx))?,
@@ -314,7 +312,6 @@ impl Relay {
                 self.idle = idle(bytes);
                 self.down += bytes.len() as u64;
                 self.switch.sent(self.down);
-                spin::touch();
                 self.tls.writer().write_all(bytes)?;
             }
         })

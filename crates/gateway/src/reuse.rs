@@ -25,7 +25,7 @@ use std::{
 use tokio::time::{Instant, interval, timeout};
 
 /// The most of a cluster.
-const MOST: usize = 48;
+const MOST: usize = 128;
 const RESET_TIMEOUT: Duration = Duration::from_secs(2);
 const LONGEST_MESSAGE: usize = 16 * 1024;
 const TAG: &[u8] = b"DISCARD ALL\0";

@@ -1,9 +1,6 @@
 //! The threads that serve connections.
 
-use crate::{
-    session::{Shared, serve},
-    spin,
-};
+use crate::session::{Shared, serve};
 use ootheca_model::{Error, Result};
 use std::{
     net::SocketAddr,
@@ -39,17 +36,11 @@ pub(crate) fn start(
     let (mut threads, mut workers) = (Vec::new(), Vec::new());
     for number in 0..count {
         let runtime = Builder::new_current_thread().enable_all().build().map_err(failed)?;
-        let load = Arc::<AtomicUsize>::default();
-        workers.push(Worker { runtime: runtime.handle().clone(), load: load.clone() });
+        workers.push(Worker { runtime: runtime.handle().clone(), load: Arc::default() });
         let mut stopped = stopped.clone();
         let run = move || {
-            runtime.block_on(async {
-                tokio::select! {
-                    // An error says that the gateway itself is gone.
-                    _ = stopped.wait_for(|stop| *stop) => {}
-                    () = spin::run(&load) => {}
-                }
-            });
+            // An error says that the gateway itself is gone.
+            let _ = runtime.block_on(stopped.wait_for(|stop| *stop));
         };
         let thread = thread::Builder::new().name(format!("gateway-{number}")).spawn(run).map_err(failed)?;
         threads.push(thread);
