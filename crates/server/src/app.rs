@@ -13,7 +13,7 @@ use crate::{
 };
 use ootheca_engine::Engine;
 use ootheca_model::{
-    ClusterId, Error, Result, Timestamp,
+    Cluster, ClusterId, Error, Result, Timestamp,
     catalogue::{Catalogue, Version},
     meter::Meter,
     time::Clock,
@@ -73,6 +73,12 @@ impl App {
     /// The thing with this id, whatever its organization; from memory where that is still true.
     pub async fn find<T: Document + Sync + 'static>(&self, id: &str) -> Result<Option<Arc<Stored<T>>>> {
         self.memory.find(&*self.store, id).await
+    }
+
+    /// The active cluster with this id, whatever its organization; `NotFound` if there is none.
+    pub async fn active_cluster(&self, id: ClusterId) -> Result<Arc<Stored<Cluster>>> {
+        let found = self.find::<Cluster>(&id.to_string()).await?;
+        found.filter(|found| found.value.is_active()).ok_or_else(|| Error::not_found("cluster"))
     }
 
     /// What is kept of a cluster's use; `None` while it was never used.

@@ -99,8 +99,7 @@ async fn pass_on(
 }
 
 async fn everybody(app: &App) -> Vec<ClusterId> {
-    let active = Query { active_only: true, ..Query::all(Kind::Cluster) };
-    let rows = app.store.list(&active).await.unwrap_or_else(|error| {
+    let rows = app.store.list(&Query::active(Kind::Cluster)).await.unwrap_or_else(|error| {
         tracing::warn!(error = error.chain(), "changes were missed, and the clusters can not be read");
         Vec::new()
     });

@@ -83,8 +83,7 @@ pub async fn text(
 ) -> Result<String> {
     let principal = gate::authenticate(app, authorization).await?;
     let granted = authorize(&principal, Requirement::Roles(READERS), Target::Organization)?;
-    let query =
-        Query { organization: Some(granted.organization()), active_only: true, ..Query::all(Kind::Cluster) };
+    let query = Query { organization: Some(granted.organization()), ..Query::active(Kind::Cluster) };
     let mut clusters = Vec::new();
     for row in app.store.list(&query).await? {
         clusters.push(look_at(app, rows::decode::<Cluster>(row)?.value).await?);

@@ -165,8 +165,7 @@ where
 /// `NotFound` unless the cluster is active.
 async fn enter(app: &App, cluster: ClusterId) -> Result<Use> {
     let mut held = app.uses.hold(cluster, Some(app.clock.clone())).await;
-    let found = app.find::<Cluster>(&cluster.to_string()).await?;
-    let found = found.filter(|found| found.value.is_active()).ok_or_else(|| Error::not_found("cluster"))?;
+    let found = app.active_cluster(cluster).await?;
     if found.value.power == Power::Off {
         let wake = held.record.waking().clone();
         let began = Instant::now();

@@ -239,6 +239,11 @@ impl Query {
             limit: usize::MAX,
         }
     }
+
+    /// What has not ended of a kind, by sort key.
+    pub fn active(kind: Kind) -> Self {
+        Self { active_only: true, ..Self::all(kind) }
+    }
 }
 
 /// A page of the audit log. Both ends are inclusive.

@@ -5,9 +5,7 @@
 
 use super::{Catalog, logins, recall};
 use crate::{app::App, power::READY_WAIT, rows::Stored};
-use ootheca_model::{
-    Cluster, ClusterId, Error, ErrorKind, Result, Timestamp, instance::Power, login::Secret,
-};
+use ootheca_model::{ClusterId, Error, ErrorKind, Result, Timestamp, instance::Power, login::Secret};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -140,8 +138,7 @@ mod tests;
 /// What a user's password is checked against. Never wakes the cluster; one that is suspended or not to be
 /// reached is answered for by its notes.
 pub async fn secret(app: &App, cluster: ClusterId, user: &str) -> Result<Option<Secret>> {
-    let found = app.find::<Cluster>(&cluster.to_string()).await?;
-    let found = found.filter(|found| found.value.is_active()).ok_or_else(|| Error::not_found("cluster"))?;
+    let found = app.active_cluster(cluster).await?;
     let awake = found.value.power == Power::On;
     let notebook = app.notes.of(cluster);
     let outdated = || notebook.freshness().outdated(last_used(app, cluster));

@@ -83,8 +83,12 @@ async fn active(app: &App) -> Result<Arc<Vec<Arc<Stored<Cluster>>>>> {
     if let Some(known) = app.looks.clusters(stamp) {
         return Ok(known);
     }
-    let query = Query { active_only: true, ..Query::all(Kind::Cluster) };
-    let found = app.store.list(&query).await?.into_iter().map(|row| rows::decode(row).map(Arc::new));
+    let found = app
+        .store
+        .list(&Query::active(Kind::Cluster))
+        .await?
+        .into_iter()
+        .map(|row| rows::decode(row).map(Arc::new));
     let found = Arc::new(found.collect::<Result<Vec<Arc<Stored<Cluster>>>>>()?);
     app.looks.know(stamp, found.clone());
     Ok(found)

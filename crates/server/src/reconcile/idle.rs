@@ -62,8 +62,7 @@ pub(super) async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
 async fn scan(app: &Arc<App>, lease: &Lease, idle: Duration) -> Result<Duration> {
     let now = app.now();
     let (mut due, mut pause) = (Vec::new(), idle);
-    let active = Query { active_only: true, ..Query::all(Kind::Cluster) };
-    for row in app.store.list(&active).await? {
+    for row in app.store.list(&Query::active(Kind::Cluster)).await? {
         let cluster = rows::decode::<Cluster>(row)?.value;
         if !may_sleep(&cluster) {
             continue;

@@ -194,8 +194,7 @@ fn backoff(failures: u32) -> Duration {
 /// those that are suspended, as they should be.
 async fn everything(app: &App) -> Result<HashSet<ClusterId>> {
     let mut ids: HashSet<ClusterId> = app.engine.list().await?.into_iter().collect();
-    let active = Query { active_only: true, ..Query::all(Kind::Cluster) };
-    for row in app.store.list(&active).await? {
+    for row in app.store.list(&Query::active(Kind::Cluster)).await? {
         let cluster = rows::decode::<Cluster>(row)?.value;
         if cluster.power == Power::Off && rests(app, cluster.id).await {
             ids.remove(&cluster.id);

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use ootheca_engine::{Admin, Capabilities, Engine, InstanceReport, simulated::SimulatedEngine};
 use ootheca_gateway::Activity;
 use ootheca_model::{
-    OrganizationId, Plan, PrincipalId,
+    Cluster, OrganizationId, Plan, PrincipalId,
     cluster::{
         CloudProvider, ClusterState,
         create::{self, Birth, NewCluster, NewServerless},
