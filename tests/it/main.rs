@@ -20,6 +20,7 @@ mod page;
 mod paging;
 mod protocol;
 mod roles;
+mod schemathesis;
 mod sql;
 mod store;
 mod support;

@@ -107,7 +107,7 @@ impl Schemas {
                     .extend(shape.path.iter().map(|(name, schema, text)| path_parameter(name, schema, text)));
                 parameters.extend(shape.query);
                 if row.has_body {
-                    operation["requestBody"] = json!({ "required": true, "content": { "application/json": { "schema": shape.body } } });
+                    operation["requestBody"] = json!({ "required": false, "content": { "application/json": { "schema": shape.body } } });
                 }
                 responses["200"] = json!({
                     "description": "Done.",
