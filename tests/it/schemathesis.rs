@@ -11,8 +11,7 @@ fn every_answer_is_as_the_document_says() {
     let clients = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/clients");
     let settings = fs::read_to_string(clients.join("schemathesis.toml")).expect("its settings");
     let config = server.data_dir().join("schemathesis.toml");
-    fs::write(&config, format!("{settings}\n[parameters]\n\"path.cluster_id\" = \"{cluster}\"\n"))
-        .expect("a file");
+    fs::write(&config, format!("{settings}\"path.cluster_id\" = \"{cluster}\"\n")).expect("a file");
 
     let account = server.get("/service-accounts");
     let account = account.text("/service_accounts/0/id");
@@ -22,7 +21,7 @@ fn every_answer_is_as_the_document_says() {
     run.arg(format!("{}/api/v1/openapi.json", server.base()));
     run.args(["--exclude-by", "/x-unimplemented == true", "--checks", "all", "--continue-on-failure"]);
     run.args(["--phases", "examples,coverage,fuzzing", "--max-examples", "5", "--seed", "1"]);
-    run.args(["--workers", "2", "--generation-database", "none", "--no-color", "--warnings", "off"]);
+    run.args(["--workers", "4", "--generation-database", "none", "--no-color", "--warnings", "off"]);
     run.args(["--header", &format!("Authorization: Bearer {}", server.admin_key())]);
     run.args(["--header", "Cc-Version: 2024-09-16"]);
     run.current_dir(server.data_dir());
