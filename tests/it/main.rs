@@ -26,3 +26,4 @@ mod store;
 mod support;
 mod suspend;
 mod takeover;
+mod versions;
