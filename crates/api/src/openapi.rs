@@ -107,7 +107,7 @@ impl Schemas {
                     .extend(shape.path.iter().map(|(name, schema, text)| path_parameter(name, schema, text)));
                 parameters.extend(shape.query);
                 if row.has_body {
-                    operation["requestBody"] = json!({ "required": true, "content": { "application/json": { "schema": shape.body } } });
+                    operation["requestBody"] = request_body(&shape.body);
                 }
                 responses["200"] = json!({
                     "description": "Done.",
@@ -179,6 +179,12 @@ pub(crate) fn access(row: &Operation) -> String {
 
 fn path_parameter(name: &str, schema: &Value, description: &str) -> Value {
     json!({ "name": name, "in": "path", "required": true, "schema": schema, "description": description })
+}
+
+/// No body and `null` are an empty object.
+fn request_body(schema: &Value) -> Value {
+    let schema = json!({ "anyOf": [schema, { "type": "null" }] });
+    json!({ "required": false, "content": { "application/json": { "schema": schema } } })
 }
 
 fn version_parameter() -> Value {

@@ -66,7 +66,8 @@ impl ParamValue for String {
 
 impl ParamValue for i32 {
     fn schema() -> Value {
-        json!({ "type": "integer", "format": "int32" })
+        // All of them are limits and masks.
+        json!({ "type": "integer", "format": "int32", "minimum": 0 })
     }
 
     fn parse(text: &str) -> Result<Self, String> {
@@ -86,7 +87,8 @@ impl ParamValue for bool {
 
 impl ParamValue for Timestamp {
     fn schema() -> Value {
-        json!({ "type": "string", "format": "date-time" })
+        // An empty text is no value.
+        json!({ "type": "string", "anyOf": [{ "format": "date-time" }, { "maxLength": 0 }] })
     }
 
     fn parse(text: &str) -> Result<Self, String> {

@@ -2,7 +2,11 @@
 //! exactly what came.
 
 use serde_json::Value;
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 use ureq::{Agent, http};
 
 /// What came back.
@@ -76,6 +80,23 @@ pub struct Client {
     base: String,
     key: Option<String>,
     version: Option<String>,
+    record: Option<Record>,
+}
+
+/// What a client and its copies were answered, in order.
+pub type Record = Arc<Mutex<Vec<Recorded>>>;
+
+/// A request and its answer.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    /// Its method.
+    pub method: String,
+    /// Its path and query.
+    pub path: String,
+    /// HTTP status.
+    pub status: u16,
+    /// Body of the answer.
+    pub answer: Vec<u8>,
 }
 
 impl Client {
@@ -93,6 +114,7 @@ impl Client {
             base: base.to_owned(),
             key: Some(key.to_owned()),
             version: Some(crate::LATEST.to_owned()),
+            record: None,
         }
     }
 
@@ -122,6 +144,12 @@ impl Client {
     #[must_use]
     pub fn with_version(&self, version: &str) -> Self {
         Self { version: Some(version.to_owned()), ..self.clone() }
+    }
+
+    /// The same, writing down what it is answered.
+    #[must_use]
+    pub fn recorded(&self, record: &Record) -> Self {
+        Self { record: Some(record.clone()), ..self.clone() }
     }
 
     /// The same without `Cc-Version`, as the examples of the page call.
@@ -243,6 +271,11 @@ impl Request<'_> {
         let bytes = response.body_mut().read_to_vec()?;
         let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
         let request = format!("{} {}", self.method, self.path);
-        Ok(Answer { status: response.status().as_u16(), headers, bytes, body, request })
+        let status = response.status().as_u16();
+        if let Some(record) = &self.client.record {
+            let entry = Recorded { method: self.method, path: self.path, status, answer: bytes.clone() };
+            record.lock().unwrap_or_else(PoisonError::into_inner).push(entry);
+        }
+        Ok(Answer { status, headers, bytes, body, request })
     }
 }

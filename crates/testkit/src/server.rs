@@ -295,6 +295,11 @@ impl Ootheca {
         &self.client
     }
 
+    /// Makes the administrator another client until the next start.
+    pub fn speak(&mut self, change: impl FnOnce(&Client) -> Client) {
+        self.client = change(&self.client);
+    }
+
     /// The administrator's key.
     pub fn admin_key(&self) -> String {
         fs::read_to_string(self.data_dir().join("admin-api-key")).expect("the key file").trim().to_owned()

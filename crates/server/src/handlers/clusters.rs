@@ -8,7 +8,7 @@ use crate::{
     render,
     rows::{self, active_cluster},
 };
-use ootheca_api::{versions::Version, wire::*};
+use ootheca_api::wire::*;
 use ootheca_model::{
     AllowlistEntry, Cluster as Model, ClusterId, ClusterState, Error, Grant, Plan, Resource, Result, Role,
     ServiceAccount,
@@ -81,9 +81,8 @@ pub async fn create_cluster(
         now: app.now(),
     };
     let mut request = render::new_cluster(body)?;
-    // The page calls STANDARD the default; the official clients expect BASIC of `serverless: {}`.
-    let page_dialect = call.version == Version::default();
-    request.default_plan = Some(if page_dialect { Plan::Standard } else { Plan::Basic });
+    // The official clients expect BASIC of `serverless: {}`.
+    request.default_plan = Some(Plan::Basic);
     let (cluster, open) =
         create::create(request, birth, app.catalogue(), |version| app.engine_major(version))?;
     let mut batch = Batch::by(&call.granted).with(rows::insert(&cluster)?);

@@ -96,7 +96,7 @@ pub async fn get_person_users_by_email(
     query: PersonQuery,
     _body: NoBody,
 ) -> Result<GetPersonUsersByEmailResponse> {
-    let email = required("email", query.email.filter(|email| !email.is_empty()))?.to_lowercase();
+    let email = required("email", query.email)?.to_lowercase();
     let key = format!("{}/{email}", call.granted.organization());
     let row = call.app.store.by_unique_key(Kind::Person, &key).await?;
     let person = rows::decode::<Person>(row.ok_or_else(|| Error::not_found("user"))?)?.value;
