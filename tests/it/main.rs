@@ -11,6 +11,7 @@ mod drivers;
 mod engine;
 mod expected;
 mod faults;
+mod folders;
 mod gate;
 mod gateway_process;
 mod lifecycle;

@@ -15,7 +15,10 @@ pub async fn rows(
     page: &PageQuery,
     rows: Query,
 ) -> Result<(Vec<Row>, KeysetPaginationResponse)> {
-    let filters = format!("{:?} {:?} {:?} {:?}", rows.parent, rows.ids, rows.active_only, rows.order);
+    let filters = format!(
+        "{:?} {:?} {:?} {:?} {:?}",
+        rows.parent, rows.ids, rows.parents, rows.active_only, rows.order
+    );
     let list = List::read(call, page, &filters, SortOrder::Asc)?;
     let request = &list.request;
     let backward = request.token.as_ref().is_some_and(|token| token.backward);
