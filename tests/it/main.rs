@@ -17,6 +17,7 @@ mod gateway_process;
 mod lifecycle;
 mod limits;
 mod metrics;
+mod organizations;
 mod page;
 mod paging;
 mod protocol;
