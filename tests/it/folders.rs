@@ -5,6 +5,9 @@ use ootheca_testkit::{Answer, Client, Ootheca};
 use serde_json::{Value, json};
 use std::thread;
 
+/// One of several calls at the same moment.
+type Call = Box<dyn Fn(&Client) -> Answer + Send>;
+
 const NOWHERE: &str = "6f5e9d3a-0d9c-4d6f-8d5e-3a1b2c3d4e5f";
 const NO_PARENT: &str = "invalid argument: the parent must exist";
 
@@ -153,6 +156,8 @@ fn folders_are_found_by_their_path_and_listed_in_pages() {
         }
     }
     assert_eq!(seen, ["FOLDER", "FOLDER", "CLUSTER", "CLUSTER"]);
+    let begun = server.get("/folders/root/contents?pagination.limit=1").text("/pagination/next_page");
+    server.get(&format!("/folders/{one}/contents?pagination.page={begun}")).refused(400);
     let first = server.get(&format!("/folders/{one}/contents?pagination.sort_order=DESC"));
     assert_eq!(column(&first.ok()["resources"], "name"), ["b-cluster", "a-cluster", "zebra", "two"]);
     let shown = &server.get(&format!("/folders/{one}/contents")).ok()["resources"][2].clone();
@@ -365,7 +370,7 @@ fn changes_at_the_same_moment_orphan_nothing() {
     for round in 0..12 {
         let (left, right) = (folder(&server, "left", "root"), folder(&server, "right", "root"));
         let moving = cluster(&server, &format!("moving-{round}"), "root");
-        let calls: Vec<Box<dyn Fn(&Client) -> Answer + Send>> = {
+        let calls: Vec<Call> = {
             let (l, r, m) = (left.clone(), right.clone(), moving.clone());
             let paths = [format!("/folders/{l}"), format!("/folders/{r}")];
             let [to_left, to_right] = paths.clone();

@@ -73,7 +73,7 @@ fn roles() {
             _ if !row.implemented => "  (not built yet)",
             _ => "",
         };
-        text.push_str(&format!("{:<name$} {cells}{notes}", row.name).trim_end());
+        text.push_str(format!("{:<name$} {cells}{notes}", row.name).trim_end());
         text.push('\n');
     }
     check("roles.txt", &text);

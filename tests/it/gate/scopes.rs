@@ -95,7 +95,8 @@ fn expected(row: &Operation, role: Role, scope: char, here: bool) -> Outcome {
         "ListFolderContents" => named && !here,
         _ => named && one,
     };
-    if row.opened_by(role).contains(scope) && (here || !one) && !(hidden && !one) {
+    let reached = if one { here } else { !hidden };
+    if reached && row.opened_by(role).contains(scope) {
         Outcome::Open
     } else if hidden {
         Outcome::Hidden

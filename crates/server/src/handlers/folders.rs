@@ -45,8 +45,13 @@ pub async fn list_folders(
             && visible.shows(Held::Folder(folder.id), &tree.line_ids(folder.parent))
     };
     let folders: Vec<&Folder> = found.into_iter().filter(shown).collect();
-    let (folders, pagination) =
-        paging::slice(&call, &query.page, folders, |folder| format!("{}\0{}", folder.name, folder.id))?;
+    let (folders, pagination) = paging::filtered_slice(
+        &call,
+        &query.page,
+        wanted.as_deref().unwrap_or_default(),
+        folders,
+        |folder| format!("{}\0{}", folder.name, folder.id),
+    )?;
     Ok(ListFoldersResponse {
         folders: folders.into_iter().map(|folder| show(&tree, folder)).collect(),
         pagination,
@@ -172,14 +177,14 @@ pub async fn list_folder_contents(
     for row in clusters(&call, parent).await? {
         let id = row.id.parse().map_err(|error| Error::internal("cluster: damaged id").because(error))?;
         if visible.shows(Held::Cluster(id), &line) {
-            items.push(Item::Cluster(row));
+            items.push(Item::Cluster(Box::new(row)));
         }
     }
     items.retain(|item| query.as_of_time.is_none_or(|time| item.created_at() <= time));
-    let (items, pagination) = paging::slice(&call, &query, items, Item::key)?;
+    let (items, pagination) = paging::filtered_slice(&call, &query, &path.folder_id, items, Item::key)?;
     let resources = items.into_iter().map(|item| match item {
         Item::Folder(folder) => Ok(show(&tree, folder)),
-        Item::Cluster(row) => Ok(show_cluster(&tree, &rows::decode::<Model>(row)?.value)),
+        Item::Cluster(row) => Ok(show_cluster(&tree, &rows::decode::<Model>(*row)?.value)),
     });
     Ok(FolderResourceList { resources: resources.collect::<Result<_>>()?, pagination })
 }
@@ -187,7 +192,7 @@ pub async fn list_folder_contents(
 /// What can be in a folder. Clusters are decoded only if they are shown.
 enum Item<'a> {
     Folder(&'a Folder),
-    Cluster(Row),
+    Cluster(Box<Row>),
 }
 
 impl Item<'_> {
