@@ -1,5 +1,6 @@
 //! The one door, tried at each of the 144 rows of the table.
 
+mod scopes;
 pub(crate) mod success;
 
 use crate::support::{entries_by_trace, id, simulated, trace};

@@ -173,6 +173,8 @@ pub(crate) fn access(row: &Operation) -> String {
         (Requirement::Grantor, _) => "For callers who may handle each grant that it changes.".to_owned(),
         (_, Scope::Organization) => format!("On the organization, one of: {roles}."),
         (_, Scope::Cluster(parameter)) => format!("On the cluster {parameter}, one of: {roles}."),
+        (_, Scope::Folder(parameter)) => format!("On the folder {parameter}, one of: {roles}."),
+        (_, Scope::Folders) => format!("On the organization or the folder concerned, one of: {roles}."),
         (_, Scope::Visible) => format!("Shows what the caller reaches with: {roles}."),
     }
 }

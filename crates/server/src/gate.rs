@@ -10,7 +10,7 @@ use crate::{
     change::{Change, Reply},
     dispatch::{self, Input, Outcome},
     keys::{self, Secret},
-    redact,
+    places, redact,
 };
 use ootheca_api::{
     operations::{Operation, Scope},
@@ -20,12 +20,11 @@ use ootheca_api::{
 use ootheca_model::{
     ApiKey, Cluster, ClusterId, Error, ErrorKind, Principal, Result, ServiceAccount,
     audit::{AuditEntry, INTERRUPTED},
-    identity::{Target, authorize},
+    identity::authorize,
 };
 use ootheca_store::Batch;
 use rand::RngExt;
 use std::{net::IpAddr, sync::Arc, time::Duration};
-use uuid::Uuid;
 
 /// How often a change is decided again when a concurrent one was faster.
 const ATTEMPTS: usize = 20;
@@ -128,13 +127,10 @@ impl Visit {
         Ok(version.render(operation.op, body))
     }
 
-    fn authorize(&self, principal: &Arc<Principal>) -> Result<Arc<Call>> {
-        let target = match self.operation.scope {
-            Scope::Cluster(_) => Target::Cluster(self.cluster_id().unwrap_or(ClusterId(Uuid::nil()))),
-            Scope::Visible => Target::Visible,
-            Scope::Organization => Target::Organization,
-        };
-        let granted = authorize(principal, self.operation.requirement, target)?;
+    async fn authorize(&self, principal: &Arc<Principal>) -> Result<Arc<Call>> {
+        let target = places::target(&self.app, principal, self.operation.scope, &self.params).await?;
+        let requirement = places::requirement(self.operation, &self.request.body);
+        let granted = authorize(principal, requirement, target)?;
         if self.operation.has_body {
             ootheca_api::decode::check_syntax(&self.request.body)?;
         }
@@ -155,7 +151,7 @@ impl Visit {
     }
 
     async fn read(&self, principal: &Arc<Principal>) -> Result<Vec<u8>> {
-        let call = self.authorize(principal)?;
+        let call = self.authorize(principal).await?;
         match self.dispatch(&call).await? {
             Outcome::Read(body) => Ok(body),
             Outcome::Change(_) => Err(Error::internal("a read wanted to change something")),
@@ -164,7 +160,7 @@ impl Visit {
 
     async fn change(&self, principal: &Arc<Principal>, action: &'static str) -> Result<Vec<u8>> {
         let entry = self.audit_entry(principal, action).await?;
-        let call = match self.authorize(principal) {
+        let call = match self.authorize(principal).await {
             Ok(call) => call,
             Err(error) => return self.refuse(entry, error).await,
         };

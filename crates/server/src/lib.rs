@@ -22,6 +22,7 @@ pub mod keys;
 pub mod memory;
 pub mod meter;
 pub mod metrics;
+pub mod places;
 pub mod power;
 pub mod reconcile;
 pub mod redact;

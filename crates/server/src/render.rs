@@ -10,6 +10,7 @@ use ootheca_model::{
         create::{MachineSpec, NewCluster, NewDedicated, NewServerless},
         patch::{ClusterPatch, PatchDedicated, PatchServerless},
     },
+    folder::{parse_parent, show_parent},
 };
 use std::collections::BTreeMap;
 
@@ -30,7 +31,7 @@ pub fn new_cluster(request: CreateClusterRequest) -> Result<NewCluster> {
         }),
         dedicated: spec.dedicated.map(new_dedicated),
         labels: spec.labels.unwrap_or_default(),
-        parent_id: spec.parent_id.unwrap_or_default(),
+        parent: parse_parent(spec.parent_id.as_deref().unwrap_or_default())?,
         delete_protection: spec.delete_protection,
         customer_cloud_account: spec.customer_cloud_account.is_some(),
     })
@@ -73,7 +74,7 @@ pub fn cluster_patch(request: UpdateClusterRequest) -> Result<ClusterPatch> {
             }
         }),
         labels: request.labels,
-        parent_id: request.parent_id,
+        parent: request.parent_id.as_deref().map(parse_parent).transpose()?,
         delete_protection: request.delete_protection,
         cockroach_version: request.cockroach_version,
         upgrade_status: request.upgrade_status,
@@ -162,7 +163,7 @@ pub async fn cluster(app: &App, cluster: &Model) -> Result<Cluster> {
         network_visibility: cluster.network_visibility,
         cidr_range: cluster.cidr_range.clone(),
         labels: cluster.labels.clone(),
-        parent_id: "root".to_owned(),
+        parent_id: show_parent(cluster.parent),
         delete_protection: cluster.delete_protection,
         ootheca: meter::show::extension(app, cluster).await?,
         ..Cluster::default()
@@ -204,6 +205,7 @@ pub fn version(version: &Version) -> ClusterMajorVersion {
 pub fn grant(grant: &Grant) -> BuiltInRole {
     let resource = match grant.resource {
         Held::Organization => Resource { id: None, r#type: ResourceType::Organization },
+        Held::Folder(id) => Resource { id: Some(id.to_string()), r#type: ResourceType::Folder },
         Held::Cluster(id) => Resource { id: Some(id.to_string()), r#type: ResourceType::Cluster },
     };
     BuiltInRole { name: grant.role, resource }

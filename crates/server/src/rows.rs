@@ -1,8 +1,8 @@
 //! How each kind of thing becomes a row, and a row a thing again.
 
 use ootheca_model::{
-    AllowlistEntry, ApiKey, Cluster, ClusterId, ClusterState, Error, Organization, OrganizationId, Person,
-    Result, ServiceAccount, Timestamp,
+    AllowlistEntry, ApiKey, Cluster, ClusterId, ClusterState, Error, Folder, Organization, OrganizationId,
+    Person, Result, ServiceAccount, Timestamp,
     meter::{Meter, PeriodUsage},
 };
 use ootheca_store::{Change, Kind, Row, Store};
@@ -166,6 +166,21 @@ impl Document for ApiKey {
     }
 }
 
+impl Document for Folder {
+    const KIND: Kind = Kind::Folder;
+    const NAME: &'static str = "folder";
+
+    fn columns(&self) -> Row {
+        let parent = self.parent.map(|id| id.to_string()).unwrap_or_default();
+        Row {
+            unique_key: Some(format!("{}/{parent}/{}", self.organization, self.name)),
+            parent,
+            updated_at: self.updated_at,
+            ..row(Self::KIND, self.id.to_string(), self.organization, self.name.clone(), self.created_at)
+        }
+    }
+}
+
 impl Document for Cluster {
     const KIND: Kind = Kind::Cluster;
     const NAME: &'static str = "cluster";
@@ -181,6 +196,7 @@ impl Document for Cluster {
             ClusterState::Creating | ClusterState::Locked => false,
         };
         Row {
+            parent: self.parent.map(|id| id.to_string()).unwrap_or_default(),
             unique_key: active.then(|| format!("{}/{}", self.organization, self.name)),
             alias: active.then(|| self.routing_id()),
             due_at: (!settled).then_some(self.updated_at),

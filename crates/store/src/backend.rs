@@ -14,8 +14,8 @@ use uuid::Uuid;
 /// A database.
 #[async_trait]
 pub(crate) trait Backend: Send + Sync + 'static {
-    /// The condition that an id is in the JSON array at `?`.
-    const IDS: &'static str;
+    /// The condition that what stands before it is in the JSON array at `?`.
+    const ONE_OF: &'static str;
 
     /// Runs one reading statement.
     async fn query(&self, sql: &str, params: &[Value]) -> Result<Vec<Record>>;

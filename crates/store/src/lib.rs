@@ -39,7 +39,9 @@ pub enum Kind {
     ServiceAccount,
     /// [`ootheca_model::ApiKey`]; parent: its service account
     ApiKey,
-    /// [`ootheca_model::Cluster`]
+    /// [`ootheca_model::Folder`]; parent: the folder that it is in
+    Folder,
+    /// [`ootheca_model::Cluster`]; parent: the folder that it is in
     Cluster,
     /// [`ootheca_model::AllowlistEntry`]; parent: its cluster
     AllowlistEntry,
@@ -207,8 +209,10 @@ pub struct Query {
     pub organization: Option<OrganizationId>,
     /// Only children of this row.
     pub parent: Option<String>,
-    /// Only these ids.
+    /// Only these ids, and what `parents` adds.
     pub ids: Option<Vec<String>>,
+    /// Beside `ids`, the children of these rows; nothing without `ids`.
+    pub parents: Vec<String>,
     /// Leave out rows that have ended.
     pub active_only: bool,
     /// Leave out rows created after this.
@@ -231,6 +235,7 @@ impl Query {
             organization: None,
             parent: None,
             ids: None,
+            parents: Vec::new(),
             active_only: false,
             as_of: None,
             order: Order::SortKey,

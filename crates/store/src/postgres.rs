@@ -105,8 +105,8 @@ impl Postgres {
 
 #[async_trait]
 impl Backend for Postgres {
-    const IDS: &'static str =
-        "id = ANY(ARRAY(SELECT json_array_elements_text(CAST(CAST(? AS TEXT) AS JSON))))";
+    const ONE_OF: &'static str =
+        "= ANY(ARRAY(SELECT json_array_elements_text(CAST(CAST(? AS TEXT) AS JSON))))";
 
     async fn query(&self, sql: &str, params: &[Value]) -> Result<Vec<Record>> {
         let connection = self.connection().await?;

@@ -105,8 +105,16 @@ pub(crate) fn list<B: Backend>(query: &Query) -> Result<(String, Vec<Value>)> {
     }
     if let Some(ids) = &query.ids {
         // One parameter whatever their number, so that there are few statements to keep prepared.
-        let set = serde_json::to_string(ids).map_err(|error| Error::internal("store: ids").because(error))?;
-        conditions.push(B::IDS.replace('?', &parameter(set.into())));
+        let mut one_of = |column: &str, ids: &[String]| -> Result<String> {
+            let set = serde_json::to_string(ids);
+            let set = set.map_err(|error| Error::internal("store: ids").because(error))?;
+            Ok(format!("{column} {}", B::ONE_OF.replace('?', &parameter(set.into()))))
+        };
+        let mut condition = one_of("id", ids)?;
+        if !query.parents.is_empty() {
+            condition = format!("({condition} OR {})", one_of("parent", &query.parents)?);
+        }
+        conditions.push(condition);
     }
     let column = match query.order {
         Order::SortKey => "sort_key",
@@ -138,13 +146,14 @@ pub(crate) fn list<B: Backend>(query: &Query) -> Result<(String, Vec<Value>)> {
 /// Every statement, those of every shape of a list included, for the tests that prepare them all.
 pub(crate) fn every<B: Backend>() -> Vec<String> {
     let mut all: Vec<String> = ALL.iter().map(|sql| (*sql).to_owned()).collect();
-    for bits in 0..128 {
+    for bits in 0..256 {
         let has = |bit: u32| bits & (1 << bit) != 0;
         for order in [Order::SortKey, Order::CreatedAt, Order::EndedAt] {
             let query = Query {
                 organization: has(0).then_some(OrganizationId(Uuid::nil())),
                 parent: has(1).then(String::new),
                 ids: has(2).then(Vec::new),
+                parents: if has(7) { vec![String::new()] } else { Vec::new() },
                 active_only: has(3),
                 as_of: has(4).then_some(Timestamp(0)),
                 after: has(5).then(|| Position { value: "0".to_owned(), id: String::new() }),

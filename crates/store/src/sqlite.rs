@@ -89,7 +89,7 @@ impl Drop for Sqlite {
 
 #[async_trait]
 impl Backend for Sqlite {
-    const IDS: &'static str = "id IN (SELECT value FROM json_each(?))";
+    const ONE_OF: &'static str = "IN (SELECT value FROM json_each(?))";
 
     /// Reads on the calling task: a look-up takes microseconds, less than handing it to a thread would.
     async fn query(&self, sql: &str, params: &[Value]) -> Result<Vec<Record>> {

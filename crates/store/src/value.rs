@@ -70,11 +70,12 @@ impl From<Kind> for Value {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 11] = [
+    pub const ALL: [Kind; 12] = [
         Kind::Organization,
         Kind::Person,
         Kind::ServiceAccount,
         Kind::ApiKey,
+        Kind::Folder,
         Kind::Cluster,
         Kind::AllowlistEntry,
         Kind::SqlCatalog,
@@ -91,6 +92,7 @@ impl Kind {
             Kind::Person => "person",
             Kind::ServiceAccount => "service_account",
             Kind::ApiKey => "api_key",
+            Kind::Folder => "folder",
             Kind::Cluster => "cluster",
             Kind::AllowlistEntry => "allowlist_entry",
             Kind::SqlCatalog => "sql_catalog",
@@ -108,6 +110,7 @@ impl Kind {
             Kind::Person => "user",
             Kind::ServiceAccount => "service account",
             Kind::ApiKey => "API key",
+            Kind::Folder => "folder",
             Kind::Cluster => "cluster",
             Kind::AllowlistEntry => "allowlist entry",
             Kind::SqlCatalog => "notes of a cluster",

@@ -374,7 +374,7 @@ impl Ootheca {
     }
 
     /// Makes a service account with these roles and a key of it; returns the secret. A role is written
-    /// `ROLE`, or `ROLE@<cluster id>` on a cluster.
+    /// `ROLE`, or `ROLE@<cluster id>` on a cluster, or `ROLE@FOLDER/<folder id>` on a folder.
     pub fn new_key(&self, roles: &[&str]) -> String {
         self.new_account("test", roles).1
     }
@@ -450,7 +450,10 @@ impl Drop for Ootheca {
 
 fn role_json(role: &str) -> Value {
     match role.split_once('@') {
-        Some((name, cluster)) => json!({ "name": name, "resource": { "type": "CLUSTER", "id": cluster } }),
+        Some((name, place)) => {
+            let (kind, id) = place.split_once('/').unwrap_or(("CLUSTER", place));
+            json!({ "name": name, "resource": { "type": kind, "id": id } })
+        }
         None => json!({ "name": role, "resource": { "type": "ORGANIZATION" } }),
     }
 }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 pub(crate) fn run_all(server: &Ootheca) -> Vec<&'static str> {
     let mut calls: Vec<(&'static str, Answer)> = Vec::new();
     clusters(server, &mut calls);
+    folders(server, &mut calls);
     identity(server, &mut calls);
     let entries = entries_by_trace(server);
     for (name, answer) in &calls {
@@ -50,6 +51,14 @@ fn clusters(server: &Ootheca, calls: &mut Vec<(&'static str, Answer)>) {
     call("UpdateAllowlistEntry", "PATCH", "/networking/allowlist/198.51.100.0/24", both);
     call("DeleteAllowlistEntry", "DELETE", "/networking/allowlist/198.51.100.0/24", Value::Null);
     call("DeleteCluster", "DELETE", "", Value::Null);
+}
+
+fn folders(server: &Ootheca, calls: &mut Vec<(&'static str, Answer)>) {
+    let made = server.post("/folders", json!({ "name": "successes" }));
+    let path = format!("/folders/{}", made.text("/resource_id"));
+    calls.push(("CreateFolder", made));
+    calls.push(("UpdateFolder", server.patch(&path, json!({ "labels": { "a": "b" } }))));
+    calls.push(("DeleteFolder", server.delete(&path)));
 }
 
 fn identity(server: &Ootheca, calls: &mut Vec<(&'static str, Answer)>) {

@@ -4,6 +4,8 @@
 //! Another one: `{ Name, later, "tag", Method "path", [access], kind, "summary" }`, with `later body` where it
 //! takes a body. The kind is `read` or `change AUDIT_ACTION`. Access is one of
 //! - `[cluster parameter: roles]`: on the cluster that this path parameter names
+//! - `[folder parameter: roles]`: on the folder that this path parameter names
+//! - `[folders: roles]`: on the organization or on a folder that the handler looks up
 //! - `[organization: roles]`: on the organization
 //! - `[visible: roles]`: a list that shows each caller what its roles reach
 //! - `[member]`: everybody in the organization
@@ -22,7 +24,7 @@ macro_rules! for_each_operation {
                   read, "List clusters" }
                 { CreateCluster, create_cluster, "Clusters", Post "/api/v1/clusters",
                   (NoPath, NoQuery, CreateClusterRequest) -> Cluster,
-                  [organization: ClusterAdmin, ClusterCreator], change CREATE_CLUSTER, "Create a cluster" }
+                  [folders: ClusterAdmin, ClusterCreator], change CREATE_CLUSTER, "Create a cluster" }
                 { ListAvailableRegions, list_available_regions, "Clusters", Get "/api/v1/clusters/available-regions",
                   (NoPath, ListAvailableRegionsQuery, NoBody) -> ListAvailableRegionsResponse,
                   [member], read, "List the regions that clusters may use" }
@@ -92,6 +94,28 @@ macro_rules! for_each_operation {
                 { DeleteAllowlistEntry, delete_allowlist_entry, "IP Allowlists", Delete "/api/v1/clusters/{cluster_id}/networking/allowlist/{cidr_ip}/{cidr_mask}",
                   (AllowlistEntryPath, NoQuery, NoBody) -> AllowlistEntry,
                   [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change DELETE_IP_ALLOWLIST, "Remove an allowlist entry" }
+
+                { ListFolders, list_folders, "Folders", Get "/api/v1/folders",
+                  (NoPath, ListFoldersQuery, NoBody) -> ListFoldersResponse,
+                  [folders: OrgAdmin, ClusterAdmin, ClusterOperatorWriter, ClusterDeveloper, ClusterCreator, FolderAdmin, FolderMover, MetricsViewer, ClusterMonitor],
+                  read, "List folders" }
+                { CreateFolder, create_folder, "Folders", Post "/api/v1/folders",
+                  (NoPath, NoQuery, CreateFolderRequest) -> FolderResource,
+                  [folders: FolderAdmin], change CREATE_FOLDER, "Create a folder" }
+                { GetFolder, get_folder, "Folders", Get "/api/v1/folders/{folder_id}",
+                  (FolderPath, NoQuery, NoBody) -> FolderResource,
+                  [folder folder_id: OrgAdmin, ClusterAdmin, ClusterOperatorWriter, ClusterDeveloper, ClusterCreator, FolderAdmin, FolderMover, MetricsViewer, ClusterMonitor],
+                  read, "Get a folder" }
+                { UpdateFolder, update_folder, "Folders", Patch "/api/v1/folders/{folder_id}",
+                  (FolderPath, NoQuery, UpdateFolderSpecification) -> FolderResource,
+                  [folder folder_id: FolderAdmin, FolderMover], change UPDATE_FOLDER, "Rename, move or label a folder" }
+                { DeleteFolder, delete_folder, "Folders", Delete "/api/v1/folders/{folder_id}",
+                  (FolderPath, NoQuery, NoBody) -> DeleteFolderResponse,
+                  [folder folder_id: FolderAdmin], change DELETE_FOLDER, "Delete an empty folder" }
+                { ListFolderContents, list_folder_contents, "Folders", Get "/api/v1/folders/{folder_id}/contents",
+                  (FolderPath, PageQuery, NoBody) -> FolderResourceList,
+                  [visible: OrgAdmin, ClusterAdmin, ClusterOperatorWriter, ClusterDeveloper, FolderAdmin, FolderMover, MetricsViewer, ClusterMonitor],
+                  read, "List what a folder holds" }
 
                 { GetOrganizationInfo, get_organization_info, "Organizations", Get "/api/v1/organization",
                   (NoPath, NoQuery, NoBody) -> Organization, [member], read, "Get the caller's organization" }
@@ -230,22 +254,6 @@ macro_rules! for_each_operation {
                 { DeleteEgressRule, later, "Egress Rules", Delete "/api/v1/clusters/{cluster_id}/networking/egress-rules/{rule_id}",
                   [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change DELETE_EGRESS_RULE, "Delete an egress rule" }
 
-                { ListFolders, later, "Folders", Get "/api/v1/folders",
-                  [organization: OrgAdmin, ClusterAdmin, ClusterOperatorWriter, ClusterDeveloper, ClusterCreator, FolderAdmin, FolderMover, MetricsViewer, ClusterMonitor],
-                  read, "List folders" }
-                { CreateFolder, later body, "Folders", Post "/api/v1/folders",
-                  [organization: FolderAdmin], change CREATE_FOLDER, "Create a folder" }
-                { GetFolder, later, "Folders", Get "/api/v1/folders/{folder_id}",
-                  [organization: OrgAdmin, ClusterAdmin, ClusterOperatorWriter, ClusterDeveloper, ClusterCreator, FolderAdmin, FolderMover, MetricsViewer, ClusterMonitor],
-                  read, "Get a folder" }
-                { UpdateFolder, later body, "Folders", Patch "/api/v1/folders/{folder_id}",
-                  [organization: FolderAdmin, FolderMover], change UPDATE_FOLDER, "Rename, move or label a folder" }
-                { DeleteFolder, later, "Folders", Delete "/api/v1/folders/{folder_id}",
-                  [organization: FolderAdmin], change DELETE_FOLDER, "Delete an empty folder" }
-                { ListFolderContents, later, "Folders", Get "/api/v1/folders/{folder_id}/contents",
-                  [organization: OrgAdmin, ClusterAdmin, ClusterOperatorWriter, ClusterDeveloper, FolderAdmin, FolderMover, MetricsViewer, ClusterMonitor],
-                  read, "List what a folder holds" }
-
                 { ListJWTIssuers, later, "JWT Issuers", Get "/api/v1/jwt-issuers",
                   [organization: OrgAdmin], read, "List issuers of accepted tokens" }
                 { AddJWTIssuer, later body, "JWT Issuers", Post "/api/v1/jwt-issuers",
@@ -291,13 +299,13 @@ macro_rules! for_each_operation {
                   [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change DELETE_CLUSTER_METRIC_EXPORT, "Take the metrics endpoint away" }
 
                 { ListPhysicalReplicationStreams, later, "Physical Cluster Replication", Get "/api/v1/physical-replication-streams",
-                  [organization: ClusterAdmin, ClusterOperatorWriter, ClusterDeveloper], read, "List replication streams" }
+                  [visible: ClusterAdmin, ClusterOperatorWriter, ClusterDeveloper], read, "List replication streams" }
                 { CreatePhysicalReplicationStream, later body, "Physical Cluster Replication", Post "/api/v1/physical-replication-streams",
-                  [organization: ClusterAdmin], change CREATE_PHYSICAL_REPLICATION_STREAM, "Replicate one cluster to another" }
+                  [visible: ClusterAdmin], change CREATE_PHYSICAL_REPLICATION_STREAM, "Replicate one cluster to another" }
                 { GetPhysicalReplicationStream, later, "Physical Cluster Replication", Get "/api/v1/physical-replication-streams/{id}",
-                  [organization: ClusterAdmin, ClusterOperatorWriter, ClusterDeveloper], read, "Get a replication stream" }
+                  [visible: ClusterAdmin, ClusterOperatorWriter, ClusterDeveloper], read, "Get a replication stream" }
                 { UpdatePhysicalReplicationStream, later body, "Physical Cluster Replication", Patch "/api/v1/physical-replication-streams/{id}",
-                  [organization: ClusterAdmin], change FAILOVER_PHYSICAL_REPLICATION_STREAM, "Fail over or cancel a replication stream" }
+                  [visible: ClusterAdmin], change FAILOVER_PHYSICAL_REPLICATION_STREAM, "Fail over or cancel a replication stream" }
 
                 { ListAwsEndpointConnections, later, "Private Endpoint Services", Get "/api/v1/clusters/{cluster_id}/networking/aws-endpoint-connections",
                   [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], read, "List endpoint connections on AWS" }

@@ -4,13 +4,13 @@ use super::{paging, required};
 use crate::{
     call::Call,
     change::Change,
-    render,
+    places, render,
     rows::{self, Stored},
 };
 use ootheca_api::wire::*;
 use ootheca_model::{
-    ClusterId, Error, ErrorKind, Grant, Person, PrincipalId, Resource as Held, Result, Role, ServiceAccount,
-    cluster::ResourceType, identity::normal_grants, role::may_grant,
+    ClusterId, Error, Folder, FolderId, Grant, Person, PrincipalId, Resource as Held, Result, Role,
+    ServiceAccount, cluster::ResourceType, identity::normal_grants, role::may_grant,
 };
 use ootheca_store::{Batch, Change as RowChange, Kind, Query, Row};
 use std::{collections::BTreeSet, sync::Arc};
@@ -22,14 +22,7 @@ pub async fn list_role_grants(
     query: PageQuery,
     _body: NoBody,
 ) -> Result<ListRoleGrantsResponse> {
-    let organization = Some(call.granted.organization());
-    let mut holders = Vec::new();
-    for row in call.app.store.list(&Query { organization, ..Query::all(Kind::ServiceAccount) }).await? {
-        holders.push(Holder::Account(rows::decode(row)?));
-    }
-    for row in call.app.store.list(&Query { organization, ..Query::all(Kind::Person) }).await? {
-        holders.push(Holder::Person(rows::decode(row)?));
-    }
+    let mut holders = self::holders(&call).await?;
     holders.sort_by_key(|holder| holder.row().id.clone());
     let (holders, pagination) = paging::slice(&call, &query, holders, |holder| holder.row().id.clone())?;
     let grants = holders.iter().map(|holder| UserRoleGrants {
@@ -118,13 +111,18 @@ pub async fn grants(call: &Call, roles: Vec<BuiltInRoleRequest>) -> Result<Vec<G
     Ok(grants)
 }
 
-/// 403 unless somebody holding `held` may handle every one of `grants` (ORG_MEMBER is free).
-pub fn check_grantor(held: &[Grant], grants: &[Grant]) -> Result<()> {
-    let free = Grant::organization(Role::OrgMember);
-    match grants.iter().find(|grant| **grant != free && !may_grant(held, **grant)) {
-        None => Ok(()),
-        Some(_) => Err(Error::new(ErrorKind::Denied, "no permission")),
+/// Refuses unless the caller may handle every one of `grants` (ORG_MEMBER is free): 404 where it may not
+/// know what the grant is on, 403 otherwise.
+pub async fn check_grantor(call: &Call, grants: &[Grant]) -> Result<()> {
+    let principal = call.granted.principal();
+    for grant in grants.iter().filter(|grant| **grant != Grant::organization(Role::OrgMember)) {
+        let folders = places::folders(&call.app, principal, grant.resource).await?;
+        if !may_grant(&principal.grants, *grant, &folders) {
+            let known = principal.knows(grant.resource, &folders);
+            return Err(if known { places::denied() } else { places::unknown(grant.resource) });
+        }
     }
+    Ok(())
 }
 
 /// Refuses to leave the organization without a principal that holds both ORG_ADMIN and CLUSTER_ADMIN.
@@ -141,15 +139,31 @@ pub async fn keep_an_admin(
     if !keeps(before) || keeps(after) {
         return Ok(Vec::new());
     }
-    let organization = Some(call.granted.organization());
-    for row in call.app.store.list(&Query { organization, ..Query::all(Kind::ServiceAccount) }).await? {
-        let other = rows::decode::<ServiceAccount>(row)?;
-        if other.value.id != who && keeps(&other.value.grants) {
-            return Ok(vec![rows::touch(&other.row)]);
-        }
+    let mut others = holders(call).await?.into_iter().filter(|other| other.id() != who);
+    if let Some(other) = others.find(|other| keeps(other.grants())) {
+        return Ok(vec![rows::touch(other.row())]);
     }
-    let message = "roles: at least one service account must hold both ORG_ADMIN and CLUSTER_ADMIN";
+    let message = "roles: at least one user or service account must hold both ORG_ADMIN and CLUSTER_ADMIN";
     Err(Error::precondition(message))
+}
+
+/// The change that gives `who` one more grant.
+pub async fn also_holds(call: &Call, who: PrincipalId, grant: Grant) -> Result<RowChange> {
+    let holder = holder(call, &who.to_string()).await?.ok_or_else(|| Error::not_found("user"))?;
+    holder.with_grants(normal_grants(holder.grants().iter().copied().chain([grant])))
+}
+
+/// Every principal of the organization.
+async fn holders(call: &Call) -> Result<Vec<Holder>> {
+    let organization = Some(call.granted.organization());
+    let mut holders = Vec::new();
+    for row in call.app.store.list(&Query { organization, ..Query::all(Kind::ServiceAccount) }).await? {
+        holders.push(Holder::Account(rows::decode(row)?));
+    }
+    for row in call.app.store.list(&Query { organization, ..Query::all(Kind::Person) }).await? {
+        holders.push(Holder::Person(rows::decode(row)?));
+    }
+    Ok(holders)
 }
 
 async fn replace(
@@ -162,7 +176,7 @@ async fn replace(
     let (old, new): (BTreeSet<Grant>, BTreeSet<Grant>) =
         (before.iter().copied().collect(), after.iter().copied().collect());
     let changed: Vec<Grant> = old.symmetric_difference(&new).copied().collect();
-    check_grantor(&call.granted.principal().grants, &changed)?;
+    check_grantor(call, &changed).await?;
     let reply = show(&after);
     let mut batch = Batch::by(&call.granted);
     if !changed.is_empty() {
@@ -185,7 +199,11 @@ async fn resource(call: &Call, field: &str, kind: ResourceType, id: &str) -> Res
             Ok(Held::Organization)
         }
         ResourceType::Organization => Err(Error::invalid(field, "must be empty or the organization's id")),
-        ResourceType::Folder => Err(Error::not_found("folder")),
+        ResourceType::Folder => {
+            let id: FolderId = id.parse().map_err(|_| Error::invalid(field, "must be a folder id"))?;
+            rows::get::<Folder>(&*call.app.store, organization, &id.to_string()).await?;
+            Ok(Held::Folder(id))
+        }
         ResourceType::Cluster => {
             let id: ClusterId = id.parse().map_err(|_| Error::invalid(field, "must be a cluster id"))?;
             rows::active_cluster(&*call.app.store, organization, Some(id)).await?;
