@@ -2,6 +2,7 @@
 
 mod allowlist;
 mod audit;
+mod audit_chain;
 mod clients;
 mod clock;
 mod clusters;
@@ -9,6 +10,7 @@ mod crash;
 mod databases;
 mod drivers;
 mod engine;
+mod events;
 mod expected;
 mod faults;
 mod gate;

@@ -6,6 +6,22 @@ use serde_json::{Map, Value};
 /// What of a client's `User-Agent` tells our own command line.
 const OWN_CLIENT: &str = "ootheca/";
 
+/// Operations whose body can make the action a narrower one than the table says, and which.
+pub const NARROWER: [(&str, &[&str]); 3] = [
+    (
+        "UpdateCluster",
+        &[
+            "CREATE_PLAN_MIGRATION",
+            "FINALIZE_CLUSTER_MAJOR_VERSION_UPDATE",
+            "ROLLBACK_CLUSTER_MAJOR_VERSION_UPDATE",
+            "SET_DELETE_PROTECTION",
+            "UPDATE_CLUSTER_MAJOR_VERSION",
+        ],
+    ),
+    ("UpdatePhysicalReplicationStream", &["CANCEL_PHYSICAL_REPLICATION_STREAM"]),
+    ("SetAwsEndpointConnectionState", &["REJECT_PRIVATE_LINK"]),
+];
+
 /// Where a call was asked for: in the console where it comes with a session, else through our command
 /// line or the API.
 pub fn source(user_agent: Option<&str>, by_session: bool) -> &'static str {
@@ -18,9 +34,7 @@ pub fn source(user_agent: Option<&str>, by_session: bool) -> &'static str {
 
 /// The action of a call: what the operation's row says, unless the body makes it a narrower one.
 pub fn action(operation: &str, usual: &'static str, body: &[u8]) -> &'static str {
-    if !["UpdateCluster", "UpdatePhysicalReplicationStream", "SetAwsEndpointConnectionState"]
-        .contains(&operation)
-    {
+    if !NARROWER.iter().any(|(known, _)| *known == operation) {
         return usual;
     }
     let Ok(Value::Object(body)) = serde_json::from_slice(body) else { return usual };
@@ -66,6 +80,64 @@ fn cluster_action(members: &Map<String, Value>, upgrade_status: &str) -> Option<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ootheca_api::operations::TABLE;
+    use std::{
+        collections::{BTreeMap, BTreeSet},
+        env, fs,
+        path::Path,
+    };
+
+    type Actions = BTreeMap<String, BTreeSet<String>>;
+
+    /// What each operation that changes something may write.
+    fn actions() -> Actions {
+        let changes = TABLE.iter().filter_map(|row| Some((row.name, row.audit?)));
+        let all = changes.map(|(name, usual)| {
+            let narrower = NARROWER.iter().find(|(known, _)| *known == name).map_or(&[][..], |(_, all)| all);
+            let words = narrower.iter().chain([&usual]).map(|word| (*word).to_owned());
+            (name.to_owned(), words.collect())
+        });
+        all.collect()
+    }
+
+    /// The table of appendix B: operations and the words in capitals behind them.
+    fn appendix(text: &str) -> Actions {
+        let section = text.split("# Appendix B").nth(1).and_then(|rest| rest.split("\n# ").next());
+        let rows = section.unwrap_or_default().lines().filter_map(|line| {
+            let mut cells = line.strip_prefix('|')?.split('|').map(str::trim);
+            let (name, words) = (cells.next()?, cells.next()?);
+            let words = words.split(|letter: char| !letter.is_ascii_uppercase() && letter != '_');
+            let words: BTreeSet<String> =
+                words.filter(|word| word.contains('_')).map(str::to_owned).collect();
+            let words = words.into_iter().filter(|word| word.len() > 3);
+            name.starts_with(|letter: char| letter.is_ascii_uppercase())
+                .then(|| (name.to_owned(), words.collect()))
+        });
+        rows.collect()
+    }
+
+    #[test]
+    fn expected_audit_actions() {
+        let actions = actions();
+        let lines = actions.iter().map(|(name, words)| {
+            format!("{name}: {}\n", words.iter().map(String::as_str).collect::<Vec<_>>().join(" "))
+        });
+        let text = lines.collect::<String>();
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../expected/audit_actions.txt");
+        if env::var_os("UPDATE_EXPECTED").is_some() {
+            fs::write(&path, &text).unwrap();
+        }
+        let expected = fs::read_to_string(&path).unwrap_or_default();
+        assert!(text == expected, "expected/audit_actions.txt differs; UPDATE_EXPECTED=1 writes it anew");
+        // The contract itself is compared where it is given.
+        if let Some(folder) = env::var_os("OOTHECA_CONTRACT") {
+            let contract = appendix(&fs::read_to_string(Path::new(&folder).join("semantics.md")).unwrap());
+            assert_eq!(contract.len(), 76);
+            for (name, words) in &contract {
+                assert_eq!(actions.get(name), Some(words), "{name}");
+            }
+        }
+    }
 
     #[test]
     fn a_session_is_the_console_and_our_agent_the_command_line() {
