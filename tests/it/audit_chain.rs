@@ -108,7 +108,7 @@ fn every_kind_of_refusal_leaves_an_entry_that_says_why() {
     let refused = [
         (nobody.post("/clusters", json!({})), 403, "CREATE_CLUSTER", "no permission"),
         (server.request("POST", "/clusters").data("not json").send(), 400, "CREATE_CLUSTER", "body"),
-        (server.post("/clusters", json!({ "name": "x" })), 400, "CREATE_CLUSTER", "name"),
+        (server.post("/clusters", json!({ "name": "x" })), 400, "CREATE_CLUSTER", "spec"),
         (server.post("/clusters", same), 409, "CREATE_CLUSTER", "exist"),
         (server.delete(missing), 404, "DELETE_CLUSTER", "cluster does not exist"),
         (server.delete("/clusters/no-id"), 404, "DELETE_CLUSTER", "cluster does not exist"),

@@ -162,10 +162,12 @@ fn everybody_is_told_what_it_may_see() {
     let is_last = |event: &Told| event.data["trace_id"] == json!(trace(&patched));
     let seen = events.until(is_last);
     assert!(count(&seen, "cluster", &ours, "created") == 1, "{seen:#?}");
-    assert!(
-        seen.iter().all(|event| event.data["id"] == json!(ours) || event.data["kind"] == "organization"),
-        "{seen:#?}"
-    );
+    // A developer may also list the allowlist of its cluster, and every member see the organization.
+    let may_be_seen = |event: &Told| {
+        [&event.data["id"], &event.data["parent"]].contains(&&json!(ours))
+            || event.data["kind"] == "organization"
+    };
+    assert!(seen.iter().all(may_be_seen), "{seen:#?}");
     let everything = all.until(is_last);
     assert_eq!(count(&everything, "cluster", &theirs, "created"), 1);
     assert_eq!(count(&everything, "service_account", &account, "created"), 1);
