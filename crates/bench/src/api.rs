@@ -153,7 +153,7 @@ fn fill(server: &Ootheca, address: &str) {
     });
 }
 
-/// Another cluster that is like this one.
+/// Another cluster like this one, but one that failed: lists show it, and nobody tries to start it.
 fn copy(row: &Row, n: usize) -> Row {
     let (id, name) = (Uuid::new_v4().to_string(), format!("cluster-{n:06}"));
     let other = |text: &str| text.replace(&row.id, &id).replace(MODEL, &name);
@@ -162,7 +162,7 @@ fn copy(row: &Row, n: usize) -> Row {
         unique_key: row.unique_key.as_deref().map(other),
         alias: row.alias.as_deref().map(other),
         sort_key: other(&row.sort_key),
-        document: other(&row.document),
+        document: other(&row.document).replace("\"CREATED\"", "\"CREATION_FAILED\""),
         due_at: None,
         created_at: Timestamp(row.created_at.0 + n as i64),
         ..row.clone()

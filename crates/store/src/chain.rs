@@ -16,7 +16,7 @@ use ootheca_model::{
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map::Entry};
 use uuid::Uuid;
 
 /// What sort of link it is; part of what is hashed.
@@ -135,10 +135,10 @@ pub(crate) async fn append<S: Session>(
     let mut written = Vec::with_capacity(entries.len());
     for entry in entries {
         let organization = entry.organization;
-        if !heads.contains_key(&organization) {
-            heads.insert(organization, Head::read(session, organization).await?);
-        }
-        let Some(head) = heads.get_mut(&organization) else { continue };
+        let head = match heads.entry(organization) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => place.insert(Head::read(session, organization).await?),
+        };
         let created_at = head.created_at.map_or(now, |before| now.max(Timestamp(before.0 + 1)));
         let entry = AuditEntry { created_at, ..entry.clone() };
         let link = Link {
