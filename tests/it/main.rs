@@ -3,6 +3,7 @@
 mod allowlist;
 mod audit;
 mod calibration;
+mod audit_chain;
 mod clients;
 mod clock;
 mod clusters;
@@ -10,6 +11,7 @@ mod crash;
 mod databases;
 mod drivers;
 mod engine;
+mod events;
 mod expected;
 mod faults;
 mod folders;

@@ -1,5 +1,6 @@
 //! `ootheca`: one binary that turns any machine into a database cloud.
 
+mod audit;
 mod run;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -27,6 +28,9 @@ enum Command {
     Gateway(GatewayArgs),
     /// Show what really runs: each SQL server, its version, process and folder.
     Debug(DebugArgs),
+    /// Prove the audit log.
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// Print the default settings, with a sentence for each.
     Settings,
     /// Print the OpenAPI document.
@@ -141,6 +145,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve(&args),
         Command::Gateway(args) => gateway(&args),
         Command::Debug(args) => debug(&args),
+        Command::Audit(command) => audit::run(&command),
         Command::Settings => print(settings::DEFAULTS),
         Command::Openapi => print(&format!("{:#}\n", ootheca_server::openapi())),
     };

@@ -6,6 +6,7 @@
 
 use crate::{
     app::{App, fresh_id},
+    audit,
     call::Call,
     change::{Change, Reply},
     dispatch::{self, Input, Outcome},
@@ -41,6 +42,8 @@ pub struct Request {
     pub version: Option<String>,
     /// `Authorization`.
     pub authorization: Option<String>,
+    /// `User-Agent`.
+    pub agent: Option<String>,
     /// Body.
     pub body: Vec<u8>,
     /// The caller's address.
@@ -119,6 +122,7 @@ impl Visit {
         let body = match operation.audit {
             None => self.read(&principal).await?,
             Some(action) => {
+                let action = audit::action(operation.name, action, &self.request.body);
                 // A task of its own: a caller that hangs up must not stop it half-way.
                 let task = tokio::spawn(async move { self.change(&principal, action).await });
                 task.await.map_err(|error| Error::internal("a change panicked").because(error))??
@@ -228,7 +232,8 @@ impl Visit {
             organization: principal.organization,
             created_at: self.app.now(),
             action: action.to_owned(),
-            source: "CC_API".to_owned(),
+            // No call comes with a session of the console yet.
+            source: audit::source(self.request.agent.as_deref(), false).to_owned(),
             cluster: cluster.as_ref().map(|found| found.value.id),
             cluster_name: cluster.map(|found| found.value.name.clone()),
             user_email: principal.person.then(|| principal.name.clone()),

@@ -2,7 +2,7 @@
 
 use crate::{
     app::App,
-    clock,
+    clock, events,
     front::Front,
     gate::{self, Request},
     metrics, rows,
@@ -11,7 +11,7 @@ use axum::{
     Router,
     body::{Body, to_bytes},
     extract::{ConnectInfo, Path, State, connect_info::Connected},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, StatusCode, Uri, header},
     response::Response,
     routing::get,
     serve::{IncomingStream, Listener},
@@ -41,20 +41,29 @@ struct Door {
     authority: Arc<str>,
     /// The gateway in this process, for its figures.
     front: Option<Arc<Front>>,
+    /// True from the moment that the API drains.
+    stop: watch::Receiver<bool>,
 }
 
 /// All routes. `ready` is true from the moment that everything listens until the server drains.
-pub fn router(app: Arc<App>, ready: Arc<AtomicBool>, authority: String, front: Option<Arc<Front>>) -> Router {
+pub fn router(
+    app: Arc<App>,
+    ready: Arc<AtomicBool>,
+    authority: String,
+    front: Option<Arc<Front>>,
+    stop: watch::Receiver<bool>,
+) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "alive\n" }))
         .route("/readyz", get(readiness))
         .route("/metrics", get(figures))
         .route("/clusters/{id}/cert", get(certificate))
         .route("/api/v1/openapi.json", get(document))
+        .route("/api/v1/events", get(told))
         .route("/api/ootheca/v1/clock", get(show_clock).post(advance_clock))
         .fallback(api)
         .method_not_allowed_fallback(api)
-        .with_state(Door { app, ready, authority: authority.into(), front })
+        .with_state(Door { app, ready, authority: authority.into(), front, stop })
 }
 
 /// Listens, or goes on with an inherited socket; returns it twice: to keep, and to accept from.
@@ -154,6 +163,7 @@ async fn answer(door: &Door, peer: SocketAddr, request: axum::extract::Request) 
         query: head.uri.query().unwrap_or_default().to_owned(),
         version: text("cc-version"),
         authorization: text("authorization"),
+        agent: text("user-agent"),
         body: body.to_vec(),
         peer: peer.ip().to_canonical(),
     };
@@ -205,6 +215,13 @@ async fn certificate(State(door): State<Door>, Path(id): Path<String>) -> Respon
         Ok(_) => failure(&Error::not_found("cluster")),
         Err(error) => failure(&error),
     }
+}
+
+async fn told(State(door): State<Door>, uri: Uri, headers: HeaderMap) -> Response {
+    let query = uri.query().unwrap_or_default();
+    let response = events::answer(door.app.clone(), &headers, query, door.stop).await;
+    door.app.answers.count(response.status().as_u16());
+    response
 }
 
 async fn show_clock(State(door): State<Door>, headers: HeaderMap) -> Response {

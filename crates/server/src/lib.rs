@@ -4,6 +4,7 @@
 //! the others.
 
 pub mod app;
+pub mod audit;
 pub mod call;
 pub mod catalog;
 pub mod change;
@@ -12,6 +13,7 @@ pub mod control;
 pub mod data_dir;
 pub mod directory;
 pub mod dispatch;
+pub mod events;
 pub mod first_start;
 pub mod front;
 pub mod gate;

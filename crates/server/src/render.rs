@@ -1,6 +1,6 @@
 //! Between the wire and the model: what a request means, and how a thing is shown.
 
-use crate::{app::App, handlers::required, meter};
+use crate::{app::App, handlers::required, meter, rows};
 use ootheca_api::wire::*;
 use ootheca_model::{
     Cluster as Model, Grant, Plan, Resource as Held, Result,
@@ -11,8 +11,10 @@ use ootheca_model::{
         patch::{ClusterPatch, PatchDedicated, PatchServerless},
     },
     folder::{parse_parent, show_parent},
+    meter::Meter,
 };
-use std::collections::BTreeMap;
+use ootheca_store::{Kind, Query};
+use std::collections::{BTreeMap, HashMap};
 
 /// What a request for a new cluster means.
 pub fn new_cluster(request: CreateClusterRequest) -> Result<NewCluster> {
@@ -105,6 +107,21 @@ fn machines(
 
 /// A cluster as the API shows it.
 pub async fn cluster(app: &App, cluster: &Model) -> Result<Cluster> {
+    let meter = app.meter(cluster.id).await?;
+    Ok(metered(app, cluster, meter.as_ref().map(|meter| &meter.value)))
+}
+
+/// Clusters of a list, with one look at the store for all their meters.
+pub async fn clusters(app: &App, clusters: &[Model]) -> Result<Vec<Cluster>> {
+    let ids = clusters.iter().map(|cluster| cluster.id.to_string()).collect();
+    let rows = app.store.list(&Query { ids: Some(ids), ..Query::all(Kind::Meter) }).await?;
+    let meters = rows.into_iter().map(rows::decode::<Meter>);
+    let meters = meters.map(|meter| meter.map(|meter| (meter.row.id, meter.value)));
+    let meters = meters.collect::<Result<HashMap<String, Meter>>>()?;
+    Ok(clusters.iter().map(|cluster| metered(app, cluster, meters.get(&cluster.id.to_string()))).collect())
+}
+
+fn metered(app: &App, cluster: &Model, meter: Option<&Meter>) -> Cluster {
     let host = sql_host(app, cluster);
     let config = match &cluster.config {
         Config::Serverless { upgrade_type, limits } => ClusterConfig {
@@ -143,7 +160,7 @@ pub async fn cluster(app: &App, cluster: &Model) -> Result<Cluster> {
         primary: several.then_some(region.primary),
         ..Region::default()
     });
-    Ok(Cluster {
+    Cluster {
         id: cluster.id.to_string(),
         name: cluster.name.clone(),
         cockroach_version: cluster.full_version.clone(),
@@ -165,9 +182,9 @@ pub async fn cluster(app: &App, cluster: &Model) -> Result<Cluster> {
         labels: cluster.labels.clone(),
         parent_id: show_parent(cluster.parent),
         delete_protection: cluster.delete_protection,
-        ootheca: meter::show::extension(app, cluster).await?,
+        ootheca: meter::show::extension(app, cluster, meter),
         ..Cluster::default()
-    })
+    }
 }
 
 fn int32(number: u32) -> i32 {

@@ -7,7 +7,7 @@ use crate::{
     control::{self, server::Control},
     data_dir::{self, DataDir},
     directory::StoreDirectory,
-    first_start,
+    events, first_start,
     front::{self, Front},
     http,
     memory::Memory,
@@ -146,7 +146,7 @@ impl Server {
         let (open, opened) = watch::channel(true);
         let (stop_http, http_stopped) = watch::channel(false);
         let (stop_tasks, stopped) = watch::channel(false);
-        let router = http::router(app.clone(), ready.clone(), authority, front.clone());
+        let router = http::router(app.clone(), ready.clone(), authority, front.clone(), http_stopped.clone());
         let control = Control { app: app.clone(), directory, doorman: doorman.clone() };
         let control_socket = control::listen(&control::control_socket(data.path()))?;
         let holder = format!("{}:{}", hostname(), data.path().display());
@@ -155,6 +155,7 @@ impl Server {
             tasks: vec![
                 tokio::spawn(reconcile::run(app.clone(), holder, stopped.clone())),
                 tokio::spawn(meter::run(app.clone(), stopped.clone())),
+                tokio::spawn(events::forget(app.clone(), stopped.clone())),
                 tokio::spawn(control::server::serve(control, control_socket, stopped)),
             ],
             sql_listen: front.as_ref().map(|front| front.address()),

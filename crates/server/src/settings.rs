@@ -44,6 +44,7 @@ pub struct Settings {
     pub engine: EngineSettings,
     pub scale_to_zero: ScaleToZeroSettings,
     pub metering: MeteringSettings,
+    pub events: EventsSettings,
     pub catalogue: Catalogue,
 }
 
@@ -100,6 +101,14 @@ pub struct ScaleToZeroSettings {
 #[allow(missing_docs)]
 pub struct MeteringSettings {
     pub tick_seconds: u64,
+}
+
+/// The stream of events.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct EventsSettings {
+    pub retention_days: u32,
 }
 
 impl Settings {

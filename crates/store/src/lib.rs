@@ -10,12 +10,18 @@
 //! a backend may repeat a batch after a serialization failure without asking anybody.
 
 mod backend;
+mod chain;
+mod events;
 mod migrations;
 mod postgres;
 mod sql;
 mod sqlite;
 mod transaction;
 mod value;
+mod verify;
+
+pub use events::{Actor, Event, EventRange, What};
+pub use verify::{Anchor, AuditCheck, ChainReport, Fault, verify_audit};
 
 #[doc(hidden)]
 pub use migrations::schema;
@@ -299,8 +305,15 @@ pub trait Store: Send + Sync + 'static {
     /// Applies a batch, whole, durably. `now` stamps the audit entries (or one microsecond after
     /// the organization's latest, whichever is later); returns them as written.
     async fn commit(&self, batch: Batch, now: Timestamp) -> Result<Vec<AuditEntry>>;
-    /// Records how an action ended whose entry was written before its outcome was known.
+    /// Records how an action ended whose entry was written before its outcome was known. The entry stays
+    /// as it was written: its outcome is a link of the chain of its own.
     async fn complete_audit(&self, id: Uuid, payload: &str, error: Option<&str>) -> Result<()>;
+    /// Events of an organization after number `after`, in order.
+    async fn events(&self, organization: OrganizationId, after: i64, limit: usize) -> Result<Vec<Event>>;
+    /// Which events of an organization there are.
+    async fn event_range(&self, organization: OrganizationId) -> Result<EventRange>;
+    /// Forgets the events from before a moment, of every organization.
+    async fn forget_events(&self, before: Timestamp) -> Result<()>;
     /// A page of the audit log.
     async fn audit(&self, query: &AuditQuery) -> Result<Vec<AuditEntry>>;
     /// Takes or renews a lease: granted if it is free, expired, or held by the same holder. A new

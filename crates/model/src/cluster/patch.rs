@@ -140,6 +140,10 @@ pub fn audit_action(patch: &ClusterPatch, before: &Cluster, after: &Cluster) -> 
     only_protection.updated_at = after.updated_at;
     if patch.cockroach_version.is_some() {
         "UPDATE_CLUSTER_MAJOR_VERSION"
+    } else if patch.upgrade_status == Some(ClusterUpgradeStatus::Finalized) {
+        "FINALIZE_CLUSTER_MAJOR_VERSION_UPDATE"
+    } else if patch.upgrade_status == Some(ClusterUpgradeStatus::RollbackRunning) {
+        "ROLLBACK_CLUSTER_MAJOR_VERSION_UPDATE"
     } else if after.plan != before.plan {
         "CREATE_PLAN_MIGRATION"
     } else if after.delete_protection != before.delete_protection && only_protection == *after {

@@ -45,10 +45,8 @@ pub async fn list_clusters(
     };
     let rows = Query { ids, parents, active_only: !inactive, order, ..Query::all(Kind::Cluster) };
     let (rows, pagination) = paging::rows(&call, &query.page, rows).await?;
-    let mut clusters = Vec::with_capacity(rows.len());
-    for row in rows {
-        clusters.push(render::cluster(&call.app, &rows::decode::<Model>(row)?.value).await?);
-    }
+    let found = rows.into_iter().map(|row| Ok(rows::decode::<Model>(row)?.value));
+    let clusters = render::clusters(&call.app, &found.collect::<Result<Vec<_>>>()?).await?;
     Ok(ListClustersResponse { clusters, pagination })
 }
 

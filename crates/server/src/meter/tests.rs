@@ -90,7 +90,8 @@ impl World {
 
     async fn shown(&self) -> ootheca_api::wire::Extension {
         let cluster = self.app.find::<Cluster>(&self.cluster.to_string()).await.unwrap().unwrap();
-        show::extension(&self.app, &cluster.value).await.unwrap()
+        let meter = self.app.meter(cluster.value.id).await.unwrap();
+        show::extension(&self.app, &cluster.value, meter.as_ref().map(|meter| &meter.value))
     }
 
     async fn periods(&self, kind: Kind) -> Vec<PeriodUsage> {
