@@ -20,6 +20,7 @@ mod page;
 mod paging;
 mod protocol;
 mod roles;
+mod scim;
 mod sql;
 mod store;
 mod support;

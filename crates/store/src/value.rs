@@ -70,9 +70,10 @@ impl From<Kind> for Value {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 11] = [
+    pub const ALL: [Kind; 12] = [
         Kind::Organization,
         Kind::Person,
+        Kind::Group,
         Kind::ServiceAccount,
         Kind::ApiKey,
         Kind::Cluster,
@@ -89,6 +90,7 @@ impl Kind {
         match self {
             Kind::Organization => "organization",
             Kind::Person => "person",
+            Kind::Group => "group",
             Kind::ServiceAccount => "service_account",
             Kind::ApiKey => "api_key",
             Kind::Cluster => "cluster",
@@ -106,6 +108,7 @@ impl Kind {
         match self {
             Kind::Organization => "organization",
             Kind::Person => "user",
+            Kind::Group => "group",
             Kind::ServiceAccount => "service account",
             Kind::ApiKey => "API key",
             Kind::Cluster => "cluster",

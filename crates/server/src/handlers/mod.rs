@@ -8,6 +8,7 @@ pub mod databases;
 pub mod organization;
 pub mod paging;
 pub mod roles;
+pub mod scim;
 pub mod service_accounts;
 pub mod sql_users;
 
@@ -18,6 +19,7 @@ pub use clusters::*;
 pub use databases::*;
 pub use organization::*;
 pub use roles::*;
+pub use scim::{groups::*, service::*, users::*};
 pub use service_accounts::*;
 pub use sql_users::*;
 
