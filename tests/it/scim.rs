@@ -121,7 +121,10 @@ fn lists_are_filtered_sorted_and_paged() {
     assert_eq!(filtered("userName eq \"BOB\""), ["bob"]);
     assert_eq!(filtered("externalId eq \"ext-cyd\""), ["cyd"]);
     assert_eq!(filtered("emails.value eq \"dan@example.com\""), ["dan"]);
-    assert_eq!(filtered("emails[type eq \"work\" and value sw \"e\"] or displayName ew \"ada\""), ["ada", "eve"]);
+    assert_eq!(
+        filtered("emails[type eq \"work\" and value sw \"e\"] or displayName ew \"ada\""),
+        ["ada", "eve"]
+    );
     assert_eq!(filtered("not (userName gt \"b\") and active eq true"), ["ada"]);
     assert_eq!(filtered("meta.created gt \"2099-01-01T00:00:00Z\""), Vec::<String>::new());
     assert_eq!(names("sortBy=userName"), ["ada", "bob", "cyd", "dan", "eve"]);
@@ -138,11 +141,13 @@ fn lists_are_filtered_sorted_and_paged() {
     let chosen = get(&server, "/Users?sortBy=userName&count=1&attributes=userName,emails.value");
     let mut user = chosen.ok()["Resources"][0].clone();
     user["id"].take();
-    let expected =
-        json!({ "schemas": [USER], "id": null, "userName": "ada", "emails": [{ "value": "ada@example.com" }] });
+    let expected = json!({ "schemas": [USER], "id": null, "userName": "ada", "emails": [{ "value": "ada@example.com" }] });
     assert_eq!(user, expected);
     let rest = get(&server, "/Users?count=1&excludedAttributes=emails,meta");
-    assert_eq!((rest.ok()["Resources"][0].get("emails"), rest.body["Resources"][0].get("meta")), (None, None));
+    assert_eq!(
+        (rest.ok()["Resources"][0].get("emails"), rest.body["Resources"][0].get("meta")),
+        (None, None)
+    );
     for (query, kind) in [("filter=userName", "invalidFilter"), ("sortOrder=up", "invalidValue")] {
         let answer = get(&server, &format!("/Users?{query}"));
         answer.refused(400);
@@ -167,14 +172,18 @@ fn lists_are_filtered_sorted_and_paged() {
 fn a_patch_is_applied_whole_or_not_at_all() {
     let server = simulated();
     let path = format!("/Users/{}", new_user(&server, "ada"));
-    let after = patch(&server, &path, json!([
-        { "op": "Replace", "path": "emails[type eq \"work\"].value", "value": "new@example.com" },
-        { "op": "add", "path": "emails", "value": [{ "value": "home@example.com", "type": "home" }] },
-        { "op": "replace", "path": "urn:ietf:params:scim:schemas:core:2.0:User:name.familyName", "value": "Byron" },
-        { "op": "remove", "path": "externalId" },
-        { "op": "replace", "value": { "displayName": "Countess", "id": "ignored", "title": "unknown" } },
-        { "op": "replace", "path": "active", "value": "False" },
-    ]));
+    let after = patch(
+        &server,
+        &path,
+        json!([
+            { "op": "Replace", "path": "emails[type eq \"work\"].value", "value": "new@example.com" },
+            { "op": "add", "path": "emails", "value": [{ "value": "home@example.com", "type": "home" }] },
+            { "op": "replace", "path": "urn:ietf:params:scim:schemas:core:2.0:User:name.familyName", "value": "Byron" },
+            { "op": "remove", "path": "externalId" },
+            { "op": "replace", "value": { "displayName": "Countess", "id": "ignored", "title": "unknown" } },
+            { "op": "replace", "path": "active", "value": "False" },
+        ]),
+    );
     let user = after.ok();
     assert_eq!(user["emails"][0]["value"], "new@example.com");
     assert_eq!(user["emails"][1]["type"], "home");
@@ -234,7 +243,11 @@ fn groups_have_members_who_hold_their_roles() {
     assert_eq!((roles(&ada), roles(&bob)), (given.clone(), json!([])));
     let all = server.get("/roles");
     assert_eq!(all.ok()["user_group_grants"], json!([{ "user_id": ada, "group_roles": given }]));
-    assert!(server.get(&format!("/roles/{group}")).ok()["roles"].as_array().is_some_and(|roles| roles.contains(&role)));
+    assert!(
+        server.get(&format!("/roles/{group}")).ok()["roles"]
+            .as_array()
+            .is_some_and(|roles| roles.contains(&role))
+    );
 
     // Adding twice is adding once; both ways of removing.
     let add = json!([{ "op": "add", "path": "members", "value": [{ "value": bob }, { "value": ada }] }]);
@@ -260,12 +273,16 @@ fn groups_have_members_who_hold_their_roles() {
         let one = call(&server, method, &format!("{path}/.search"), json!({ "attributes": "displayName" }));
         assert_eq!((&one.ok()["displayName"], one.body.get("members")), (&json!("Crew"), None));
     }
-    let whole = json!({ "schemas": [GROUP], "displayName": "Crew", "members": [{ "value": ada }, { "value": bob }] });
+    let whole =
+        json!({ "schemas": [GROUP], "displayName": "Crew", "members": [{ "value": ada }, { "value": bob }] });
     call(&server, "PUT", &path, whole).ok();
     call(&server, "DELETE", &format!("/Users/{bob}"), Value::Null).ok();
     assert_eq!(members(&path), ["The ada"]);
     call(&server, "DELETE", &path, Value::Null).ok();
-    assert_eq!((roles(&ada), get(&server, &format!("/Users/{ada}")).ok()["groups"].clone()), (json!([]), json!([])));
+    assert_eq!(
+        (roles(&ada), get(&server, &format!("/Users/{ada}")).ok()["groups"].clone()),
+        (json!([]), json!([]))
+    );
     get(&server, &path).refused(404);
 }
 

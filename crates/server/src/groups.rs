@@ -12,11 +12,9 @@ use std::{collections::BTreeMap, sync::Arc};
 pub async fn groups_of(app: &App, person: &Person) -> Result<Vec<Group>> {
     let mut groups = Vec::with_capacity(person.profile.groups.len());
     for id in &person.profile.groups {
-        if let Some(found) = app.find::<Group>(&id.to_string()).await? {
-            if found.row.organization == person.organization {
-                groups.push(found.value.clone());
-            }
-        }
+        let found = app.find::<Group>(&id.to_string()).await?;
+        let found = found.filter(|found| found.row.organization == person.organization);
+        groups.extend(found.map(|found| found.value.clone()));
     }
     groups.sort_by(|a, b| (&a.name, a.id).cmp(&(&b.name, b.id)));
     Ok(groups)

@@ -148,7 +148,8 @@ async fn answer(door: &Door, peer: SocketAddr, request: axum::extract::Request) 
     let accept = text("accept");
     let Ok(body) = to_bytes(body, BODY_LIMIT).await else {
         let message = format!("invalid argument: body: must be whole and have at most {BODY_LIMIT} bytes");
-        return scim::dress(&path, accept.as_deref(), failure(&Error::new(ErrorKind::Invalid, message))).await;
+        return scim::dress(&path, accept.as_deref(), failure(&Error::new(ErrorKind::Invalid, message)))
+            .await;
     };
     let request = Request {
         method: head.method.as_str().to_owned(),

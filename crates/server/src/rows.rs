@@ -163,10 +163,7 @@ impl Document for Group {
     const NAME: &'static str = "group";
 
     fn columns(&self) -> Row {
-        Row {
-            updated_at: self.updated_at,
-            ..principal_columns!(self, self.organization, self.name.clone())
-        }
+        Row { updated_at: self.updated_at, ..principal_columns!(self, self.organization, self.name.clone()) }
     }
 }
 

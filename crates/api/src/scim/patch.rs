@@ -244,7 +244,8 @@ fn in_list(
         return Ok(());
     }
     let item = (verb == Verb::Add).then(|| described(filter)).flatten();
-    let mut item = item.ok_or_else(|| Error::invalid("path", format!("{NO_TARGET}: no item is like that")))?;
+    let mut item =
+        item.ok_or_else(|| Error::invalid("path", format!("{NO_TARGET}: no item is like that")))?;
     match (sub, value) {
         (Some(sub), value) => set(&mut item, verb, sub, value),
         (None, Value::Object(members)) => item.extend(members),

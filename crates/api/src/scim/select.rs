@@ -100,7 +100,8 @@ mod tests {
     #[test]
     fn excluded_attributes_are_left_out_but_never_the_id() {
         let rest = selected("", "name,emails.value,id,schemas,nothing.there");
-        let expected = json!({ "schemas": ["s"], "id": "1", "userName": "ada", "emails": [{ "type": "work" }] });
+        let expected =
+            json!({ "schemas": ["s"], "id": "1", "userName": "ada", "emails": [{ "type": "work" }] });
         assert_eq!(rest, expected);
         assert_eq!(selected("", ""), selected("", "x"));
     }

@@ -155,10 +155,16 @@ fn filters() -> impl Strategy<Value = Filter> {
     ];
     let leaf = prop_oneof![
         attribute().prop_map(Filter::Present),
-        (attribute(), comparison, any::<String>())
-            .prop_map(|(attribute, how, text)| Filter::Compare(attribute, how, text.into())),
-        (attribute(), any::<i32>())
-            .prop_map(|(attribute, number)| Filter::Compare(attribute, Comparison::Equal, number.into())),
+        (attribute(), comparison, any::<String>()).prop_map(|(attribute, how, text)| Filter::Compare(
+            attribute,
+            how,
+            text.into()
+        )),
+        (attribute(), any::<i32>()).prop_map(|(attribute, number)| Filter::Compare(
+            attribute,
+            Comparison::Equal,
+            number.into()
+        )),
     ];
     leaf.prop_recursive(4, 24, 3, |inner| {
         prop_oneof![

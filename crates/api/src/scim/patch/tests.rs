@@ -34,7 +34,13 @@ fn simple_attributes_are_set_and_removed() {
     check("replace", "userName", Value::Null, "/userName", Value::Null);
     let urn = "urn:ietf:params:scim:schemas:core:2.0:User:name.familyName";
     check("add", urn, json!("Lovelace"), "/name", json!({ "givenName": "Ada", "familyName": "Lovelace" }));
-    check("replace", "name", json!({ "familyName": "L" }), "/name", json!({ "givenName": "Ada", "familyName": "L" }));
+    check(
+        "replace",
+        "name",
+        json!({ "familyName": "L" }),
+        "/name",
+        json!({ "givenName": "Ada", "familyName": "L" }),
+    );
     check("remove", "name.givenName", Value::Null, "/name", json!({}));
     check("remove", "name", Value::Null, "/name", Value::Null);
 }

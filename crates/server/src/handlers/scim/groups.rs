@@ -191,9 +191,10 @@ impl Members {
 
     /// The persons whose membership of `group` changes.
     fn changes(&self, people: &People, group: PrincipalId, now: Timestamp) -> Result<Vec<RowChange>> {
-        let changed = people.persons.iter().filter(|found| {
-            found.value.profile.groups.contains(&group) != self.0.contains(&found.value.id)
-        });
+        let changed = people
+            .persons
+            .iter()
+            .filter(|found| found.value.profile.groups.contains(&group) != self.0.contains(&found.value.id));
         let changes = changed.map(|found| {
             let mut person = found.value.clone();
             toggle(&mut person, group);

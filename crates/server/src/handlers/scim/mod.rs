@@ -110,8 +110,7 @@ fn shown<T: Serialize + DeserializeOwned>(resource: T, query: &ScimShowQuery) ->
 }
 
 fn json<T: Serialize>(resource: T) -> Result<Value> {
-    serde_json::to_value(resource)
-        .map_err(|error| Error::internal("a resource is not JSON").because(error))
+    serde_json::to_value(resource).map_err(|error| Error::internal("a resource is not JSON").because(error))
 }
 
 fn typed<T: DeserializeOwned>(resource: Value) -> Result<T> {

@@ -147,7 +147,10 @@ fn named(what: &str, target: &str, mutability: &str) -> Vec<ScimSchemaAttribute>
         ..attribute("$ref", "reference", &format!("Where the {what} is"))
     };
     let mut all = vec![
-        ScimSchemaAttribute { case_exact: true, ..attribute("value", "string", &format!("Id of the {what}")) },
+        ScimSchemaAttribute {
+            case_exact: true,
+            ..attribute("value", "string", &format!("Id of the {what}"))
+        },
         place,
         attribute("display", "string", &format!("Name of the {what}")),
         attribute("type", "string", "What it is"),
