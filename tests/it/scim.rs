@@ -3,6 +3,7 @@
 use crate::support::{audit_log, column, id, simulated};
 use ootheca_testkit::{Answer, Ootheca};
 use serde_json::{Value, json};
+use std::{path::Path, process::Command};
 
 const USER: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
 const GROUP: &str = "urn:ietf:params:scim:schemas:core:2.0:Group";
@@ -330,4 +331,17 @@ fn the_service_says_what_it_can_do() {
     server.raw("DELETE", "/api/scim/v2/Users").send().refused(405);
     let plain = server.raw("GET", "/api/scim/v2/Users").header("accept", "application/json").send();
     assert_eq!(plain.header("content-type"), Some("application/json"));
+}
+
+/// A client library of the standard; `./dev test` installs it under `target/clients`.
+#[test]
+fn a_client_library_is_content() {
+    let server = simulated();
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut python = Command::new(repository.join("target/clients/bin/python"));
+    python.arg(repository.join("tests/clients/scim_client.py")).arg(server.client().base());
+    let output = python.arg(server.admin_key()).output().expect("python; ./dev test installs it");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(text.lines().collect::<Vec<_>>(), ["discovery", "users", "patches", "groups"]);
 }
