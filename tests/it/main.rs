@@ -2,8 +2,8 @@
 
 mod allowlist;
 mod audit;
-mod calibration;
 mod audit_chain;
+mod calibration;
 mod clients;
 mod clock;
 mod clusters;
@@ -27,6 +27,7 @@ mod paging;
 mod protocol;
 mod roles;
 mod schemathesis;
+mod scim;
 mod sql;
 mod store;
 mod support;

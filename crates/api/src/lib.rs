@@ -16,6 +16,7 @@ pub mod operations;
 pub mod page;
 pub mod params;
 pub mod router;
+pub mod scim;
 pub mod versions;
 pub mod wire;
 

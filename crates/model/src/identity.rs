@@ -2,7 +2,7 @@
 
 use crate::{
     ClusterId, Error, ErrorKind, FolderId, Grant, OrganizationId, PrincipalId, Resource, Result, Role,
-    Timestamp,
+    Timestamp, profile::Profile,
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeSet, sync::Arc};
@@ -52,6 +52,16 @@ pub struct Person {
     pub created_at: Timestamp,
     /// Direct grants, sorted, always holding ORG_MEMBER.
     pub grants: Vec<Grant>,
+    /// What an identity provider tells.
+    #[serde(default)]
+    pub profile: Profile,
+}
+
+impl Person {
+    /// The name to log in with.
+    pub fn user_name(&self) -> &str {
+        self.profile.user_name.as_deref().unwrap_or(&self.email)
+    }
 }
 
 /// A key of a service account. The secret itself is never kept.

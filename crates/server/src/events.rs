@@ -2,7 +2,7 @@
 //! thing. Each event has a number in its organization; a caller that comes back with the last one it saw
 //! goes on from there, also after a restart. It gets what it may see at the moment of telling.
 
-use crate::{app::App, gate};
+use crate::{app::App, gate, places};
 use axum::{
     body::{Body, Bytes},
     http::{HeaderMap, header},
@@ -14,7 +14,7 @@ use ootheca_api::{
     versions::Version,
 };
 use ootheca_model::{
-    ClusterId, Error, Principal, Result, Timestamp,
+    ClusterId, Error, FolderId, Principal, Resource, Result, Timestamp,
     identity::{Target, authorize},
 };
 use ootheca_store::{Actor, Changed, Event, Kind, What};
@@ -24,6 +24,7 @@ use tokio::{
     sync::{broadcast, watch},
     time::{Instant, sleep_until, timeout},
 };
+use uuid::Uuid;
 
 /// A silent stream says so often that it is alive.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -163,7 +164,7 @@ impl Follower {
             }
             for event in &page {
                 self.cursor = event.sequence;
-                if may_see(&principal, event) {
+                if may_see(&self.app, &principal, event).await? {
                     text.push_str(&frame(event)?);
                     self.told = Some(event.sequence);
                 }
@@ -204,18 +205,28 @@ impl Follower {
 }
 
 /// Whether a caller may see what the event is about: whoever may read or list it.
-fn may_see(principal: &Arc<Principal>, event: &Event) -> bool {
-    let cluster = |id: &str| id.parse::<ClusterId>().ok().map(Target::Cluster);
+async fn may_see(app: &App, principal: &Arc<Principal>, event: &Event) -> Result<bool> {
+    let within = |resource| places::folders(app, principal, resource);
+    let cluster = |id: &str| id.parse().unwrap_or(ClusterId(Uuid::nil()));
     let (op, target) = match event.kind {
-        Kind::Cluster => (Op::GetCluster, cluster(&event.id)),
-        Kind::AllowlistEntry => (Op::ListAllowlistEntries, cluster(&event.parent)),
-        Kind::Organization => (Op::GetOrganizationInfo, Some(Target::Organization)),
-        Kind::ServiceAccount => (Op::ListServiceAccounts, Some(Target::Organization)),
-        Kind::ApiKey => (Op::ListApiKeys, Some(Target::Organization)),
-        Kind::Person => (Op::GetUsers, Some(Target::Organization)),
-        _ => return false,
+        Kind::Cluster | Kind::AllowlistEntry => {
+            let of_cluster = event.kind == Kind::Cluster;
+            let id = cluster(if of_cluster { &event.id } else { &event.parent });
+            let op = if of_cluster { Op::GetCluster } else { Op::ListAllowlistEntries };
+            (op, Target::Cluster(id, within(Resource::Cluster(id)).await?))
+        }
+        Kind::Folder => {
+            let id = FolderId(event.id.parse().unwrap_or(Uuid::nil()));
+            (Op::GetFolder, Target::Folder(id, within(Resource::Folder(id)).await?))
+        }
+        Kind::Organization => (Op::GetOrganizationInfo, Target::Organization),
+        Kind::ServiceAccount => (Op::ListServiceAccounts, Target::Organization),
+        Kind::ApiKey => (Op::ListApiKeys, Target::Organization),
+        Kind::Person => (Op::GetUsers, Target::Organization),
+        Kind::Group => (Op::GetGroups, Target::Organization),
+        _ => return Ok(false),
     };
-    target.is_some_and(|target| authorize(principal, operation(op).requirement, target).is_ok())
+    Ok(authorize(principal, operation(op).requirement, target).is_ok())
 }
 
 /// An event on the wire.

@@ -9,7 +9,7 @@ use crate::{
 };
 use ootheca_model::{
     ApiKey, Error, ErrorKind, Grant, Organization, OrganizationId, Person, PrincipalId, Result, Role,
-    ServiceAccount, Timestamp, identity::normal_grants,
+    ServiceAccount, Timestamp, identity::normal_grants, profile::Profile,
 };
 use ootheca_store::{Batch, Change, Kind, Query, Row, Store};
 use rand::Rng;
@@ -131,6 +131,7 @@ async fn ensure_people(
             email: email.trim().to_lowercase(),
             created_at: now,
             grants: normal_grants([]),
+            profile: Profile::default(),
         };
         if !person.email.contains('@') {
             return Err(Error::invalid("organization.people", format!("{email:?} is not an e-mail address")));

@@ -133,7 +133,7 @@ impl Visit {
 
     async fn authorize(&self, principal: &Arc<Principal>) -> Result<Arc<Call>> {
         let target = places::target(&self.app, principal, self.operation.scope, &self.params).await?;
-        let requirement = places::requirement(self.operation, &self.request.body);
+        let requirement = places::requirement(self.operation, self.version, &self.request.body);
         let granted = authorize(principal, requirement, target)?;
         if self.operation.has_body {
             ootheca_api::decode::check_syntax(&self.request.body)?;

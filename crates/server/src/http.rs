@@ -5,7 +5,7 @@ use crate::{
     clock, events,
     front::Front,
     gate::{self, Request},
-    metrics, rows,
+    metrics, rows, scim,
 };
 use axum::{
     Router,
@@ -153,13 +153,16 @@ async fn answer(door: &Door, peer: SocketAddr, request: axum::extract::Request) 
     let text = |name: &str| {
         head.headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
     };
+    let path = head.uri.path().to_owned();
+    let accept = text("accept");
     let Ok(body) = to_bytes(body, BODY_LIMIT).await else {
         let message = format!("invalid argument: body: must be whole and have at most {BODY_LIMIT} bytes");
-        return failure(&Error::new(ErrorKind::Invalid, message));
+        return scim::dress(&path, accept.as_deref(), failure(&Error::new(ErrorKind::Invalid, message)))
+            .await;
     };
     let request = Request {
         method: head.method.as_str().to_owned(),
-        path: head.uri.path().to_owned(),
+        path: path.clone(),
         query: head.uri.query().unwrap_or_default().to_owned(),
         version: text("cc-version"),
         authorization: text("authorization"),
@@ -176,7 +179,8 @@ async fn answer(door: &Door, peer: SocketAddr, request: axum::extract::Request) 
     if let Some(allow) = answer.allow {
         response = response.header(header::ALLOW, allow);
     }
-    response.body(Body::from(answer.body)).unwrap_or_else(|_| Response::new(Body::empty()))
+    let response = response.body(Body::from(answer.body)).unwrap_or_else(|_| Response::new(Body::empty()));
+    scim::dress(&path, accept.as_deref(), response).await
 }
 
 /// Figures for Prometheus, of the caller's organization.

@@ -10,6 +10,7 @@ use ootheca_api::{
     decode,
     operations::{Op, Operation, Scope},
     router::Params,
+    versions::Version,
     wire::UpdateClusterRequest,
 };
 use ootheca_model::{
@@ -48,13 +49,13 @@ fn named(params: &Params, parameter: &str) -> Uuid {
 
 /// What a call asks of its caller. A change that only moves a cluster is for whoever moves folders too:
 /// the handler checks both ends.
-pub fn requirement(operation: &Operation, body: &[u8]) -> Requirement {
+pub fn requirement(operation: &Operation, version: Version, body: &[u8]) -> Requirement {
     const CHANGERS_AND_MOVERS: &[Role] =
         &[Role::ClusterAdmin, Role::ClusterOperatorWriter, Role::FolderAdmin, Role::FolderMover];
     if operation.op != Op::UpdateCluster {
         return operation.requirement;
     }
-    let Ok(request) = decode::body::<UpdateClusterRequest>(operation.op, body) else {
+    let Ok(request) = decode::body::<UpdateClusterRequest>(version, operation.op, body) else {
         return operation.requirement;
     };
     let only = UpdateClusterRequest { parent_id: request.parent_id.clone(), ..Default::default() };

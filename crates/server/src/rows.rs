@@ -3,6 +3,7 @@
 use ootheca_model::{
     AllowlistEntry, ApiKey, Cluster, ClusterId, ClusterState, Error, Folder, Organization, OrganizationId,
     Person, Result, ServiceAccount, Timestamp,
+    group::Group,
     meter::{Meter, PeriodUsage},
 };
 use ootheca_store::{Change, Kind, Row, Store};
@@ -149,8 +150,20 @@ impl Document for Person {
     fn columns(&self) -> Row {
         Row {
             unique_key: Some(format!("{}/{}", self.organization, self.email)),
+            // Nobody else in the organization logs in with this name.
+            alias: Some(format!("{}/{}", self.organization, self.user_name().to_lowercase())),
+            updated_at: self.profile.updated_at.unwrap_or(self.created_at),
             ..principal_columns!(self, self.organization, self.email.clone())
         }
+    }
+}
+
+impl Document for Group {
+    const KIND: Kind = Kind::Group;
+    const NAME: &'static str = "group";
+
+    fn columns(&self) -> Row {
+        Row { updated_at: self.updated_at, ..principal_columns!(self, self.organization, self.name.clone()) }
     }
 }
 

@@ -72,6 +72,8 @@ impl Kind {
             self,
             Kind::Organization
                 | Kind::Person
+                | Kind::Group
+                | Kind::Folder
                 | Kind::ServiceAccount
                 | Kind::ApiKey
                 | Kind::Cluster

@@ -41,6 +41,8 @@ pub enum Kind {
     Organization,
     /// [`ootheca_model::Person`]
     Person,
+    /// [`ootheca_model::group::Group`]
+    Group,
     /// [`ootheca_model::ServiceAccount`]
     ServiceAccount,
     /// [`ootheca_model::ApiKey`]; parent: its service account

@@ -70,9 +70,10 @@ impl From<Kind> for Value {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 12] = [
+    pub const ALL: [Kind; 13] = [
         Kind::Organization,
         Kind::Person,
+        Kind::Group,
         Kind::ServiceAccount,
         Kind::ApiKey,
         Kind::Folder,
@@ -90,6 +91,7 @@ impl Kind {
         match self {
             Kind::Organization => "organization",
             Kind::Person => "person",
+            Kind::Group => "group",
             Kind::ServiceAccount => "service_account",
             Kind::ApiKey => "api_key",
             Kind::Folder => "folder",
@@ -108,6 +110,7 @@ impl Kind {
         match self {
             Kind::Organization => "organization",
             Kind::Person => "user",
+            Kind::Group => "group",
             Kind::ServiceAccount => "service account",
             Kind::ApiKey => "API key",
             Kind::Folder => "folder",

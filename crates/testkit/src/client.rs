@@ -49,11 +49,26 @@ impl Answer {
         assert_eq!(self.status, status, "{self}");
         let body = self.body.as_object();
         let keys: Vec<&str> = body.into_iter().flatten().map(|(key, _)| key.as_str()).collect();
+        if self.request.contains(" /api/scim/v2/") {
+            return self.refused_by_scim(status, &keys);
+        }
         assert_eq!(keys, ["code", "details", "message"], "{self}");
         assert!(self.body["code"].is_i64() && self.body["details"] == Value::Array(Vec::new()), "{self}");
         assert_eq!(self.header("content-type"), Some("application/json"), "{self}");
         let message = self.body["message"].as_str();
         message.filter(|text| !text.is_empty()).unwrap_or_else(|| panic!("no message: {self}"))
+    }
+
+    /// The same in SCIM's shape.
+    #[track_caller]
+    fn refused_by_scim(&self, status: u16, keys: &[&str]) -> &str {
+        let known = ["detail", "schemas", "scimType", "status"];
+        assert!(keys.len() >= 3 && keys.iter().all(|key| known.contains(key)), "{self}");
+        assert_eq!(self.body["schemas"][0], "urn:ietf:params:scim:api:messages:2.0:Error", "{self}");
+        assert_eq!(self.body["status"], status.to_string(), "{self}");
+        assert_eq!(self.header("content-type"), Some("application/scim+json"), "{self}");
+        let detail = self.body["detail"].as_str();
+        detail.filter(|text| !text.is_empty()).unwrap_or_else(|| panic!("no detail: {self}"))
     }
 
     /// A string member of the body.

@@ -10,6 +10,7 @@ pub(crate) fn run_all(server: &Ootheca) -> Vec<&'static str> {
     clusters(server, &mut calls);
     folders(server, &mut calls);
     identity(server, &mut calls);
+    scim(server, &mut calls);
     let entries = entries_by_trace(server);
     for (name, answer) in &calls {
         assert_eq!(answer.status, 200, "{name}: {answer}");
@@ -87,4 +88,32 @@ fn identity(server: &Ootheca, calls: &mut Vec<(&'static str, Answer)>) {
     call("RemoveUserFromRole", "DELETE", format!("/roles/{account_id}/ORGANIZATION//ORG_ADMIN"), Value::Null);
     call("DeleteApiKey", "DELETE", format!("/api-keys/{key_id}"), Value::Null);
     call("DeleteServiceAccount", "DELETE", format!("/service-accounts/{account_id}"), Value::Null);
+}
+
+fn scim(server: &Ootheca, calls: &mut Vec<(&'static str, Answer)>) {
+    let send = |method: &str, path: &str, body: Value| {
+        let request = server.raw(method, &format!("/api/scim/v2{path}"));
+        if body.is_null() { request.send() } else { request.json(&body).send() }
+    };
+    let patch = json!({
+        "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+        "Operations": [{ "op": "replace", "path": "displayName", "value": "Other" }],
+    });
+    let user = json!({
+        "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"],
+        "userName": "success", "emails": [{ "value": "success@example.com" }],
+    });
+    let group = json!({ "schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group"], "displayName": "Team" });
+    let made = send("POST", "/Users", user.clone());
+    let user_path = format!("/Users/{}", id(made.ok()));
+    calls.push(("CreateUser", made));
+    calls.push(("UpdateUser", send("PUT", &user_path, user)));
+    calls.push(("PatchUser", send("PATCH", &user_path, patch.clone())));
+    let made = send("POST", "/Groups", group.clone());
+    let group_path = format!("/Groups/{}", id(made.ok()));
+    calls.push(("CreateGroup", made));
+    calls.push(("UpdateGroup", send("PUT", &group_path, group)));
+    calls.push(("PatchGroup", send("PATCH", &group_path, patch)));
+    calls.push(("DeleteGroup", send("DELETE", &group_path, Value::Null)));
+    calls.push(("DeleteUser", send("DELETE", &user_path, Value::Null)));
 }

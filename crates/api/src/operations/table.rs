@@ -174,6 +174,82 @@ macro_rules! for_each_operation {
                 { ListAuditLogs, list_audit_logs, "Audit Logs", Get "/api/v1/auditlogevents",
                   (NoPath, ListAuditLogsQuery, NoBody) -> ListAuditLogsResponse,
                   [organization: OrgAdmin, ClusterAdmin], read, "Export the audit log" }
+
+                { GetGroups, get_groups, "SCIM", Get "/api/scim/v2/Groups",
+                  (NoPath, ScimListQuery, NoBody) -> GetGroupsResponse,
+                  [organization: OrgAdmin], read, "List groups" }
+                { CreateGroup, create_group, "SCIM", Post "/api/scim/v2/Groups",
+                  (NoPath, NoQuery, CreateGroupRequest) -> ScimGroup,
+                  [organization: OrgAdmin], change CREATE_GROUP, "Create a group" }
+                { GetGroups2, get_groups2, "SCIM", Put "/api/scim/v2/Groups/.search",
+                  (NoPath, NoQuery, GetGroupsRequest) -> GetGroupsResponse,
+                  [organization: OrgAdmin], read, "Search groups (older form)" }
+                { SearchGroups, search_groups, "SCIM", Post "/api/scim/v2/Groups/.search",
+                  (NoPath, NoQuery, GetGroupsRequest) -> GetGroupsResponse,
+                  [organization: OrgAdmin], read, "Search groups" }
+                { GetGroup, get_group, "SCIM", Get "/api/scim/v2/Groups/{id}",
+                  (IdPath, ScimShowQuery, NoBody) -> ScimGroup,
+                  [organization: OrgAdmin], read, "Get a group" }
+                { UpdateGroup, update_group, "SCIM", Put "/api/scim/v2/Groups/{id}",
+                  (IdPath, NoQuery, UpdateGroupBody) -> ScimGroup,
+                  [organization: OrgAdmin], change UPDATE_GROUP, "Replace a group" }
+                { PatchGroup, patch_group, "SCIM", Patch "/api/scim/v2/Groups/{id}",
+                  (IdPath, NoQuery, PatchGroupBody) -> ScimGroup,
+                  [organization: OrgAdmin], change UPDATE_GROUP, "Change parts of a group" }
+                { DeleteGroup, delete_group, "SCIM", Delete "/api/scim/v2/Groups/{id}",
+                  (IdPath, NoQuery, NoBody) -> ScimDeleted,
+                  [organization: OrgAdmin], change DELETE_GROUP, "Delete a group" }
+                { GetGroup2, get_group2, "SCIM", Put "/api/scim/v2/Groups/{id}/.search",
+                  (IdPath, NoQuery, GetGroup2Body) -> ScimGroup,
+                  [organization: OrgAdmin], read, "Get chosen attributes of a group (older form)" }
+                { SearchGroup, search_group, "SCIM", Post "/api/scim/v2/Groups/{id}/.search",
+                  (IdPath, NoQuery, SearchGroupBody) -> ScimGroup,
+                  [organization: OrgAdmin], read, "Get chosen attributes of a group" }
+                { GetResourceTypes, get_resource_types, "SCIM", Get "/api/scim/v2/ResourceTypes",
+                  (NoPath, ScimShowQuery, NoBody) -> GetResourceTypesResponse,
+                  [member], read, "List resource types" }
+                { GetResourceType, get_resource_type, "SCIM", Get "/api/scim/v2/ResourceTypes/{resourceId}",
+                  (ResourceTypePath, ScimShowQuery, NoBody) -> ScimResourceType,
+                  [member], read, "Get a resource type" }
+                { GetSchemas, get_schemas, "SCIM", Get "/api/scim/v2/Schemas",
+                  (NoPath, ScimShowQuery, NoBody) -> GetSchemasResponse,
+                  [member], read, "List schemas" }
+                { GetSchema, get_schema, "SCIM", Get "/api/scim/v2/Schemas/{schemaId}",
+                  (SchemaPath, ScimShowQuery, NoBody) -> ScimSchema,
+                  [member], read, "Get a schema" }
+                { GetServiceProviderConfig, get_service_provider_config, "SCIM", Get "/api/scim/v2/ServiceProviderConfig",
+                  (NoPath, NoQuery, NoBody) -> GetServiceProviderConfigResponse,
+                  [member], read, "Get what this SCIM service can do" }
+                { GetUsers, get_users, "SCIM", Get "/api/scim/v2/Users",
+                  (NoPath, ScimListQuery, NoBody) -> GetUsersResponse,
+                  [organization: OrgAdmin], read, "List users" }
+                { CreateUser, create_user, "SCIM", Post "/api/scim/v2/Users",
+                  (NoPath, NoQuery, CreateUserRequest) -> ScimUser,
+                  [organization: OrgAdmin], change CREATE_USER, "Create a user" }
+                { GetUsers2, get_users2, "SCIM", Put "/api/scim/v2/Users/.search",
+                  (NoPath, NoQuery, GetUsersRequest) -> GetUsersResponse,
+                  [organization: OrgAdmin], read, "Search users (older form)" }
+                { SearchUsers, search_users, "SCIM", Post "/api/scim/v2/Users/.search",
+                  (NoPath, NoQuery, GetUsersRequest) -> GetUsersResponse,
+                  [organization: OrgAdmin], read, "Search users" }
+                { GetUser, get_user, "SCIM", Get "/api/scim/v2/Users/{id}",
+                  (IdPath, ScimShowQuery, NoBody) -> ScimUser,
+                  [organization: OrgAdmin], read, "Get a user" }
+                { UpdateUser, update_user, "SCIM", Put "/api/scim/v2/Users/{id}",
+                  (IdPath, NoQuery, UpdateUserBody) -> ScimUser,
+                  [organization: OrgAdmin], change UPDATE_USER, "Replace a user" }
+                { PatchUser, patch_user, "SCIM", Patch "/api/scim/v2/Users/{id}",
+                  (IdPath, NoQuery, PatchUserBody) -> ScimUser,
+                  [organization: OrgAdmin], change UPDATE_USER, "Change parts of a user" }
+                { DeleteUser, delete_user, "SCIM", Delete "/api/scim/v2/Users/{id}",
+                  (IdPath, NoQuery, NoBody) -> ScimDeleted,
+                  [organization: OrgAdmin], change DELETE_USER, "Delete a user" }
+                { GetUser2, get_user2, "SCIM", Put "/api/scim/v2/Users/{id}/.search",
+                  (IdPath, NoQuery, GetUser2Body) -> ScimUser,
+                  [organization: OrgAdmin], read, "Get chosen attributes of a user (older form)" }
+                { SearchUser, search_user, "SCIM", Post "/api/scim/v2/Users/{id}/.search",
+                  (IdPath, NoQuery, SearchUserBody) -> ScimUser,
+                  [organization: OrgAdmin], read, "Get chosen attributes of a user" }
             }
             later {
                 { ListBackups, later, "Backup/Restore", Get "/api/v1/clusters/{cluster_id}/backups",
@@ -329,57 +405,6 @@ macro_rules! for_each_operation {
                   [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], read, "Get a trusted owner" }
                 { RemovePrivateEndpointTrustedOwner, later, "Private Endpoint Services", Delete "/api/v1/clusters/{cluster_id}/networking/private-endpoint-trusted-owners/{owner_id}",
                   [cluster cluster_id: ClusterAdmin], change REMOVE_PRIVATE_ENDPOINT_TRUSTED_OWNER, "Stop trusting an owner" }
-
-                { GetGroups, later, "SCIM", Get "/api/scim/v2/Groups",
-                  [organization: OrgAdmin], read, "List groups" }
-                { CreateGroup, later body, "SCIM", Post "/api/scim/v2/Groups",
-                  [organization: OrgAdmin], change CREATE_GROUP, "Create a group" }
-                { GetGroups2, later body, "SCIM", Put "/api/scim/v2/Groups/.search",
-                  [organization: OrgAdmin], read, "Search groups (older form)" }
-                { SearchGroups, later body, "SCIM", Post "/api/scim/v2/Groups/.search",
-                  [organization: OrgAdmin], read, "Search groups" }
-                { GetGroup, later, "SCIM", Get "/api/scim/v2/Groups/{id}",
-                  [organization: OrgAdmin], read, "Get a group" }
-                { UpdateGroup, later body, "SCIM", Put "/api/scim/v2/Groups/{id}",
-                  [organization: OrgAdmin], change UPDATE_GROUP, "Replace a group" }
-                { PatchGroup, later body, "SCIM", Patch "/api/scim/v2/Groups/{id}",
-                  [organization: OrgAdmin], change UPDATE_GROUP, "Change parts of a group" }
-                { DeleteGroup, later, "SCIM", Delete "/api/scim/v2/Groups/{id}",
-                  [organization: OrgAdmin], change DELETE_GROUP, "Delete a group" }
-                { GetGroup2, later body, "SCIM", Put "/api/scim/v2/Groups/{id}/.search",
-                  [organization: OrgAdmin], read, "Get chosen attributes of a group (older form)" }
-                { SearchGroup, later body, "SCIM", Post "/api/scim/v2/Groups/{id}/.search",
-                  [organization: OrgAdmin], read, "Get chosen attributes of a group" }
-                { GetResourceTypes, later, "SCIM", Get "/api/scim/v2/ResourceTypes",
-                  [member], read, "List resource types" }
-                { GetResourceType, later, "SCIM", Get "/api/scim/v2/ResourceTypes/{resourceId}",
-                  [member], read, "Get a resource type" }
-                { GetSchemas, later, "SCIM", Get "/api/scim/v2/Schemas",
-                  [member], read, "List schemas" }
-                { GetSchema, later, "SCIM", Get "/api/scim/v2/Schemas/{schemaId}",
-                  [member], read, "Get a schema" }
-                { GetServiceProviderConfig, later, "SCIM", Get "/api/scim/v2/ServiceProviderConfig",
-                  [member], read, "Get what this SCIM service can do" }
-                { GetUsers, later, "SCIM", Get "/api/scim/v2/Users",
-                  [organization: OrgAdmin], read, "List users" }
-                { CreateUser, later body, "SCIM", Post "/api/scim/v2/Users",
-                  [organization: OrgAdmin], change CREATE_USER, "Create a user" }
-                { GetUsers2, later body, "SCIM", Put "/api/scim/v2/Users/.search",
-                  [organization: OrgAdmin], read, "Search users (older form)" }
-                { SearchUsers, later body, "SCIM", Post "/api/scim/v2/Users/.search",
-                  [organization: OrgAdmin], read, "Search users" }
-                { GetUser, later, "SCIM", Get "/api/scim/v2/Users/{id}",
-                  [organization: OrgAdmin], read, "Get a user" }
-                { UpdateUser, later body, "SCIM", Put "/api/scim/v2/Users/{id}",
-                  [organization: OrgAdmin], change UPDATE_USER, "Replace a user" }
-                { PatchUser, later body, "SCIM", Patch "/api/scim/v2/Users/{id}",
-                  [organization: OrgAdmin], change UPDATE_USER, "Change parts of a user" }
-                { DeleteUser, later, "SCIM", Delete "/api/scim/v2/Users/{id}",
-                  [organization: OrgAdmin], change DELETE_USER, "Delete a user" }
-                { GetUser2, later body, "SCIM", Put "/api/scim/v2/Users/{id}/.search",
-                  [organization: OrgAdmin], read, "Get chosen attributes of a user (older form)" }
-                { SearchUser, later body, "SCIM", Post "/api/scim/v2/Users/{id}/.search",
-                  [organization: OrgAdmin], read, "Get chosen attributes of a user" }
 
                 { GetClusterVersionDeferral, later, "Version Deferral", Get "/api/v1/clusters/{cluster_id}/version-deferral",
                   [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], read, "Get how upgrades are deferred" }

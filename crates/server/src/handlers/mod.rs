@@ -9,6 +9,7 @@ pub mod folders;
 pub mod organization;
 pub mod paging;
 pub mod roles;
+pub mod scim;
 pub mod service_accounts;
 pub mod sql_users;
 
@@ -20,6 +21,7 @@ pub use databases::*;
 pub use folders::*;
 pub use organization::*;
 pub use roles::*;
+pub use scim::{groups::*, service::*, users::*};
 pub use service_accounts::*;
 pub use sql_users::*;
 

@@ -1,16 +1,16 @@
-//! Role grants of service accounts and people.
+//! Role grants of service accounts, people and groups.
 
 use super::{paging, required};
 use crate::{
     call::Call,
     change::Change,
-    places, render,
+    groups, places, render,
     rows::{self, Stored},
 };
 use ootheca_api::wire::*;
 use ootheca_model::{
     ClusterId, Error, Folder, FolderId, Grant, Person, PrincipalId, Resource as Held, Result, Role,
-    ServiceAccount, cluster::ResourceType, identity::normal_grants, role::may_grant,
+    ServiceAccount, cluster::ResourceType, group::Group, identity::normal_grants, role::may_grant,
 };
 use ootheca_store::{Batch, Change as RowChange, Kind, Query, Row};
 use std::{collections::BTreeSet, sync::Arc};
@@ -29,7 +29,15 @@ pub async fn list_role_grants(
         user_id: holder.row().id.clone(),
         roles: holder.grants().iter().map(render::grant).collect(),
     });
-    Ok(ListRoleGrantsResponse { grants: grants.collect(), user_group_grants: Vec::new(), pagination })
+    let grants = grants.collect();
+    let mut user_group_grants = Vec::new();
+    for holder in &holders {
+        let group_roles = group_roles(&call, holder).await?;
+        if !group_roles.is_empty() {
+            user_group_grants.push(UserGroupRoleGrant { user_id: holder.row().id.clone(), group_roles });
+        }
+    }
+    Ok(ListRoleGrantsResponse { grants, user_group_grants, pagination })
 }
 
 /// `GET /roles/{user_id}`. An unknown principal holds nothing: the official clients ask after a deletion.
@@ -40,7 +48,10 @@ pub async fn get_all_roles_for_user(
     _body: NoBody,
 ) -> Result<GetAllRolesForUserResponse> {
     let holder = holder(&call, &path.user_id).await?;
-    Ok(show(holder.as_ref().map_or(&[][..], Holder::grants)))
+    match holder {
+        None => Ok(show(&[], Vec::new())),
+        Some(holder) => Ok(show(holder.grants(), group_roles(&call, &holder).await?)),
+    }
 }
 
 /// `PUT /roles/{user_id}`: exactly these, and ORG_MEMBER.
@@ -177,7 +188,7 @@ async fn replace(
         (before.iter().copied().collect(), after.iter().copied().collect());
     let changed: Vec<Grant> = old.symmetric_difference(&new).copied().collect();
     check_grantor(call, &changed).await?;
-    let reply = show(&after);
+    let reply = show(&after, group_roles(call, &holder).await?);
     let mut batch = Batch::by(&call.granted);
     if !changed.is_empty() {
         batch.changes.push(holder.with_grants(after.clone())?);
@@ -212,14 +223,25 @@ async fn resource(call: &Call, field: &str, kind: ResourceType, id: &str) -> Res
     }
 }
 
-fn show(grants: &[Grant]) -> GetAllRolesForUserResponse {
-    GetAllRolesForUserResponse { roles: grants.iter().map(render::grant).collect(), group_roles: Vec::new() }
+fn show(grants: &[Grant], group_roles: Vec<BuiltInFromGroups>) -> GetAllRolesForUserResponse {
+    GetAllRolesForUserResponse { roles: grants.iter().map(render::grant).collect(), group_roles }
+}
+
+/// What somebody holds through groups; only people are in any.
+async fn group_roles(call: &Call, holder: &Holder) -> Result<Vec<BuiltInFromGroups>> {
+    let Holder::Person(person) = holder else { return Ok(Vec::new()) };
+    let given = groups::given(&groups::groups_of(&call.app, &person.value).await?);
+    let shown = given.into_iter();
+    Ok(shown
+        .map(|(grant, group_names)| BuiltInFromGroups { role: render::grant(&grant), group_names })
+        .collect())
 }
 
 /// A principal as it is kept.
 enum Holder {
     Account(Stored<ServiceAccount>),
     Person(Stored<Person>),
+    Group(Stored<Group>),
 }
 
 impl Holder {
@@ -227,6 +249,7 @@ impl Holder {
         match self {
             Holder::Account(found) => &found.row,
             Holder::Person(found) => &found.row,
+            Holder::Group(found) => &found.row,
         }
     }
 
@@ -234,6 +257,7 @@ impl Holder {
         match self {
             Holder::Account(found) => found.value.id,
             Holder::Person(found) => found.value.id,
+            Holder::Group(found) => found.value.id,
         }
     }
 
@@ -241,6 +265,7 @@ impl Holder {
         match self {
             Holder::Account(found) => &found.value.grants,
             Holder::Person(found) => &found.value.grants,
+            Holder::Group(found) => &found.value.grants,
         }
     }
 
@@ -250,6 +275,7 @@ impl Holder {
                 rows::update(&found.row, &ServiceAccount { grants, ..found.value.clone() })
             }
             Holder::Person(found) => rows::update(&found.row, &Person { grants, ..found.value.clone() }),
+            Holder::Group(found) => rows::update(&found.row, &Group { grants, ..found.value.clone() }),
         }
     }
 }
@@ -260,6 +286,9 @@ async fn holder(call: &Call, user_id: &str) -> Result<Option<Holder>> {
     if let Some(found) = rows::find::<ServiceAccount>(store, &id.to_string()).await? {
         return Ok((found.row.organization == organization).then_some(Holder::Account(found)));
     }
-    let person = rows::find::<Person>(store, &id.to_string()).await?;
-    Ok(person.filter(|found| found.row.organization == organization).map(Holder::Person))
+    if let Some(found) = rows::find::<Person>(store, &id.to_string()).await? {
+        return Ok((found.row.organization == organization).then_some(Holder::Person(found)));
+    }
+    let group = rows::find::<Group>(store, &id.to_string()).await?;
+    Ok(group.filter(|found| found.row.organization == organization).map(Holder::Group))
 }
