@@ -1,5 +1,6 @@
 //! `ootheca`: one binary that turns any machine into a database cloud.
 
+mod admin;
 mod run;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -27,6 +28,9 @@ enum Command {
     Gateway(GatewayArgs),
     /// Show what really runs: each SQL server, its version, process and folder.
     Debug(DebugArgs),
+    /// What the owner of this machine may do without a key: the first person, recovery.
+    #[command(subcommand)]
+    Admin(admin::Verb),
     /// Print the default settings, with a sentence for each.
     Settings,
     /// Print the OpenAPI document.
@@ -141,6 +145,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve(&args),
         Command::Gateway(args) => gateway(&args),
         Command::Debug(args) => debug(&args),
+        Command::Admin(verb) => admin::run(verb),
         Command::Settings => print(settings::DEFAULTS),
         Command::Openapi => print(&format!("{:#}\n", ootheca_server::openapi())),
     };

@@ -6,10 +6,10 @@
 
 use crate::{
     app::{App, fresh_id},
+    authenticate::{Caller, Credentials, authenticate},
     call::Call,
     change::{Change, Reply},
     dispatch::{self, Input, Outcome},
-    keys::{self, Secret},
     redact,
 };
 use ootheca_api::{
@@ -18,7 +18,7 @@ use ootheca_api::{
     versions::Version,
 };
 use ootheca_model::{
-    ApiKey, Cluster, ClusterId, Error, ErrorKind, Principal, Result, ServiceAccount,
+    Cluster, ClusterId, Error, ErrorKind, Principal, Result,
     audit::{AuditEntry, INTERRUPTED},
     identity::{Target, authorize},
 };
@@ -40,8 +40,8 @@ pub struct Request {
     pub query: String,
     /// `Cc-Version`.
     pub version: Option<String>,
-    /// `Authorization`.
-    pub authorization: Option<String>,
+    /// What it says about its caller.
+    pub credentials: Credentials,
     /// Body.
     pub body: Vec<u8>,
     /// The caller's address.
@@ -115,13 +115,13 @@ struct Visit {
 
 impl Visit {
     async fn admit(self) -> Result<Vec<u8>> {
-        let principal = authenticate(&self.app, self.request.authorization.as_deref()).await?;
+        let caller = authenticate(&self.app, &self.request.credentials).await?;
         let (operation, version) = (self.operation, self.version);
         let body = match operation.audit {
-            None => self.read(&principal).await?,
+            None => self.read(&caller.principal).await?,
             Some(action) => {
                 // A task of its own: a caller that hangs up must not stop it half-way.
-                let task = tokio::spawn(async move { self.change(&principal, action).await });
+                let task = tokio::spawn(async move { self.change(&caller, action).await });
                 task.await.map_err(|error| Error::internal("a change panicked").because(error))??
             }
         };
@@ -162,9 +162,9 @@ impl Visit {
         }
     }
 
-    async fn change(&self, principal: &Arc<Principal>, action: &'static str) -> Result<Vec<u8>> {
-        let entry = self.audit_entry(principal, action).await?;
-        let call = match self.authorize(principal) {
+    async fn change(&self, caller: &Caller, action: &'static str) -> Result<Vec<u8>> {
+        let entry = self.audit_entry(caller, action).await?;
+        let call = match self.authorize(&caller.principal) {
             Ok(call) => call,
             Err(error) => return self.refuse(entry, error).await,
         };
@@ -221,7 +221,8 @@ impl Visit {
         Err(error)
     }
 
-    async fn audit_entry(&self, principal: &Principal, action: &str) -> Result<AuditEntry> {
+    async fn audit_entry(&self, caller: &Caller, action: &str) -> Result<AuditEntry> {
+        let principal = &caller.principal;
         let cluster = match self.cluster_id() {
             Some(id) => self.app.find::<Cluster>(&id.to_string()).await?,
             None => None,
@@ -232,7 +233,7 @@ impl Visit {
             organization: principal.organization,
             created_at: self.app.now(),
             action: action.to_owned(),
-            source: "CC_API".to_owned(),
+            source: caller.source.to_owned(),
             cluster: cluster.as_ref().map(|found| found.value.id),
             cluster_name: cluster.map(|found| found.value.name.clone()),
             user_email: principal.person.then(|| principal.name.clone()),
@@ -253,22 +254,4 @@ async fn step_aside(attempt: usize) {
         let pause = Duration::from_micros(rand::rng().random_range(0..most));
         tokio::time::sleep(pause).await;
     }
-}
-
-/// Who holds this token. The same answer, 401, to everything that is wrong with it.
-pub(crate) async fn authenticate(app: &App, header: Option<&str>) -> Result<Arc<Principal>> {
-    let secret = Secret::parse(keys::bearer(header)?).ok_or_else(keys::unauthenticated)?;
-    let key = app.find::<ApiKey>(secret.id()).await?.ok_or_else(keys::unauthenticated)?;
-    if !secret.matches(&key.value) {
-        return Err(keys::unauthenticated());
-    }
-    let account = app.find::<ServiceAccount>(&key.value.service_account.to_string()).await?;
-    let account = &account.ok_or_else(keys::unauthenticated)?.value;
-    Ok(Arc::new(Principal {
-        organization: account.organization,
-        id: account.id,
-        name: account.name.clone(),
-        person: false,
-        grants: account.grants.clone(),
-    }))
 }

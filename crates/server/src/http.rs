@@ -2,10 +2,11 @@
 
 use crate::{
     app::App,
+    authenticate::Credentials,
     clock,
     front::Front,
     gate::{self, Request},
-    metrics, rows,
+    metrics, people, rows,
 };
 use axum::{
     Router,
@@ -52,6 +53,7 @@ pub fn router(app: Arc<App>, ready: Arc<AtomicBool>, authority: String, front: O
         .route("/clusters/{id}/cert", get(certificate))
         .route("/api/v1/openapi.json", get(document))
         .route("/api/ootheca/v1/clock", get(show_clock).post(advance_clock))
+        .merge(people::router(app.clone()))
         .fallback(api)
         .method_not_allowed_fallback(api)
         .with_state(Door { app, ready, authority: authority.into(), front })
@@ -123,6 +125,13 @@ impl Listener for Entrance {
 #[derive(Clone, Copy)]
 pub struct Peer(SocketAddr);
 
+impl Peer {
+    /// Without its port.
+    pub fn ip(self) -> std::net::IpAddr {
+        self.0.ip().to_canonical()
+    }
+}
+
 impl Connected<IncomingStream<'_, Entrance>> for Peer {
     fn connect_info(stream: IncomingStream<'_, Entrance>) -> Self {
         Self(*stream.remote_addr())
@@ -153,7 +162,7 @@ async fn answer(door: &Door, peer: SocketAddr, request: axum::extract::Request) 
         path: head.uri.path().to_owned(),
         query: head.uri.query().unwrap_or_default().to_owned(),
         version: text("cc-version"),
-        authorization: text("authorization"),
+        credentials: Credentials::of(&head.method, &head.headers),
         body: body.to_vec(),
         peer: peer.ip().to_canonical(),
     };

@@ -3,7 +3,9 @@
 //! `gate` is the one door of the API, `handlers` decide, `reconcile` acts. Only this crate knows all
 //! the others.
 
+pub mod admin;
 pub mod app;
+pub mod authenticate;
 pub mod call;
 pub mod catalog;
 pub mod change;
@@ -18,10 +20,13 @@ pub mod gate;
 pub mod gateway_process;
 pub mod handlers;
 pub mod http;
+pub mod jwt;
 pub mod keys;
+pub mod last_use;
 pub mod memory;
 pub mod meter;
 pub mod metrics;
+pub mod people;
 pub mod power;
 pub mod reconcile;
 pub mod redact;

@@ -1,8 +1,8 @@
 //! How each kind of thing becomes a row, and a row a thing again.
 
 use ootheca_model::{
-    AllowlistEntry, ApiKey, Cluster, ClusterId, ClusterState, Error, Organization, OrganizationId, Person,
-    Result, ServiceAccount, Timestamp,
+    AllowlistEntry, ApiKey, Cluster, ClusterId, ClusterState, Error, Invitation, JwtIssuer, Organization,
+    OrganizationId, Person, Result, ServiceAccount, Session, Timestamp,
     meter::{Meter, PeriodUsage},
 };
 use ootheca_store::{Change, Kind, Row, Store};
@@ -162,6 +162,46 @@ impl Document for ApiKey {
         Row {
             parent: self.service_account.to_string(),
             ..row(Self::KIND, self.id.clone(), self.organization, String::new(), self.created_at)
+        }
+    }
+}
+
+/// Due when it ends, so that it is removed.
+impl Document for Session {
+    const KIND: Kind = Kind::Session;
+    const NAME: &'static str = "session";
+
+    fn columns(&self) -> Row {
+        Row {
+            parent: self.person.to_string(),
+            due_at: Some(self.expires_at),
+            ..row(Self::KIND, self.id.clone(), self.organization, String::new(), self.created_at)
+        }
+    }
+}
+
+/// Due when it ends, so that it is removed.
+impl Document for Invitation {
+    const KIND: Kind = Kind::Invitation;
+    const NAME: &'static str = "invitation";
+
+    fn columns(&self) -> Row {
+        Row {
+            parent: self.person.to_string(),
+            due_at: Some(self.expires_at),
+            ..row(Self::KIND, self.id.clone(), self.organization, self.email.clone(), self.created_at)
+        }
+    }
+}
+
+impl Document for JwtIssuer {
+    const KIND: Kind = Kind::JwtIssuer;
+    const NAME: &'static str = "JWT issuer";
+
+    fn columns(&self) -> Row {
+        Row {
+            unique_key: Some(format!("{}/{} {}", self.organization, self.issuer_url, self.audience)),
+            ..row(Self::KIND, self.id.clone(), self.organization, self.issuer_url.clone(), self.created_at)
         }
     }
 }

@@ -39,6 +39,12 @@ pub enum Kind {
     ServiceAccount,
     /// [`ootheca_model::ApiKey`]; parent: its service account
     ApiKey,
+    /// [`ootheca_model::Session`]; parent: its person
+    Session,
+    /// [`ootheca_model::Invitation`]; parent: its person
+    Invitation,
+    /// [`ootheca_model::JwtIssuer`]
+    JwtIssuer,
     /// [`ootheca_model::Cluster`]
     Cluster,
     /// [`ootheca_model::AllowlistEntry`]; parent: its cluster

@@ -70,11 +70,14 @@ impl From<Kind> for Value {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 11] = [
+    pub const ALL: [Kind; 14] = [
         Kind::Organization,
         Kind::Person,
         Kind::ServiceAccount,
         Kind::ApiKey,
+        Kind::Session,
+        Kind::Invitation,
+        Kind::JwtIssuer,
         Kind::Cluster,
         Kind::AllowlistEntry,
         Kind::SqlCatalog,
@@ -91,6 +94,9 @@ impl Kind {
             Kind::Person => "person",
             Kind::ServiceAccount => "service_account",
             Kind::ApiKey => "api_key",
+            Kind::Session => "session",
+            Kind::Invitation => "invitation",
+            Kind::JwtIssuer => "jwt_issuer",
             Kind::Cluster => "cluster",
             Kind::AllowlistEntry => "allowlist_entry",
             Kind::SqlCatalog => "sql_catalog",
@@ -108,6 +114,9 @@ impl Kind {
             Kind::Person => "user",
             Kind::ServiceAccount => "service account",
             Kind::ApiKey => "API key",
+            Kind::Session => "session",
+            Kind::Invitation => "invitation",
+            Kind::JwtIssuer => "JWT issuer",
             Kind::Cluster => "cluster",
             Kind::AllowlistEntry => "allowlist entry",
             Kind::SqlCatalog => "notes of a cluster",

@@ -150,6 +150,22 @@ macro_rules! for_each_operation {
                 { ListAuditLogs, list_audit_logs, "Audit Logs", Get "/api/v1/auditlogevents",
                   (NoPath, ListAuditLogsQuery, NoBody) -> ListAuditLogsResponse,
                   [organization: OrgAdmin, ClusterAdmin], read, "Export the audit log" }
+
+                { ListJWTIssuers, list_jwt_issuers, "JWT Issuers", Get "/api/v1/jwt-issuers",
+                  (NoPath, PageQuery, NoBody) -> ListJWTIssuersResponse,
+                  [organization: OrgAdmin], read, "List issuers of accepted tokens" }
+                { AddJWTIssuer, add_jwt_issuer, "JWT Issuers", Post "/api/v1/jwt-issuers",
+                  (NoPath, NoQuery, JWTIssuerRequest) -> JWTIssuer,
+                  [organization: OrgAdmin], change ADD_JWT_ISSUER, "Accept tokens of an issuer" }
+                { GetJWTIssuer, get_jwt_issuer, "JWT Issuers", Get "/api/v1/jwt-issuers/{id}",
+                  (IdPath, NoQuery, NoBody) -> JWTIssuer,
+                  [organization: OrgAdmin], read, "Get an issuer" }
+                { UpdateJWTIssuer, update_jwt_issuer, "JWT Issuers", Patch "/api/v1/jwt-issuers/{id}",
+                  (IdPath, NoQuery, JWTIssuerRequest) -> JWTIssuer,
+                  [organization: OrgAdmin], change UPDATE_JWT_ISSUER, "Change an issuer" }
+                { DeleteJWTIssuer, delete_jwt_issuer, "JWT Issuers", Delete "/api/v1/jwt-issuers/{id}",
+                  (IdPath, NoQuery, NoBody) -> JWTIssuer,
+                  [organization: OrgAdmin], change DELETE_JWT_ISSUER, "Delete an issuer" }
             }
             later {
                 { ListBackups, later, "Backup/Restore", Get "/api/v1/clusters/{cluster_id}/backups",
@@ -245,17 +261,6 @@ macro_rules! for_each_operation {
                 { ListFolderContents, later, "Folders", Get "/api/v1/folders/{folder_id}/contents",
                   [organization: OrgAdmin, ClusterAdmin, ClusterOperatorWriter, ClusterDeveloper, FolderAdmin, FolderMover, MetricsViewer, ClusterMonitor],
                   read, "List what a folder holds" }
-
-                { ListJWTIssuers, later, "JWT Issuers", Get "/api/v1/jwt-issuers",
-                  [organization: OrgAdmin], read, "List issuers of accepted tokens" }
-                { AddJWTIssuer, later body, "JWT Issuers", Post "/api/v1/jwt-issuers",
-                  [organization: OrgAdmin], change ADD_JWT_ISSUER, "Accept tokens of an issuer" }
-                { GetJWTIssuer, later, "JWT Issuers", Get "/api/v1/jwt-issuers/{id}",
-                  [organization: OrgAdmin], read, "Get an issuer" }
-                { UpdateJWTIssuer, later body, "JWT Issuers", Patch "/api/v1/jwt-issuers/{id}",
-                  [organization: OrgAdmin], change UPDATE_JWT_ISSUER, "Change an issuer" }
-                { DeleteJWTIssuer, later, "JWT Issuers", Delete "/api/v1/jwt-issuers/{id}",
-                  [organization: OrgAdmin], change DELETE_JWT_ISSUER, "Delete an issuer" }
 
                 { GetLogExportInfo, later, "Log Export", Get "/api/v1/clusters/{cluster_id}/logexport",
                   [cluster cluster_id: OrgAdmin, ClusterAdmin, ClusterOperatorWriter, MetricsViewer], read, "Get the log export" }
