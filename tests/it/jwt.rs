@@ -5,8 +5,10 @@ use crate::{
     support::{audit_log, column, id},
 };
 use axum::{Router, extract::State, routing::get};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, jwk::Jwk};
 use ootheca_testkit::{Answer, Client, Launch, Ootheca};
+use rcgen::PublicKeyData;
 use serde_json::{Value, json};
 use std::{
     net::SocketAddr,
@@ -24,20 +26,33 @@ struct Key {
     kid: String,
     algorithm: Algorithm,
     signs: EncodingKey,
+    /// Its public half, as it is.
+    raw: Vec<u8>,
 }
 
 impl Key {
     fn new(kid: &str, algorithm: Algorithm) -> Self {
-        let generate = |kind| rcgen::KeyPair::generate_for(kind).expect("a key").serialize_pem();
-        let signs = match algorithm {
-            Algorithm::ES256 => EncodingKey::from_ec_pem(generate(&rcgen::PKCS_ECDSA_P256_SHA256).as_bytes()),
-            Algorithm::EdDSA => EncodingKey::from_ed_pem(generate(&rcgen::PKCS_ED25519).as_bytes()),
-            _ => EncodingKey::from_rsa_pem(generate(&rcgen::PKCS_RSA_SHA256).as_bytes()),
+        let kind = match algorithm {
+            Algorithm::ES256 => &rcgen::PKCS_ECDSA_P256_SHA256,
+            Algorithm::EdDSA => &rcgen::PKCS_ED25519,
+            _ => &rcgen::PKCS_RSA_SHA256,
         };
-        Self { kid: kid.to_owned(), algorithm, signs: signs.expect("a key that signs") }
+        let pair = rcgen::KeyPair::generate_for(kind).expect("a key");
+        let pem = pair.serialize_pem();
+        let signs = match algorithm {
+            Algorithm::ES256 => EncodingKey::from_ec_pem(pem.as_bytes()),
+            Algorithm::EdDSA => EncodingKey::from_ed_pem(pem.as_bytes()),
+            _ => EncodingKey::from_rsa_pem(pem.as_bytes()),
+        };
+        let signs = signs.expect("a key that signs");
+        Self { kid: kid.to_owned(), algorithm, signs, raw: pair.der_bytes().to_vec() }
     }
 
     fn public(&self) -> Value {
+        if self.algorithm == Algorithm::EdDSA {
+            let x = URL_SAFE_NO_PAD.encode(&self.raw);
+            return json!({ "kty": "OKP", "crv": "Ed25519", "x": x, "kid": self.kid });
+        }
         let mut jwk = Jwk::from_encoding_key(&self.signs, self.algorithm).expect("a public key");
         jwk.common.key_id = Some(self.kid.clone());
         serde_json::to_value(jwk).expect("JSON")

@@ -98,8 +98,8 @@ impl JwtIssuer {
         if self.identity_map.len() > MOST_ENTRIES {
             return Err(Error::invalid("identity_map", format!("must have at most {MOST_ENTRIES} entries")));
         }
-        let entries = self.identity_map.iter().enumerate();
-        entries.map(|(at, entry)| entry.check(&format!("identity_map[{at}]"))).collect()
+        let mut entries = self.identity_map.iter().enumerate();
+        entries.try_for_each(|(at, entry)| entry.check(&format!("identity_map[{at}]")))
     }
 
     /// Who here the identity of a token may be, lower case, each once: e-mail addresses or ids of service
