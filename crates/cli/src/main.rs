@@ -1,6 +1,7 @@
 //! `ootheca`: one binary that turns any machine into a database cloud.
 
 mod audit;
+mod admin;
 mod run;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -31,6 +32,9 @@ enum Command {
     /// Prove the audit log.
     #[command(subcommand)]
     Audit(audit::AuditCommand),
+    /// What the owner of this machine may do without a key: the first person, recovery.
+    #[command(subcommand)]
+    Admin(admin::Verb),
     /// Print the default settings, with a sentence for each.
     Settings,
     /// Print the OpenAPI document.
@@ -146,6 +150,7 @@ fn main() -> ExitCode {
         Command::Gateway(args) => gateway(&args),
         Command::Debug(args) => debug(&args),
         Command::Audit(command) => audit::run(&command),
+        Command::Admin(verb) => admin::run(verb),
         Command::Settings => print(settings::DEFAULTS),
         Command::Openapi => print(&format!("{:#}\n", ootheca_server::openapi())),
     };

@@ -52,16 +52,81 @@ pub struct Person {
     pub created_at: Timestamp,
     /// Direct grants, sorted, always holding ORG_MEMBER.
     pub grants: Vec<Grant>,
-    /// What an identity provider tells.
+    /// What an identity provider tells; also whether it may come in at all.
     #[serde(default)]
     pub profile: Profile,
+    /// How its password is known again: a PHC string of argon2id. `None` for who has none, and comes in
+    /// by a link or by the token of another issuer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
 }
 
 impl Person {
+    /// Somebody new who holds nothing but membership and has no password. The e-mail address is made
+    /// lower case.
+    pub fn new(
+        organization: OrganizationId,
+        id: PrincipalId,
+        email: &str,
+        created_at: Timestamp,
+    ) -> Result<Self> {
+        let email = email.trim().to_lowercase();
+        let (name, domain) = email.split_once('@').unwrap_or_default();
+        let plain =
+            |text: &str| !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || c.is_control());
+        if email.len() > 254 || !plain(name) || !plain(domain) || domain.contains('@') {
+            return Err(Error::invalid("email", format!("{email:?} is not an e-mail address")));
+        }
+        let (grants, profile) = (normal_grants([]), Profile::default());
+        Ok(Self { organization, id, email, created_at, grants, profile, password: None })
+    }
+
     /// The name to log in with.
     pub fn user_name(&self) -> &str {
         self.profile.user_name.as_deref().unwrap_or(&self.email)
     }
+}
+
+/// That a person has come in, and until when. What the browser holds is kept only as a hash.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Session {
+    /// The organization.
+    pub organization: OrganizationId,
+    /// SHA-256 of the token, hexadecimal.
+    pub id: String,
+    /// Who came in.
+    pub person: PrincipalId,
+    /// When.
+    pub created_at: Timestamp,
+    /// When it ends at the latest.
+    pub expires_at: Timestamp,
+    /// When it was last used, about.
+    pub last_used_at: Timestamp,
+    /// From where it was opened.
+    pub ip_address: String,
+    /// With which browser.
+    pub user_agent: String,
+}
+
+/// A link by which a person may come in once and choose a password.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Invitation {
+    /// The organization.
+    pub organization: OrganizationId,
+    /// SHA-256 of the token in the link, hexadecimal.
+    pub id: String,
+    /// For whom.
+    pub person: PrincipalId,
+    /// That person's e-mail address.
+    pub email: String,
+    /// Whether it is for somebody who is already here and lost the password.
+    pub reset: bool,
+    /// Who made it.
+    pub creator_name: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it ends.
+    pub expires_at: Timestamp,
 }
 
 /// A key of a service account. The secret itself is never kept.
@@ -81,6 +146,12 @@ pub struct ApiKey {
     pub salt: String,
     /// HMAC-SHA256 of the secret part under the salt, hexadecimal.
     pub hash: String,
+    /// When it ends; `None` is never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+    /// When it was last used, about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_used_at: Option<Timestamp>,
 }
 
 /// Sorted, without doubles, with ORG_MEMBER: the form in which grants are kept.

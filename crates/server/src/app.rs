@@ -3,9 +3,12 @@
 use crate::{
     catalog::Notes,
     clock::TestClock,
+    jwt,
+    last_use::LastUse,
     memory::Memory,
     meter::Looks,
     metrics::Answers,
+    people::passwords::Passwords,
     power::Uses,
     rows::{Document, Stored},
     settings::Settings,
@@ -62,6 +65,12 @@ pub struct App {
     pub sql_port: AtomicU16,
     /// What the API answered.
     pub answers: Answers,
+    /// Passwords of people.
+    pub passwords: Passwords,
+    /// When keys and sessions were last used.
+    pub last_use: LastUse,
+    /// The keys of other issuers, fetched.
+    pub issuer_keys: jwt::Keys,
 }
 
 impl App {

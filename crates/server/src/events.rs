@@ -2,10 +2,14 @@
 //! thing. Each event has a number in its organization; a caller that comes back with the last one it saw
 //! goes on from there, also after a restart. It gets what it may see at the moment of telling.
 
-use crate::{app::App, gate, places};
+use crate::{
+    app::App,
+    authenticate::{Credentials, authenticate},
+    places,
+};
 use axum::{
     body::{Body, Bytes},
-    http::{HeaderMap, header},
+    http::{HeaderMap, Method, header},
     response::Response,
 };
 use futures_util::stream;
@@ -51,7 +55,7 @@ pub async fn answer(
     // What a client saw last counts more than the address that it first called.
     let cursor = text("last-event-id").or_else(|| parameter(query, "cursor"));
     let opened = match version {
-        Ok(_) => Follower::open(app, text("authorization"), cursor, stop).await,
+        Ok(_) => Follower::open(app, Credentials::of(&Method::GET, headers), cursor, stop).await,
         Err(error) => Err(Refusal::Other(error)),
     };
     let response = match opened {
@@ -92,7 +96,7 @@ impl From<Error> for Refusal {
 /// One caller's stream.
 struct Follower {
     app: Arc<App>,
-    authorization: Option<String>,
+    credentials: Credentials,
     /// The event that was looked at last.
     cursor: i64,
     /// The cursor that the caller knows; none before the first words.
@@ -105,11 +109,11 @@ struct Follower {
 impl Follower {
     async fn open(
         app: Arc<App>,
-        authorization: Option<String>,
+        credentials: Credentials,
         cursor: Option<String>,
         stop: watch::Receiver<bool>,
     ) -> Result<Self, Refusal> {
-        let principal = gate::authenticate(&app, authorization.as_deref()).await?;
+        let principal = authenticate(&app, &credentials).await?.principal;
         let hints = app.store.changes();
         let range = app.store.event_range(principal.organization).await?;
         let cursor = match cursor.as_deref().map(str::parse::<i64>) {
@@ -125,7 +129,7 @@ impl Follower {
                 "cursor {cursor}: the events behind it are older than {days} days and gone; list what there is, then follow without a cursor"
             ))));
         }
-        Ok(Self { app, authorization, cursor, told: None, silent_since: Instant::now(), hints, stop })
+        Ok(Self { app, credentials, cursor, told: None, silent_since: Instant::now(), hints, stop })
     }
 
     /// The next words of the stream; it ends when the server drains, when the caller is known no more,
@@ -152,9 +156,8 @@ impl Follower {
 
     /// What there is to say; `None` is the end.
     async fn look(&mut self) -> Result<Option<String>> {
-        let Ok(principal) = gate::authenticate(&self.app, self.authorization.as_deref()).await else {
-            return Ok(None);
-        };
+        let Ok(caller) = authenticate(&self.app, &self.credentials).await else { return Ok(None) };
+        let principal = caller.principal;
         let mut text = String::new();
         loop {
             let page = self.app.store.events(principal.organization, self.cursor, PAGE).await?;

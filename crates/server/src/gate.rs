@@ -7,10 +7,10 @@
 use crate::{
     app::{App, fresh_id},
     audit,
+    authenticate::{Caller, Credentials, authenticate},
     call::Call,
     change::{Change, Reply},
     dispatch::{self, Input, Outcome},
-    keys::{self, Secret},
     places, redact,
 };
 use ootheca_api::{
@@ -19,7 +19,7 @@ use ootheca_api::{
     versions::Version,
 };
 use ootheca_model::{
-    ApiKey, Cluster, ClusterId, Error, ErrorKind, Principal, Result, ServiceAccount,
+    Cluster, ClusterId, Error, ErrorKind, Principal, Result,
     audit::{AuditEntry, INTERRUPTED},
     identity::authorize,
 };
@@ -40,8 +40,8 @@ pub struct Request {
     pub query: String,
     /// `Cc-Version`.
     pub version: Option<String>,
-    /// `Authorization`.
-    pub authorization: Option<String>,
+    /// What it says about its caller.
+    pub credentials: Credentials,
     /// `User-Agent`.
     pub agent: Option<String>,
     /// Body.
@@ -117,14 +117,14 @@ struct Visit {
 
 impl Visit {
     async fn admit(self) -> Result<Vec<u8>> {
-        let principal = authenticate(&self.app, self.request.authorization.as_deref()).await?;
+        let caller = authenticate(&self.app, &self.request.credentials).await?;
         let (operation, version) = (self.operation, self.version);
         let body = match operation.audit {
-            None => self.read(&principal).await?,
+            None => self.read(&caller.principal).await?,
             Some(action) => {
                 let action = audit::action(operation.name, action, &self.request.body);
                 // A task of its own: a caller that hangs up must not stop it half-way.
-                let task = tokio::spawn(async move { self.change(&principal, action).await });
+                let task = tokio::spawn(async move { self.change(&caller, action).await });
                 task.await.map_err(|error| Error::internal("a change panicked").because(error))??
             }
         };
@@ -162,9 +162,9 @@ impl Visit {
         }
     }
 
-    async fn change(&self, principal: &Arc<Principal>, action: &'static str) -> Result<Vec<u8>> {
-        let entry = self.audit_entry(principal, action).await?;
-        let call = match self.authorize(principal).await {
+    async fn change(&self, caller: &Caller, action: &'static str) -> Result<Vec<u8>> {
+        let entry = self.audit_entry(caller, action).await?;
+        let call = match self.authorize(&caller.principal).await {
             Ok(call) => call,
             Err(error) => return self.refuse(entry, error).await,
         };
@@ -221,7 +221,8 @@ impl Visit {
         Err(error)
     }
 
-    async fn audit_entry(&self, principal: &Principal, action: &str) -> Result<AuditEntry> {
+    async fn audit_entry(&self, caller: &Caller, action: &str) -> Result<AuditEntry> {
+        let principal = &caller.principal;
         let cluster = match self.cluster_id() {
             Some(id) => self.app.find::<Cluster>(&id.to_string()).await?,
             None => None,
@@ -232,8 +233,7 @@ impl Visit {
             organization: principal.organization,
             created_at: self.app.now(),
             action: action.to_owned(),
-            // No call comes with a session of the console yet.
-            source: audit::source(self.request.agent.as_deref(), false).to_owned(),
+            source: audit::source(self.request.agent.as_deref(), caller.session.is_some()).to_owned(),
             cluster: cluster.as_ref().map(|found| found.value.id),
             cluster_name: cluster.map(|found| found.value.name.clone()),
             user_email: principal.person.then(|| principal.name.clone()),
@@ -254,22 +254,4 @@ async fn step_aside(attempt: usize) {
         let pause = Duration::from_micros(rand::rng().random_range(0..most));
         tokio::time::sleep(pause).await;
     }
-}
-
-/// Who holds this token. The same answer, 401, to everything that is wrong with it.
-pub(crate) async fn authenticate(app: &App, header: Option<&str>) -> Result<Arc<Principal>> {
-    let secret = Secret::parse(keys::bearer(header)?).ok_or_else(keys::unauthenticated)?;
-    let key = app.find::<ApiKey>(secret.id()).await?.ok_or_else(keys::unauthenticated)?;
-    if !secret.matches(&key.value) {
-        return Err(keys::unauthenticated());
-    }
-    let account = app.find::<ServiceAccount>(&key.value.service_account.to_string()).await?;
-    let account = &account.ok_or_else(keys::unauthenticated)?.value;
-    Ok(Arc::new(Principal {
-        organization: account.organization,
-        id: account.id,
-        name: account.name.clone(),
-        person: false,
-        grants: account.grants.clone(),
-    }))
 }

@@ -2,10 +2,11 @@
 
 use crate::{
     app::App,
+    authenticate::Credentials,
     clock, events,
     front::Front,
     gate::{self, Request},
-    metrics, rows, scim,
+    metrics, people, rows, scim,
 };
 use axum::{
     Router,
@@ -61,6 +62,7 @@ pub fn router(
         .route("/api/v1/openapi.json", get(document))
         .route("/api/v1/events", get(told))
         .route("/api/ootheca/v1/clock", get(show_clock).post(advance_clock))
+        .merge(people::router(app.clone()))
         .fallback(api)
         .method_not_allowed_fallback(api)
         .with_state(Door { app, ready, authority: authority.into(), front, stop })
@@ -132,6 +134,13 @@ impl Listener for Entrance {
 #[derive(Clone, Copy)]
 pub struct Peer(SocketAddr);
 
+impl Peer {
+    /// Without its port.
+    pub fn ip(self) -> std::net::IpAddr {
+        self.0.ip().to_canonical()
+    }
+}
+
 impl Connected<IncomingStream<'_, Entrance>> for Peer {
     fn connect_info(stream: IncomingStream<'_, Entrance>) -> Self {
         Self(*stream.remote_addr())
@@ -165,7 +174,7 @@ async fn answer(door: &Door, peer: SocketAddr, request: axum::extract::Request) 
         path: path.clone(),
         query: head.uri.query().unwrap_or_default().to_owned(),
         version: text("cc-version"),
-        authorization: text("authorization"),
+        credentials: Credentials::of(&head.method, &head.headers),
         agent: text("user-agent"),
         body: body.to_vec(),
         peer: peer.ip().to_canonical(),

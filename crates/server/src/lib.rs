@@ -3,8 +3,10 @@
 //! `gate` is the one door of the API, `handlers` decide, `reconcile` acts. Only this crate knows all
 //! the others.
 
+pub mod admin;
 pub mod app;
 pub mod audit;
+pub mod authenticate;
 pub mod call;
 pub mod catalog;
 pub mod change;
@@ -21,11 +23,14 @@ pub mod gateway_process;
 pub mod groups;
 pub mod handlers;
 pub mod http;
+pub mod jwt;
 pub mod keys;
+pub mod last_use;
 pub mod memory;
 pub mod meter;
 pub mod metrics;
 pub mod places;
+pub mod people;
 pub mod power;
 pub mod reconcile;
 pub mod redact;

@@ -1,8 +1,8 @@
 //! How each kind of thing becomes a row, and a row a thing again.
 
 use ootheca_model::{
-    AllowlistEntry, ApiKey, Cluster, ClusterId, ClusterState, Error, Folder, Organization, OrganizationId,
-    Person, Result, ServiceAccount, Timestamp,
+    AllowlistEntry, ApiKey, Cluster, ClusterId, ClusterState, Error, Folder, Invitation, JwtIssuer,
+    Organization, OrganizationId, Person, Result, ServiceAccount, Session, Timestamp,
     group::Group,
     meter::{Meter, PeriodUsage},
 };
@@ -190,6 +190,46 @@ impl Document for Folder {
             parent,
             updated_at: self.updated_at,
             ..row(Self::KIND, self.id.to_string(), self.organization, self.name.clone(), self.created_at)
+        }
+    }
+}
+
+/// Due when it ends, so that it is removed.
+impl Document for Session {
+    const KIND: Kind = Kind::Session;
+    const NAME: &'static str = "session";
+
+    fn columns(&self) -> Row {
+        Row {
+            parent: self.person.to_string(),
+            due_at: Some(self.expires_at),
+            ..row(Self::KIND, self.id.clone(), self.organization, String::new(), self.created_at)
+        }
+    }
+}
+
+/// Due when it ends, so that it is removed.
+impl Document for Invitation {
+    const KIND: Kind = Kind::Invitation;
+    const NAME: &'static str = "invitation";
+
+    fn columns(&self) -> Row {
+        Row {
+            parent: self.person.to_string(),
+            due_at: Some(self.expires_at),
+            ..row(Self::KIND, self.id.clone(), self.organization, self.email.clone(), self.created_at)
+        }
+    }
+}
+
+impl Document for JwtIssuer {
+    const KIND: Kind = Kind::JwtIssuer;
+    const NAME: &'static str = "JWT issuer";
+
+    fn columns(&self) -> Row {
+        Row {
+            unique_key: Some(format!("{}/{} {}", self.organization, self.issuer_url, self.audience)),
+            ..row(Self::KIND, self.id.clone(), self.organization, self.issuer_url.clone(), self.created_at)
         }
     }
 }

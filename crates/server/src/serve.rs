@@ -9,10 +9,12 @@ use crate::{
     directory::StoreDirectory,
     events, first_start,
     front::{self, Front},
-    http,
+    http, jwt,
+    last_use::{self, LastUse},
     memory::Memory,
     meter::{self, Looks},
     metrics::Answers,
+    people::passwords::Passwords,
     power::Uses,
     reconcile,
     settings::{EngineKind, Settings},
@@ -130,6 +132,9 @@ impl Server {
             page_key,
             sql_port: AtomicU16::new(0),
             answers: Answers::default(),
+            passwords: Passwords::default(),
+            last_use: LastUse::default(),
+            issuer_keys: jwt::Keys::default(),
         });
         let directory = StoreDirectory::new(app.clone());
         let front = match app.settings.gateway.enabled {
@@ -156,6 +161,7 @@ impl Server {
                 tokio::spawn(reconcile::run(app.clone(), holder, stopped.clone())),
                 tokio::spawn(meter::run(app.clone(), stopped.clone())),
                 tokio::spawn(events::forget(app.clone(), stopped.clone())),
+                tokio::spawn(last_use::run(app.clone(), stopped.clone())),
                 tokio::spawn(control::server::serve(control, control_socket, stopped)),
             ],
             sql_listen: front.as_ref().map(|front| front.address()),

@@ -39,6 +39,8 @@ pub struct Settings {
     pub drain_seconds: u64,
     pub create_wait_seconds: u64,
     pub test_clock: bool,
+    pub public_url: String,
+    pub sessions: SessionSettings,
     pub organization: OrganizationSettings,
     pub gateway: GatewaySettings,
     pub engine: EngineSettings,
@@ -56,6 +58,16 @@ pub struct OrganizationSettings {
     pub name: String,
     pub label: String,
     pub people: Vec<String>,
+}
+
+/// How people come in, and for how long.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct SessionSettings {
+    pub idle_minutes: u64,
+    pub longest_hours: u64,
+    pub link_hours: u64,
 }
 
 /// The SQL gateway.
@@ -143,6 +155,13 @@ impl Settings {
             return Err(Error::invalid("listen", rule));
         }
         self.catalogue.check()
+    }
+
+    /// The link by which somebody comes in once. The token stands behind `#`, which browsers do not send.
+    pub fn link(&self, token: &str) -> String {
+        let listen = format!("http://{}", self.listen);
+        let url = if self.public_url.is_empty() { &listen } else { self.public_url.trim_end_matches('/') };
+        format!("{url}/console/welcome#{token}")
     }
 
     /// How long open requests and sessions may take to end.

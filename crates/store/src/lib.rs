@@ -47,6 +47,12 @@ pub enum Kind {
     ServiceAccount,
     /// [`ootheca_model::ApiKey`]; parent: its service account
     ApiKey,
+    /// [`ootheca_model::Session`]; parent: its person
+    Session,
+    /// [`ootheca_model::Invitation`]; parent: its person
+    Invitation,
+    /// [`ootheca_model::JwtIssuer`]
+    JwtIssuer,
     /// [`ootheca_model::Folder`]; parent: the folder that it is in
     Folder,
     /// [`ootheca_model::Cluster`]; parent: the folder that it is in

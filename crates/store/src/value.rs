@@ -70,13 +70,16 @@ impl From<Kind> for Value {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 13] = [
+    pub const ALL: [Kind; 16] = [
         Kind::Organization,
         Kind::Person,
         Kind::Group,
         Kind::ServiceAccount,
         Kind::ApiKey,
         Kind::Folder,
+        Kind::Session,
+        Kind::Invitation,
+        Kind::JwtIssuer,
         Kind::Cluster,
         Kind::AllowlistEntry,
         Kind::SqlCatalog,
@@ -95,6 +98,9 @@ impl Kind {
             Kind::ServiceAccount => "service_account",
             Kind::ApiKey => "api_key",
             Kind::Folder => "folder",
+            Kind::Session => "session",
+            Kind::Invitation => "invitation",
+            Kind::JwtIssuer => "jwt_issuer",
             Kind::Cluster => "cluster",
             Kind::AllowlistEntry => "allowlist_entry",
             Kind::SqlCatalog => "sql_catalog",
@@ -114,6 +120,9 @@ impl Kind {
             Kind::ServiceAccount => "service account",
             Kind::ApiKey => "API key",
             Kind::Folder => "folder",
+            Kind::Session => "session",
+            Kind::Invitation => "invitation",
+            Kind::JwtIssuer => "JWT issuer",
             Kind::Cluster => "cluster",
             Kind::AllowlistEntry => "allowlist entry",
             Kind::SqlCatalog => "notes of a cluster",

@@ -88,6 +88,15 @@ fn identity(server: &Ootheca, calls: &mut Vec<(&'static str, Answer)>) {
     call("RemoveUserFromRole", "DELETE", format!("/roles/{account_id}/ORGANIZATION//ORG_ADMIN"), Value::Null);
     call("DeleteApiKey", "DELETE", format!("/api-keys/{key_id}"), Value::Null);
     call("DeleteServiceAccount", "DELETE", format!("/service-accounts/{account_id}"), Value::Null);
+    let issuer = json!({ "issuer_url": "https://issuer.example.com", "audience": "ootheca" });
+    let made = server.post("/jwt-issuers", issuer);
+    let issuer = id(made.ok());
+    calls.push(("AddJWTIssuer", made));
+    calls.push((
+        "UpdateJWTIssuer",
+        server.patch(&format!("/jwt-issuers/{issuer}"), json!({ "claim": "email" })),
+    ));
+    calls.push(("DeleteJWTIssuer", server.delete(&format!("/jwt-issuers/{issuer}"))));
 }
 
 fn scim(server: &Ootheca, calls: &mut Vec<(&'static str, Answer)>) {

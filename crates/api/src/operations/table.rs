@@ -250,6 +250,22 @@ macro_rules! for_each_operation {
                 { SearchUser, search_user, "SCIM", Post "/api/scim/v2/Users/{id}/.search",
                   (IdPath, NoQuery, SearchUserBody) -> ScimUser,
                   [organization: OrgAdmin], read, "Get chosen attributes of a user" }
+
+                { ListJWTIssuers, list_jwt_issuers, "JWT Issuers", Get "/api/v1/jwt-issuers",
+                  (NoPath, PageQuery, NoBody) -> ListJWTIssuersResponse,
+                  [organization: OrgAdmin], read, "List issuers of accepted tokens" }
+                { AddJWTIssuer, add_jwt_issuer, "JWT Issuers", Post "/api/v1/jwt-issuers",
+                  (NoPath, NoQuery, JWTIssuerRequest) -> JWTIssuer,
+                  [organization: OrgAdmin], change ADD_JWT_ISSUER, "Accept tokens of an issuer" }
+                { GetJWTIssuer, get_jwt_issuer, "JWT Issuers", Get "/api/v1/jwt-issuers/{id}",
+                  (IdPath, NoQuery, NoBody) -> JWTIssuer,
+                  [organization: OrgAdmin], read, "Get an issuer" }
+                { UpdateJWTIssuer, update_jwt_issuer, "JWT Issuers", Patch "/api/v1/jwt-issuers/{id}",
+                  (IdPath, NoQuery, JWTIssuerRequest) -> JWTIssuer,
+                  [organization: OrgAdmin], change UPDATE_JWT_ISSUER, "Change an issuer" }
+                { DeleteJWTIssuer, delete_jwt_issuer, "JWT Issuers", Delete "/api/v1/jwt-issuers/{id}",
+                  (IdPath, NoQuery, NoBody) -> JWTIssuer,
+                  [organization: OrgAdmin], change DELETE_JWT_ISSUER, "Delete an issuer" }
             }
             later {
                 { ListBackups, later, "Backup/Restore", Get "/api/v1/clusters/{cluster_id}/backups",
@@ -330,16 +346,6 @@ macro_rules! for_each_operation {
                 { DeleteEgressRule, later, "Egress Rules", Delete "/api/v1/clusters/{cluster_id}/networking/egress-rules/{rule_id}",
                   [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change DELETE_EGRESS_RULE, "Delete an egress rule" }
 
-                { ListJWTIssuers, later, "JWT Issuers", Get "/api/v1/jwt-issuers",
-                  [organization: OrgAdmin], read, "List issuers of accepted tokens" }
-                { AddJWTIssuer, later body, "JWT Issuers", Post "/api/v1/jwt-issuers",
-                  [organization: OrgAdmin], change ADD_JWT_ISSUER, "Accept tokens of an issuer" }
-                { GetJWTIssuer, later, "JWT Issuers", Get "/api/v1/jwt-issuers/{id}",
-                  [organization: OrgAdmin], read, "Get an issuer" }
-                { UpdateJWTIssuer, later body, "JWT Issuers", Patch "/api/v1/jwt-issuers/{id}",
-                  [organization: OrgAdmin], change UPDATE_JWT_ISSUER, "Change an issuer" }
-                { DeleteJWTIssuer, later, "JWT Issuers", Delete "/api/v1/jwt-issuers/{id}",
-                  [organization: OrgAdmin], change DELETE_JWT_ISSUER, "Delete an issuer" }
 
                 { GetLogExportInfo, later, "Log Export", Get "/api/v1/clusters/{cluster_id}/logexport",
                   [cluster cluster_id: OrgAdmin, ClusterAdmin, ClusterOperatorWriter, MetricsViewer], read, "Get the log export" }

@@ -60,6 +60,9 @@ impl World {
             page_key: [0; 32],
             sql_port: AtomicU16::new(0),
             answers: Default::default(),
+            passwords: Default::default(),
+            last_use: Default::default(),
+            issuer_keys: Default::default(),
         });
         let cluster = made(&app, limits);
         app.engine.ensure(&cluster.plan_instance()).await.unwrap();

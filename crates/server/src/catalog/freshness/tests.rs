@@ -110,6 +110,9 @@ impl Bench {
             page_key: [0; 32],
             sql_port: AtomicU16::new(0),
             answers: Default::default(),
+            passwords: Default::default(),
+            last_use: Default::default(),
+            issuer_keys: Default::default(),
         });
         let batch = Batch::server("test").with(rows::insert(&cluster).expect("a row"));
         app.store.commit(batch, app.now()).await.expect("written");

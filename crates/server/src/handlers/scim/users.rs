@@ -15,7 +15,7 @@ use ootheca_model::{
     identity::normal_grants,
     profile::{Email, Profile},
 };
-use ootheca_store::Batch;
+use ootheca_store::{Batch, Change as RowChange, Kind};
 use std::{collections::BTreeMap, sync::Arc};
 
 /// `GET /Users`
@@ -97,6 +97,7 @@ pub async fn create_user(
         created_at: now,
         grants: normal_grants([]),
         profile: Profile::default(),
+        password: None,
     };
     let mut person = described(blank, body)?;
     person.profile.updated_at = Some(now);
@@ -142,7 +143,11 @@ pub async fn delete_user(
     _body: NoBody,
 ) -> Result<Change<ScimDeleted>> {
     let before = existing(&call, &path.id).await?;
-    Ok(Change::now(Batch::by(&call.granted).with(rows::delete(&before.row)), ScimDeleted {}))
+    let mut batch = Batch::by(&call.granted).with(rows::delete(&before.row));
+    for kind in [Kind::Session, Kind::Invitation] {
+        batch = batch.with(RowChange::DeleteChildren { kind, parent: before.row.id.clone() });
+    }
+    Ok(Change::now(batch, ScimDeleted {}))
 }
 
 async fn existing(call: &Call, id: &str) -> Result<Stored<Person>> {
