@@ -54,7 +54,7 @@ const OLDER_NAMES: [(&str, &str); 3] = [
     ("pagination.order", "pagination.sort_order"),
 ];
 
-fn pairs(raw: &str) -> Result<Pairs> {
+pub(crate) fn pairs(raw: &str) -> Result<Pairs> {
     let mut pairs = Vec::new();
     for (name, text) in form_urlencoded::parse(raw.as_bytes()) {
         let name = requests::snake_case(&name);

@@ -1,7 +1,7 @@
 //! The OpenAPI description of this server, made from the table and the wire types.
 
 use crate::{
-    for_each_operation,
+    extensions, for_each_operation,
     operations::{Op, Operation, Scope, TABLE},
     params::{PathParams, QueryParams},
     wire::*,
@@ -41,7 +41,7 @@ pub fn document(server_url: &str) -> Value {
                     "description": "The secret of an API key of a service account.",
                 },
             },
-            "parameters": { "Cc-Version": version_parameter() },
+            "parameters": parameters(),
             "responses": { "Error": error_response() },
             "schemas": schemas.finish(),
         },
@@ -94,6 +94,10 @@ impl Schemas {
             "x-roles": roles(row),
         });
         let mut parameters = vec![json!({ "$ref": "#/components/parameters/Cc-Version" })];
+        if row.audit.is_some() {
+            let extension = |(name, _)| json!({ "$ref": format!("#/components/parameters/{name}") });
+            parameters.extend(extensions::components().map(extension));
+        }
         let mut responses = json!({ "default": { "$ref": "#/components/responses/Error" } });
         match self.shape_of(row.op) {
             None => {
@@ -179,6 +183,12 @@ pub(crate) fn access(row: &Operation) -> String {
 
 fn path_parameter(name: &str, schema: &Value, description: &str) -> Value {
     json!({ "name": name, "in": "path", "required": true, "schema": schema, "description": description })
+}
+
+fn parameters() -> Map<String, Value> {
+    let version = ("Cc-Version", version_parameter());
+    let all = std::iter::once(version).chain(extensions::components());
+    all.map(|(name, parameter)| (name.to_owned(), parameter)).collect()
 }
 
 fn version_parameter() -> Value {

@@ -3,10 +3,12 @@
 use crate::{
     catalog::Notes,
     clock::TestClock,
+    idempotency::Turns,
     memory::Memory,
     meter::Looks,
     metrics::Answers,
     power::Uses,
+    rate_limit::Limiter,
     rows::{Document, Stored},
     settings::Settings,
     traffic::Traffic,
@@ -56,12 +58,16 @@ pub struct App {
     pub clock_moved: watch::Sender<u64>,
     /// The reconciler's lease while this server holds it; others that act alone go by it too.
     pub lease: watch::Sender<Option<Lease>>,
-    /// Signs page tokens.
+    /// Signs page tokens; from it are made the keys that seal stored answers.
     pub page_key: [u8; 32],
     /// Where the gateway listens, once it does; 0 until then.
     pub sql_port: AtomicU16,
     /// What the API answered.
     pub answers: Answers,
+    /// Who uses which idempotency key.
+    pub idempotency: Turns,
+    /// How often each caller called.
+    pub limiter: Limiter,
 }
 
 impl App {

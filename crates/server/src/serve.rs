@@ -10,10 +10,12 @@ use crate::{
     first_start,
     front::{self, Front},
     http,
+    idempotency::{self, Turns},
     memory::Memory,
     meter::{self, Looks},
     metrics::Answers,
     power::Uses,
+    rate_limit::Limiter,
     reconcile,
     settings::{EngineKind, Settings},
     takeover::{Doorman, Handover, Inherited, Listening, SETTLE, Successor},
@@ -114,6 +116,7 @@ impl Server {
         let listen =
             socket.local_addr().map_err(|error| Error::internal("no local address").because(error))?;
         let mut listening = vec![Listening { name: "http", socket }];
+        let limiter = Limiter::new(&settings.rate_limit, settings.engine_kind);
         let app = Arc::new(App {
             store,
             engine,
@@ -130,6 +133,8 @@ impl Server {
             page_key,
             sql_port: AtomicU16::new(0),
             answers: Answers::default(),
+            idempotency: Turns::default(),
+            limiter,
         });
         let directory = StoreDirectory::new(app.clone());
         let front = match app.settings.gateway.enabled {
@@ -155,6 +160,7 @@ impl Server {
             tasks: vec![
                 tokio::spawn(reconcile::run(app.clone(), holder, stopped.clone())),
                 tokio::spawn(meter::run(app.clone(), stopped.clone())),
+                tokio::spawn(idempotency::run(app.clone(), stopped.clone())),
                 tokio::spawn(control::server::serve(control, control_socket, stopped)),
             ],
             sql_listen: front.as_ref().map(|front| front.address()),

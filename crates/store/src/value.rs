@@ -70,7 +70,7 @@ impl From<Kind> for Value {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 11] = [
+    pub const ALL: [Kind; 12] = [
         Kind::Organization,
         Kind::Person,
         Kind::ServiceAccount,
@@ -81,6 +81,7 @@ impl Kind {
         Kind::Meter,
         Kind::UsageHour,
         Kind::UsageMonth,
+        Kind::Idempotency,
         Kind::Setting,
     ];
 
@@ -97,6 +98,7 @@ impl Kind {
             Kind::Meter => "meter",
             Kind::UsageHour => "usage_hour",
             Kind::UsageMonth => "usage_month",
+            Kind::Idempotency => "idempotency",
             Kind::Setting => "setting",
         }
     }
@@ -114,6 +116,7 @@ impl Kind {
             Kind::Meter => "meter",
             Kind::UsageHour => "usage of an hour",
             Kind::UsageMonth => "usage of a month",
+            Kind::Idempotency => "idempotency key",
             Kind::Setting => "setting",
         }
     }

@@ -2,7 +2,7 @@
 //! exactly what came.
 
 use serde_json::Value;
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 use ureq::{Agent, http};
 
 /// What came back.
@@ -76,7 +76,11 @@ pub struct Client {
     base: String,
     key: Option<String>,
     version: Option<String>,
+    around: Option<Around>,
 }
+
+/// Sends a request in place of [`Request::send`].
+type Around = Arc<dyn Fn(Request<'_>) -> Answer + Send + Sync>;
 
 impl Client {
     /// A caller of the server at `base`, with a key, in the version of the official clients.
@@ -93,6 +97,7 @@ impl Client {
             base: base.to_owned(),
             key: Some(key.to_owned()),
             version: Some(crate::LATEST.to_owned()),
+            around: None,
         }
     }
 
@@ -124,6 +129,13 @@ impl Client {
         Self { version: Some(version.to_owned()), ..self.clone() }
     }
 
+    /// The same, with `around` put around every request that is no `GET`: it is given the request and sends
+    /// it as often and in such forms as it likes.
+    #[must_use]
+    pub fn around(&self, around: impl Fn(Request<'_>) -> Answer + Send + Sync + 'static) -> Self {
+        Self { around: Some(Arc::new(around)), ..self.clone() }
+    }
+
     /// The same without `Cc-Version`, as the examples of the page call.
     #[must_use]
     pub fn unversioned(&self) -> Self {
@@ -144,7 +156,9 @@ impl Client {
         if let Some(version) = &self.version {
             headers.push(("cc-version".to_owned(), version.clone()));
         }
-        Request { client: self, method: method.to_owned(), path: path.to_owned(), headers, body: None }
+        let around = self.around.clone().filter(|_| method != "GET");
+        let (method, path) = (method.to_owned(), path.to_owned());
+        Request { client: self, method, path, headers, body: None, around }
     }
 
     /// `GET`
@@ -179,15 +193,30 @@ impl Client {
 }
 
 /// A request under construction.
+#[derive(Clone)]
 pub struct Request<'a> {
     client: &'a Client,
     method: String,
     path: String,
     headers: Vec<(String, String)>,
     body: Option<Vec<u8>>,
+    around: Option<Around>,
 }
 
 impl Request<'_> {
+    /// The caller.
+    pub fn client(&self) -> &Client {
+        self.client
+    }
+
+    /// Adds to the query.
+    #[must_use]
+    pub fn query(mut self, pair: &str) -> Self {
+        self.path.push(if self.path.contains('?') { '&' } else { '?' });
+        self.path.push_str(pair);
+        self
+    }
+
     /// Sets a header, in place of an earlier one of that name.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
@@ -217,7 +246,10 @@ impl Request<'_> {
 
     /// The answer; panics if there is none.
     #[track_caller]
-    pub fn send(self) -> Answer {
+    pub fn send(mut self) -> Answer {
+        if let Some(around) = self.around.take() {
+            return around(self);
+        }
         let what = format!("{} {}", self.method, self.path);
         self.try_send().unwrap_or_else(|error| panic!("{what}: {error}"))
     }

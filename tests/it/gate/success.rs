@@ -5,7 +5,7 @@ use ootheca_testkit::{Answer, Ootheca};
 use serde_json::{Value, json};
 
 /// Calls them all; returns their names, sorted.
-pub(super) fn run_all(server: &Ootheca) -> Vec<&'static str> {
+pub(crate) fn run_all(server: &Ootheca) -> Vec<&'static str> {
     let mut calls: Vec<(&'static str, Answer)> = Vec::new();
     clusters(server, &mut calls);
     identity(server, &mut calls);

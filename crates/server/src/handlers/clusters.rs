@@ -3,7 +3,7 @@
 use super::{paging, required};
 use crate::{
     app::{App, fresh_id, fresh_tenant},
-    call::Call,
+    call::{Attempt, Call},
     change::{Change, Later, Reply},
     render,
     rows::{self, active_cluster},
@@ -93,11 +93,10 @@ pub async fn create_cluster(
     if let Some(change) = creator_grant(&call, cluster.id).await? {
         batch = batch.with(change);
     }
-    let limit = match cluster.plan {
-        Plan::Advanced => Duration::ZERO,
-        _ => Duration::from_secs(app.settings.create_wait_seconds),
+    let reply = match call.attempt {
+        Attempt::Rehearsal => Reply::Now(render::cluster(app, &cluster).await?),
+        _ => Reply::After(settled(app.clone(), cluster.id, wait_for(app, &cluster))),
     };
-    let reply = Reply::After(settled(app.clone(), cluster.id, limit));
     Ok(Change::new(batch, reply).cluster(&cluster))
 }
 
@@ -114,8 +113,11 @@ pub async fn update_cluster(
     let after = patch::patch(&before.value, &wanted, app.catalogue(), app.now())?;
     let action = patch::audit_action(&wanted, &before.value, &after);
     let batch = Batch::by(&call.granted).with(rows::update(&before.row, &after)?);
-    let limit = Duration::from_secs(app.settings.create_wait_seconds);
-    Ok(Change::new(batch, Reply::After(settled(app.clone(), after.id, limit))).action(action))
+    let reply = match call.attempt {
+        Attempt::Rehearsal => Reply::Now(render::cluster(app, &after).await?),
+        _ => Reply::After(settled(app.clone(), after.id, created_wait(app))),
+    };
+    Ok(Change::new(batch, reply).action(action))
 }
 
 /// `DELETE /clusters/{cluster_id}`
@@ -254,6 +256,22 @@ async fn creator_grant(call: &Call, cluster: ClusterId) -> Result<Option<RowChan
     let grant = Grant::new(Role::ClusterAdmin, Resource::Cluster(cluster))?;
     let grants = normal_grants(account.value.grants.iter().copied().chain([grant]));
     rows::update(&account.row, &ServiceAccount { grants, ..account.value }).map(Some)
+}
+
+/// How long the answer waits for a cluster.
+fn created_wait(app: &App) -> Duration {
+    Duration::from_secs(app.settings.create_wait_seconds)
+}
+
+/// How long the answer waits for a new cluster.
+fn wait_for(app: &App, cluster: &Model) -> Duration {
+    if cluster.plan == Plan::Advanced { Duration::ZERO } else { created_wait(app) }
+}
+
+/// The answer of a change to a cluster that was interrupted while it waited, encoded.
+pub async fn cluster_settled(app: &Arc<App>, id: ClusterId) -> Result<Vec<u8>> {
+    let cluster = settled(app.clone(), id, created_wait(app)).await?;
+    serde_json::to_vec(&cluster).map_err(|error| Error::internal("can not encode a reply").because(error))
 }
 
 /// The cluster once what runs is what was asked for, or as it stands after `limit`.
