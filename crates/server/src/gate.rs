@@ -5,16 +5,17 @@
 //! of its change. It runs to its end even if the caller hangs up. A dry run leaves none, unless the caller
 //! lacks the right; nor does an answer that is given again, or a call beyond the rate limit.
 
+mod again;
+mod rehearsal;
+
 use crate::{
     app::{App, fresh_id},
     call::{Attempt, Call},
     change::{Change, Reply},
     dispatch::{self, Input, Outcome},
-    handlers,
-    idempotency::{self, Progress, Record, Ticket},
+    idempotency::Ticket,
     keys::{self, Secret},
-    rate_limit, redact,
-    rows::{self, Stored},
+    rate_limit, redact, rows,
 };
 use ootheca_api::{
     extensions::Extensions,
@@ -27,16 +28,13 @@ use ootheca_model::{
     audit::{AuditEntry, INTERRUPTED},
     identity::{Target, authorize},
 };
-use ootheca_store::{Batch, Change as RowChange, Kind};
+use ootheca_store::Batch;
 use rand::RngExt;
 use std::{net::IpAddr, sync::Arc, time::Duration, time::Instant};
 use uuid::Uuid;
 
 /// How often a change is decided again when a concurrent one was faster.
 const ATTEMPTS: usize = 20;
-
-/// The row that a dry run fails on, on purpose. It is never there.
-const DRY_RUN: &str = "dry run";
 
 /// A request, as far as the gate looks at it.
 pub struct Request {
@@ -194,10 +192,11 @@ impl Visit {
 
     /// Nobody is known by this token. Who tries too often is told to wait; no token at all is no try.
     fn unknown(&self, error: Error, response: &mut Response) -> Result<()> {
-        if error.kind() == ErrorKind::Unauthenticated && self.request.authorization.is_some() {
-            if let Err(wait) = self.app.limiter.failed(self.request.peer, Instant::now()) {
-                return too_many(wait, response);
-            }
+        if error.kind() == ErrorKind::Unauthenticated
+            && self.request.authorization.is_some()
+            && let Err(wait) = self.app.limiter.failed(self.request.peer, Instant::now())
+        {
+            return too_many(wait, response);
         }
         Err(error)
     }
@@ -283,7 +282,8 @@ impl Visit {
                 begun.error = Some(INTERRUPTED.to_owned());
             }
             if let Some(ticket) = ticket {
-                let record = ticket.record(self.app.now(), &self.trace_id, progress(ticket, &begun, &reply)?);
+                let record =
+                    ticket.record(self.app.now(), &self.trace_id, again::progress(ticket, &begun, &reply)?);
                 batch.changes.push(rows::insert(&record)?);
             }
             batch.audit.push(begun.clone());
@@ -332,122 +332,6 @@ impl Visit {
         }
     }
 
-    /// Keeps how an effect ended, for whoever uses the key again.
-    async fn keep(&self, ticket: Option<&Ticket>, result: &Result<Vec<u8>>) -> Result<()> {
-        let Some(ticket) = ticket else { return Ok(()) };
-        let progress = match result {
-            Ok(body) => ticket.answered(200, body)?,
-            Err(error) if idempotency::is_final(error) => {
-                let refused = Answer::refused(error);
-                ticket.answered(refused.status, &refused.body)?
-            }
-            Err(_) => Progress::Acting { entry: None },
-        };
-        ticket.note(&self.app, progress).await;
-        Ok(())
-    }
-
-    /// The key was used before: gives the answer that was, or finds it out where it was never given.
-    async fn again(
-        &self,
-        entry: AuditEntry,
-        mut call: Call,
-        ticket: &Ticket,
-        found: Stored<Record>,
-    ) -> Result<Answer> {
-        let record = &found.value;
-        if let Err(error) = ticket.check(record) {
-            return self.refuse(entry, error).await;
-        }
-        let first = Some(record.trace_id.clone());
-        match &record.progress {
-            Progress::Answered { status, sealed } => {
-                Ok(Answer { status: *status, first, ..Answer::done(ticket.open(sealed)?) })
-            }
-            Progress::Settling { cluster } => {
-                let body = handlers::cluster_settled(&self.app, *cluster).await?;
-                ticket.note(&self.app, ticket.answered(200, &body)?).await;
-                Ok(Answer { first, ..Answer::done(body) })
-            }
-            Progress::Acting { entry: begun } => {
-                let (begun, first) = match begun {
-                    Some(begun) => (*begun, first),
-                    // The earlier entry says how that attempt failed, so this one has its own.
-                    None => (self.begin_again(&entry, &found).await?, None),
-                };
-                call.attempt = Attempt::Again;
-                let result = self.act(Arc::new(call)).await;
-                let error = result.as_ref().err().map(ootheca_api::error::message);
-                match self.app.store.complete_audit(begun, &entry.payload, error).await {
-                    // The server stopped after it had completed the entry, before it kept the answer.
-                    Err(error) if error.kind() == ErrorKind::Precondition => {}
-                    done => done?,
-                }
-                self.keep(Some(ticket), &result).await?;
-                match result {
-                    Ok(body) => Ok(Answer { first, ..Answer::done(body) }),
-                    Err(error) if error.kind() == ErrorKind::Internal => Err(error),
-                    Err(error) => Ok(Answer { first, ..Answer::refused(&error) }),
-                }
-            }
-        }
-    }
-
-    async fn begin_again(&self, entry: &AuditEntry, found: &Stored<Record>) -> Result<Uuid> {
-        let progress = Progress::Acting { entry: Some(entry.id) };
-        let record = Record { progress, trace_id: self.trace_id.clone(), ..found.value.clone() };
-        let mut batch = Batch::server("idempotency").with(rows::update(&found.row, &record)?);
-        batch.audit.push(AuditEntry { error: Some(INTERRUPTED.to_owned()), ..entry.clone() });
-        self.app.store.commit(batch, self.app.now()).await?;
-        Ok(entry.id)
-    }
-
-    /// Runs the effect of a change whose batch is written.
-    async fn act(&self, call: Arc<Call>) -> Result<Vec<u8>> {
-        match self.dispatch(&call).await? {
-            Outcome::Change(change) => match change.reply {
-                Reply::Effect(future) => future.await,
-                _ => Err(Error::internal("an effect is none any more")),
-            },
-            Outcome::Read(_) => Err(Error::internal("a change changed nothing")),
-        }
-    }
-
-    /// A dry run: everything but the change.
-    async fn rehearse(&self, call: &Arc<Call>) -> Result<Answer> {
-        let answer = match self.rehearsed(call).await {
-            Ok(body) => Answer::done(body),
-            Err(error) if error.kind() == ErrorKind::Internal => return Err(error),
-            Err(error) => Answer::refused(&error),
-        };
-        Ok(Answer { dry_run: true, ..answer })
-    }
-
-    async fn rehearsed(&self, call: &Arc<Call>) -> Result<Vec<u8>> {
-        for attempt in 0..ATTEMPTS {
-            step_aside(attempt).await;
-            let change = match self.dispatch(call).await {
-                Ok(Outcome::Change(change)) => change,
-                Ok(Outcome::Read(_)) => return Err(Error::internal("a change changed nothing")),
-                Err(error) if error.kind() == ErrorKind::Stale => continue,
-                Err(error) => return Err(error),
-            };
-            let Change { mut batch, reply, .. } = *change;
-            let Reply::Now(body) = reply else {
-                return Err(Error::internal("a dry run would have to wait"));
-            };
-            // The store does all of it, and takes it back at the last step, which can not succeed.
-            batch.changes.push(RowChange::Touch { kind: Kind::Setting, id: DRY_RUN.to_owned(), revision: 0 });
-            match self.app.store.commit(batch, self.app.now()).await {
-                Ok(_) => return Err(Error::internal("a dry run was written")),
-                Err(error) if error.kind() != ErrorKind::Stale => return Err(error),
-                Err(error) if error.message().contains(DRY_RUN) => return Ok(body),
-                Err(_) => {}
-            }
-        }
-        Err(Error::unavailable("too many concurrent changes of the same object; try again"))
-    }
-
     /// Writes the entry of a refused call, then gives the refusal back.
     async fn refuse(&self, mut entry: AuditEntry, error: Error) -> Result<Answer> {
         entry.error = Some(ootheca_api::error::message(&error).to_owned());
@@ -478,16 +362,6 @@ impl Visit {
             payload: redact::payload(self.operation.name, self.params.iter(), &self.request.body),
             error: None,
         })
-    }
-}
-
-/// What leads to the answer of a change, once it is written.
-fn progress(ticket: &Ticket, entry: &AuditEntry, reply: &Reply<Vec<u8>>) -> Result<Progress> {
-    match (reply, entry.cluster) {
-        (Reply::Now(body), _) => ticket.answered(200, body),
-        (Reply::After(_), Some(cluster)) => Ok(Progress::Settling { cluster }),
-        (Reply::After(_), None) => Err(Error::internal("a change waits for no cluster")),
-        (Reply::Effect(_), _) => Ok(Progress::Acting { entry: Some(entry.id) }),
     }
 }
 
