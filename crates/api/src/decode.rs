@@ -53,7 +53,7 @@ pub fn check_syntax(bytes: &[u8]) -> Result<()> {
     if bytes[0] == b'{' { Ok(()) } else { Err(Error::invalid("body", requests::OBJECT)) }
 }
 
-fn pairs(raw: &str) -> Result<Pairs> {
+pub(crate) fn pairs(raw: &str) -> Result<Pairs> {
     let mut pairs = Vec::new();
     for (name, text) in form_urlencoded::parse(raw.as_bytes()) {
         let name = requests::snake_case(&name);

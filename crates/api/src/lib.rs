@@ -11,6 +11,7 @@ mod requests;
 
 pub mod decode;
 pub mod error;
+pub mod extensions;
 pub mod openapi;
 pub mod operations;
 pub mod page;

@@ -1,7 +1,7 @@
 //! The OpenAPI description of this server, made from the table and the wire types.
 
 use crate::{
-    for_each_operation,
+    extensions, for_each_operation,
     operations::{Op, Operation, Scope, TABLE},
     params::{PathParams, QueryParams},
     scim,
@@ -42,7 +42,7 @@ pub fn document(server_url: &str) -> Value {
                     "description": "The secret of an API key of a service account.",
                 },
             },
-            "parameters": { "Cc-Version": version_parameter() },
+            "parameters": parameters(),
             "responses": { "Error": error_response(), "ScimError": scim_error_response() },
             "schemas": schemas.finish(),
         },
@@ -95,6 +95,10 @@ impl Schemas {
             "x-roles": roles(row),
         });
         let mut parameters = vec![json!({ "$ref": "#/components/parameters/Cc-Version" })];
+        if row.audit.is_some() {
+            let extension = |(name, _)| json!({ "$ref": format!("#/components/parameters/{name}") });
+            parameters.extend(extensions::components().map(extension));
+        }
         let error = if scim::covers(row.path) { "ScimError" } else { "Error" };
         let error = json!({ "$ref": format!("#/components/responses/{error}") });
         let mut responses = json!({ "default": error });
@@ -190,6 +194,12 @@ fn path_parameter(name: &str, schema: &Value, description: &str) -> Value {
 fn request_body(row: &Operation, schema: &Value) -> Value {
     let schema = json!({ "anyOf": [schema, { "type": "null" }] });
     json!({ "required": false, "content": content(row, schema) })
+}
+
+fn parameters() -> Map<String, Value> {
+    let version = ("Cc-Version", version_parameter());
+    let all = std::iter::once(version).chain(extensions::components());
+    all.map(|(name, parameter)| (name.to_owned(), parameter)).collect()
 }
 
 fn version_parameter() -> Value {

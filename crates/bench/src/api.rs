@@ -1,7 +1,8 @@
-//! Requests a second of one read, against a bare handler that returns the same bytes; and the pages of
-//! long lists in both stores. The load comes from `wrk` on the same two cores.
+//! Requests a second of one read, against a bare handler that returns the same bytes; what it costs to
+//! know a caller and its rights; and the pages of long lists in both stores. The load comes from `wrk` on
+//! the same two cores.
 
-use crate::stats::{Rates, Times};
+use crate::stats::{Rates, Times, cpu_time};
 use ootheca_model::{Timestamp, audit::AuditEntry};
 use ootheca_store::{AuditQuery, Batch, Change, Kind, Row};
 use ootheca_testkit::{Launch, Ootheca, postgres::TemporaryPostgres};
@@ -23,6 +24,8 @@ const PAGES: usize = 400;
 const AT_ONCE: usize = 1000;
 /// The cluster that all others are copies of.
 const MODEL: &str = "notorious-moose";
+/// Most that authentication, rate limit and authorization of a request may cost together, in microseconds.
+const ADMISSION_LIMIT: f64 = 30.0;
 
 /// Serves the bytes of a file to every request, as barely as axum can.
 pub(crate) fn bare(file: &str) -> ExitCode {
@@ -73,16 +76,60 @@ pub(crate) fn run(program: &str) {
     println!("ratio {:.2}", ours.median() / limit.median());
 }
 
+/// CPU time of the server for each request that is refused for want of a role, without that for each
+/// request of an unknown path, where nobody asks who calls.
+pub(crate) fn admission(program: &str) {
+    println!("\n== authentication, rate limit and authorization, CPU time a request by difference");
+    let server = Launch::new(program)
+        .env("OOTHECA_RATE_LIMIT__MODE", "always")
+        .env("OOTHECA_RATE_LIMIT__REQUESTS_PER_SECOND", "1000000000")
+        .env("OOTHECA_RATE_LIMIT__BURST", "1000000000")
+        .boot();
+    let key = server.new_key(&["BILLING_VIEWER"]);
+    server.with_key(&key).get("/service-accounts").refused(403);
+    let cost = |path: &str| {
+        let before = cpu_time(server.pid());
+        let requests = said(&format!("{}{path}", server.base()), &key).2;
+        (cpu_time(server.pid()) - before).as_secs_f64() * 1e6 / requests
+    };
+    let (mut whole, mut bare) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        whole.push(cost("/api/v1/service-accounts"));
+        bare.push(cost("/api/v1/nothing"));
+    }
+    let line = |name: &str, costs: &mut Vec<f64>| {
+        costs.sort_by(f64::total_cmp);
+        let (min, median, max) = (costs[0], costs[costs.len() / 2], costs[costs.len() - 1]);
+        println!("{name:<44} median {median:>6.1} µs  min {min:>6.1}  max {max:>6.1}  n={}", costs.len());
+        median
+    };
+    let admission =
+        line("refused for want of a role, 403", &mut whole) - line("unknown path, 404", &mut bare);
+    println!(
+        "{:<44} {admission:.1} µs of {ADMISSION_LIMIT} µs: ratio {:.2}",
+        "difference",
+        admission / ADMISSION_LIMIT
+    );
+}
+
 fn wrk(url: &str, key: &str) -> f64 {
+    let (text, rate, _) = said(url, key);
+    assert!(!text.contains("Non-2xx"), "{text}");
+    rate
+}
+
+/// What `wrk` says, and in it the rate and the number of requests.
+fn said(url: &str, key: &str) -> (String, f64, f64) {
     let authorization = format!("Authorization: Bearer {key}");
     let output = Command::new("wrk")
         .args(["-t", "1", "-c", "16", "-d", "3s", "-H", &authorization, "-H", "Cc-Version: 2024-09-16", url])
         .output()
         .expect("wrk runs");
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(!text.contains("Non-2xx"), "{text}");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let rate = text.lines().find_map(|line| line.strip_prefix("Requests/sec:"));
-    rate.and_then(|rate| rate.trim().parse().ok()).expect("wrk says its rate")
+    let rate = rate.and_then(|rate| rate.trim().parse().ok()).expect("wrk says its rate");
+    let requests = text.lines().find_map(|line| line.split_once(" requests in ")?.0.trim().parse().ok());
+    (text, rate, requests.expect("wrk says how many requests"))
 }
 
 pub(crate) fn list(program: &str) {

@@ -5,11 +5,13 @@ use crate::{
     clock::TestClock,
     jwt,
     last_use::LastUse,
+    idempotency::Turns,
     memory::Memory,
     meter::Looks,
     metrics::Answers,
     people::passwords::Passwords,
     power::Uses,
+    rate_limit::Limiter,
     rows::{Document, Stored},
     settings::Settings,
     traffic::Traffic,
@@ -59,7 +61,7 @@ pub struct App {
     pub clock_moved: watch::Sender<u64>,
     /// The reconciler's lease while this server holds it; others that act alone go by it too.
     pub lease: watch::Sender<Option<Lease>>,
-    /// Signs page tokens.
+    /// Signs page tokens; from it are made the keys that seal stored answers.
     pub page_key: [u8; 32],
     /// Where the gateway listens, once it does; 0 until then.
     pub sql_port: AtomicU16,
@@ -71,6 +73,10 @@ pub struct App {
     pub last_use: LastUse,
     /// The keys of other issuers, fetched.
     pub issuer_keys: jwt::Keys,
+    /// Who uses which idempotency key.
+    pub idempotency: Turns,
+    /// How often each caller called.
+    pub limiter: Limiter,
 }
 
 impl App {

@@ -176,6 +176,7 @@ async fn answer(door: &Door, peer: SocketAddr, request: axum::extract::Request) 
         version: text("cc-version"),
         credentials: Credentials::of(&head.method, &head.headers),
         agent: text("user-agent"),
+        idempotency_key: text("idempotency-key"),
         body: body.to_vec(),
         peer: peer.ip().to_canonical(),
     };
@@ -187,6 +188,15 @@ async fn answer(door: &Door, peer: SocketAddr, request: axum::extract::Request) 
         .header("cc-trace-id", answer.trace_id);
     if let Some(allow) = answer.allow {
         response = response.header(header::ALLOW, allow);
+    }
+    if let Some(seconds) = answer.retry_after {
+        response = response.header(header::RETRY_AFTER, seconds);
+    }
+    if answer.replayed {
+        response = response.header("idempotency-replayed", "true");
+    }
+    if answer.dry_run {
+        response = response.header("ootheca-dry-run", "true");
     }
     let response = response.body(Body::from(answer.body)).unwrap_or_else(|_| Response::new(Body::empty()));
     scim::dress(&path, accept.as_deref(), response).await

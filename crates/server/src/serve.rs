@@ -9,13 +9,16 @@ use crate::{
     directory::StoreDirectory,
     events, first_start,
     front::{self, Front},
-    http, jwt,
+    http,
+    idempotency::{self, Turns},
+    jwt,
     last_use::{self, LastUse},
     memory::Memory,
     meter::{self, Looks},
     metrics::Answers,
     people::passwords::Passwords,
     power::Uses,
+    rate_limit::Limiter,
     reconcile,
     settings::{EngineKind, Settings},
     takeover::{Doorman, Handover, Inherited, Listening, SETTLE, Successor},
@@ -116,6 +119,7 @@ impl Server {
         let listen =
             socket.local_addr().map_err(|error| Error::internal("no local address").because(error))?;
         let mut listening = vec![Listening { name: "http", socket }];
+        let limiter = Limiter::new(&settings.rate_limit, settings.engine_kind);
         let app = Arc::new(App {
             store,
             engine,
@@ -135,6 +139,8 @@ impl Server {
             passwords: Passwords::default(),
             last_use: LastUse::default(),
             issuer_keys: jwt::Keys::default(),
+            idempotency: Turns::default(),
+            limiter,
         });
         let directory = StoreDirectory::new(app.clone());
         let front = match app.settings.gateway.enabled {
@@ -162,6 +168,7 @@ impl Server {
                 tokio::spawn(meter::run(app.clone(), stopped.clone())),
                 tokio::spawn(events::forget(app.clone(), stopped.clone())),
                 tokio::spawn(last_use::run(app.clone(), stopped.clone())),
+                tokio::spawn(idempotency::run(app.clone(), stopped.clone())),
                 tokio::spawn(control::server::serve(control, control_socket, stopped)),
             ],
             sql_listen: front.as_ref().map(|front| front.address()),

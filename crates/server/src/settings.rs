@@ -47,6 +47,7 @@ pub struct Settings {
     pub scale_to_zero: ScaleToZeroSettings,
     pub metering: MeteringSettings,
     pub events: EventsSettings,
+    pub rate_limit: RateLimitSettings,
     pub catalogue: Catalogue,
 }
 
@@ -123,6 +124,28 @@ pub struct EventsSettings {
     pub retention_days: u32,
 }
 
+/// How often a caller may call.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct RateLimitSettings {
+    pub mode: RateLimitMode,
+    pub requests_per_second: u32,
+    pub burst: u32,
+}
+
+/// Whether there is a rate limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RateLimitMode {
+    /// Where the engine is a real one.
+    Auto,
+    /// With every engine.
+    Always,
+    /// With none.
+    Never,
+}
+
 impl Settings {
     /// Reads all sources. `overrides` are the command line's settings, by their names.
     pub fn load(file: Option<&Path>, overrides: &impl Serialize) -> Result<Self> {
@@ -153,6 +176,13 @@ impl Settings {
                 self.listen
             );
             return Err(Error::invalid("listen", rule));
+        }
+        let limit = &self.rate_limit;
+        for (name, value) in [("requests_per_second", limit.requests_per_second), ("burst", limit.burst)] {
+            if value == 0 {
+                let rule = "must be at least 1; rate_limit.mode = \"never\" sets no limit";
+                return Err(Error::invalid(&format!("rate_limit.{name}"), rule));
+            }
         }
         self.catalogue.check()
     }

@@ -67,6 +67,8 @@ pub enum Kind {
     UsageHour,
     /// [`ootheca_model::meter::PeriodUsage`] of a month; parent: its cluster, which it outlives
     UsageMonth,
+    /// What was done under an idempotency key; due when its time is over
+    Idempotency,
     /// Values of the installation itself, for example the key of the page tokens
     Setting,
 }

@@ -70,7 +70,7 @@ impl From<Kind> for Value {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 16] = [
+    pub const ALL: [Kind; 17] = [
         Kind::Organization,
         Kind::Person,
         Kind::Group,
@@ -86,6 +86,7 @@ impl Kind {
         Kind::Meter,
         Kind::UsageHour,
         Kind::UsageMonth,
+        Kind::Idempotency,
         Kind::Setting,
     ];
 
@@ -107,6 +108,7 @@ impl Kind {
             Kind::Meter => "meter",
             Kind::UsageHour => "usage_hour",
             Kind::UsageMonth => "usage_month",
+            Kind::Idempotency => "idempotency",
             Kind::Setting => "setting",
         }
     }
@@ -129,6 +131,7 @@ impl Kind {
             Kind::Meter => "meter",
             Kind::UsageHour => "usage of an hour",
             Kind::UsageMonth => "usage of a month",
+            Kind::Idempotency => "idempotency key",
             Kind::Setting => "setting",
         }
     }

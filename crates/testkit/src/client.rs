@@ -96,6 +96,7 @@ pub struct Client {
     key: Option<String>,
     version: Option<String>,
     record: Option<Record>,
+    around: Option<Around>,
 }
 
 /// What a client and its copies were answered, in order.
@@ -114,6 +115,9 @@ pub struct Recorded {
     pub answer: Vec<u8>,
 }
 
+/// Sends a request in place of [`Request::send`].
+type Around = Arc<dyn Fn(Request<'_>) -> Answer + Send + Sync>;
+
 impl Client {
     /// A caller of the server at `base`, with a key, in the version of the official clients.
     pub fn new(base: &str, key: &str) -> Self {
@@ -130,6 +134,7 @@ impl Client {
             key: Some(key.to_owned()),
             version: Some(crate::LATEST.to_owned()),
             record: None,
+            around: None,
         }
     }
 
@@ -167,6 +172,13 @@ impl Client {
         Self { record: Some(record.clone()), ..self.clone() }
     }
 
+    /// The same, with `around` put around every request that is no `GET`: it is given the request and sends
+    /// it as often and in such forms as it likes.
+    #[must_use]
+    pub fn around(&self, around: impl Fn(Request<'_>) -> Answer + Send + Sync + 'static) -> Self {
+        Self { around: Some(Arc::new(around)), ..self.clone() }
+    }
+
     /// The same without `Cc-Version`, as the examples of the page call.
     #[must_use]
     pub fn unversioned(&self) -> Self {
@@ -187,7 +199,9 @@ impl Client {
         if let Some(version) = &self.version {
             headers.push(("cc-version".to_owned(), version.clone()));
         }
-        Request { client: self, method: method.to_owned(), path: path.to_owned(), headers, body: None }
+        let around = self.around.clone().filter(|_| method != "GET");
+        let (method, path) = (method.to_owned(), path.to_owned());
+        Request { client: self, method, path, headers, body: None, around }
     }
 
     /// `GET`
@@ -222,15 +236,30 @@ impl Client {
 }
 
 /// A request under construction.
+#[derive(Clone)]
 pub struct Request<'a> {
     client: &'a Client,
     method: String,
     path: String,
     headers: Vec<(String, String)>,
     body: Option<Vec<u8>>,
+    around: Option<Around>,
 }
 
 impl Request<'_> {
+    /// The caller.
+    pub fn client(&self) -> &Client {
+        self.client
+    }
+
+    /// Adds to the query.
+    #[must_use]
+    pub fn query(mut self, pair: &str) -> Self {
+        self.path.push(if self.path.contains('?') { '&' } else { '?' });
+        self.path.push_str(pair);
+        self
+    }
+
     /// Sets a header, in place of an earlier one of that name.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
@@ -260,7 +289,10 @@ impl Request<'_> {
 
     /// The answer; panics if there is none.
     #[track_caller]
-    pub fn send(self) -> Answer {
+    pub fn send(mut self) -> Answer {
+        if let Some(around) = self.around.take() {
+            return around(self);
+        }
         let what = format!("{} {}", self.method, self.path);
         self.try_send().unwrap_or_else(|error| panic!("{what}: {error}"))
     }

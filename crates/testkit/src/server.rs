@@ -1,6 +1,6 @@
 //! One server: started, killed, started again on the same folder, and looked after at the end.
 
-use crate::{Client, Folder, eventually, processes};
+use crate::{Answer, Client, Folder, Request, eventually, processes};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::{
@@ -36,6 +36,8 @@ impl Launch {
     pub fn new(program: &str) -> Self {
         let launch =
             Self { program: program.into(), engine: Engine::Simulated, args: Vec::new(), env: Vec::new() };
+        // Tests call as often as they can.
+        let launch = launch.env("OOTHECA_RATE_LIMIT__MODE", "never");
         launch.env("OOTHECA_LOG", "info").pool(0)
     }
 
@@ -303,6 +305,11 @@ impl Ootheca {
     /// The administrator's key.
     pub fn admin_key(&self) -> String {
         fs::read_to_string(self.data_dir().join("admin-api-key")).expect("the key file").trim().to_owned()
+    }
+
+    /// Puts something around every change that is asked of it from now on, until it is started again.
+    pub fn around(&mut self, around: impl Fn(Request<'_>) -> Answer + Send + Sync + 'static) {
+        self.client = self.client.around(around);
     }
 
     /// Its data folder.

@@ -3,7 +3,7 @@
 use super::{paging, required, roles};
 use crate::{
     app::{App, fresh_id, fresh_tenant},
-    call::Call,
+    call::{Attempt, Call},
     change::{Change, Later, Reply},
     places, render,
     rows::{self, active_cluster},
@@ -93,11 +93,10 @@ pub async fn create_cluster(
     }
     batch.changes.extend(guard);
     batch.changes.extend(creator_grant(&call, &cluster).await?);
-    let limit = match cluster.plan {
-        Plan::Advanced => Duration::ZERO,
-        _ => Duration::from_secs(app.settings.create_wait_seconds),
+    let reply = match call.attempt {
+        Attempt::Rehearsal => Reply::Now(render::cluster(app, &cluster).await?),
+        _ => Reply::After(settled(app.clone(), cluster.id, wait_for(app, &cluster))),
     };
-    let reply = Reply::After(settled(app.clone(), cluster.id, limit));
     Ok(Change::new(batch, reply).cluster(&cluster))
 }
 
@@ -117,8 +116,11 @@ pub async fn update_cluster(
     if after.parent != before.value.parent {
         batch.changes.extend(places::moved(&call, before.value.parent, after.parent).await?);
     }
-    let limit = Duration::from_secs(app.settings.create_wait_seconds);
-    Ok(Change::new(batch, Reply::After(settled(app.clone(), after.id, limit))).action(action))
+    let reply = match call.attempt {
+        Attempt::Rehearsal => Reply::Now(render::cluster(app, &after).await?),
+        _ => Reply::After(settled(app.clone(), after.id, created_wait(app))),
+    };
+    Ok(Change::new(batch, reply).action(action))
 }
 
 /// `DELETE /clusters/{cluster_id}`
@@ -255,6 +257,22 @@ async fn creator_grant(call: &Call, cluster: &Model) -> Result<Option<RowChange>
     }
     let grant = Grant::new(Role::ClusterAdmin, resource)?;
     roles::also_holds(call, principal.id, grant).await.map(Some)
+}
+
+/// How long the answer waits for a cluster.
+fn created_wait(app: &App) -> Duration {
+    Duration::from_secs(app.settings.create_wait_seconds)
+}
+
+/// How long the answer waits for a new cluster.
+fn wait_for(app: &App, cluster: &Model) -> Duration {
+    if cluster.plan == Plan::Advanced { Duration::ZERO } else { created_wait(app) }
+}
+
+/// The answer of a change to a cluster that was interrupted while it waited, encoded.
+pub async fn cluster_settled(app: &Arc<App>, id: ClusterId) -> Result<Vec<u8>> {
+    let cluster = settled(app.clone(), id, created_wait(app)).await?;
+    serde_json::to_vec(&cluster).map_err(|error| Error::internal("can not encode a reply").because(error))
 }
 
 /// The cluster once what runs is what was asked for, or as it stands after `limit`.

@@ -5,7 +5,7 @@
 use super::*;
 use crate::{
     catalog::Notes, clock::TestClock, directory::StoreDirectory, memory::Memory, power::Uses,
-    settings::Settings, traffic::Traffic,
+    rate_limit::Limiter, settings::Settings, traffic::Traffic,
 };
 use ootheca_engine::{Engine, simulated::SimulatedEngine};
 use ootheca_gateway::{Activity, Directory, Standing};
@@ -44,6 +44,7 @@ impl World {
         engine.open().await.unwrap();
         let clock = Arc::new(TestClock::open(&*store).await.unwrap());
         let lease = store.lease("reconcile", "test", None, Duration::from_secs(15), clock.now()).await;
+        let limiter = Limiter::new(&settings.rate_limit, settings.engine_kind);
         let app = Arc::new(App {
             store,
             engine: engine.clone(),
@@ -63,6 +64,8 @@ impl World {
             passwords: Default::default(),
             last_use: Default::default(),
             issuer_keys: Default::default(),
+            idempotency: Default::default(),
+            limiter,
         });
         let cluster = made(&app, limits);
         app.engine.ensure(&cluster.plan_instance()).await.unwrap();

@@ -17,6 +17,7 @@ use ootheca_model::{
 use ootheca_store::{Change, Kind, Order, Query};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::time::{Duration, Instant};
 
 /// `POST session`: exactly one of the three ways.
 #[derive(Deserialize)]
@@ -42,12 +43,24 @@ pub(super) async fn come_in(visit: &Visit, body: &[u8]) -> Result<Answer> {
     // Nobody should find himself signed in as somebody else.
     visit.check_origin()?;
     let wish: ComeIn = read(body)?;
-    match (&wish.email, &wish.link_token, &wish.jwt) {
+    let limiter = &visit.app.limiter;
+    limiter.check(visit.peer, Instant::now()).map_err(too_often)?;
+    let came = match (&wish.email, &wish.link_token, &wish.jwt) {
         (Some(email), None, None) => by_password(visit, &wish, email).await,
         (None, Some(token), None) => by_link(visit, token, wish.password.as_deref()).await,
         (None, None, Some(token)) => by_jwt(visit, &wish, token).await,
         _ => Err(Error::invalid("body", "must hold email and password, or link_token, or jwt")),
+    };
+    if came.as_ref().is_err_and(|error| error.kind() == ErrorKind::Unauthenticated) {
+        limiter.failed(visit.peer, Instant::now()).map_err(too_often)?;
     }
+    came
+}
+
+/// Guessing is slowed down.
+fn too_often(wait: Duration) -> Error {
+    let seconds = wait.as_secs() + 1;
+    Error::new(ErrorKind::Exhausted, format!("too many failed attempts; try again in {seconds} s"))
 }
 
 /// The one answer to everybody who can not come in.
