@@ -1,7 +1,7 @@
 //! `ootheca`: one binary that turns any machine into a database cloud.
 
-mod audit;
 mod admin;
+mod audit;
 mod run;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};

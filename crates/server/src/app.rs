@@ -3,9 +3,9 @@
 use crate::{
     catalog::Notes,
     clock::TestClock,
+    idempotency::Turns,
     jwt,
     last_use::LastUse,
-    idempotency::Turns,
     memory::Memory,
     meter::Looks,
     metrics::Answers,

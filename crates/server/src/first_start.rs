@@ -9,7 +9,7 @@ use crate::{
 };
 use ootheca_model::{
     ApiKey, Error, ErrorKind, Grant, Organization, OrganizationId, Person, PrincipalId, Result, Role,
-    ServiceAccount, Timestamp, identity::normal_grants, profile::Profile,
+    ServiceAccount, Timestamp, identity::normal_grants,
 };
 use ootheca_store::{Batch, Change, Kind, Query, Row, Store};
 use rand::Rng;

@@ -63,7 +63,7 @@ async fn known(
     token: &str,
     vanity_name: &str,
     username: Option<&str>,
-) -> Result<std::result::Result<Principal, &'static str>> {
+) -> Result<std::result::Result<Arc<Principal>, &'static str>> {
     let Some((header, claims)) = look_into(token) else { return Ok(Err("it is no token of this kind")) };
     let row = app.store.by_unique_key(Kind::Organization, vanity_name).await?;
     let Some(row) = row else { return Ok(Err("no organization has this vanity name")) };
