@@ -41,3 +41,35 @@ CREATE TABLE leases (
     fence BIGINT NOT NULL,
     expires_at BIGINT NOT NULL
 );
+
+-- version 2
+ALTER TABLE audit ADD COLUMN sequence BIGINT;
+ALTER TABLE audit ADD COLUMN hash TEXT;
+CREATE UNIQUE INDEX audit_sequence ON audit (organization, sequence);
+CREATE TABLE audit_outcomes (
+    id TEXT NOT NULL PRIMARY KEY,
+    organization TEXT NOT NULL,
+    sequence BIGINT NOT NULL,
+    document TEXT NOT NULL,
+    hash TEXT NOT NULL
+);
+CREATE UNIQUE INDEX audit_outcomes_sequence ON audit_outcomes (organization, sequence);
+CREATE TABLE audit_heads (
+    organization TEXT NOT NULL PRIMARY KEY,
+    sequence BIGINT NOT NULL,
+    hash TEXT NOT NULL,
+    created_at BIGINT
+);
+CREATE TABLE events (
+    organization TEXT NOT NULL,
+    sequence BIGINT NOT NULL,
+    at BIGINT NOT NULL,
+    document TEXT NOT NULL,
+    PRIMARY KEY (organization, sequence)
+);
+CREATE INDEX events_at ON events (at);
+CREATE TABLE event_heads (
+    organization TEXT NOT NULL PRIMARY KEY,
+    sequence BIGINT NOT NULL,
+    at BIGINT NOT NULL
+);

@@ -7,9 +7,9 @@ use std::{fmt::Write, fs, path::Path};
 #[test]
 fn expected_command_line() {
     let mut text = String::new();
-    for verb in ["", "serve", "gateway", "debug", "settings", "openapi"] {
+    for verb in ["", "serve", "gateway", "debug", "audit verify", "settings", "openapi"] {
         let mut command = Launch::new(PROGRAM).program();
-        let words: Vec<&str> = [verb, "--help"].into_iter().filter(|word| !word.is_empty()).collect();
+        let words: Vec<&str> = verb.split_whitespace().chain(["--help"]).collect();
         let output = command.args(&words).output().expect("the program starts");
         assert!(output.status.success(), "{verb} --help");
         let help = String::from_utf8_lossy(&output.stdout);

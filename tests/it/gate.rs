@@ -1,6 +1,7 @@
 //! The one door, tried at each of the 144 rows of the table.
 
-mod success;
+mod scopes;
+pub(crate) mod success;
 
 use crate::support::{entries_by_trace, id, simulated, trace};
 use ootheca_api::operations::{Operation, TABLE};

@@ -5,6 +5,7 @@ use crate::{
     params::{Pairs, PathParams, QueryParams},
     requests,
     router::Params,
+    versions::{self, Version},
 };
 use ootheca_model::{Error, Result};
 use serde::de::{DeserializeOwned, IgnoredAny};
@@ -21,9 +22,14 @@ pub fn query<T: QueryParams>(raw: &str) -> Result<T> {
 }
 
 /// Reads the body. Whatever its content type says, it is JSON; no body is an empty object.
-pub fn body<T: DeserializeOwned>(op: Op, bytes: &[u8]) -> Result<T> {
+/// `version` says how the caller means it.
+pub fn body<T: DeserializeOwned>(version: Version, op: Op, bytes: &[u8]) -> Result<T> {
     let value = match operation(op).has_body {
-        true => requests::normalize(op, requests::parse(bytes)?)?,
+        true => {
+            let mut value = requests::normalize(op, requests::parse(bytes)?)?;
+            version.upgrade(op, &mut value)?;
+            value
+        }
         false => serde_json::Value::Object(serde_json::Map::new()),
     };
     serde_path_to_error::deserialize(value).map_err(|error| {
@@ -47,20 +53,13 @@ pub fn check_syntax(bytes: &[u8]) -> Result<()> {
     if bytes[0] == b'{' { Ok(()) } else { Err(Error::invalid("body", requests::OBJECT)) }
 }
 
-/// The names that `pagination.…` had in 2022-03-31.
-const OLDER_NAMES: [(&str, &str); 3] = [
-    ("pagination.start_key", "pagination.page"),
-    ("pagination.time", "pagination.as_of_time"),
-    ("pagination.order", "pagination.sort_order"),
-];
-
-fn pairs(raw: &str) -> Result<Pairs> {
+pub(crate) fn pairs(raw: &str) -> Result<Pairs> {
     let mut pairs = Vec::new();
     for (name, text) in form_urlencoded::parse(raw.as_bytes()) {
         let name = requests::snake_case(&name);
-        let newer = OLDER_NAMES.iter().find(|(older, _)| *older == name);
-        let name = newer.map_or(name, |(_, newer)| Cow::Borrowed(*newer)).into_owned();
-        pairs.push((name, text.into_owned()));
+        let name = versions::parameter_name(&name).map_or(name, Cow::Borrowed).into_owned();
+        let text = versions::parameter(&name, &text).to_owned();
+        pairs.push((name, text));
     }
     let pairs = Pairs(pairs);
     // Our tokens know their direction, so that the older parameter need only be well-formed.

@@ -47,28 +47,46 @@ fn operations() {
     check("operations.txt", &lines.collect::<String>());
 }
 
-/// For each role what it may do, as somebody reads it who hands roles out.
+/// Every operation, every role, and the scopes at which the role, held there, opens the operation.
 #[test]
 fn roles() {
-    let mut text = String::from("What each role may do, and the scopes at which it may be held\n");
-    text.push_str("(O organization, F folder, C cluster).\n");
-    let may = |text: &mut String, title: String, allowed: &dyn Fn(&Operation) -> bool| {
-        text.push_str(&format!("\n{title}\n"));
-        for row in sorted().into_iter().filter(|row| allowed(row)) {
-            let later = if row.implemented { "" } else { "  (not built yet)" };
-            text.push_str(&format!("  {:<36} {}{later}\n", row.name, row.summary));
-        }
-    };
-    may(&mut text, "every member".to_owned(), &|row| row.requirement == Requirement::Member);
-    may(&mut text, "whoever may grant something".to_owned(), &|row| row.requirement == Requirement::Grantor);
+    let mut text = String::from(
+        "Who may do what: for each operation and role the scopes at which the role, held there, opens it\n\
+         (O organization, F the folder or one above it, C the cluster; roles add up).\n\n",
+    );
     for role in Role::ALL {
-        may(
-            &mut text,
-            format!("{role} ({})", role.scopes()),
-            &|row| matches!(row.requirement, Requirement::Roles(roles) if roles.contains(role)),
-        );
+        text.push_str(&format!(
+            "  {:<3}  {:<23} may be held at {}\n",
+            code(*role),
+            role.name(),
+            role.scopes()
+        ));
+    }
+    let name = TABLE.iter().map(|row| row.name.len()).max().unwrap_or(0);
+    let heads: String = Role::ALL.iter().map(|role| format!(" {:<3}", code(*role))).collect();
+    let head = format!("{:<name$} {}", "operation", heads.trim_end());
+    text.push_str(&format!("\n{head}\n{}\n", "-".repeat(head.len())));
+    for row in sorted() {
+        let cells: String = Role::ALL.iter().map(|role| format!(" {:<3}", row.opened_by(*role))).collect();
+        let notes = match row.requirement {
+            Requirement::Grantor => "  each grant by itself, see may_grant",
+            _ if !row.implemented => "  (not built yet)",
+            _ => "",
+        };
+        text.push_str(format!("{:<name$} {cells}{notes}", row.name).trim_end());
+        text.push('\n');
     }
     check("roles.txt", &text);
+}
+
+/// Three letters for a role: the head of its column.
+fn code(role: Role) -> String {
+    let words: Vec<&str> = role.name().split('_').collect();
+    match words[..] {
+        [one, two] => format!("{}{}", &one[..1], &two[..2]),
+        [one, two, three] => format!("{}{}{}", &one[..1], &two[..1], &three[..1]),
+        _ => role.name()[..3].to_owned(),
+    }
 }
 
 #[test]

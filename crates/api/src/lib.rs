@@ -11,11 +11,13 @@ mod requests;
 
 pub mod decode;
 pub mod error;
+pub mod extensions;
 pub mod openapi;
 pub mod operations;
 pub mod page;
 pub mod params;
 pub mod router;
+pub mod scim;
 pub mod versions;
 pub mod wire;
 

@@ -1,9 +1,10 @@
 //! The OpenAPI description of this server, made from the table and the wire types.
 
 use crate::{
-    for_each_operation,
+    extensions, for_each_operation,
     operations::{Op, Operation, Scope, TABLE},
     params::{PathParams, QueryParams},
+    scim,
     wire::*,
 };
 use ootheca_model::identity::Requirement;
@@ -41,8 +42,8 @@ pub fn document(server_url: &str) -> Value {
                     "description": "The secret of an API key of a service account.",
                 },
             },
-            "parameters": { "Cc-Version": version_parameter() },
-            "responses": { "Error": error_response() },
+            "parameters": parameters(),
+            "responses": { "Error": error_response(), "ScimError": scim_error_response() },
             "schemas": schemas.finish(),
         },
     })
@@ -94,27 +95,33 @@ impl Schemas {
             "x-roles": roles(row),
         });
         let mut parameters = vec![json!({ "$ref": "#/components/parameters/Cc-Version" })];
-        let mut responses = json!({ "default": { "$ref": "#/components/responses/Error" } });
+        if row.audit.is_some() {
+            let extension = |(name, _)| json!({ "$ref": format!("#/components/parameters/{name}") });
+            parameters.extend(extensions::components().map(extension));
+        }
+        let error = if scim::covers(row.path) { "ScimError" } else { "Error" };
+        let error = json!({ "$ref": format!("#/components/responses/{error}") });
+        let mut responses = json!({ "default": error });
         match self.shape_of(row.op) {
             None => {
                 operation["x-unimplemented"] = true.into();
                 let text = json!({ "type": "string" });
                 parameters.extend(row.path_params().map(|name| path_parameter(name, &text, "")));
-                responses["501"] = json!({ "$ref": "#/components/responses/Error" });
+                responses["501"] = error;
             }
             Some(shape) => {
                 parameters
                     .extend(shape.path.iter().map(|(name, schema, text)| path_parameter(name, schema, text)));
                 parameters.extend(shape.query);
                 if row.has_body {
-                    operation["requestBody"] = json!({ "required": true, "content": { "application/json": { "schema": shape.body } } });
+                    operation["requestBody"] = request_body(row, &shape.body);
                 }
                 responses["200"] = json!({
                     "description": "Done.",
-                    "content": { "application/json": { "schema": shape.answer } },
+                    "content": content(row, shape.answer),
                 });
                 for status in ["400", "401", "403", "404", "500"] {
-                    responses[status] = json!({ "$ref": "#/components/responses/Error" });
+                    responses[status] = error.clone();
                 }
             }
         }
@@ -173,12 +180,26 @@ pub(crate) fn access(row: &Operation) -> String {
         (Requirement::Grantor, _) => "For callers who may handle each grant that it changes.".to_owned(),
         (_, Scope::Organization) => format!("On the organization, one of: {roles}."),
         (_, Scope::Cluster(parameter)) => format!("On the cluster {parameter}, one of: {roles}."),
+        (_, Scope::Folder(parameter)) => format!("On the folder {parameter}, one of: {roles}."),
+        (_, Scope::Folders) => format!("On the organization or the folder concerned, one of: {roles}."),
         (_, Scope::Visible) => format!("Shows what the caller reaches with: {roles}."),
     }
 }
 
 fn path_parameter(name: &str, schema: &Value, description: &str) -> Value {
     json!({ "name": name, "in": "path", "required": true, "schema": schema, "description": description })
+}
+
+/// No body and `null` are an empty object.
+fn request_body(row: &Operation, schema: &Value) -> Value {
+    let schema = json!({ "anyOf": [schema, { "type": "null" }] });
+    json!({ "required": false, "content": content(row, schema) })
+}
+
+fn parameters() -> Map<String, Value> {
+    let version = ("Cc-Version", version_parameter());
+    let all = std::iter::once(version).chain(extensions::components());
+    all.map(|(name, parameter)| (name.to_owned(), parameter)).collect()
 }
 
 fn version_parameter() -> Value {
@@ -203,6 +224,32 @@ fn error_response() -> Value {
                 "details": { "type": "array", "items": { "type": "object" } },
             },
         } } },
+    })
+}
+
+/// A schema under the content types of a row.
+fn content(row: &Operation, schema: Value) -> Value {
+    let mut content = json!({ "application/json": { "schema": schema } });
+    if scim::covers(row.path) {
+        content[scim::CONTENT_TYPE] = content["application/json"].clone();
+    }
+    content
+}
+
+fn scim_error_response() -> Value {
+    let schema = json!({ "schema": {
+        "type": "object",
+        "required": ["schemas", "status", "detail"],
+        "properties": {
+            "schemas": { "type": "array", "items": { "type": "string" } },
+            "status": { "type": "string", "description": "The HTTP status." },
+            "detail": { "type": "string" },
+            "scimType": { "type": "string", "description": "What is wrong, in one word of RFC 7644." },
+        },
+    } });
+    json!({
+        "description": "What went wrong, in SCIM's shape.",
+        "content": { "application/json": schema, scim::CONTENT_TYPE: schema },
     })
 }
 

@@ -1,6 +1,6 @@
 //! Parameters of path and query: how they are declared, read and described.
 
-use crate::router::Params;
+use crate::{requests, router::Params};
 use ootheca_model::{
     Error, Result, Timestamp,
     cluster::{CloudProvider, ClusterSortBy, OperatingSystem, SortOrder},
@@ -41,7 +41,8 @@ pub struct Pairs(pub(crate) Vec<(String, String)>);
 impl Pairs {
     /// The last text given for `name`.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().rev().find(|(key, _)| key == name).map(|(_, text)| text.as_str())
+        let name = requests::snake_case(name);
+        self.0.iter().rev().find(|(key, _)| *key == name).map(|(_, text)| text.as_str())
     }
 
     /// The value of `name`. An empty text is no value, except of a parameter that is a text.
@@ -66,7 +67,8 @@ impl ParamValue for String {
 
 impl ParamValue for i32 {
     fn schema() -> Value {
-        json!({ "type": "integer", "format": "int32" })
+        // All of them are limits and masks.
+        json!({ "type": "integer", "format": "int32", "minimum": 0 })
     }
 
     fn parse(text: &str) -> Result<Self, String> {
@@ -86,7 +88,8 @@ impl ParamValue for bool {
 
 impl ParamValue for Timestamp {
     fn schema() -> Value {
-        json!({ "type": "string", "format": "date-time" })
+        // An empty text is no value.
+        json!({ "type": "string", "anyOf": [{ "format": "date-time" }, { "maxLength": 0 }] })
     }
 
     fn parse(text: &str) -> Result<Self, String> {
@@ -142,9 +145,18 @@ impl QueryParams for NoQuery {
     }
 }
 
-/// Declares the path parameters of operations.
+/// The name of a parameter in the path: that of its field unless another one is given.
+pub(crate) fn wire_name(field: &'static str, wire: &'static str) -> &'static str {
+    if wire.is_empty() { field } else { wire }
+}
+
+/// Declares the path parameters of operations; `= "name"` where the path calls one differently.
 macro_rules! path_params {
-    ($(#[doc = $doc:literal])* $name:ident { $(#[doc = $field_doc:literal] $field:ident: $type:ty,)* }) => {
+    (
+        $(#[doc = $doc:literal])* $name:ident {
+            $(#[doc = $field_doc:literal] $field:ident: $type:ty $(= $wire:literal)?,)*
+        }
+    ) => {
         $(#[doc = $doc])*
         #[derive(Clone, Debug, PartialEq)]
         pub struct $name {
@@ -154,14 +166,18 @@ macro_rules! path_params {
         impl crate::params::PathParams for $name {
             fn describe() -> Vec<(&'static str, serde_json::Value, &'static str)> {
                 vec![$((
-                    stringify!($field),
+                    crate::params::wire_name(stringify!($field), concat!($($wire)?)),
                     <$type as crate::params::ParamValue>::schema(),
                     $field_doc.trim_ascii(),
                 )),*]
             }
 
             fn read(params: &crate::router::Params) -> ootheca_model::Result<Self> {
-                Ok(Self { $($field: params.value(stringify!($field))?,)* })
+                Ok(Self {
+                    $($field: params.value(
+                        crate::params::wire_name(stringify!($field), concat!($($wire)?)),
+                    )?,)*
+                })
             }
         }
     };

@@ -1,6 +1,9 @@
 //! One shape for the many spellings of a body. Pure: JSON in, JSON out.
 
-use crate::operations::Op;
+use crate::{
+    operations::{Op, operation},
+    scim,
+};
 use ootheca_model::{Error, Result};
 use serde_json::{Map, Value, map::Entry};
 use std::borrow::Cow;
@@ -22,6 +25,9 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Map<String, Value>> {
 
 /// Brings a body to the shape of its type: names in snake case, and each member in one place.
 pub(crate) fn normalize(op: Op, body: Map<String, Value>) -> Result<Value> {
+    if scim::covers(operation(op).path) {
+        return Ok(Value::Object(scim::normalize(body)));
+    }
     let mut body = rename(body)?;
     match op {
         Op::CreateCluster => plan_into_spec(&mut body)?,

@@ -6,6 +6,7 @@
 use crate::{
     operations::{Method, Op, Operation, TABLE},
     params::ParamValue,
+    versions,
 };
 use ootheca_model::{Error, Result};
 use percent_encoding::percent_decode_str;
@@ -47,7 +48,8 @@ impl Params {
 
     /// The value of a parameter; absent ones are empty.
     pub(crate) fn value<T: ParamValue>(&self, name: &str) -> Result<T> {
-        T::parse(self.get(name).unwrap_or_default()).map_err(|rule| Error::invalid(name, rule))
+        T::parse(versions::parameter(name, self.get(name).unwrap_or_default()))
+            .map_err(|rule| Error::invalid(name, rule))
     }
 }
 

@@ -1,17 +1,31 @@
-//! Requests a second of one read, against a bare handler that returns the same bytes; and the first
-//! page of a long list. The load comes from `wrk` on the same two cores.
+//! Requests a second of one read, against a bare handler that returns the same bytes; what it costs to
+//! know a caller and its rights; and the pages of long lists in both stores. The load comes from `wrk` on
+//! the same two cores.
 
-use crate::stats::{Rates, Times};
-use ootheca_testkit::{Launch, Ootheca};
+use crate::stats::{Rates, Times, cpu_time};
+use ootheca_model::{Timestamp, audit::AuditEntry};
+use ootheca_store::{AuditQuery, Batch, Change, Kind, Row};
+use ootheca_testkit::{Launch, Ootheca, postgres::TemporaryPostgres};
+use serde_json::Value;
 use std::{
     fs,
     io::{BufRead, BufReader},
     process::{Command, ExitCode, Stdio},
-    thread,
+    time::Instant,
 };
+use uuid::Uuid;
 
 const ROUNDS: usize = 5;
 const CLUSTERS: usize = 10_000;
+const ENTRIES: usize = 100_000;
+/// How many pages of each list are measured.
+const PAGES: usize = 400;
+/// How many rows are written in one transaction.
+const AT_ONCE: usize = 1000;
+/// The cluster that all others are copies of.
+const MODEL: &str = "notorious-moose";
+/// Most that authentication, rate limit and authorization of a request may cost together, in microseconds.
+const ADMISSION_LIMIT: f64 = 30.0;
 
 /// Serves the bytes of a file to every request, as barely as axum can.
 pub(crate) fn bare(file: &str) -> ExitCode {
@@ -62,45 +76,142 @@ pub(crate) fn run(program: &str) {
     println!("ratio {:.2}", ours.median() / limit.median());
 }
 
+/// CPU time of the server for each request that is refused for want of a role, without that for each
+/// request of an unknown path, where nobody asks who calls.
+pub(crate) fn admission(program: &str) {
+    println!("\n== authentication, rate limit and authorization, CPU time a request by difference");
+    let server = Launch::new(program)
+        .env("OOTHECA_RATE_LIMIT__MODE", "always")
+        .env("OOTHECA_RATE_LIMIT__REQUESTS_PER_SECOND", "1000000000")
+        .env("OOTHECA_RATE_LIMIT__BURST", "1000000000")
+        .boot();
+    let key = server.new_key(&["BILLING_VIEWER"]);
+    server.with_key(&key).get("/service-accounts").refused(403);
+    let cost = |path: &str| {
+        let before = cpu_time(server.pid());
+        let requests = said(&format!("{}{path}", server.base()), &key).2;
+        (cpu_time(server.pid()) - before).as_secs_f64() * 1e6 / requests
+    };
+    let (mut whole, mut bare) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        whole.push(cost("/api/v1/service-accounts"));
+        bare.push(cost("/api/v1/nothing"));
+    }
+    let line = |name: &str, costs: &mut Vec<f64>| {
+        costs.sort_by(f64::total_cmp);
+        let (min, median, max) = (costs[0], costs[costs.len() / 2], costs[costs.len() - 1]);
+        println!("{name:<44} median {median:>6.1} µs  min {min:>6.1}  max {max:>6.1}  n={}", costs.len());
+        median
+    };
+    let admission =
+        line("refused for want of a role, 403", &mut whole) - line("unknown path, 404", &mut bare);
+    println!(
+        "{:<44} {admission:.1} µs of {ADMISSION_LIMIT} µs: ratio {:.2}",
+        "difference",
+        admission / ADMISSION_LIMIT
+    );
+}
+
 fn wrk(url: &str, key: &str) -> f64 {
+    let (text, rate, _) = said(url, key);
+    assert!(!text.contains("Non-2xx"), "{text}");
+    rate
+}
+
+/// What `wrk` says, and in it the rate and the number of requests.
+fn said(url: &str, key: &str) -> (String, f64, f64) {
     let authorization = format!("Authorization: Bearer {key}");
     let output = Command::new("wrk")
         .args(["-t", "1", "-c", "16", "-d", "3s", "-H", &authorization, "-H", "Cc-Version: 2024-09-16", url])
         .output()
         .expect("wrk runs");
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(!text.contains("Non-2xx"), "{text}");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let rate = text.lines().find_map(|line| line.strip_prefix("Requests/sec:"));
-    rate.and_then(|rate| rate.trim().parse().ok()).expect("wrk says its rate")
+    let rate = rate.and_then(|rate| rate.trim().parse().ok()).expect("wrk says its rate");
+    let requests = text.lines().find_map(|line| line.split_once(" requests in ")?.0.trim().parse().ok());
+    (text, rate, requests.expect("wrk says how many requests"))
 }
 
 pub(crate) fn list(program: &str) {
-    println!("\n== first page of a list of {CLUSTERS} clusters (500 a page)");
-    let server = Launch::new(program).boot();
-    fill(&server);
-    let pages = Times::of(200, |_| {
-        server.get("/clusters").ok();
-    });
-    println!("{}", pages.line("GET /clusters, first page"));
+    pages("SQLite", None, Launch::new(program));
+    let postgres = TemporaryPostgres::start();
+    pages("PostgreSQL", Some(&postgres.url()), Launch::new(program).store(&postgres.url()));
+}
+
+/// Pages through long lists, whose rows are in a store of this kind.
+fn pages(store: &str, address: Option<&str>, launch: Launch) {
+    println!("\n== pages of {CLUSTERS} clusters and {ENTRIES} audit entries in {store}");
+    let server = launch.boot();
+    let file = format!("sqlite:{}", server.data_dir().join("store.db").display());
+    fill(&server, address.unwrap_or(&file));
+    let clusters = walk(&server, "/clusters?", "pagination.page", "/pagination/next_page");
+    println!("{}", clusters.line("GET /clusters, every page of 500"));
+    let newest = "/clusters?pagination.sort_order=DESC&pagination.sort_by=CREATED_AT&";
+    let clusters = walk(&server, newest, "pagination.page", "/pagination/next_page");
+    println!("{}", clusters.line("the same, newest first"));
     let one = Times::of(200, |_| {
         server.get("/clusters?pagination.limit=1").ok();
     });
     println!("{}", one.line("the same, one cluster a page"));
+    for order in ["ASC", "DESC"] {
+        let path = format!("/auditlogevents?sort_order={order}&");
+        let entries = walk(&server, &path, "starting_from", "/next_starting_from");
+        println!("{}", entries.line(&format!("GET /auditlogevents {order}, every page of 200")));
+    }
 }
 
-fn fill(server: &Ootheca) {
-    thread::scope(|scope| {
-        for worker in 0..8 {
-            scope.spawn(move || {
-                for n in 0..CLUSTERS / 8 {
-                    let name = format!("cluster-{worker}-{n:05}");
-                    let body = serde_json::json!({
-                        "name": name, "provider": "GCP",
-                        "spec": { "plan": "BASIC", "serverless": { "regions": ["us-central1"] } },
-                    });
-                    server.post("/clusters", body).ok();
-                }
-            });
+/// Measures every page of a list, from its first to its last, until there are enough figures.
+fn walk(server: &Ootheca, path: &str, parameter: &str, pointer: &str) -> Times {
+    let (mut times, mut place) = (Vec::new(), String::new());
+    while times.len() < PAGES {
+        let start = Instant::now();
+        let answer = server.get(&format!("{path}{place}"));
+        times.push(start.elapsed());
+        let next = answer.ok().pointer(pointer).and_then(Value::as_str).filter(|next| !next.is_empty());
+        // A list in ascending order of time goes on for ever: its end is an empty page.
+        let empty = answer.body["entries"].as_array().is_some_and(Vec::is_empty);
+        place = next.filter(|_| !empty).map_or_else(String::new, |next| format!("{parameter}={next}"));
+    }
+    Times::from(times)
+}
+
+/// Writes the rows into the store itself, as many copies of one cluster and of one audit entry: over the
+/// API it would take most of an hour.
+fn fill(server: &Ootheca, address: &str) {
+    let model = server.create_cluster(MODEL, "BASIC");
+    let id = server.when_created(model["id"].as_str().unwrap_or_default())["id"].clone();
+    let id = id.as_str().unwrap_or_default().to_owned();
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        let store = ootheca_store::open(address).await.expect("the store opens");
+        let row = store.get(Kind::Cluster, &id).await.expect("the store answers").expect("a cluster");
+        let newest =
+            AuditQuery { organization: row.organization, starting_from: None, descending: true, limit: 1 };
+        let entry = store.audit(&newest).await.expect("the store answers").remove(0);
+        let now = entry.created_at;
+        for first in (0..ENTRIES).step_by(AT_ONCE) {
+            let mut batch = Batch::server("bench");
+            batch.audit = (0..AT_ONCE).map(|_| AuditEntry { id: Uuid::new_v4(), ..entry.clone() }).collect();
+            if first < CLUSTERS {
+                batch.changes = (first..first + AT_ONCE).map(|n| Change::Insert(copy(&row, n))).collect();
+            }
+            store.commit(batch, now).await.expect("the rows are written");
         }
     });
+}
+
+/// Another cluster like this one, but one that failed: lists show it, and nobody tries to start it.
+fn copy(row: &Row, n: usize) -> Row {
+    let (id, name) = (Uuid::new_v4().to_string(), format!("cluster-{n:06}"));
+    let other = |text: &str| text.replace(&row.id, &id).replace(MODEL, &name);
+    Row {
+        id: id.clone(),
+        unique_key: row.unique_key.as_deref().map(other),
+        alias: row.alias.as_deref().map(other),
+        sort_key: other(&row.sort_key),
+        document: other(&row.document).replace("\"CREATED\"", "\"CREATION_FAILED\""),
+        due_at: None,
+        created_at: Timestamp(row.created_at.0 + n as i64),
+        ..row.clone()
+    }
 }

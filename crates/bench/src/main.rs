@@ -1,6 +1,6 @@
 //! What `./dev bench` runs: each figure as a ratio against a peer or the bare limit, in one run.
 //!
-//! `bench OOTHECA [NAME…]`, with the names `create`, `api`, `list`, `start`, `gateway`, `suspend`; none is all.
+//! `bench OOTHECA [NAME…]`, with the names `create`, `api`, `admission`, `list`, `start`, `gateway`, `suspend`; none is all.
 
 mod api;
 mod create;
@@ -14,7 +14,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
     let Some(program) = args.next() else {
-        eprintln!("usage: bench OOTHECA [create|api|list|start|gateway|suspend]…");
+        eprintln!("usage: bench OOTHECA [create|api|admission|list|start|gateway|suspend]…");
         return ExitCode::from(2);
     };
     if program == "bare" {
@@ -27,6 +27,9 @@ fn main() -> ExitCode {
     }
     if wanted("api") {
         api::run(&program);
+    }
+    if wanted("admission") {
+        api::admission(&program);
     }
     if wanted("list") {
         api::list(&program);

@@ -1,5 +1,7 @@
 //! `ootheca`: one binary that turns any machine into a database cloud.
 
+mod admin;
+mod audit;
 mod run;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -27,6 +29,12 @@ enum Command {
     Gateway(GatewayArgs),
     /// Show what really runs: each SQL server, its version, process and folder.
     Debug(DebugArgs),
+    /// Prove the audit log.
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
+    /// What the owner of this machine may do without a key: the first person, recovery.
+    #[command(subcommand)]
+    Admin(admin::Verb),
     /// Print the default settings, with a sentence for each.
     Settings,
     /// Print the OpenAPI document.
@@ -141,6 +149,8 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve(&args),
         Command::Gateway(args) => gateway(&args),
         Command::Debug(args) => debug(&args),
+        Command::Audit(command) => audit::run(&command),
+        Command::Admin(verb) => admin::run(verb),
         Command::Settings => print(settings::DEFAULTS),
         Command::Openapi => print(&format!("{:#}\n", ootheca_server::openapi())),
     };

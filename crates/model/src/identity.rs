@@ -1,7 +1,8 @@
 //! Organizations, the principals in them, and the proof that a principal may do something.
 
 use crate::{
-    ClusterId, Error, ErrorKind, Grant, OrganizationId, PrincipalId, Resource, Result, Role, Timestamp,
+    ClusterId, Error, ErrorKind, FolderId, Grant, OrganizationId, PrincipalId, Resource, Result, Role,
+    Timestamp, profile::Profile,
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeSet, sync::Arc};
@@ -51,6 +52,81 @@ pub struct Person {
     pub created_at: Timestamp,
     /// Direct grants, sorted, always holding ORG_MEMBER.
     pub grants: Vec<Grant>,
+    /// What an identity provider tells; also whether it may come in at all.
+    #[serde(default)]
+    pub profile: Profile,
+    /// How its password is known again: a PHC string of argon2id. `None` for who has none, and comes in
+    /// by a link or by the token of another issuer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
+}
+
+impl Person {
+    /// Somebody new who holds nothing but membership and has no password. The e-mail address is made
+    /// lower case.
+    pub fn new(
+        organization: OrganizationId,
+        id: PrincipalId,
+        email: &str,
+        created_at: Timestamp,
+    ) -> Result<Self> {
+        let email = email.trim().to_lowercase();
+        let (name, domain) = email.split_once('@').unwrap_or_default();
+        let plain =
+            |text: &str| !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || c.is_control());
+        if email.len() > 254 || !plain(name) || !plain(domain) || domain.contains('@') {
+            return Err(Error::invalid("email", format!("{email:?} is not an e-mail address")));
+        }
+        let (grants, profile) = (normal_grants([]), Profile::default());
+        Ok(Self { organization, id, email, created_at, grants, profile, password: None })
+    }
+
+    /// The name to log in with.
+    pub fn user_name(&self) -> &str {
+        self.profile.user_name.as_deref().unwrap_or(&self.email)
+    }
+}
+
+/// That a person has come in, and until when. What the browser holds is kept only as a hash.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Session {
+    /// The organization.
+    pub organization: OrganizationId,
+    /// SHA-256 of the token, hexadecimal.
+    pub id: String,
+    /// Who came in.
+    pub person: PrincipalId,
+    /// When.
+    pub created_at: Timestamp,
+    /// When it ends at the latest.
+    pub expires_at: Timestamp,
+    /// When it was last used, about.
+    pub last_used_at: Timestamp,
+    /// From where it was opened.
+    pub ip_address: String,
+    /// With which browser.
+    pub user_agent: String,
+}
+
+/// A link by which a person may come in once and choose a password.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Invitation {
+    /// The organization.
+    pub organization: OrganizationId,
+    /// SHA-256 of the token in the link, hexadecimal.
+    pub id: String,
+    /// For whom.
+    pub person: PrincipalId,
+    /// That person's e-mail address.
+    pub email: String,
+    /// Whether it is for somebody who is already here and lost the password.
+    pub reset: bool,
+    /// Who made it.
+    pub creator_name: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it ends.
+    pub expires_at: Timestamp,
 }
 
 /// A key of a service account. The secret itself is never kept.
@@ -70,6 +146,12 @@ pub struct ApiKey {
     pub salt: String,
     /// HMAC-SHA256 of the secret part under the salt, hexadecimal.
     pub hash: String,
+    /// When it ends; `None` is never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+    /// When it was last used, about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_used_at: Option<Timestamp>,
 }
 
 /// Sorted, without doubles, with ORG_MEMBER: the form in which grants are kept.
@@ -105,24 +187,114 @@ pub enum Requirement {
     Grantor,
 }
 
+impl Principal {
+    /// Whether one of `roles`, held somewhere above or on it, reaches `resource`, which lies in `folders`.
+    pub fn holds(&self, roles: &[Role], resource: Resource, folders: &[FolderId]) -> bool {
+        self.grants
+            .iter()
+            .any(|grant| roles.contains(&grant.role) && grant.resource.covers(resource, folders))
+    }
+
+    /// Whether it may know that `resource`, which lies in `folders`, exists: it may read it.
+    pub fn knows(&self, resource: Resource, folders: &[FolderId]) -> bool {
+        match resource {
+            Resource::Organization => true,
+            Resource::Folder(_) => self.holds(FOLDER_READERS, resource, folders),
+            Resource::Cluster(_) => self.holds(CLUSTER_READERS, resource, folders),
+        }
+    }
+}
+
+/// The roles whose holders may grant something; see [`crate::role::may_grant`].
+pub const GRANTORS: [Role; 3] = [Role::OrgAdmin, Role::ClusterAdmin, Role::FolderAdmin];
+
+/// The roles that read a cluster.
+pub const CLUSTER_READERS: &[Role] = &[
+    Role::OrgAdmin,
+    Role::ClusterAdmin,
+    Role::ClusterOperatorWriter,
+    Role::ClusterDeveloper,
+    Role::FolderAdmin,
+    Role::FolderMover,
+    Role::MetricsViewer,
+    Role::ClusterMonitor,
+];
+
+/// The roles that read a folder.
+pub const FOLDER_READERS: &[Role] = &[
+    Role::OrgAdmin,
+    Role::ClusterAdmin,
+    Role::ClusterOperatorWriter,
+    Role::ClusterDeveloper,
+    Role::ClusterCreator,
+    Role::FolderAdmin,
+    Role::FolderMover,
+    Role::MetricsViewer,
+    Role::ClusterMonitor,
+];
+
 /// What an operation acts on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
     /// The organization: the role must be held at organization scope.
     Organization,
-    /// One cluster.
-    Cluster(ClusterId),
+    /// One cluster, and the folders that it lies in.
+    Cluster(ClusterId, Vec<FolderId>),
+    /// One folder, and the folders that it lies in.
+    Folder(FolderId, Vec<FolderId>),
+    /// Folders that the handler looks up: the role must be held on the organization or on some folder.
+    Folders,
     /// A list that shows each caller what its roles reach.
     Visible,
 }
 
-/// The clusters that a caller may see in a list.
+impl Target {
+    fn resource(&self) -> Option<Resource> {
+        match self {
+            Target::Organization => Some(Resource::Organization),
+            Target::Cluster(id, _) => Some(Resource::Cluster(*id)),
+            Target::Folder(id, _) => Some(Resource::Folder(*id)),
+            Target::Folders | Target::Visible => None,
+        }
+    }
+
+    fn folders(&self) -> &[FolderId] {
+        match self {
+            Target::Cluster(_, folders) | Target::Folder(_, folders) => folders,
+            Target::Organization | Target::Folders | Target::Visible => &[],
+        }
+    }
+}
+
+/// What a caller may see in a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Visible {
     /// All of the organization.
     All,
-    /// Only these.
-    Only(BTreeSet<ClusterId>),
+    /// Only what these grants reach.
+    Only(Reach),
+}
+
+/// Where the roles of an operation are held, below the organization.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reach {
+    /// Folders, with all that is in them.
+    pub folders: BTreeSet<FolderId>,
+    /// Clusters.
+    pub clusters: BTreeSet<ClusterId>,
+}
+
+impl Visible {
+    /// Whether it shows `resource`, which lies in `folders`.
+    pub fn shows(&self, resource: Resource, folders: &[FolderId]) -> bool {
+        let Visible::Only(reach) = self else { return true };
+        let itself = match resource {
+            Resource::Organization => false,
+            Resource::Folder(id) => reach.folders.contains(&id),
+            Resource::Cluster(id) => reach.clusters.contains(&id),
+        };
+        itself || folders.iter().any(|id| reach.folders.contains(id))
+    }
 }
 
 /// Proof that a caller may perform one operation on one target. Making one is the check: there is
@@ -148,12 +320,20 @@ impl Granted {
     /// The cluster, where the operation is about one.
     pub fn cluster(&self) -> Option<ClusterId> {
         match self.target {
-            Target::Cluster(id) => Some(id),
+            Target::Cluster(id, _) => Some(id),
             _ => None,
         }
     }
 
-    /// Which clusters a list may show.
+    /// The folder, where the operation is about one.
+    pub fn folder(&self) -> Option<FolderId> {
+        match self.target {
+            Target::Folder(id, _) => Some(id),
+            _ => None,
+        }
+    }
+
+    /// What a list may show.
     pub fn visible(&self) -> &Visible {
         &self.visible
     }
@@ -161,41 +341,47 @@ impl Granted {
 
 /// Checks `principal` against a requirement.
 ///
-/// 403 where it lacks the role; 404 where it holds the role on other clusters only, so that nobody
-/// learns which clusters exist.
+/// 403 where it lacks the role altogether, or may know the target; 404 where it holds the role elsewhere
+/// only and may not read the target, so that nobody learns what exists.
 pub fn authorize(principal: &Arc<Principal>, requirement: Requirement, target: Target) -> Result<Granted> {
     let denied = || Error::new(ErrorKind::Denied, "no permission");
-    let granted = |visible| Granted { principal: principal.clone(), target, visible };
     let roles = match requirement {
-        Requirement::Member => return Ok(granted(Visible::All)),
+        Requirement::Member => {
+            return Ok(Granted { principal: principal.clone(), target, visible: Visible::All });
+        }
         Requirement::Grantor => {
-            let grantor = |grant: &Grant| matches!(grant.role, Role::OrgAdmin | Role::ClusterAdmin);
-            let allowed = principal.grants.iter().any(grantor);
-            return if allowed { Ok(granted(Visible::All)) } else { Err(denied()) };
+            let allowed = principal.grants.iter().any(|grant| GRANTORS.contains(&grant.role));
+            let granted = || Granted { principal: principal.clone(), target, visible: Visible::All };
+            return if allowed { Ok(granted()) } else { Err(denied()) };
         }
         Requirement::Roles(roles) => roles,
     };
-    let held =
-        || principal.grants.iter().filter(|grant| roles.contains(&grant.role)).map(|grant| grant.resource);
-    if held().any(|resource| resource == Resource::Organization) {
-        return Ok(granted(Visible::All));
+    let Some(visible) = visible(principal, roles) else { return Err(denied()) };
+    let allowed = match (&visible, target.resource()) {
+        (Visible::All, _) => true,
+        (Visible::Only(_), Some(resource)) => visible.shows(resource, target.folders()),
+        (Visible::Only(reach), None) => target == Target::Visible || !reach.folders.is_empty(),
+    };
+    if allowed {
+        return Ok(Granted { principal: principal.clone(), target, visible });
     }
-    let clusters: BTreeSet<ClusterId> = held()
-        .filter_map(|resource| match resource {
-            Resource::Cluster(id) => Some(id),
-            Resource::Organization => None,
-        })
-        .collect();
-    match target {
-        _ if clusters.is_empty() => Err(denied()),
-        Target::Organization => Err(denied()),
-        Target::Visible => Ok(granted(Visible::Only(clusters))),
-        Target::Cluster(id) if clusters.contains(&id) => Ok(granted(Visible::Only(clusters))),
-        Target::Cluster(id)
-            if principal.grants.iter().any(|grant| grant.resource == Resource::Cluster(id)) =>
-        {
-            Err(denied())
+    match target.resource() {
+        Some(resource) if !principal.knows(resource, target.folders()) => {
+            Err(Error::not_found(if matches!(target, Target::Folder(..)) { "folder" } else { "cluster" }))
         }
-        Target::Cluster(_) => Err(Error::not_found("cluster")),
+        _ => Err(denied()),
     }
+}
+
+/// What these roles of a principal reach; `None` if it holds none of them.
+fn visible(principal: &Principal, roles: &[Role]) -> Option<Visible> {
+    let mut reach = Reach::default();
+    for grant in principal.grants.iter().filter(|grant| roles.contains(&grant.role)) {
+        match grant.resource {
+            Resource::Organization => return Some(Visible::All),
+            Resource::Folder(id) => reach.folders.insert(id),
+            Resource::Cluster(id) => reach.clusters.insert(id),
+        };
+    }
+    (reach != Reach::default()).then_some(Visible::Only(reach))
 }

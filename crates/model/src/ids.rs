@@ -39,3 +39,7 @@ id!(
     /// Whoever can hold roles: a service account or a person.
     PrincipalId
 );
+id!(
+    /// A folder.
+    FolderId
+);

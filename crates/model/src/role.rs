@@ -1,6 +1,6 @@
 //! Roles, the scopes at which they may be held, and who may grant which.
 
-use crate::{ClusterId, Error, Result};
+use crate::{ClusterId, Error, FolderId, Result};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
@@ -72,12 +72,14 @@ impl FromStr for Role {
     }
 }
 
-/// What a grant covers. An organization covers all that is in it.
+/// What a grant covers. An organization covers all that is in it, a folder its whole subtree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(tag = "type", content = "id", rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Resource {
     /// The caller's own organization.
     Organization,
+    /// A folder and all that is in it, at any depth.
+    Folder(FolderId),
     /// One cluster.
     Cluster(ClusterId),
 }
@@ -87,13 +89,18 @@ impl Resource {
     pub fn scope(self) -> char {
         match self {
             Resource::Organization => 'O',
+            Resource::Folder(_) => 'F',
             Resource::Cluster(_) => 'C',
         }
     }
 
-    /// Whether a grant on `self` reaches `other`.
-    pub fn covers(self, other: Resource) -> bool {
-        self == Resource::Organization || self == other
+    /// Whether a grant on `self` reaches `other`, which lies in `folders`.
+    pub fn covers(self, other: Resource, folders: &[FolderId]) -> bool {
+        match self {
+            Resource::Organization => true,
+            Resource::Folder(id) => self == other || folders.contains(&id),
+            Resource::Cluster(_) => self == other,
+        }
     }
 }
 
@@ -112,6 +119,7 @@ impl Grant {
         if !role.scopes().contains(resource.scope()) {
             let scope = match resource {
                 Resource::Organization => "organization",
+                Resource::Folder(_) => "folder",
                 Resource::Cluster(_) => "cluster",
             };
             return Err(Error::invalid("role", format!("{role} can not be held at {scope} scope")));
@@ -125,20 +133,20 @@ impl Grant {
     }
 }
 
-/// Whether somebody holding `held` may give or take `wanted`.
+/// Whether somebody holding `held` may give or take `wanted`, whose resource lies in `folders`.
 ///
 /// ORG_ADMIN may handle every grant. CLUSTER_ADMIN may handle CLUSTER_ADMIN,
-/// CLUSTER_OPERATOR_WRITER and CLUSTER_DEVELOPER on clusters that it administers.
-pub fn may_grant(held: &[Grant], wanted: Grant) -> bool {
+/// CLUSTER_OPERATOR_WRITER and CLUSTER_DEVELOPER on clusters that it administers. FOLDER_ADMIN may
+/// handle every role that a folder takes, on the folders that it administers.
+pub fn may_grant(held: &[Grant], wanted: Grant, folders: &[FolderId]) -> bool {
     const CLUSTER_ROLES: [Role; 3] =
         [Role::ClusterAdmin, Role::ClusterOperatorWriter, Role::ClusterDeveloper];
-    held.iter().any(|have| match have.role {
-        Role::OrgAdmin => true,
-        Role::ClusterAdmin => {
-            wanted.resource != Resource::Organization
-                && have.resource.covers(wanted.resource)
-                && CLUSTER_ROLES.contains(&wanted.role)
+    held.iter().any(|have| match (have.role, wanted.resource) {
+        (Role::OrgAdmin, _) => true,
+        (Role::ClusterAdmin, Resource::Cluster(_)) => {
+            have.resource.covers(wanted.resource, folders) && CLUSTER_ROLES.contains(&wanted.role)
         }
+        (Role::FolderAdmin, Resource::Folder(_)) => have.resource.covers(wanted.resource, folders),
         _ => false,
     })
 }

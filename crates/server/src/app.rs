@@ -3,10 +3,15 @@
 use crate::{
     catalog::Notes,
     clock::TestClock,
+    idempotency::Turns,
+    jwt,
+    last_use::LastUse,
     memory::Memory,
     meter::Looks,
     metrics::Answers,
+    people::passwords::Passwords,
     power::Uses,
+    rate_limit::Limiter,
     rows::{Document, Stored},
     settings::Settings,
     traffic::Traffic,
@@ -56,12 +61,22 @@ pub struct App {
     pub clock_moved: watch::Sender<u64>,
     /// The reconciler's lease while this server holds it; others that act alone go by it too.
     pub lease: watch::Sender<Option<Lease>>,
-    /// Signs page tokens.
+    /// Signs page tokens; from it are made the keys that seal stored answers.
     pub page_key: [u8; 32],
     /// Where the gateway listens, once it does; 0 until then.
     pub sql_port: AtomicU16,
     /// What the API answered.
     pub answers: Answers,
+    /// Passwords of people.
+    pub passwords: Passwords,
+    /// When keys and sessions were last used.
+    pub last_use: LastUse,
+    /// The keys of other issuers, fetched.
+    pub issuer_keys: jwt::Keys,
+    /// Who uses which idempotency key.
+    pub idempotency: Turns,
+    /// How often each caller called.
+    pub limiter: Limiter,
 }
 
 impl App {

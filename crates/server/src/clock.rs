@@ -5,7 +5,8 @@
 
 use crate::{
     app::{App, SystemClock},
-    gate, meter, rows,
+    authenticate::{Credentials, authenticate},
+    meter, rows,
 };
 use axum::{
     body::{Body, to_bytes},
@@ -123,7 +124,7 @@ async fn admit(app: &App, headers: &HeaderMap) -> Result<Arc<TestClock>> {
         return Err(Error::not_found("path /api/ootheca/v1/clock"));
     };
     let token = headers.get(header::AUTHORIZATION).map(|value| String::from_utf8_lossy(value.as_bytes()));
-    let principal = gate::authenticate(app, token.as_deref()).await?;
+    let principal = authenticate(app, &Credentials::bearer(token.as_deref())).await?.principal;
     authorize(&principal, Requirement::Roles(&[Role::OrgAdmin]), Target::Organization)?;
     Ok(clock)
 }

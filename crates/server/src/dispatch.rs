@@ -58,7 +58,7 @@ macro_rules! dispatch {
                 $(Op::$op => {
                     let path: $params = decode::path(input.params)?;
                     let query: $query = decode::query(input.query)?;
-                    let body: $body = decode::body(op, input.body)?;
+                    let body: $body = decode::body(call.version, op, input.body)?;
                     // Boxed, so that the future of one request is not as large as the largest handler.
                     $kind::<$reply>(Box::pin(handlers::$handler(call, path, query, body)).await?)
                 })*

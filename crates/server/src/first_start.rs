@@ -19,7 +19,8 @@ use std::path::PathBuf;
 pub const KEY_VARIABLE: &str = "OOTHECA_ADMIN_API_KEY";
 
 const KEY_FILE: &str = "admin-api-key";
-const ADMIN_ROLES: [Role; 4] =
+/// What the first administrator holds.
+pub(crate) const ADMIN_ROLES: [Role; 4] =
     [Role::OrgAdmin, Role::ClusterAdmin, Role::BillingCoordinator, Role::FolderAdmin];
 
 /// Makes what is missing. Returns where the administrator's key is, if it was just written there.
@@ -125,16 +126,8 @@ async fn ensure_people(
     now: Timestamp,
 ) -> Result<()> {
     for email in &settings.organization.people {
-        let person = Person {
-            organization,
-            id: PrincipalId(fresh_id()),
-            email: email.trim().to_lowercase(),
-            created_at: now,
-            grants: normal_grants([]),
-        };
-        if !person.email.contains('@') {
-            return Err(Error::invalid("organization.people", format!("{email:?} is not an e-mail address")));
-        }
+        let person = Person::new(organization, PrincipalId(fresh_id()), email, now)
+            .map_err(|error| error.context("organization.people"))?;
         match store.commit(Batch::server("people").with(rows::insert(&person)?), now).await {
             Err(error) if error.kind() != ErrorKind::Exists => return Err(error),
             _ => {}

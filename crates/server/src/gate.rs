@@ -1,31 +1,37 @@
 //! The one door. Every call of the API passes here, in this order: version, route, authentication,
-//! authorization, decoding, handler, audit, encoding.
+//! rate limit, authorization, idempotency key, decoding, handler, audit, encoding.
 //!
 //! A call that changes something leaves exactly one audit entry, refused or not, in the transaction
-//! of its change. It runs to its end even if the caller hangs up.
+//! of its change. It runs to its end even if the caller hangs up. A dry run leaves none, unless the caller
+//! lacks the right; nor does an answer that is given again, or a call beyond the rate limit.
+
+mod again;
+mod rehearsal;
 
 use crate::{
     app::{App, fresh_id},
-    call::Call,
+    audit,
+    authenticate::{Caller, Credentials, authenticate},
+    call::{Attempt, Call},
     change::{Change, Reply},
     dispatch::{self, Input, Outcome},
-    keys::{self, Secret},
-    redact,
+    idempotency::Ticket,
+    places, rate_limit, redact, rows,
 };
 use ootheca_api::{
+    extensions::Extensions,
     operations::{Operation, Scope},
     router::{self, Params, Resolved},
     versions::Version,
 };
 use ootheca_model::{
-    ApiKey, Cluster, ClusterId, Error, ErrorKind, Principal, Result, ServiceAccount,
+    Cluster, ClusterId, Error, ErrorKind, Principal, Result,
     audit::{AuditEntry, INTERRUPTED},
-    identity::{Target, authorize},
+    identity::authorize,
 };
 use ootheca_store::Batch;
 use rand::RngExt;
-use std::{net::IpAddr, sync::Arc, time::Duration};
-use uuid::Uuid;
+use std::{net::IpAddr, sync::Arc, time::Duration, time::Instant};
 
 /// How often a change is decided again when a concurrent one was faster.
 const ATTEMPTS: usize = 20;
@@ -40,8 +46,12 @@ pub struct Request {
     pub query: String,
     /// `Cc-Version`.
     pub version: Option<String>,
-    /// `Authorization`.
-    pub authorization: Option<String>,
+    /// What it says about its caller.
+    pub credentials: Credentials,
+    /// `User-Agent`.
+    pub agent: Option<String>,
+    /// `Idempotency-Key`.
+    pub idempotency_key: Option<String>,
     /// Body.
     pub body: Vec<u8>,
     /// The caller's address.
@@ -58,8 +68,24 @@ pub struct Response {
     pub trace_id: String,
     /// For `Allow`, after 405.
     pub allow: Option<String>,
+    /// For `Retry-After`, in seconds, after 429.
+    pub retry_after: Option<u64>,
+    /// Whether it is the answer of an earlier request with the same idempotency key.
+    pub replayed: bool,
+    /// Whether it is the answer of a dry run.
+    pub dry_run: bool,
     /// JSON, or nothing.
     pub body: Vec<u8>,
+}
+
+impl Response {
+    fn fail(&mut self, error: &Error) {
+        if error.kind() == ErrorKind::Internal {
+            tracing::error!(trace_id = self.trace_id, error = error.chain(), "request failed");
+        }
+        self.status = ootheca_api::error::status(error.kind());
+        self.body = ootheca_api::error::body(error);
+    }
 }
 
 /// Answers a request. Never fails: errors become answers.
@@ -67,7 +93,16 @@ pub async fn answer(app: &Arc<App>, request: Request) -> Response {
     let trace_id = fresh_id().simple().to_string();
     let version = Version::from_header(request.version.as_deref());
     let applied = *version.as_ref().unwrap_or(&Version::default());
-    let mut response = Response { status: 200, version: applied, trace_id, allow: None, body: Vec::new() };
+    let mut response = Response {
+        status: 200,
+        version: applied,
+        trace_id,
+        allow: None,
+        retry_after: None,
+        replayed: false,
+        dry_run: false,
+        body: Vec::new(),
+    };
     let result = match (version, router::resolve(&request.method, &request.path)) {
         (Err(error), _) | (_, Err(error)) => Err(error),
         (_, Ok(Resolved::NotFound)) => Err(Error::not_found(format!("path {}", request.path))),
@@ -87,18 +122,11 @@ pub async fn answer(app: &Arc<App>, request: Request) -> Response {
                 request,
                 trace_id: response.trace_id.clone(),
             };
-            visit.admit().await
+            visit.admit(&mut response).await
         }
     };
-    match result {
-        Ok(body) => response.body = body,
-        Err(error) => {
-            if error.kind() == ErrorKind::Internal {
-                tracing::error!(trace_id = response.trace_id, error = error.chain(), "request failed");
-            }
-            response.status = ootheca_api::error::status(error.kind());
-            response.body = ootheca_api::error::body(&error);
-        }
+    if let Err(error) = result {
+        response.fail(&error);
     }
     response
 }
@@ -113,33 +141,78 @@ struct Visit {
     trace_id: String,
 }
 
+/// What came of a change.
+struct Answer {
+    status: u16,
+    /// Not yet in the caller's dialect, unless it is an error.
+    body: Vec<u8>,
+    /// The trace of the request that made the change, where that was an earlier one.
+    first: Option<String>,
+    dry_run: bool,
+}
+
+impl Answer {
+    fn done(body: Vec<u8>) -> Self {
+        Self { status: 200, body, first: None, dry_run: false }
+    }
+
+    fn refused(error: &Error) -> Self {
+        let (status, body) = (ootheca_api::error::status(error.kind()), ootheca_api::error::body(error));
+        Self { status, body, first: None, dry_run: false }
+    }
+}
+
 impl Visit {
-    async fn admit(self) -> Result<Vec<u8>> {
-        let principal = authenticate(&self.app, self.request.authorization.as_deref()).await?;
+    /// Answers into `response`; an error is an answer too.
+    async fn admit(self, response: &mut Response) -> Result<()> {
+        let caller = match authenticate(&self.app, &self.request.credentials).await {
+            Ok(caller) => caller,
+            Err(error) => return self.unknown(error, response),
+        };
+        if let Err(wait) = self.app.limiter.admit(caller.principal.id, Instant::now()) {
+            return too_many(wait, response);
+        }
         let (operation, version) = (self.operation, self.version);
-        let body = match operation.audit {
-            None => self.read(&principal).await?,
+        let answer = match operation.audit {
+            None => Answer::done(self.read(&caller.principal).await?),
             Some(action) => {
+                let action = audit::action(operation.name, action, &self.request.body);
                 // A task of its own: a caller that hangs up must not stop it half-way.
-                let task = tokio::spawn(async move { self.change(&principal, action).await });
+                let task = tokio::spawn(async move { self.change(&caller, action).await });
                 task.await.map_err(|error| Error::internal("a change panicked").because(error))??
             }
         };
-        Ok(version.render(operation.op, body))
+        response.status = answer.status;
+        response.dry_run = answer.dry_run;
+        response.replayed = answer.first.is_some();
+        if let Some(first) = answer.first {
+            response.trace_id = first;
+        }
+        let done = answer.status == 200;
+        response.body = if done { version.render(operation.op, answer.body) } else { answer.body };
+        Ok(())
     }
 
-    fn authorize(&self, principal: &Arc<Principal>) -> Result<Arc<Call>> {
-        let target = match self.operation.scope {
-            Scope::Cluster(_) => Target::Cluster(self.cluster_id().unwrap_or(ClusterId(Uuid::nil()))),
-            Scope::Visible => Target::Visible,
-            Scope::Organization => Target::Organization,
-        };
-        let granted = authorize(principal, self.operation.requirement, target)?;
+    /// Nobody is known by this token. Who tries too often is told to wait; no token at all is no try.
+    fn unknown(&self, error: Error, response: &mut Response) -> Result<()> {
+        if error.kind() == ErrorKind::Unauthenticated
+            && self.request.credentials.authorization.is_some()
+            && let Err(wait) = self.app.limiter.failed(self.request.peer, Instant::now())
+        {
+            return too_many(wait, response);
+        }
+        Err(error)
+    }
+
+    async fn authorize(&self, principal: &Arc<Principal>) -> Result<Call> {
+        let target = places::target(&self.app, principal, self.operation.scope, &self.params).await?;
+        let requirement = places::requirement(self.operation, self.version, &self.request.body);
+        let granted = authorize(principal, requirement, target)?;
         if self.operation.has_body {
             ootheca_api::decode::check_syntax(&self.request.body)?;
         }
         let (app, operation, version) = (self.app.clone(), self.operation, self.version);
-        Ok(Arc::new(Call { app, operation, granted, version }))
+        Ok(Call { app, operation, granted, version, attempt: Attempt::Only })
     }
 
     fn cluster_id(&self) -> Option<ClusterId> {
@@ -155,19 +228,41 @@ impl Visit {
     }
 
     async fn read(&self, principal: &Arc<Principal>) -> Result<Vec<u8>> {
-        let call = self.authorize(principal)?;
+        let call = Arc::new(self.authorize(principal).await?);
         match self.dispatch(&call).await? {
             Outcome::Read(body) => Ok(body),
             Outcome::Change(_) => Err(Error::internal("a read wanted to change something")),
         }
     }
 
-    async fn change(&self, principal: &Arc<Principal>, action: &'static str) -> Result<Vec<u8>> {
-        let entry = self.audit_entry(principal, action).await?;
-        let call = match self.authorize(principal) {
+    async fn change(&self, caller: &Caller, action: &'static str) -> Result<Answer> {
+        let principal = &caller.principal;
+        let entry = self.audit_entry(caller, action).await?;
+        let mut call = match self.authorize(principal).await {
             Ok(call) => call,
             Err(error) => return self.refuse(entry, error).await,
         };
+        let Request { method, path, query, body, idempotency_key, .. } = &self.request;
+        let extensions = match Extensions::read(self.operation, idempotency_key.as_deref(), query, body) {
+            Ok(extensions) => extensions,
+            Err(error) => return self.refuse(entry, error).await,
+        };
+        if extensions.dry_run {
+            call.attempt = Attempt::Rehearsal;
+            return self.rehearse(&Arc::new(call)).await;
+        }
+        let Some(key) = extensions.key else { return self.decide(entry, Arc::new(call), None).await };
+        let request = [method.as_str(), path.as_str(), self.version.header(), &extensions.canonical];
+        let ticket = Ticket::new(&self.app, principal, &key, &request);
+        let _turn = self.app.idempotency.take(&ticket).await;
+        if let Some(found) = ticket.find(&self.app).await? {
+            return self.again(entry, call, &ticket, found).await;
+        }
+        call.attempt = Attempt::First;
+        self.decide(entry, Arc::new(call), Some(&ticket)).await
+    }
+
+    async fn decide(&self, entry: AuditEntry, call: Arc<Call>, ticket: Option<&Ticket>) -> Result<Answer> {
         for attempt in 0..ATTEMPTS {
             step_aside(attempt).await;
             let change = match self.dispatch(&call).await {
@@ -187,33 +282,59 @@ impl Visit {
             if matches!(reply, Reply::Effect(_)) {
                 begun.error = Some(INTERRUPTED.to_owned());
             }
+            if let Some(ticket) = ticket {
+                let record =
+                    ticket.record(self.app.now(), &self.trace_id, again::progress(ticket, &begun, &reply)?);
+                batch.changes.push(rows::insert(&record)?);
+            }
             batch.audit.push(begun.clone());
             match self.app.store.commit(batch, self.app.now()).await {
-                Ok(_) => return self.settle(begun, reply).await,
+                Ok(_) => return self.settle(begun, reply, ticket).await,
                 Err(error) if error.kind() == ErrorKind::Stale => {}
-                // What it would have made never was: the entry names only what the request named.
-                Err(error) => return self.refuse(entry, error).await,
+                Err(error) => {
+                    if error.kind() == ErrorKind::Exists
+                        && let Some(ticket) = ticket
+                        && let Some(found) = ticket.find(&self.app).await?
+                    {
+                        // Another server on this store was faster with the same key.
+                        return self.again(entry, Call::clone(&call), ticket, found).await;
+                    }
+                    // What it would have made never was: the entry names only what the request named.
+                    return self.refuse(entry, error).await;
+                }
             }
         }
         self.refuse(entry, Error::unavailable("too many concurrent changes of the same object; try again"))
             .await
     }
 
-    async fn settle(&self, entry: AuditEntry, reply: Reply<Vec<u8>>) -> Result<Vec<u8>> {
+    async fn settle(
+        &self,
+        entry: AuditEntry,
+        reply: Reply<Vec<u8>>,
+        ticket: Option<&Ticket>,
+    ) -> Result<Answer> {
         match reply {
-            Reply::Now(body) => Ok(body),
-            Reply::After(future) => future.await,
+            Reply::Now(body) => Ok(Answer::done(body)),
+            Reply::After(future) => {
+                let body = future.await?;
+                if let Some(ticket) = ticket {
+                    ticket.note(&self.app, ticket.answered(200, &body)?).await;
+                }
+                Ok(Answer::done(body))
+            }
             Reply::Effect(future) => {
                 let result = future.await;
                 let error = result.as_ref().err().map(ootheca_api::error::message);
                 self.app.store.complete_audit(entry.id, &entry.payload, error).await?;
-                result
+                self.keep(ticket, &result).await?;
+                result.map(Answer::done)
             }
         }
     }
 
     /// Writes the entry of a refused call, then gives the refusal back.
-    async fn refuse(&self, mut entry: AuditEntry, error: Error) -> Result<Vec<u8>> {
+    async fn refuse(&self, mut entry: AuditEntry, error: Error) -> Result<Answer> {
         entry.error = Some(ootheca_api::error::message(&error).to_owned());
         let mut batch = Batch::server("audit");
         batch.audit.push(entry);
@@ -221,7 +342,8 @@ impl Visit {
         Err(error)
     }
 
-    async fn audit_entry(&self, principal: &Principal, action: &str) -> Result<AuditEntry> {
+    async fn audit_entry(&self, caller: &Caller, action: &str) -> Result<AuditEntry> {
+        let principal = &caller.principal;
         let cluster = match self.cluster_id() {
             Some(id) => self.app.find::<Cluster>(&id.to_string()).await?,
             None => None,
@@ -232,7 +354,7 @@ impl Visit {
             organization: principal.organization,
             created_at: self.app.now(),
             action: action.to_owned(),
-            source: "CC_API".to_owned(),
+            source: audit::source(self.request.agent.as_deref(), caller.session.is_some()).to_owned(),
             cluster: cluster.as_ref().map(|found| found.value.id),
             cluster_name: cluster.map(|found| found.value.name.clone()),
             user_email: principal.person.then(|| principal.name.clone()),
@@ -245,6 +367,12 @@ impl Visit {
     }
 }
 
+/// The caller has to wait.
+fn too_many(wait: Duration, response: &mut Response) -> Result<()> {
+    response.retry_after = Some(rate_limit::retry_after(wait));
+    Err(Error::new(ErrorKind::Exhausted, "rate limit exceeded"))
+}
+
 /// Lets others pass before a change is decided again: a random time that grows with each attempt, so
 /// that writers of the same object do not meet again and again.
 async fn step_aside(attempt: usize) {
@@ -253,22 +381,4 @@ async fn step_aside(attempt: usize) {
         let pause = Duration::from_micros(rand::rng().random_range(0..most));
         tokio::time::sleep(pause).await;
     }
-}
-
-/// Who holds this token. The same answer, 401, to everything that is wrong with it.
-pub(crate) async fn authenticate(app: &App, header: Option<&str>) -> Result<Arc<Principal>> {
-    let secret = Secret::parse(keys::bearer(header)?).ok_or_else(keys::unauthenticated)?;
-    let key = app.find::<ApiKey>(secret.id()).await?.ok_or_else(keys::unauthenticated)?;
-    if !secret.matches(&key.value) {
-        return Err(keys::unauthenticated());
-    }
-    let account = app.find::<ServiceAccount>(&key.value.service_account.to_string()).await?;
-    let account = &account.ok_or_else(keys::unauthenticated)?.value;
-    Ok(Arc::new(Principal {
-        organization: account.organization,
-        id: account.id,
-        name: account.name.clone(),
-        person: false,
-        grants: account.grants.clone(),
-    }))
 }

@@ -2,16 +2,17 @@
 
 use crate::{
     app::App,
-    clock,
+    authenticate::Credentials,
+    clock, events,
     front::Front,
     gate::{self, Request},
-    metrics, rows,
+    metrics, people, rows, scim,
 };
 use axum::{
     Router,
     body::{Body, to_bytes},
     extract::{ConnectInfo, Path, State, connect_info::Connected},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, StatusCode, Uri, header},
     response::Response,
     routing::get,
     serve::{IncomingStream, Listener},
@@ -41,20 +42,30 @@ struct Door {
     authority: Arc<str>,
     /// The gateway in this process, for its figures.
     front: Option<Arc<Front>>,
+    /// True from the moment that the API drains.
+    stop: watch::Receiver<bool>,
 }
 
 /// All routes. `ready` is true from the moment that everything listens until the server drains.
-pub fn router(app: Arc<App>, ready: Arc<AtomicBool>, authority: String, front: Option<Arc<Front>>) -> Router {
+pub fn router(
+    app: Arc<App>,
+    ready: Arc<AtomicBool>,
+    authority: String,
+    front: Option<Arc<Front>>,
+    stop: watch::Receiver<bool>,
+) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "alive\n" }))
         .route("/readyz", get(readiness))
         .route("/metrics", get(figures))
         .route("/clusters/{id}/cert", get(certificate))
         .route("/api/v1/openapi.json", get(document))
+        .route("/api/v1/events", get(told))
         .route("/api/ootheca/v1/clock", get(show_clock).post(advance_clock))
+        .merge(people::router(app.clone()))
         .fallback(api)
         .method_not_allowed_fallback(api)
-        .with_state(Door { app, ready, authority: authority.into(), front })
+        .with_state(Door { app, ready, authority: authority.into(), front, stop })
 }
 
 /// Listens, or goes on with an inherited socket; returns it twice: to keep, and to accept from.
@@ -123,6 +134,13 @@ impl Listener for Entrance {
 #[derive(Clone, Copy)]
 pub struct Peer(SocketAddr);
 
+impl Peer {
+    /// Without its port.
+    pub fn ip(self) -> std::net::IpAddr {
+        self.0.ip().to_canonical()
+    }
+}
+
 impl Connected<IncomingStream<'_, Entrance>> for Peer {
     fn connect_info(stream: IncomingStream<'_, Entrance>) -> Self {
         Self(*stream.remote_addr())
@@ -144,16 +162,21 @@ async fn answer(door: &Door, peer: SocketAddr, request: axum::extract::Request) 
     let text = |name: &str| {
         head.headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
     };
+    let path = head.uri.path().to_owned();
+    let accept = text("accept");
     let Ok(body) = to_bytes(body, BODY_LIMIT).await else {
         let message = format!("invalid argument: body: must be whole and have at most {BODY_LIMIT} bytes");
-        return failure(&Error::new(ErrorKind::Invalid, message));
+        return scim::dress(&path, accept.as_deref(), failure(&Error::new(ErrorKind::Invalid, message)))
+            .await;
     };
     let request = Request {
         method: head.method.as_str().to_owned(),
-        path: head.uri.path().to_owned(),
+        path: path.clone(),
         query: head.uri.query().unwrap_or_default().to_owned(),
         version: text("cc-version"),
-        authorization: text("authorization"),
+        credentials: Credentials::of(&head.method, &head.headers),
+        agent: text("user-agent"),
+        idempotency_key: text("idempotency-key"),
         body: body.to_vec(),
         peer: peer.ip().to_canonical(),
     };
@@ -166,7 +189,17 @@ async fn answer(door: &Door, peer: SocketAddr, request: axum::extract::Request) 
     if let Some(allow) = answer.allow {
         response = response.header(header::ALLOW, allow);
     }
-    response.body(Body::from(answer.body)).unwrap_or_else(|_| Response::new(Body::empty()))
+    if let Some(seconds) = answer.retry_after {
+        response = response.header(header::RETRY_AFTER, seconds);
+    }
+    if answer.replayed {
+        response = response.header("idempotency-replayed", "true");
+    }
+    if answer.dry_run {
+        response = response.header("ootheca-dry-run", "true");
+    }
+    let response = response.body(Body::from(answer.body)).unwrap_or_else(|_| Response::new(Body::empty()));
+    scim::dress(&path, accept.as_deref(), response).await
 }
 
 /// Figures for Prometheus, of the caller's organization.
@@ -205,6 +238,13 @@ async fn certificate(State(door): State<Door>, Path(id): Path<String>) -> Respon
         Ok(_) => failure(&Error::not_found("cluster")),
         Err(error) => failure(&error),
     }
+}
+
+async fn told(State(door): State<Door>, uri: Uri, headers: HeaderMap) -> Response {
+    let query = uri.query().unwrap_or_default();
+    let response = events::answer(door.app.clone(), &headers, query, door.stop).await;
+    door.app.answers.count(response.status().as_u16());
+    response
 }
 
 async fn show_clock(State(door): State<Door>, headers: HeaderMap) -> Response {

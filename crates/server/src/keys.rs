@@ -60,6 +60,8 @@ impl Secret {
             created_at: now,
             salt,
             hash,
+            expires_at: None,
+            last_used_at: None,
         }
     }
 
@@ -67,6 +69,18 @@ impl Secret {
     pub fn matches(&self, key: &ApiKey) -> bool {
         hash(&key.salt, &self.rest).as_bytes().ct_eq(key.hash.as_bytes()).into()
     }
+}
+
+const TOKEN_LENGTH: usize = 43;
+
+/// A fresh token of 256 bits, letters and digits, for sessions and links. Never logged.
+pub fn random_token() -> String {
+    rand::rng().sample_iter(Alphanumeric).take(TOKEN_LENGTH).map(char::from).collect()
+}
+
+/// Whether `text` has the form of such a token.
+pub fn is_token(text: &str) -> bool {
+    text.len() == TOKEN_LENGTH && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
 /// The one answer to every token that is missing, malformed, unknown or revoked.

@@ -3,7 +3,10 @@
 //! `gate` is the one door of the API, `handlers` decide, `reconcile` acts. Only this crate knows all
 //! the others.
 
+pub mod admin;
 pub mod app;
+pub mod audit;
+pub mod authenticate;
 pub mod call;
 pub mod catalog;
 pub mod change;
@@ -12,21 +15,30 @@ pub mod control;
 pub mod data_dir;
 pub mod directory;
 pub mod dispatch;
+pub mod events;
 pub mod first_start;
 pub mod front;
 pub mod gate;
 pub mod gateway_process;
+pub mod groups;
 pub mod handlers;
 pub mod http;
+pub mod idempotency;
+pub mod jwt;
 pub mod keys;
+pub mod last_use;
 pub mod memory;
 pub mod meter;
 pub mod metrics;
+pub mod people;
+pub mod places;
 pub mod power;
+pub mod rate_limit;
 pub mod reconcile;
 pub mod redact;
 pub mod render;
 pub mod rows;
+pub mod scim;
 pub mod serve;
 pub mod settings;
 pub mod standing;

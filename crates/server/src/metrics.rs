@@ -4,7 +4,12 @@
 //! registry of its own and forgets it. A caller sees the clusters of its organization only, and the
 //! figures of the process.
 
-use crate::{app::App, front::Front, gate, rows};
+use crate::{
+    app::App,
+    authenticate::{Credentials, authenticate},
+    front::Front,
+    rows,
+};
 use axum::{Router, extract::State, http::header, response::IntoResponse, routing::get};
 use ootheca_gateway::{Histogram, Snapshot};
 use ootheca_model::{
@@ -81,7 +86,7 @@ pub async fn text(
     authorization: Option<&str>,
     gateway: Option<(Snapshot, usize)>,
 ) -> Result<String> {
-    let principal = gate::authenticate(app, authorization).await?;
+    let principal = authenticate(app, &Credentials::bearer(authorization)).await?.principal;
     let granted = authorize(&principal, Requirement::Roles(READERS), Target::Organization)?;
     let query = Query { organization: Some(granted.organization()), ..Query::active(Kind::Cluster) };
     let mut clusters = Vec::new();

@@ -1,6 +1,6 @@
 //! Between the wire and the model: what a request means, and how a thing is shown.
 
-use crate::{app::App, handlers::required, meter};
+use crate::{app::App, handlers::required, meter, rows};
 use ootheca_api::wire::*;
 use ootheca_model::{
     Cluster as Model, Grant, Plan, Resource as Held, Result,
@@ -10,8 +10,11 @@ use ootheca_model::{
         create::{MachineSpec, NewCluster, NewDedicated, NewServerless},
         patch::{ClusterPatch, PatchDedicated, PatchServerless},
     },
+    folder::{parse_parent, show_parent},
+    meter::Meter,
 };
-use std::collections::BTreeMap;
+use ootheca_store::{Kind, Query};
+use std::collections::{BTreeMap, HashMap};
 
 /// What a request for a new cluster means.
 pub fn new_cluster(request: CreateClusterRequest) -> Result<NewCluster> {
@@ -30,7 +33,7 @@ pub fn new_cluster(request: CreateClusterRequest) -> Result<NewCluster> {
         }),
         dedicated: spec.dedicated.map(new_dedicated),
         labels: spec.labels.unwrap_or_default(),
-        parent_id: spec.parent_id.unwrap_or_default(),
+        parent: parse_parent(spec.parent_id.as_deref().unwrap_or_default())?,
         delete_protection: spec.delete_protection,
         customer_cloud_account: spec.customer_cloud_account.is_some(),
     })
@@ -73,7 +76,7 @@ pub fn cluster_patch(request: UpdateClusterRequest) -> Result<ClusterPatch> {
             }
         }),
         labels: request.labels,
-        parent_id: request.parent_id,
+        parent: request.parent_id.as_deref().map(parse_parent).transpose()?,
         delete_protection: request.delete_protection,
         cockroach_version: request.cockroach_version,
         upgrade_status: request.upgrade_status,
@@ -104,6 +107,21 @@ fn machines(
 
 /// A cluster as the API shows it.
 pub async fn cluster(app: &App, cluster: &Model) -> Result<Cluster> {
+    let meter = app.meter(cluster.id).await?;
+    Ok(metered(app, cluster, meter.as_ref().map(|meter| &meter.value)))
+}
+
+/// Clusters of a list, with one look at the store for all their meters.
+pub async fn clusters(app: &App, clusters: &[Model]) -> Result<Vec<Cluster>> {
+    let ids = clusters.iter().map(|cluster| cluster.id.to_string()).collect();
+    let rows = app.store.list(&Query { ids: Some(ids), ..Query::all(Kind::Meter) }).await?;
+    let meters = rows.into_iter().map(rows::decode::<Meter>);
+    let meters = meters.map(|meter| meter.map(|meter| (meter.row.id, meter.value)));
+    let meters = meters.collect::<Result<HashMap<String, Meter>>>()?;
+    Ok(clusters.iter().map(|cluster| metered(app, cluster, meters.get(&cluster.id.to_string()))).collect())
+}
+
+fn metered(app: &App, cluster: &Model, meter: Option<&Meter>) -> Cluster {
     let host = sql_host(app, cluster);
     let config = match &cluster.config {
         Config::Serverless { upgrade_type, limits } => ClusterConfig {
@@ -142,7 +160,7 @@ pub async fn cluster(app: &App, cluster: &Model) -> Result<Cluster> {
         primary: several.then_some(region.primary),
         ..Region::default()
     });
-    Ok(Cluster {
+    Cluster {
         id: cluster.id.to_string(),
         name: cluster.name.clone(),
         cockroach_version: cluster.full_version.clone(),
@@ -162,11 +180,11 @@ pub async fn cluster(app: &App, cluster: &Model) -> Result<Cluster> {
         network_visibility: cluster.network_visibility,
         cidr_range: cluster.cidr_range.clone(),
         labels: cluster.labels.clone(),
-        parent_id: "root".to_owned(),
+        parent_id: show_parent(cluster.parent),
         delete_protection: cluster.delete_protection,
-        ootheca: meter::show::extension(app, cluster).await?,
+        ootheca: meter::show::extension(app, cluster, meter),
         ..Cluster::default()
-    })
+    }
 }
 
 fn int32(number: u32) -> i32 {
@@ -204,6 +222,7 @@ pub fn version(version: &Version) -> ClusterMajorVersion {
 pub fn grant(grant: &Grant) -> BuiltInRole {
     let resource = match grant.resource {
         Held::Organization => Resource { id: None, r#type: ResourceType::Organization },
+        Held::Folder(id) => Resource { id: Some(id.to_string()), r#type: ResourceType::Folder },
         Held::Cluster(id) => Resource { id: Some(id.to_string()), r#type: ResourceType::Cluster },
     };
     BuiltInRole { name: grant.role, resource }

@@ -1,8 +1,9 @@
 //! How each kind of thing becomes a row, and a row a thing again.
 
 use ootheca_model::{
-    AllowlistEntry, ApiKey, Cluster, ClusterId, ClusterState, Error, Organization, OrganizationId, Person,
-    Result, ServiceAccount, Timestamp,
+    AllowlistEntry, ApiKey, Cluster, ClusterId, ClusterState, Error, Folder, Invitation, JwtIssuer,
+    Organization, OrganizationId, Person, Result, ServiceAccount, Session, Timestamp,
+    group::Group,
     meter::{Meter, PeriodUsage},
 };
 use ootheca_store::{Change, Kind, Row, Store};
@@ -149,8 +150,20 @@ impl Document for Person {
     fn columns(&self) -> Row {
         Row {
             unique_key: Some(format!("{}/{}", self.organization, self.email)),
+            // Nobody else in the organization logs in with this name.
+            alias: Some(format!("{}/{}", self.organization, self.user_name().to_lowercase())),
+            updated_at: self.profile.updated_at.unwrap_or(self.created_at),
             ..principal_columns!(self, self.organization, self.email.clone())
         }
+    }
+}
+
+impl Document for Group {
+    const KIND: Kind = Kind::Group;
+    const NAME: &'static str = "group";
+
+    fn columns(&self) -> Row {
+        Row { updated_at: self.updated_at, ..principal_columns!(self, self.organization, self.name.clone()) }
     }
 }
 
@@ -162,6 +175,61 @@ impl Document for ApiKey {
         Row {
             parent: self.service_account.to_string(),
             ..row(Self::KIND, self.id.clone(), self.organization, String::new(), self.created_at)
+        }
+    }
+}
+
+impl Document for Folder {
+    const KIND: Kind = Kind::Folder;
+    const NAME: &'static str = "folder";
+
+    fn columns(&self) -> Row {
+        let parent = self.parent.map(|id| id.to_string()).unwrap_or_default();
+        Row {
+            unique_key: Some(format!("{}/{parent}/{}", self.organization, self.name)),
+            parent,
+            updated_at: self.updated_at,
+            ..row(Self::KIND, self.id.to_string(), self.organization, self.name.clone(), self.created_at)
+        }
+    }
+}
+
+/// Due when it ends, so that it is removed.
+impl Document for Session {
+    const KIND: Kind = Kind::Session;
+    const NAME: &'static str = "session";
+
+    fn columns(&self) -> Row {
+        Row {
+            parent: self.person.to_string(),
+            due_at: Some(self.expires_at),
+            ..row(Self::KIND, self.id.clone(), self.organization, String::new(), self.created_at)
+        }
+    }
+}
+
+/// Due when it ends, so that it is removed.
+impl Document for Invitation {
+    const KIND: Kind = Kind::Invitation;
+    const NAME: &'static str = "invitation";
+
+    fn columns(&self) -> Row {
+        Row {
+            parent: self.person.to_string(),
+            due_at: Some(self.expires_at),
+            ..row(Self::KIND, self.id.clone(), self.organization, self.email.clone(), self.created_at)
+        }
+    }
+}
+
+impl Document for JwtIssuer {
+    const KIND: Kind = Kind::JwtIssuer;
+    const NAME: &'static str = "JWT issuer";
+
+    fn columns(&self) -> Row {
+        Row {
+            unique_key: Some(format!("{}/{} {}", self.organization, self.issuer_url, self.audience)),
+            ..row(Self::KIND, self.id.clone(), self.organization, self.issuer_url.clone(), self.created_at)
         }
     }
 }
@@ -181,6 +249,7 @@ impl Document for Cluster {
             ClusterState::Creating | ClusterState::Locked => false,
         };
         Row {
+            parent: self.parent.map(|id| id.to_string()).unwrap_or_default(),
             unique_key: active.then(|| format!("{}/{}", self.organization, self.name)),
             alias: active.then(|| self.routing_id()),
             due_at: (!settled).then_some(self.updated_at),

@@ -7,13 +7,18 @@ use crate::{
     control::{self, server::Control},
     data_dir::{self, DataDir},
     directory::StoreDirectory,
-    first_start,
+    events, first_start,
     front::{self, Front},
     http,
+    idempotency::{self, Turns},
+    jwt,
+    last_use::{self, LastUse},
     memory::Memory,
     meter::{self, Looks},
     metrics::Answers,
+    people::passwords::Passwords,
     power::Uses,
+    rate_limit::Limiter,
     reconcile,
     settings::{EngineKind, Settings},
     takeover::{Doorman, Handover, Inherited, Listening, SETTLE, Successor},
@@ -114,6 +119,7 @@ impl Server {
         let listen =
             socket.local_addr().map_err(|error| Error::internal("no local address").because(error))?;
         let mut listening = vec![Listening { name: "http", socket }];
+        let limiter = Limiter::new(&settings.rate_limit, settings.engine_kind);
         let app = Arc::new(App {
             store,
             engine,
@@ -130,6 +136,11 @@ impl Server {
             page_key,
             sql_port: AtomicU16::new(0),
             answers: Answers::default(),
+            passwords: Passwords::default(),
+            last_use: LastUse::default(),
+            issuer_keys: jwt::Keys::default(),
+            idempotency: Turns::default(),
+            limiter,
         });
         let directory = StoreDirectory::new(app.clone());
         let front = match app.settings.gateway.enabled {
@@ -146,7 +157,7 @@ impl Server {
         let (open, opened) = watch::channel(true);
         let (stop_http, http_stopped) = watch::channel(false);
         let (stop_tasks, stopped) = watch::channel(false);
-        let router = http::router(app.clone(), ready.clone(), authority, front.clone());
+        let router = http::router(app.clone(), ready.clone(), authority, front.clone(), http_stopped.clone());
         let control = Control { app: app.clone(), directory, doorman: doorman.clone() };
         let control_socket = control::listen(&control::control_socket(data.path()))?;
         let holder = format!("{}:{}", hostname(), data.path().display());
@@ -155,6 +166,9 @@ impl Server {
             tasks: vec![
                 tokio::spawn(reconcile::run(app.clone(), holder, stopped.clone())),
                 tokio::spawn(meter::run(app.clone(), stopped.clone())),
+                tokio::spawn(events::forget(app.clone(), stopped.clone())),
+                tokio::spawn(last_use::run(app.clone(), stopped.clone())),
+                tokio::spawn(idempotency::run(app.clone(), stopped.clone())),
                 tokio::spawn(control::server::serve(control, control_socket, stopped)),
             ],
             sql_listen: front.as_ref().map(|front| front.address()),

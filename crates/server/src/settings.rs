@@ -39,11 +39,15 @@ pub struct Settings {
     pub drain_seconds: u64,
     pub create_wait_seconds: u64,
     pub test_clock: bool,
+    pub public_url: String,
+    pub sessions: SessionSettings,
     pub organization: OrganizationSettings,
     pub gateway: GatewaySettings,
     pub engine: EngineSettings,
     pub scale_to_zero: ScaleToZeroSettings,
     pub metering: MeteringSettings,
+    pub events: EventsSettings,
+    pub rate_limit: RateLimitSettings,
     pub catalogue: Catalogue,
 }
 
@@ -55,6 +59,16 @@ pub struct OrganizationSettings {
     pub name: String,
     pub label: String,
     pub people: Vec<String>,
+}
+
+/// How people come in, and for how long.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct SessionSettings {
+    pub idle_minutes: u64,
+    pub longest_hours: u64,
+    pub link_hours: u64,
 }
 
 /// The SQL gateway.
@@ -102,6 +116,36 @@ pub struct MeteringSettings {
     pub tick_seconds: u64,
 }
 
+/// The stream of events.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct EventsSettings {
+    pub retention_days: u32,
+}
+
+/// How often a caller may call.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct RateLimitSettings {
+    pub mode: RateLimitMode,
+    pub requests_per_second: u32,
+    pub burst: u32,
+}
+
+/// Whether there is a rate limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RateLimitMode {
+    /// Where the engine is a real one.
+    Auto,
+    /// With every engine.
+    Always,
+    /// With none.
+    Never,
+}
+
 impl Settings {
     /// Reads all sources. `overrides` are the command line's settings, by their names.
     pub fn load(file: Option<&Path>, overrides: &impl Serialize) -> Result<Self> {
@@ -133,7 +177,21 @@ impl Settings {
             );
             return Err(Error::invalid("listen", rule));
         }
+        let limit = &self.rate_limit;
+        for (name, value) in [("requests_per_second", limit.requests_per_second), ("burst", limit.burst)] {
+            if value == 0 {
+                let rule = "must be at least 1; rate_limit.mode = \"never\" sets no limit";
+                return Err(Error::invalid(&format!("rate_limit.{name}"), rule));
+            }
+        }
         self.catalogue.check()
+    }
+
+    /// The link by which somebody comes in once. The token stands behind `#`, which browsers do not send.
+    pub fn link(&self, token: &str) -> String {
+        let listen = format!("http://{}", self.listen);
+        let url = if self.public_url.is_empty() { &listen } else { self.public_url.trim_end_matches('/') };
+        format!("{url}/console/welcome#{token}")
     }
 
     /// How long open requests and sessions may take to end.

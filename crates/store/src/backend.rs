@@ -1,12 +1,14 @@
 //! The store over either database: reads are single statements, writes are pieces of [`Work`].
 
 use crate::{
-    AuditQuery, Batch, Changed, Kind, Lease, Query, Row, Store, sql,
-    transaction::{Done, Work, entry},
+    AuditQuery, Batch, Changed, Event, EventRange, Kind, Lease, Query, Row, Store,
+    chain::entry,
+    events, sql,
+    transaction::{Done, Work},
     value::{Columns, Record, Value, row},
 };
 use async_trait::async_trait;
-use ootheca_model::{Result, Timestamp, audit::AuditEntry};
+use ootheca_model::{Error, OrganizationId, Result, Timestamp, audit::AuditEntry};
 use std::time::Duration;
 use tokio::sync::broadcast;
 use uuid::Uuid;
@@ -14,8 +16,8 @@ use uuid::Uuid;
 /// A database.
 #[async_trait]
 pub(crate) trait Backend: Send + Sync + 'static {
-    /// The condition that an id is in the JSON array at `?`.
-    const IDS: &'static str;
+    /// The condition that what stands before it is in the JSON array at `?`.
+    const ONE_OF: &'static str;
 
     /// Runs one reading statement.
     async fn query(&self, sql: &str, params: &[Value]) -> Result<Vec<Record>>;
@@ -68,8 +70,26 @@ impl<B: Backend> Store for B {
     }
 
     async fn complete_audit(&self, id: Uuid, payload: &str, error: Option<&str>) -> Result<()> {
-        let work = Work::CompleteAudit { id, payload: payload.to_owned(), error: error.map(str::to_owned) };
-        self.transact(work).await.map(|_| ())
+        let owner = self.query(sql::AUDIT_OWNER, &[id.to_string().into()]).await?.pop();
+        let owner = Columns::of(owner.ok_or_else(|| Error::not_found("audit entry"))?).text()?;
+        let organization =
+            owner.parse().map_err(|error| Error::internal("store: damaged organization").because(error))?;
+        let (payload, error) = (payload.to_owned(), error.map(str::to_owned));
+        self.transact(Work::CompleteAudit { organization, id, payload, error }).await.map(|_| ())
+    }
+
+    async fn events(&self, organization: OrganizationId, after: i64, limit: usize) -> Result<Vec<Event>> {
+        let params = [organization.into(), after.into(), limit.into()];
+        self.query(sql::EVENTS, &params).await?.into_iter().map(events::event).collect()
+    }
+
+    async fn event_range(&self, organization: OrganizationId) -> Result<EventRange> {
+        let record = self.query(sql::EVENT_RANGE, &[organization.into()]).await?.pop();
+        events::range(record.unwrap_or_default())
+    }
+
+    async fn forget_events(&self, before: Timestamp) -> Result<()> {
+        self.transact(Work::ForgetEvents { before }).await.map(|_| ())
     }
 
     async fn audit(&self, query: &AuditQuery) -> Result<Vec<AuditEntry>> {

@@ -10,12 +10,18 @@
 //! a backend may repeat a batch after a serialization failure without asking anybody.
 
 mod backend;
+mod chain;
+mod events;
 mod migrations;
 mod postgres;
 mod sql;
 mod sqlite;
 mod transaction;
 mod value;
+mod verify;
+
+pub use events::{Actor, Event, EventRange, What};
+pub use verify::{Anchor, AuditCheck, ChainReport, Fault, verify_audit};
 
 #[doc(hidden)]
 pub use migrations::schema;
@@ -35,11 +41,21 @@ pub enum Kind {
     Organization,
     /// [`ootheca_model::Person`]
     Person,
+    /// [`ootheca_model::group::Group`]
+    Group,
     /// [`ootheca_model::ServiceAccount`]
     ServiceAccount,
     /// [`ootheca_model::ApiKey`]; parent: its service account
     ApiKey,
-    /// [`ootheca_model::Cluster`]
+    /// [`ootheca_model::Session`]; parent: its person
+    Session,
+    /// [`ootheca_model::Invitation`]; parent: its person
+    Invitation,
+    /// [`ootheca_model::JwtIssuer`]
+    JwtIssuer,
+    /// [`ootheca_model::Folder`]; parent: the folder that it is in
+    Folder,
+    /// [`ootheca_model::Cluster`]; parent: the folder that it is in
     Cluster,
     /// [`ootheca_model::AllowlistEntry`]; parent: its cluster
     AllowlistEntry,
@@ -51,6 +67,8 @@ pub enum Kind {
     UsageHour,
     /// [`ootheca_model::meter::PeriodUsage`] of a month; parent: its cluster, which it outlives
     UsageMonth,
+    /// What was done under an idempotency key; due when its time is over
+    Idempotency,
     /// Values of the installation itself, for example the key of the page tokens
     Setting,
 }
@@ -207,8 +225,10 @@ pub struct Query {
     pub organization: Option<OrganizationId>,
     /// Only children of this row.
     pub parent: Option<String>,
-    /// Only these ids.
+    /// Only these ids, and what `parents` adds.
     pub ids: Option<Vec<String>>,
+    /// Beside `ids`, the children of these rows; nothing without `ids`.
+    pub parents: Vec<String>,
     /// Leave out rows that have ended.
     pub active_only: bool,
     /// Leave out rows created after this.
@@ -231,6 +251,7 @@ impl Query {
             organization: None,
             parent: None,
             ids: None,
+            parents: Vec::new(),
             active_only: false,
             as_of: None,
             order: Order::SortKey,
@@ -299,8 +320,15 @@ pub trait Store: Send + Sync + 'static {
     /// Applies a batch, whole, durably. `now` stamps the audit entries (or one microsecond after
     /// the organization's latest, whichever is later); returns them as written.
     async fn commit(&self, batch: Batch, now: Timestamp) -> Result<Vec<AuditEntry>>;
-    /// Records how an action ended whose entry was written before its outcome was known.
+    /// Records how an action ended whose entry was written before its outcome was known. The entry stays
+    /// as it was written: its outcome is a link of the chain of its own.
     async fn complete_audit(&self, id: Uuid, payload: &str, error: Option<&str>) -> Result<()>;
+    /// Events of an organization after number `after`, in order.
+    async fn events(&self, organization: OrganizationId, after: i64, limit: usize) -> Result<Vec<Event>>;
+    /// Which events of an organization there are.
+    async fn event_range(&self, organization: OrganizationId) -> Result<EventRange>;
+    /// Forgets the events from before a moment, of every organization.
+    async fn forget_events(&self, before: Timestamp) -> Result<()>;
     /// A page of the audit log.
     async fn audit(&self, query: &AuditQuery) -> Result<Vec<AuditEntry>>;
     /// Takes or renews a lease: granted if it is free, expired, or held by the same holder. A new

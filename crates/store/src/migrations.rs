@@ -4,8 +4,9 @@ use ootheca_model::{Error, Result};
 
 /// One step: its number is its place in the list, counted from 1. `{text}` is the database's type for
 /// text that is compared byte by byte.
-const STEPS: [&[&str]; 1] = [&[
-    "CREATE TABLE entries (
+const STEPS: &[&[&str]] = &[
+    &[
+        "CREATE TABLE entries (
     kind {text} NOT NULL,
     id {text} NOT NULL,
     organization {text} NOT NULL,
@@ -21,29 +22,63 @@ const STEPS: [&[&str]; 1] = [&[
     document {text} NOT NULL,
     PRIMARY KEY (kind, id)
 )",
-    "CREATE UNIQUE INDEX entries_unique_key ON entries (kind, unique_key)",
-    "CREATE UNIQUE INDEX entries_alias ON entries (kind, alias)",
-    "CREATE INDEX entries_sort_key ON entries (kind, organization, sort_key, id)",
-    // Ended rows pile up, so the usual list has an index without them.
-    "CREATE INDEX entries_active ON entries (kind, organization, sort_key, id) WHERE ended_at IS NULL",
-    "CREATE INDEX entries_created_at ON entries (kind, organization, created_at, id)",
-    "CREATE INDEX entries_ended_at ON entries (kind, organization, (COALESCE(ended_at, created_at)), id)",
-    "CREATE INDEX entries_parent ON entries (kind, parent, sort_key, id)",
-    "CREATE INDEX entries_due_at ON entries (kind, due_at)",
-    "CREATE TABLE audit (
+        "CREATE UNIQUE INDEX entries_unique_key ON entries (kind, unique_key)",
+        "CREATE UNIQUE INDEX entries_alias ON entries (kind, alias)",
+        "CREATE INDEX entries_sort_key ON entries (kind, organization, sort_key, id)",
+        // Ended rows pile up, so the usual list has an index without them.
+        "CREATE INDEX entries_active ON entries (kind, organization, sort_key, id) WHERE ended_at IS NULL",
+        "CREATE INDEX entries_created_at ON entries (kind, organization, created_at, id)",
+        "CREATE INDEX entries_ended_at ON entries (kind, organization, (COALESCE(ended_at, created_at)), id)",
+        "CREATE INDEX entries_parent ON entries (kind, parent, sort_key, id)",
+        "CREATE INDEX entries_due_at ON entries (kind, due_at)",
+        "CREATE TABLE audit (
     id {text} NOT NULL PRIMARY KEY,
     organization {text} NOT NULL,
     created_at BIGINT NOT NULL,
     document {text} NOT NULL
 )",
-    "CREATE INDEX audit_created_at ON audit (organization, created_at, id)",
-    "CREATE TABLE leases (
+        "CREATE INDEX audit_created_at ON audit (organization, created_at, id)",
+        "CREATE TABLE leases (
     name {text} NOT NULL PRIMARY KEY,
     holder {text} NOT NULL,
     fence BIGINT NOT NULL,
     expires_at BIGINT NOT NULL
 )",
-]];
+    ],
+    // The chain of the audit log begins with the first entry after this step; older ones have no number.
+    &[
+        "ALTER TABLE audit ADD COLUMN sequence BIGINT",
+        "ALTER TABLE audit ADD COLUMN hash {text}",
+        "CREATE UNIQUE INDEX audit_sequence ON audit (organization, sequence)",
+        "CREATE TABLE audit_outcomes (
+    id {text} NOT NULL PRIMARY KEY,
+    organization {text} NOT NULL,
+    sequence BIGINT NOT NULL,
+    document {text} NOT NULL,
+    hash {text} NOT NULL
+)",
+        "CREATE UNIQUE INDEX audit_outcomes_sequence ON audit_outcomes (organization, sequence)",
+        "CREATE TABLE audit_heads (
+    organization {text} NOT NULL PRIMARY KEY,
+    sequence BIGINT NOT NULL,
+    hash {text} NOT NULL,
+    created_at BIGINT
+)",
+        "CREATE TABLE events (
+    organization {text} NOT NULL,
+    sequence BIGINT NOT NULL,
+    at BIGINT NOT NULL,
+    document {text} NOT NULL,
+    PRIMARY KEY (organization, sequence)
+)",
+        "CREATE INDEX events_at ON events (at)",
+        "CREATE TABLE event_heads (
+    organization {text} NOT NULL PRIMARY KEY,
+    sequence BIGINT NOT NULL,
+    at BIGINT NOT NULL
+)",
+    ],
+];
 
 /// Where the steps that were taken are recorded.
 pub(crate) const RECORD: &str = "CREATE TABLE IF NOT EXISTS migrations (version BIGINT NOT NULL PRIMARY KEY)";
@@ -63,6 +98,19 @@ pub(crate) fn after(version: i64, text: &str) -> Result<Vec<(i64, Vec<String>)>>
     Ok(steps
         .map(|(number, step)| (number, step.iter().map(|sql| sql.replace("{text}", text)).collect()))
         .collect())
+}
+
+/// Refuses a schema that is not the one of this program: for readers, who change nothing.
+pub(crate) fn check(version: i64) -> Result<()> {
+    after(version, "TEXT")?;
+    let newest = STEPS.len() as i64;
+    if version < newest {
+        let message = format!(
+            "store: its schema has version {version}, this program knows {newest}: start the server once to bring it up to date"
+        );
+        return Err(Error::precondition(message));
+    }
+    Ok(())
 }
 
 /// The whole schema as a reviewer reads it.

@@ -8,7 +8,7 @@ use crate::{
     backend::Backend,
     migrations,
     transaction::{self, Done, Failure, Session, Work},
-    value::{Record, Value},
+    value::{Columns, Record, Value},
 };
 use async_trait::async_trait;
 use bytes::BytesMut;
@@ -32,14 +32,29 @@ const LINES: u128 = 64;
 pub(crate) struct Postgres {
     pool: Pool,
     changes: broadcast::Sender<Changed>,
-    /// Work that appends to the audit log of one organization always collides, since each entry must
-    /// be later than the one before. What this server does itself stands in line instead.
+    /// Work that appends to the audit log or the events of one organization always collides, since each
+    /// has the number behind the one before. What this server does itself stands in line instead.
     lines: Vec<Mutex<()>>,
 }
 
 impl Postgres {
     /// Connects and brings the schema up to date.
     pub(crate) async fn open(url: &str) -> Result<Self> {
+        let store = Self::connect(url)?;
+        store.migrate().await?;
+        Ok(store)
+    }
+
+    /// The same for a reader, who leaves the schema as it is.
+    pub(crate) async fn open_to_read(url: &str) -> Result<Self> {
+        let store = Self::connect(url)?;
+        let version = store.query(migrations::VERSION, &[]).await?.pop();
+        let version = version.map(|record| Columns::of(record).optional_int()).transpose()?.flatten();
+        migrations::check(version.unwrap_or(0))?;
+        Ok(store)
+    }
+
+    fn connect(url: &str) -> Result<Self> {
         // The URL may hold a password, so the error does not repeat it.
         let config: Config = url.parse().map_err(|error| Error::invalid("store", error))?;
         if config.get_ssl_mode() == SslMode::Require {
@@ -57,9 +72,7 @@ impl Postgres {
             .build()
             .map_err(|error| Error::internal("store: pool").because(error))?;
         let (changes, _) = broadcast::channel(4096);
-        let store = Self { pool, changes, lines: (0..LINES).map(|_| Mutex::new(())).collect() };
-        store.migrate().await?;
-        Ok(store)
+        Ok(Self { pool, changes, lines: (0..LINES).map(|_| Mutex::new(())).collect() })
     }
 
     async fn connection(&self) -> Result<deadpool_postgres::Object> {
@@ -83,8 +96,8 @@ impl Postgres {
 
     /// Places in the lines, taken in one order so that nobody waits in a circle.
     async fn line_up(&self, work: &Work) -> Vec<MutexGuard<'_, ()>> {
-        let Work::Commit { batch, .. } = work else { return Vec::new() };
-        let lines = batch.audit.iter().map(|entry| entry.organization.0.as_u128() % LINES);
+        let organizations = work.organizations();
+        let lines = organizations.iter().map(|organization| organization.0.as_u128() % LINES);
         let mut places = Vec::new();
         for line in lines.collect::<BTreeSet<_>>() {
             places.push(self.lines[line as usize].lock().await);
@@ -105,8 +118,8 @@ impl Postgres {
 
 #[async_trait]
 impl Backend for Postgres {
-    const IDS: &'static str =
-        "id = ANY(ARRAY(SELECT json_array_elements_text(CAST(CAST(? AS TEXT) AS JSON))))";
+    const ONE_OF: &'static str =
+        "= ANY(ARRAY(SELECT json_array_elements_text(CAST(CAST(? AS TEXT) AS JSON))))";
 
     async fn query(&self, sql: &str, params: &[Value]) -> Result<Vec<Record>> {
         let connection = self.connection().await?;
@@ -248,7 +261,7 @@ impl From<tokio_postgres::Error> for Failure {
         // Its detail may quote what is in the rows, so that is left out.
         let message = format!("store: {} (SQLSTATE {})", server.message(), code.code());
         match *code {
-            SqlState::UNIQUE_VIOLATION if !in_catalogue(server) => Failure::Taken,
+            SqlState::UNIQUE_VIOLATION if of_a_row(server) => Failure::Taken,
             SqlState::UNIQUE_VIOLATION
             | SqlState::DUPLICATE_TABLE
             | SqlState::T_R_SERIALIZATION_FAILURE
@@ -261,9 +274,10 @@ impl From<tokio_postgres::Error> for Failure {
     }
 }
 
-/// Two migrations at once collide in the server's own catalogue.
-fn in_catalogue(error: &DbError) -> bool {
-    error.table().is_some_and(|table| table.starts_with("pg_") || table == "migrations")
+/// Whether the key is one of our rows. Two migrations at once collide in the server's own catalogue, and
+/// two servers in the next number of an audit log: doing it again helps there.
+fn of_a_row(error: &DbError) -> bool {
+    error.table().is_none_or(|table| table == "entries")
 }
 
 fn fatal(failure: Failure) -> Error {

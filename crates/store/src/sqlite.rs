@@ -72,6 +72,20 @@ impl Sqlite {
         Ok(Self { path: path.to_owned(), readers, jobs: Some(jobs), writer: Some(writer), changes, stamps })
     }
 
+    /// Opens a file that is there, to read only: its schema stays as it is.
+    pub(crate) fn open_to_read(path: &Path) -> Result<Self> {
+        if !path.is_file() {
+            return Err(Error::not_found(format!("store: {}", path.display())));
+        }
+        let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        let version = connection.query_row(migrations::VERSION, [], |row| row.get::<_, Option<i64>>(0));
+        let version = version.map_err(|error| Error::internal("store: can not be read").because(error))?;
+        migrations::check(version.unwrap_or(0))?;
+        let (changes, _) = broadcast::channel(1);
+        let (readers, stamps) = (Mutex::new(vec![connection]), Arc::new(Stamps::default()));
+        Ok(Self { path: path.to_owned(), readers, jobs: None, writer: None, changes, stamps })
+    }
+
     fn reader(&self) -> Result<Connection> {
         let kept = self.readers.lock().map_or(None, |mut readers| readers.pop());
         kept.map_or_else(|| connect(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY), Ok)
@@ -89,7 +103,7 @@ impl Drop for Sqlite {
 
 #[async_trait]
 impl Backend for Sqlite {
-    const IDS: &'static str = "id IN (SELECT value FROM json_each(?))";
+    const ONE_OF: &'static str = "IN (SELECT value FROM json_each(?))";
 
     /// Reads on the calling task: a look-up takes microseconds, less than handing it to a thread would.
     async fn query(&self, sql: &str, params: &[Value]) -> Result<Vec<Record>> {

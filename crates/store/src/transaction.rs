@@ -1,13 +1,13 @@
 //! What happens inside a transaction, the same for both databases.
 
 use crate::{
-    Authority, Batch, Change, Changed, Kind, Lease, sql,
+    Authority, Batch, Change, Changed, Kind, Lease, Row, chain,
+    events::{Drafts, What},
+    sql,
     value::{Columns, Record, Value, values},
 };
-use ootheca_model::{
-    Error, ErrorKind, OrganizationId, Result, Timestamp, audit::AuditEntry, audit::INTERRUPTED,
-};
-use std::{collections::HashMap, future::Future, time::Duration};
+use ootheca_model::{Error, ErrorKind, OrganizationId, Result, Timestamp, audit::AuditEntry};
+use std::{future::Future, time::Duration};
 use uuid::Uuid;
 
 /// Why a statement failed.
@@ -43,9 +43,29 @@ pub(crate) trait Session: Send {
 #[derive(Clone, Debug)]
 pub(crate) enum Work {
     Commit { batch: Box<Batch>, now: Timestamp },
-    CompleteAudit { id: Uuid, payload: String, error: Option<String> },
+    CompleteAudit { organization: OrganizationId, id: Uuid, payload: String, error: Option<String> },
     Lease { name: String, holder: String, renew: Option<i64>, ttl: Duration, now: Timestamp },
     Release(Lease),
+    ForgetEvents { before: Timestamp },
+}
+
+impl Work {
+    /// The organizations whose numbered rows it appends to.
+    pub(crate) fn organizations(&self) -> Vec<OrganizationId> {
+        match self {
+            Work::Commit { batch, .. } => {
+                let told = batch.changes.iter().filter_map(|change| match change {
+                    Change::Insert(row) | Change::Update(row) if row.kind.is_announced() => {
+                        Some(row.organization)
+                    }
+                    _ => None,
+                });
+                batch.audit.iter().map(|entry| entry.organization).chain(told).collect()
+            }
+            Work::CompleteAudit { organization, .. } => vec![*organization],
+            Work::Lease { .. } | Work::Release(_) | Work::ForgetEvents { .. } => Vec::new(),
+        }
+    }
 }
 
 /// What came of it.
@@ -63,8 +83,8 @@ pub(crate) struct Done {
 pub(crate) async fn run<S: Session>(session: &mut S, work: &Work) -> Result<Done, Failure> {
     match work {
         Work::Commit { batch, now } => commit(session, batch, *now).await,
-        Work::CompleteAudit { id, payload, error } => {
-            complete_audit(session, *id, payload, error.clone()).await?;
+        Work::CompleteAudit { id, payload, error, .. } => {
+            chain::complete(session, *id, payload, error.clone()).await?;
             Ok(Done::default())
         }
         Work::Lease { name, holder, renew, ttl, now } => {
@@ -76,6 +96,10 @@ pub(crate) async fn run<S: Session>(session: &mut S, work: &Work) -> Result<Done
             session.execute(sql::LEASE_RELEASE, &params).await?;
             Ok(Done::default())
         }
+        Work::ForgetEvents { before } => {
+            session.execute(sql::EVENTS_FORGET, &[(*before).into()]).await?;
+            Ok(Done::default())
+        }
     }
 }
 
@@ -84,11 +108,13 @@ async fn commit<S: Session>(session: &mut S, batch: &Batch, now: Timestamp) -> R
         check_fence(session, lease).await?;
     }
     let mut done = Done::default();
+    let mut drafts = Drafts::default();
     for change in &batch.changes {
         check_authority(session, &batch.authority, change).await?;
-        apply(session, &batch.authority, change, &mut done.hints).await?;
+        apply(session, &batch.authority, change, &mut done.hints, &mut drafts).await?;
     }
-    done.entries = append_audit(session, &batch.audit, now).await?;
+    drafts.append(session, batch, now).await?;
+    done.entries = chain::append(session, &batch.audit, now).await?;
     Ok(done)
 }
 
@@ -97,6 +123,7 @@ async fn apply<S: Session>(
     authority: &Authority,
     change: &Change,
     hints: &mut Vec<Changed>,
+    drafts: &mut Drafts,
 ) -> Result<(), Failure> {
     match change {
         Change::Insert(row) => {
@@ -105,8 +132,12 @@ async fn apply<S: Session>(
                 .await
                 .map_err(|failure| taken(row.kind, failure))?;
             hints.push(Changed { kind: row.kind, id: row.id.clone(), parent: row.parent.clone() });
+            drafts.row(row, What::Created);
         }
         Change::Update(row) => {
+            if let Some(what) = what(session, row).await? {
+                drafts.row(row, what);
+            }
             let changed = session.execute(sql::UPDATE, &values(row, row.revision)).await;
             match changed.map_err(|failure| taken(row.kind, failure))? {
                 0 => return Err(stale(row.kind, &row.id)),
@@ -116,7 +147,12 @@ async fn apply<S: Session>(
         Change::Delete { kind, id, revision } => {
             let params = [(*kind).into(), id.as_str().into(), (*revision).into()];
             let deleted = session.query(sql::DELETE, &params).await?.into_iter().next();
-            let parent = Columns::of(deleted.ok_or_else(|| stale(*kind, id))?).text()?;
+            let mut columns = Columns::of(deleted.ok_or_else(|| stale(*kind, id))?);
+            let (parent, owner) = (columns.text()?, organization(&columns.text()?)?);
+            // The end of a row that is still shown was told when it ended.
+            if columns.optional_int()?.is_none() {
+                drafts.add(owner, *kind, id, &parent, What::Deleted);
+            }
             hints.push(Changed { kind: *kind, id: id.clone(), parent });
         }
         Change::DeleteChildren { kind, parent } => {
@@ -124,8 +160,11 @@ async fn apply<S: Session>(
                 session.query(sql::DELETE_CHILDREN, &[(*kind).into(), parent.as_str().into()]).await?
             {
                 let mut columns = Columns::of(deleted);
-                let (id, owner) = (columns.text()?, columns.text()?);
-                check_owner(authority, Some(organization(&owner)?))?;
+                let (id, owner) = (columns.text()?, organization(&columns.text()?)?);
+                check_owner(authority, Some(owner))?;
+                if columns.optional_int()?.is_none() {
+                    drafts.add(owner, *kind, &id, parent, What::Deleted);
+                }
                 hints.push(Changed { kind: *kind, id, parent: parent.clone() });
             }
         }
@@ -137,6 +176,22 @@ async fn apply<S: Session>(
         }
     }
     Ok(())
+}
+
+/// What an update does to a row, in the eyes of others; nothing, if only its bookkeeping changes.
+async fn what<S: Session>(session: &mut S, row: &Row) -> Result<Option<What>, Failure> {
+    if !row.kind.is_announced() {
+        return Ok(None);
+    }
+    let before = session.query(sql::BEFORE, &[row.kind.into(), row.id.as_str().into()]).await?.pop();
+    let Some(before) = before else { return Ok(None) };
+    let mut columns = Columns::of(before);
+    let (ended_at, document) = (columns.optional_int()?, columns.text()?);
+    Ok(if ended_at.is_none() && row.ended_at.is_some() {
+        Some(What::Deleted)
+    } else {
+        (document != row.document).then_some(What::Changed)
+    })
 }
 
 fn taken(kind: Kind, failure: Failure) -> Failure {
@@ -190,70 +245,6 @@ async fn owner<S: Session>(
     let records = session.query(sql::ORGANIZATION, &[kind, id.into()]).await?;
     let Some(record) = records.into_iter().next() else { return Ok(None) };
     Ok(Some(organization(&Columns::of(record).text()?)?))
-}
-
-async fn append_audit<S: Session>(
-    session: &mut S,
-    entries: &[AuditEntry],
-    now: Timestamp,
-) -> Result<Vec<AuditEntry>, Failure> {
-    let mut last: HashMap<OrganizationId, Timestamp> = HashMap::new();
-    let mut written = Vec::with_capacity(entries.len());
-    for entry in entries {
-        let before = match last.get(&entry.organization) {
-            Some(time) => Some(*time),
-            None => latest(session, sql::AUDIT_LAST, &[entry.organization.into()]).await?.map(Timestamp),
-        };
-        let created_at = before.map_or(now, |before| now.max(Timestamp(before.0 + 1)));
-        last.insert(entry.organization, created_at);
-        let entry = AuditEntry { created_at, ..entry.clone() };
-        let params = [
-            entry.id.to_string().into(),
-            entry.organization.into(),
-            created_at.into(),
-            document(&entry)?.into(),
-        ];
-        session.execute(sql::AUDIT_INSERT, &params).await?;
-        written.push(entry);
-    }
-    Ok(written)
-}
-
-async fn latest<S: Session>(session: &mut S, sql: &str, params: &[Value]) -> Result<Option<i64>, Failure> {
-    let records = session.query(sql, params).await?;
-    match records.into_iter().next() {
-        Some(record) => Ok(Columns::of(record).optional_int()?),
-        None => Ok(None),
-    }
-}
-
-async fn complete_audit<S: Session>(
-    session: &mut S,
-    id: Uuid,
-    payload: &str,
-    error: Option<String>,
-) -> Result<(), Failure> {
-    let records = session.query(sql::AUDIT_GET, &[id.to_string().into()]).await?;
-    let record = records.into_iter().next().ok_or_else(|| Error::not_found("audit entry"))?;
-    let mut entry = entry(record)?;
-    if entry.error.as_deref() != Some(INTERRUPTED) {
-        return Err(Error::precondition("audit entry is complete").into());
-    }
-    (entry.payload, entry.error) = (payload.to_owned(), error);
-    session.execute(sql::AUDIT_UPDATE, &[id.to_string().into(), document(&entry)?.into()]).await?;
-    Ok(())
-}
-
-fn document(entry: &AuditEntry) -> Result<String> {
-    serde_json::to_string(entry).map_err(|error| Error::internal("store: audit entry").because(error))
-}
-
-/// Reads a record of the document of an audit entry and of its place in the log.
-pub(crate) fn entry(record: Record) -> Result<AuditEntry> {
-    let mut columns = Columns::of(record);
-    let document = serde_json::from_str::<AuditEntry>(&columns.text()?);
-    let entry = document.map_err(|error| Error::internal("store: damaged audit entry").because(error))?;
-    Ok(AuditEntry { created_at: Timestamp(columns.int()?), ..entry })
 }
 
 async fn lease<S: Session>(

@@ -70,17 +70,23 @@ impl From<Kind> for Value {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 11] = [
+    pub const ALL: [Kind; 17] = [
         Kind::Organization,
         Kind::Person,
+        Kind::Group,
         Kind::ServiceAccount,
         Kind::ApiKey,
+        Kind::Folder,
+        Kind::Session,
+        Kind::Invitation,
+        Kind::JwtIssuer,
         Kind::Cluster,
         Kind::AllowlistEntry,
         Kind::SqlCatalog,
         Kind::Meter,
         Kind::UsageHour,
         Kind::UsageMonth,
+        Kind::Idempotency,
         Kind::Setting,
     ];
 
@@ -89,14 +95,20 @@ impl Kind {
         match self {
             Kind::Organization => "organization",
             Kind::Person => "person",
+            Kind::Group => "group",
             Kind::ServiceAccount => "service_account",
             Kind::ApiKey => "api_key",
+            Kind::Folder => "folder",
+            Kind::Session => "session",
+            Kind::Invitation => "invitation",
+            Kind::JwtIssuer => "jwt_issuer",
             Kind::Cluster => "cluster",
             Kind::AllowlistEntry => "allowlist_entry",
             Kind::SqlCatalog => "sql_catalog",
             Kind::Meter => "meter",
             Kind::UsageHour => "usage_hour",
             Kind::UsageMonth => "usage_month",
+            Kind::Idempotency => "idempotency",
             Kind::Setting => "setting",
         }
     }
@@ -106,14 +118,20 @@ impl Kind {
         match self {
             Kind::Organization => "organization",
             Kind::Person => "user",
+            Kind::Group => "group",
             Kind::ServiceAccount => "service account",
             Kind::ApiKey => "API key",
+            Kind::Folder => "folder",
+            Kind::Session => "session",
+            Kind::Invitation => "invitation",
+            Kind::JwtIssuer => "JWT issuer",
             Kind::Cluster => "cluster",
             Kind::AllowlistEntry => "allowlist entry",
             Kind::SqlCatalog => "notes of a cluster",
             Kind::Meter => "meter",
             Kind::UsageHour => "usage of an hour",
             Kind::UsageMonth => "usage of a month",
+            Kind::Idempotency => "idempotency key",
             Kind::Setting => "setting",
         }
     }

@@ -2,7 +2,11 @@
 //! exactly what came.
 
 use serde_json::Value;
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 use ureq::{Agent, http};
 
 /// What came back.
@@ -45,11 +49,26 @@ impl Answer {
         assert_eq!(self.status, status, "{self}");
         let body = self.body.as_object();
         let keys: Vec<&str> = body.into_iter().flatten().map(|(key, _)| key.as_str()).collect();
+        if self.request.contains(" /api/scim/v2/") {
+            return self.refused_by_scim(status, &keys);
+        }
         assert_eq!(keys, ["code", "details", "message"], "{self}");
         assert!(self.body["code"].is_i64() && self.body["details"] == Value::Array(Vec::new()), "{self}");
         assert_eq!(self.header("content-type"), Some("application/json"), "{self}");
         let message = self.body["message"].as_str();
         message.filter(|text| !text.is_empty()).unwrap_or_else(|| panic!("no message: {self}"))
+    }
+
+    /// The same in SCIM's shape.
+    #[track_caller]
+    fn refused_by_scim(&self, status: u16, keys: &[&str]) -> &str {
+        let known = ["detail", "schemas", "scimType", "status"];
+        assert!(keys.len() >= 3 && keys.iter().all(|key| known.contains(key)), "{self}");
+        assert_eq!(self.body["schemas"][0], "urn:ietf:params:scim:api:messages:2.0:Error", "{self}");
+        assert_eq!(self.body["status"], status.to_string(), "{self}");
+        assert_eq!(self.header("content-type"), Some("application/scim+json"), "{self}");
+        let detail = self.body["detail"].as_str();
+        detail.filter(|text| !text.is_empty()).unwrap_or_else(|| panic!("no detail: {self}"))
     }
 
     /// A string member of the body.
@@ -76,7 +95,28 @@ pub struct Client {
     base: String,
     key: Option<String>,
     version: Option<String>,
+    record: Option<Record>,
+    around: Option<Around>,
 }
+
+/// What a client and its copies were answered, in order.
+pub type Record = Arc<Mutex<Vec<Recorded>>>;
+
+/// A request and its answer.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    /// Its method.
+    pub method: String,
+    /// Its path and query.
+    pub path: String,
+    /// HTTP status.
+    pub status: u16,
+    /// Body of the answer.
+    pub answer: Vec<u8>,
+}
+
+/// Sends a request in place of [`Request::send`].
+type Around = Arc<dyn Fn(Request<'_>) -> Answer + Send + Sync>;
 
 impl Client {
     /// A caller of the server at `base`, with a key, in the version of the official clients.
@@ -93,6 +133,8 @@ impl Client {
             base: base.to_owned(),
             key: Some(key.to_owned()),
             version: Some(crate::LATEST.to_owned()),
+            record: None,
+            around: None,
         }
     }
 
@@ -124,6 +166,19 @@ impl Client {
         Self { version: Some(version.to_owned()), ..self.clone() }
     }
 
+    /// The same, writing down what it is answered.
+    #[must_use]
+    pub fn recorded(&self, record: &Record) -> Self {
+        Self { record: Some(record.clone()), ..self.clone() }
+    }
+
+    /// The same, with `around` put around every request that is no `GET`: it is given the request and sends
+    /// it as often and in such forms as it likes.
+    #[must_use]
+    pub fn around(&self, around: impl Fn(Request<'_>) -> Answer + Send + Sync + 'static) -> Self {
+        Self { around: Some(Arc::new(around)), ..self.clone() }
+    }
+
     /// The same without `Cc-Version`, as the examples of the page call.
     #[must_use]
     pub fn unversioned(&self) -> Self {
@@ -144,7 +199,9 @@ impl Client {
         if let Some(version) = &self.version {
             headers.push(("cc-version".to_owned(), version.clone()));
         }
-        Request { client: self, method: method.to_owned(), path: path.to_owned(), headers, body: None }
+        let around = self.around.clone().filter(|_| method != "GET");
+        let (method, path) = (method.to_owned(), path.to_owned());
+        Request { client: self, method, path, headers, body: None, around }
     }
 
     /// `GET`
@@ -179,15 +236,30 @@ impl Client {
 }
 
 /// A request under construction.
+#[derive(Clone)]
 pub struct Request<'a> {
     client: &'a Client,
     method: String,
     path: String,
     headers: Vec<(String, String)>,
     body: Option<Vec<u8>>,
+    around: Option<Around>,
 }
 
 impl Request<'_> {
+    /// The caller.
+    pub fn client(&self) -> &Client {
+        self.client
+    }
+
+    /// Adds to the query.
+    #[must_use]
+    pub fn query(mut self, pair: &str) -> Self {
+        self.path.push(if self.path.contains('?') { '&' } else { '?' });
+        self.path.push_str(pair);
+        self
+    }
+
     /// Sets a header, in place of an earlier one of that name.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
@@ -217,7 +289,10 @@ impl Request<'_> {
 
     /// The answer; panics if there is none.
     #[track_caller]
-    pub fn send(self) -> Answer {
+    pub fn send(mut self) -> Answer {
+        if let Some(around) = self.around.take() {
+            return around(self);
+        }
         let what = format!("{} {}", self.method, self.path);
         self.try_send().unwrap_or_else(|error| panic!("{what}: {error}"))
     }
@@ -243,6 +318,11 @@ impl Request<'_> {
         let bytes = response.body_mut().read_to_vec()?;
         let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
         let request = format!("{} {}", self.method, self.path);
-        Ok(Answer { status: response.status().as_u16(), headers, bytes, body, request })
+        let status = response.status().as_u16();
+        if let Some(record) = &self.client.record {
+            let entry = Recorded { method: self.method, path: self.path, status, answer: bytes.clone() };
+            record.lock().unwrap_or_else(PoisonError::into_inner).push(entry);
+        }
+        Ok(Answer { status, headers, bytes, body, request })
     }
 }

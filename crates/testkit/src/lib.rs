@@ -14,7 +14,7 @@ mod server;
 mod wait;
 pub mod wire;
 
-pub use client::{Answer, Client, Lost, Request};
+pub use client::{Answer, Client, Lost, Record, Recorded, Request};
 pub use folder::Folder;
 pub use gateway::Gateway;
 pub use psql::{Session, Spoken};

@@ -1,6 +1,6 @@
 //! One server: started, killed, started again on the same folder, and looked after at the end.
 
-use crate::{Client, Folder, eventually, processes};
+use crate::{Answer, Client, Folder, Request, eventually, processes};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::{
@@ -36,6 +36,8 @@ impl Launch {
     pub fn new(program: &str) -> Self {
         let launch =
             Self { program: program.into(), engine: Engine::Simulated, args: Vec::new(), env: Vec::new() };
+        // Tests call as often as they can.
+        let launch = launch.env("OOTHECA_RATE_LIMIT__MODE", "never");
         launch.env("OOTHECA_LOG", "info").pool(0)
     }
 
@@ -295,9 +297,19 @@ impl Ootheca {
         &self.client
     }
 
+    /// Makes the administrator another client until the next start.
+    pub fn speak(&mut self, change: impl FnOnce(&Client) -> Client) {
+        self.client = change(&self.client);
+    }
+
     /// The administrator's key.
     pub fn admin_key(&self) -> String {
         fs::read_to_string(self.data_dir().join("admin-api-key")).expect("the key file").trim().to_owned()
+    }
+
+    /// Puts something around every change that is asked of it from now on, until it is started again.
+    pub fn around(&mut self, around: impl Fn(Request<'_>) -> Answer + Send + Sync + 'static) {
+        self.client = self.client.around(around);
     }
 
     /// Its data folder.
@@ -369,7 +381,7 @@ impl Ootheca {
     }
 
     /// Makes a service account with these roles and a key of it; returns the secret. A role is written
-    /// `ROLE`, or `ROLE@<cluster id>` on a cluster.
+    /// `ROLE`, or `ROLE@<cluster id>` on a cluster, or `ROLE@FOLDER/<folder id>` on a folder.
     pub fn new_key(&self, roles: &[&str]) -> String {
         self.new_account("test", roles).1
     }
@@ -445,7 +457,10 @@ impl Drop for Ootheca {
 
 fn role_json(role: &str) -> Value {
     match role.split_once('@') {
-        Some((name, cluster)) => json!({ "name": name, "resource": { "type": "CLUSTER", "id": cluster } }),
+        Some((name, place)) => {
+            let (kind, id) = place.split_once('/').unwrap_or(("CLUSTER", place));
+            json!({ "name": name, "resource": { "type": kind, "id": id } })
+        }
         None => json!({ "name": role, "resource": { "type": "ORGANIZATION" } }),
     }
 }

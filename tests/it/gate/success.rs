@@ -5,10 +5,12 @@ use ootheca_testkit::{Answer, Ootheca};
 use serde_json::{Value, json};
 
 /// Calls them all; returns their names, sorted.
-pub(super) fn run_all(server: &Ootheca) -> Vec<&'static str> {
+pub(crate) fn run_all(server: &Ootheca) -> Vec<&'static str> {
     let mut calls: Vec<(&'static str, Answer)> = Vec::new();
     clusters(server, &mut calls);
+    folders(server, &mut calls);
     identity(server, &mut calls);
+    scim(server, &mut calls);
     let entries = entries_by_trace(server);
     for (name, answer) in &calls {
         assert_eq!(answer.status, 200, "{name}: {answer}");
@@ -52,6 +54,14 @@ fn clusters(server: &Ootheca, calls: &mut Vec<(&'static str, Answer)>) {
     call("DeleteCluster", "DELETE", "", Value::Null);
 }
 
+fn folders(server: &Ootheca, calls: &mut Vec<(&'static str, Answer)>) {
+    let made = server.post("/folders", json!({ "name": "successes" }));
+    let path = format!("/folders/{}", made.text("/resource_id"));
+    calls.push(("CreateFolder", made));
+    calls.push(("UpdateFolder", server.patch(&path, json!({ "labels": { "a": "b" } }))));
+    calls.push(("DeleteFolder", server.delete(&path)));
+}
+
 fn identity(server: &Ootheca, calls: &mut Vec<(&'static str, Answer)>) {
     let account =
         server.post("/service-accounts", json!({ "name": "robot", "description": "", "roles": [] }));
@@ -78,4 +88,41 @@ fn identity(server: &Ootheca, calls: &mut Vec<(&'static str, Answer)>) {
     call("RemoveUserFromRole", "DELETE", format!("/roles/{account_id}/ORGANIZATION//ORG_ADMIN"), Value::Null);
     call("DeleteApiKey", "DELETE", format!("/api-keys/{key_id}"), Value::Null);
     call("DeleteServiceAccount", "DELETE", format!("/service-accounts/{account_id}"), Value::Null);
+    let issuer = json!({ "issuer_url": "https://issuer.example.com", "audience": "ootheca" });
+    let made = server.post("/jwt-issuers", issuer);
+    let issuer = id(made.ok());
+    calls.push(("AddJWTIssuer", made));
+    calls.push((
+        "UpdateJWTIssuer",
+        server.patch(&format!("/jwt-issuers/{issuer}"), json!({ "claim": "email" })),
+    ));
+    calls.push(("DeleteJWTIssuer", server.delete(&format!("/jwt-issuers/{issuer}"))));
+}
+
+fn scim(server: &Ootheca, calls: &mut Vec<(&'static str, Answer)>) {
+    let send = |method: &str, path: &str, body: Value| {
+        let request = server.raw(method, &format!("/api/scim/v2{path}"));
+        if body.is_null() { request.send() } else { request.json(&body).send() }
+    };
+    let patch = json!({
+        "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+        "Operations": [{ "op": "replace", "path": "displayName", "value": "Other" }],
+    });
+    let user = json!({
+        "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"],
+        "userName": "success", "emails": [{ "value": "success@example.com" }],
+    });
+    let group = json!({ "schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group"], "displayName": "Team" });
+    let made = send("POST", "/Users", user.clone());
+    let user_path = format!("/Users/{}", id(made.ok()));
+    calls.push(("CreateUser", made));
+    calls.push(("UpdateUser", send("PUT", &user_path, user)));
+    calls.push(("PatchUser", send("PATCH", &user_path, patch.clone())));
+    let made = send("POST", "/Groups", group.clone());
+    let group_path = format!("/Groups/{}", id(made.ok()));
+    calls.push(("CreateGroup", made));
+    calls.push(("UpdateGroup", send("PUT", &group_path, group)));
+    calls.push(("PatchGroup", send("PATCH", &group_path, patch)));
+    calls.push(("DeleteGroup", send("DELETE", &group_path, Value::Null)));
+    calls.push(("DeleteUser", send("DELETE", &user_path, Value::Null)));
 }

@@ -11,7 +11,7 @@ fn message<T: std::fmt::Debug>(result: Result<T>) -> String {
 }
 
 fn create(text: &str) -> Result<CreateClusterRequest> {
-    body(Op::CreateCluster, text.as_bytes())
+    body(Version::V2024_09_16, Op::CreateCluster, text.as_bytes())
 }
 
 #[test]
@@ -99,7 +99,9 @@ fn errors_of_the_body_name_the_field_and_the_words() {
 #[test]
 fn a_password_is_never_in_an_error() {
     for op in [Op::CreateSQLUser, Op::UpdateSQLUserPassword] {
-        let error = body::<CreateSQLUserRequest>(op, br#"{"password":123456789012}"#).err().unwrap();
+        let error = body::<CreateSQLUserRequest>(Version::V2024_09_16, op, br#"{"password":123456789012}"#)
+            .err()
+            .unwrap();
         assert_eq!(error.message(), "invalid argument: password: must be a string");
     }
 }
@@ -109,13 +111,14 @@ fn absent_and_null_and_unknown_members_are_no_errors() {
     for text in ["", " \n", "null", "{}", r#"{"name":null,"spec":null,"cluster_id":7}"#] {
         assert_eq!(create(text).unwrap(), CreateClusterRequest::default(), "{text:?}");
     }
-    let roles: SetRolesForUserRequest = body(Op::SetRolesForUser, br#"{"roles":null}"#).unwrap();
+    let roles: SetRolesForUserRequest =
+        body(Version::V2024_09_16, Op::SetRolesForUser, br#"{"roles":null}"#).unwrap();
     assert_eq!(roles.roles, None);
 }
 
 #[test]
 fn an_operation_without_a_body_ignores_what_is_sent() {
-    body::<NoBody>(Op::DeleteCluster, b"not json").unwrap();
+    body::<NoBody>(Version::V2024_09_16, Op::DeleteCluster, b"not json").unwrap();
 }
 
 #[test]

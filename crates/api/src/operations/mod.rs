@@ -39,7 +39,10 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-use ootheca_model::{Role, identity::Requirement};
+use ootheca_model::{
+    Role,
+    identity::{GRANTORS, Requirement},
+};
 use std::fmt;
 
 /// An HTTP method of the API.
@@ -82,8 +85,23 @@ pub enum Scope {
     Organization,
     /// The cluster that this path parameter names.
     Cluster(&'static str),
+    /// The folder that this path parameter names.
+    Folder(&'static str),
+    /// The organization or some folder: the handler looks which one the request means.
+    Folders,
     /// Nothing in particular: a list that shows each caller what its roles reach.
     Visible,
+}
+
+impl Scope {
+    /// The scopes at which a role for this may be held: letters of `OFC`.
+    pub fn letters(self) -> &'static str {
+        match self {
+            Scope::Organization => "O",
+            Scope::Folder(_) | Scope::Folders => "OF",
+            Scope::Cluster(_) | Scope::Visible => "OFC",
+        }
+    }
 }
 
 /// A row of the table.
@@ -120,6 +138,18 @@ impl Operation {
     pub fn path_params(&self) -> impl Iterator<Item = &'static str> {
         self.path.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'))
     }
+
+    /// The scopes at which `role`, held there, opens the operation: letters of `OFC`, or `-`.
+    pub fn opened_by(&self, role: Role) -> String {
+        let scopes = match self.requirement {
+            Requirement::Member if role == Role::OrgMember => "O",
+            Requirement::Grantor if GRANTORS.contains(&role) => "OFC",
+            Requirement::Roles(roles) if roles.contains(&role) => self.scope.letters(),
+            _ => "",
+        };
+        let letters: String = scopes.chars().filter(|letter| role.scopes().contains(*letter)).collect();
+        if letters.is_empty() { "-".to_owned() } else { letters }
+    }
 }
 
 /// The row of an operation.
@@ -142,6 +172,12 @@ macro_rules! requirement {
 macro_rules! scope {
     (cluster $parameter:ident: $($role:ident),*) => {
         Scope::Cluster(stringify!($parameter))
+    };
+    (folder $parameter:ident: $($role:ident),*) => {
+        Scope::Folder(stringify!($parameter))
+    };
+    (folders: $($role:ident),*) => {
+        Scope::Folders
     };
     (visible: $($role:ident),*) => {
         Scope::Visible

@@ -4,6 +4,8 @@
 //! Another one: `{ Name, later, "tag", Method "path", [access], kind, "summary" }`, with `later body` where it
 //! takes a body. The kind is `read` or `change AUDIT_ACTION`. Access is one of
 //! - `[cluster parameter: roles]`: on the cluster that this path parameter names
+//! - `[folder parameter: roles]`: on the folder that this path parameter names
+//! - `[folders: roles]`: on the organization or on a folder that the handler looks up
 //! - `[organization: roles]`: on the organization
 //! - `[visible: roles]`: a list that shows each caller what its roles reach
 //! - `[member]`: everybody in the organization
@@ -22,7 +24,7 @@ macro_rules! for_each_operation {
                   read, "List clusters" }
                 { CreateCluster, create_cluster, "Clusters", Post "/api/v1/clusters",
                   (NoPath, NoQuery, CreateClusterRequest) -> Cluster,
-                  [organization: ClusterAdmin, ClusterCreator], change CREATE_CLUSTER, "Create a cluster" }
+                  [folders: ClusterAdmin, ClusterCreator], change CREATE_CLUSTER, "Create a cluster" }
                 { ListAvailableRegions, list_available_regions, "Clusters", Get "/api/v1/clusters/available-regions",
                   (NoPath, ListAvailableRegionsQuery, NoBody) -> ListAvailableRegionsResponse,
                   [member], read, "List the regions that clusters may use" }
@@ -93,6 +95,28 @@ macro_rules! for_each_operation {
                   (AllowlistEntryPath, NoQuery, NoBody) -> AllowlistEntry,
                   [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change DELETE_IP_ALLOWLIST, "Remove an allowlist entry" }
 
+                { ListFolders, list_folders, "Folders", Get "/api/v1/folders",
+                  (NoPath, ListFoldersQuery, NoBody) -> ListFoldersResponse,
+                  [folders: OrgAdmin, ClusterAdmin, ClusterOperatorWriter, ClusterDeveloper, ClusterCreator, FolderAdmin, FolderMover, MetricsViewer, ClusterMonitor],
+                  read, "List folders" }
+                { CreateFolder, create_folder, "Folders", Post "/api/v1/folders",
+                  (NoPath, NoQuery, CreateFolderRequest) -> FolderResource,
+                  [folders: FolderAdmin], change CREATE_FOLDER, "Create a folder" }
+                { GetFolder, get_folder, "Folders", Get "/api/v1/folders/{folder_id}",
+                  (FolderPath, NoQuery, NoBody) -> FolderResource,
+                  [folder folder_id: OrgAdmin, ClusterAdmin, ClusterOperatorWriter, ClusterDeveloper, ClusterCreator, FolderAdmin, FolderMover, MetricsViewer, ClusterMonitor],
+                  read, "Get a folder" }
+                { UpdateFolder, update_folder, "Folders", Patch "/api/v1/folders/{folder_id}",
+                  (FolderPath, NoQuery, UpdateFolderSpecification) -> FolderResource,
+                  [folder folder_id: FolderAdmin, FolderMover], change UPDATE_FOLDER, "Rename, move or label a folder" }
+                { DeleteFolder, delete_folder, "Folders", Delete "/api/v1/folders/{folder_id}",
+                  (FolderPath, NoQuery, NoBody) -> DeleteFolderResponse,
+                  [folder folder_id: FolderAdmin], change DELETE_FOLDER, "Delete an empty folder" }
+                { ListFolderContents, list_folder_contents, "Folders", Get "/api/v1/folders/{folder_id}/contents",
+                  (FolderPath, PageQuery, NoBody) -> FolderResourceList,
+                  [visible: OrgAdmin, ClusterAdmin, ClusterOperatorWriter, ClusterDeveloper, FolderAdmin, FolderMover, MetricsViewer, ClusterMonitor],
+                  read, "List what a folder holds" }
+
                 { GetOrganizationInfo, get_organization_info, "Organizations", Get "/api/v1/organization",
                   (NoPath, NoQuery, NoBody) -> Organization, [member], read, "Get the caller's organization" }
 
@@ -150,6 +174,98 @@ macro_rules! for_each_operation {
                 { ListAuditLogs, list_audit_logs, "Audit Logs", Get "/api/v1/auditlogevents",
                   (NoPath, ListAuditLogsQuery, NoBody) -> ListAuditLogsResponse,
                   [organization: OrgAdmin, ClusterAdmin], read, "Export the audit log" }
+
+                { GetGroups, get_groups, "SCIM", Get "/api/scim/v2/Groups",
+                  (NoPath, ScimListQuery, NoBody) -> GetGroupsResponse,
+                  [organization: OrgAdmin], read, "List groups" }
+                { CreateGroup, create_group, "SCIM", Post "/api/scim/v2/Groups",
+                  (NoPath, NoQuery, CreateGroupRequest) -> ScimGroup,
+                  [organization: OrgAdmin], change CREATE_GROUP, "Create a group" }
+                { GetGroups2, get_groups2, "SCIM", Put "/api/scim/v2/Groups/.search",
+                  (NoPath, NoQuery, GetGroupsRequest) -> GetGroupsResponse,
+                  [organization: OrgAdmin], read, "Search groups (older form)" }
+                { SearchGroups, search_groups, "SCIM", Post "/api/scim/v2/Groups/.search",
+                  (NoPath, NoQuery, GetGroupsRequest) -> GetGroupsResponse,
+                  [organization: OrgAdmin], read, "Search groups" }
+                { GetGroup, get_group, "SCIM", Get "/api/scim/v2/Groups/{id}",
+                  (IdPath, ScimShowQuery, NoBody) -> ScimGroup,
+                  [organization: OrgAdmin], read, "Get a group" }
+                { UpdateGroup, update_group, "SCIM", Put "/api/scim/v2/Groups/{id}",
+                  (IdPath, NoQuery, UpdateGroupBody) -> ScimGroup,
+                  [organization: OrgAdmin], change UPDATE_GROUP, "Replace a group" }
+                { PatchGroup, patch_group, "SCIM", Patch "/api/scim/v2/Groups/{id}",
+                  (IdPath, NoQuery, PatchGroupBody) -> ScimGroup,
+                  [organization: OrgAdmin], change UPDATE_GROUP, "Change parts of a group" }
+                { DeleteGroup, delete_group, "SCIM", Delete "/api/scim/v2/Groups/{id}",
+                  (IdPath, NoQuery, NoBody) -> ScimDeleted,
+                  [organization: OrgAdmin], change DELETE_GROUP, "Delete a group" }
+                { GetGroup2, get_group2, "SCIM", Put "/api/scim/v2/Groups/{id}/.search",
+                  (IdPath, NoQuery, GetGroup2Body) -> ScimGroup,
+                  [organization: OrgAdmin], read, "Get chosen attributes of a group (older form)" }
+                { SearchGroup, search_group, "SCIM", Post "/api/scim/v2/Groups/{id}/.search",
+                  (IdPath, NoQuery, SearchGroupBody) -> ScimGroup,
+                  [organization: OrgAdmin], read, "Get chosen attributes of a group" }
+                { GetResourceTypes, get_resource_types, "SCIM", Get "/api/scim/v2/ResourceTypes",
+                  (NoPath, ScimShowQuery, NoBody) -> GetResourceTypesResponse,
+                  [member], read, "List resource types" }
+                { GetResourceType, get_resource_type, "SCIM", Get "/api/scim/v2/ResourceTypes/{resourceId}",
+                  (ResourceTypePath, ScimShowQuery, NoBody) -> ScimResourceType,
+                  [member], read, "Get a resource type" }
+                { GetSchemas, get_schemas, "SCIM", Get "/api/scim/v2/Schemas",
+                  (NoPath, ScimShowQuery, NoBody) -> GetSchemasResponse,
+                  [member], read, "List schemas" }
+                { GetSchema, get_schema, "SCIM", Get "/api/scim/v2/Schemas/{schemaId}",
+                  (SchemaPath, ScimShowQuery, NoBody) -> ScimSchema,
+                  [member], read, "Get a schema" }
+                { GetServiceProviderConfig, get_service_provider_config, "SCIM", Get "/api/scim/v2/ServiceProviderConfig",
+                  (NoPath, NoQuery, NoBody) -> GetServiceProviderConfigResponse,
+                  [member], read, "Get what this SCIM service can do" }
+                { GetUsers, get_users, "SCIM", Get "/api/scim/v2/Users",
+                  (NoPath, ScimListQuery, NoBody) -> GetUsersResponse,
+                  [organization: OrgAdmin], read, "List users" }
+                { CreateUser, create_user, "SCIM", Post "/api/scim/v2/Users",
+                  (NoPath, NoQuery, CreateUserRequest) -> ScimUser,
+                  [organization: OrgAdmin], change CREATE_USER, "Create a user" }
+                { GetUsers2, get_users2, "SCIM", Put "/api/scim/v2/Users/.search",
+                  (NoPath, NoQuery, GetUsersRequest) -> GetUsersResponse,
+                  [organization: OrgAdmin], read, "Search users (older form)" }
+                { SearchUsers, search_users, "SCIM", Post "/api/scim/v2/Users/.search",
+                  (NoPath, NoQuery, GetUsersRequest) -> GetUsersResponse,
+                  [organization: OrgAdmin], read, "Search users" }
+                { GetUser, get_user, "SCIM", Get "/api/scim/v2/Users/{id}",
+                  (IdPath, ScimShowQuery, NoBody) -> ScimUser,
+                  [organization: OrgAdmin], read, "Get a user" }
+                { UpdateUser, update_user, "SCIM", Put "/api/scim/v2/Users/{id}",
+                  (IdPath, NoQuery, UpdateUserBody) -> ScimUser,
+                  [organization: OrgAdmin], change UPDATE_USER, "Replace a user" }
+                { PatchUser, patch_user, "SCIM", Patch "/api/scim/v2/Users/{id}",
+                  (IdPath, NoQuery, PatchUserBody) -> ScimUser,
+                  [organization: OrgAdmin], change UPDATE_USER, "Change parts of a user" }
+                { DeleteUser, delete_user, "SCIM", Delete "/api/scim/v2/Users/{id}",
+                  (IdPath, NoQuery, NoBody) -> ScimDeleted,
+                  [organization: OrgAdmin], change DELETE_USER, "Delete a user" }
+                { GetUser2, get_user2, "SCIM", Put "/api/scim/v2/Users/{id}/.search",
+                  (IdPath, NoQuery, GetUser2Body) -> ScimUser,
+                  [organization: OrgAdmin], read, "Get chosen attributes of a user (older form)" }
+                { SearchUser, search_user, "SCIM", Post "/api/scim/v2/Users/{id}/.search",
+                  (IdPath, NoQuery, SearchUserBody) -> ScimUser,
+                  [organization: OrgAdmin], read, "Get chosen attributes of a user" }
+
+                { ListJWTIssuers, list_jwt_issuers, "JWT Issuers", Get "/api/v1/jwt-issuers",
+                  (NoPath, PageQuery, NoBody) -> ListJWTIssuersResponse,
+                  [organization: OrgAdmin], read, "List issuers of accepted tokens" }
+                { AddJWTIssuer, add_jwt_issuer, "JWT Issuers", Post "/api/v1/jwt-issuers",
+                  (NoPath, NoQuery, JWTIssuerRequest) -> JWTIssuer,
+                  [organization: OrgAdmin], change ADD_JWT_ISSUER, "Accept tokens of an issuer" }
+                { GetJWTIssuer, get_jwt_issuer, "JWT Issuers", Get "/api/v1/jwt-issuers/{id}",
+                  (IdPath, NoQuery, NoBody) -> JWTIssuer,
+                  [organization: OrgAdmin], read, "Get an issuer" }
+                { UpdateJWTIssuer, update_jwt_issuer, "JWT Issuers", Patch "/api/v1/jwt-issuers/{id}",
+                  (IdPath, NoQuery, JWTIssuerRequest) -> JWTIssuer,
+                  [organization: OrgAdmin], change UPDATE_JWT_ISSUER, "Change an issuer" }
+                { DeleteJWTIssuer, delete_jwt_issuer, "JWT Issuers", Delete "/api/v1/jwt-issuers/{id}",
+                  (IdPath, NoQuery, NoBody) -> JWTIssuer,
+                  [organization: OrgAdmin], change DELETE_JWT_ISSUER, "Delete an issuer" }
             }
             later {
                 { ListBackups, later, "Backup/Restore", Get "/api/v1/clusters/{cluster_id}/backups",
@@ -230,32 +346,6 @@ macro_rules! for_each_operation {
                 { DeleteEgressRule, later, "Egress Rules", Delete "/api/v1/clusters/{cluster_id}/networking/egress-rules/{rule_id}",
                   [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change DELETE_EGRESS_RULE, "Delete an egress rule" }
 
-                { ListFolders, later, "Folders", Get "/api/v1/folders",
-                  [organization: OrgAdmin, ClusterAdmin, ClusterOperatorWriter, ClusterDeveloper, ClusterCreator, FolderAdmin, FolderMover, MetricsViewer, ClusterMonitor],
-                  read, "List folders" }
-                { CreateFolder, later body, "Folders", Post "/api/v1/folders",
-                  [organization: FolderAdmin], change CREATE_FOLDER, "Create a folder" }
-                { GetFolder, later, "Folders", Get "/api/v1/folders/{folder_id}",
-                  [organization: OrgAdmin, ClusterAdmin, ClusterOperatorWriter, ClusterDeveloper, ClusterCreator, FolderAdmin, FolderMover, MetricsViewer, ClusterMonitor],
-                  read, "Get a folder" }
-                { UpdateFolder, later body, "Folders", Patch "/api/v1/folders/{folder_id}",
-                  [organization: FolderAdmin, FolderMover], change UPDATE_FOLDER, "Rename, move or label a folder" }
-                { DeleteFolder, later, "Folders", Delete "/api/v1/folders/{folder_id}",
-                  [organization: FolderAdmin], change DELETE_FOLDER, "Delete an empty folder" }
-                { ListFolderContents, later, "Folders", Get "/api/v1/folders/{folder_id}/contents",
-                  [organization: OrgAdmin, ClusterAdmin, ClusterOperatorWriter, ClusterDeveloper, FolderAdmin, FolderMover, MetricsViewer, ClusterMonitor],
-                  read, "List what a folder holds" }
-
-                { ListJWTIssuers, later, "JWT Issuers", Get "/api/v1/jwt-issuers",
-                  [organization: OrgAdmin], read, "List issuers of accepted tokens" }
-                { AddJWTIssuer, later body, "JWT Issuers", Post "/api/v1/jwt-issuers",
-                  [organization: OrgAdmin], change ADD_JWT_ISSUER, "Accept tokens of an issuer" }
-                { GetJWTIssuer, later, "JWT Issuers", Get "/api/v1/jwt-issuers/{id}",
-                  [organization: OrgAdmin], read, "Get an issuer" }
-                { UpdateJWTIssuer, later body, "JWT Issuers", Patch "/api/v1/jwt-issuers/{id}",
-                  [organization: OrgAdmin], change UPDATE_JWT_ISSUER, "Change an issuer" }
-                { DeleteJWTIssuer, later, "JWT Issuers", Delete "/api/v1/jwt-issuers/{id}",
-                  [organization: OrgAdmin], change DELETE_JWT_ISSUER, "Delete an issuer" }
 
                 { GetLogExportInfo, later, "Log Export", Get "/api/v1/clusters/{cluster_id}/logexport",
                   [cluster cluster_id: OrgAdmin, ClusterAdmin, ClusterOperatorWriter, MetricsViewer], read, "Get the log export" }
@@ -291,13 +381,13 @@ macro_rules! for_each_operation {
                   [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change DELETE_CLUSTER_METRIC_EXPORT, "Take the metrics endpoint away" }
 
                 { ListPhysicalReplicationStreams, later, "Physical Cluster Replication", Get "/api/v1/physical-replication-streams",
-                  [organization: ClusterAdmin, ClusterOperatorWriter, ClusterDeveloper], read, "List replication streams" }
+                  [visible: ClusterAdmin, ClusterOperatorWriter, ClusterDeveloper], read, "List replication streams" }
                 { CreatePhysicalReplicationStream, later body, "Physical Cluster Replication", Post "/api/v1/physical-replication-streams",
-                  [organization: ClusterAdmin], change CREATE_PHYSICAL_REPLICATION_STREAM, "Replicate one cluster to another" }
+                  [visible: ClusterAdmin], change CREATE_PHYSICAL_REPLICATION_STREAM, "Replicate one cluster to another" }
                 { GetPhysicalReplicationStream, later, "Physical Cluster Replication", Get "/api/v1/physical-replication-streams/{id}",
-                  [organization: ClusterAdmin, ClusterOperatorWriter, ClusterDeveloper], read, "Get a replication stream" }
+                  [visible: ClusterAdmin, ClusterOperatorWriter, ClusterDeveloper], read, "Get a replication stream" }
                 { UpdatePhysicalReplicationStream, later body, "Physical Cluster Replication", Patch "/api/v1/physical-replication-streams/{id}",
-                  [organization: ClusterAdmin], change FAILOVER_PHYSICAL_REPLICATION_STREAM, "Fail over or cancel a replication stream" }
+                  [visible: ClusterAdmin], change FAILOVER_PHYSICAL_REPLICATION_STREAM, "Fail over or cancel a replication stream" }
 
                 { ListAwsEndpointConnections, later, "Private Endpoint Services", Get "/api/v1/clusters/{cluster_id}/networking/aws-endpoint-connections",
                   [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], read, "List endpoint connections on AWS" }
@@ -321,57 +411,6 @@ macro_rules! for_each_operation {
                   [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], read, "Get a trusted owner" }
                 { RemovePrivateEndpointTrustedOwner, later, "Private Endpoint Services", Delete "/api/v1/clusters/{cluster_id}/networking/private-endpoint-trusted-owners/{owner_id}",
                   [cluster cluster_id: ClusterAdmin], change REMOVE_PRIVATE_ENDPOINT_TRUSTED_OWNER, "Stop trusting an owner" }
-
-                { GetGroups, later, "SCIM", Get "/api/scim/v2/Groups",
-                  [organization: OrgAdmin], read, "List groups" }
-                { CreateGroup, later body, "SCIM", Post "/api/scim/v2/Groups",
-                  [organization: OrgAdmin], change CREATE_GROUP, "Create a group" }
-                { GetGroups2, later body, "SCIM", Put "/api/scim/v2/Groups/.search",
-                  [organization: OrgAdmin], read, "Search groups (older form)" }
-                { SearchGroups, later body, "SCIM", Post "/api/scim/v2/Groups/.search",
-                  [organization: OrgAdmin], read, "Search groups" }
-                { GetGroup, later, "SCIM", Get "/api/scim/v2/Groups/{id}",
-                  [organization: OrgAdmin], read, "Get a group" }
-                { UpdateGroup, later body, "SCIM", Put "/api/scim/v2/Groups/{id}",
-                  [organization: OrgAdmin], change UPDATE_GROUP, "Replace a group" }
-                { PatchGroup, later body, "SCIM", Patch "/api/scim/v2/Groups/{id}",
-                  [organization: OrgAdmin], change UPDATE_GROUP, "Change parts of a group" }
-                { DeleteGroup, later, "SCIM", Delete "/api/scim/v2/Groups/{id}",
-                  [organization: OrgAdmin], change DELETE_GROUP, "Delete a group" }
-                { GetGroup2, later body, "SCIM", Put "/api/scim/v2/Groups/{id}/.search",
-                  [organization: OrgAdmin], read, "Get chosen attributes of a group (older form)" }
-                { SearchGroup, later body, "SCIM", Post "/api/scim/v2/Groups/{id}/.search",
-                  [organization: OrgAdmin], read, "Get chosen attributes of a group" }
-                { GetResourceTypes, later, "SCIM", Get "/api/scim/v2/ResourceTypes",
-                  [member], read, "List resource types" }
-                { GetResourceType, later, "SCIM", Get "/api/scim/v2/ResourceTypes/{resourceId}",
-                  [member], read, "Get a resource type" }
-                { GetSchemas, later, "SCIM", Get "/api/scim/v2/Schemas",
-                  [member], read, "List schemas" }
-                { GetSchema, later, "SCIM", Get "/api/scim/v2/Schemas/{schemaId}",
-                  [member], read, "Get a schema" }
-                { GetServiceProviderConfig, later, "SCIM", Get "/api/scim/v2/ServiceProviderConfig",
-                  [member], read, "Get what this SCIM service can do" }
-                { GetUsers, later, "SCIM", Get "/api/scim/v2/Users",
-                  [organization: OrgAdmin], read, "List users" }
-                { CreateUser, later body, "SCIM", Post "/api/scim/v2/Users",
-                  [organization: OrgAdmin], change CREATE_USER, "Create a user" }
-                { GetUsers2, later body, "SCIM", Put "/api/scim/v2/Users/.search",
-                  [organization: OrgAdmin], read, "Search users (older form)" }
-                { SearchUsers, later body, "SCIM", Post "/api/scim/v2/Users/.search",
-                  [organization: OrgAdmin], read, "Search users" }
-                { GetUser, later, "SCIM", Get "/api/scim/v2/Users/{id}",
-                  [organization: OrgAdmin], read, "Get a user" }
-                { UpdateUser, later body, "SCIM", Put "/api/scim/v2/Users/{id}",
-                  [organization: OrgAdmin], change UPDATE_USER, "Replace a user" }
-                { PatchUser, later body, "SCIM", Patch "/api/scim/v2/Users/{id}",
-                  [organization: OrgAdmin], change UPDATE_USER, "Change parts of a user" }
-                { DeleteUser, later, "SCIM", Delete "/api/scim/v2/Users/{id}",
-                  [organization: OrgAdmin], change DELETE_USER, "Delete a user" }
-                { GetUser2, later body, "SCIM", Put "/api/scim/v2/Users/{id}/.search",
-                  [organization: OrgAdmin], read, "Get chosen attributes of a user (older form)" }
-                { SearchUser, later body, "SCIM", Post "/api/scim/v2/Users/{id}/.search",
-                  [organization: OrgAdmin], read, "Get chosen attributes of a user" }
 
                 { GetClusterVersionDeferral, later, "Version Deferral", Get "/api/v1/clusters/{cluster_id}/version-deferral",
                   [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], read, "Get how upgrades are deferred" }

@@ -29,6 +29,9 @@ fn scopes_name_a_parameter_of_their_path() {
         }
         let on_cluster = row.path_params().any(|name| name.ends_with("cluster_id"));
         assert_eq!(on_cluster, matches!(row.scope, Scope::Cluster(_)), "{}", row.name);
+        if let Scope::Folder(parameter) = row.scope {
+            assert!(row.path_params().any(|name| name == parameter), "{}: {parameter}", row.name);
+        }
     }
     assert_eq!(operation(Op::CreateRestore).scope, Scope::Cluster("destination_cluster_id"));
 }

@@ -27,6 +27,14 @@ pub struct ApiKey {
     /// When it was created.
     #[schemars(with = "DateTime")]
     pub created_at: Timestamp,
+    /// When it ends; left out where it never does. An extension.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<DateTime>")]
+    pub expiration_time: Option<Timestamp>,
+    /// When it was last used, to about a minute; left out before that. An extension.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<DateTime>")]
+    pub last_used_at: Option<Timestamp>,
 }
 
 /// Answer of `ListApiKeys`.
@@ -45,6 +53,9 @@ pub struct CreateApiKeyRequest {
     pub name: Option<String>,
     /// The account that it will act for.
     pub service_account_id: Option<String>,
+    /// When it shall end; never if it is left out. An extension.
+    #[schemars(with = "Option<DateTime>")]
+    pub expiration_time: Option<Timestamp>,
 }
 
 /// Answer of `CreateApiKey`.
@@ -61,4 +72,7 @@ pub struct CreateApiKeyResponse {
 pub struct UpdateApiKeyRequest {
     /// Name.
     pub name: Option<String>,
+    /// When it shall end. An extension.
+    #[schemars(with = "Option<DateTime>")]
+    pub expiration_time: Option<Timestamp>,
 }

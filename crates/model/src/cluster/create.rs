@@ -26,8 +26,8 @@ pub struct NewCluster {
     pub dedicated: Option<NewDedicated>,
     /// Labels.
     pub labels: BTreeMap<String, String>,
-    /// Folder.
-    pub parent_id: String,
+    /// The folder, which is known to exist; `None` for the top.
+    pub parent: Option<FolderId>,
     /// Delete protection.
     pub delete_protection: Option<DeleteProtection>,
     /// Whether an account of the caller's own cloud was named.
@@ -121,7 +121,6 @@ pub fn create(
     names::cluster(&request.name, NAME_MAX)?;
     let provider = request.provider.ok_or_else(|| Error::invalid("provider", "is required"))?;
     check_labels(&request.labels)?;
-    check_parent(&request.parent_id)?;
     if request.customer_cloud_account {
         return Err(not_built("customer_cloud_account"));
     }
@@ -148,6 +147,7 @@ pub fn create(
         regions: Vec::new(),
         config: Config::Serverless { upgrade_type: UpgradeType::Automatic, limits: UsageLimits::default() },
         labels: request.labels.clone(),
+        parent: request.parent,
         delete_protection: request.delete_protection.unwrap_or(DeleteProtection::Disabled),
         network_visibility: None,
         cidr_range: String::new(),

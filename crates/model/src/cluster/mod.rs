@@ -9,7 +9,7 @@ mod words;
 pub use words::*;
 
 use crate::{
-    ClusterId, Error, OrganizationId, PrincipalId, Result, Timestamp,
+    ClusterId, Error, FolderId, OrganizationId, PrincipalId, Result, Timestamp,
     catalogue::Catalogue,
     instance::{Condition, InstancePlan, Power},
 };
@@ -108,6 +108,9 @@ pub struct Cluster {
     pub config: Config,
     /// Labels.
     pub labels: BTreeMap<String, String>,
+    /// The folder that it is in; `None` at the top.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<FolderId>,
     /// Delete protection.
     pub delete_protection: DeleteProtection,
     /// ADVANCED: whether nodes are said to have public addresses. Recorded only.
@@ -213,12 +216,4 @@ pub fn check_labels(labels: &BTreeMap<String, String>) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Checks the folder that a cluster is put in: only the root exists.
-pub fn check_parent(parent_id: &str) -> Result<()> {
-    match parent_id {
-        "" | "root" => Ok(()),
-        _ => Err(Error::new(crate::ErrorKind::Invalid, "invalid argument: the parent must exist")),
-    }
 }

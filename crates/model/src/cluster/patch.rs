@@ -27,8 +27,8 @@ pub struct ClusterPatch {
     pub dedicated: Option<PatchDedicated>,
     /// All labels, replaced as a whole.
     pub labels: Option<BTreeMap<String, String>>,
-    /// Folder.
-    pub parent_id: Option<String>,
+    /// The folder, which is known to exist, or the top.
+    pub parent: Option<Option<FolderId>>,
     /// Delete protection.
     pub delete_protection: Option<DeleteProtection>,
     /// Major version to go to.
@@ -78,8 +78,8 @@ pub fn patch(
 ) -> Result<Cluster> {
     check_version_change(before, patch, catalogue)?;
     let mut after = before.clone();
-    if let Some(parent) = &patch.parent_id {
-        check_parent(parent)?;
+    if let Some(parent) = patch.parent {
+        after.parent = parent;
     }
     if let Some(labels) = &patch.labels {
         check_labels(labels)?;
@@ -140,6 +140,10 @@ pub fn audit_action(patch: &ClusterPatch, before: &Cluster, after: &Cluster) -> 
     only_protection.updated_at = after.updated_at;
     if patch.cockroach_version.is_some() {
         "UPDATE_CLUSTER_MAJOR_VERSION"
+    } else if patch.upgrade_status == Some(ClusterUpgradeStatus::Finalized) {
+        "FINALIZE_CLUSTER_MAJOR_VERSION_UPDATE"
+    } else if patch.upgrade_status == Some(ClusterUpgradeStatus::RollbackRunning) {
+        "ROLLBACK_CLUSTER_MAJOR_VERSION_UPDATE"
     } else if after.plan != before.plan {
         "CREATE_PLAN_MIGRATION"
     } else if after.delete_protection != before.delete_protection && only_protection == *after {
@@ -154,7 +158,7 @@ fn check_version_change(before: &Cluster, patch: &ClusterPatch, catalogue: &Cata
         || patch.serverless.is_some()
         || patch.dedicated.is_some()
         || patch.labels.is_some()
-        || patch.parent_id.is_some()
+        || patch.parent.is_some()
         || patch.delete_protection.is_some();
     let version = patch.cockroach_version.as_deref();
     if version.is_some() && patch.upgrade_status.is_some() {

@@ -5,6 +5,7 @@
 //! begins with a greeting that names the protocol's version; every message is one line of JSON
 //! (`protocol`). How descriptors change hands is in [`crate::takeover`].
 
+pub mod admin;
 mod ask;
 mod known;
 pub mod protocol;

@@ -36,6 +36,11 @@ pub enum Role {
     },
     /// A process that wants to take this one's place.
     Successor,
+    /// The owner of the machine, with one command.
+    Admin {
+        /// What to do.
+        command: crate::admin::Command,
+    },
 }
 
 /// The answer to a greeting.

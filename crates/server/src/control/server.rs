@@ -77,6 +77,7 @@ async fn greet(control: &Arc<Control>, sources: &Arc<Sources>, stream: UnixStrea
             // Its turn outlives this socket, which is closed on the way.
             control.doorman.admit(stream.into_inner()).await
         }
+        Some(Role::Admin { command }) => super::admin::answer(&control.app, stream.get_mut(), command).await,
         Some(Role::Gateway { source, port }) => {
             send(stream.get_mut(), &Welcome::new()).await?;
             let _present = sources.enter(&control.app, source);

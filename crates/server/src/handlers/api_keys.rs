@@ -8,7 +8,7 @@ use crate::{
     rows::{self, Stored},
 };
 use ootheca_api::wire::*;
-use ootheca_model::{ApiKey as Model, Error, PrincipalId, Result, ServiceAccount, names};
+use ootheca_model::{ApiKey as Model, Error, PrincipalId, Result, ServiceAccount, Timestamp, names};
 use ootheca_store::{Batch, Kind, Order, Query};
 use std::sync::Arc;
 
@@ -22,13 +22,13 @@ pub async fn list_api_keys(
     let parent = query.service_account_id.filter(|id| !id.is_empty()).map(|id| id.to_lowercase());
     let rows = Query { parent, order: Order::CreatedAt, ..Query::all(Kind::ApiKey) };
     let (rows, pagination) = paging::rows(&call, &query.page, rows).await?;
-    let keys = rows.into_iter().map(|row| Ok(show(rows::decode::<Model>(row)?.value)));
+    let keys = rows.into_iter().map(|row| Ok(show(&call, rows::decode::<Model>(row)?.value)));
     Ok(ListApiKeysResponse { api_keys: keys.collect::<Result<_>>()?, pagination })
 }
 
 /// `GET /api-keys/{id}`
 pub async fn get_api_key(call: Arc<Call>, path: IdPath, _query: NoQuery, _body: NoBody) -> Result<ApiKey> {
-    Ok(show(existing(&call, &path.id).await?.value))
+    Ok(show(&call, existing(&call, &path.id).await?.value))
 }
 
 /// `POST /api-keys`
@@ -48,13 +48,14 @@ pub async fn create_api_key(
     let account =
         account.filter(|found| found.row.organization == call.granted.organization()).ok_or_else(unknown)?;
     let secret = Secret::random();
-    let key = secret.key(&name, &account.value, call.app.now());
+    let expires_at = end(&call, body.expiration_time)?;
+    let key = Model { expires_at, ..secret.key(&name, &account.value, call.app.now()) };
     // The touch keeps a key from outliving an account that is deleted at the same moment.
     let batch = Batch::by(&call.granted).with(rows::touch(&account.row)).with(rows::insert(&key)?);
-    Ok(Change::now(batch, CreateApiKeyResponse { api_key: show(key), secret: secret.reveal() }))
+    Ok(Change::now(batch, CreateApiKeyResponse { api_key: show(&call, key), secret: secret.reveal() }))
 }
 
-/// `PATCH /api-keys/{id}`: the name.
+/// `PATCH /api-keys/{id}`: the name, and when it ends.
 pub async fn update_api_key(
     call: Arc<Call>,
     path: IdPath,
@@ -64,8 +65,9 @@ pub async fn update_api_key(
     let before = existing(&call, &path.id).await?;
     let name = body.name.unwrap_or_else(|| before.value.name.clone());
     names::display("name", &name)?;
-    let after = Model { name, ..before.value };
-    Ok(Change::now(Batch::by(&call.granted).with(rows::update(&before.row, &after)?), show(after)))
+    let expires_at = end(&call, body.expiration_time)?.or(before.value.expires_at);
+    let after = Model { name, expires_at, ..before.value };
+    Ok(Change::now(Batch::by(&call.granted).with(rows::update(&before.row, &after)?), show(&call, after)))
 }
 
 /// `DELETE /api-keys/{id}`: the key opens nothing from now on.
@@ -76,18 +78,29 @@ pub async fn delete_api_key(
     _body: NoBody,
 ) -> Result<Change<ApiKey>> {
     let before = existing(&call, &path.id).await?;
-    Ok(Change::now(Batch::by(&call.granted).with(rows::delete(&before.row)), show(before.value)))
+    Ok(Change::now(Batch::by(&call.granted).with(rows::delete(&before.row)), show(&call, before.value)))
 }
 
 async fn existing(call: &Call, id: &str) -> Result<Stored<Model>> {
     rows::get(&*call.app.store, call.granted.organization(), id).await
 }
 
-fn show(key: Model) -> ApiKey {
+/// When a key shall end; a key that opens nothing is a mistake.
+fn end(call: &Call, wanted: Option<Timestamp>) -> Result<Option<Timestamp>> {
+    match wanted {
+        Some(end) if end <= call.app.now() => Err(Error::invalid("expiration_time", "must be in the future")),
+        wanted => Ok(wanted),
+    }
+}
+
+fn show(call: &Call, key: Model) -> ApiKey {
+    let last_used_at = call.app.last_use.pending(Kind::ApiKey, &key.id).max(key.last_used_at);
     ApiKey {
         id: key.id,
         name: key.name,
         service_account_id: key.service_account.to_string(),
         created_at: key.created_at,
+        expiration_time: key.expires_at,
+        last_used_at,
     }
 }

@@ -1,23 +1,22 @@
 //! Clusters: intent in, what is known out. The reconciler does the work.
 
-use super::{paging, required};
+use super::{paging, required, roles};
 use crate::{
     app::{App, fresh_id, fresh_tenant},
-    call::Call,
+    call::{Attempt, Call},
     change::{Change, Later, Reply},
-    render,
+    places, render,
     rows::{self, active_cluster},
 };
-use ootheca_api::{versions::Version, wire::*};
+use ootheca_api::wire::*;
 use ootheca_model::{
     AllowlistEntry, Cluster as Model, ClusterId, ClusterState, Error, Grant, Plan, Resource, Result, Role,
-    ServiceAccount,
     cluster::{
         ClusterSortBy, DeleteProtection,
         create::{self, Birth},
         patch,
     },
-    identity::{Visible, normal_grants},
+    identity::Visible,
     instance::Power,
 };
 use ootheca_store::{Batch, Change as RowChange, Kind, Order, Query};
@@ -31,9 +30,12 @@ pub async fn list_clusters(
     query: ListClustersQuery,
     _body: NoBody,
 ) -> Result<ListClustersResponse> {
-    let (ids, everything) = match call.granted.visible() {
-        Visible::All => (None, true),
-        Visible::Only(ids) => (Some(ids.iter().map(ClusterId::to_string).collect()), false),
+    let (ids, parents, everything) = match call.granted.visible() {
+        Visible::All => (None, Vec::new(), true),
+        Visible::Only(reach) => {
+            let ids = reach.clusters.iter().map(ClusterId::to_string).collect();
+            (Some(ids), places::subtrees(&call, &reach.folders).await?, false)
+        }
     };
     let inactive = query.show_inactive.unwrap_or(false) && everything;
     let order = match query.sort_by.unwrap_or(ClusterSortBy::Name) {
@@ -41,12 +43,10 @@ pub async fn list_clusters(
         ClusterSortBy::CreatedAt => Order::CreatedAt,
         ClusterSortBy::DeletedAt => Order::EndedAt,
     };
-    let rows = Query { ids, active_only: !inactive, order, ..Query::all(Kind::Cluster) };
+    let rows = Query { ids, parents, active_only: !inactive, order, ..Query::all(Kind::Cluster) };
     let (rows, pagination) = paging::rows(&call, &query.page, rows).await?;
-    let mut clusters = Vec::with_capacity(rows.len());
-    for row in rows {
-        clusters.push(render::cluster(&call.app, &rows::decode::<Model>(row)?.value).await?);
-    }
+    let found = rows.into_iter().map(|row| Ok(rows::decode::<Model>(row)?.value));
+    let clusters = render::clusters(&call.app, &found.collect::<Result<Vec<_>>>()?).await?;
     Ok(ListClustersResponse { clusters, pagination })
 }
 
@@ -81,23 +81,22 @@ pub async fn create_cluster(
         now: app.now(),
     };
     let mut request = render::new_cluster(body)?;
-    // The page calls STANDARD the default; the official clients expect BASIC of `serverless: {}`.
-    let page_dialect = call.version == Version::default();
-    request.default_plan = Some(if page_dialect { Plan::Standard } else { Plan::Basic });
+    let guard =
+        places::destination(&call, request.parent, &[Role::ClusterAdmin, Role::ClusterCreator]).await?;
+    // The official clients expect BASIC of `serverless: {}`.
+    request.default_plan = Some(Plan::Basic);
     let (cluster, open) =
         create::create(request, birth, app.catalogue(), |version| app.engine_major(version))?;
     let mut batch = Batch::by(&call.granted).with(rows::insert(&cluster)?);
     if open {
         batch = batch.with(rows::insert(&open_entry(&cluster)?)?);
     }
-    if let Some(change) = creator_grant(&call, cluster.id).await? {
-        batch = batch.with(change);
-    }
-    let limit = match cluster.plan {
-        Plan::Advanced => Duration::ZERO,
-        _ => Duration::from_secs(app.settings.create_wait_seconds),
+    batch.changes.extend(guard);
+    batch.changes.extend(creator_grant(&call, &cluster).await?);
+    let reply = match call.attempt {
+        Attempt::Rehearsal => Reply::Now(render::cluster(app, &cluster).await?),
+        _ => Reply::After(settled(app.clone(), cluster.id, wait_for(app, &cluster))),
     };
-    let reply = Reply::After(settled(app.clone(), cluster.id, limit));
     Ok(Change::new(batch, reply).cluster(&cluster))
 }
 
@@ -113,9 +112,15 @@ pub async fn update_cluster(
     let wanted = render::cluster_patch(body)?;
     let after = patch::patch(&before.value, &wanted, app.catalogue(), app.now())?;
     let action = patch::audit_action(&wanted, &before.value, &after);
-    let batch = Batch::by(&call.granted).with(rows::update(&before.row, &after)?);
-    let limit = Duration::from_secs(app.settings.create_wait_seconds);
-    Ok(Change::new(batch, Reply::After(settled(app.clone(), after.id, limit))).action(action))
+    let mut batch = Batch::by(&call.granted).with(rows::update(&before.row, &after)?);
+    if after.parent != before.value.parent {
+        batch.changes.extend(places::moved(&call, before.value.parent, after.parent).await?);
+    }
+    let reply = match call.attempt {
+        Attempt::Rehearsal => Reply::Now(render::cluster(app, &after).await?),
+        _ => Reply::After(settled(app.clone(), after.id, created_wait(app))),
+    };
+    Ok(Change::new(batch, reply).action(action))
 }
 
 /// `DELETE /clusters/{cluster_id}`
@@ -242,18 +247,32 @@ fn open_entry(cluster: &Model) -> Result<AllowlistEntry> {
     })
 }
 
-/// Whoever creates a cluster as CLUSTER_CREATOR becomes its CLUSTER_ADMIN.
-async fn creator_grant(call: &Call, cluster: ClusterId) -> Result<Option<RowChange>> {
+/// Whoever creates a cluster that it does not administer already becomes its CLUSTER_ADMIN.
+async fn creator_grant(call: &Call, cluster: &Model) -> Result<Option<RowChange>> {
     let principal = call.granted.principal();
-    if principal.grants.contains(&Grant::organization(Role::ClusterAdmin)) {
+    let resource = Resource::Cluster(cluster.id);
+    let folders = places::line(&call.app, cluster.organization, cluster.parent).await?;
+    if principal.holds(&[Role::ClusterAdmin], resource, &folders) {
         return Ok(None);
     }
-    let store = &*call.app.store;
-    let account =
-        rows::get::<ServiceAccount>(store, principal.organization, &principal.id.to_string()).await?;
-    let grant = Grant::new(Role::ClusterAdmin, Resource::Cluster(cluster))?;
-    let grants = normal_grants(account.value.grants.iter().copied().chain([grant]));
-    rows::update(&account.row, &ServiceAccount { grants, ..account.value }).map(Some)
+    let grant = Grant::new(Role::ClusterAdmin, resource)?;
+    roles::also_holds(call, principal.id, grant).await.map(Some)
+}
+
+/// How long the answer waits for a cluster.
+fn created_wait(app: &App) -> Duration {
+    Duration::from_secs(app.settings.create_wait_seconds)
+}
+
+/// How long the answer waits for a new cluster.
+fn wait_for(app: &App, cluster: &Model) -> Duration {
+    if cluster.plan == Plan::Advanced { Duration::ZERO } else { created_wait(app) }
+}
+
+/// The answer of a change to a cluster that was interrupted while it waited, encoded.
+pub async fn cluster_settled(app: &Arc<App>, id: ClusterId) -> Result<Vec<u8>> {
+    let cluster = settled(app.clone(), id, created_wait(app)).await?;
+    serde_json::to_vec(&cluster).map_err(|error| Error::internal("can not encode a reply").because(error))
 }
 
 /// The cluster once what runs is what was asked for, or as it stands after `limit`.

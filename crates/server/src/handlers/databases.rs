@@ -1,13 +1,13 @@
 //! Databases. Their truth is inside the cluster; while it is suspended, notes answer for it.
 
-use super::{Effect, Inside, paging, required};
+use super::{Effect, Inside, Needs, paging, required};
 use crate::{
     call::Call,
     catalog::{self, Noted, Part, Seen},
     change::Change,
 };
 use ootheca_api::wire::*;
-use ootheca_model::{Error, Result, names};
+use ootheca_model::{Error, ErrorKind, Result, names};
 use std::sync::Arc;
 
 /// `GET …/databases`
@@ -48,10 +48,13 @@ pub async fn create_database(
 ) -> Result<Change<Database>> {
     let name = required("name", body.name)?;
     names::database("name", &name)?;
-    Effect::new(&call).await?.run(Part::Databases, move |admin| {
+    let made = Database { name: name.clone(), table_count: Some(Int64(0)) };
+    let effect = Effect::new(&call, Part::Databases, &[Needs::Absent(&name)]).await?;
+    let attempt = call.attempt;
+    effect.run(made.clone(), move |admin| {
         Box::pin(async move {
-            admin.create_database(&name).await?;
-            Ok(Database { name, table_count: Some(Int64(0)) })
+            attempt.ended(admin.create_database(&name).await, ErrorKind::Exists)?;
+            Ok(made)
         })
     })
 }
@@ -85,10 +88,12 @@ pub async fn delete_database(
     _body: NoBody,
 ) -> Result<Change<Database>> {
     known(&path.name)?;
-    Effect::new(&call).await?.run(Part::Databases, move |admin| {
+    let effect = Effect::new(&call, Part::Databases, &[Needs::Present(&path.name)]).await?;
+    let (attempt, gone) = (call.attempt, Database { name: path.name.clone(), table_count: None });
+    effect.run(gone.clone(), move |admin| {
         Box::pin(async move {
-            admin.drop_database(&path.name).await?;
-            Ok(Database { name: path.name, table_count: None })
+            attempt.ended(admin.drop_database(&path.name).await, ErrorKind::NotFound)?;
+            Ok(gone)
         })
     })
 }
@@ -97,9 +102,13 @@ async fn rename(call: &Call, name: String, new_name: Option<String>) -> Result<C
     let new_name = required("new_name", new_name)?;
     names::database("new_name", &new_name)?;
     known(&name)?;
-    Effect::new(call).await?.run(Part::Databases, move |admin| {
+    let needs = [Needs::Present(&name), Needs::Absent(&new_name)];
+    let effect = Effect::new(call, Part::Databases, &needs).await?;
+    let (attempt, expected) = (call.attempt, Database { name: new_name.clone(), table_count: None });
+    effect.run(expected, move |admin| {
         Box::pin(async move {
-            admin.rename_database(&name, &new_name).await?;
+            // If it was renamed before, the tables of the new name can be counted below.
+            attempt.ended(admin.rename_database(&name, &new_name).await, ErrorKind::NotFound)?;
             let table_count = admin.count_tables(&new_name).await?.map(Int64);
             Ok(Database { name: new_name, table_count })
         })

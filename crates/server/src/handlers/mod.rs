@@ -5,9 +5,12 @@ pub mod api_keys;
 pub mod audit_log;
 pub mod clusters;
 pub mod databases;
+pub mod folders;
+pub mod jwt_issuers;
 pub mod organization;
 pub mod paging;
 pub mod roles;
+pub mod scim;
 pub mod service_accounts;
 pub mod sql_users;
 
@@ -16,14 +19,17 @@ pub use api_keys::*;
 pub use audit_log::*;
 pub use clusters::*;
 pub use databases::*;
+pub use folders::*;
+pub use jwt_issuers::*;
 pub use organization::*;
 pub use roles::*;
+pub use scim::{groups::*, service::*, users::*};
 pub use service_accounts::*;
 pub use sql_users::*;
 
 use crate::{
     app::App,
-    call::Call,
+    call::{Attempt, Call},
     catalog::{self, Catalog, Part},
     change::{Change, Reply},
     power::{self, READY_WAIT, Use},
@@ -67,24 +73,44 @@ struct Effect {
     app: Arc<App>,
     cluster: ClusterId,
     batch: Batch,
+    attempt: Attempt,
+    part: Part,
+}
+
+/// What must be so inside a cluster for an effect to succeed.
+enum Needs<'a> {
+    /// Something of this name is there.
+    Present(&'a str),
+    /// Nothing of this name is there.
+    Absent(&'a str),
 }
 
 impl Effect {
-    /// On the call's cluster; 404 if there is no such cluster.
-    async fn new(call: &Call) -> Result<Self> {
+    /// On a `part` of the call's cluster; 404 if there is no such cluster. Where the attempt looks first
+    /// at what the effect `needs`, it fails as the effect would.
+    async fn new(call: &Call, part: Part, needs: &[Needs<'_>]) -> Result<Self> {
         let found =
             active_cluster(&*call.app.store, call.granted.organization(), call.granted.cluster()).await?;
-        Ok(Self { app: call.app.clone(), cluster: found.value.id, batch: Batch::by(&call.granted) })
+        if call.attempt.checks_first()
+            && let Some(names) = names(call, part, found.value.power).await?
+        {
+            needs.iter().try_for_each(|need| need.check(part, &names))?;
+        }
+        let (app, attempt) = (call.app.clone(), call.attempt);
+        Ok(Self { app, cluster: found.value.id, batch: Batch::by(&call.granted), attempt, part })
     }
 
     /// The change that runs `verb` once its audit entry is written, on a cluster that is woken for it. What
-    /// it changes, a `part`, is noted.
-    fn run<T, F>(self, part: Part, verb: F) -> Result<Change<T>>
+    /// it changes is noted. A dry run answers what is `expected`.
+    fn run<T, F>(self, expected: T, verb: F) -> Result<Change<T>>
     where
         T: Send + 'static,
         F: for<'a> FnOnce(&'a mut dyn Admin) -> Verb<'a, T> + Send + 'static,
     {
-        let Self { app, cluster, batch } = self;
+        let Self { app, cluster, batch, attempt, part } = self;
+        if attempt == Attempt::Rehearsal {
+            return Ok(Change::now(batch, expected));
+        }
         let effect = async move {
             let (_in_use, mut admin) = power::ready(&app, cluster, || app.engine.admin(cluster)).await?;
             let result = verb(&mut *admin).await;
@@ -97,6 +123,43 @@ impl Effect {
         };
         Ok(Change::new(batch, Reply::Effect(Box::pin(effect))))
     }
+}
+
+impl Needs<'_> {
+    fn check(&self, part: Part, names: &[String]) -> Result<()> {
+        let noun = match part {
+            Part::Logins => "SQL user",
+            Part::Databases => "database",
+        };
+        let there = |wanted: &str| names.iter().any(|name| name == wanted);
+        match self {
+            Needs::Present(name) if !there(name) => Err(Error::not_found(format!("{noun} {name}"))),
+            Needs::Absent(name) if there(name) => Err(Error::exists(format!("{noun} {name}"))),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The names in a part of the call's cluster. `None` where a dry run would have to wake it to know them.
+async fn names(call: &Call, part: Part, power: Power) -> Result<Option<Vec<String>>> {
+    let id = call.granted.cluster().ok_or_else(|| Error::not_found("cluster"))?;
+    let dry = call.attempt == Attempt::Rehearsal;
+    if dry && power != Power::On && catalog::recall(&call.app, id).await?.is_none() {
+        return Ok(None);
+    }
+    let names = match (inside(call).await?, part) {
+        (Inside::Asleep(notes), Part::Logins) => {
+            notes.value.logins.iter().map(|login| login.name.clone()).collect()
+        }
+        (Inside::Asleep(notes), Part::Databases) => {
+            notes.value.databases.iter().map(|database| database.name.clone()).collect()
+        }
+        (Inside::Awake(_, mut admin, _held), Part::Logins) => admin.users().await?,
+        (Inside::Awake(_, mut admin, _held), Part::Databases) => {
+            admin.databases().await?.into_iter().map(|database| database.name).collect()
+        }
+    };
+    Ok(Some(names))
 }
 
 /// A required member of a request.

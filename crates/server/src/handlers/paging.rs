@@ -15,7 +15,10 @@ pub async fn rows(
     page: &PageQuery,
     rows: Query,
 ) -> Result<(Vec<Row>, KeysetPaginationResponse)> {
-    let filters = format!("{:?} {:?} {:?} {:?}", rows.parent, rows.ids, rows.active_only, rows.order);
+    let filters = format!(
+        "{:?} {:?} {:?} {:?} {:?}",
+        rows.parent, rows.ids, rows.parents, rows.active_only, rows.order
+    );
     let list = List::read(call, page, &filters, SortOrder::Asc)?;
     let request = &list.request;
     let backward = request.token.as_ref().is_some_and(|token| token.backward);
@@ -53,7 +56,18 @@ pub fn slice<T>(
     items: Vec<T>,
     key: impl Fn(&T) -> String,
 ) -> Result<(Vec<T>, KeysetPaginationResponse)> {
-    sorted_slice(call, page, items, key, SortOrder::Asc)
+    sorted_slice(call, page, "", items, key, SortOrder::Asc)
+}
+
+/// The same of a list that depends on `filters`: a page of one is no page of another.
+pub fn filtered_slice<T>(
+    call: &Call,
+    page: &PageQuery,
+    filters: &str,
+    items: Vec<T>,
+    key: impl Fn(&T) -> String,
+) -> Result<(Vec<T>, KeysetPaginationResponse)> {
+    sorted_slice(call, page, filters, items, key, SortOrder::Asc)
 }
 
 /// The same, in descending order unless asked otherwise.
@@ -63,17 +77,18 @@ pub fn slice_descending<T>(
     items: Vec<T>,
     key: impl Fn(&T) -> String,
 ) -> Result<(Vec<T>, KeysetPaginationResponse)> {
-    sorted_slice(call, page, items, key, SortOrder::Desc)
+    sorted_slice(call, page, "", items, key, SortOrder::Desc)
 }
 
 fn sorted_slice<T>(
     call: &Call,
     page: &PageQuery,
+    filters: &str,
     mut items: Vec<T>,
     key: impl Fn(&T) -> String,
     default: SortOrder,
 ) -> Result<(Vec<T>, KeysetPaginationResponse)> {
-    let list = List::read(call, page, "", default)?;
+    let list = List::read(call, page, filters, default)?;
     let (request, descending) = (&list.request, list.request.order == SortOrder::Desc);
     items.sort_by_cached_key(&key);
     if descending {

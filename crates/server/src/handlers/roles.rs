@@ -1,16 +1,16 @@
-//! Role grants of service accounts and people.
+//! Role grants of service accounts, people and groups.
 
 use super::{paging, required};
 use crate::{
     call::Call,
     change::Change,
-    render,
+    groups, places, render,
     rows::{self, Stored},
 };
 use ootheca_api::wire::*;
 use ootheca_model::{
-    ClusterId, Error, ErrorKind, Grant, Person, PrincipalId, Resource as Held, Result, Role, ServiceAccount,
-    cluster::ResourceType, identity::normal_grants, role::may_grant,
+    ClusterId, Error, Folder, FolderId, Grant, Person, PrincipalId, Resource as Held, Result, Role,
+    ServiceAccount, cluster::ResourceType, group::Group, identity::normal_grants, role::may_grant,
 };
 use ootheca_store::{Batch, Change as RowChange, Kind, Query, Row};
 use std::{collections::BTreeSet, sync::Arc};
@@ -22,21 +22,22 @@ pub async fn list_role_grants(
     query: PageQuery,
     _body: NoBody,
 ) -> Result<ListRoleGrantsResponse> {
-    let organization = Some(call.granted.organization());
-    let mut holders = Vec::new();
-    for row in call.app.store.list(&Query { organization, ..Query::all(Kind::ServiceAccount) }).await? {
-        holders.push(Holder::Account(rows::decode(row)?));
-    }
-    for row in call.app.store.list(&Query { organization, ..Query::all(Kind::Person) }).await? {
-        holders.push(Holder::Person(rows::decode(row)?));
-    }
+    let mut holders = self::holders(&call).await?;
     holders.sort_by_key(|holder| holder.row().id.clone());
     let (holders, pagination) = paging::slice(&call, &query, holders, |holder| holder.row().id.clone())?;
     let grants = holders.iter().map(|holder| UserRoleGrants {
         user_id: holder.row().id.clone(),
         roles: holder.grants().iter().map(render::grant).collect(),
     });
-    Ok(ListRoleGrantsResponse { grants: grants.collect(), user_group_grants: Vec::new(), pagination })
+    let grants = grants.collect();
+    let mut user_group_grants = Vec::new();
+    for holder in &holders {
+        let group_roles = group_roles(&call, holder).await?;
+        if !group_roles.is_empty() {
+            user_group_grants.push(UserGroupRoleGrant { user_id: holder.row().id.clone(), group_roles });
+        }
+    }
+    Ok(ListRoleGrantsResponse { grants, user_group_grants, pagination })
 }
 
 /// `GET /roles/{user_id}`. An unknown principal holds nothing: the official clients ask after a deletion.
@@ -47,7 +48,10 @@ pub async fn get_all_roles_for_user(
     _body: NoBody,
 ) -> Result<GetAllRolesForUserResponse> {
     let holder = holder(&call, &path.user_id).await?;
-    Ok(show(holder.as_ref().map_or(&[][..], Holder::grants)))
+    match holder {
+        None => Ok(show(&[], Vec::new())),
+        Some(holder) => Ok(show(holder.grants(), group_roles(&call, &holder).await?)),
+    }
 }
 
 /// `PUT /roles/{user_id}`: exactly these, and ORG_MEMBER.
@@ -96,7 +100,7 @@ pub async fn get_person_users_by_email(
     query: PersonQuery,
     _body: NoBody,
 ) -> Result<GetPersonUsersByEmailResponse> {
-    let email = required("email", query.email.filter(|email| !email.is_empty()))?.to_lowercase();
+    let email = required("email", query.email)?.to_lowercase();
     let key = format!("{}/{email}", call.granted.organization());
     let row = call.app.store.by_unique_key(Kind::Person, &key).await?;
     let person = rows::decode::<Person>(row.ok_or_else(|| Error::not_found("user"))?)?.value;
@@ -118,13 +122,18 @@ pub async fn grants(call: &Call, roles: Vec<BuiltInRoleRequest>) -> Result<Vec<G
     Ok(grants)
 }
 
-/// 403 unless somebody holding `held` may handle every one of `grants` (ORG_MEMBER is free).
-pub fn check_grantor(held: &[Grant], grants: &[Grant]) -> Result<()> {
-    let free = Grant::organization(Role::OrgMember);
-    match grants.iter().find(|grant| **grant != free && !may_grant(held, **grant)) {
-        None => Ok(()),
-        Some(_) => Err(Error::new(ErrorKind::Denied, "no permission")),
+/// Refuses unless the caller may handle every one of `grants` (ORG_MEMBER is free): 404 where it may not
+/// know what the grant is on, 403 otherwise.
+pub async fn check_grantor(call: &Call, grants: &[Grant]) -> Result<()> {
+    let principal = call.granted.principal();
+    for grant in grants.iter().filter(|grant| **grant != Grant::organization(Role::OrgMember)) {
+        let folders = places::folders(&call.app, principal, grant.resource).await?;
+        if !may_grant(&principal.grants, *grant, &folders) {
+            let known = principal.knows(grant.resource, &folders);
+            return Err(if known { places::denied() } else { places::unknown(grant.resource) });
+        }
     }
+    Ok(())
 }
 
 /// Refuses to leave the organization without a principal that holds both ORG_ADMIN and CLUSTER_ADMIN.
@@ -141,15 +150,31 @@ pub async fn keep_an_admin(
     if !keeps(before) || keeps(after) {
         return Ok(Vec::new());
     }
-    let organization = Some(call.granted.organization());
-    for row in call.app.store.list(&Query { organization, ..Query::all(Kind::ServiceAccount) }).await? {
-        let other = rows::decode::<ServiceAccount>(row)?;
-        if other.value.id != who && keeps(&other.value.grants) {
-            return Ok(vec![rows::touch(&other.row)]);
-        }
+    let mut others = holders(call).await?.into_iter().filter(|other| other.id() != who);
+    if let Some(other) = others.find(|other| keeps(other.grants())) {
+        return Ok(vec![rows::touch(other.row())]);
     }
-    let message = "roles: at least one service account must hold both ORG_ADMIN and CLUSTER_ADMIN";
+    let message = "roles: at least one user or service account must hold both ORG_ADMIN and CLUSTER_ADMIN";
     Err(Error::precondition(message))
+}
+
+/// The change that gives `who` one more grant.
+pub async fn also_holds(call: &Call, who: PrincipalId, grant: Grant) -> Result<RowChange> {
+    let holder = holder(call, &who.to_string()).await?.ok_or_else(|| Error::not_found("user"))?;
+    holder.with_grants(normal_grants(holder.grants().iter().copied().chain([grant])))
+}
+
+/// Every principal of the organization.
+async fn holders(call: &Call) -> Result<Vec<Holder>> {
+    let organization = Some(call.granted.organization());
+    let mut holders = Vec::new();
+    for row in call.app.store.list(&Query { organization, ..Query::all(Kind::ServiceAccount) }).await? {
+        holders.push(Holder::Account(rows::decode(row)?));
+    }
+    for row in call.app.store.list(&Query { organization, ..Query::all(Kind::Person) }).await? {
+        holders.push(Holder::Person(rows::decode(row)?));
+    }
+    Ok(holders)
 }
 
 async fn replace(
@@ -162,8 +187,8 @@ async fn replace(
     let (old, new): (BTreeSet<Grant>, BTreeSet<Grant>) =
         (before.iter().copied().collect(), after.iter().copied().collect());
     let changed: Vec<Grant> = old.symmetric_difference(&new).copied().collect();
-    check_grantor(&call.granted.principal().grants, &changed)?;
-    let reply = show(&after);
+    check_grantor(call, &changed).await?;
+    let reply = show(&after, group_roles(call, &holder).await?);
     let mut batch = Batch::by(&call.granted);
     if !changed.is_empty() {
         batch.changes.push(holder.with_grants(after.clone())?);
@@ -185,7 +210,11 @@ async fn resource(call: &Call, field: &str, kind: ResourceType, id: &str) -> Res
             Ok(Held::Organization)
         }
         ResourceType::Organization => Err(Error::invalid(field, "must be empty or the organization's id")),
-        ResourceType::Folder => Err(Error::not_found("folder")),
+        ResourceType::Folder => {
+            let id: FolderId = id.parse().map_err(|_| Error::invalid(field, "must be a folder id"))?;
+            rows::get::<Folder>(&*call.app.store, organization, &id.to_string()).await?;
+            Ok(Held::Folder(id))
+        }
         ResourceType::Cluster => {
             let id: ClusterId = id.parse().map_err(|_| Error::invalid(field, "must be a cluster id"))?;
             rows::active_cluster(&*call.app.store, organization, Some(id)).await?;
@@ -194,14 +223,25 @@ async fn resource(call: &Call, field: &str, kind: ResourceType, id: &str) -> Res
     }
 }
 
-fn show(grants: &[Grant]) -> GetAllRolesForUserResponse {
-    GetAllRolesForUserResponse { roles: grants.iter().map(render::grant).collect(), group_roles: Vec::new() }
+fn show(grants: &[Grant], group_roles: Vec<BuiltInFromGroups>) -> GetAllRolesForUserResponse {
+    GetAllRolesForUserResponse { roles: grants.iter().map(render::grant).collect(), group_roles }
+}
+
+/// What somebody holds through groups; only people are in any.
+async fn group_roles(call: &Call, holder: &Holder) -> Result<Vec<BuiltInFromGroups>> {
+    let Holder::Person(person) = holder else { return Ok(Vec::new()) };
+    let given = groups::given(&groups::groups_of(&call.app, &person.value).await?);
+    let shown = given.into_iter();
+    Ok(shown
+        .map(|(grant, group_names)| BuiltInFromGroups { role: render::grant(&grant), group_names })
+        .collect())
 }
 
 /// A principal as it is kept.
 enum Holder {
     Account(Stored<ServiceAccount>),
     Person(Stored<Person>),
+    Group(Stored<Group>),
 }
 
 impl Holder {
@@ -209,6 +249,7 @@ impl Holder {
         match self {
             Holder::Account(found) => &found.row,
             Holder::Person(found) => &found.row,
+            Holder::Group(found) => &found.row,
         }
     }
 
@@ -216,6 +257,7 @@ impl Holder {
         match self {
             Holder::Account(found) => found.value.id,
             Holder::Person(found) => found.value.id,
+            Holder::Group(found) => found.value.id,
         }
     }
 
@@ -223,6 +265,7 @@ impl Holder {
         match self {
             Holder::Account(found) => &found.value.grants,
             Holder::Person(found) => &found.value.grants,
+            Holder::Group(found) => &found.value.grants,
         }
     }
 
@@ -232,6 +275,7 @@ impl Holder {
                 rows::update(&found.row, &ServiceAccount { grants, ..found.value.clone() })
             }
             Holder::Person(found) => rows::update(&found.row, &Person { grants, ..found.value.clone() }),
+            Holder::Group(found) => rows::update(&found.row, &Group { grants, ..found.value.clone() }),
         }
     }
 }
@@ -242,6 +286,9 @@ async fn holder(call: &Call, user_id: &str) -> Result<Option<Holder>> {
     if let Some(found) = rows::find::<ServiceAccount>(store, &id.to_string()).await? {
         return Ok((found.row.organization == organization).then_some(Holder::Account(found)));
     }
-    let person = rows::find::<Person>(store, &id.to_string()).await?;
-    Ok(person.filter(|found| found.row.organization == organization).map(Holder::Person))
+    if let Some(found) = rows::find::<Person>(store, &id.to_string()).await? {
+        return Ok((found.row.organization == organization).then_some(Holder::Person(found)));
+    }
+    let group = rows::find::<Group>(store, &id.to_string()).await?;
+    Ok(group.filter(|found| found.row.organization == organization).map(Holder::Group))
 }

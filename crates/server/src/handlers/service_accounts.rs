@@ -46,7 +46,7 @@ pub async fn create_service_account(
     names::display("name", &name)?;
     let principal = call.granted.principal();
     let wanted = roles::grants(&call, body.roles.unwrap_or_default()).await?;
-    roles::check_grantor(&principal.grants, &wanted)?;
+    roles::check_grantor(&call, &wanted).await?;
     let account = Model {
         organization: principal.organization,
         id: PrincipalId(fresh_id()),

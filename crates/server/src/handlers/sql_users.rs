@@ -1,13 +1,13 @@
 //! SQL users. Their truth is inside the cluster; while it is suspended, notes answer for it.
 
-use super::{Effect, Inside, paging, required};
+use super::{Effect, Inside, Needs, paging, required};
 use crate::{
     call::Call,
     catalog::{self, Part},
     change::Change,
 };
 use ootheca_api::wire::*;
-use ootheca_model::{Error, Result, names};
+use ootheca_model::{Error, ErrorKind, Result, names};
 use std::sync::Arc;
 
 /// `GET …/sql-users`
@@ -37,9 +37,11 @@ pub async fn create_sql_user(
     let password = required("password", body.password)?;
     names::sql_user(&name)?;
     names::password(&password)?;
-    Effect::new(&call).await?.run(Part::Logins, move |admin| {
+    let effect = Effect::new(&call, Part::Logins, &[Needs::Absent(&name)]).await?;
+    let attempt = call.attempt;
+    effect.run(SQLUser { name: name.clone() }, move |admin| {
         Box::pin(async move {
-            admin.create_user(&name, &password).await?;
+            attempt.ended(admin.create_user(&name, &password).await, ErrorKind::Exists)?;
             Ok(SQLUser { name })
         })
     })
@@ -55,7 +57,8 @@ pub async fn update_sql_user_password(
     let password = required("password", body.password)?;
     names::password(&password)?;
     known(&path.name)?;
-    Effect::new(&call).await?.run(Part::Logins, move |admin| {
+    let effect = Effect::new(&call, Part::Logins, &[Needs::Present(&path.name)]).await?;
+    effect.run(SQLUser { name: path.name.clone() }, move |admin| {
         Box::pin(async move {
             admin.set_password(&path.name, &password).await?;
             Ok(SQLUser { name: path.name })
@@ -71,9 +74,11 @@ pub async fn delete_sql_user(
     _body: NoBody,
 ) -> Result<Change<SQLUser>> {
     known(&path.name)?;
-    Effect::new(&call).await?.run(Part::Logins, move |admin| {
+    let effect = Effect::new(&call, Part::Logins, &[Needs::Present(&path.name)]).await?;
+    let attempt = call.attempt;
+    effect.run(SQLUser { name: path.name.clone() }, move |admin| {
         Box::pin(async move {
-            admin.delete_user(&path.name).await?;
+            attempt.ended(admin.delete_user(&path.name).await, ErrorKind::NotFound)?;
             Ok(SQLUser { name: path.name })
         })
     })

@@ -50,7 +50,8 @@ pub async fn tick(app: &Arc<App>) -> Result<()> {
     let Some(lease) = app.lease.borrow().clone() else { return Ok(()) };
     let used: HashSet<ClusterId> = app.traffic.used().into_iter().collect();
     let clusters = active(app).await?;
-    app.looks.keep(|id| clusters.iter().any(|cluster| cluster.value.id == id));
+    let known: HashSet<ClusterId> = clusters.iter().map(|cluster| cluster.value.id).collect();
+    app.looks.keep(|id| known.contains(&id));
     let mut tasks = JoinSet::new();
     let permits = Arc::new(Semaphore::new(AT_ONCE));
     for cluster in clusters.iter() {

@@ -3,7 +3,7 @@
 use crate::app::App;
 use ootheca_api::wire::{Extension, Int64, RequestUnits, Usage};
 use ootheca_model::{
-    Cluster, Plan, Result,
+    Cluster, Plan,
     cluster::UsageLimits,
     instance::Power,
     meter::{MIB, Meter, percent},
@@ -12,20 +12,18 @@ use ootheca_model::{
     units::{self, MICRO},
 };
 
-/// What only this server says of `cluster`.
-pub async fn extension(app: &App, cluster: &Cluster) -> Result<Extension> {
-    let stored = app.meter(cluster.id).await?;
-    let meter = stored.as_ref().map(|stored| &stored.value);
+/// What only this server says of `cluster`, which has used what `meter` says.
+pub fn extension(app: &App, cluster: &Cluster, meter: Option<&Meter>) -> Extension {
     let standing = standing(cluster, meter, app.now());
     let mut conditions = cluster.observed.conditions.clone();
     conditions.extend(standing.condition());
-    Ok(Extension {
+    Extension {
         engine: cluster.observed.engine.clone(),
         conditions,
         standing: standing.name().to_owned(),
         suspended: cluster.is_active() && cluster.power == Power::Off,
         usage: usage(app, cluster, meter),
-    })
+    }
 }
 
 fn usage(app: &App, cluster: &Cluster, meter: Option<&Meter>) -> Usage {

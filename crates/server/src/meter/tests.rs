@@ -5,7 +5,7 @@
 use super::*;
 use crate::{
     catalog::Notes, clock::TestClock, directory::StoreDirectory, memory::Memory, power::Uses,
-    settings::Settings, traffic::Traffic,
+    rate_limit::Limiter, settings::Settings, traffic::Traffic,
 };
 use ootheca_engine::{Engine, simulated::SimulatedEngine};
 use ootheca_gateway::{Activity, Directory, Standing};
@@ -44,6 +44,7 @@ impl World {
         engine.open().await.unwrap();
         let clock = Arc::new(TestClock::open(&*store).await.unwrap());
         let lease = store.lease("reconcile", "test", None, Duration::from_secs(15), clock.now()).await;
+        let limiter = Limiter::new(&settings.rate_limit, settings.engine_kind);
         let app = Arc::new(App {
             store,
             engine: engine.clone(),
@@ -60,6 +61,11 @@ impl World {
             page_key: [0; 32],
             sql_port: AtomicU16::new(0),
             answers: Default::default(),
+            passwords: Default::default(),
+            last_use: Default::default(),
+            issuer_keys: Default::default(),
+            idempotency: Default::default(),
+            limiter,
         });
         let cluster = made(&app, limits);
         app.engine.ensure(&cluster.plan_instance()).await.unwrap();
@@ -90,7 +96,8 @@ impl World {
 
     async fn shown(&self) -> ootheca_api::wire::Extension {
         let cluster = self.app.find::<Cluster>(&self.cluster.to_string()).await.unwrap().unwrap();
-        show::extension(&self.app, &cluster.value).await.unwrap()
+        let meter = self.app.meter(cluster.value.id).await.unwrap();
+        show::extension(&self.app, &cluster.value, meter.as_ref().map(|meter| &meter.value))
     }
 
     async fn periods(&self, kind: Kind) -> Vec<PeriodUsage> {

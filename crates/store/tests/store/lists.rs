@@ -84,6 +84,8 @@ pub(crate) async fn filters_narrow_a_list(subject: &Subject) {
         (Query { ids: Some(many.clone()), ..all.clone() }, vec![1, 3]),
         (Query { ids: Some(many), ..of(1) }, vec![3]),
         (Query { ids: Some(Vec::new()), ..all.clone() }, vec![]),
+        (Query { ids: Some(vec![rows[2].id.clone()]), parents: vec!["p".into()], ..of(0) }, vec![0, 1, 2]),
+        (Query { ids: Some(Vec::new()), parents: vec!["q".into(), "r".into()], ..all.clone() }, vec![2]),
         (Query { limit: 2, descending: true, ..all.clone() }, vec![3, 2]),
         (Query { limit: 0, ..all.clone() }, vec![]),
         (Query { kind: Kind::ApiKey, ..all }, vec![]),

@@ -5,7 +5,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod chain;
 mod changes;
+mod events;
 mod lists;
 mod log;
 mod server;
@@ -55,6 +57,17 @@ cases! {
     log::entries_are_strictly_ordered,
     log::a_moment_is_never_split,
     log::an_interrupted_entry_is_completed_once,
+    chain::a_chain_is_whole,
+    chain::a_changed_entry_is_found,
+    chain::a_removed_entry_is_found,
+    chain::a_reordered_entry_is_found,
+    chain::a_cut_tail_is_found,
+    chain::older_entries_are_counted,
+    chain::a_follower_sees_each_entry_once,
+    events::each_change_is_told_once,
+    events::a_change_that_fails_is_not_told,
+    events::old_events_are_forgotten,
+    events::events_are_seen_in_order_without_gaps,
     shared::a_lease_has_one_holder,
     shared::a_lost_lease_fences_off_its_holder,
     shared::no_concurrent_change_is_lost,

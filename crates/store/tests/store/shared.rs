@@ -142,7 +142,19 @@ pub(crate) async fn everything_is_there_after_reopening(subject: &Subject) {
 }
 
 pub(crate) async fn servers_that_start_at_once_migrate_once(subject: &Subject) {
-    subject.run("DROP TABLE entries; DROP TABLE audit; DROP TABLE leases; DROP TABLE migrations").await;
+    let tables = [
+        "entries",
+        "audit",
+        "audit_outcomes",
+        "audit_heads",
+        "events",
+        "event_heads",
+        "leases",
+        "migrations",
+    ];
+    for table in tables {
+        subject.run(&format!("DROP TABLE {table}")).await;
+    }
     let opened = join_all((0..6).map(|_| ootheca_store::open(&subject.url))).await;
     for store in opened {
         store.unwrap_or_else(|error| panic!("{}", error.chain()));

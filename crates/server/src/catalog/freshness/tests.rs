@@ -4,6 +4,7 @@ use crate::{
     memory::Memory,
     meter::Looks,
     power::{self, Uses},
+    rate_limit::Limiter,
     rows,
     settings::Settings,
     traffic::Traffic,
@@ -94,6 +95,7 @@ impl Bench {
         let engine = Arc::new(Counted(SimulatedEngine::new(folder.path().join("s")), AtomicUsize::new(0)));
         engine.open().await.expect("open");
         let cluster = cluster(&settings);
+        let limiter = Limiter::new(&settings.rate_limit, settings.engine_kind);
         let app = Arc::new(App {
             store,
             engine: engine.clone(),
@@ -110,6 +112,11 @@ impl Bench {
             page_key: [0; 32],
             sql_port: AtomicU16::new(0),
             answers: Default::default(),
+            passwords: Default::default(),
+            last_use: Default::default(),
+            issuer_keys: Default::default(),
+            idempotency: Default::default(),
+            limiter,
         });
         let batch = Batch::server("test").with(rows::insert(&cluster).expect("a row"));
         app.store.commit(batch, app.now()).await.expect("written");

@@ -1,0 +1,171 @@
+//! What every change understands beyond the official API: an idempotency key and a dry run.
+//!
+//! Four operations have an idempotency key of their own in body or query; it is the same key.
+
+use crate::{
+    decode,
+    operations::{Op, Operation},
+    params::Pairs,
+    requests,
+};
+use ootheca_model::{Error, Result};
+use serde_json::{Map, Value, json};
+
+/// The header that holds the key.
+pub const KEY_HEADER: &str = "Idempotency-Key";
+/// The parameter that asks for a dry run.
+pub const DRY_RUN: &str = "dry_run";
+/// The key where an operation has it in body or query.
+const KEY_FIELD: &str = "idempotency_key";
+/// Longest key.
+const LONGEST_KEY: usize = 255;
+
+/// The extensions of one request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Extensions {
+    /// Under this key the change is made once.
+    pub key: Option<String>,
+    /// Do everything but the change.
+    pub dry_run: bool,
+    /// The request in one spelling, without its extensions: equal requests have equal texts.
+    pub canonical: String,
+}
+
+impl Extensions {
+    /// Reads them of a change: `header` is the one with the key, `query` and `body` are as they came.
+    pub fn read(row: &Operation, header: Option<&str>, query: &str, body: &[u8]) -> Result<Self> {
+        let pairs = decode::pairs(query)?;
+        let mut body = if row.has_body { members(row.op, body)? } else { Map::new() };
+        let dry_run = pairs.value(DRY_RUN)?.unwrap_or(false);
+        let own = own_key(row.op, &pairs, &mut body)?;
+        let key = match (header, own) {
+            (Some(header), Some(own)) if header != own => {
+                let rule = format!("differs from {KEY_FIELD} in the request; give one of them");
+                return Err(Error::invalid(KEY_HEADER, rule));
+            }
+            (Some(header), _) => Some(checked(KEY_HEADER, header)?),
+            (None, Some(own)) => Some(checked(KEY_FIELD, &own)?),
+            (None, None) => None,
+        };
+        Ok(Self { key, dry_run, canonical: canonical(row.op, pairs, body) })
+    }
+}
+
+fn members(op: Op, body: &[u8]) -> Result<Map<String, Value>> {
+    match requests::normalize(op, requests::parse(body)?)? {
+        Value::Object(members) => Ok(members),
+        _ => Ok(Map::new()),
+    }
+}
+
+/// The key that the official API has in the request, taken out of its body.
+fn own_key(op: Op, pairs: &Pairs, body: &mut Map<String, Value>) -> Result<Option<String>> {
+    let key = match op {
+        Op::AddEgressRule | Op::EditEgressRule | Op::SetEgressTrafficPolicy => body.remove(KEY_FIELD),
+        Op::DeleteEgressRule => pairs.get(KEY_FIELD).map(Value::from),
+        _ => None,
+    };
+    match key {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) if text.is_empty() => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(_) => Err(Error::invalid(KEY_FIELD, "must be a string")),
+    }
+}
+
+fn checked(name: &str, key: &str) -> Result<String> {
+    let good = (1..=LONGEST_KEY).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
+    let rule = format!("must have 1 to {LONGEST_KEY} visible ASCII characters, without spaces");
+    if good { Ok(key.to_owned()) } else { Err(Error::invalid(name, rule)) }
+}
+
+fn canonical(op: Op, pairs: Pairs, body: Map<String, Value>) -> String {
+    let own = |name: &str| name == DRY_RUN || (name == KEY_FIELD && op == Op::DeleteEgressRule);
+    let mut pairs: Vec<(String, String)> = pairs.0.into_iter().filter(|(name, _)| !own(name)).collect();
+    pairs.sort();
+    json!([pairs, body]).to_string()
+}
+
+/// The parameters of every change, for the OpenAPI document.
+pub(crate) fn components() -> [(&'static str, Value); 2] {
+    [
+        (
+            KEY_HEADER,
+            json!({
+                "name": KEY_HEADER,
+                "in": "header",
+                "required": false,
+                "description": "Extension. Under one key a change is made once: for 24 hours the same request is given the same answer, and another request is refused.",
+                "schema": { "type": "string", "minLength": 1, "maxLength": LONGEST_KEY },
+            }),
+        ),
+        (
+            DRY_RUN,
+            json!({
+                "name": DRY_RUN,
+                "in": "query",
+                "required": false,
+                "description": "Extension. Checks everything and answers what would be, but changes nothing.",
+                "schema": { "type": "boolean" },
+            }),
+        ),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operations::operation;
+    use proptest::prelude::*;
+
+    fn read(op: Op, header: Option<&str>, query: &str, body: &str) -> Result<Extensions> {
+        Extensions::read(operation(op), header, query, body.as_bytes())
+    }
+
+    #[test]
+    fn the_key_is_in_the_header_or_where_the_operation_has_it() {
+        let key = |op, header, query, body| read(op, header, query, body).unwrap().key;
+        assert_eq!(key(Op::CreateDatabase, None, "", r#"{"idempotency_key":"a"}"#), None);
+        assert_eq!(key(Op::CreateDatabase, Some("a"), "", "{}").as_deref(), Some("a"));
+        assert_eq!(key(Op::AddEgressRule, None, "", r#"{"idempotencyKey":"a"}"#).as_deref(), Some("a"));
+        assert_eq!(key(Op::EditEgressRule, None, "", r#"{"idempotency_key":""}"#), None);
+        assert_eq!(
+            key(Op::SetEgressTrafficPolicy, Some("a"), "", r#"{"idempotency_key":"a"}"#).as_deref(),
+            Some("a")
+        );
+        assert_eq!(key(Op::DeleteEgressRule, None, "idempotency_key=a", "").as_deref(), Some("a"));
+        let refused = read(Op::AddEgressRule, Some("a"), "", r#"{"idempotency_key":"b"}"#).unwrap_err();
+        assert!(refused.message().contains("differs"), "{refused}");
+        for bad in ["", " ", "a b", "ä", &"x".repeat(256)] {
+            assert!(read(Op::CreateDatabase, Some(bad), "", "").is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_dry_run_is_true_or_false() {
+        let dry = |query| read(Op::CreateDatabase, None, query, "").map(|read| read.dry_run);
+        assert!(!dry("").unwrap() && !dry("dry_run=false").unwrap() && !dry("dry_run=").unwrap());
+        assert!(dry("dry_run=true").unwrap() && dry("dryRun=true").unwrap());
+        assert!(dry("dry_run=yes").unwrap_err().message().contains("true or false"));
+    }
+
+    #[test]
+    fn spelling_and_order_make_no_difference() {
+        let text = |query, body| read(Op::EditDatabase2, None, query, body).unwrap().canonical;
+        let first = text("a=1&b=2", r#"{"new_name":"x","name":"y"}"#);
+        assert_eq!(first, text("b=2&a=1&dry_run=true", r#" {"name":"y", "newName":"x"} "#));
+        assert_ne!(first, text("a=1&b=2", r#"{"new_name":"x","name":"z"}"#));
+        assert_ne!(first, text("a=1&b=3", r#"{"new_name":"x","name":"y"}"#));
+    }
+
+    proptest! {
+        #[test]
+        fn different_bodies_have_different_texts(a in "[ab\",:]{0,4}", b in "[ab\",:]{0,4}") {
+            let text = |name: &str| {
+                let body = json!({ "name": name }).to_string();
+                read(Op::CreateDatabase, None, "", &body).unwrap().canonical
+            };
+            prop_assert_eq!(a == b, text(&a) == text(&b));
+        }
+    }
+}

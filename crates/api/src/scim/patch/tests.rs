@@ -1,0 +1,126 @@
+use super::{NO_TARGET, READ_ONLY, Verb, apply};
+use ootheca_model::Result;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+fn user() -> Value {
+    json!({
+        "id": "1",
+        "userName": "ada",
+        "name": { "givenName": "Ada" },
+        "emails": [
+            { "type": "work", "value": "ada@example.com", "primary": true },
+            { "type": "home", "value": "ada@home.example.org" },
+        ],
+    })
+}
+
+fn patched(mut resource: Value, verb: &str, path: Option<&str>, value: Value) -> Result<Value> {
+    apply(resource.as_object_mut().unwrap(), Verb::parse(verb)?, path, value)?;
+    Ok(resource)
+}
+
+#[track_caller]
+fn check(verb: &str, path: &str, value: Value, pointer: &str, expected: Value) {
+    let after = patched(user(), verb, Some(path), value).unwrap();
+    assert_eq!(after.pointer(pointer).cloned().unwrap_or_default(), expected, "{verb} {path}: {after}");
+}
+
+#[test]
+fn simple_attributes_are_set_and_removed() {
+    check("replace", "userName", json!("bob"), "/userName", json!("bob"));
+    check("Add", "USERNAME", json!("bob"), "/userName", json!("bob"));
+    check("remove", "userName", Value::Null, "/userName", Value::Null);
+    check("replace", "userName", Value::Null, "/userName", Value::Null);
+    let urn = "urn:ietf:params:scim:schemas:core:2.0:User:name.familyName";
+    check("add", urn, json!("Lovelace"), "/name", json!({ "givenName": "Ada", "familyName": "Lovelace" }));
+    check(
+        "replace",
+        "name",
+        json!({ "familyName": "L" }),
+        "/name",
+        json!({ "givenName": "Ada", "familyName": "L" }),
+    );
+    check("remove", "name.givenName", Value::Null, "/name", json!({}));
+    check("remove", "name", Value::Null, "/name", Value::Null);
+}
+
+#[test]
+fn lists_grow_without_doubles_and_with_one_primary() {
+    let new = json!([{ "value": "new@example.com", "primary": true }, { "value": "ada@home.example.org", "type": "other" }]);
+    let after = patched(user(), "add", Some("emails"), new).unwrap();
+    let expected = json!([
+        { "type": "work", "value": "ada@example.com" },
+        { "type": "other", "value": "ada@home.example.org" },
+        { "value": "new@example.com", "primary": true },
+    ]);
+    assert_eq!(after["emails"], expected);
+    check("replace", "emails", json!({ "value": "x@y.z" }), "/emails", json!([{ "value": "x@y.z" }]));
+    check("remove", "emails", json!([{ "value": "ada@example.com" }]), "/emails/0/type", json!("home"));
+    check("remove", "emails", Value::Null, "/emails", Value::Null);
+    let group = json!({ "displayName": "all" });
+    let after = patched(group, "add", Some("members"), json!([{ "value": "7" }])).unwrap();
+    assert_eq!(after["members"], json!([{ "value": "7" }]));
+}
+
+#[test]
+fn items_are_found_by_filters() {
+    check("replace", "emails[type eq \"work\"].value", json!("new@x.y"), "/emails/0/value", json!("new@x.y"));
+    check("replace", "emails[type eq \"work\"]", json!({ "display": "d" }), "/emails/0/display", json!("d"));
+    check("remove", "emails[type eq \"work\"]", Value::Null, "/emails/0/type", json!("home"));
+    check("remove", "emails[value ew \".org\"].type", Value::Null, "/emails/1/type", Value::Null);
+    check("remove", "emails[type eq \"none\"]", Value::Null, "/emails/0/type", json!("work"));
+    let added = json!({ "type": "other", "value": "o@x.y" });
+    check("add", "emails[type eq \"other\"].value", json!("o@x.y"), "/emails/2", added);
+    let error = patched(user(), "replace", Some("emails[type eq \"other\"].value"), json!("x")).unwrap_err();
+    assert!(error.message().contains(NO_TARGET), "{error:?}");
+    assert!(patched(user(), "replace", Some("emails[type eq \"work\"]"), json!("x")).is_err());
+}
+
+#[test]
+fn without_a_path_the_value_names_the_attributes() {
+    let value = json!({ "userName": "bob", "name.familyName": "B", "id": "2", "schemas": ["x"] });
+    let after = patched(user(), "replace", None, value).unwrap();
+    assert_eq!((&after["userName"], &after["id"]), (&json!("bob"), &json!("1")));
+    assert_eq!(after["name"], json!({ "givenName": "Ada", "familyName": "B" }));
+    assert!(patched(user(), "replace", None, json!("bob")).is_err());
+    assert!(patched(user(), "add", None, Value::Null).is_err());
+    assert!(patched(user(), "remove", None, Value::Null).unwrap_err().message().contains(NO_TARGET));
+}
+
+#[test]
+fn what_can_not_be_done_is_said() {
+    for (path, part) in [
+        ("id", READ_ONLY),
+        ("meta.created", READ_ONLY),
+        ("groups", READ_ONLY),
+        ("emails[type eq", "a text in double quotes"),
+        ("emails[type pr]x", "the end of the path"),
+        ("name.givenName[x pr]", "before"),
+        ("[x pr]", "the name of an attribute"),
+        ("userName.x", "nothing within"),
+    ] {
+        let error = patched(user(), "replace", Some(path), json!("x")).unwrap_err();
+        assert!(error.message().contains(part), "{path}: {}", error.message());
+    }
+    assert!(Verb::parse("move").is_err());
+}
+
+proptest! {
+    #[test]
+    fn nothing_makes_it_panic(
+        verb in "add|replace|remove",
+        path in r#"(emails|name|userName|\.|\[|\]|type eq "work"|value|:|é| |members|not \(){0,6}"#,
+        kind in 0..5,
+    ) {
+        let value = [json!("x"), json!([1, {}]), json!({ "value": "y" }), Value::Null, json!([[], null])];
+        let _ = patched(user(), &verb, Some(&path), value[kind as usize].clone());
+    }
+
+    #[test]
+    fn adding_twice_is_adding_once(value in "[a-c]@x", kind in "work|home") {
+        let item = json!([{ "value": value, "type": kind, "primary": true }]);
+        let once = patched(user(), "add", Some("emails"), item.clone()).unwrap();
+        prop_assert_eq!(patched(once.clone(), "add", Some("emails"), item).unwrap(), once);
+    }
+}

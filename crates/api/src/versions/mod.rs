@@ -1,0 +1,137 @@
+//! The versions of the API, chosen by the header `Cc-Version`, and all that differs between them.
+//!
+//! Handlers know one form, that of 2024-09-16. Each module here is one boundary between versions: how a
+//! request from before it is brought to the form after it, and an answer back. A request passes the
+//! boundaries from the caller's version to the newest, an answer from the newest to the caller's version.
+//! Words and names that are unmistakable are understood in every version; what a version asks for, and
+//! what it answers, is its own.
+//!
+//! The default dialect, 2022-03-31, is no such form of the past but what the product's page shows; see
+//! [`v2022_03_31`]. Newer operations and members are not hidden from older versions.
+
+mod fields;
+mod v2022_03_31;
+mod v2022_09_20;
+mod v2023_04_10;
+mod v2024_09_16;
+
+pub(crate) use v2022_09_20::parameter_name;
+
+use crate::{operations::Op, wire::KeysetPaginationResponse};
+use ootheca_model::{Error, ErrorKind, Result, Timestamp, cluster::SortOrder};
+use serde_json::Value;
+
+/// A version of the API.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Version {
+    /// The default dialect.
+    #[default]
+    V2022_03_31,
+    /// The second version.
+    V2022_09_20,
+    /// The third version.
+    V2023_04_10,
+    /// The form that handlers know; also called `latest`.
+    V2024_09_16,
+}
+
+/// What a list says about the page that it answers with.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// Token of the next page.
+    pub next: Option<String>,
+    /// Token of the previous page.
+    pub previous: Option<String>,
+    /// Most items in a page.
+    pub limit: usize,
+    /// The moment that the list shows.
+    pub as_of: Timestamp,
+    /// Direction of the list.
+    pub order: SortOrder,
+    /// How many items stand before the page and how many there are in all, where that is known.
+    pub place: Option<(usize, usize)>,
+}
+
+impl Version {
+    /// Every version, oldest first.
+    pub const ALL: [Version; 4] =
+        [Version::V2022_03_31, Version::V2022_09_20, Version::V2023_04_10, Version::V2024_09_16];
+
+    /// The version that a request asks for.
+    pub fn from_header(header: Option<&str>) -> Result<Self> {
+        match header.map(str::trim) {
+            None => Ok(Self::default()),
+            Some("latest") => Ok(Self::V2024_09_16),
+            Some(text) => {
+                let known = Self::ALL.into_iter().find(|version| version.header() == text);
+                known.ok_or_else(|| Error::new(ErrorKind::Invalid, "invalid Cc-Version"))
+            }
+        }
+    }
+
+    /// Its date, as the header names it.
+    pub fn header(self) -> &'static str {
+        match self {
+            Version::V2022_03_31 => "2022-03-31",
+            Version::V2022_09_20 => "2022-09-20",
+            Version::V2023_04_10 => "2023-04-10",
+            Version::V2024_09_16 => "2024-09-16",
+        }
+    }
+
+    /// The boundaries between this version and the newest, newest first.
+    fn boundaries(self) -> &'static [Boundary] {
+        match self {
+            Version::V2022_03_31 => &[v2022_03_31::BOUNDARY],
+            Version::V2022_09_20 => &[v2024_09_16::BOUNDARY, v2023_04_10::BOUNDARY],
+            Version::V2023_04_10 => &[v2024_09_16::BOUNDARY],
+            Version::V2024_09_16 => &[],
+        }
+    }
+
+    /// Brings the body of a request to the newest form; refuses what this version would have refused.
+    pub(crate) fn upgrade(self, op: Op, body: &mut Value) -> Result<()> {
+        v2023_04_10::upgrade_words(op, body);
+        self.boundaries().iter().rev().try_for_each(|boundary| (boundary.upgrade)(op, body))
+    }
+
+    /// Turns the JSON of an answer into this version. Costs nothing where the versions agree.
+    pub fn render(self, op: Op, body: Vec<u8>) -> Vec<u8> {
+        let touched = || self.boundaries().iter().filter(|boundary| (boundary.touches)(op));
+        if touched().next().is_none() {
+            return body;
+        }
+        let Ok(mut value) = serde_json::from_slice(&body) else { return body };
+        touched().for_each(|boundary| (boundary.downgrade)(op, &mut value));
+        // Nothing at all is an empty answer.
+        if value.is_null() { Vec::new() } else { value.to_string().into_bytes() }
+    }
+
+    /// The member `pagination` of a list.
+    pub fn pagination(self, op: Op, page: Page) -> KeysetPaginationResponse {
+        let legacy = (self < Version::V2022_09_20).then(|| v2022_09_20::older_members(op, &page));
+        KeysetPaginationResponse {
+            next_page: page.next.unwrap_or_default(),
+            previous_page: page.previous.unwrap_or_default(),
+            legacy,
+        }
+    }
+}
+
+/// What changed when a version was introduced.
+struct Boundary {
+    /// Whether answers of this operation differ.
+    touches: fn(Op) -> bool,
+    /// Brings a request from before the boundary to the form after it.
+    upgrade: fn(Op, &mut Value) -> Result<()>,
+    /// Brings an answer back.
+    downgrade: fn(Op, &mut Value),
+}
+
+/// A parameter of path or query in its newest spelling. All spellings are understood in all versions.
+pub(crate) fn parameter<'a>(name: &str, text: &'a str) -> &'a str {
+    v2023_04_10::parameter(name, v2022_09_20::parameter(name, text))
+}
+
+#[cfg(test)]
+mod tests;

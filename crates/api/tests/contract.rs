@@ -1,0 +1,54 @@
+//! The roles of the table against the official descriptions, where `OOTHECA_CONTRACT` names the folder
+//! that holds them. They can not be part of this repository.
+
+use ootheca_api::operations::{Operation, TABLE};
+use ootheca_model::{Role, identity::Requirement};
+use serde_json::Value;
+use std::{collections::BTreeSet, fs, path::PathBuf};
+
+/// Where we differ, and why: the page of the product lets cluster administrators read the audit log.
+const ALSO: &[(&str, Role)] = &[("ListAuditLogs", Role::ClusterAdmin)];
+
+/// What a description says: roles and the letters of their scopes, or `None` where it lists none.
+fn listed(description: &str) -> Option<(BTreeSet<String>, String)> {
+    let (_, rest) = description.split_once("following roles assigned at the ")?;
+    let (scopes, list) = rest.split_once(':')?;
+    let words = [("organization", 'O'), ("folder", 'F'), ("cluster", 'C')];
+    let letters = words.iter().filter(|(word, _)| scopes.contains(word)).map(|(_, letter)| letter).collect();
+    let roles = list.lines().filter_map(|line| line.trim().strip_prefix("- ")).map(str::to_owned).collect();
+    Some((roles, letters))
+}
+
+fn ours(row: &Operation) -> Option<(BTreeSet<String>, String)> {
+    let Requirement::Roles(roles) = row.requirement else { return None };
+    let also = |role: &Role| ALSO.contains(&(row.name, *role));
+    let roles = roles.iter().filter(|role| !also(role)).map(|role| role.name().to_owned()).collect();
+    Some((roles, row.scope.letters().to_owned()))
+}
+
+#[test]
+fn roles_are_those_of_the_official_descriptions() {
+    let Some(folder) = std::env::var_os("OOTHECA_CONTRACT") else {
+        println!("skipped: OOTHECA_CONTRACT names no folder with the official descriptions");
+        return;
+    };
+    let path = PathBuf::from(folder).join("openapi.json");
+    let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let document: Value = serde_json::from_str(&text).expect("JSON");
+    let mut gaps = Vec::new();
+    for row in &TABLE {
+        let method = row.method.name().to_lowercase();
+        let operation = &document["paths"][row.path][&method];
+        let description = operation["description"].as_str().unwrap_or_default();
+        let theirs = match row.requirement {
+            // Everybody holds ORG_MEMBER.
+            Requirement::Member => listed(description).filter(|(roles, _)| !roles.contains("ORG_MEMBER")),
+            _ => listed(description),
+        };
+        if operation.is_null() || ours(row) != theirs {
+            gaps.push(format!("{}: ours {:?}, theirs {theirs:?}", row.name, ours(row)));
+        }
+    }
+    assert!(gaps.is_empty(), "{}", gaps.join("\n"));
+    println!("contract: the roles and scopes of {} operations agree", TABLE.len());
+}

@@ -1,0 +1,111 @@
+//! A change whose idempotency key was used before: its answer is given again, or found out.
+
+use super::{Answer, Visit};
+use crate::{
+    call::{Attempt, Call},
+    change::Reply,
+    dispatch::Outcome,
+    handlers,
+    idempotency::{self, Progress, Record, Ticket},
+    rows::{self, Stored},
+};
+use ootheca_model::{
+    Error, ErrorKind, Result,
+    audit::{AuditEntry, INTERRUPTED},
+};
+use ootheca_store::Batch;
+use std::sync::Arc;
+use uuid::Uuid;
+
+impl Visit {
+    /// Keeps how an effect ended, for whoever uses the key again.
+    pub(super) async fn keep(&self, ticket: Option<&Ticket>, result: &Result<Vec<u8>>) -> Result<()> {
+        let Some(ticket) = ticket else { return Ok(()) };
+        let progress = match result {
+            Ok(body) => ticket.answered(200, body)?,
+            Err(error) if idempotency::is_final(error) => {
+                let refused = Answer::refused(error);
+                ticket.answered(refused.status, &refused.body)?
+            }
+            Err(_) => Progress::Acting { entry: None },
+        };
+        ticket.note(&self.app, progress).await;
+        Ok(())
+    }
+
+    /// The key was used before: gives the answer that was, or finds it out where it was never given.
+    pub(super) async fn again(
+        &self,
+        entry: AuditEntry,
+        mut call: Call,
+        ticket: &Ticket,
+        found: Stored<Record>,
+    ) -> Result<Answer> {
+        let record = &found.value;
+        if let Err(error) = ticket.check(record) {
+            return self.refuse(entry, error).await;
+        }
+        let first = Some(record.trace_id.clone());
+        match &record.progress {
+            Progress::Answered { status, sealed } => {
+                Ok(Answer { status: *status, first, ..Answer::done(ticket.open(sealed)?) })
+            }
+            Progress::Settling { cluster } => {
+                let body = handlers::cluster_settled(&self.app, *cluster).await?;
+                ticket.note(&self.app, ticket.answered(200, &body)?).await;
+                Ok(Answer { first, ..Answer::done(body) })
+            }
+            Progress::Acting { entry: begun } => {
+                let (begun, first) = match begun {
+                    Some(begun) => (*begun, first),
+                    // The earlier entry says how that attempt failed, so this one has its own.
+                    None => (self.begin_again(&entry, &found).await?, None),
+                };
+                call.attempt = Attempt::Again;
+                let result = self.act(Arc::new(call)).await;
+                let error = result.as_ref().err().map(ootheca_api::error::message);
+                match self.app.store.complete_audit(begun, &entry.payload, error).await {
+                    // The server stopped after it had completed the entry, before it kept the answer.
+                    Err(error) if error.kind() == ErrorKind::Precondition => {}
+                    done => done?,
+                }
+                self.keep(Some(ticket), &result).await?;
+                match result {
+                    Ok(body) => Ok(Answer { first, ..Answer::done(body) }),
+                    Err(error) if error.kind() == ErrorKind::Internal => Err(error),
+                    Err(error) => Ok(Answer { first, ..Answer::refused(&error) }),
+                }
+            }
+        }
+    }
+
+    async fn begin_again(&self, entry: &AuditEntry, found: &Stored<Record>) -> Result<Uuid> {
+        let progress = Progress::Acting { entry: Some(entry.id) };
+        let record = Record { progress, trace_id: self.trace_id.clone(), ..found.value.clone() };
+        let mut batch = Batch::server("idempotency").with(rows::update(&found.row, &record)?);
+        batch.audit.push(AuditEntry { error: Some(INTERRUPTED.to_owned()), ..entry.clone() });
+        self.app.store.commit(batch, self.app.now()).await?;
+        Ok(entry.id)
+    }
+
+    /// Runs the effect of a change whose batch is written.
+    async fn act(&self, call: Arc<Call>) -> Result<Vec<u8>> {
+        match self.dispatch(&call).await? {
+            Outcome::Change(change) => match change.reply {
+                Reply::Effect(future) => future.await,
+                _ => Err(Error::internal("an effect is none any more")),
+            },
+            Outcome::Read(_) => Err(Error::internal("a change changed nothing")),
+        }
+    }
+}
+
+/// What leads to the answer of a change, once it is written.
+pub(super) fn progress(ticket: &Ticket, entry: &AuditEntry, reply: &Reply<Vec<u8>>) -> Result<Progress> {
+    match (reply, entry.cluster) {
+        (Reply::Now(body), _) => ticket.answered(200, body),
+        (Reply::After(_), Some(cluster)) => Ok(Progress::Settling { cluster }),
+        (Reply::After(_), None) => Err(Error::internal("a change waits for no cluster")),
+        (Reply::Effect(_), _) => Ok(Progress::Acting { entry: Some(entry.id) }),
+    }
+}

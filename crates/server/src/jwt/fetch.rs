@@ -1,0 +1,63 @@
+//! Asks an issuer for its keys, as OpenID Connect has it: first where they are, then for them.
+//!
+//! Over TLS with the trust of this machine, following no redirect; without TLS only on this machine.
+
+use ootheca_model::{Error, Result, issuer::check_url};
+use serde::Deserialize;
+use std::{sync::Arc, time::Duration};
+use ureq::{
+    Agent,
+    tls::{RootCerts, TlsConfig},
+};
+
+/// How long each of the two questions may take.
+const LIMIT: Duration = Duration::from_secs(5);
+/// Longest answer in bytes.
+const LONGEST: u64 = 256 * 1024;
+
+#[derive(Deserialize)]
+struct Discovery {
+    issuer: String,
+    jwks_uri: String,
+}
+
+/// The key set of the issuer at this address, JSON.
+pub(super) async fn keys(issuer_url: &str) -> Result<String> {
+    let issuer_url = issuer_url.to_owned();
+    let task = tokio::task::spawn_blocking(move || ask(&issuer_url));
+    task.await.map_err(|error| Error::internal("the keys of an issuer: stopped").because(error))?
+}
+
+fn ask(issuer_url: &str) -> Result<String> {
+    let base = issuer_url.trim_end_matches('/');
+    let text = get(&format!("{base}/.well-known/openid-configuration"))?;
+    let discovery: Discovery = serde_json::from_str(&text).map_err(|error| {
+        Error::unavailable("the issuer's openid-configuration can not be read").because(error)
+    })?;
+    if discovery.issuer.trim_end_matches('/') != base {
+        return Err(Error::unavailable("the issuer's openid-configuration is about another issuer"));
+    }
+    get(&discovery.jwks_uri)
+}
+
+fn get(url: &str) -> Result<String> {
+    check_url("url", url)?;
+    let tls = TlsConfig::builder()
+        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+        .root_certs(RootCerts::PlatformVerifier)
+        .build();
+    let mut config = Agent::config_builder()
+        .tls_config(tls)
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .timeout_global(Some(LIMIT));
+    if url.starts_with("http://") {
+        config = config.proxy(None);
+    }
+    let failed = |error: ureq::Error| Error::unavailable(format!("{url} does not answer")).because(error);
+    let mut response = config.build().new_agent().get(url).call().map_err(failed)?;
+    if response.status() != 200 {
+        return Err(Error::unavailable(format!("{url} answers {}", response.status().as_u16())));
+    }
+    response.body_mut().with_config().limit(LONGEST).read_to_string().map_err(failed)
+}

@@ -1,0 +1,137 @@
+//! People: how they come in, and who may let them. Extensions of the API under `/api/ootheca/v1`.
+//!
+//! | | |
+//! |---|---|
+//! | `POST session` | come in: `{email, password}`, `{link_token, password?}` or `{jwt}` |
+//! | `GET session`, `DELETE session` | who am I; leave |
+//! | `PUT session/password` | `{old_password, new_password}`; every other session ends |
+//! | `GET sessions`, `DELETE sessions/{id}` | where I am signed in; sign out there |
+//! | `GET`, `POST invitations`, `DELETE invitations/{id}` | links for new people; for ORG_ADMIN |
+//! | `GET people`, `DELETE people/{id}` | who can come in; for ORG_ADMIN |
+//!
+//! Every change leaves one audit entry, refused or not, as at the gate; coming in does too.
+
+mod invitations;
+mod members;
+pub mod passwords;
+mod session;
+pub mod sessions;
+mod visit;
+
+pub(crate) use invitations::fresh_link;
+
+use crate::{app::App, http::Peer};
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    extract::{ConnectInfo, State},
+    http::header,
+    response::Response,
+    routing::any,
+};
+use ootheca_model::{Error, ErrorKind, Result};
+use serde_json::Value;
+use std::sync::Arc;
+use visit::Visit;
+
+/// Where all of it is.
+const BASE: &str = "/api/ootheca/v1/";
+/// Largest body in bytes.
+const BODY_LIMIT: usize = 64 * 1024;
+
+/// The routes.
+pub fn router<S: Clone + Send + Sync + 'static>(app: Arc<App>) -> Router<S> {
+    let paths = [
+        "session",
+        "session/password",
+        "sessions",
+        "sessions/{id}",
+        "invitations",
+        "invitations/{id}",
+        "people",
+        "people/{id}",
+    ];
+    let router = paths
+        .into_iter()
+        .fold(Router::new(), |router, path| router.route(&format!("{BASE}{path}"), any(answer)));
+    router.with_state(app)
+}
+
+/// What is answered.
+struct Answer {
+    body: Value,
+    cookie: Option<String>,
+}
+
+impl From<Value> for Answer {
+    fn from(body: Value) -> Self {
+        Self { body, cookie: None }
+    }
+}
+
+async fn answer(
+    State(app): State<Arc<App>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    request: axum::extract::Request,
+) -> Response {
+    let (head, body) = request.into_parts();
+    let body = to_bytes(body, BODY_LIMIT).await;
+    let visit = Visit::new(app, peer.ip(), &head);
+    let trace_id = visit.trace_id.clone();
+    // A task of its own: a caller that hangs up must not stop it half-way.
+    let task = tokio::spawn(async move {
+        let body =
+            body.map_err(|_| Error::invalid("body", format!("must have at most {BODY_LIMIT} bytes")))?;
+        route(&visit, &head, &body).await
+    });
+    let result = task.await.unwrap_or_else(|error| Err(Error::internal("a request panicked").because(error)));
+    let (status, body, cookie) = match result {
+        Ok(answer) => (200, answer.body.to_string().into_bytes(), answer.cookie),
+        Err(error) => {
+            if error.kind() == ErrorKind::Internal {
+                tracing::error!(trace_id, error = error.chain(), "request failed");
+            }
+            (ootheca_api::error::status(error.kind()), ootheca_api::error::body(&error), None)
+        }
+    };
+    let mut response = Response::builder()
+        .status(status)
+        .header(header::CONTENT_TYPE, "application/json")
+        .header(header::CACHE_CONTROL, "no-store")
+        .header("cc-trace-id", trace_id);
+    if let Some(cookie) = cookie {
+        response = response.header(header::SET_COOKIE, cookie);
+    }
+    response.body(Body::from(body)).unwrap_or_default()
+}
+
+async fn route(visit: &Visit, head: &axum::http::request::Parts, body: &[u8]) -> Result<Answer> {
+    let path = head.uri.path();
+    let rest = path.strip_prefix(BASE).unwrap_or_default();
+    let parts: Vec<&str> = rest.split('/').collect();
+    match (head.method.as_str(), parts.as_slice()) {
+        ("GET", ["session"]) => session::show(visit).await,
+        ("POST", ["session"]) => session::come_in(visit, body).await,
+        ("DELETE", ["session"]) => session::leave(visit).await,
+        ("PUT", ["session", "password"]) => session::change_password(visit, body).await,
+        ("GET", ["sessions"]) => session::list(visit).await,
+        ("DELETE", ["sessions", id]) => session::end(visit, id).await,
+        ("GET", ["invitations"]) => invitations::list(visit).await,
+        ("POST", ["invitations"]) => invitations::invite(visit, body).await,
+        ("DELETE", ["invitations", id]) => invitations::revoke(visit, id).await,
+        ("GET", ["people"]) => members::list(visit).await,
+        ("DELETE", ["people", id]) => members::remove(visit, id).await,
+        (method, _) => {
+            let message = format!("method {method} is not allowed at {path}");
+            Err(Error::new(ErrorKind::Unimplemented, message))
+        }
+    }
+}
+
+/// Reads a body; its errors never hold its values, which may be secret.
+fn read<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T> {
+    serde_json::from_slice(body).map_err(|error| {
+        let place = format!("line {}, column {}", error.line(), error.column());
+        Error::invalid("body", format!("must be a JSON object of this operation's members; wrong at {place}"))
+    })
+}

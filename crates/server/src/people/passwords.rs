@@ -1,0 +1,110 @@
+//! Passwords of people: argon2id, away from the threads that serve requests, a few at a time.
+
+use argon2::{
+    Argon2,
+    password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString},
+};
+use ootheca_model::{Error, Result};
+use rand::Rng;
+use std::sync::{Arc, OnceLock};
+use tokio::sync::Semaphore;
+
+/// Most passwords that are hashed at a time: each takes about 20 MB and a moment of a core.
+const AT_A_TIME: usize = 2;
+const SHORTEST: usize = 12;
+const LONGEST: usize = 256;
+
+/// Hashes and knows passwords again.
+pub struct Passwords {
+    slots: Arc<Semaphore>,
+    /// The hash of no password: who does not exist takes as long as who does.
+    nobody: Arc<OnceLock<String>>,
+}
+
+impl Default for Passwords {
+    fn default() -> Self {
+        Self { slots: Arc::new(Semaphore::new(AT_A_TIME)), nobody: Arc::default() }
+    }
+}
+
+impl Passwords {
+    /// What is kept of a new password.
+    pub async fn hash(&self, password: &str) -> Result<String> {
+        check(password)?;
+        let password = password.to_owned();
+        self.work(move || hash(&password)).await?
+    }
+
+    /// Whether `password` is the one that is kept as `kept`; it takes as long where nothing is kept.
+    pub async fn verify(&self, password: &str, kept: Option<&str>) -> Result<bool> {
+        let (password, kept, nobody) = (password.to_owned(), kept.map(str::to_owned), self.nobody.clone());
+        self.work(move || {
+            let known = kept.is_some();
+            let kept = match kept {
+                Some(kept) => kept,
+                None => match nobody.get() {
+                    Some(hash) => hash.clone(),
+                    None => {
+                        let fresh = hash("nobody has this password")?;
+                        nobody.get_or_init(|| fresh).clone()
+                    }
+                },
+            };
+            let parsed = PasswordHash::new(&kept)
+                .map_err(|error| Error::internal(format!("password: damaged hash: {error}")))?;
+            let same = Argon2::default().verify_password(password.as_bytes(), &parsed).is_ok();
+            Ok(same & known)
+        })
+        .await?
+    }
+
+    async fn work<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+        let failed = || Error::internal("password: the work was stopped");
+        let slot = self.slots.clone().acquire_owned().await.map_err(|_| failed())?;
+        let task = tokio::task::spawn_blocking(move || {
+            let _slot = slot;
+            work()
+        });
+        task.await.map_err(|error| failed().because(error))
+    }
+}
+
+fn check(password: &str) -> Result<()> {
+    if password.chars().count() < SHORTEST || password.len() > LONGEST {
+        let rule = format!("must have at least {SHORTEST} characters and at most {LONGEST} bytes");
+        return Err(Error::invalid("password", rule));
+    }
+    Ok(())
+}
+
+fn hash(password: &str) -> Result<String> {
+    let failed = |error| Error::internal(format!("password: can not be hashed: {error}"));
+    let mut salt = [0; 16];
+    rand::rng().fill_bytes(&mut salt);
+    let salt = SaltString::encode_b64(&salt).map_err(failed)?;
+    // The default is argon2id with 19 MiB and two passes.
+    Argon2::default().hash_password(password.as_bytes(), &salt).map(|hash| hash.to_string()).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_password_is_known_again_and_no_other() {
+        let passwords = Passwords::default();
+        let kept = passwords.hash("correct horse battery").await.expect("hashed");
+        assert!(kept.starts_with("$argon2id$") && !kept.contains("horse"), "{kept}");
+        assert!(passwords.verify("correct horse battery", Some(&kept)).await.expect("verified"));
+        assert!(!passwords.verify("correct horse batterz", Some(&kept)).await.expect("verified"));
+        assert!(!passwords.verify("nobody has this password", None).await.expect("verified"));
+        assert!(passwords.verify("x", Some("not a hash")).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn short_and_endless_passwords_are_refused() {
+        let passwords = Passwords::default();
+        assert!(passwords.hash("eleven char").await.is_err());
+        assert!(passwords.hash(&"x".repeat(LONGEST + 1)).await.is_err());
+    }
+}

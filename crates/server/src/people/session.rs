@@ -1,0 +1,323 @@
+//! Coming in, staying in, and leaving.
+
+use super::{
+    Answer, read,
+    sessions::{self, csrf_token},
+    visit::{Actor, Visit},
+};
+use crate::{
+    authenticate::Caller,
+    jwt, keys, render,
+    rows::{self, Stored},
+};
+use ootheca_model::{
+    Error, ErrorKind, Invitation, Organization, OrganizationId, Person, PrincipalId, Result, Role, Session,
+    identity::{Requirement, Target, authorize},
+};
+use ootheca_store::{Change, Kind, Order, Query};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+/// `POST session`: exactly one of the three ways.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ComeIn {
+    /// The short name of the organization; may be left out where there is one.
+    organization: Option<String>,
+    email: Option<String>,
+    password: Option<String>,
+    link_token: Option<String>,
+    jwt: Option<String>,
+}
+
+/// `PUT session/password`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ChangePassword {
+    old_password: Option<String>,
+    new_password: String,
+}
+
+pub(super) async fn come_in(visit: &Visit, body: &[u8]) -> Result<Answer> {
+    // Nobody should find himself signed in as somebody else.
+    visit.check_origin()?;
+    let wish: ComeIn = read(body)?;
+    let limiter = &visit.app.limiter;
+    limiter.check(visit.peer, Instant::now()).map_err(too_often)?;
+    let came = match (&wish.email, &wish.link_token, &wish.jwt) {
+        (Some(email), None, None) => by_password(visit, &wish, email).await,
+        (None, Some(token), None) => by_link(visit, token, wish.password.as_deref()).await,
+        (None, None, Some(token)) => by_jwt(visit, &wish, token).await,
+        _ => Err(Error::invalid("body", "must hold email and password, or link_token, or jwt")),
+    };
+    if came.as_ref().is_err_and(|error| error.kind() == ErrorKind::Unauthenticated) {
+        limiter.failed(visit.peer, Instant::now()).map_err(too_often)?;
+    }
+    came
+}
+
+/// Guessing is slowed down.
+fn too_often(wait: Duration) -> Error {
+    let seconds = wait.as_secs() + 1;
+    Error::new(ErrorKind::Exhausted, format!("too many failed attempts; try again in {seconds} s"))
+}
+
+/// The one answer to everybody who can not come in.
+fn wrong() -> Error {
+    Error::new(ErrorKind::Unauthenticated, "e-mail address or password is wrong")
+}
+
+async fn by_password(visit: &Visit, wish: &ComeIn, email: &str) -> Result<Answer> {
+    let app = &visit.app;
+    let email = email.trim().to_lowercase();
+    let organization = organization(visit, wish.organization.as_deref()).await?.ok_or_else(wrong)?;
+    let row = app.store.by_unique_key(Kind::Person, &format!("{organization}/{email}")).await?;
+    let person = row.map(rows::decode::<Person>).transpose()?;
+    let kept = person.as_ref().and_then(|person| person.value.password.clone());
+    let password = wish.password.as_deref().unwrap_or_default();
+    let right = app.passwords.verify(password, kept.as_deref()).await?;
+    let known = person.as_ref().map(|person| person.value.email.as_str());
+    let request = json!({ "email": email.chars().take(254).collect::<String>() });
+    let entry = visit.entry("USER_LOGIN", "CreateSession", Actor::Person(organization, known), &request);
+    match person {
+        Some(person) if right && person.value.profile.active => {
+            let (token, session) = sessions::open(app, &person.value, visit.peer, &visit.user_agent);
+            visit
+                .change(&entry, || {
+                    Box::pin(async {
+                        // The touch keeps a session from outliving a password that is changed meanwhile.
+                        Ok((vec![rows::touch(&person.row), rows::insert(&session)?], ()))
+                    })
+                })
+                .await
+                .map_err(|error| match error.kind() {
+                    ErrorKind::Unavailable => wrong(),
+                    _ => error,
+                })?;
+            opened(visit, &person.value, &token, &session).await
+        }
+        _ => visit.refuse(entry, wrong()).await,
+    }
+}
+
+/// By a link, once. A password may be chosen on the way; then every other session ends.
+async fn by_link(visit: &Visit, token: &str, password: Option<&str>) -> Result<Answer> {
+    let app = &visit.app;
+    let used = || {
+        Error::new(
+            ErrorKind::Unauthenticated,
+            "the link was used, revoked or has expired; ask for another one",
+        )
+    };
+    let found = rows::find::<Invitation>(&*app.store, &sessions::id(token)).await?.ok_or_else(used)?;
+    let link = &found.value;
+    let action = if link.reset { "USER_LOGIN" } else { "ACCEPT_USER_INVITE" };
+    let request = json!({ "email": link.email, "chooses_password": password.is_some() });
+    let actor = Actor::Person(link.organization, Some(&link.email));
+    let entry = visit.entry(action, "CreateSession", actor, &request);
+    if link.expires_at <= app.now() {
+        return visit.refuse(entry, used()).await;
+    }
+    // Before the link is used: one whose password is refused can be tried again.
+    let hash = match password {
+        Some(password) => match app.passwords.hash(password).await {
+            Ok(hash) => Some(hash),
+            Err(error) => return visit.refuse(entry, error).await,
+        },
+        None => None,
+    };
+    let (person, token, session) = visit
+        .change(&entry, || {
+            Box::pin(async {
+                let now = rows::find::<Invitation>(&*app.store, &found.row.id).await?.ok_or_else(used)?;
+                let person = rows::find::<Person>(&*app.store, &link.person.to_string()).await?;
+                let person = person.filter(|person| person.value.profile.active).ok_or_else(used)?;
+                let mut changes = vec![rows::delete(&now.row)];
+                let after =
+                    Person { password: hash.clone().or(person.value.password.clone()), ..person.value };
+                match &hash {
+                    Some(_) => changes.extend([rows::update(&person.row, &after)?, end_all(after.id)]),
+                    None => changes.push(rows::touch(&person.row)),
+                }
+                let (token, session) = sessions::open(app, &after, visit.peer, &visit.user_agent);
+                changes.push(rows::insert(&session)?);
+                Ok((changes, (after, token, session)))
+            })
+        })
+        .await?;
+    opened(visit, &person, &token, &session).await
+}
+
+/// By the token of another issuer, for who has no password here.
+async fn by_jwt(visit: &Visit, wish: &ComeIn, jwt: &str) -> Result<Answer> {
+    let app = &visit.app;
+    let id = organization(visit, wish.organization.as_deref()).await?.ok_or_else(keys::unauthenticated)?;
+    let organization = rows::find::<Organization>(&*app.store, &id.to_string()).await?;
+    let label = organization.ok_or_else(keys::unauthenticated)?.value.label;
+    let entry = |email: Option<&str>| {
+        visit.entry("USER_LOGIN", "CreateSession", Actor::Person(id, email), &json!({ "by": "JWT issuer" }))
+    };
+    let principal = match jwt::principal(app, jwt, &label, visit.credentials.username.as_deref()).await {
+        Ok(principal) if principal.person => principal,
+        Ok(_) => return visit.refuse(entry(None), keys::unauthenticated()).await,
+        Err(error) => return visit.refuse(entry(None), error).await,
+    };
+    let person = rows::find::<Person>(&*app.store, &principal.id.to_string()).await?;
+    let person = person.ok_or_else(keys::unauthenticated)?;
+    let (token, session) = sessions::open(app, &person.value, visit.peer, &visit.user_agent);
+    let entry = entry(Some(&person.value.email));
+    visit.change(&entry, || Box::pin(async { Ok((vec![rows::insert(&session)?], ())) })).await?;
+    opened(visit, &person.value, &token, &session).await
+}
+
+async fn organization(visit: &Visit, label: Option<&str>) -> Result<Option<OrganizationId>> {
+    let store = &visit.app.store;
+    if let Some(label) = label {
+        let row = store.by_unique_key(Kind::Organization, label).await?;
+        return Ok(row.map(|row| row.organization));
+    }
+    let rows = store.list(&Query { limit: 2, ..Query::all(Kind::Organization) }).await?;
+    match rows.as_slice() {
+        [only] => Ok(Some(only.organization)),
+        _ => Err(Error::invalid("organization", "is required: this server has several")),
+    }
+}
+
+async fn opened(visit: &Visit, person: &Person, token: &str, session: &Session) -> Result<Answer> {
+    let cookie = sessions::cookie(token, sessions::lasts(&visit.app), visit.secure);
+    Ok(Answer { body: whoami(visit, person, token, session).await?, cookie: Some(cookie) })
+}
+
+async fn whoami(visit: &Visit, person: &Person, token: &str, session: &Session) -> Result<Value> {
+    let organization =
+        rows::find::<Organization>(&*visit.app.store, &person.organization.to_string()).await?;
+    let organization = organization.ok_or_else(|| Error::not_found("organization"))?.value;
+    Ok(json!({
+        "user": { "id": person.id, "email": person.email, "has_password": person.password.is_some() },
+        "organization": { "id": organization.id, "name": organization.name, "label": organization.label },
+        "roles": person.grants.iter().map(render::grant).collect::<Vec<_>>(),
+        "session": shown(visit, session, Some(&session.id)),
+        "csrf_token": csrf_token(token),
+    }))
+}
+
+fn shown(visit: &Visit, session: &Session, current: Option<&str>) -> Value {
+    json!({
+        "id": session.id,
+        "created_at": session.created_at,
+        "expires_at": session.expires_at,
+        "last_used_at": sessions::last_used(&visit.app, session),
+        "ip_address": session.ip_address,
+        "user_agent": session.user_agent,
+        "current": current == Some(session.id.as_str()),
+    })
+}
+
+pub(super) async fn show(visit: &Visit) -> Result<Answer> {
+    let caller = visit.caller().await?;
+    let token = visit.session_token(&caller)?;
+    let person = person(visit, &caller).await?.value;
+    let session = caller.session.as_ref().ok_or_else(keys::unauthenticated)?;
+    Ok(whoami(visit, &person, token, &session.value).await?.into())
+}
+
+pub(super) async fn leave(visit: &Visit) -> Result<Answer> {
+    let caller = visit.caller().await?;
+    visit.session_token(&caller)?;
+    if let Some(session) = &caller.session {
+        end_session(visit, &session.value.id).await?;
+    }
+    Ok(Answer { body: json!({}), cookie: Some(sessions::no_cookie(visit.secure)) })
+}
+
+async fn end_session(visit: &Visit, id: &str) -> Result<()> {
+    let app = &visit.app;
+    loop {
+        let Some(found) = rows::find::<Session>(&*app.store, id).await? else { return Ok(()) };
+        let batch = ootheca_store::Batch::server("session").with(rows::delete(&found.row));
+        match app.store.commit(batch, app.now()).await {
+            Err(error) if error.kind() == ErrorKind::Stale => {}
+            result => return result.map(|_| ()),
+        }
+    }
+}
+
+pub(super) async fn change_password(visit: &Visit, body: &[u8]) -> Result<Answer> {
+    let caller = visit.caller().await?;
+    visit.session_token(&caller)?;
+    let wish: ChangePassword = read(body)?;
+    let request = json!({ "password": "changed" });
+    let entry = visit.entry("UPDATE_USER", "ChangePassword", Actor::Caller(&caller), &request);
+    let app = &visit.app;
+    let before = person(visit, &caller).await?;
+    // Who came in by a link and has none yet need not know one.
+    if let Some(kept) = before.value.password.as_deref() {
+        let old = wish.old_password.as_deref().unwrap_or_default();
+        if !app.passwords.verify(old, Some(kept)).await? {
+            return visit.refuse(entry, Error::new(ErrorKind::Denied, "old_password is wrong")).await;
+        }
+    }
+    let hash = match app.passwords.hash(&wish.new_password).await {
+        Ok(hash) => hash,
+        Err(error) => return visit.refuse(entry, error).await,
+    };
+    let (after, token, session) = visit
+        .change(&entry, || {
+            Box::pin(async {
+                let now = person(visit, &caller).await?;
+                if now.value.password != before.value.password {
+                    return Err(Error::precondition("the password was changed meanwhile; try again"));
+                }
+                let after = Person { password: Some(hash.clone()), ..now.value };
+                let (token, session) = sessions::open(app, &after, visit.peer, &visit.user_agent);
+                let changes =
+                    vec![rows::update(&now.row, &after)?, end_all(after.id), rows::insert(&session)?];
+                Ok((changes, (after, token, session)))
+            })
+        })
+        .await?;
+    opened(visit, &after, &token, &session).await
+}
+
+/// Ends every session of a person.
+pub(super) fn end_all(person: PrincipalId) -> Change {
+    Change::DeleteChildren { kind: Kind::Session, parent: person.to_string() }
+}
+
+pub(super) async fn list(visit: &Visit) -> Result<Answer> {
+    let caller = visit.caller().await?;
+    visit.session_token(&caller)?;
+    let query = Query {
+        organization: Some(caller.principal.organization),
+        parent: Some(caller.principal.id.to_string()),
+        order: Order::CreatedAt,
+        descending: true,
+        ..Query::all(Kind::Session)
+    };
+    let current = caller.session.as_ref().map(|session| session.value.id.as_str());
+    let mut shown_sessions = Vec::new();
+    for row in visit.app.store.list(&query).await? {
+        shown_sessions.push(shown(visit, &rows::decode::<Session>(row)?.value, current));
+    }
+    Ok(json!({ "sessions": shown_sessions }).into())
+}
+
+/// One's own, or for an administrator anybody's.
+pub(super) async fn end(visit: &Visit, id: &str) -> Result<Answer> {
+    let caller = visit.caller().await?;
+    let granted = visit.member(&caller)?;
+    let found = rows::get::<Session>(&*visit.app.store, granted.organization(), id).await?;
+    let own = found.value.person == caller.principal.id;
+    let admin = authorize(&caller.principal, Requirement::Roles(&[Role::OrgAdmin]), Target::Organization);
+    if !own && admin.is_err() {
+        return Err(Error::not_found("session"));
+    }
+    end_session(visit, &found.value.id).await?;
+    Ok(json!({}).into())
+}
+
+async fn person(visit: &Visit, caller: &Caller) -> Result<Stored<Person>> {
+    let principal = &caller.principal;
+    rows::get::<Person>(&*visit.app.store, principal.organization, &principal.id.to_string()).await
+}

@@ -1,0 +1,163 @@
+//! One request of these extensions: who it is from, and the audit entry that it leaves.
+
+use crate::{
+    app::{App, fresh_id},
+    authenticate::{Caller, Credentials, authenticate},
+    keys, redact,
+};
+use axum::http::request::Parts;
+use ootheca_model::{
+    Error, ErrorKind, Granted, OrganizationId, Result, Role,
+    audit::AuditEntry,
+    identity::{Requirement, Target, authorize},
+};
+use ootheca_store::{Batch, Change};
+use serde_json::Value;
+use std::{net::IpAddr, pin::Pin, sync::Arc};
+
+/// How often a change is decided again when a concurrent one was faster.
+const ATTEMPTS: usize = 10;
+
+/// What is to be written and what is answered then.
+pub(super) type Decision<'a, T> = Pin<Box<dyn Future<Output = Result<(Vec<Change>, T)>> + Send + 'a>>;
+
+/// A request.
+pub(super) struct Visit {
+    pub(super) app: Arc<App>,
+    pub(super) trace_id: String,
+    pub(super) peer: IpAddr,
+    pub(super) credentials: Credentials,
+    pub(super) user_agent: String,
+    /// Whether the browser speaks TLS, to this server or to a proxy in front of it.
+    pub(super) secure: bool,
+    /// Whether it has an `Origin`, and that is another one.
+    foreign: bool,
+}
+
+/// Whom an audit entry names.
+pub(super) enum Actor<'a> {
+    Caller(&'a Caller),
+    /// A person who comes in, or tries to; nobody where the address is unknown.
+    Person(OrganizationId, Option<&'a str>),
+}
+
+impl Visit {
+    pub(super) fn new(app: Arc<App>, peer: IpAddr, head: &Parts) -> Self {
+        let text = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
+        let credentials = Credentials::of(&head.method, &head.headers);
+        let origin = text("origin");
+        let https = |text: Option<&str>| text.is_some_and(|text| text.starts_with("https"));
+        Self {
+            app,
+            trace_id: fresh_id().simple().to_string(),
+            peer,
+            user_agent: text("user-agent").unwrap_or_default().to_owned(),
+            secure: https(origin) || https(text("x-forwarded-proto")),
+            foreign: origin.is_some() && !credentials.same_origin,
+            credentials,
+        }
+    }
+
+    pub(super) async fn caller(&self) -> Result<Caller> {
+        authenticate(&self.app, &self.credentials).await
+    }
+
+    /// Refuses what a page of another site sends; a browser says so.
+    pub(super) fn check_origin(&self) -> Result<()> {
+        if self.foreign {
+            return Err(Error::new(ErrorKind::Denied, "cross-site request refused: Origin is another site"));
+        }
+        Ok(())
+    }
+
+    /// For an administrator of the organization.
+    pub(super) fn admin(&self, caller: &Caller) -> Result<Granted> {
+        authorize(&caller.principal, Requirement::Roles(&[Role::OrgAdmin]), Target::Organization)
+    }
+
+    /// Any member.
+    pub(super) fn member(&self, caller: &Caller) -> Result<Granted> {
+        authorize(&caller.principal, Requirement::Member, Target::Organization)
+    }
+
+    /// Decides and writes a change with its audit entry, or the entry of its refusal.
+    pub(super) async fn change<'a, T>(
+        &self,
+        entry: &AuditEntry,
+        decide: impl Fn() -> Decision<'a, T>,
+    ) -> Result<T> {
+        let mut last = Error::unavailable("too many concurrent changes of the same object; try again");
+        for _ in 0..ATTEMPTS {
+            let (changes, reply) = match decide().await {
+                Ok(decided) => decided,
+                Err(error) => {
+                    last = error;
+                    break;
+                }
+            };
+            let mut batch = Batch::server("people");
+            batch.changes = changes;
+            batch.audit.push(entry.clone());
+            match self.app.store.commit(batch, self.app.now()).await {
+                Ok(_) => return Ok(reply),
+                Err(error) if error.kind() == ErrorKind::Stale => {}
+                Err(error) => {
+                    last = error;
+                    break;
+                }
+            }
+        }
+        self.refuse(entry.clone(), last).await
+    }
+
+    /// Writes the entry of a refusal, then gives it back.
+    pub(super) async fn refuse<T>(&self, mut entry: AuditEntry, error: Error) -> Result<T> {
+        entry.error = Some(ootheca_api::error::message(&error).to_owned());
+        let mut batch = Batch::server("people");
+        batch.audit.push(entry);
+        self.app.store.commit(batch, self.app.now()).await?;
+        Err(error)
+    }
+
+    /// A fresh entry. Secrets in `request` are struck out.
+    pub(super) fn entry(
+        &self,
+        action: &str,
+        operation: &str,
+        actor: Actor<'_>,
+        request: &Value,
+    ) -> AuditEntry {
+        let body = request.to_string();
+        let (organization, source, user_email, service_account_name) = match actor {
+            Actor::Caller(caller) => {
+                let (name, person) = (caller.principal.name.clone(), caller.principal.person);
+                let account = (!person).then(|| name.clone());
+                (caller.principal.organization, caller.source, person.then_some(name), account)
+            }
+            Actor::Person(organization, email) => (organization, "UI", email.map(str::to_owned), None),
+        };
+        AuditEntry {
+            id: fresh_id(),
+            organization,
+            created_at: self.app.now(),
+            action: action.to_owned(),
+            source: source.to_owned(),
+            cluster: None,
+            cluster_name: None,
+            user_email,
+            service_account_name,
+            ip_address: Some(self.peer.to_string()),
+            trace_id: self.trace_id.clone(),
+            payload: redact::payload(operation, std::iter::empty(), body.as_bytes()),
+            error: None,
+        }
+    }
+
+    /// The token of the session that calls; 401 if it is no session.
+    pub(super) fn session_token(&self, caller: &Caller) -> Result<&str> {
+        match (&caller.session, &self.credentials.session) {
+            (Some(_), Some(token)) => Ok(token),
+            _ => Err(keys::unauthenticated()),
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! `?dry_run=true`: the answer that would be, and nothing changed.
+
+use crate::{
+    gate::success,
+    support::{PASSWORD, audit_log, id, simulated},
+};
+use ootheca_api::operations::{Method, Operation, TABLE};
+use ootheca_testkit::{Answer, Client, Request};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// Members that change by themselves while a cluster settles.
+const MOVING: [&str; 5] = ["state", "operation_status", "updated_at", "ootheca", "config"];
+
+/// Everything that the API shows: each list, and the lists of each cluster.
+fn dump(client: &Client) -> BTreeMap<String, Value> {
+    let listed = client.get("/clusters");
+    let clusters: Vec<String> = listed.ok()["clusters"].as_array().expect("a list").iter().map(id).collect();
+    let mut all = BTreeMap::new();
+    let reads = |row: &&Operation| row.implemented && row.audit.is_none() && row.method == Method::Get;
+    for row in TABLE.iter().filter(reads) {
+        let parameters: Vec<&str> = row.path_params().collect();
+        let paths = match parameters[..] {
+            [] => vec![row.path.to_owned()],
+            ["cluster_id"] => clusters.iter().map(|id| row.path.replace("{cluster_id}", id)).collect(),
+            _ => continue,
+        };
+        for path in paths {
+            let answer = client.raw("GET", &path).send();
+            let mut shown = if answer.status == 200 { answer.body } else { Value::from(answer.status) };
+            still(&mut shown);
+            all.insert(path, shown);
+        }
+    }
+    all
+}
+
+fn still(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            members.retain(|name, _| !MOVING.contains(&name.as_str()));
+            members.values_mut().for_each(still);
+        }
+        Value::Array(items) => items.iter_mut().for_each(still),
+        _ => {}
+    }
+}
+
+/// Sends it as a dry run and then in earnest.
+fn first_dry(request: Request<'_>) -> Answer {
+    let before = dump(request.client());
+    let dry = request.clone().query("dry_run=true").send();
+    assert_eq!(dump(request.client()), before, "a dry run changes nothing: {dry}");
+    let real = request.send();
+    assert_eq!(dry.status, real.status, "{dry}, but {real}");
+    assert_eq!([dry.header("ootheca-dry-run"), real.header("ootheca-dry-run")], [Some("true"), None]);
+    let names = |answer: &Answer| {
+        let members = answer.body.as_object().map(|members| members.keys().cloned().collect::<Vec<_>>());
+        members.unwrap_or_default()
+    };
+    let (known, would) = (names(&real), names(&dry));
+    assert!(would.iter().all(|name| known.contains(name)), "{dry}, but {real}");
+    assert_eq!(would.is_empty(), known.is_empty(), "{dry}, but {real}");
+    real
+}
+
+#[test]
+fn every_change_can_be_rehearsed() {
+    let mut server = simulated();
+    server.around(first_dry);
+    let names = success::run_all(&server);
+    let changes = TABLE.iter().filter(|row| row.implemented && row.audit.is_some()).count();
+    assert_eq!(names.len(), changes, "every built change is tried");
+    println!("dry run: {changes} changes rehearsed before they were made");
+}
+
+#[test]
+fn it_is_refused_as_the_change_would_be() {
+    let server = simulated();
+    let cluster = id(&server.create_cluster("taken-name", "BASIC"));
+    let at = |rest: &str| format!("/clusters/{cluster}{rest}?dry_run=true");
+    let spec = json!({ "serverless": { "regions": ["us-central1"] } });
+    let taken = json!({ "name": "taken-name", "provider": "GCP", "spec": spec });
+    server
+        .post(&format!("/clusters/{cluster}/sql-users"), json!({ "name": "ann", "password": PASSWORD }))
+        .ok();
+    server.post(&format!("/clusters/{cluster}/databases"), json!({ "name": "one" })).ok();
+    let entries = audit_log(&server).len();
+    let user = |name: &str| json!({ "name": name, "password": PASSWORD });
+    let refusals = [
+        (server.post("/clusters?dry_run=true", taken), 409, "already exists"),
+        (server.post("/clusters?dry_run=true", json!({ "name": "other" })), 400, "is required"),
+        (server.post(&at("/sql-users"), user("ann")), 409, "SQL user ann already exists"),
+        (server.post(&at("/sql-users"), json!({ "name": "bob", "password": "short" })), 400, "password"),
+        (server.delete(&at("/sql-users/bob")), 404, "SQL user bob does not exist"),
+        (server.put(&at("/sql-users/bob/password"), json!({ "password": PASSWORD })), 404, "does not exist"),
+        (server.post(&at("/databases"), json!({ "name": "one" })), 409, "database one already exists"),
+        (server.delete(&at("/databases/two")), 404, "database two does not exist"),
+        (server.patch(&at("/databases/two"), json!({ "new_name": "three" })), 404, "does not exist"),
+    ];
+    for (answer, status, text) in refusals {
+        assert!(answer.refused(status).contains(text), "{answer}");
+        assert_eq!(answer.header("ootheca-dry-run"), Some("true"), "{answer}");
+    }
+    let answer = server.post("/service-accounts?dry_run=perhaps", json!({ "name": "robot" }));
+    assert!(answer.refused(400).contains("dry_run: must be true or false"), "{answer}");
+    assert_eq!(audit_log(&server).len(), entries + 1, "only the last was no dry run");
+}
+
+#[test]
+fn it_asks_for_the_same_rights_and_tells_who_was_denied() {
+    let server = simulated();
+    let member = server.with_key(&server.new_key(&[]));
+    let entries = audit_log(&server).len();
+    member.post("/service-accounts?dry_run=true", json!({ "name": "robot" })).refused(403);
+    assert_eq!(audit_log(&server).len(), entries + 1);
+}
+
+#[test]
+fn the_secret_of_a_dry_run_opens_nothing() {
+    let server = simulated();
+    let account = server.new_account("robot", &["ORG_ADMIN"]).0;
+    let body = json!({ "name": "key", "service_account_id": account });
+    let secret = server.post("/api-keys?dry_run=true", body).text("/secret");
+    server.with_key(&secret).get("/organization").refused(401);
+}
+
+#[test]
+fn reads_do_not_mind() {
+    let server = simulated();
+    let answer = server.get("/organization?dry_run=true");
+    answer.ok();
+    assert_eq!(answer.header("ootheca-dry-run"), None);
+}

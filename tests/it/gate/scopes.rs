@@ -1,0 +1,134 @@
+//! Every row, tried with every role at every scope where it can be held: what `expected/roles.txt` says
+//! is what the server does.
+
+use crate::support::{id, simulated};
+use ootheca_api::operations::{Operation, Scope, TABLE};
+use ootheca_model::{Role, identity::Requirement};
+use ootheca_testkit::{Answer, Client, Ootheca};
+use serde_json::json;
+
+/// A cluster in a folder in a folder, and as much again elsewhere.
+struct Place {
+    outer: String,
+    inner: String,
+    cluster: String,
+}
+
+impl Place {
+    fn new(server: &Ootheca, name: &str) -> Self {
+        let folder = |name: String, parent: &str| {
+            server.post("/folders", json!({ "name": name, "parent_id": parent })).text("/resource_id")
+        };
+        let outer = folder(format!("outer {name}"), "root");
+        let inner = folder(format!("inner {name}"), &outer);
+        let cluster = id(&server.create_cluster(&format!("cluster-{name}"), "BASIC"));
+        let path = format!("/clusters/{cluster}");
+        server.patch(&path, json!({ "parent_id": inner })).ok();
+        // Whoever may delete it is told that it is protected, and it stays.
+        server.patch(&path, json!({ "delete_protection": "ENABLED" })).ok();
+        Self { outer, inner, cluster }
+    }
+
+    /// A key that holds `role` at one scope: on the outer folder, so that it must be inherited.
+    fn key(&self, server: &Ootheca, role: Role, scope: char) -> Client {
+        let grant = match scope {
+            'O' => role.name().to_owned(),
+            'F' => format!("{role}@FOLDER/{}", self.outer),
+            _ => format!("{role}@CLUSTER/{}", self.cluster),
+        };
+        server.with_key(&server.new_key(&[&grant]))
+    }
+
+    fn call(&self, client: &Client, row: &Operation) -> Answer {
+        let fill = |name: &str| match name {
+            "cluster_id" | "destination_cluster_id" => self.cluster.clone(),
+            "folder_id" => self.inner.clone(),
+            "cidr_ip" => "203.0.113.0".to_owned(),
+            "cidr_mask" => "24".to_owned(),
+            "resource_type" => "ORGANIZATION".to_owned(),
+            "resource_id" => String::new(),
+            "role_name" => "CLUSTER_DEVELOPER".to_owned(),
+            "name" => "somebody".to_owned(),
+            _ => "6f5e9d3a-0d9c-4d6f-8d5e-3a1b2c3d4e5f".to_owned(),
+        };
+        let segments = row.path.split('/').map(|segment| {
+            let name = segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+            name.map_or_else(|| segment.to_owned(), fill)
+        });
+        let path = segments.collect::<Vec<_>>().join("/");
+        let request = client.raw(row.method.name(), &path);
+        // Whoever is let in with a body is told that it is none, and nothing changes.
+        if row.has_body { request.data("no body").send() } else { request.send() }
+    }
+}
+
+/// What must come of a call.
+#[derive(Debug, PartialEq, Eq)]
+enum Outcome {
+    /// Let in; whatever the handler says.
+    Open,
+    /// 403.
+    Denied,
+    /// 404: the caller may not know that the target exists.
+    Hidden,
+}
+
+fn outcome(answer: &Answer) -> Outcome {
+    let message = answer.body["message"].as_str().unwrap_or_default();
+    match answer.status {
+        401 | 403 => Outcome::Denied,
+        404 if ["cluster does not exist", "folder does not exist"].contains(&message) => Outcome::Hidden,
+        _ => Outcome::Open,
+    }
+}
+
+/// What the matrix says. `here` is whether the role is held above or on what the call is about.
+fn expected(row: &Operation, role: Role, scope: char, here: bool) -> Outcome {
+    let named = match row.requirement {
+        Requirement::Member => return Outcome::Open,
+        Requirement::Grantor => row.opened_by(role) != "-",
+        Requirement::Roles(roles) => roles.contains(&role),
+    };
+    let one = matches!(row.scope, Scope::Cluster(_) | Scope::Folder(_));
+    let hidden = match row.name {
+        // Its scope is what it shows, and the folder that it lists must be part of that.
+        "ListFolderContents" => named && !here,
+        _ => named && one,
+    };
+    let reached = if one { here } else { !hidden };
+    if reached && row.opened_by(role).contains(scope) {
+        Outcome::Open
+    } else if hidden {
+        Outcome::Hidden
+    } else {
+        Outcome::Denied
+    }
+}
+
+#[test]
+fn every_role_at_every_scope_opens_what_the_matrix_says() {
+    let server = simulated();
+    let (here, elsewhere) = (Place::new(&server, "here"), Place::new(&server, "elsewhere"));
+    let mut checks = 0;
+    let mut failures = Vec::new();
+    for role in Role::ALL.iter().copied() {
+        for scope in role.scopes().chars() {
+            for (place, near) in [(&here, true), (&elsewhere, false)] {
+                if scope == 'O' && !near {
+                    continue;
+                }
+                let client = place.key(&server, role, scope);
+                for row in &TABLE {
+                    let answer = here.call(&client, row);
+                    let wanted = expected(row, role, scope, near);
+                    if outcome(&answer) != wanted {
+                        failures.push(format!("{role} at {scope}, near {near}: wanted {wanted:?}: {answer}"));
+                    }
+                    checks += 1;
+                }
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{} of {checks}:\n{}", failures.len(), failures.join("\n"));
+    println!("gate: {} rows, {checks} checks of roles and scopes", TABLE.len());
+}

@@ -1,0 +1,200 @@
+//! `Idempotency-Key`: under one key a change is made once, whatever happens.
+
+mod crash;
+
+use crate::{
+    gate::success,
+    support::{PASSWORD, PROGRAM, audit_log, column, id, simulated, trace},
+};
+use ootheca_api::operations::TABLE;
+use ootheca_testkit::{Answer, Client, Launch, Request, postgres::TemporaryPostgres};
+use serde_json::{Value, json};
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+};
+
+const HEADER: &str = "idempotency-key";
+
+fn post(client: &Client, key: &str, path: &str, body: &Value) -> Answer {
+    client.request("POST", path).header(HEADER, key).json(body).send()
+}
+
+fn replayed(answer: &Answer) -> bool {
+    answer.header("idempotency-replayed") == Some("true")
+}
+
+/// The same answer, said to be given again.
+#[track_caller]
+fn same(first: &Answer, again: &Answer) {
+    assert_eq!((again.status, &again.bytes), (first.status, &first.bytes), "{first}, but then {again}");
+    assert_eq!(trace(again), trace(first));
+    assert!(replayed(again), "{again}");
+}
+
+fn accounts(client: &Client, name: &str) -> usize {
+    let names = column(&client.get("/service-accounts").ok()["service_accounts"], "name");
+    names.iter().filter(|known| *known == name).count()
+}
+
+/// Sends it under a key, sends it again, and sends another request under that key.
+fn twice(request: Request<'_>) -> Answer {
+    static KEYS: AtomicUsize = AtomicUsize::new(0);
+    let key = format!("key-{}", KEYS.fetch_add(1, Ordering::Relaxed));
+    let keyed = request.header(HEADER, &key);
+    let first = keyed.clone().send();
+    assert!(!replayed(&first), "{first}");
+    same(&first, &keyed.clone().send());
+    let other = keyed.query("other=1").send();
+    assert!(other.refused(409).contains("Idempotency-Key: was used for another request"), "{other}");
+    assert!(!replayed(&other), "{other}");
+    first
+}
+
+#[test]
+fn every_change_takes_a_key() {
+    let mut server = simulated();
+    server.around(twice);
+    let names = success::run_all(&server);
+    let changes = TABLE.iter().filter(|row| row.implemented && row.audit.is_some()).count();
+    assert_eq!(names.len(), changes, "every built change is tried");
+    println!("idempotency: {changes} changes, each made once and answered twice");
+}
+
+#[test]
+fn the_key_stands_for_one_request_of_one_caller() {
+    let server = simulated();
+    let path = "/service-accounts";
+    let robot = json!({ "name": "robot", "description": "one" });
+    let first = post(&server, "a", path, &robot);
+    first.ok();
+    let spelled = server.request("POST", path).header(HEADER, "a");
+    same(&first, &spelled.body(" {\"description\":\"one\",\n \"name\":\"robot\"}").send());
+    post(&server, "a", path, &json!({ "name": "robot", "description": "two" })).refused(409);
+    post(&server.with_version("2022-03-31"), "a", path, &robot).refused(409);
+    let dry = post(&server, "a", &format!("{path}?dry_run=true"), &robot);
+    assert!(dry.status == 200 && !replayed(&dry), "a dry run uses no key: {dry}");
+    let other = server.with_key(&server.new_key(&["ORG_ADMIN"]));
+    let others = post(&other, "a", path, &robot);
+    assert!(!replayed(&others) && others.text("/id") != first.text("/id"), "{others}");
+    assert_eq!(accounts(&server, "robot"), 2);
+    for bad in ["", "a b", &"x".repeat(256)] {
+        assert!(post(&server, bad, path, &robot).refused(400).contains("Idempotency-Key: must have"));
+    }
+    let read = server.request("GET", "/organization").header(HEADER, "a").send();
+    assert!(read.status == 200 && !replayed(&read), "a read uses no key: {read}");
+}
+
+#[test]
+fn a_refused_request_leaves_its_key_free_and_a_lost_right_shows_nothing() {
+    let server = simulated();
+    post(&server, "a", "/service-accounts", &json!({ "name": "" })).refused(400);
+    post(&server, "a", "/service-accounts", &json!({ "name": "robot" })).ok();
+    let (account, secret) = server.new_account("worker", &["ORG_ADMIN"]);
+    let worker = server.with_key(&secret);
+    let body = json!({ "name": "helper" });
+    post(&worker, "b", "/service-accounts", &body).ok();
+    server.put(&format!("/roles/{account}"), json!({ "roles": [] })).ok();
+    post(&worker, "b", "/service-accounts", &body).refused(403);
+}
+
+#[test]
+fn a_change_inside_a_cluster_that_failed_is_refused_again() {
+    let server = simulated();
+    let cluster = id(&server.create_cluster("some-cluster", "BASIC"));
+    let users = format!("/clusters/{cluster}/sql-users");
+    let ann = json!({ "name": "ann", "password": PASSWORD });
+    post(&server, "a", &users, &ann).ok();
+    post(&server, "b", &users, &ann).refused(409);
+    server.delete(&format!("{users}/ann")).ok();
+    // Under b nothing was begun: it is decided anew.
+    post(&server, "b", &users, &ann).ok();
+    let again = post(&server, "a", &users, &ann);
+    assert!(again.status == 200 && replayed(&again), "{again}");
+}
+
+#[test]
+fn answers_outlive_a_restart_and_are_sealed() {
+    let mut server = simulated();
+    let account = server.new_account("robot", &[]).0;
+    let body = json!({ "name": "key", "service_account_id": account });
+    let first = post(&server, "only-the-caller-knows", "/api-keys", &body);
+    let secret = first.text("/secret");
+    server.restart();
+    same(&first, &post(&server, "only-the-caller-knows", "/api-keys", &body));
+    server.terminate();
+    let files = std::fs::read_dir(server.data_dir()).expect("the folder").flatten();
+    let stored: Vec<u8> = files
+        .filter(|file| file.file_name().to_string_lossy().starts_with("store.db"))
+        .flat_map(|file| std::fs::read(file.path()).expect("a file"))
+        .collect();
+    assert!(!stored.is_empty());
+    for hidden in [secret.as_str(), secret.rsplit('_').next().expect("a part"), "only-the-caller-knows"] {
+        assert!(
+            !stored.windows(hidden.len()).any(|part| part == hidden.as_bytes()),
+            "{hidden} is in the store"
+        );
+    }
+    server.start();
+}
+
+#[test]
+fn a_key_is_forgotten_after_a_day() {
+    let server = Launch::new(PROGRAM).arg("--test-clock").boot();
+    let robot = json!({ "name": "robot" });
+    let first = post(&server, "a", "/service-accounts", &robot);
+    let advance = |seconds: i64| {
+        server.raw("POST", "/api/ootheca/v1/clock").json(&json!({ "advance_seconds": seconds })).send().ok();
+    };
+    advance(24 * 3600 - 60);
+    same(&first, &post(&server, "a", "/service-accounts", &robot));
+    advance(60);
+    let later = post(&server, "a", "/service-accounts", &robot);
+    assert!(!replayed(&later) && later.text("/id") != first.text("/id"), "{later}");
+}
+
+/// The same request many times at the same moment, over several servers: one change, one answer.
+fn all_at_once(servers: &[&Client], path: &str, body: &Value) -> Answer {
+    let answers: Vec<Answer> = thread::scope(|scope| {
+        let ask = |n: usize| scope.spawn(move || post(servers[n % servers.len()], path, path, body));
+        let running: Vec<_> = (0..12).map(ask).collect();
+        running.into_iter().map(|one| one.join().expect("an answer")).collect()
+    });
+    let firsts: Vec<&Answer> = answers.iter().filter(|answer| !replayed(answer)).collect();
+    assert_eq!(firsts.len(), 1, "one of them made it");
+    firsts[0].ok();
+    for answer in answers.iter().filter(|answer| replayed(answer)) {
+        same(firsts[0], answer);
+    }
+    firsts[0].clone()
+}
+
+#[test]
+fn duplicates_at_the_same_moment_are_one() {
+    let server = simulated();
+    all_at_once(&[server.client()], "/service-accounts", &json!({ "name": "robot" }));
+    assert_eq!(accounts(&server, "robot"), 1);
+    let spec = json!({ "serverless": { "regions": ["us-central1"] } });
+    let body = json!({ "name": "some-cluster", "provider": "GCP", "spec": spec });
+    let cluster = id(&all_at_once(&[server.client()], "/clusters", &body).body);
+    let users = format!("/clusters/{cluster}/sql-users");
+    all_at_once(&[server.client()], &users, &json!({ "name": "ann", "password": PASSWORD }));
+    let made = |action: &str| {
+        let log = audit_log(&server);
+        log.iter()
+            .filter(|entry| entry["action"].as_str().is_some_and(|found| found.ends_with(action)))
+            .count()
+    };
+    assert_eq!([made("_CREATE_CLUSTER"), made("_CREATE_SQL_USER")], [1, 1]);
+}
+
+#[test]
+fn duplicates_at_two_servers_on_one_store_are_one() {
+    let postgres = TemporaryPostgres::start();
+    let launch = Launch::new(PROGRAM).store(&postgres.url());
+    let first = launch.clone().boot();
+    let second = launch.env("OOTHECA_ADMIN_API_KEY", &first.admin_key()).boot();
+    let clients = [first.client().clone(), second.with_key(&first.admin_key())];
+    all_at_once(&[&clients[0], &clients[1]], "/service-accounts", &json!({ "name": "robot" }));
+    assert_eq!(accounts(&first, "robot"), 1);
+}

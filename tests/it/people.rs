@@ -1,0 +1,221 @@
+//! People: the commands on the machine itself, invitations, and what is kept of keys.
+
+use crate::{
+    sessions::{Browser, PASSWORD},
+    support::{PROGRAM, audit_log, column, id, simulated},
+};
+use ootheca_testkit::{Launch, Ootheca, eventually};
+use serde_json::{Value, json};
+use std::process::Output;
+
+/// Runs `ootheca admin`.
+fn admin(server: &Ootheca, args: &[&str]) -> Output {
+    let mut command = Launch::new(PROGRAM).program();
+    command.arg("admin").args(args).arg("--data-dir").arg(server.data_dir());
+    command.output().expect("the program starts")
+}
+
+/// The JSON of a command that succeeds.
+#[track_caller]
+fn admin_json(server: &Ootheca, args: &[&str]) -> Value {
+    let args: Vec<&str> = args.iter().copied().chain(["--json"]).collect();
+    let output = admin(server, &args);
+    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("JSON")
+}
+
+#[track_caller]
+fn link_token(done: &Value) -> String {
+    let link = done["link"].as_str().unwrap_or_else(|| panic!("no link: {done}"));
+    link.split_once('#').expect("a token behind #").1.to_owned()
+}
+
+#[test]
+fn the_first_user_is_made_on_the_machine_and_comes_in_once_by_link() {
+    let server = simulated();
+    let done = admin_json(&server, &["create-user", "Ada@Example.com", "--role", "ORG_ADMIN"]);
+    assert_eq!(done["email"], "ada@example.com");
+    let token = link_token(&done);
+    let mut ada = Browser::new(&server);
+    ada.come_in(json!({ "link_token": token, "password": "short" })).refused(400);
+    let answer = ada.come_in(json!({ "link_token": token, "password": PASSWORD }));
+    assert_eq!(answer.ok()["user"]["email"], "ada@example.com");
+    let again = Browser::new(&server).come_in(json!({ "link_token": token, "password": PASSWORD }));
+    assert!(again.refused(401).contains("used, revoked or has expired"), "{again}");
+    // The session is good for the whole API, with the person's roles.
+    ada.api("GET", "/api/v1/service-accounts", None).ok();
+    ada.api("POST", "/api/v1/clusters", Some(json!({}))).refused(403);
+    let users = admin_json(&server, &["list-users"]);
+    assert_eq!(column(&users, "email"), ["ada@example.com"]);
+    assert_eq!(users[0]["has_password"], true);
+    let found = server.get("/users/persons-by-email?email=ADA@example.com");
+    assert_eq!(found.text("/user/id"), users[0]["id"]);
+    let taken = admin(&server, &["create-user", "ada@example.com"]);
+    assert!(String::from_utf8_lossy(&taken.stderr).contains("reset-password"), "{taken:?}");
+    let wrong = admin(&server, &["create-user", "no address"]);
+    assert!(!wrong.status.success());
+    let wrong = admin(&server, &["create-user", "b@example.com", "--role", "KING"]);
+    assert!(!wrong.status.success());
+}
+
+#[test]
+fn a_stopped_server_is_recovered_from() {
+    let mut server = simulated();
+    let before = server.admin_key();
+    admin_json(&server, &["create-user", "ada@example.com"]);
+    server.terminate();
+    let key = admin_json(&server, &["new-key"]);
+    let reset = admin_json(&server, &["reset-password", "ada@example.com"]);
+    server.start();
+    let secret = key["secret"].as_str().expect("a secret");
+    assert_ne!(secret, before);
+    server.with_key(secret).get("/service-accounts").ok();
+    let mut ada = Browser::new(&server);
+    ada.come_in(json!({ "link_token": link_token(&reset), "password": PASSWORD })).ok();
+    let unknown = admin(&server, &["reset-password", "nobody@example.com"]);
+    assert!(String::from_utf8_lossy(&unknown.stderr).contains("does not exist"), "{unknown:?}");
+    let log = audit_log(&server);
+    let by_command: Vec<&str> = log
+        .iter()
+        .filter(|entry| entry["source"] == "AUDIT_LOG_SOURCE_CLI")
+        .map(|entry| entry["action"].as_str().unwrap_or_default())
+        .collect();
+    let expected =
+        ["AUDIT_LOG_ACTION_CREATE_USER", "AUDIT_LOG_ACTION_CREATE_API_KEY", "AUDIT_LOG_ACTION_UPDATE_USER"];
+    assert_eq!(by_command, expected);
+    assert!(!json!(log).to_string().contains(secret), "a secret in the audit log");
+}
+
+#[test]
+fn a_new_password_ends_every_session_and_the_earlier_link() {
+    let server = simulated();
+    let first = admin_json(&server, &["create-user", "ada@example.com"]);
+    let second = admin_json(&server, &["reset-password", "ada@example.com"]);
+    Browser::new(&server).come_in(json!({ "link_token": link_token(&first) })).refused(401);
+    let mut ada = Browser::new(&server);
+    ada.come_in(json!({ "link_token": link_token(&second), "password": PASSWORD })).ok();
+    let reset = admin_json(&server, &["reset-password", "ada@example.com"]);
+    // The old one counts until the new one is chosen.
+    ada.api("GET", "/api/ootheca/v1/session", None).ok();
+    let mut elsewhere = Browser::new(&server);
+    let body = json!({ "link_token": link_token(&reset), "password": "another long password" });
+    elsewhere.come_in(body).ok();
+    ada.api("GET", "/api/ootheca/v1/session", None).refused(401);
+    let old = json!({ "email": "ada@example.com", "password": PASSWORD });
+    Browser::new(&server).come_in(old).refused(401);
+}
+
+#[test]
+fn an_administrator_invites_and_revokes() {
+    let server = simulated();
+    let invite = |body: Value| server.raw("POST", "/api/ootheca/v1/invitations").json(&body).send();
+    let made = invite(json!({ "email": "bob@example.com", "roles": ["CLUSTER_DEVELOPER"] }));
+    let token = made.text("/link_token");
+    assert!(made.text("/link").ends_with(&format!("#{token}")), "{made}");
+    let listed = server.raw("GET", "/api/ootheca/v1/invitations").send();
+    assert_eq!(column(&listed.ok()["invitations"], "email"), ["bob@example.com"]);
+    assert!(!listed.to_string().contains(&token), "the token is shown once");
+    let path = format!("/api/ootheca/v1/invitations/{}", id(made.ok()));
+    server.raw("DELETE", &path).send().ok();
+    server.raw("DELETE", &path).send().refused(404);
+    Browser::new(&server).come_in(json!({ "link_token": token, "password": PASSWORD })).refused(401);
+    let again = invite(json!({ "email": "bob@example.com" }));
+    let mut bob = Browser::new(&server);
+    bob.come_in(json!({ "link_token": again.text("/link_token"), "password": PASSWORD })).ok();
+    // Bob may look at clusters, and invite nobody.
+    bob.api("GET", "/api/v1/clusters", None).ok();
+    let stranger = json!({ "email": "eve@example.com", "roles": ["ORG_ADMIN"] });
+    bob.api("POST", "/api/ootheca/v1/invitations", Some(stranger)).refused(403);
+    bob.api("GET", "/api/ootheca/v1/people", None).refused(403);
+    invite(json!({ "email": "bob@example.com", "roles": [] })).refused(409);
+    invite(json!({ "email": "x@example.com", "roles": ["KING"] })).refused(400);
+    invite(json!({ "email": "not an address" })).refused(400);
+    invite(json!({})).refused(400);
+    server.anonymous().raw("POST", "/api/ootheca/v1/invitations").json(&json!({})).send().refused(401);
+    // Bob leaves: what he has open closes at once.
+    let people = server.raw("GET", "/api/ootheca/v1/people").send();
+    assert_eq!(column(&people.ok()["people"], "email"), ["bob@example.com"]);
+    server.raw("DELETE", &format!("/api/ootheca/v1/people/{}", people.text("/people/0/id"))).send().ok();
+    bob.api("GET", "/api/v1/clusters", None).refused(401);
+    let log = audit_log(&server);
+    let count = |action: &str, failed: bool| {
+        let action = format!("AUDIT_LOG_ACTION_{action}");
+        log.iter()
+            .filter(|entry| entry["action"] == action.as_str() && entry["error"].is_string() == failed)
+            .count()
+    };
+    assert_eq!(count("INVITE_USER_TO_ORGANIZATION", false), 2, "{log:#?}");
+    assert_eq!(count("INVITE_USER_TO_ORGANIZATION", true), 5);
+    assert_eq!(count("REVOKE_USER_INVITE", false), 1);
+    assert_eq!(count("ACCEPT_USER_INVITE", false), 1);
+    assert_eq!(count("DELETE_USER_FROM_ORGANIZATION", false), 1);
+    let text = json!(log).to_string();
+    assert!(!text.contains(&token) && !text.contains(PASSWORD), "a secret in the audit log");
+}
+
+#[test]
+fn a_link_ends() {
+    let server = Launch::new(PROGRAM).arg("--test-clock").boot();
+    let made = admin_json(&server, &["create-user", "ada@example.com"]);
+    let later = json!({ "advance_seconds": 73 * 3600 });
+    server.raw("POST", "/api/ootheca/v1/clock").json(&later).send().ok();
+    Browser::new(&server)
+        .come_in(json!({ "link_token": link_token(&made), "password": PASSWORD }))
+        .refused(401);
+}
+
+#[test]
+fn a_key_ends_and_says_when_it_was_used() {
+    let mut server = Launch::new(PROGRAM).arg("--test-clock").boot();
+    let account = id(server.post("/service-accounts", json!({ "name": "robot", "roles": [] })).ok());
+    let body =
+        json!({ "name": "short", "service_account_id": account, "expiration_time": "2100-01-01T00:00:00Z" });
+    let made = server.post("/api-keys", body.clone());
+    assert_eq!(made.text("/api_key/expiration_time"), "2100-01-01T00:00:00.000000Z");
+    assert_eq!(made.ok()["api_key"].get("last_used_at"), None);
+    let path = format!("/api-keys/{}", made.text("/api_key/id"));
+    let robot = server.with_key(&made.text("/secret"));
+    robot.get("/organization").ok();
+    // Known at once, and over a restart.
+    let used = server.get(&path).text("/last_used_at");
+    server.restart();
+    assert_eq!(server.get(&path).text("/last_used_at"), used);
+    let robot = server.with_key(&made.text("/secret"));
+    let mut past = body;
+    past["expiration_time"] = json!("2001-01-01T00:00:00Z");
+    server.post("/api-keys", past).refused(400);
+    let now = server.raw("GET", "/api/ootheca/v1/clock").send().text("/now");
+    let year: i64 = now[..4].parse().expect("a year");
+    let soon = json!({ "expiration_time": format!("{}-01-01T00:00:00Z", year + 2) });
+    server.patch(&path, soon).ok();
+    robot.get("/organization").ok();
+    let later = json!({ "advance_seconds": 2 * 366 * 24 * 3600 });
+    server.raw("POST", "/api/ootheca/v1/clock").json(&later).send().ok();
+    robot.get("/organization").refused(401);
+    // What was deleted opens nothing either.
+    let fresh = server.post("/api-keys", json!({ "name": "fresh", "service_account_id": account }));
+    let robot = server.with_key(&fresh.text("/secret"));
+    robot.get("/organization").ok();
+    server.delete(&format!("/api-keys/{}", fresh.text("/api_key/id"))).ok();
+    robot.get("/organization").refused(401);
+}
+
+#[test]
+fn the_use_of_a_key_is_written_while_the_server_runs() {
+    let mut server = simulated();
+    let key = server.new_key(&[]);
+    server.with_key(&key).get("/organization").ok();
+    let id = &key[..28];
+    let used = server.get(&format!("/api-keys/{id}")).text("/last_used_at");
+    let text = format!("\"last_used_at\":\"{used}\"");
+    eventually("it is written", || {
+        let files = ["store.db", "store.db-wal"].map(|name| std::fs::read(server.data_dir().join(name)));
+        let files = files.into_iter().flatten();
+        let mut found =
+            files.flat_map(|bytes| bytes.windows(text.len()).position(|part| part == text.as_bytes()));
+        found.next().map(|_| ())
+    });
+    server.kill();
+    server.start();
+    assert_eq!(server.get(&format!("/api-keys/{id}")).text("/last_used_at"), used);
+}

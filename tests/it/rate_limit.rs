@@ -1,0 +1,76 @@
+//! The rate limit: a burst and then a pace for each caller, and patience with nobody who guesses keys.
+
+use crate::support::PROGRAM;
+use ootheca_testkit::{Answer, Launch, Ootheca, eventually};
+
+const MODE: &str = "OOTHECA_RATE_LIMIT__MODE";
+
+fn limited(per_second: u32, burst: u32) -> Ootheca {
+    Launch::new(PROGRAM)
+        .env(MODE, "always")
+        .env("OOTHECA_RATE_LIMIT__REQUESTS_PER_SECOND", &per_second.to_string())
+        .env("OOTHECA_RATE_LIMIT__BURST", &burst.to_string())
+        .boot()
+}
+
+#[track_caller]
+fn too_many(answer: &Answer) -> u64 {
+    assert_eq!(answer.refused(429), "rate limit exceeded");
+    assert_eq!(answer.body["code"], 8, "{answer}");
+    let wait = answer.header("retry-after").and_then(|text| text.parse().ok());
+    let wait = wait.unwrap_or_else(|| panic!("whole seconds in Retry-After: {answer}"));
+    assert!(wait >= 1, "{answer}");
+    wait
+}
+
+#[test]
+fn each_caller_has_a_burst_and_then_a_pace() {
+    let server = limited(1, 5);
+    let other = server.with_key(&server.new_key(&[]));
+    let refused = eventually("the burst is used up", || {
+        let answer = server.get("/organization");
+        (answer.status != 200).then_some(answer)
+    });
+    assert_eq!(too_many(&refused), 1);
+    other.get("/organization").ok();
+    assert_eq!(server.raw("GET", "/readyz").send().status, 200);
+    eventually("the next call is due", || (server.get("/organization").status == 200).then_some(()));
+    // Changes are limited like reads.
+    let refused = eventually("one too many", || {
+        let answer = server.delete("/api-keys/none");
+        (answer.status != 404).then_some(answer)
+    });
+    too_many(&refused);
+}
+
+#[test]
+fn who_sends_wrong_keys_has_to_wait_and_who_sends_a_right_one_has_not() {
+    let server = limited(1000, 1000);
+    let stranger = server.with_key("CCDB1_0000000000000000000000_0000000000000000000000000000000000000000");
+    for _ in 0..11 {
+        stranger.get("/organization").refused(401);
+    }
+    assert_eq!(too_many(&stranger.get("/organization")), 1);
+    server.get("/organization").ok();
+    server.anonymous().get("/organization").refused(401);
+    eventually("it may try again", || (stranger.get("/organization").status == 401).then_some(()));
+    assert_eq!(too_many(&stranger.get("/organization")), 2, "twice as long");
+}
+
+#[test]
+fn there_is_none_with_the_simulated_engine() {
+    let server = Launch::new(PROGRAM).without_env(MODE).boot();
+    for _ in 0..100 {
+        server.get("/organization").ok();
+        server.with_key("wrong").get("/organization").refused(401);
+    }
+}
+
+#[test]
+fn a_limit_of_nothing_is_refused_at_the_start() {
+    let folder = ootheca_testkit::Folder::new();
+    let launch = Launch::new(PROGRAM).env("OOTHECA_RATE_LIMIT__BURST", "0");
+    let output = launch.command(&folder.path().join("data")).output().expect("the program starts");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && text.contains("rate_limit.burst: must be at least 1"), "{text}");
+}

@@ -1,0 +1,40 @@
+//! Schemathesis, which makes requests from our OpenAPI document, good ones and bad ones, and compares the
+//! answers with what the document promises. `./dev test` installs it under `target/clients`.
+
+use crate::support::{id, simulated};
+use std::{fs, path::PathBuf, process::Command};
+
+#[test]
+fn every_answer_is_as_the_document_says() {
+    let server = simulated();
+    let cluster = id(&server.create_cluster("schemathesis", "STANDARD"));
+    let clients = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/clients");
+    let settings = fs::read_to_string(clients.join("schemathesis.toml")).expect("its settings");
+    let config = server.data_dir().join("schemathesis.toml");
+    fs::write(&config, format!("{settings}\"path.cluster_id\" = \"{cluster}\"\n")).expect("a file");
+
+    let account = server.get("/service-accounts");
+    let account = account.text("/service_accounts/0/id");
+    let key = server.get("/api-keys").text("/api_keys/0/id");
+    let mut run = Command::new(clients.join("../../target/clients/bin/python"));
+    run.args(["-m", "schemathesis.cli", "--config-file"]).arg(&config).arg("run");
+    run.arg(format!("{}/api/v1/openapi.json", server.base()));
+    run.args(["--exclude-by", "/x-unimplemented == true", "--checks", "all", "--continue-on-failure"]);
+    run.args(["--phases", "examples,coverage,fuzzing", "--max-examples", "5", "--seed", "1"]);
+    run.args(["--workers", "4", "--generation-database", "none", "--no-color", "--warnings", "off"]);
+    run.args(["--header", &format!("Authorization: Bearer {}", server.admin_key())]);
+    run.args(["--header", "Cc-Version: 2024-09-16"]);
+    run.current_dir(server.data_dir());
+    run.env("PYTHONPATH", &clients).env("PYTHONDONTWRITEBYTECODE", "1");
+    run.env("SCHEMATHESIS_HOOKS", "schemathesis_hooks");
+    run.env("OOTHECA_KEEP", format!("{account},{key},{cluster}"));
+    let output = run.output().unwrap_or_else(|error| panic!("{error}; ./dev test installs schemathesis"));
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
+
+    // It has proved something only if it could work to the end.
+    let line = text.lines().find(|line| line.contains("selected /")).unwrap_or_default();
+    let built = ootheca_api::operations::TABLE.iter().filter(|row| row.implemented).count();
+    assert!(line.contains(&format!("{built} selected")), "{text}");
+    server.get(&format!("/clusters/{cluster}")).ok();
+}

@@ -1,0 +1,229 @@
+//! Sessions of the console, as a browser has them.
+
+use crate::support::{audit_log, simulated};
+use ootheca_testkit::{Answer, Client, Launch, Ootheca};
+use serde_json::{Value, json};
+
+/// A password that every rule accepts.
+pub(crate) const PASSWORD: &str = "correct horse battery";
+
+const SESSION: &str = "/api/ootheca/v1/session";
+
+/// What a browser holds.
+pub(crate) struct Browser {
+    client: Client,
+    pub(crate) cookie: Option<String>,
+    pub(crate) csrf_token: Option<String>,
+}
+
+impl Browser {
+    pub(crate) fn new(server: &Ootheca) -> Self {
+        Self { client: server.anonymous(), cookie: None, csrf_token: None }
+    }
+
+    /// Comes in, and keeps what it gets.
+    pub(crate) fn come_in(&mut self, body: Value) -> Answer {
+        let answer = self.client.raw("POST", SESSION).json(&body).send();
+        self.keep(&answer);
+        answer
+    }
+
+    fn keep(&mut self, answer: &Answer) {
+        if let Some(cookie) = answer.header("set-cookie") {
+            self.cookie = cookie.split(';').next().map(str::to_owned);
+            self.csrf_token = answer.body["csrf_token"].as_str().map(str::to_owned);
+        }
+    }
+
+    /// What a page of the console asks.
+    pub(crate) fn api(&mut self, method: &str, path: &str, body: Option<Value>) -> Answer {
+        let mut request = self.client.raw(method, path);
+        for (name, value) in [("cookie", &self.cookie), ("x-csrf-token", &self.csrf_token)] {
+            if let Some(value) = value {
+                request = request.header(name, value);
+            }
+        }
+        let answer = match body {
+            Some(body) => request.json(&body).send(),
+            None => request.send(),
+        };
+        self.keep(&answer);
+        answer
+    }
+
+    /// The cookie alone, from a page of `origin`.
+    fn forged(&self, method: &str, path: &str, origin: Option<&str>) -> Answer {
+        let cookie = self.cookie.as_deref().expect("a cookie");
+        let mut request = self.client.raw(method, path).header("cookie", cookie);
+        if let Some(origin) = origin {
+            request = request.header("origin", origin);
+        }
+        request.json(&json!({})).send()
+    }
+}
+
+/// Somebody who is in, with these roles.
+pub(crate) fn person(server: &Ootheca, email: &str, roles: &[&str]) -> Browser {
+    let body = json!({ "email": email, "roles": roles });
+    let made = server.raw("POST", "/api/ootheca/v1/invitations").json(&body).send();
+    let mut browser = Browser::new(server);
+    browser.come_in(json!({ "link_token": made.text("/link_token"), "password": PASSWORD })).ok();
+    browser
+}
+
+fn by_password(email: &str, password: &str) -> Value {
+    json!({ "email": email, "password": password })
+}
+
+#[test]
+fn the_cookie_is_kept_from_scripts_and_other_sites() {
+    let server = simulated();
+    person(&server, "ada@example.com", &[]);
+    let mut ada = Browser::new(&server);
+    let answer = ada.come_in(by_password("Ada@Example.com", PASSWORD));
+    let cookie = answer.header("set-cookie").expect("a cookie");
+    for part in ["HttpOnly", "SameSite=Strict", "Path=/", "Max-Age=604800"] {
+        assert!(cookie.split("; ").any(|found| found == part), "{cookie}");
+    }
+    assert!(!cookie.contains("Secure"), "{cookie}");
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    let body = by_password("ada@example.com", PASSWORD);
+    let anonymous = server.anonymous();
+    let behind_tls = anonymous.raw("POST", SESSION).header("x-forwarded-proto", "https");
+    let answer = behind_tls.json(&body).send();
+    assert!(answer.header("set-cookie").expect("a cookie").contains("; Secure"), "{answer}");
+    let token = ada.cookie.clone().expect("a cookie").split_once('=').expect("a value").1.to_owned();
+    let who = ada.api("GET", SESSION, None);
+    assert_eq!(who.text("/user/email"), "ada@example.com");
+    assert_eq!(who.text("/organization/label"), "ootheca");
+    assert_eq!(who.ok()["roles"][0]["name"], "ORG_MEMBER");
+    assert!(!who.to_string().contains(&token), "the token is in the cookie only");
+}
+
+#[test]
+fn a_change_needs_the_second_token_or_the_own_origin() {
+    let server = simulated();
+    let mut ada = person(&server, "ada@example.com", &["ORG_ADMIN"]);
+    let path = "/api/v1/service-accounts";
+    // Reading is harmless: the page of another site does not see the answer.
+    ada.forged("GET", path, Some("https://evil.example")).ok();
+    let own = format!("http://{}", server.address());
+    for origin in [None, Some("https://evil.example"), Some("null")] {
+        for (method, path) in [("POST", path), ("DELETE", SESSION), ("POST", "/api/ootheca/v1/invitations")] {
+            let answer = ada.forged(method, path, origin);
+            assert!(answer.refused(403).contains("cross-site"), "{answer}");
+        }
+    }
+    let body = json!({ "name": "robot", "description": "", "roles": [] });
+    ada.api("POST", path, Some(body.clone())).ok();
+    let cookie = ada.cookie.clone().expect("a cookie");
+    let request = server.anonymous();
+    let request = request.raw("POST", path).header("cookie", &cookie).header("origin", &own);
+    request.json(&body).send().ok();
+    ada.csrf_token = Some("0".repeat(64));
+    ada.api("POST", path, Some(body)).refused(403);
+    // Nor can another site sign somebody in.
+    let foreign = server.anonymous();
+    let foreign = foreign.raw("POST", SESSION).header("origin", "https://evil.example");
+    foreign.json(&by_password("ada@example.com", PASSWORD)).send().refused(403);
+    let by_ui = audit_log(&server).into_iter().filter(|entry| entry["source"] == "AUDIT_LOG_SOURCE_UI");
+    let by_ui: Vec<Value> =
+        by_ui.filter(|entry| entry["action"] == "AUDIT_LOG_ACTION_CREATE_SERVICE_ACCOUNT").collect();
+    assert_eq!(by_ui.len(), 2, "{by_ui:#?}");
+    assert!(by_ui.iter().all(|entry| entry["user_email"] == "ada@example.com"), "{by_ui:#?}");
+}
+
+#[test]
+fn wrong_passwords_and_unknown_addresses_are_the_same() {
+    let server = simulated();
+    person(&server, "ada@example.com", &[]);
+    let tries = [
+        by_password("ada@example.com", "wrong horse battery"),
+        by_password("nobody@example.com", PASSWORD),
+        by_password("ada@example.com", ""),
+        json!({ "email": "ada@example.com" }),
+    ];
+    for body in tries {
+        let answer = Browser::new(&server).come_in(body);
+        assert_eq!(answer.refused(401), "e-mail address or password is wrong");
+        assert_eq!(answer.header("set-cookie"), None);
+    }
+    for body in
+        [json!({}), json!({ "password": PASSWORD }), json!({ "email": "a", "link_token": "b" }), json!([])]
+    {
+        Browser::new(&server).come_in(body).refused(400);
+    }
+    let log = audit_log(&server);
+    let logins = log.iter().filter(|entry| entry["action"] == "AUDIT_LOG_ACTION_USER_LOGIN");
+    let failed: Vec<&Value> = logins.filter(|entry| entry["error"].is_string()).collect();
+    assert_eq!(failed.len(), 4, "{log:#?}");
+    let named = failed.iter().filter(|entry| entry["user_email"] == "ada@example.com").count();
+    assert_eq!(named, 3, "who is unknown is not named as one of us");
+    assert!(!json!(log).to_string().contains("horse"), "a password in the audit log");
+}
+
+#[test]
+fn a_session_ends_when_it_is_left_revoked_or_the_password_changes() {
+    let server = simulated();
+    let mut one = person(&server, "ada@example.com", &[]);
+    let enter = || {
+        let mut browser = Browser::new(&server);
+        browser.come_in(by_password("ada@example.com", PASSWORD)).ok();
+        browser
+    };
+    let (mut two, mut three) = (enter(), enter());
+    let stale =
+        Browser { cookie: two.cookie.clone(), csrf_token: two.csrf_token.clone(), ..Browser::new(&server) };
+    two.api("DELETE", SESSION, None).ok();
+    let mut two = stale;
+    two.api("GET", SESSION, None).refused(401);
+    let listed = one.api("GET", "/api/ootheca/v1/sessions", None);
+    let sessions = listed.ok()["sessions"].as_array().expect("sessions").clone();
+    assert_eq!(sessions.len(), 2, "{listed}");
+    let other = sessions.iter().find(|session| session["current"] == false).expect("another one");
+    let path = format!("/api/ootheca/v1/sessions/{}", other["id"].as_str().expect("an id"));
+    let mut bob = person(&server, "bob@example.com", &["CLUSTER_ADMIN"]);
+    bob.api("DELETE", &path, None).refused(404);
+    one.api("DELETE", &path, None).ok();
+    three.api("GET", SESSION, None).refused(401);
+    let mut four = enter();
+    let change = |old: &str| Some(json!({ "old_password": old, "new_password": "another long password" }));
+    one.api("PUT", "/api/ootheca/v1/session/password", change("wrong horse battery")).refused(403);
+    let before = one.cookie.clone();
+    one.api("PUT", "/api/ootheca/v1/session/password", change(PASSWORD)).ok();
+    assert_ne!(one.cookie, before);
+    one.api("GET", SESSION, None).ok();
+    four.api("GET", SESSION, None).refused(401);
+    Browser::new(&server).come_in(by_password("ada@example.com", PASSWORD)).refused(401);
+    Browser::new(&server).come_in(by_password("ada@example.com", "another long password")).ok();
+    // An administrator may end anybody's.
+    let id = bob.api("GET", SESSION, None).text("/session/id");
+    server.raw("DELETE", &format!("/api/ootheca/v1/sessions/{id}")).send().ok();
+    bob.api("GET", SESSION, None).refused(401);
+    // A key is no session.
+    server.raw("GET", SESSION).send().refused(401);
+}
+
+#[test]
+fn a_session_ends_by_itself_and_lives_over_a_restart() {
+    let mut server = Launch::new(crate::support::PROGRAM).arg("--test-clock").boot();
+    let mut ada = person(&server, "ada@example.com", &[]);
+    server.restart();
+    let kept = (ada.cookie.clone(), ada.csrf_token.clone());
+    ada = Browser { cookie: kept.0, csrf_token: kept.1, ..Browser::new(&server) };
+    let advance = |server: &Ootheca, minutes: i64| {
+        let body = json!({ "advance_seconds": minutes * 60 });
+        server.raw("POST", "/api/ootheca/v1/clock").json(&body).send().ok();
+    };
+    // Used every eleven hours it lives for a week, however much it is used.
+    for _ in 0..15 {
+        ada.api("GET", SESSION, None).ok();
+        advance(&server, 11 * 60);
+    }
+    advance(&server, 4 * 60);
+    ada.api("GET", SESSION, None).refused(401);
+    let mut ada = Browser::new(&server);
+    ada.come_in(by_password("ada@example.com", PASSWORD)).ok();
+    advance(&server, 12 * 60);
+    ada.api("GET", SESSION, None).refused(401);
+}
