@@ -35,11 +35,12 @@ impl Rows {
         self.runtime.block_on(self.store.list(&query)).expect("rows")
     }
 
-    /// All that an organization has, but what the server itself notes of its clusters.
+    /// All that an organization has, but what the server itself notes of its clusters and keys.
     fn all(&self, organization: OrganizationId) -> Vec<Row> {
         let noted = [Kind::Meter, Kind::UsageHour, Kind::UsageMonth, Kind::SqlCatalog];
         let kinds = Kind::ALL.iter().filter(|kind| !noted.contains(kind));
-        kinds.flat_map(|kind| self.of(*kind, Some(organization))).collect()
+        let rows = kinds.flat_map(|kind| self.of(*kind, Some(organization)));
+        rows.map(|row| if row.kind == Kind::ApiKey { without_last_use(row) } else { row }).collect()
     }
 
     /// A second organization, made like the first: its administrator's key.
@@ -62,6 +63,12 @@ impl Rows {
         self.runtime.block_on(self.store.commit(batch, Timestamp(1))).expect("commit");
         (new, secret.reveal())
     }
+}
+
+fn without_last_use(row: Row) -> Row {
+    let mut document: Value = serde_json::from_str(&row.document).expect("a document");
+    document.as_object_mut().expect("an object").remove("last_used_at");
+    Row { document: document.to_string(), revision: 0, updated_at: row.created_at, ..row }
 }
 
 /// One organization: its administrator, and what it has.

@@ -6,7 +6,7 @@ use crate::{
     support::{PASSWORD, PROGRAM, id, simulated, sql_user},
 };
 use ootheca_api::{
-    operations::{Method, Operation, TABLE},
+    operations::{Operation, TABLE},
     router::{self, Resolved},
 };
 use ootheca_testkit::{Launch, Ootheca, Record};
@@ -55,16 +55,41 @@ fn furnish(server: &Ootheca) -> HashMap<&'static str, String> {
     sql_user(server, &cluster, "walker");
     let (account, _) = server.new_account("walker", &["CLUSTER_ADMIN"]);
     let key = server.post("/api-keys", json!({ "name": "walker", "service_account_id": account }));
-    HashMap::from([("cluster_id", cluster), ("user_id", account), ("key", key.text("/api_key/id"))])
+    let folder = server.post("/folders", json!({ "name": "walked" })).text("/resource_id");
+    let issuer = json!({ "issuer_url": "https://issuer.example.com", "audience": "walk" });
+    let issuer = id(server.post("/jwt-issuers", issuer).ok());
+    let user = json!({
+        "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"],
+        "userName": "walker", "emails": [{ "value": "walker@example.com" }],
+    });
+    let user = id(server.raw("POST", "/api/scim/v2/Users").json(&user).send().ok());
+    let members = json!([{ "value": user }]);
+    let group = json!({ "schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group"], "displayName": "Walkers", "members": members });
+    let group = id(server.raw("POST", "/api/scim/v2/Groups").json(&group).send().ok());
+    let schema = "urn:ietf:params:scim:schemas:core:2.0:User".to_owned();
+    HashMap::from([
+        ("cluster_id", cluster),
+        ("user_id", account),
+        ("key", key.text("/api_key/id")),
+        ("folder_id", folder),
+        ("issuer", issuer),
+        ("user", user),
+        ("group", group),
+        ("schemaId", schema),
+        ("resourceId", "User".to_owned()),
+    ])
 }
 
 /// A path of this read with real ids; `None` where the scene has none.
 fn path(row: &Operation, ids: &HashMap<&str, String>) -> Option<String> {
-    let mut path = row.path.trim_start_matches("/api/v1").to_owned();
+    let mut path = row.path.to_owned();
     for name in row.path_params() {
         let key = match (name, row.tag) {
             ("id", "API Keys") => "key",
             ("id", "Service Accounts") => "user_id",
+            ("id", "SCIM") if row.name.contains("Group") => "group",
+            ("id", "SCIM") => "user",
+            ("id", _) => "issuer",
             _ => name,
         };
         path = path.replace(&format!("{{{name}}}"), ids.get(key)?);
@@ -80,9 +105,12 @@ fn walk(version: &'static str) -> Vec<Shown> {
     let ids = furnish(&server);
     let record = Record::default();
     server.speak(|client| client.with_version(version).recorded(&record));
-    for row in TABLE.iter().filter(|row| row.implemented && row.method == Method::Get) {
+    let search = json!({ "schemas": ["urn:ietf:params:scim:api:messages:2.0:SearchRequest"] });
+    for row in TABLE.iter().filter(|row| row.implemented && row.audit.is_none()) {
         if let Some(path) = path(row, &ids) {
-            server.request("GET", &path).send().ok();
+            let request = server.raw(row.method.name(), &path);
+            let request = if row.has_body { request.json(&search) } else { request };
+            request.send().ok();
         }
     }
     success::run_all(&server);

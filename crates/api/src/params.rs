@@ -76,6 +76,20 @@ impl ParamValue for i32 {
     }
 }
 
+/// An integer that may be negative.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Signed(pub i32);
+
+impl ParamValue for Signed {
+    fn schema() -> Value {
+        json!({ "type": "integer", "format": "int32" })
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        i32::parse(text).map(Self)
+    }
+}
+
 impl ParamValue for bool {
     fn schema() -> Value {
         json!({ "type": "boolean" })

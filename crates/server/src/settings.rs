@@ -11,8 +11,18 @@ use std::{net::SocketAddr, path::Path, path::PathBuf, time::Duration};
 /// The default file, with a sentence for every setting.
 pub const DEFAULTS: &str = include_str!("../../../config/default.toml");
 
-/// Variables with our prefix that are no settings.
-const NOT_SETTINGS: [&str; 4] = ["admin_api_key", "crash_after_effect", "config", "log"];
+/// Variables with our prefix that are no settings: those of the tests and of the command line too.
+const NOT_SETTINGS: [&str; 9] = [
+    "admin_api_key",
+    "api_key",
+    "config",
+    "console_required",
+    "contract",
+    "crash_after_effect",
+    "log",
+    "profile",
+    "server",
+];
 
 /// What runs the SQL servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,7 +1,7 @@
 //! SCIM: users, groups, lists of them. Every member but `schemas` and `id` may be left out of an answer,
 //! since the caller chooses what it wants to see.
 
-use crate::params::query_params;
+use crate::params::{Signed, query_params};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -14,10 +14,10 @@ query_params! {
         attributes: String = "attributes",
         /// Attributes not to show, separated by commas.
         excluded_attributes: String = "excludedAttributes",
-        /// Most items in the answer, 20 where absent; 0 asks how many there are.
-        count: i32 = "count",
-        /// Place of the first item, counted from 1.
-        start_index: i32 = "startIndex",
+        /// Most items in the answer, 20 where absent; 0, or less, asks how many there are.
+        count: Signed = "count",
+        /// Place of the first item, counted from 1; less than that is 1.
+        start_index: Signed = "startIndex",
         /// The attribute that the list is ordered by.
         sort_by: String = "sortBy",
         /// `ascending` or `descending`.

@@ -1,6 +1,7 @@
 //! SCIM: what callers send.
 
 use super::{ScimEmail, ScimName, ScimResource};
+use crate::params::Signed;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
@@ -138,8 +139,8 @@ macro_rules! searches {
                     filter: body.filter,
                     attributes: body.attributes.map(|names| names.0),
                     excluded_attributes: body.excluded_attributes.map(|names| names.0),
-                    count: body.count,
-                    start_index: body.start_index,
+                    count: body.count.map(Signed),
+                    start_index: body.start_index.map(Signed),
                     sort_by: body.sort_by,
                     sort_order: body.sort_order,
                 }

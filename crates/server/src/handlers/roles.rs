@@ -2,6 +2,7 @@
 
 use super::{paging, required};
 use crate::{
+    app::App,
     call::Call,
     change::Change,
     groups, places, render,
@@ -9,8 +10,8 @@ use crate::{
 };
 use ootheca_api::wire::*;
 use ootheca_model::{
-    ClusterId, Error, Folder, FolderId, Grant, Person, PrincipalId, Resource as Held, Result, Role,
-    ServiceAccount, cluster::ResourceType, group::Group, identity::normal_grants, role::may_grant,
+    ClusterId, Error, Folder, FolderId, Grant, OrganizationId, Person, PrincipalId, Resource as Held, Result,
+    Role, ServiceAccount, cluster::ResourceType, group::Group, identity::normal_grants, role::may_grant,
 };
 use ootheca_store::{Batch, Change as RowChange, Kind, Query, Row};
 use std::{collections::BTreeSet, sync::Arc};
@@ -22,7 +23,7 @@ pub async fn list_role_grants(
     query: PageQuery,
     _body: NoBody,
 ) -> Result<ListRoleGrantsResponse> {
-    let mut holders = self::holders(&call).await?;
+    let mut holders = self::holders(&call.app, call.granted.organization()).await?;
     holders.sort_by_key(|holder| holder.row().id.clone());
     let (holders, pagination) = paging::slice(&call, &query, holders, |holder| holder.row().id.clone())?;
     let grants = holders.iter().map(|holder| UserRoleGrants {
@@ -136,10 +137,11 @@ pub async fn check_grantor(call: &Call, grants: &[Grant]) -> Result<()> {
     Ok(())
 }
 
-/// Refuses to leave the organization without a principal that holds both ORG_ADMIN and CLUSTER_ADMIN.
-/// Returns guards against two such changes at the same moment.
+/// Refuses to leave the organization without an active principal that itself holds both ORG_ADMIN and
+/// CLUSTER_ADMIN. Returns guards against two such changes at the same moment.
 pub async fn keep_an_admin(
-    call: &Call,
+    app: &App,
+    organization: OrganizationId,
     before: &[Grant],
     after: &[Grant],
     who: PrincipalId,
@@ -150,7 +152,8 @@ pub async fn keep_an_admin(
     if !keeps(before) || keeps(after) {
         return Ok(Vec::new());
     }
-    let mut others = holders(call).await?.into_iter().filter(|other| other.id() != who);
+    let holders = holders(app, organization).await?.into_iter();
+    let mut others = holders.filter(|other| other.id() != who && other.active());
     if let Some(other) = others.find(|other| keeps(other.grants())) {
         return Ok(vec![rows::touch(other.row())]);
     }
@@ -165,13 +168,13 @@ pub async fn also_holds(call: &Call, who: PrincipalId, grant: Grant) -> Result<R
 }
 
 /// Every principal of the organization.
-async fn holders(call: &Call) -> Result<Vec<Holder>> {
-    let organization = Some(call.granted.organization());
+async fn holders(app: &App, organization: OrganizationId) -> Result<Vec<Holder>> {
+    let organization = Some(organization);
     let mut holders = Vec::new();
-    for row in call.app.store.list(&Query { organization, ..Query::all(Kind::ServiceAccount) }).await? {
+    for row in app.store.list(&Query { organization, ..Query::all(Kind::ServiceAccount) }).await? {
         holders.push(Holder::Account(rows::decode(row)?));
     }
-    for row in call.app.store.list(&Query { organization, ..Query::all(Kind::Person) }).await? {
+    for row in app.store.list(&Query { organization, ..Query::all(Kind::Person) }).await? {
         holders.push(Holder::Person(rows::decode(row)?));
     }
     Ok(holders)
@@ -192,7 +195,9 @@ async fn replace(
     let mut batch = Batch::by(&call.granted);
     if !changed.is_empty() {
         batch.changes.push(holder.with_grants(after.clone())?);
-        batch.changes.extend(keep_an_admin(call, &before, &after, holder.id()).await?);
+        let organization = call.granted.organization();
+        let guards = keep_an_admin(&call.app, organization, &before, &after, holder.id()).await?;
+        batch.changes.extend(guards);
     }
     Ok(Change::now(batch, reply))
 }
@@ -259,6 +264,11 @@ impl Holder {
             Holder::Person(found) => found.value.id,
             Holder::Group(found) => found.value.id,
         }
+    }
+
+    /// Who is not active can do nothing.
+    fn active(&self) -> bool {
+        !matches!(self, Holder::Person(found) if !found.value.profile.active)
     }
 
     fn grants(&self) -> &[Grant] {

@@ -87,7 +87,8 @@ pub async fn delete_service_account(
 ) -> Result<Change<ServiceAccount>> {
     let before = existing(&call, &path.id).await?;
     let mut batch = Batch::by(&call.granted).with(rows::delete(&before.row));
-    batch.changes.extend(roles::keep_an_admin(&call, &before.value.grants, &[], before.value.id).await?);
+    let (organization, held) = (call.granted.organization(), &before.value.grants);
+    batch.changes.extend(roles::keep_an_admin(&call.app, organization, held, &[], before.value.id).await?);
     let keys = RowChange::DeleteChildren { kind: Kind::ApiKey, parent: before.row.id.clone() };
     Ok(Change::now(batch.with(keys), show(before.value)))
 }

@@ -5,7 +5,7 @@ use super::{
     session::end_all,
     visit::{Actor, Visit},
 };
-use crate::{render, rows};
+use crate::{handlers::roles::keep_an_admin, render, rows};
 use ootheca_model::{Error, Person, PrincipalId, Result};
 use ootheca_store::{Change, Kind, Query};
 use serde_json::json;
@@ -41,7 +41,10 @@ pub(super) async fn remove(visit: &Visit, id: &str) -> Result<Answer> {
                 let found =
                     rows::get::<Person>(&*visit.app.store, granted.organization(), &id.to_string()).await?;
                 let links = Change::DeleteChildren { kind: Kind::Invitation, parent: id.to_string() };
-                Ok((vec![rows::delete(&found.row), end_all(id), links], ()))
+                let mut changes = vec![rows::delete(&found.row), end_all(id), links];
+                let (organization, held) = (granted.organization(), &found.value.grants);
+                changes.extend(keep_an_admin(&visit.app, organization, held, &[], id).await?);
+                Ok((changes, ()))
             })
         })
         .await?;

@@ -48,8 +48,8 @@ impl<T: Serialize + DeserializeOwned> Page<T> {
             }
         }
         sort(&mut found, query.sort_by.as_deref(), query.sort_order.as_deref())?;
-        let start = query.start_index.unwrap_or(1).max(1);
-        let count = query.count.unwrap_or(USUAL_COUNT).clamp(0, MOST);
+        let start = query.start_index.map_or(1, |start| start.0.max(1));
+        let count = query.count.map_or(USUAL_COUNT, |count| count.0).clamp(0, MOST);
         let total = int32(found.len());
         let selection = Selection::read(query.attributes.as_deref(), query.excluded_attributes.as_deref());
         let size = |number: i32| usize::try_from(number).unwrap_or(0);

@@ -5,7 +5,7 @@ use crate::{
     app::fresh_id,
     call::Call,
     change::Change,
-    handlers::required,
+    handlers::{required, roles},
     rows::{self, Stored},
 };
 use ootheca_api::{scim, wire::*};
@@ -147,7 +147,13 @@ pub async fn delete_user(
     for kind in [Kind::Session, Kind::Invitation] {
         batch = batch.with(RowChange::DeleteChildren { kind, parent: before.row.id.clone() });
     }
+    batch.changes.extend(no_last_admin(&call, &before.value).await?);
     Ok(Change::now(batch, ScimDeleted {}))
+}
+
+/// Refuses to take the last administrator away; otherwise guards against two at the same moment.
+async fn no_last_admin(call: &Call, person: &Person) -> Result<Vec<RowChange>> {
+    roles::keep_an_admin(&call.app, call.granted.organization(), &person.grants, &[], person.id).await
 }
 
 async fn existing(call: &Call, id: &str) -> Result<Stored<Person>> {
@@ -166,11 +172,15 @@ async fn replace(
     before: Stored<Person>,
     request: CreateUserRequest,
 ) -> Result<Change<ScimUser>> {
-    let mut after = described(before.value, request)?;
+    let mut after = described(before.value.clone(), request)?;
     after.profile.updated_at = Some(call.app.now());
     let names = names(call, &after).await?;
     let reply = people::user(&after, &names, before.row.revision + 1);
-    Ok(Change::now(Batch::by(&call.granted).with(rows::update(&before.row, &after)?), reply))
+    let mut batch = Batch::by(&call.granted).with(rows::update(&before.row, &after)?);
+    if before.value.profile.active && !after.profile.active {
+        batch.changes.extend(no_last_admin(call, &before.value).await?);
+    }
+    Ok(Change::now(batch, reply))
 }
 
 /// The person that a request describes.
