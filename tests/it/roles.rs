@@ -167,3 +167,46 @@ fn the_last_administrator_stays() {
     let organization: Value = second.get("/organization").ok().clone();
     assert!(organization["id"].is_string() && organization["label"] == "ootheca");
 }
+
+#[test]
+fn the_last_administrator_stays_a_person_too() {
+    let server = simulated();
+    let scim = |client: &Client, method: &str, path: &str, body: Value| {
+        client.raw(method, &format!("/api/scim/v2{path}")).json(&body).send()
+    };
+    let user = json!({
+        "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"],
+        "userName": "ada", "emails": [{ "value": "ada@example.com" }],
+    });
+    let ada = id(scim(&server, "POST", "/Users", user.clone()).ok());
+    for role in ["ORG_ADMIN", "CLUSTER_ADMIN"] {
+        server.request("POST", &format!("/roles/{ada}/ORGANIZATION//{role}")).send().ok();
+    }
+    let (_, helper) = server.new_account("helper", &["ORG_ADMIN"]);
+    let helper = server.with_key(&helper);
+    let admin = id(&server.get("/service-accounts").ok()["service_accounts"][0]);
+    helper.put(&format!("/roles/{admin}"), json!({ "roles": [] })).ok();
+
+    let asleep = json!({ "userName": "ada", "active": false });
+    let refusals = [
+        scim(&helper, "DELETE", &format!("/Users/{ada}"), Value::Null),
+        scim(&helper, "PUT", &format!("/Users/{ada}"), asleep.clone()),
+        helper.raw("DELETE", &format!("/api/ootheca/v1/people/{ada}")).send(),
+    ];
+    for answer in refusals {
+        assert!(String::from_utf8_lossy(&answer.bytes).contains("must hold both"), "{answer}");
+        assert_eq!(answer.status, 400, "{answer}");
+    }
+    // Somebody who can do nothing is no administrator.
+    let grace = json!({
+        "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"],
+        "userName": "grace", "emails": [{ "value": "grace@example.com" }], "active": false,
+    });
+    let grace = id(scim(&helper, "POST", "/Users", grace).ok());
+    for role in ["ORG_ADMIN", "CLUSTER_ADMIN"] {
+        helper.request("POST", &format!("/roles/{grace}/ORGANIZATION//{role}")).send().ok();
+    }
+    scim(&helper, "DELETE", &format!("/Users/{ada}"), Value::Null).expect(400);
+    scim(&helper, "PUT", &format!("/Users/{grace}"), json!({ "userName": "grace", "active": true })).ok();
+    scim(&helper, "PUT", &format!("/Users/{ada}"), asleep).ok();
+}
