@@ -212,10 +212,13 @@ async fn may_see(app: &App, principal: &Arc<Principal>, event: &Event) -> Result
     let within = |resource| places::folders(app, principal, resource);
     let cluster = |id: &str| id.parse().unwrap_or(ClusterId(Uuid::nil()));
     let (op, target) = match event.kind {
-        Kind::Cluster | Kind::AllowlistEntry => {
-            let of_cluster = event.kind == Kind::Cluster;
-            let id = cluster(if of_cluster { &event.id } else { &event.parent });
-            let op = if of_cluster { Op::GetCluster } else { Op::ListAllowlistEntries };
+        Kind::Cluster | Kind::AllowlistEntry | Kind::SqlCatalog => {
+            let (op, id) = match event.kind {
+                Kind::Cluster => (Op::GetCluster, &event.id),
+                Kind::AllowlistEntry => (Op::ListAllowlistEntries, &event.parent),
+                _ => (Op::ListSQLUsers, &event.parent),
+            };
+            let id = cluster(id);
             (op, Target::Cluster(id, within(Resource::Cluster(id)).await?))
         }
         Kind::Folder => {
@@ -227,6 +230,7 @@ async fn may_see(app: &App, principal: &Arc<Principal>, event: &Event) -> Result
         Kind::ApiKey => (Op::ListApiKeys, Target::Organization),
         Kind::Person => (Op::GetUsers, Target::Organization),
         Kind::Group => (Op::GetGroups, Target::Organization),
+        Kind::JwtIssuer => (Op::ListJWTIssuers, Target::Organization),
         _ => return Ok(false),
     };
     Ok(authorize(principal, operation(op).requirement, target).is_ok())

@@ -94,7 +94,7 @@ async fn write_part(
     part: &[((Kind, String), Timestamp)],
     all: bool,
 ) -> Result<Vec<((Kind, String), Timestamp)>> {
-    let mut batch = Batch::server("last use");
+    let mut batch = Batch { quiet: true, ..Batch::server("last use") };
     let mut later = Vec::new();
     for ((kind, id), time) in part {
         let change = match kind {

@@ -78,6 +78,8 @@ impl Kind {
                 | Kind::ApiKey
                 | Kind::Cluster
                 | Kind::AllowlistEntry
+                | Kind::SqlCatalog
+                | Kind::JwtIssuer
         )
     }
 }

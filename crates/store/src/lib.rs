@@ -159,6 +159,8 @@ pub struct Batch {
     pub audit: Vec<AuditEntry>,
     /// If set, the batch fails with `Stale` unless this lease still has this fencing number.
     pub fence: Option<Lease>,
+    /// Whether it is bookkeeping, such as when a key was last used, that no event tells of.
+    pub quiet: bool,
 }
 
 impl Batch {
@@ -173,7 +175,7 @@ impl Batch {
     }
 
     fn new(authority: Authority) -> Self {
-        Self { authority, changes: Vec::new(), audit: Vec::new(), fence: None }
+        Self { authority, changes: Vec::new(), audit: Vec::new(), fence: None, quiet: false }
     }
 
     /// Adds a change.

@@ -39,6 +39,9 @@ pub(crate) async fn each_change_is_told_once(subject: &Subject) {
     for change in quiet {
         subject.apply(change).await.unwrap();
     }
+    let key = Row { kind: Kind::ApiKey, ..cluster(organization, "k") };
+    let noted = Batch { quiet: true, ..Batch::server("test").with(Change::Insert(key)) };
+    subject.store.commit(noted, Timestamp(50)).await.unwrap();
     assert_eq!(all(subject, organization).await.len(), 2);
 
     let other = Row { revision: 3, document: "{}".into(), ..row.clone() };
