@@ -1,6 +1,7 @@
-//! The gateway against PgBouncer (session mode, TLS) and the bare Unix socket, with `pgbench -S -M
-//! prepared`, in turns within one run.
+//! The gateway against PgBouncer (session mode, TLS), a relay that only copies bytes, and the Unix socket
+//! itself, with `pgbench -S -M prepared`, in turns within one run.
 
+mod bare;
 mod latency;
 mod pgbouncer;
 
@@ -25,7 +26,9 @@ pub(crate) fn run(program: &str) {
     let peer = PgBouncer::start(&server.data_dir().join("certificates"), &folder);
     let pgbouncer = format!("host=localhost port={} dbname=defaultdb user=bench sslmode=require", peer.port);
     pgbench(&direct, &["-i", "-q", "-s", "10"]);
-    let targets = [ours.as_str(), &pgbouncer, &direct];
+    let relay = bare::start(&folder);
+    let relay = format!("host=127.0.0.1 port={relay} dbname=defaultdb user=bench sslmode=disable");
+    let targets = [ours.as_str(), &pgbouncer, &relay, &direct];
     for clients in [1, 16, 120] {
         compare(&targets, clients, &[]);
     }
@@ -55,19 +58,26 @@ fn furnish(server: &Ootheca) -> String {
     )
 }
 
-fn compare(targets: &[&str; 3], clients: usize, more: &[&str]) {
-    let mut rates = [Vec::new(), Vec::new(), Vec::new()];
+fn compare(targets: &[&str; 4], clients: usize, more: &[&str]) {
+    let mut rates = [const { Vec::new() }; 4];
     for _ in 0..ROUNDS {
         for (rates, target) in rates.iter_mut().zip(targets) {
             rates.push(tps(target, clients, more));
         }
     }
-    let [ours, theirs, direct] = rates.map(Rates::new);
+    let [ours, theirs, relay, direct] = rates.map(Rates::new);
     println!("{}", ours.line(&format!("ootheca, TLS, {clients} clients")));
     println!("{}", theirs.line(&format!("PgBouncer, TLS, session mode, {clients} clients")));
+    println!("{}", relay.line(&format!("a relay that only copies, no TLS, {clients} clients")));
     println!("{}", direct.line(&format!("Unix socket without any proxy, {clients} clients")));
-    let (peer, bare) = (ours.median() / theirs.median(), ours.median() / direct.median());
-    println!("ratio to PgBouncer {peer:.2}, to the bare socket {bare:.2}");
+    let to = |other: &Rates| ours.median() / other.median();
+    println!(
+        "ratio to PgBouncer {:.2}, to the relay {:.2}, to the bare socket {:.2}; the relay to PgBouncer {:.2}",
+        to(&theirs),
+        to(&relay),
+        to(&direct),
+        relay.median() / theirs.median()
+    );
 }
 
 fn socket_folder(server: &Ootheca) -> String {
