@@ -73,3 +73,13 @@ CREATE TABLE event_heads (
     sequence BIGINT NOT NULL,
     at BIGINT NOT NULL
 );
+
+-- version 3
+CREATE TABLE samples (
+    cluster TEXT NOT NULL,
+    step BIGINT NOT NULL,
+    starts_at BIGINT NOT NULL,
+    document TEXT NOT NULL,
+    PRIMARY KEY (cluster, step, starts_at)
+);
+CREATE INDEX samples_starts_at ON samples (step, starts_at);

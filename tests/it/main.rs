@@ -31,6 +31,7 @@ mod people;
 mod protocol;
 mod rate_limit;
 mod roles;
+mod samples;
 mod schemathesis;
 mod scim;
 mod sessions;

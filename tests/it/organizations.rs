@@ -17,13 +17,13 @@ use std::sync::Arc;
 use tokio::runtime::Runtime;
 
 /// The store of a server, looked at from outside.
-struct Rows {
-    runtime: Runtime,
-    store: Arc<dyn Store>,
+pub(crate) struct Rows {
+    pub(crate) runtime: Runtime,
+    pub(crate) store: Arc<dyn Store>,
 }
 
 impl Rows {
-    fn open(server: &Ootheca) -> Self {
+    pub(crate) fn open(server: &Ootheca) -> Self {
         let runtime = Runtime::new().expect("a runtime");
         let address = format!("sqlite:{}", server.data_dir().join("store.db").display());
         let store = runtime.block_on(ootheca_store::open(&address)).expect("the store");
@@ -44,7 +44,7 @@ impl Rows {
     }
 
     /// A second organization, made like the first: its administrator's key.
-    fn found(&self, label: &str) -> (OrganizationId, String) {
+    pub(crate) fn found(&self, label: &str) -> (OrganizationId, String) {
         let organization: Organization =
             rows::decode(self.of(Kind::Organization, None).remove(0)).expect("an organization").value;
         let admin: ServiceAccount =

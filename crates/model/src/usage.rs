@@ -29,6 +29,9 @@ pub struct SqlCounters {
     pub sessions: u64,
     /// Transactions that ended.
     pub transactions: u64,
+    /// Microseconds in which sessions executed statements.
+    #[serde(default)]
+    pub active_micros: u64,
     /// Rows and index entries that scans returned.
     pub tuples_returned: u64,
     /// Rows that were looked up through an index.
@@ -64,6 +67,8 @@ pub struct Growth {
     pub sessions: u64,
     /// Transactions that ended.
     pub transactions: u64,
+    /// Microseconds in which sessions executed statements.
+    pub active_micros: u64,
     /// Rows and index entries that scans returned.
     pub tuples_returned: u64,
     /// Rows that were looked up through an index.
@@ -95,6 +100,7 @@ impl Measure {
             cpu_micros: self.cpu.since(&before.cpu),
             sessions: now.sessions.saturating_sub(old.sessions),
             transactions: now.transactions.saturating_sub(old.transactions),
+            active_micros: now.active_micros.saturating_sub(old.active_micros),
             tuples_returned: now.tuples_returned.saturating_sub(old.tuples_returned),
             tuples_fetched: now.tuples_fetched.saturating_sub(old.tuples_fetched),
             tuples_written: now.tuples_written.saturating_sub(old.tuples_written),

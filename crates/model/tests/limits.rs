@@ -144,12 +144,13 @@ fn a_cluster_kept_by_an_older_release_has_no_decreases() {
 fn any_measure() -> impl Strategy<Value = Measure> {
     let count = || 0u64..1 << 30;
     let epoch = || prop::sample::select(vec!["1", "2"]);
-    let sql = (epoch(), [count(), count(), count(), count(), count(), count(), count(), count()]);
+    let sql = (epoch(), [count(), count(), count(), count(), count(), count(), count(), count(), count()]);
     (epoch(), count(), sql, count()).prop_map(|(cpu, micros, (epoch, counts), storage_bytes)| Measure {
         cpu: CpuCounter { epoch: cpu.to_owned(), micros },
         sql: SqlCounters {
             epoch: epoch.to_owned(),
             sessions: counts[7],
+            active_micros: counts[8],
             transactions: counts[0],
             tuples_returned: counts[1],
             tuples_fetched: counts[2],

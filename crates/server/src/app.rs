@@ -13,6 +13,7 @@ use crate::{
     power::Uses,
     rate_limit::Limiter,
     rows::{Document, Stored},
+    samples,
     settings::Settings,
     traffic::Traffic,
 };
@@ -55,6 +56,8 @@ pub struct App {
     pub notes: Notes,
     /// What the meter last saw.
     pub looks: Looks,
+    /// What clusters did, for charts.
+    pub samples: samples::Book,
     /// The clock that users may advance, where the server was started with one.
     pub test_clock: Option<Arc<TestClock>>,
     /// Grows whenever that clock was advanced: what waits for a time looks again.

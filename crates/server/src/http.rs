@@ -6,7 +6,7 @@ use crate::{
     clock, events,
     front::Front,
     gate::{self, Request},
-    metrics, people, rows, scim,
+    metrics, people, rows, samples, scim,
 };
 use axum::{
     Router,
@@ -63,6 +63,7 @@ pub fn router(
         .route("/api/v1/events", get(told))
         .route("/api/ootheca/v1/clock", get(show_clock).post(advance_clock))
         .merge(people::router(app.clone()))
+        .merge(samples::router(app.clone()))
         .fallback(api)
         .method_not_allowed_fallback(api)
         .with_state(Door { app, ready, authority: authority.into(), front, stop })

@@ -38,6 +38,7 @@ pub mod reconcile;
 pub mod redact;
 pub mod render;
 pub mod rows;
+pub mod samples;
 pub mod scim;
 pub mod serve;
 pub mod settings;

@@ -9,13 +9,15 @@ use crate::{
     authenticate::{Credentials, authenticate},
     front::Front,
     rows,
+    samples::Totals,
 };
 use axum::{Router, extract::State, http::header, response::IntoResponse, routing::get};
 use ootheca_gateway::{Histogram, Snapshot};
 use ootheca_model::{
-    Cluster, ClusterId, Error, Result, Role,
+    Cluster, ClusterId, Error, OrganizationId, Result, Role, Timestamp,
     identity::{Requirement, Target, authorize},
     instance::Power,
+    meter::Meter,
     units::MICRO,
 };
 use ootheca_store::{Kind, Query};
@@ -25,7 +27,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -37,7 +39,7 @@ use tokio::{net::TcpListener, sync::watch};
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Who may read: whoever may look at every cluster of the organization.
-const READERS: &[Role] = &[
+pub(crate) const READERS: &[Role] = &[
     Role::OrgAdmin,
     Role::ClusterAdmin,
     Role::ClusterOperatorWriter,
@@ -63,21 +65,26 @@ impl Answers {
 
 /// What a cluster used, as the meter has written it down.
 #[derive(Clone, Debug, Default)]
-pub struct Usage {
+struct Usage {
     /// Request units of this month by component.
-    pub request_units: Vec<(&'static str, f64)>,
+    request_units: Vec<(&'static str, f64)>,
     /// Bytes of its data.
-    pub storage_bytes: u64,
+    storage_bytes: u64,
 }
 
-/// The usage of a cluster; `None` while it was never metered.
-pub async fn usage_of(app: &App, cluster: ClusterId) -> Result<Option<Usage>> {
-    let Some(meter) = app.meter(cluster).await? else { return Ok(None) };
-    let used = meter.value.used_in_month(app.now()).request_units();
+/// The usage of each cluster of an organization that was ever metered, in one question to the store.
+async fn usages(app: &App, organization: OrganizationId) -> Result<HashMap<ClusterId, Usage>> {
+    let query = Query { organization: Some(organization), ..Query::all(Kind::Meter) };
+    let meters = app.store.list(&query).await?.into_iter().map(rows::decode::<Meter>);
+    meters.map(|meter| meter.map(|meter| (meter.value.cluster, usage(&meter.value, app.now())))).collect()
+}
+
+fn usage(meter: &Meter, now: Timestamp) -> Usage {
+    let used = meter.used_in_month(now).request_units();
     #[allow(clippy::cast_precision_loss)]
     let units = |(component, micros): (&'static str, u64)| (component, micros as f64 / MICRO as f64);
     let request_units = used.components().into_iter().map(units).collect();
-    Ok(Some(Usage { request_units, storage_bytes: meter.value.last.storage_bytes }))
+    Usage { request_units, storage_bytes: meter.last.storage_bytes }
 }
 
 /// The figures that the holder of this `Authorization` header may see.
@@ -89,26 +96,30 @@ pub async fn text(
     let principal = authenticate(app, &Credentials::bearer(authorization)).await?.principal;
     let granted = authorize(&principal, Requirement::Roles(READERS), Target::Organization)?;
     let query = Query { organization: Some(granted.organization()), ..Query::active(Kind::Cluster) };
+    let mut usages = usages(app, granted.organization()).await?;
     let mut clusters = Vec::new();
     for row in app.store.list(&query).await? {
-        clusters.push(look_at(app, rows::decode::<Cluster>(row)?.value).await?);
+        let cluster = rows::decode::<Cluster>(row)?.value;
+        let usage = usages.remove(&cluster.id);
+        clusters.push(look_at(app, cluster, usage));
     }
     let answers = CLASSES.iter().zip(&app.answers.0);
     let answers = answers.map(|(class, count)| (*class, count.load(Ordering::Relaxed))).collect();
     Figures { gateway, clusters, answers }.text()
 }
 
-async fn look_at(app: &App, cluster: Cluster) -> Result<Seen> {
+fn look_at(app: &App, cluster: Cluster, usage: Option<Usage>) -> Seen {
     let id = cluster.id;
     let (sent, received) = app.traffic.totals(id);
-    Ok(Seen {
+    Seen {
         sessions: app.traffic.sessions(id),
         sent,
         received,
         suspended: cluster.power == Power::Off,
-        usage: usage_of(app, id).await?,
+        totals: app.samples.totals(id),
+        usage,
         labels: [("cluster", id.to_string()), ("name", cluster.name)],
-    })
+    }
 }
 
 /// Serves the figures of a gateway alone. They name no cluster, so nobody is asked who it is.
@@ -138,6 +149,7 @@ struct Seen {
     sent: u64,
     received: u64,
     suspended: bool,
+    totals: Totals,
     usage: Option<Usage>,
 }
 
@@ -175,6 +187,8 @@ impl Figures {
         let sent = Family::<Labels, Counter>::default();
         let received = Family::<Labels, Counter>::default();
         let suspended = Family::<Labels, Gauge>::default();
+        let statements = Family::<Labels, Counter>::default();
+        let cpu = Family::<Labels, Counter<f64, AtomicU64>>::default();
         let storage = Family::<Labels, Gauge>::default();
         let units = Family::<[(&'static str, String); 3], Gauge<f64, AtomicU64>>::default();
         for cluster in &self.clusters {
@@ -183,6 +197,9 @@ impl Figures {
             sent.get_or_create(labels).inc_by(cluster.sent);
             received.get_or_create(labels).inc_by(cluster.received);
             suspended.get_or_create(labels).set(cluster.suspended.into());
+            statements.get_or_create(labels).inc_by(cluster.totals.transactions);
+            #[allow(clippy::cast_precision_loss)]
+            cpu.get_or_create(labels).inc_by(cluster.totals.cpu_micros as f64 / 1e6);
             let Some(usage) = &cluster.usage else { continue };
             storage.get_or_create(labels).set(i64::try_from(usage.storage_bytes).unwrap_or(i64::MAX));
             for (component, amount) in &usage.request_units {
@@ -196,6 +213,10 @@ impl Figures {
         let help = "Bytes from SQL clients of a cluster, as gateways report them";
         registry.register_with_unit("cluster_received", help, Unit::Bytes, received);
         registry.register("cluster_suspended", "Whether a cluster is scaled to zero: 1 or 0", suspended);
+        let help = "Transactions of a cluster that ended since this server started";
+        registry.register("cluster_statements", help, statements);
+        let help = "CPU time of a cluster's SQL server since this server started";
+        registry.register_with_unit("cluster_cpu", help, Unit::Seconds, cpu);
         let help = "Bytes of a cluster's data on disk";
         registry.register_with_unit("cluster_storage", help, Unit::Bytes, storage);
         let help = "Request units of a cluster in this month (UTC), by component";
@@ -282,6 +303,7 @@ mod tests {
             sent: 10,
             received: 20,
             suspended: true,
+            totals: Totals { transactions: 7, cpu_micros: 2_500_000, ..Totals::default() },
             usage: Some(usage),
         };
         Figures { gateway: Some((gateway, 1)), clusters: vec![seen], answers: vec![("2xx", 5)] }
@@ -319,6 +341,7 @@ mod tests {
             "ootheca_gateway_wake_seconds_bucket{le=\"+Inf\"} 3",
             "ootheca_gateway_wake_seconds_sum 1.5",
             "ootheca_api_requests_total{class=\"2xx\"} 5",
+            "ootheca_cluster_statements_total{cluster=\"some-id\",name=\"quote \\\" and\\nline\"} 7",
             "ootheca_cluster_suspended{cluster=\"some-id\",name=\"quote \\\" and\\nline\"} 1",
         ];
         for line in lines {

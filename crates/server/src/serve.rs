@@ -130,6 +130,7 @@ impl Server {
             memory: Memory::default(),
             traffic: Traffic::default(),
             looks: Looks::default(),
+            samples: Default::default(),
             test_clock,
             clock_moved: watch::Sender::new(0),
             lease: watch::Sender::new(None),

@@ -56,6 +56,7 @@ pub struct Settings {
     pub engine: EngineSettings,
     pub scale_to_zero: ScaleToZeroSettings,
     pub metering: MeteringSettings,
+    pub samples: SamplesSettings,
     pub events: EventsSettings,
     pub rate_limit: RateLimitSettings,
     pub catalogue: Catalogue,
@@ -126,6 +127,15 @@ pub struct MeteringSettings {
     pub tick_seconds: u64,
 }
 
+/// What charts show.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct SamplesSettings {
+    pub enabled: bool,
+    pub seconds: u64,
+}
+
 /// The stream of events.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -193,6 +203,9 @@ impl Settings {
                 let rule = "must be at least 1; rate_limit.mode = \"never\" sets no limit";
                 return Err(Error::invalid(&format!("rate_limit.{name}"), rule));
             }
+        }
+        if !(10..=120).contains(&self.samples.seconds) {
+            return Err(Error::invalid("samples.seconds", "must be from 10 to 120"));
         }
         self.catalogue.check()
     }

@@ -1,9 +1,9 @@
 //! The store over either database: reads are single statements, writes are pieces of [`Work`].
 
 use crate::{
-    AuditQuery, Batch, Changed, Event, EventRange, Kind, Lease, Query, Row, Store,
+    AuditQuery, Batch, Changed, Event, EventRange, Kind, Lease, Query, Row, SampleRow, SampleRows, Store,
     chain::entry,
-    events, sql,
+    events, samples, sql,
     transaction::{Done, Work},
     value::{Columns, Record, Value, row},
 };
@@ -90,6 +90,15 @@ impl<B: Backend> Store for B {
 
     async fn forget_events(&self, before: Timestamp) -> Result<()> {
         self.transact(Work::ForgetEvents { before }).await.map(|_| ())
+    }
+
+    async fn samples(&self, wanted: &SampleRows<'_>) -> Result<Vec<SampleRow>> {
+        let records = self.query(&sql::samples::<B>(), &wanted.params()?).await?;
+        records.into_iter().map(samples::row).collect()
+    }
+
+    async fn forget_samples(&self, step_seconds: i64, before: Timestamp) -> Result<()> {
+        self.transact(Work::ForgetSamples { step_seconds, before }).await.map(|_| ())
     }
 
     async fn audit(&self, query: &AuditQuery) -> Result<Vec<AuditEntry>> {

@@ -14,6 +14,7 @@ mod chain;
 mod events;
 mod migrations;
 mod postgres;
+mod samples;
 mod sql;
 mod sqlite;
 mod transaction;
@@ -21,13 +22,14 @@ mod value;
 mod verify;
 
 pub use events::{Actor, Event, EventRange, What};
+pub use samples::{SampleRow, SampleRows};
 pub use verify::{Anchor, AuditCheck, ChainReport, Fault, verify_audit};
 
 #[doc(hidden)]
 pub use migrations::schema;
 
 use async_trait::async_trait;
-use ootheca_model::{Error, Granted, OrganizationId, Result, Timestamp, audit::AuditEntry};
+use ootheca_model::{ClusterId, Error, Granted, OrganizationId, Result, Timestamp, audit::AuditEntry};
 use serde::{Deserialize, Serialize};
 use std::{path::Path, sync::Arc, time::Duration};
 use tokio::sync::broadcast;
@@ -136,6 +138,13 @@ pub enum Change {
         id: String,
         /// The revision that was read.
         revision: i64,
+    },
+    /// Writes samples of a cluster, over those that are there; nothing if it is not active any more.
+    KeepSamples(SampleRow),
+    /// Removes all samples of a cluster.
+    ForgetSamples {
+        /// The cluster.
+        cluster: ClusterId,
     },
 }
 
@@ -331,6 +340,10 @@ pub trait Store: Send + Sync + 'static {
     async fn event_range(&self, organization: OrganizationId) -> Result<EventRange>;
     /// Forgets the events from before a moment, of every organization.
     async fn forget_events(&self, before: Timestamp) -> Result<()>;
+    /// Samples of some clusters, by cluster and time.
+    async fn samples(&self, wanted: &SampleRows<'_>) -> Result<Vec<SampleRow>>;
+    /// Forgets rows of samples that begin before a moment, of every cluster.
+    async fn forget_samples(&self, step_seconds: i64, before: Timestamp) -> Result<()>;
     /// A page of the audit log.
     async fn audit(&self, query: &AuditQuery) -> Result<Vec<AuditEntry>>;
     /// Takes or renews a lease: granted if it is free, expired, or held by the same holder. A new

@@ -78,6 +78,17 @@ const STEPS: &[&[&str]] = &[
     at BIGINT NOT NULL
 )",
     ],
+    &[
+        "CREATE TABLE samples (
+    cluster {text} NOT NULL,
+    step BIGINT NOT NULL,
+    starts_at BIGINT NOT NULL,
+    document {text} NOT NULL,
+    PRIMARY KEY (cluster, step, starts_at)
+)",
+        // What is too old is found whatever its cluster; a change of the document does not touch it.
+        "CREATE INDEX samples_starts_at ON samples (step, starts_at)",
+    ],
 ];
 
 /// Where the steps that were taken are recorded.

@@ -86,6 +86,13 @@ pub(crate) const EVENT_RANGE: &str = "SELECT (SELECT MIN(sequence) FROM events W
      (SELECT sequence FROM event_heads WHERE organization = $1)";
 pub(crate) const EVENTS_FORGET: &str = "DELETE FROM events WHERE at < $1";
 
+pub(crate) const SAMPLES_KEEP: &str = "INSERT INTO samples (cluster, step, starts_at, document) \
+     SELECT CAST($1 AS TEXT), CAST($2 AS BIGINT), CAST($3 AS BIGINT), CAST($4 AS TEXT) \
+     WHERE EXISTS (SELECT 1 FROM entries WHERE kind = 'cluster' AND id = $1 AND ended_at IS NULL) \
+     ON CONFLICT (cluster, step, starts_at) DO UPDATE SET document = excluded.document";
+pub(crate) const SAMPLES_OF_CLUSTER_FORGET: &str = "DELETE FROM samples WHERE cluster = $1";
+pub(crate) const SAMPLES_FORGET: &str = "DELETE FROM samples WHERE step = $1 AND starts_at < $2";
+
 pub(crate) const LEASE_GET: &str = "SELECT holder, fence, expires_at FROM leases WHERE name = $1";
 pub(crate) const LEASE_INSERT: &str =
     "INSERT INTO leases (name, holder, fence, expires_at) VALUES ($1, $2, $3, $4)";
@@ -130,6 +137,9 @@ const ALL: &[&str] = &[
     EVENTS,
     EVENT_RANGE,
     EVENTS_FORGET,
+    SAMPLES_KEEP,
+    SAMPLES_OF_CLUSTER_FORGET,
+    SAMPLES_FORGET,
     LEASE_GET,
     LEASE_INSERT,
     LEASE_UPDATE,
@@ -198,9 +208,19 @@ pub(crate) fn list<B: Backend>(query: &Query) -> Result<(String, Vec<Value>)> {
     Ok((sql, params))
 }
 
+/// The statement that reads samples of some clusters, whose ids are its first parameter.
+pub(crate) fn samples<B: Backend>() -> String {
+    let one_of = B::ONE_OF.replace('?', "$1");
+    format!(
+        "SELECT cluster, step, starts_at, document FROM samples WHERE cluster {one_of} \
+         AND step = $2 AND starts_at >= $3 AND starts_at < $4 ORDER BY cluster, starts_at"
+    )
+}
+
 /// Every statement, those of every shape of a list included, for the tests that prepare them all.
 pub(crate) fn every<B: Backend>() -> Vec<String> {
     let mut all: Vec<String> = ALL.iter().map(|sql| (*sql).to_owned()).collect();
+    all.push(samples::<B>());
     for bits in 0..256 {
         let has = |bit: u32| bits & (1 << bit) != 0;
         for order in [Order::SortKey, Order::CreatedAt, Order::EndedAt] {

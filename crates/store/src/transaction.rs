@@ -1,9 +1,9 @@
 //! What happens inside a transaction, the same for both databases.
 
 use crate::{
-    Authority, Batch, Change, Changed, Kind, Lease, Row, chain,
+    Authority, Batch, Change, Changed, Kind, Lease, Row, SampleRow, chain,
     events::{Drafts, What},
-    sql,
+    samples, sql,
     value::{Columns, Record, Value, values},
 };
 use ootheca_model::{Error, ErrorKind, OrganizationId, Result, Timestamp, audit::AuditEntry};
@@ -47,6 +47,7 @@ pub(crate) enum Work {
     Lease { name: String, holder: String, renew: Option<i64>, ttl: Duration, now: Timestamp },
     Release(Lease),
     ForgetEvents { before: Timestamp },
+    ForgetSamples { step_seconds: i64, before: Timestamp },
 }
 
 impl Work {
@@ -63,7 +64,10 @@ impl Work {
                 batch.audit.iter().map(|entry| entry.organization).chain(told).collect()
             }
             Work::CompleteAudit { organization, .. } => vec![*organization],
-            Work::Lease { .. } | Work::Release(_) | Work::ForgetEvents { .. } => Vec::new(),
+            Work::Lease { .. }
+            | Work::Release(_)
+            | Work::ForgetEvents { .. }
+            | Work::ForgetSamples { .. } => Vec::new(),
         }
     }
 }
@@ -98,6 +102,10 @@ pub(crate) async fn run<S: Session>(session: &mut S, work: &Work) -> Result<Done
         }
         Work::ForgetEvents { before } => {
             session.execute(sql::EVENTS_FORGET, &[(*before).into()]).await?;
+            Ok(Done::default())
+        }
+        Work::ForgetSamples { step_seconds, before } => {
+            session.execute(sql::SAMPLES_FORGET, &[(*step_seconds).into(), (*before).into()]).await?;
             Ok(Done::default())
         }
     }
@@ -176,6 +184,10 @@ async fn apply<S: Session>(
                 return Err(stale(*kind, id));
             }
         }
+        Change::KeepSamples(row) => samples::keep(session, row).await?,
+        Change::ForgetSamples { cluster } => {
+            session.execute(sql::SAMPLES_OF_CLUSTER_FORGET, &[cluster.to_string().into()]).await?;
+        }
     }
     Ok(())
 }
@@ -220,6 +232,9 @@ async fn check_authority<S: Session>(
         Change::Update(row) => owner(session, row.kind.into(), &row.id).await?,
         Change::Delete { kind, id, .. } | Change::Touch { kind, id, .. } => {
             owner(session, (*kind).into(), id).await?
+        }
+        Change::KeepSamples(SampleRow { cluster, .. }) | Change::ForgetSamples { cluster } => {
+            owner(session, Kind::Cluster.into(), &cluster.to_string()).await?
         }
         Change::DeleteChildren { .. } => None,
     };

@@ -29,7 +29,8 @@ WITH used AS (
         coalesce(sum(tup_fetched), 0)::bigint AS fetched,
         coalesce(sum(tup_inserted + tup_updated + tup_deleted), 0)::bigint AS written,
         coalesce(sum(blks_hit + blks_read), 0)::bigint AS blocks,
-        coalesce(sum(sessions), 0)::bigint AS sessions
+        coalesce(sum(sessions), 0)::bigint AS sessions,
+        coalesce(sum(active_time) * 1000, 0)::bigint AS active
     FROM pg_stat_database WHERE datname NOT IN ('postgres', 'template0', 'template1')
 ), empty AS (
     SELECT max(pg_database_size(oid)) AS size FROM pg_database WHERE datname IN ('template0', 'template1')
@@ -39,7 +40,7 @@ WITH used AS (
 )
 SELECT (extract(epoch FROM w.stats_reset) * 1000000)::bigint::text, u.transactions, u.returned, u.fetched,
     u.written, u.blocks, w.wal_records, w.wal_bytes::bigint, w.wal_fpi, s.size,
-    u.sessions
+    u.sessions, u.active
 FROM used u, stored s, pg_stat_wal w";
 
 /// The session that asks an instance for its counters, kept while somebody measures.
@@ -151,6 +152,7 @@ fn read(row: &Row, log: &mut Log) -> Result<(SqlCounters, u64), tokio_postgres::
     let counters = SqlCounters {
         sessions: count(10)?,
         transactions: count(1)?,
+        active_micros: count(11)?,
         tuples_returned: count(2)?,
         tuples_fetched: count(3)?,
         tuples_written: count(4)?,

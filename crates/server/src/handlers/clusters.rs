@@ -147,6 +147,7 @@ pub async fn delete_cluster(
     for kind in [Kind::AllowlistEntry, Kind::SqlCatalog, Kind::Meter, Kind::UsageHour] {
         batch = batch.with(RowChange::DeleteChildren { kind, parent: after.id.to_string() });
     }
+    batch = batch.with(RowChange::ForgetSamples { cluster: after.id });
     Ok(Change::now(batch, render::cluster(app, &after).await?))
 }
 

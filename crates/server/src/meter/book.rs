@@ -44,9 +44,11 @@ pub(super) async fn cluster(app: &App, cluster: &Stored<Cluster>, used: bool, le
     let ledger = Ledger { app, cluster, stored, lease };
     if !runs(model) {
         app.looks.stopped(model.id);
+        app.samples.asleep(model.id);
         return ledger.new_month().await;
     }
     let cpu = app.engine.cpu(model.id).await?;
+    app.samples.saw(model.id, &cpu, Instant::now());
     let idle = app.looks.idle(model.id);
     let grown = app.looks.note(model.id, &cpu, !used, Instant::now());
     let meter = ledger.stored.as_ref().map(|stored| &stored.value);
@@ -160,6 +162,7 @@ impl Ledger<'_> {
         if self.stored.is_some() && when != When::Used && nothing {
             return self.new_month().await;
         }
+        let storage_bytes = measure.storage_bytes;
         meter.book(measure, quantities, now);
         let crossings = meter.crossings(model.plan, &limits(model));
         let mut batch = Batch::server("meter");
@@ -178,6 +181,7 @@ impl Ledger<'_> {
         }
         batch.audit = crossings.iter().map(|crossing| entry(model, crossing, now)).collect();
         self.commit(batch).await?;
+        self.app.samples.booked(model.id, &growth, quantities, storage_bytes);
         for Crossing { limit_name, limit, used, threshold } in crossings {
             tracing::info!(cluster = %model.id, limit_name, limit, used, threshold, "a limit comes near");
         }

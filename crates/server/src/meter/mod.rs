@@ -15,6 +15,7 @@ pub use looks::Looks;
 use crate::{
     app::App,
     rows::{self, Stored},
+    samples,
 };
 use ootheca_model::{Cluster, ClusterId, ClusterState, ErrorKind, Result, instance::Power};
 use ootheca_store::{Kind, Lease, Query};
@@ -34,12 +35,16 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
     timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => return,
+            _ = stop.wait_for(|stop| *stop) => break,
             _ = timer.tick() => {}
         }
         if let Err(error) = tick(&app).await {
             tracing::warn!(error = error.chain(), "meter: tick failed");
         }
+    }
+    let _turn = app.looks.turn().await;
+    if let Err(error) = samples::close(&app).await {
+        tracing::warn!(error = error.chain(), "the last samples are lost");
     }
 }
 
@@ -52,6 +57,7 @@ pub async fn tick(app: &Arc<App>) -> Result<()> {
     let clusters = active(app).await?;
     let known: HashSet<ClusterId> = clusters.iter().map(|cluster| cluster.value.id).collect();
     app.looks.keep(|id| known.contains(&id));
+    app.samples.keep(|id| known.contains(&id));
     let mut tasks = JoinSet::new();
     let permits = Arc::new(Semaphore::new(AT_ONCE));
     for cluster in clusters.iter() {
@@ -63,7 +69,7 @@ pub async fn tick(app: &Arc<App>) -> Result<()> {
         });
     }
     while tasks.join_next().await.is_some() {}
-    Ok(())
+    samples::tick(app).await
 }
 
 /// A cluster that fails must not keep the others from being metered.

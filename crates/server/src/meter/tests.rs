@@ -55,6 +55,7 @@ impl World {
             uses: Uses::new(clock.now()),
             notes: Notes::default(),
             looks: Looks::default(),
+            samples: Default::default(),
             test_clock: Some(clock.clone()),
             clock_moved: watch::Sender::new(0),
             lease: watch::Sender::new(lease.unwrap()),

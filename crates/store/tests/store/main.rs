@@ -10,6 +10,7 @@ mod changes;
 mod events;
 mod lists;
 mod log;
+mod samples;
 mod server;
 mod shared;
 mod sql;
@@ -68,6 +69,9 @@ cases! {
     events::a_change_that_fails_is_not_told,
     events::old_events_are_forgotten,
     events::events_are_seen_in_order_without_gaps,
+    samples::samples_are_read_by_cluster_step_and_time,
+    samples::samples_are_forgotten,
+    samples::samples_of_another_organization_are_out_of_reach,
     shared::a_lease_has_one_holder,
     shared::a_lost_lease_fences_off_its_holder,
     shared::no_concurrent_change_is_lost,

@@ -150,6 +150,7 @@ pub(crate) async fn servers_that_start_at_once_migrate_once(subject: &Subject) {
         "events",
         "event_heads",
         "leases",
+        "samples",
         "migrations",
     ];
     for table in tables {

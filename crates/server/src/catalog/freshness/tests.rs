@@ -106,6 +106,7 @@ impl Bench {
             uses: Uses::new(SystemClock.now()),
             notes: Notes::default(),
             looks: Looks::default(),
+            samples: Default::default(),
             test_clock: None,
             clock_moved: watch::Sender::new(0),
             lease: watch::Sender::new(None),

@@ -1,0 +1,79 @@
+//! Sampling against a real store, with an engine that measures what the test says.
+
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+use downsample::{COARSE, MIDDLE};
+
+const DAY: i64 = 24 * 3600;
+const START: i64 = 1_796_000_000 / 3600 * 3600;
+
+/// What a busy cluster's sample looks like.
+fn busy(second: i64) -> cell::Cell {
+    let noise = |range: i64| (second * 7919 % range).unsigned_abs();
+    let mut columns = [0; cell::COLUMNS];
+    let numbers = [1, 10_003, 5, 900, 700_000, 2_000_000, 50_000_000, 2_000_000, 90_000, 900, 1_500]
+        .into_iter()
+        .chain([9_000_000, 1_200, 1_800, 400_000]);
+    for (column, number) in columns.iter_mut().zip(numbers) {
+        *column = if number > 100 { number + noise(i64::try_from(number / 3).unwrap()) } else { number };
+    }
+    cell::Cell::of_columns(&columns)
+}
+
+/// One that only runs.
+fn idle(second: i64) -> cell::Cell {
+    let noise = (second * 7919 % 5).unsigned_abs();
+    cell::Cell {
+        samples: 1,
+        millis: 10_000 + noise,
+        cpu_micros: 1_000 + 100 * noise,
+        storage_bytes: 8 << 20,
+        ..cell::Cell::default()
+    }
+}
+
+/// Bytes of the documents of all rows that a cluster has after three months, and of one writing.
+fn bytes(sample: fn(i64) -> cell::Cell) -> (usize, usize) {
+    let row = |step: Step| {
+        let times = step.seconds / FINE.seconds;
+        let cells = (0..row::PLACES).map(|place| {
+            let mut cell = cell::Cell::default();
+            (0..times).for_each(|time| cell.add(&sample(START + (place * times + time) * FINE.seconds)));
+            (place, cell)
+        });
+        row::encode(&cells.collect()).len()
+    };
+    let rows = |step: Step| {
+        let kept = START - step.forgotten_before(START);
+        usize::try_from(kept / step.row_seconds()).unwrap()
+    };
+    let all = STEPS.iter().map(|step| rows(*step) * row(*step)).sum();
+    (all, STEPS.iter().map(|step| row(*step)).sum())
+}
+
+/// The cost that docs/console.md states. Bytes before what the database adds.
+#[test]
+fn what_it_costs() {
+    let writings_a_minute = 60.0 / 120.0 * STEPS.len() as f64;
+    assert!((writings_a_minute * 100.0 - 150.0).abs() < 1e-9, "rows a minute of 100 clusters");
+    let ((idle_kept, idle_written), (busy_kept, busy_written)) = (bytes(idle), bytes(busy));
+    eprintln!("idle: {idle_kept} kept, {idle_written} a writing; busy: {busy_kept}, {busy_written}");
+    assert!(idle_kept < 32 << 10, "{idle_kept} bytes of an idle cluster");
+    assert!(busy_kept < 256 << 10, "{busy_kept} bytes of a busy cluster");
+    assert!(busy_written < 20 << 10, "{busy_written} bytes of full rows");
+}
+
+#[test]
+fn rows_are_few() {
+    let rows = |step: Step| (START - step.forgotten_before(START)) / step.row_seconds();
+    assert_eq!((rows(FINE), rows(MIDDLE), rows(COARSE)), (7, 13, 19));
+    let read = |plan: downsample::Plan| {
+        let step = plan.step;
+        (plan.end() - step.row_start(plan.first)) / step.row_seconds() + 1
+    };
+    for (back, most) in [(3600, 5), (DAY, 8), (7 * DAY, 3), (90 * DAY, 20)] {
+        let plan = downsample::plan(START - back, START, 300, 10, START);
+        assert!(read(plan) <= most, "{back} s read {} rows", read(plan));
+    }
+}
