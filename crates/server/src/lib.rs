@@ -43,6 +43,7 @@ pub mod rows;
 pub mod scim;
 pub mod serve;
 pub mod settings;
+mod shell;
 pub mod standing;
 pub mod takeover;
 pub mod traffic;

@@ -194,7 +194,7 @@ impl Server {
     }
 
     /// A link by which the person at this terminal comes in once; `None` where there is no console, or where
-    /// others reach it too and could read it here.
+    /// more than this machine reaches it: what is printed may be kept somewhere.
     pub fn local_link(&self) -> Option<String> {
         let here = self.listen.ip().is_loopback() && self.app.settings.console.enabled;
         here.then(|| format!("http://{}/link#{}", self.listen, local_link::fresh(&self.app)))
