@@ -157,7 +157,7 @@ fn there_is_a_limit_to_everything(server: &Ootheca, cluster: &str) {
     assert_eq!((count(&whole), &whole.ok()["truncated"]), (Some(1000), &json!(false)));
     let more = look(server, cluster, "SELECT generate_series(1, 1001)");
     assert_eq!((count(&more), &more.ok()["truncated"]), (Some(1000), &json!(true)));
-    let endless = look(server, cluster, "SELECT n FROM generate_series(1, 1000000000) AS s (n)");
+    let endless = look(server, cluster, "SELECT generate_series(1, 1000000000)");
     assert_eq!((count(&endless), &endless.ok()["truncated"]), (Some(1000), &json!(true)));
     let written = write(server, cluster, "INSERT INTO t SELECT generate_series(101, 1200) RETURNING n");
     assert_eq!((count(&written), &written.ok()["truncated"]), (Some(1000), &json!(true)));
@@ -202,7 +202,7 @@ fn nobody_leaves_the_cluster(server: &Ootheca, cluster: &str) {
     ] {
         let refused = write(server, cluster, statement);
         let message = refused.refused(400);
-        let denied = ["42501", "42704", "22023"].iter().any(|code| message.contains(code));
+        let denied = ["42501", "42704", "22023", "25001"].iter().any(|code| message.contains(code));
         assert!(denied, "{statement}: {message}");
     }
     // The shell's role is nobody's way in.
@@ -241,6 +241,15 @@ fn sql_users_and_the_shell_share_what_they_make(server: &Ootheca, cluster: &str)
         .ok();
     write(server, cluster, "INSERT INTO of_max SELECT n FROM t WHERE n = 9000").ok();
     assert_eq!(server.psql(cluster, "max", PASSWORD, "SELECT n FROM of_max").ok(), "9000");
+    // Up to PostgreSQL 15 SQL users may change the shell's role. They only break it, and not for long.
+    for harm in [
+        "ALTER ROLE ootheca_console NOLOGIN",
+        "REVOKE admin FROM ootheca_console",
+        "DROP ROLE ootheca_console",
+    ] {
+        let _ = server.psql(cluster, "max", PASSWORD, harm).success;
+        assert_eq!(one_value(&look(server, cluster, "SELECT 1")), "1", "{harm}");
+    }
 }
 
 fn every_statement_is_written_down(server: &Ootheca, cluster: &str) {
