@@ -30,6 +30,11 @@ pub(crate) enum Verb {
         #[command(flatten)]
         place: Place,
     },
+    /// Print a link by which you come in as the administrator, good once and for 15 minutes
+    Link {
+        #[command(flatten)]
+        place: Place,
+    },
     /// Show everybody who can come in
     ListUsers {
         #[command(flatten)]
@@ -71,6 +76,7 @@ pub(crate) fn run(verb: Verb) -> Result<()> {
     let (command, place) = match verb {
         Verb::CreateUser { email, role, place } => (Command::CreateUser { email, roles: role }, place),
         Verb::ResetPassword { email, place } => (Command::ResetPassword { email }, place),
+        Verb::Link { place } => (Command::Link, place),
         Verb::ListUsers { place } => (Command::ListUsers, place),
         Verb::NewKey { place } => (Command::NewKey, place),
     };

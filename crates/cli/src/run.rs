@@ -114,12 +114,22 @@ impl Process for Server {
         let api = self.listen;
         eprintln!("\nOotheca is ready.");
         eprintln!("  Cloud API    http://{api}");
+        if self.has_console() {
+            eprintln!("  Console      http://{api}/");
+        }
         match self.sql_listen {
             Some(sql) => eprintln!("  SQL gateway  {sql} (TLS)"),
             None => eprintln!("  SQL gateway  none here; start `ootheca gateway`"),
         }
         let fresh = if self.admin_key.is_some() { ", just made: keep it secret" } else { "" };
         eprintln!("  API key      in {}{fresh}", key.display());
+        match self.local_link() {
+            Some(link) => eprintln!("\nYou come in by this link, once, within 15 minutes:\n  {link}"),
+            None if self.has_console() => {
+                eprintln!("\n`ootheca admin link` prints a link by which you come in.")
+            }
+            None => {}
+        }
         eprintln!(
             "\nTry:\n  curl -H \"Authorization: Bearer $(cat {})\" http://{api}/api/v1/clusters\n",
             key.display()

@@ -7,14 +7,16 @@ mod files;
 pub mod postgres;
 mod scram;
 pub mod simulated;
+pub mod statement;
 
 use async_trait::async_trait;
 use ootheca_model::{
-    ClusterId, Result,
+    ClusterId, Error, ErrorKind, Result,
     instance::{InstancePlan, Observed, Removal},
     login::Login,
     usage::{CpuCounter, Measure},
 };
+use statement::{Ran, Statement};
 use std::path::PathBuf;
 use tokio::sync::broadcast;
 
@@ -85,6 +87,14 @@ pub trait Engine: Send + Sync + 'static {
     /// The Unix socket on which the instance speaks the PostgreSQL protocol. `Precondition` if this
     /// engine runs no SQL servers, `Unavailable` unless it is ready.
     async fn endpoint(&self, cluster: ClusterId) -> Result<PathBuf>;
+
+    /// Runs one statement of a tenant, in a transaction of its own, with the rights that SQL users have.
+    /// `NotFound` if there is no such database, `Unimplemented` if this engine runs no SQL, `Unavailable`
+    /// unless it is ready. What the server says of the statement itself is no error here.
+    async fn run(&self, cluster: ClusterId, statement: &Statement) -> Result<Ran> {
+        let _ = (cluster, statement);
+        Err(Error::new(ErrorKind::Unimplemented, "this engine runs no SQL servers"))
+    }
 
     /// CPU time that the instance has used, without that of the session of [`Engine::measure`] where
     /// the kernel can tell them apart. Cheap: asks the kernel, not the server. `Unavailable` unless it

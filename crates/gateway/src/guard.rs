@@ -11,6 +11,7 @@
 
 mod frames;
 mod statement;
+mod text;
 mod tokens;
 
 use crate::{Notice, startup::Malformed};
@@ -20,6 +21,7 @@ use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering},
 };
+pub use text::{first_word, may_add_data, without_passwords};
 
 /// The longest statement that is looked at; a longer one is refused.
 const LONGEST_STATEMENT: usize = 1 << 20;

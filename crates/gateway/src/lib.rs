@@ -42,6 +42,7 @@ mod wire;
 
 pub use certificates::Certificates;
 pub use gateway::Gateway;
+pub use guard::{first_word, may_add_data, without_passwords};
 pub use metrics::{Histogram, Snapshot, Usage};
 pub use settings::Settings;
 

@@ -6,7 +6,11 @@ use crate::{Error, Result};
 pub const MIN_PASSWORD: usize = 12;
 
 /// Names that no SQL user may take, whatever their case. `pg_…` is reserved as well.
-pub const RESERVED_USERS: [&str; 7] = ["admin", "node", "none", "ootheca", "postgres", "public", "root"];
+pub const RESERVED_USERS: [&str; 8] =
+    ["admin", "node", "none", "ootheca", SHELL_USER, "postgres", "public", "root"];
+
+/// The role as which statements from the console log in; nobody else can.
+pub const SHELL_USER: &str = "ootheca_console";
 
 /// Names that no database may take, whatever their case.
 pub const RESERVED_DATABASES: [&str; 4] = ["postgres", "system", "template0", "template1"];

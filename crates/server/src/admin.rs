@@ -8,14 +8,15 @@ use crate::{
     control,
     data_dir::{self, DataDir},
     first_start,
-    keys::Secret,
-    people::fresh_link,
+    keys::{self, Secret},
+    local_link,
+    people::{fresh_link, sessions},
     rows::{self, Document},
     settings::Settings,
 };
 use ootheca_model::{
-    Error, ErrorKind, Grant, Organization, Person, PrincipalId, Resource, Result, Role, ServiceAccount,
-    Timestamp, audit::AuditEntry, identity::normal_grants, time::Clock,
+    Error, ErrorKind, Grant, Invitation, Organization, OrganizationId, Person, PrincipalId, Resource, Result,
+    Role, ServiceAccount, Timestamp, audit::AuditEntry, identity::normal_grants, time::Clock,
 };
 use ootheca_store::{Batch, Change, Kind, Order, Query, Store};
 use serde::{Deserialize, Serialize};
@@ -37,6 +38,8 @@ pub enum Command {
         /// E-mail address.
         email: String,
     },
+    /// Makes a link by which the first administrator comes in, soon; makes that person if there is none.
+    Link,
     /// Shows everybody.
     ListUsers,
     /// Makes a key that may do everything.
@@ -107,6 +110,7 @@ pub async fn run(store: &dyn Store, settings: &Settings, command: Command, now: 
     match command {
         Command::CreateUser { email, roles } => desk.create_user(&email, &roles).await,
         Command::ResetPassword { email } => desk.reset_password(&email).await,
+        Command::Link => desk.come_in().await,
         Command::ListUsers => desk.list_users().await,
         Command::NewKey => desk.new_key().await,
     }
@@ -147,6 +151,18 @@ impl Desk<'_> {
         })?;
         let person = rows::decode::<Person>(row)?;
         self.link(&person.value, rows::touch(&person.row), "UPDATE_USER").await
+    }
+
+    /// Beside all earlier links, which stay good.
+    async fn come_in(&self) -> Result<Done> {
+        let administrator = local_link::administrator(self.store, &self.organization, self.now).await?;
+        let token = keys::random_token();
+        let link = Invitation { id: sessions::id(&token), ..administrator.link("ootheca admin", self.now) };
+        let mut batch = Batch::server("admin").with(administrator.change).with(rows::insert(&link)?);
+        let action = if administrator.made { "CREATE_USER" } else { "UPDATE_USER" };
+        batch.audit.push(self.entry(action, &link.email));
+        self.store.commit(batch, self.now).await?;
+        Ok(Done::Link { email: link.email, link: self.settings.link(&token), expires_at: link.expires_at })
     }
 
     async fn link(&self, person: &Person, change: Change, action: &str) -> Result<Done> {
@@ -220,20 +236,25 @@ impl Desk<'_> {
     }
 
     fn entry(&self, action: &str, about: &str) -> AuditEntry {
-        AuditEntry {
-            id: fresh_id(),
-            organization: self.organization.id,
-            created_at: self.now,
-            action: action.to_owned(),
-            source: "CLI".to_owned(),
-            cluster: None,
-            cluster_name: None,
-            user_email: None,
-            service_account_name: None,
-            ip_address: None,
-            trace_id: fresh_id().simple().to_string(),
-            payload: serde_json::json!({ "operation": "ootheca admin", "about": about }).to_string(),
-            error: None,
-        }
+        entry(self.organization.id, action, about, self.now)
+    }
+}
+
+/// The audit entry of something that was done on the machine itself.
+pub(crate) fn entry(organization: OrganizationId, action: &str, about: &str, now: Timestamp) -> AuditEntry {
+    AuditEntry {
+        id: fresh_id(),
+        organization,
+        created_at: now,
+        action: action.to_owned(),
+        source: "CLI".to_owned(),
+        cluster: None,
+        cluster_name: None,
+        user_email: None,
+        service_account_name: None,
+        ip_address: None,
+        trace_id: fresh_id().simple().to_string(),
+        payload: serde_json::json!({ "operation": "ootheca admin", "about": about }).to_string(),
+        error: None,
     }
 }

@@ -6,6 +6,7 @@ use crate::{
     idempotency::Turns,
     jwt,
     last_use::LastUse,
+    local_link::LocalLink,
     memory::Memory,
     meter::Looks,
     metrics::Answers,
@@ -72,6 +73,8 @@ pub struct App {
     pub answers: Answers,
     /// Passwords of people.
     pub passwords: Passwords,
+    /// The link that the start has printed.
+    pub local_link: LocalLink,
     /// When keys and sessions were last used.
     pub last_use: LastUse,
     /// The keys of other issuers, fetched.

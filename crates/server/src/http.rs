@@ -3,7 +3,7 @@
 use crate::{
     app::App,
     authenticate::Credentials,
-    clock, events,
+    clock, console, events,
     front::Front,
     gate::{self, Request},
     metrics, people, rows, samples, scim,
@@ -153,6 +153,9 @@ async fn api(
     ConnectInfo(Peer(peer)): ConnectInfo<Peer>,
     request: axum::extract::Request,
 ) -> Response {
+    if console::takes(&door.app, request.method(), request.uri().path()) {
+        return console::answer(request.method(), request.uri(), request.headers());
+    }
     let response = answer(&door, peer, request).await;
     door.app.answers.count(response.status().as_u16());
     response

@@ -13,6 +13,7 @@ use crate::{
     idempotency::{self, Turns},
     jwt,
     last_use::{self, LastUse},
+    local_link::{self, LocalLink},
     memory::Memory,
     meter::{self, Looks},
     metrics::Answers,
@@ -118,6 +119,8 @@ impl Server {
         let (socket, listener) = http::listen(settings.listen, inherited.take("http")).await?;
         let listen =
             socket.local_addr().map_err(|error| Error::internal("no local address").because(error))?;
+        // With a port that was left to the system, links hold the one that it chose.
+        settings.listen = listen;
         let mut listening = vec![Listening { name: "http", socket }];
         let limiter = Limiter::new(&settings.rate_limit, settings.engine_kind);
         let app = Arc::new(App {
@@ -138,6 +141,7 @@ impl Server {
             sql_port: AtomicU16::new(0),
             answers: Answers::default(),
             passwords: Passwords::default(),
+            local_link: LocalLink::default(),
             last_use: LastUse::default(),
             issuer_keys: jwt::Keys::default(),
             idempotency: Turns::default(),
@@ -188,6 +192,18 @@ impl Server {
     /// The data folder.
     pub fn data_dir(&self) -> &std::path::Path {
         self.data.path()
+    }
+
+    /// A link by which the person at this terminal comes in once; `None` where there is no console, or where
+    /// more than this machine reaches it: what is printed may be kept somewhere.
+    pub fn local_link(&self) -> Option<String> {
+        let here = self.listen.ip().is_loopback() && self.app.settings.console.enabled;
+        here.then(|| format!("http://{}/link#{}", self.listen, local_link::fresh(&self.app)))
+    }
+
+    /// Whether there is a console.
+    pub fn has_console(&self) -> bool {
+        self.app.settings.console.enabled
     }
 
     /// The next process that wants to take this one's place.

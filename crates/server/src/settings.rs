@@ -50,6 +50,7 @@ pub struct Settings {
     pub create_wait_seconds: u64,
     pub test_clock: bool,
     pub public_url: String,
+    pub console: ConsoleSettings,
     pub sessions: SessionSettings,
     pub organization: OrganizationSettings,
     pub gateway: GatewaySettings,
@@ -70,6 +71,14 @@ pub struct OrganizationSettings {
     pub name: String,
     pub label: String,
     pub people: Vec<String>,
+}
+
+/// The pages at `/`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct ConsoleSettings {
+    pub enabled: bool,
 }
 
 /// How people come in, and for how long.
@@ -214,7 +223,7 @@ impl Settings {
     pub fn link(&self, token: &str) -> String {
         let listen = format!("http://{}", self.listen);
         let url = if self.public_url.is_empty() { &listen } else { self.public_url.trim_end_matches('/') };
-        format!("{url}/console/welcome#{token}")
+        format!("{url}/link#{token}")
     }
 
     /// How long open requests and sessions may take to end.

@@ -1,6 +1,6 @@
 //! What everything in this driver needs: settings, folders, programs, the control password.
 
-use super::{Settings, binaries, binaries::Programs, cgroup::Cgroups, owner::Owner};
+use super::{Settings, binaries, binaries::Programs, cgroup::Cgroups, owner::Owner, shell::Shell};
 use crate::files::{failed, make_folder, names_in, remove_tree, write_atomically};
 use ootheca_model::{ClusterId, Error, Result};
 use std::{
@@ -41,6 +41,7 @@ pub(super) struct Host {
     pub(super) haste: watch::Sender<Haste>,
     folder: OnceLock<PathBuf>,
     secret: OnceLock<String>,
+    pub(super) shell: Shell,
 }
 
 impl Host {
@@ -62,6 +63,7 @@ impl Host {
             haste: watch::channel(Haste::Open).0,
             folder: OnceLock::new(),
             secret: OnceLock::new(),
+            shell: Shell::default(),
         })
     }
 

@@ -18,6 +18,7 @@ mod process;
 mod report;
 mod server;
 mod shared;
+mod shell;
 mod sql;
 mod template;
 mod trash;
@@ -25,6 +26,7 @@ mod trash;
 pub use report::report;
 
 use crate::files::blocking;
+use crate::statement::{Ran, Statement};
 use crate::{Admin, Capabilities, Engine, InstanceReport};
 use async_trait::async_trait;
 use futures_util::future::join_all;
@@ -155,6 +157,11 @@ impl Engine for PostgresEngine {
 
     async fn endpoint(&self, cluster: ClusterId) -> Result<PathBuf> {
         Ok(server::socket(&self.ready(cluster)?.sockets()))
+    }
+
+    async fn run(&self, cluster: ClusterId, statement: &Statement) -> Result<Ran> {
+        let sockets = self.ready(cluster)?.sockets();
+        shell::run(&self.shared.host, sockets, statement).await
     }
 
     async fn cpu(&self, cluster: ClusterId) -> Result<CpuCounter> {

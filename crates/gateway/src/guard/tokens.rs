@@ -41,6 +41,11 @@ impl<'a> Tokens<'a> {
         Self { text: &text[..end], at: 0 }
     }
 
+    /// How much of the text is cut, in bytes.
+    pub(super) fn position(&self) -> usize {
+        self.at
+    }
+
     fn rest(&self) -> &'a [u8] {
         &self.text[self.at..]
     }

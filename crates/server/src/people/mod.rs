@@ -8,6 +8,7 @@
 //! | `GET sessions`, `DELETE sessions/{id}` | where I am signed in; sign out there |
 //! | `GET`, `POST invitations`, `DELETE invitations/{id}` | links for new people; for ORG_ADMIN |
 //! | `GET people`, `DELETE people/{id}` | who can come in; for ORG_ADMIN |
+//! | `POST clusters/{id}/sql` | the console's SQL shell, see [`crate::shell`] |
 //!
 //! Every change leaves one audit entry, refused or not, as at the gate; coming in does too.
 
@@ -16,7 +17,7 @@ mod members;
 pub mod passwords;
 mod session;
 pub mod sessions;
-mod visit;
+pub(crate) mod visit;
 
 pub(crate) use invitations::fresh_link;
 
@@ -50,6 +51,7 @@ pub fn router<S: Clone + Send + Sync + 'static>(app: Arc<App>) -> Router<S> {
         "invitations/{id}",
         "people",
         "people/{id}",
+        "clusters/{id}/sql",
     ];
     let router = paths
         .into_iter()
@@ -58,7 +60,7 @@ pub fn router<S: Clone + Send + Sync + 'static>(app: Arc<App>) -> Router<S> {
 }
 
 /// What is answered.
-struct Answer {
+pub(crate) struct Answer {
     body: Value,
     cookie: Option<String>,
 }
@@ -121,6 +123,7 @@ async fn route(visit: &Visit, head: &axum::http::request::Parts, body: &[u8]) ->
         ("DELETE", ["invitations", id]) => invitations::revoke(visit, id).await,
         ("GET", ["people"]) => members::list(visit).await,
         ("DELETE", ["people", id]) => members::remove(visit, id).await,
+        ("POST", ["clusters", id, "sql"]) => crate::shell::run(visit, id, body).await,
         (method, _) => {
             let message = format!("method {method} is not allowed at {path}");
             Err(Error::new(ErrorKind::Unimplemented, message))
@@ -129,7 +132,7 @@ async fn route(visit: &Visit, head: &axum::http::request::Parts, body: &[u8]) ->
 }
 
 /// Reads a body; its errors never hold its values, which may be secret.
-fn read<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T> {
+pub(crate) fn read<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T> {
     serde_json::from_slice(body).map_err(|error| {
         let place = format!("line {}, column {}", error.line(), error.column());
         Error::invalid("body", format!("must be a JSON object of this operation's members; wrong at {place}"))

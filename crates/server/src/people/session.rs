@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     authenticate::Caller,
-    jwt, keys, render,
+    jwt, keys, local_link, render,
     rows::{self, Stored},
 };
 use ootheca_model::{
@@ -104,6 +104,7 @@ async fn by_password(visit: &Visit, wish: &ComeIn, email: &str) -> Result<Answer
 /// By a link, once. A password may be chosen on the way; then every other session ends.
 async fn by_link(visit: &Visit, token: &str, password: Option<&str>) -> Result<Answer> {
     let app = &visit.app;
+    local_link::redeem(app, token).await?;
     let used = || {
         Error::new(
             ErrorKind::Unauthenticated,
@@ -199,6 +200,7 @@ async fn whoami(visit: &Visit, person: &Person, token: &str, session: &Session) 
         "roles": person.grants.iter().map(render::grant).collect::<Vec<_>>(),
         "session": shown(visit, session, Some(&session.id)),
         "csrf_token": csrf_token(token),
+        "address": visit.peer,
     }))
 }
 

@@ -19,30 +19,30 @@ use std::{net::IpAddr, pin::Pin, sync::Arc};
 const ATTEMPTS: usize = 10;
 
 /// What is to be written and what is answered then.
-pub(super) type Decision<'a, T> = Pin<Box<dyn Future<Output = Result<(Vec<Change>, T)>> + Send + 'a>>;
+pub(crate) type Decision<'a, T> = Pin<Box<dyn Future<Output = Result<(Vec<Change>, T)>> + Send + 'a>>;
 
 /// A request.
-pub(super) struct Visit {
-    pub(super) app: Arc<App>,
-    pub(super) trace_id: String,
-    pub(super) peer: IpAddr,
-    pub(super) credentials: Credentials,
-    pub(super) user_agent: String,
+pub(crate) struct Visit {
+    pub(crate) app: Arc<App>,
+    pub(crate) trace_id: String,
+    pub(crate) peer: IpAddr,
+    pub(crate) credentials: Credentials,
+    pub(crate) user_agent: String,
     /// Whether the browser speaks TLS, to this server or to a proxy in front of it.
-    pub(super) secure: bool,
+    pub(crate) secure: bool,
     /// Whether it has an `Origin`, and that is another one.
     foreign: bool,
 }
 
 /// Whom an audit entry names.
-pub(super) enum Actor<'a> {
+pub(crate) enum Actor<'a> {
     Caller(&'a Caller),
     /// A person who comes in, or tries to; nobody where the address is unknown.
     Person(OrganizationId, Option<&'a str>),
 }
 
 impl Visit {
-    pub(super) fn new(app: Arc<App>, peer: IpAddr, head: &Parts) -> Self {
+    pub(crate) fn new(app: Arc<App>, peer: IpAddr, head: &Parts) -> Self {
         let text = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
         let credentials = Credentials::of(&head.method, &head.headers);
         let origin = text("origin");
@@ -58,12 +58,12 @@ impl Visit {
         }
     }
 
-    pub(super) async fn caller(&self) -> Result<Caller> {
+    pub(crate) async fn caller(&self) -> Result<Caller> {
         authenticate(&self.app, &self.credentials).await
     }
 
     /// Refuses what a page of another site sends; a browser says so.
-    pub(super) fn check_origin(&self) -> Result<()> {
+    pub(crate) fn check_origin(&self) -> Result<()> {
         if self.foreign {
             return Err(Error::new(ErrorKind::Denied, "cross-site request refused: Origin is another site"));
         }
@@ -71,17 +71,17 @@ impl Visit {
     }
 
     /// For an administrator of the organization.
-    pub(super) fn admin(&self, caller: &Caller) -> Result<Granted> {
+    pub(crate) fn admin(&self, caller: &Caller) -> Result<Granted> {
         authorize(&caller.principal, Requirement::Roles(&[Role::OrgAdmin]), Target::Organization)
     }
 
     /// Any member.
-    pub(super) fn member(&self, caller: &Caller) -> Result<Granted> {
+    pub(crate) fn member(&self, caller: &Caller) -> Result<Granted> {
         authorize(&caller.principal, Requirement::Member, Target::Organization)
     }
 
     /// Decides and writes a change with its audit entry, or the entry of its refusal.
-    pub(super) async fn change<'a, T>(
+    pub(crate) async fn change<'a, T>(
         &self,
         entry: &AuditEntry,
         decide: impl Fn() -> Decision<'a, T>,
@@ -111,7 +111,7 @@ impl Visit {
     }
 
     /// Writes the entry of a refusal, then gives it back.
-    pub(super) async fn refuse<T>(&self, mut entry: AuditEntry, error: Error) -> Result<T> {
+    pub(crate) async fn refuse<T>(&self, mut entry: AuditEntry, error: Error) -> Result<T> {
         entry.error = Some(ootheca_api::error::message(&error).to_owned());
         let mut batch = Batch::server("people");
         batch.audit.push(entry);
@@ -120,7 +120,7 @@ impl Visit {
     }
 
     /// A fresh entry. Secrets in `request` are struck out.
-    pub(super) fn entry(
+    pub(crate) fn entry(
         &self,
         action: &str,
         operation: &str,
@@ -154,7 +154,7 @@ impl Visit {
     }
 
     /// The token of the session that calls; 401 if it is no session.
-    pub(super) fn session_token(&self, caller: &Caller) -> Result<&str> {
+    pub(crate) fn session_token(&self, caller: &Caller) -> Result<&str> {
         match (&caller.session, &self.credentials.session) {
             (Some(_), Some(token)) => Ok(token),
             _ => Err(keys::unauthenticated()),

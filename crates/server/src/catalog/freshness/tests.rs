@@ -115,6 +115,7 @@ impl Bench {
             answers: Default::default(),
             passwords: Default::default(),
             last_use: Default::default(),
+            local_link: Default::default(),
             issuer_keys: Default::default(),
             idempotency: Default::default(),
             limiter,
