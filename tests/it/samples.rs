@@ -108,8 +108,10 @@ fn a_load_is_seen() {
 #[test]
 fn a_sleeping_cluster_has_gaps_and_goes_on_sleeping() {
     let server = boot(Engine::Simulated);
-    let (sleeper, other) =
-        (id(&server.create_cluster("sleeper", "BASIC")), id(&server.create_cluster("other-cluster", "STANDARD")));
+    let (sleeper, other) = (
+        id(&server.create_cluster("sleeper", "BASIC")),
+        id(&server.create_cluster("other-cluster", "STANDARD")),
+    );
     let before = sampled(&server, &sleeper, 3);
     advance(&server, 301);
     eventually("it is suspended", || {
@@ -138,7 +140,7 @@ fn a_sleeping_cluster_has_gaps_and_goes_on_sleeping() {
 #[test]
 fn only_who_may_see_the_cluster_sees_its_samples() {
     let server = boot(Engine::Simulated);
-    let folder = server.post("/folders", json!({ "name": "team" })).text("/id");
+    let folder = server.post("/folders", json!({ "name": "team" })).text("/resource_id");
     let inside = id(&server.create_cluster("inside", "STANDARD"));
     server.patch(&format!("/clusters/{inside}"), json!({ "parent_id": folder })).ok();
     let outside = id(&server.create_cluster("outside", "BASIC"));

@@ -106,7 +106,7 @@ pub(super) fn plan(from: i64, to: i64, points: i64, shortest: i64, now: i64) -> 
     let days = || (DAY..).step_by(DAY as usize);
     let point = ROUND.into_iter().chain(days()).find(fits).unwrap_or(DAY);
     let finer = |step: &Step| step.seconds >= kept.seconds && point % step.seconds == 0;
-    let step = STEPS.into_iter().filter(finer).next_back().unwrap_or(kept);
+    let step = STEPS.into_iter().rfind(finer).unwrap_or(kept);
     Plan { step, point, first: floor(from, point), points: count(point) }
 }
 
