@@ -1,8 +1,11 @@
 //! `ootheca audit`: proves the audit log.
 
-use crate::print;
+use crate::{
+    failure::{Failure, Result},
+    output::print,
+};
 use clap::{Args, Subcommand};
-use ootheca_model::{Error, Result};
+use ootheca_model::Error;
 use ootheca_server::Settings;
 use ootheca_store::{Anchor, AuditCheck, ChainReport, verify_audit};
 use serde::Serialize;
@@ -51,7 +54,7 @@ pub(crate) fn run(command: &AuditCommand) -> Result<()> {
     let runtime = runtime.map_err(|error| Error::internal("can not start the runtime").because(error))?;
     let check = runtime.block_on(verify_audit(&settings.store_url(), &args.anchor))?;
     print(&if args.json { json(&check) } else { text(&check) })?;
-    if check.is_whole() { Ok(()) } else { Err(Error::precondition("the audit log is not whole")) }
+    if check.is_whole() { Ok(()) } else { Err(Failure::failed("the audit log is not whole")) }
 }
 
 fn json(check: &AuditCheck) -> String {
