@@ -5,19 +5,20 @@
 mod flags;
 
 use crate::{
-    Context,
     client::segment,
     failure::{Failure, Result},
-    print, resolve,
+    output::{Column, json, print},
+    resolve,
+    verbs::{Context, GlobalArgs},
 };
 use clap::{
-    Arg, ArgAction, ArgMatches, Command,
+    Arg, ArgAction, ArgMatches, Args, Command,
     builder::{BoolishValueParser, PossibleValuesParser, ValueParser},
     value_parser,
 };
 use flags::{Flag, Kind, Place};
 use ootheca_api::operations::{Operation, TABLE};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use std::io::Read;
 
 const BODY: &str = "body";
@@ -25,6 +26,15 @@ const DRY_RUN: &str = "dry-run";
 const KEY: &str = "idempotency-key";
 const VERSION: &str = "version-header";
 const LIST: &str = "list";
+
+/// Flags of `api`, and behind them an operation with its own.
+#[derive(Args)]
+pub(crate) struct ApiArgs {
+    #[command(flatten)]
+    global: GlobalArgs,
+    #[command(flatten)]
+    call: Call,
+}
 
 /// What was asked for: the operation and its flags.
 pub(crate) struct Call {
@@ -42,7 +52,7 @@ impl clap::FromArgMatches for Call {
     }
 }
 
-impl clap::Args for Call {
+impl Args for Call {
     // Other commands need not wait until all of these are made.
     fn augment_args(command: Command) -> Command {
         command.defer(commands)
@@ -146,37 +156,43 @@ struct Request {
 }
 
 /// Sends what was asked for, and prints the JSON of the answer.
-pub(crate) fn run(call: &Call, context: &Context) -> Result<()> {
-    let Some((name, matches)) = call.matches.subcommand() else { return list(context) };
+pub(crate) fn run(args: &ApiArgs) -> Result<()> {
+    let Some((name, matches)) = args.call.matches.subcommand() else { return list(args) };
     let row = TABLE.iter().find(|row| row.name == name);
     let row = row.ok_or_else(|| Failure::usage(format!("there is no operation {name}")))?;
+    let context = args.global.context()?;
     let flags = flags::of(&ootheca_server::openapi(), row);
-    let request = request(row, &flags, matches, |parameter, value| look_up(context, parameter, value))?;
+    let request = request(row, &flags, matches, |parameter, value| look_up(&context, parameter, value))?;
     let headers: Vec<(&str, &str)> = request.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let answer =
         context.client.send(request.method, &request.path, &request.query, request.body.as_ref(), &headers)?;
     match answer.value {
-        Value::Null => print(&answer.text)?,
-        value => print(&format!("{value:#}\n"))?,
+        Value::Null => print(&answer.text),
+        value => json(&value),
     }
-    Ok(())
 }
 
-fn list(context: &Context) -> Result<()> {
-    let rows: Vec<Value> = TABLE
-        .iter()
-        .map(|row| {
-            json!({
-                "operation": row.name,
-                "method": row.method.name(),
-                "path": row.path,
-                "tag": row.tag,
-                "built": row.implemented,
-                "summary": row.summary,
-            })
+const OPERATIONS: [Column; 5] = [
+    Column::text("OPERATION", "/name"),
+    Column::text("METHOD", "/method"),
+    Column::text("PATH", "/path"),
+    Column::text("BUILT", "/built"),
+    Column::text("SUMMARY", "/summary"),
+];
+
+fn list(args: &ApiArgs) -> Result<()> {
+    let row = |row: &Operation| {
+        serde_json::json!({
+            "name": row.name,
+            "method": row.method.name(),
+            "path": row.path,
+            "tag": row.tag,
+            "built": row.implemented,
+            "summary": row.summary,
         })
-        .collect();
-    listed(context, rows)
+    };
+    let rows: Vec<Value> = TABLE.iter().map(row).collect();
+    args.global.out().table(&OPERATIONS, &rows)
 }
 
 /// Clusters and folders may be named by their name.

@@ -5,13 +5,17 @@
 mod judge;
 mod look;
 
-use crate::print;
+use crate::{
+    failure::{Failure, Result},
+    output::print,
+    talk,
+};
+use anstyle::AnsiColor;
 use clap::Args;
 use judge::{Finding, Verdict};
-use ootheca_model::Result;
 use ootheca_server::Settings;
 use serde::Serialize;
-use std::{fmt::Write, io::IsTerminal, net::SocketAddr, path::PathBuf};
+use std::{fmt::Write, net::SocketAddr, path::PathBuf};
 
 /// Flags of `doctor`: those that a server would be started with.
 #[derive(Args, Serialize)]
@@ -41,13 +45,22 @@ pub(crate) struct DoctorArgs {
     json: bool,
 }
 
-/// Looks, judges and prints; whether nothing failed.
-pub(crate) fn run(args: &DoctorArgs) -> Result<bool> {
+/// Looks, judges and prints; a failure where a server can not run.
+pub(crate) fn run(args: &DoctorArgs) -> Result<()> {
     let settings = Settings::load(args.config.as_deref(), args)?;
     let findings = judge::judge(&look::look(&settings));
-    let healthy = findings.iter().all(|finding| finding.verdict != Verdict::Fail);
-    print(&if args.json { json(&findings, healthy) } else { text(&findings) })?;
-    Ok(healthy)
+    let count = |verdict| findings.iter().filter(|finding| finding.verdict == verdict).count();
+    let (failed, warned) = (count(Verdict::Fail), count(Verdict::Warn));
+    print(&if args.json { json(&findings, failed == 0) } else { text(&findings) })?;
+    match (failed, warned) {
+        (0, 0) => talk::say("everything is fine"),
+        (0, warned) => talk::say(format!("a server can run here; warnings: {warned}")),
+        (failed, _) => {
+            let message = format!("a server can not run here as it is; failures: {failed}, warnings: {warned}");
+            return Err(Failure::failed(message));
+        }
+    }
+    Ok(())
 }
 
 fn json(findings: &[Finding], healthy: bool) -> String {
@@ -55,28 +68,22 @@ fn json(findings: &[Finding], healthy: bool) -> String {
 }
 
 fn text(findings: &[Finding]) -> String {
-    let colours = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let width = findings.iter().map(|finding| finding.check.len()).max().unwrap_or_default();
     let mut text = String::new();
     for finding in findings {
         let (colour, word) = match finding.verdict {
-            Verdict::Ok => ("32", "ok"),
-            Verdict::Warn => ("33", "warn"),
-            Verdict::Fail => ("31", "FAIL"),
+            Verdict::Ok => (AnsiColor::Green, "ok"),
+            Verdict::Warn => (AnsiColor::Yellow, "warn"),
+            Verdict::Fail => (AnsiColor::Red, "fail"),
         };
-        let word = if colours { format!("\x1b[{colour}m{word:<4}\x1b[0m") } else { format!("{word:<4}") };
-        let _ = writeln!(text, "{word}  {:<width$}  {}", finding.check, finding.detail);
+        let style = colour.on_default().bold();
+        let _ = writeln!(text, "{style}{word:<4}{style:#}  {:<width$}  {}", finding.check, finding.detail);
         if let Some(advice) = &finding.advice {
             let _ = writeln!(text, "      {:<width$}  → {advice}", "");
         }
     }
-    let count = |verdict| findings.iter().filter(|finding| finding.verdict == verdict).count();
-    let (failed, warned) = (count(Verdict::Fail), count(Verdict::Warn));
-    let summary = match (failed, warned) {
-        (0, 0) => "Everything is fine.".to_owned(),
-        (0, warned) => format!("A server can run here; warnings: {warned}."),
-        (failed, warned) => format!("A server can not run here as it is. Failures: {failed}, warnings: {warned}."),
-    };
-    let _ = writeln!(text, "\n{summary}");
-    text
+    match anstream::AutoStream::choice(&std::io::stdout()) {
+        anstream::ColorChoice::Never => anstream::adapter::strip_str(&text).to_string(),
+        _ => text,
+    }
 }

@@ -214,8 +214,8 @@ impl Settings {
     }
 }
 
-/// Under root it is a folder that the unprivileged owner of the SQL servers can enter.
-fn platform_data_dir() -> Result<PathBuf> {
+/// The data folder where none is named. Under root it is a folder that the unprivileged owner of the SQL servers can enter.
+pub fn platform_data_dir() -> Result<PathBuf> {
     use etcetera::BaseStrategy;
     if rustix::process::geteuid().is_root() {
         return Ok(PathBuf::from("/var/lib/ootheca"));

@@ -1,6 +1,6 @@
 //! `ootheca audit list` and `tail`: who did what.
 
-use super::{Context, events::may_pass};
+use super::{Context, GlobalArgs, events::may_pass};
 use crate::{
     failure::{Failure, Result},
     output::{self, Column, Format},
@@ -29,6 +29,8 @@ pub(crate) struct ListArgs {
     /// Oldest first
     #[arg(long)]
     ascending: bool,
+    #[command(flatten)]
+    global: GlobalArgs,
 }
 
 /// Flags of `audit tail`.
@@ -43,6 +45,8 @@ pub(crate) struct TailArgs {
     /// End after so many entries
     #[arg(long, value_name = "COUNT")]
     count: Option<usize>,
+    #[command(flatten)]
+    global: GlobalArgs,
 }
 
 const COLUMNS: [Column; 6] = [
@@ -55,9 +59,10 @@ const COLUMNS: [Column; 6] = [
 ];
 
 /// Shows a part of the log.
-pub(crate) fn list(context: &Context, args: &ListArgs) -> Result<()> {
+pub(crate) fn list(args: &ListArgs) -> Result<()> {
+    let context = args.global.context()?;
     let order = if args.ascending { "ASC" } else { "DESC" };
-    let answer = page(context, args.starting_from.as_deref(), order, args.limit as usize)?;
+    let answer = page(&context, args.starting_from.as_deref(), order, args.limit as usize)?;
     if context.out.format == Format::Json {
         return output::json(&answer);
     }
@@ -71,19 +76,20 @@ pub(crate) fn list(context: &Context, args: &ListArgs) -> Result<()> {
 
 /// Shows each entry as it is written, until interrupted. None is lost or shown twice: the server says where
 /// to go on, and no later entry lies before that.
-pub(crate) fn tail(context: &Context, args: &TailArgs) -> Result<()> {
+pub(crate) fn tail(args: &TailArgs) -> Result<()> {
+    let context = args.global.context()?;
     let mut left = args.count.unwrap_or(usize::MAX);
     let mut from = match &args.starting_from {
         Some(time) => Some(time.clone()),
-        None => last_entries(context, args.lines as usize, &mut left)?,
+        None => last_entries(&context, args.lines as usize, &mut left)?,
     };
     let mut complained = false;
     while left > 0 {
-        match page(context, from.as_deref(), "ASC", PAGE) {
+        match page(&context, from.as_deref(), "ASC", PAGE) {
             Ok(answer) => {
                 complained = false;
                 let new = entries(&answer);
-                show(context, &new, &mut left)?;
+                show(&context, &new, &mut left)?;
                 if let Some(next) = answer["next_starting_from"].as_str() {
                     from = Some(next.to_owned());
                 }
