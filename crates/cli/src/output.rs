@@ -31,8 +31,15 @@ pub(crate) struct OutputArgs {
     /// Print what the API answered: --output json
     #[arg(long, global = true, conflicts_with = "output", help_heading = "Global options")]
     pub(crate) json: bool,
-    /// How to print
-    #[arg(long, global = true, value_enum, value_name = "FORMAT", help_heading = "Global options")]
+    /// How to print: table, json, csv, or name for names alone
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        hide_possible_values = true,
+        value_name = "FORMAT",
+        help_heading = "Global options"
+    )]
     pub(crate) output: Option<Format>,
 }
 

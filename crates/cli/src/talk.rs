@@ -2,7 +2,7 @@
 //! nothing is asked.
 
 use crate::failure::{Exit, Failure, Result};
-use dialoguer::{Confirm, Input, Password, theme::SimpleTheme};
+use dialoguer::{Confirm, Input, Password, Select, theme::SimpleTheme};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::{
     io::{IsTerminal, Read},
@@ -107,6 +107,20 @@ pub(crate) fn password(question: &str) -> Result<String> {
         None | Some("") => Err(nobody(question)),
         Some(line) => Ok(line.to_owned()),
     }
+}
+
+/// Asks for a new secret, twice; nothing is an answer.
+pub(crate) fn new_password(question: &str) -> Result<Option<String>> {
+    let prompt = Password::with_theme(&SimpleTheme).with_prompt(question).allow_empty_password(true);
+    let prompt = prompt.with_confirmation("once more", "they differ");
+    let text = prompt.interact().map_err(|error| unanswered(&error))?;
+    Ok((!text.is_empty()).then_some(text))
+}
+
+/// Asks for one of several; the number of it.
+pub(crate) fn choose(question: &str, from: &[&str]) -> Result<usize> {
+    let select = Select::with_theme(&SimpleTheme).with_prompt(question).items(from).default(0);
+    select.interact().map_err(|error| unanswered(&error))
 }
 
 fn nobody(question: &str) -> Failure {
