@@ -125,10 +125,7 @@ fn argument(flag: &Flag) -> Arg {
             .action(ArgAction::Append)
             .allow_hyphen_values(true)
             .value_parser(parser(items)),
-        kind => argument
-            .value_name(kind.value_name())
-            .allow_hyphen_values(true)
-            .value_parser(parser(kind)),
+        kind => argument.value_name(kind.value_name()).allow_hyphen_values(true).value_parser(parser(kind)),
     }
 }
 
@@ -139,7 +136,9 @@ fn parser(kind: &Kind) -> ValueParser {
         Kind::Integer => ValueParser::new(|text: &str| text.parse::<i64>().map(|_| text.to_owned())),
         Kind::Number => ValueParser::new(|text: &str| text.parse::<f64>().map(|_| text.to_owned())),
         Kind::Json => ValueParser::new(|text: &str| {
-            serde_json::from_str::<Value>(text).map(|_| text.to_owned()).map_err(|error| format!("no JSON: {error}"))
+            serde_json::from_str::<Value>(text)
+                .map(|_| text.to_owned())
+                .map_err(|error| format!("no JSON: {error}"))
         }),
         Kind::Text | Kind::Boolean | Kind::List(_) => value_parser!(String).into(),
     }
@@ -163,9 +162,15 @@ pub(crate) fn run(args: &ApiArgs) -> Result<()> {
     let context = args.global.context()?;
     let flags = flags::of(&ootheca_server::openapi(), row);
     let request = request(row, &flags, matches, |parameter, value| look_up(&context, parameter, value))?;
-    let headers: Vec<(&str, &str)> = request.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    let answer =
-        context.client.send(request.method, &request.path, &request.query, request.body.as_ref(), &headers)?;
+    let headers: Vec<(&str, &str)> =
+        request.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let answer = context.client.send(
+        request.method,
+        &request.path,
+        &request.query,
+        request.body.as_ref(),
+        &headers,
+    )?;
     match answer.value {
         Value::Null => print(&answer.text),
         value => json(&value),
@@ -258,7 +263,9 @@ fn value(flag: &Flag, matches: &ArgMatches) -> Option<Value> {
 
 fn typed(kind: &Kind, text: &str) -> Value {
     match kind {
-        Kind::Integer | Kind::Number | Kind::Json => serde_json::from_str(text).unwrap_or_else(|_| text.into()),
+        Kind::Integer | Kind::Number | Kind::Json => {
+            serde_json::from_str(text).unwrap_or_else(|_| text.into())
+        }
         _ => text.into(),
     }
 }
@@ -272,7 +279,9 @@ fn body(whole: Option<&String>, members: Map<String, Value>) -> Result<Value> {
     let Some(whole) = whole else { return Ok(members.into()) };
     let failed = |what: &str, error: std::io::Error| Failure::usage(format!("--body: {what}: {error}"));
     let text = match whole.strip_prefix('@') {
-        Some(file) => std::fs::read_to_string(file).map_err(|error| failed(&format!("can not read {file}"), error))?,
+        Some(file) => {
+            std::fs::read_to_string(file).map_err(|error| failed(&format!("can not read {file}"), error))?
+        }
         None if whole == "-" => {
             let mut text = String::new();
             let read = std::io::stdin().read_to_string(&mut text);
@@ -281,12 +290,14 @@ fn body(whole: Option<&String>, members: Map<String, Value>) -> Result<Value> {
         }
         None => whole.clone(),
     };
-    let mut value: Value =
-        serde_json::from_str(&text).map_err(|error| Failure::usage(format!("--body: is no JSON: {error}")))?;
+    let mut value: Value = serde_json::from_str(&text)
+        .map_err(|error| Failure::usage(format!("--body: is no JSON: {error}")))?;
     match (&mut value, members.is_empty()) {
         (Value::Object(whole), _) => whole.extend(members),
         (_, true) => {}
-        (_, false) => return Err(Failure::usage("--body: must be an object where other flags are laid over it")),
+        (_, false) => {
+            return Err(Failure::usage("--body: must be an object where other flags are laid over it"));
+        }
     }
     Ok(value)
 }

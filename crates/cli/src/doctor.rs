@@ -56,7 +56,8 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<()> {
         (0, 0) => talk::say("everything is fine"),
         (0, warned) => talk::say(format!("a server can run here; warnings: {warned}")),
         (failed, _) => {
-            let message = format!("a server can not run here as it is; failures: {failed}, warnings: {warned}");
+            let message =
+                format!("a server can not run here as it is; failures: {failed}, warnings: {warned}");
             return Err(Failure::failed(message));
         }
     }

@@ -4,6 +4,7 @@ mod api;
 mod client;
 mod complete;
 mod connection;
+mod demo;
 mod doctor;
 mod failure;
 mod output;
@@ -19,13 +20,13 @@ use failure::Result;
 use output::print;
 use std::process::ExitCode;
 use verbs::{
-    Noun, admin, allowlist, api_key, audit, cluster, database, debug, events, folder, jwt_issuer, login, organization,
-    person, region, role, service_account, user,
+    Noun, admin, allowlist, api_key, audit, cluster, database, debug, events, folder, jwt_issuer, login,
+    organization, person, region, role, service_account, user,
 };
 
 /// A self-hosted Cloud API in which every cluster is a real SQL server.
 #[derive(Parser)]
-#[command(version, about, max_term_width = 100)]
+#[command(name = "ootheca", version, about, max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -83,6 +84,8 @@ enum Command {
     Profiles(login::ProfilesArgs),
     /// Show what really runs: each SQL server, its version, process and folder.
     Debug(debug::DebugArgs),
+    /// Try it: a temporary server with a cluster, a SQL user and a psql prompt, all gone on exit.
+    Demo(demo::DemoArgs),
     /// Look whether a server can run on this machine, and say what to do where it can not.
     Doctor(doctor::DoctorArgs),
     /// Show and prove the audit log: who did what.
@@ -126,6 +129,7 @@ fn run(command: Command) -> Result<()> {
         Command::Regions(args) => region::run(&args),
         Command::Events(noun) => events::run(&noun.context()?, noun.verb),
         Command::Api(args) => api::run(&args),
+        Command::Demo(args) => demo::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Completions(args) => complete::completions(&args, Cli::command()),
         Command::Man(args) => complete::man(&args, Cli::command()),

@@ -6,8 +6,24 @@ use serde_json::Value;
 
 /// Flags that mean something else.
 const RESERVED: [&str; 18] = [
-    "api-key", "body", "cloud", "data-dir", "dry-run", "help", "idempotency-key", "json", "list", "no-color",
-    "no-wait", "output", "profile", "server", "version", "version-header", "wait", "yes",
+    "api-key",
+    "body",
+    "cloud",
+    "data-dir",
+    "dry-run",
+    "help",
+    "idempotency-key",
+    "json",
+    "list",
+    "no-color",
+    "no-wait",
+    "output",
+    "profile",
+    "server",
+    "version",
+    "version-header",
+    "wait",
+    "yes",
 ];
 
 /// Where the value goes.

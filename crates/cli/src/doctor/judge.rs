@@ -169,8 +169,11 @@ fn programs(facts: &Facts) -> Finding {
                       is: ootheca serve --engine simulated";
         return fail(check, "no PostgreSQL 14 or newer was found", advice);
     }
-    let installed: Vec<String> =
-        facts.majors.iter().map(|(_, version, folder)| format!("{version} in {}", folder.display())).collect();
+    let installed: Vec<String> = facts
+        .majors
+        .iter()
+        .map(|(_, version, folder)| format!("{version} in {}", folder.display()))
+        .collect();
     let missing: Vec<String> = facts
         .wanted_majors
         .iter()
@@ -180,7 +183,8 @@ fn programs(facts: &Facts) -> Finding {
     if missing.is_empty() {
         return ok(check, installed.join(", "));
     }
-    let advice = format!("install PostgreSQL {}, which the catalogue in the settings names", missing.join(", "));
+    let advice =
+        format!("install PostgreSQL {}, which the catalogue in the settings names", missing.join(", "));
     warn(check, installed.join(", "), advice)
 }
 
@@ -233,14 +237,20 @@ fn file_system(folder: &Folder) -> Finding {
             let advice = "databases want a local disk: choose another folder with --data-dir";
             warn(check, format!("{kind}: a file system over the network or in user space"), advice)
         }
-        kind if folder.shares_blocks => ok(check, format!("{kind}; a new cluster shares its blocks with the template")),
-        kind => ok(check, format!("{kind}; a new cluster is a full copy, about 40 MB (XFS and btrfs would share it)")),
+        kind if folder.shares_blocks => {
+            ok(check, format!("{kind}; a new cluster shares its blocks with the template"))
+        }
+        kind => ok(
+            check,
+            format!("{kind}; a new cluster is a full copy, about 40 MB (XFS and btrfs would share it)"),
+        ),
     }
 }
 
 fn space(folder: &Folder) -> Finding {
     let check = "free space";
-    let detail = format!("{}, room for about {} clusters", size(folder.free_bytes), folder.free_bytes / CLUSTER_DISK);
+    let detail =
+        format!("{}, room for about {} clusters", size(folder.free_bytes), folder.free_bytes / CLUSTER_DISK);
     let advice = "make room, or choose another folder with --data-dir";
     match folder.free_bytes {
         bytes if bytes < 512 * MIB => fail(check, detail, advice),
@@ -258,7 +268,9 @@ fn port(check: &'static str, flag: &str, port: &Port) -> Finding {
         PortState::Free => ok(check, format!("{address} is free")),
         PortState::Ours => ok(check, format!("{address} is the running server's")),
         PortState::Taken(reason) => {
-            let advice = format!("choose another one with {flag} 127.0.0.1:PORT, or stop what has it (ss -ltnp shows it)");
+            let advice = format!(
+                "choose another one with {flag} 127.0.0.1:PORT, or stop what has it (ss -ltnp shows it)"
+            );
             fail(check, format!("{address}: {reason}"), advice)
         }
     }
@@ -274,7 +286,11 @@ fn resolver(name: &str, addresses: &Result<Vec<IpAddr>, String>) -> Finding {
             let list: Vec<String> = addresses.iter().map(IpAddr::to_string).collect();
             let local = name == "localhost" || name.ends_with(".localhost");
             if local && !addresses.iter().all(IpAddr::is_loopback) {
-                return warn(check, format!("{name} is {}, which is not this machine", list.join(", ")), advice);
+                return warn(
+                    check,
+                    format!("{name} is {}, which is not this machine", list.join(", ")),
+                    advice,
+                );
             }
             ok(check, format!("{name} is {}", list.join(", ")))
         }
@@ -324,7 +340,8 @@ fn shared_memory(limits: &Limits) -> Finding {
 fn memory(limits: &Limits) -> Finding {
     let check = "memory";
     let detail = format!("{} available", size(limits.memory));
-    let advice = "a running cluster takes 30 MB and more: lower engine.pool_size, or let idle clusters sleep sooner";
+    let advice =
+        "a running cluster takes 30 MB and more: lower engine.pool_size, or let idle clusters sleep sooner";
     match limits.memory {
         bytes if bytes < 128 * MIB => fail(check, detail, advice),
         bytes if bytes < 512 * MIB => warn(check, detail, advice),
@@ -351,7 +368,11 @@ fn time_zones(there: bool) -> Finding {
     if there {
         return ok(check, "the data base of time zones is there");
     }
-    warn(check, "there is no /usr/share/zoneinfo", "apt-get install tzdata: SQL such as AT TIME ZONE needs it")
+    warn(
+        check,
+        "there is no /usr/share/zoneinfo",
+        "apt-get install tzdata: SQL such as AT TIME ZONE needs it",
+    )
 }
 
 fn psql(version: Option<&str>) -> Finding {

@@ -179,7 +179,8 @@ fn synchronized() -> Option<bool> {
 }
 
 fn psql() -> Option<String> {
-    let output = Command::new("psql").arg("--version").stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
+    let output =
+        Command::new("psql").arg("--version").stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
     let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     (output.status.success() && !text.is_empty()).then_some(text)
 }

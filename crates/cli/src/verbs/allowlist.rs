@@ -154,7 +154,8 @@ impl FromStr for Network {
     type Err = String;
 
     fn from_str(text: &str) -> std::result::Result<Self, String> {
-        let rule = || format!("{text:?} must be a network such as 203.0.113.0/24, an address, current or public");
+        let rule =
+            || format!("{text:?} must be a network such as 203.0.113.0/24, an address, current or public");
         match text {
             "current" => return Ok(Network::Current),
             "public" => return Ok(Network::Given(IpAddr::from([0, 0, 0, 0]), 0)),
@@ -207,14 +208,17 @@ fn own_address(server: &str) -> Result<IpAddr> {
     };
     let found = target.to_socket_addrs().map_err(|error| unknown(&error.to_string()))?;
     // Networks are IPv4 in the API.
-    let peer = found.min_by_key(|address| !address.is_ipv4()).ok_or_else(|| unknown("the server has none"))?;
+    let peer =
+        found.min_by_key(|address| !address.is_ipv4()).ok_or_else(|| unknown("the server has none"))?;
     let any: IpAddr = if peer.is_ipv4() { [0, 0, 0, 0].into() } else { [0_u16; 8].into() };
     let own = UdpSocket::bind((any, 0))
         .and_then(|socket| socket.connect(peer).and_then(|()| socket.local_addr()))
         .map_err(|error| unknown(&error.to_string()))?
         .ip();
     match (own, peer.ip()) {
-        (IpAddr::V4(own), IpAddr::V4(peer)) if own.is_private() && !peer.is_private() && !peer.is_loopback() => {
+        (IpAddr::V4(own), IpAddr::V4(peer))
+            if own.is_private() && !peer.is_private() && !peer.is_loopback() =>
+        {
             Err(unknown(&format!("{own} is private, and the server sees another one")))
         }
         (own, _) => Ok(own),
@@ -241,7 +245,10 @@ mod tests {
 
     #[test]
     fn this_machine_reaches_itself_from_loopback() {
-        assert_eq!(own_address("http://127.0.0.1:8080").map_err(|failure| failure.message), Ok([127, 0, 0, 1].into()));
+        assert_eq!(
+            own_address("http://127.0.0.1:8080").map_err(|failure| failure.message),
+            Ok([127, 0, 0, 1].into())
+        );
     }
 
     #[test]

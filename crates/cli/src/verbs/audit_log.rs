@@ -132,7 +132,8 @@ fn after(entry: &Value) -> Result<String> {
 }
 
 fn page(context: &Context, from: Option<&str>, order: &str, limit: usize) -> Result<Value> {
-    let mut query = vec![("sort_order".to_owned(), order.to_owned()), ("limit".to_owned(), limit.to_string())];
+    let mut query =
+        vec![("sort_order".to_owned(), order.to_owned()), ("limit".to_owned(), limit.to_string())];
     if let Some(from) = from {
         query.push(("starting_from".to_owned(), from.to_owned()));
     }

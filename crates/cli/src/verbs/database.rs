@@ -63,7 +63,10 @@ pub(crate) fn run(context: &Context, verb: Verb) -> Result<()> {
         }
         Verb::Delete { cluster, database } => {
             let path = format!("{}/{}", databases(&cluster)?, segment(&database));
-            talk::confirm(context.yes, &format!("delete the database {database} of {cluster} and all its data?"))?;
+            talk::confirm(
+                context.yes,
+                &format!("delete the database {database} of {cluster} and all its data?"),
+            )?;
             let answer = context.client.delete(&path)?;
             context.out.done(&format!("Deleted database {database}"), &answer, &COLUMNS[..1])
         }

@@ -52,7 +52,8 @@ pub(crate) fn run(context: &Context, verb: Verb) -> Result<()> {
 
 /// Whether a server may be back soon.
 pub(crate) fn may_pass(failure: &Failure) -> bool {
-    failure.exit == Exit::Unreachable || failure.hint.as_deref().is_some_and(|hint| hint.starts_with("try again"))
+    failure.exit == Exit::Unreachable
+        || failure.hint.as_deref().is_some_and(|hint| hint.starts_with("try again"))
 }
 
 struct Tail {

@@ -112,7 +112,9 @@ pub(crate) fn run(context: &Context, verb: Verb) -> Result<()> {
         }
         Verb::Move { what, to, cluster } => {
             let path = match cluster {
-                true => format!("/api/v1/clusters/{}", segment(resolve::id(&resolve::cluster(client, &what)?))),
+                true => {
+                    format!("/api/v1/clusters/{}", segment(resolve::id(&resolve::cluster(client, &what)?)))
+                }
                 false => one(context, &what)?,
             };
             let answer = client.patch(&path, &json!({ "parent_id": place(context, &to)? }))?;

@@ -117,6 +117,7 @@ fn body(fields: Fields) -> Result<Value> {
 fn identities(issuer: &Value) -> String {
     let entries = issuer["identity_map"].as_array().into_iter().flatten();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let pairs = entries.map(|entry| format!("{}={}", text(&entry["token_identity"]), text(&entry["cc_identity"])));
+    let pairs =
+        entries.map(|entry| format!("{}={}", text(&entry["token_identity"]), text(&entry["cc_identity"])));
     pairs.collect::<Vec<_>>().join(", ")
 }

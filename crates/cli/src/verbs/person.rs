@@ -25,6 +25,7 @@ pub(crate) fn run(context: &Context, verb: Verb) -> Result<()> {
 
 /// A person by e-mail address.
 pub(crate) fn find(context: &Context, email: &str) -> Result<Value> {
-    let mut answer = context.client.get(&format!("/api/v1/users/persons-by-email?email={}", segment(email)))?;
+    let mut answer =
+        context.client.get(&format!("/api/v1/users/persons-by-email?email={}", segment(email)))?;
     Ok(answer["user"].take())
 }

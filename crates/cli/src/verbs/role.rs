@@ -77,7 +77,8 @@ pub(crate) fn run(context: &Context, verb: Verb) -> Result<()> {
 
 /// Every role, in both spellings.
 pub(crate) fn words() -> PossibleValuesParser {
-    let word = |role: &Role| PossibleValue::new(role.name()).alias(role.name().to_lowercase().replace('_', "-"));
+    let word =
+        |role: &Role| PossibleValue::new(role.name()).alias(role.name().to_lowercase().replace('_', "-"));
     PossibleValuesParser::new(Role::ALL.iter().map(word))
 }
 

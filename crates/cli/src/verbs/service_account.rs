@@ -70,7 +70,8 @@ pub(crate) fn run(context: &Context, verb: Verb) -> Result<()> {
             context.out.record(&resolve::service_account(client, &service_account)?, &COLUMNS)
         }
         Verb::Create { name, description, role } => {
-            let grant = |role: &String| json!({ "name": role::wire(role), "resource": { "type": "ORGANIZATION" } });
+            let grant =
+                |role: &String| json!({ "name": role::wire(role), "resource": { "type": "ORGANIZATION" } });
             let roles: Vec<_> = role.iter().map(grant).collect();
             let body = json!({ "name": name, "description": description, "roles": roles });
             let answer = client.post(ACCOUNTS, &body)?;
@@ -89,7 +90,10 @@ pub(crate) fn run(context: &Context, verb: Verb) -> Result<()> {
         }
         Verb::Delete { service_account } => {
             let path = one(&service_account)?;
-            talk::confirm(context.yes, &format!("delete the service account {service_account} and its keys?"))?;
+            talk::confirm(
+                context.yes,
+                &format!("delete the service account {service_account} and its keys?"),
+            )?;
             let answer = client.delete(&path)?;
             context.out.done(&format!("Deleted service account {service_account}"), &answer, &COLUMNS[..1])
         }

@@ -1,14 +1,9 @@
 //! `ootheca user`: the SQL users of a cluster.
 
-use super::Context;
+use super::{Context, cluster::sql::fresh_password};
 use crate::{client::segment, failure::Result, output::Column, resolve, talk};
 use clap::{Args, Subcommand};
-use rand::RngExt;
 use serde_json::{Value, json};
-
-/// Letters of a password that is made here: none that look alike, none that need quotes in a URL.
-const LETTERS: &[u8] = b"abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789";
-const LENGTH: usize = 24;
 
 /// What to do with SQL users.
 #[derive(Subcommand)]
@@ -64,18 +59,26 @@ pub(crate) fn run(context: &Context, verb: Verb) -> Result<()> {
         Ok(format!("/api/v1/clusters/{}/sql-users", segment(resolve::id(&cluster))))
     };
     match verb {
-        Verb::List { cluster } => context.out.list(&COLUMNS, &context.client.list(&users(&cluster)?, "users")?),
+        Verb::List { cluster } => {
+            context.out.list(&COLUMNS, &context.client.list(&users(&cluster)?, "users")?)
+        }
         Verb::Create { user } => {
             let path = users(&user.cluster)?;
-            let password = password(&user)?;
+            let (password, made) = password(&user)?;
             let answer = context.client.post(&path, &json!({ "name": user.user, "password": password }))?;
-            shown(context, "Created SQL user", &user, answer, &password)
+            shown(context, "Created SQL user", &user.user, answer, made.then_some(password.as_str()))
         }
         Verb::UpdatePassword { user } => {
             let path = format!("{}/{}/password", users(&user.cluster)?, segment(&user.user));
-            let password = password(&user)?;
+            let (password, made) = password(&user)?;
             let answer = context.client.put(&path, &json!({ "password": password }))?;
-            shown(context, "Changed the password of SQL user", &user, answer, &password)
+            shown(
+                context,
+                "Changed the password of SQL user",
+                &user.user,
+                answer,
+                made.then_some(password.as_str()),
+            )
         }
         Verb::Delete { cluster, user } => {
             let path = format!("{}/{}", users(&cluster)?, segment(&user));
@@ -86,41 +89,27 @@ pub(crate) fn run(context: &Context, verb: Verb) -> Result<()> {
     }
 }
 
-fn password(user: &Named) -> Result<String> {
+/// The password, and whether it was made here.
+fn password(user: &Named) -> Result<(String, bool)> {
     match &user.password {
-        Some(password) => Ok(password.clone()),
-        None if user.generate => Ok(generated()),
-        None => talk::password(&format!("password of {}", user.user)),
+        Some(password) => Ok((password.clone(), false)),
+        None if user.generate => Ok((fresh_password(), true)),
+        None if talk::interactive() => {
+            let given = talk::new_password(&format!("password of {} (empty: one is made)", user.user))?;
+            let made = given.is_none();
+            Ok((given.unwrap_or_else(fresh_password), made))
+        }
+        None => Ok((talk::password(&format!("password of {}", user.user))?, false)),
     }
-}
-
-/// A password of about 138 bits.
-fn generated() -> String {
-    let mut random = rand::rng();
-    (0..LENGTH).map(|_| char::from(LETTERS[random.random_range(0..LETTERS.len())])).collect()
 }
 
 /// Only a password that nobody knows yet is shown.
-fn shown(context: &Context, what: &str, user: &Named, mut answer: Value, password: &str) -> Result<()> {
-    let what = format!("{what} {}", user.user);
-    if !user.generate {
-        return context.out.done(&what, &answer, &COLUMNS);
-    }
-    answer["name"] = user.user.as_str().into();
+fn shown(context: &Context, what: &str, user: &str, mut answer: Value, made: Option<&str>) -> Result<()> {
+    let what = format!("{what} {user}");
+    let Some(password) = made else { return context.out.done(&what, &answer, &COLUMNS) };
+    answer["name"] = user.into();
     answer["password"] = password.into();
     context.out.done(&what, &answer, &WITH_PASSWORD)?;
     talk::say("the password is shown this once: keep it secret");
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn passwords_are_long_and_differ() {
-        let (one, other) = (generated(), generated());
-        assert_ne!(one, other);
-        assert!(one.len() >= 20 && one.bytes().all(|byte| byte.is_ascii_alphanumeric()), "{one}");
-    }
 }

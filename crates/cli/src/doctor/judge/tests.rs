@@ -52,7 +52,9 @@ fn only(change: impl FnOnce(&mut Facts)) -> Finding {
 
 #[test]
 fn a_healthy_machine_has_nothing_to_do() {
-    assert!(judge(&healthy()).iter().all(|finding| finding.verdict == Verdict::Ok && finding.advice.is_none()));
+    assert!(
+        judge(&healthy()).iter().all(|finding| finding.verdict == Verdict::Ok && finding.advice.is_none())
+    );
 }
 
 #[test]
