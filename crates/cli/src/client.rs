@@ -86,6 +86,13 @@ impl Client {
         &self.server
     }
 
+    /// The id of the API key, which its secret begins with.
+    pub(crate) fn key_id(&self) -> Option<&str> {
+        let key = self.key.as_deref()?;
+        let (id, _) = key.rsplit_once('_')?;
+        id.contains('_').then_some(id)
+    }
+
     /// `GET` of a whole path, such as `/api/v1/clusters`.
     pub(crate) fn get(&self, path: &str) -> Result<Value> {
         Ok(self.send("GET", path, &[], None, &[])?.value)

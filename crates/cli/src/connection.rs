@@ -196,3 +196,6 @@ fn local(folder: &Path) -> Result<(String, String)> {
     };
     Ok((address(&read(ADDRESS_FILE)?)?, read("admin-api-key")?))
 }
+
+#[cfg(test)]
+mod tests;

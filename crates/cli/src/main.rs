@@ -105,9 +105,13 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    let as_json = asks_for_json();
+    if as_json {
+        talk::hush();
+    }
     match run(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.tell(asks_for_json()),
+        Err(failure) => failure.tell(as_json),
     }
 }
 

@@ -120,7 +120,7 @@ impl Out {
         }
     }
 
-    /// Prints one thing as ` key: value` lines.
+    /// Prints one thing as ` key: value` lines; a person does not see those without a value.
     pub(crate) fn record(&self, thing: &Value, columns: &[Column]) -> Result<()> {
         match self.format {
             Format::Table => print(&record(thing, columns)),
@@ -209,9 +209,10 @@ fn record(thing: &Value, columns: &[Column]) -> String {
     let longest = columns.iter().map(|column| column.title.len()).max().unwrap_or_default() + 1;
     let line = |column: &Column| {
         let title = format!("{}:", column.title.to_lowercase());
-        format!(" {title:<longest$} {}", column.show(thing)).trim_end().to_owned() + "\n"
+        let shown = column.show(thing);
+        (!shown.is_empty()).then(|| format!(" {title:<longest$} {}\n", shown.trim_end()))
     };
-    columns.iter().map(line).collect()
+    columns.iter().filter_map(line).collect()
 }
 
 fn csv(columns: &[Column], rows: &[Value]) -> String {

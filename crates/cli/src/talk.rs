@@ -6,6 +6,7 @@ use dialoguer::{Confirm, Input, Password, Select, theme::SimpleTheme};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::{
     io::{IsTerminal, Read},
+    sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
@@ -14,8 +15,23 @@ pub(crate) fn interactive() -> bool {
     std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
 }
 
+/// Whether a program listens, which reads JSON and no talk.
+static HUSHED: AtomicBool = AtomicBool::new(false);
+
+/// From now on says only what nobody may miss.
+pub(crate) fn hush() {
+    HUSHED.store(true, Ordering::Relaxed);
+}
+
 /// Says one line.
 pub(crate) fn say(text: impl AsRef<str>) {
+    if !HUSHED.load(Ordering::Relaxed) {
+        tell(text);
+    }
+}
+
+/// Says one line that nobody may miss.
+pub(crate) fn tell(text: impl AsRef<str>) {
     anstream::eprintln!("{}", text.as_ref());
 }
 
@@ -27,7 +43,7 @@ pub(crate) struct Progress {
 
 /// Begins with `∙∙∙ creating cluster…`, or a plain line where nobody watches.
 pub(crate) fn progress(what: &str) -> Progress {
-    if !std::io::stderr().is_terminal() {
+    if HUSHED.load(Ordering::Relaxed) || !std::io::stderr().is_terminal() {
         say(format!("∙∙∙ {what}"));
         return Progress { bar: None, said: what.to_owned() };
     }

@@ -2,7 +2,7 @@
 
 use super::GlobalArgs;
 use crate::{
-    client::Client,
+    client::{Client, segment},
     connection,
     failure::{Exit, Failure, Result},
     output::{Column, Out, OutputArgs},
@@ -106,12 +106,45 @@ pub(crate) fn logout(args: &LogoutArgs) -> Result<()> {
     Ok(())
 }
 
-/// Shows who the key speaks for.
+/// Shows who the key speaks for, as far as it may know.
 pub(crate) fn whoami(args: &WhoamiArgs) -> Result<()> {
     let context = args.global.context()?;
-    let organization = context.client.get("/api/v1/organization")?;
-    let answer = json!({ "server": context.client.server(), "organization": organization });
-    context.out.record(&answer, &IDENTITY[..3])
+    let client = &context.client;
+    let organization = client.get("/api/v1/organization")?;
+    // To see keys and accounts is a right of its own.
+    let key = client.key_id().and_then(|id| client.get(&format!("/api/v1/api-keys/{}", segment(id))).ok());
+    let account = key.as_ref().and_then(|key| key["service_account_id"].as_str());
+    let account =
+        account.and_then(|id| client.get(&format!("/api/v1/service-accounts/{}", segment(id))).ok());
+    let answer = json!({
+        "server": client.server(),
+        "organization": organization,
+        "api_key": key,
+        "service_account": account,
+    });
+    context.out.record(&answer, &WHOAMI)
+}
+
+const WHOAMI: [Column; 7] = [
+    Column::text("SERVER", "/server"),
+    Column::text("ORGANIZATION", "/organization/name"),
+    Column::text("ORGANIZATION ID", "/organization/id"),
+    Column::text("API KEY", "/api_key/name"),
+    Column::text("SERVICE ACCOUNT", "/service_account/name"),
+    Column::text("SERVICE ACCOUNT ID", "/service_account/id"),
+    Column::by("ROLES", roles),
+];
+
+fn roles(answer: &Value) -> String {
+    let grants = answer.pointer("/service_account/roles").and_then(Value::as_array);
+    let role = |grant: &Value| {
+        let word = |pointer: &str| grant.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        match (word("/resource/type"), word("/resource/id")) {
+            ("" | "ORGANIZATION", _) => word("/name").to_owned(),
+            (kind, id) => format!("{} on {} {id}", word("/name"), kind.to_lowercase()),
+        }
+    };
+    grants.map(|grants| grants.iter().map(role).collect::<Vec<_>>().join(", ")).unwrap_or_default()
 }
 
 const PROFILES: [Column; 3] =

@@ -138,10 +138,8 @@ pub(super) fn update(context: &Context, args: &UpdateArgs) -> Result<()> {
     }
     let name = resolve::name(&cluster);
     let what = format!("updating cluster {name}…");
-    let progress = talk::progress(&what);
-    let updated = context.client.patch(&path(&cluster, ""), &body.into())?;
-    drop(progress);
-    let updated = wait::settled(context, updated, args.wait, &what)?;
+    let ask = || context.client.patch(&path(&cluster, ""), &body.into());
+    let updated = wait::done(context, args.wait, &what, ask)?;
     context.out.done(&format!("Updated cluster {name}"), &updated, &SHORT)?;
     if updated["upgrade_status"] == "PENDING_FINALIZATION" {
         talk::say(format!(

@@ -175,10 +175,8 @@ pub(super) fn create(context: &Context, plan: Plan) -> Result<()> {
 fn make(context: &Context, body: &Value, waiting: wait::WaitArgs) -> Result<()> {
     let name = resolve::name(body);
     let what = format!("creating cluster {name}…");
-    let progress = talk::progress(&what);
-    let cluster = context.client.post("/api/v1/clusters", body)?;
-    drop(progress);
-    let cluster = wait::settled(context, cluster, waiting, &what)?;
+    let ask = || context.client.post("/api/v1/clusters", body);
+    let cluster = wait::done(context, waiting, &what, ask)?;
     match cluster["state"].as_str() {
         Some("CREATED") => {
             context.out.done(&format!("Created cluster {name}"), &cluster, &SHORT)?;

@@ -193,9 +193,9 @@ fn make(
     let password = given.unwrap_or_else(fresh_password);
     let body = json!({ "name": user, "password": password });
     client.post(&path(cluster, "/sql-users"), &body)?;
-    talk::say(format!("made the SQL user {user}"));
+    talk::tell(format!("made the SQL user {user}"));
     if made {
-        talk::say(format!("its password, shown this once: {password}"));
+        talk::tell(format!("its password, shown this once: {password}"));
     }
     Ok((user, Some(password)))
 }

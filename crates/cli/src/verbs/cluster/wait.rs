@@ -31,20 +31,23 @@ pub(crate) struct WaitArgs {
 
 impl WaitArgs {
     /// Whether is waited at all.
-    pub(super) fn waits(self) -> bool {
+    fn waits(self) -> bool {
         self.wait || !self.no_wait
     }
 }
 
-/// The cluster once nothing is at work on it; it may have failed.
-pub(super) fn settled(context: &Context, cluster: Value, args: WaitArgs, what: &str) -> Result<Value> {
-    let mut cluster = cluster;
-    if !args.waits() || is_settled(&cluster) {
-        return Ok(cluster);
-    }
-    let deadline = Instant::now().checked_add(Duration::from_secs(args.timeout));
+/// Asks for a change and says so; the cluster once nothing is at work on it, or at once. It may have
+/// failed.
+pub(super) fn done(
+    context: &Context,
+    args: WaitArgs,
+    what: &str,
+    ask: impl FnOnce() -> Result<Value>,
+) -> Result<Value> {
     let mut progress = talk::progress(what);
-    while !is_settled(&cluster) {
+    let mut cluster = ask()?;
+    let deadline = Instant::now().checked_add(Duration::from_secs(args.timeout));
+    while args.waits() && !is_settled(&cluster) {
         if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             drop(progress);
             let name = resolve::name(&cluster);
