@@ -140,7 +140,7 @@ fn parser(kind: &Kind) -> ValueParser {
                 .map(|_| text.to_owned())
                 .map_err(|error| format!("no JSON: {error}"))
         }),
-        Kind::Text | Kind::Boolean | Kind::List(_) => value_parser!(String).into(),
+        Kind::Text | Kind::Boolean | Kind::List(_) => value_parser!(String),
     }
 }
 

@@ -51,7 +51,7 @@ pub(crate) struct TailArgs {
 
 const COLUMNS: [Column; 6] = [
     Column::time("TIME", "/created_at"),
-    Column::by("ACTION", |entry| action(entry)),
+    Column::by("ACTION", action),
     Column::by("WHO", who),
     Column::text("CLUSTER", "/cluster_name"),
     Column::text("TRACE ID", "/trace_id"),
@@ -115,7 +115,7 @@ fn last_entries(context: &Context, lines: usize, left: &mut usize) -> Result<Opt
     let answer = page(context, None, "DESC", lines.max(1))?;
     let mut last = entries(&answer);
     last.reverse();
-    let from = last.last().map(|entry| after(entry)).transpose()?;
+    let from = last.last().map(after).transpose()?;
     if lines > 0 {
         show(context, &last, left)?;
     }

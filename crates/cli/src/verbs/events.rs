@@ -98,6 +98,6 @@ fn show(context: &Context, event: &Value, number: Option<&str>) -> Result<()> {
     let text = |value: &Value| output::plain(value);
     let at = output::time(&text(&event["at"]));
     let (kind, what, id) = (text(&event["kind"]), text(&event["what"]), text(&event["id"]));
-    let actor = text(&event["actor"]);
+    let actor = text(&event["actor"]["name"]);
     output::print(&format!("{:>6}  {at}  {what:<8}  {kind:<16}  {id}  {actor}\n", number.unwrap_or_default()))
 }

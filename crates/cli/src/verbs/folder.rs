@@ -138,17 +138,15 @@ const MOVED: &[Column] = &[Column::text("NAME", "/name"), Column::text("ID", "/i
 
 /// The path of a folder in the API.
 fn one(context: &Context, folder: &str) -> Result<String> {
-    Ok(format!("{FOLDERS}/{}", segment(&id(&resolve::folder(&context.client, folder)?))))
+    Ok(format!("{FOLDERS}/{}", segment(resolve::id(&resolve::folder(&context.client, folder)?))))
 }
 
 /// The id of a folder, or of the top.
 pub(crate) fn place(context: &Context, folder: &str) -> Result<String> {
-    if folder == "root" { Ok(folder.to_owned()) } else { Ok(id(&resolve::folder(&context.client, folder)?)) }
-}
-
-/// Folders call their id differently than others do.
-fn id(folder: &Value) -> String {
-    folder["resource_id"].as_str().unwrap_or_default().to_owned()
+    match folder {
+        "root" => Ok(folder.to_owned()),
+        folder => Ok(resolve::id(&resolve::folder(&context.client, folder)?).to_owned()),
+    }
 }
 
 /// Where it lies: `/outer/inner`.

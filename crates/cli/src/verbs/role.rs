@@ -1,7 +1,12 @@
 //! `ootheca role`: who may do what, and where.
 
 use super::{Context, person};
-use crate::{client::segment, failure::Result, output::Column, resolve, talk};
+use crate::{
+    client::segment,
+    failure::Result,
+    output::{Column, Format},
+    resolve, talk,
+};
 use clap::{
     Args, Subcommand,
     builder::{PossibleValue, PossibleValuesParser},
@@ -43,8 +48,7 @@ pub(crate) struct Grant {
 }
 
 const ROLES: &str = "/api/v1/roles";
-const ALL: [Column; 2] =
-    [Column::text("WHO", "/user_id"), Column::by("ROLES", |grants| held(&grants["roles"]))];
+const ALL: [Column; 2] = [Column::text("WHO", "/who"), Column::by("ROLES", |grants| held(&grants["roles"]))];
 const ONE: [Column; 3] = [
     Column::text("ROLE", "/name"),
     Column::by("ON", |grant| on(&grant["resource"])),
@@ -55,7 +59,7 @@ const ONE: [Column; 3] = [
 pub(crate) fn run(context: &Context, verb: Verb) -> Result<()> {
     let client = &context.client;
     match verb {
-        Verb::List => context.out.list(&ALL, &client.list(ROLES, "grants")?),
+        Verb::List => list(context),
         Verb::Get { who } => {
             let answer = client.get(&format!("{ROLES}/{}", segment(&principal(context, &who)?)))?;
             show(context, &answer)
@@ -73,6 +77,20 @@ pub(crate) fn run(context: &Context, verb: Verb) -> Result<()> {
             show(context, &answer)
         }
     }
+}
+
+/// Who holds what; service accounts by their names, where those may be seen.
+fn list(context: &Context) -> Result<()> {
+    let mut all = context.client.list(ROLES, "grants")?;
+    if context.out.format != Format::Json {
+        let accounts =
+            context.client.pages("/api/v1/service-accounts", "service_accounts").unwrap_or_default();
+        for grants in &mut all.rows {
+            let account = accounts.iter().find(|account| account["id"] == grants["user_id"]);
+            grants["who"] = account.map_or(&grants["user_id"], |account| &account["name"]).clone();
+        }
+    }
+    context.out.list(&ALL, &all)
 }
 
 /// Every role, in both spellings.
@@ -110,7 +128,7 @@ fn on(resource: &Value) -> String {
 
 /// What somebody holds, with what comes through groups.
 fn show(context: &Context, answer: &Value) -> Result<()> {
-    if context.out.format == crate::output::Format::Json {
+    if context.out.format == Format::Json {
         return context.out.record(answer, &[]);
     }
     let mut rows = Vec::new();

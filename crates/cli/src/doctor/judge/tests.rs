@@ -39,6 +39,9 @@ fn healthy() -> Facts {
     }
 }
 
+/// The check that a change of the facts turns bad.
+type Case = (&'static str, fn(&mut Facts));
+
 /// The only finding that is not ok.
 #[track_caller]
 fn only(change: impl FnOnce(&mut Facts)) -> Finding {
@@ -59,7 +62,7 @@ fn a_healthy_machine_has_nothing_to_do() {
 
 #[test]
 fn what_a_server_can_not_do_without_fails() {
-    let fails: [(&str, fn(&mut Facts)); 10] = [
+    let fails: [Case; 10] = [
         ("SQL server", |facts| facts.majors.clear()),
         ("user", |facts| facts.owner = Err("useradd".to_owned())),
         ("data folder", |facts| facts.folder.writable = Err("read-only".to_owned())),
@@ -79,7 +82,7 @@ fn what_a_server_can_not_do_without_fails() {
 
 #[test]
 fn what_is_only_missing_warns() {
-    let warns: [(&str, fn(&mut Facts)); 11] = [
+    let warns: [Case; 11] = [
         ("SQL server", |facts| facts.wanted_majors = vec![15, 17]),
         ("control groups", |facts| facts.cpu = Err("read-only".to_owned())),
         ("file system", |facts| facts.folder.kind = "tmpfs".to_owned()),
