@@ -35,7 +35,9 @@ pub(crate) fn is_id(text: &str) -> bool {
 
 /// The id of a thing.
 pub(crate) fn id(thing: &Value) -> &str {
-    thing.get("id").and_then(Value::as_str).unwrap_or_default()
+    // Folders call theirs differently.
+    let id = thing.get("id").or_else(|| thing.get("resource_id"));
+    id.and_then(Value::as_str).unwrap_or_default()
 }
 
 /// The name of a thing.

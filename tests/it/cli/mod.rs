@@ -1,8 +1,14 @@
 //! The command line as people and scripts use it: the real program, its streams and its exit codes.
 
+mod api;
 mod cluster;
+mod demo;
+mod doctor;
 mod errors;
 mod login;
+mod nouns;
+mod tails;
+mod terminal;
 
 use crate::support::PROGRAM;
 use ootheca_testkit::{Folder, Launch, Ootheca};

@@ -1,5 +1,6 @@
 //! `ootheca audit`: proves the audit log.
 
+use super::audit_log::{self, ListArgs, TailArgs};
 use crate::{
     failure::{Failure, Result},
     output::print,
@@ -14,6 +15,11 @@ use std::path::PathBuf;
 /// What can be done with the audit log.
 #[derive(Subcommand)]
 pub(crate) enum AuditCommand {
+    /// Show who did what
+    #[command(visible_alias = "ls")]
+    List(ListArgs),
+    /// Show each entry as it is written, until interrupted
+    Tail(TailArgs),
     /// Prove that no entry was changed, removed or reordered; beside a running server too.
     Verify(VerifyArgs),
 }
@@ -48,7 +54,11 @@ pub(crate) struct VerifyArgs {
 
 /// Runs the command; an error says that the log is not whole.
 pub(crate) fn run(command: &AuditCommand) -> Result<()> {
-    let AuditCommand::Verify(args) = command;
+    let args = match command {
+        AuditCommand::List(args) => return audit_log::list(args),
+        AuditCommand::Tail(args) => return audit_log::tail(args),
+        AuditCommand::Verify(args) => args,
+    };
     let settings = Settings::load(args.config.as_deref(), args)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Error::internal("can not start the runtime").because(error))?;

@@ -1,10 +1,24 @@
 //! The verbs, by noun, and what each of them is given.
 
 pub(crate) mod admin;
+pub(crate) mod allowlist;
+pub(crate) mod api_key;
 pub(crate) mod audit;
+pub(crate) mod audit_log;
 pub(crate) mod cluster;
+pub(crate) mod database;
 pub(crate) mod debug;
+pub(crate) mod events;
+pub(crate) mod folder;
+pub(crate) mod jwt_issuer;
+pub(crate) mod labels;
 pub(crate) mod login;
+pub(crate) mod organization;
+pub(crate) mod person;
+pub(crate) mod region;
+pub(crate) mod role;
+pub(crate) mod service_account;
+pub(crate) mod user;
 
 use crate::{
     client::Client,
@@ -41,8 +55,12 @@ pub(crate) struct GlobalArgs {
 impl GlobalArgs {
     /// What a verb is given; nothing is sent yet.
     pub(crate) fn context(&self) -> Result<Context> {
-        let client = connect(&self.connection)?;
-        Ok(Context { client, out: Out { format: self.output.format() }, yes: self.yes })
+        Ok(Context { client: connect(&self.connection)?, out: self.out(), yes: self.yes })
+    }
+
+    /// Where answers go, for what needs no server.
+    pub(crate) fn out(&self) -> Out {
+        Out { format: self.output.format() }
     }
 }
 

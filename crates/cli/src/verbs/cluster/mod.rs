@@ -7,7 +7,7 @@ mod show;
 pub(crate) mod sql;
 mod wait;
 
-use super::Context;
+use super::{Context, allowlist, database, user};
 use crate::{failure::Result, output::Column};
 use clap::Subcommand;
 use serde_json::Value;
@@ -37,6 +37,23 @@ pub(crate) enum Verb {
     Versions,
     /// Print how to connect to a cluster
     ConnectionString(show::ConnectionStringArgs),
+    /// Its SQL users: the same as `ootheca user`
+    #[command(subcommand)]
+    User(user::Verb),
+    /// Its databases: the same as `ootheca database`
+    #[command(subcommand)]
+    Database(database::Verb),
+    /// Who may connect to it
+    #[command(subcommand)]
+    Networking(Networking),
+}
+
+/// Who may connect to a cluster.
+#[derive(Subcommand)]
+pub(crate) enum Networking {
+    /// Networks that may connect: the same as `ootheca allowlist`
+    #[command(subcommand)]
+    Allowlist(allowlist::Verb),
 }
 
 /// A cluster.
@@ -59,6 +76,9 @@ pub(crate) fn run(context: &Context, verb: Verb) -> Result<()> {
         Verb::Nodes(args) => show::nodes(context, &args.cluster),
         Verb::Versions => show::versions(context),
         Verb::ConnectionString(args) => show::connection_string(context, &args),
+        Verb::User(verb) => user::run(context, verb),
+        Verb::Database(verb) => database::run(context, verb),
+        Verb::Networking(Networking::Allowlist(verb)) => allowlist::run(context, verb),
     }
 }
 

@@ -86,7 +86,7 @@ pub(crate) fn shell(client: &Client, cluster: &Value, program: &Path, login: &Lo
 }
 
 /// The string without the place where other clients keep the certificate.
-fn without_certificate(string: &str) -> String {
+pub(crate) fn without_certificate(string: &str) -> String {
     let (base, query) = string.split_once('?').unwrap_or((string, ""));
     let kept: Vec<&str> = query.split('&').filter(|pair| !pair.starts_with("sslrootcert=")).collect();
     format!("{base}?{}", kept.join("&"))
