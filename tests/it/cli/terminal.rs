@@ -133,6 +133,35 @@ fn a_password_is_not_shown() {
 }
 
 #[test]
+fn a_key_is_typed_unseen() {
+    let server = simulated();
+    let (person, key) = (Person::new(), server.admin_key());
+    let address = std::fs::read_to_string(server.data_dir().join("api-address")).expect("the address");
+    let terminal = Terminal::open(&person);
+    terminal.types(&format!("ootheca login --server {}", address.trim()));
+    terminal.asks("API key");
+    terminal.types(&key);
+    terminal.sees("Success! Logged in to");
+    assert!(!terminal.screen().contains(&key), "{}", terminal.screen());
+    person.run(&["cluster", "list"]).ok();
+}
+
+#[test]
+fn a_table_fits_the_terminal() {
+    let server = simulated();
+    server.create_cluster("a-cluster-with-a-name-that-is-about-as-long-as-they-get", "BASIC");
+    let person = Person::beside(&server);
+    let terminal = Terminal::open(&person);
+    terminal.types("clear; ootheca cluster list");
+    terminal.sees("CREATED ");
+    terminal.asks("ready>");
+    // Without joined lines: one that is too long would go on in the next.
+    let screen = terminal.tmux(&["capture-pane", "-p"]);
+    let header = screen.lines().find(|line| line.starts_with("NAME")).expect("a header");
+    assert!(header.contains("VERSION"), "the header stands in one line:\n{screen}");
+}
+
+#[test]
 fn a_shell_on_a_new_cluster_makes_its_first_user() {
     let server = real();
     server.create_cluster("blue-dog", "BASIC");
