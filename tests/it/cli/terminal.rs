@@ -75,7 +75,9 @@ impl<'a> Terminal<'a> {
 
     #[track_caller]
     fn types(&self, text: &str) {
-        self.tmux(&["send-keys", "-l", text]);
+        // At the end of a word tmux takes it as the end of its own command.
+        let text = text.strip_suffix(';').map_or_else(|| text.to_owned(), |text| format!("{text}\\;"));
+        self.tmux(&["send-keys", "-l", &text]);
         self.tmux(&["send-keys", "Enter"]);
     }
 
