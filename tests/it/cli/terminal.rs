@@ -191,7 +191,9 @@ fn a_demo_has_a_prompt() {
     terminal.types("ootheca demo");
     terminal.asks("defaultdb=");
     terminal.sees("everything is gone");
-    terminal.types("select pg_sleep(10000);");
+    // An interrupt before the statement has begun would only clear the line.
+    terminal.types(r"\echo begun \\ select pg_sleep(10000);");
+    terminal.comes_to("begun", |screen| screen.lines().any(|line| line.trim_end() == "begun"));
     terminal.presses("C-c");
     terminal.sees("canceling statement");
     terminal.types("select 40 + 2 as answer;");
