@@ -4,6 +4,7 @@ mod allowlist;
 mod audit;
 mod audit_chain;
 mod calibration;
+mod cli;
 mod clients;
 mod clock;
 mod clusters;

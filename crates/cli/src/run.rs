@@ -1,5 +1,6 @@
 //! The verbs that serve until they are told to stop, or until another process takes their place.
 
+use crate::connection::ADDRESS_FILE;
 use ootheca_model::{Error, Result, effect};
 use ootheca_server::{
     GatewayProcess, Server, Settings,
@@ -110,6 +111,10 @@ impl Process for Server {
     }
 
     fn greet(&self) {
+        let address = self.data_dir().join(ADDRESS_FILE);
+        if let Err(error) = std::fs::write(&address, format!("http://{}\n", self.listen)) {
+            eprintln!("{}: {error}; `ootheca` will not find this server by itself", address.display());
+        }
         let key = self.data_dir().join("admin-api-key");
         let api = self.listen;
         eprintln!("\nOotheca is ready.");

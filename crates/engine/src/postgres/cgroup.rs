@@ -15,7 +15,7 @@ const COUNTER: &str = "cpuacct.usage";
 const PERIOD: u64 = 100_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Version {
+pub(super) enum Version {
     V1,
     V2,
 }
@@ -52,6 +52,11 @@ impl Cgroups {
     /// Why CPU can not be bounded here.
     pub(super) fn unbounded(&self) -> Option<&str> {
         self.place.as_ref().err().map(String::as_str)
+    }
+
+    /// The version whose groups are used, or why none are.
+    pub(super) fn version(&self) -> Result<Version, String> {
+        self.place.as_ref().map(|(version, _)| *version).map_err(Clone::clone)
     }
 
     /// Makes the group of an instance and sets its bound, in thousandths of a CPU.

@@ -14,6 +14,7 @@ mod meter;
 mod owner;
 mod pool;
 mod power;
+mod probe;
 mod process;
 mod report;
 mod server;
@@ -23,6 +24,7 @@ mod sql;
 mod template;
 mod trash;
 
+pub use probe::{Major, Probe, probe};
 pub use report::report;
 
 use crate::files::blocking;

@@ -1,8 +1,8 @@
 //! `ootheca admin`: on the machine itself, whether the server runs or not.
 
-use crate::print;
+use crate::{failure::Result, output::print};
 use clap::{Args, Subcommand};
-use ootheca_model::{Error, Result};
+use ootheca_model::Error;
 use ootheca_server::{
     Settings,
     admin::{self, Command, Done, User},

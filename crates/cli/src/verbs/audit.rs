@@ -1,8 +1,12 @@
 //! `ootheca audit`: proves the audit log.
 
-use crate::print;
+use super::audit_log::{self, ListArgs, TailArgs};
+use crate::{
+    failure::{Failure, Result},
+    output::print,
+};
 use clap::{Args, Subcommand};
-use ootheca_model::{Error, Result};
+use ootheca_model::Error;
 use ootheca_server::Settings;
 use ootheca_store::{Anchor, AuditCheck, ChainReport, verify_audit};
 use serde::Serialize;
@@ -11,6 +15,11 @@ use std::path::PathBuf;
 /// What can be done with the audit log.
 #[derive(Subcommand)]
 pub(crate) enum AuditCommand {
+    /// Show who did what
+    #[command(visible_alias = "ls")]
+    List(ListArgs),
+    /// Show each entry as it is written, until interrupted
+    Tail(TailArgs),
     /// Prove that no entry was changed, removed or reordered; beside a running server too.
     Verify(VerifyArgs),
 }
@@ -45,13 +54,17 @@ pub(crate) struct VerifyArgs {
 
 /// Runs the command; an error says that the log is not whole.
 pub(crate) fn run(command: &AuditCommand) -> Result<()> {
-    let AuditCommand::Verify(args) = command;
+    let args = match command {
+        AuditCommand::List(args) => return audit_log::list(args),
+        AuditCommand::Tail(args) => return audit_log::tail(args),
+        AuditCommand::Verify(args) => args,
+    };
     let settings = Settings::load(args.config.as_deref(), args)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Error::internal("can not start the runtime").because(error))?;
     let check = runtime.block_on(verify_audit(&settings.store_url(), &args.anchor))?;
     print(&if args.json { json(&check) } else { text(&check) })?;
-    if check.is_whole() { Ok(()) } else { Err(Error::precondition("the audit log is not whole")) }
+    if check.is_whole() { Ok(()) } else { Err(Failure::failed("the audit log is not whole")) }
 }
 
 fn json(check: &AuditCheck) -> String {

@@ -1,0 +1,74 @@
+//! `ootheca database`: the databases of a cluster.
+
+use super::Context;
+use crate::{client::segment, failure::Result, output::Column, resolve, talk};
+use clap::Subcommand;
+use serde_json::json;
+
+/// What to do with databases.
+#[derive(Subcommand)]
+pub(crate) enum Verb {
+    /// List the databases of a cluster
+    #[command(visible_alias = "ls")]
+    List {
+        /// Name or id of the cluster
+        cluster: String,
+    },
+    /// Create a database
+    Create {
+        /// Name or id of the cluster
+        cluster: String,
+        /// Name of the database
+        database: String,
+    },
+    /// Give a database another name
+    Rename {
+        /// Name or id of the cluster
+        cluster: String,
+        /// Name of the database
+        database: String,
+        /// Its new name
+        new_name: String,
+    },
+    /// Delete a database and all its data
+    #[command(visible_alias = "rm")]
+    Delete {
+        /// Name or id of the cluster
+        cluster: String,
+        /// Name of the database
+        database: String,
+    },
+}
+
+const COLUMNS: [Column; 2] = [Column::text("NAME", "/name"), Column::text("TABLE COUNT", "/table_count")];
+
+/// Does it.
+pub(crate) fn run(context: &Context, verb: Verb) -> Result<()> {
+    let databases = |cluster: &str| -> Result<String> {
+        let cluster = resolve::cluster(&context.client, cluster)?;
+        Ok(format!("/api/v1/clusters/{}/databases", segment(resolve::id(&cluster))))
+    };
+    match verb {
+        Verb::List { cluster } => {
+            context.out.list(&COLUMNS, &context.client.list(&databases(&cluster)?, "databases")?)
+        }
+        Verb::Create { cluster, database } => {
+            let answer = context.client.post(&databases(&cluster)?, &json!({ "name": database }))?;
+            context.out.done(&format!("Created database {database}"), &answer, &COLUMNS[..1])
+        }
+        Verb::Rename { cluster, database, new_name } => {
+            let path = format!("{}/{}", databases(&cluster)?, segment(&database));
+            let answer = context.client.patch(&path, &json!({ "new_name": new_name }))?;
+            context.out.done(&format!("Renamed database {database} to {new_name}"), &answer, &COLUMNS[..1])
+        }
+        Verb::Delete { cluster, database } => {
+            let path = format!("{}/{}", databases(&cluster)?, segment(&database));
+            talk::confirm(
+                context.yes,
+                &format!("delete the database {database} of {cluster} and all its data?"),
+            )?;
+            let answer = context.client.delete(&path)?;
+            context.out.done(&format!("Deleted database {database}"), &answer, &COLUMNS[..1])
+        }
+    }
+}

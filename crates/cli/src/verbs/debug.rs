@@ -1,0 +1,55 @@
+//! `ootheca debug`: what really runs.
+
+use crate::{failure::Result, output::print};
+use clap::Args;
+use ootheca_engine::{InstanceReport, postgres};
+use ootheca_server::Settings;
+use serde::Serialize;
+use std::path::PathBuf;
+
+/// Flags of `debug`.
+#[derive(Args, Serialize)]
+pub(crate) struct DebugArgs {
+    /// The data folder of a server, running or not [default: the platform's folder for data]
+    #[arg(long, env = "OOTHECA_DATA_DIR", value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data_dir: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    #[serde(skip)]
+    json: bool,
+}
+
+/// Shows them.
+pub(crate) fn debug(args: &DebugArgs) -> Result<()> {
+    let settings = Settings::load(None, args)?;
+    let reports = postgres::report(&settings.engine_folder())?;
+    if args.json {
+        let rows: Vec<serde_json::Value> = reports.iter().map(report_json).collect();
+        return print(&format!("{:#}\n", serde_json::Value::Array(rows)));
+    }
+    let mut text =
+        format!("{:<14} {:<38} {:<18} {:>8}  {}\n", "INSTANCE", "CLUSTER", "ENGINE", "PID", "DATA");
+    for report in &reports {
+        let cluster = report.cluster.map_or_else(|| "(spare)".to_owned(), |id| id.to_string());
+        let pid = report.pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string());
+        let row = format!(
+            "{:<14} {cluster:<38} {:<18} {pid:>8}  {}\n",
+            report.instance,
+            report.engine,
+            report.data.display()
+        );
+        text.push_str(&row);
+    }
+    print(&text)
+}
+
+fn report_json(report: &InstanceReport) -> serde_json::Value {
+    serde_json::json!({
+        "instance": report.instance,
+        "cluster": report.cluster.map(|id| id.to_string()),
+        "engine": report.engine,
+        "pid": report.pid,
+        "data": report.data,
+    })
+}

@@ -1,0 +1,102 @@
+//! `ootheca service-account`: programs that may call the API.
+
+use super::{Context, api_key, role};
+use crate::{client::segment, failure::Result, output::Column, resolve, talk};
+use clap::Subcommand;
+use serde_json::{Map, json};
+
+/// What to do with service accounts.
+#[derive(Subcommand)]
+pub(crate) enum Verb {
+    /// List the service accounts
+    #[command(visible_alias = "ls")]
+    List,
+    /// Show a service account and its roles
+    Get {
+        /// Name or id of the service account
+        service_account: String,
+    },
+    /// Create a service account
+    Create {
+        /// Its name
+        name: String,
+        /// What it is for
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        description: String,
+        /// A role in the organization, such as cluster-admin; may be given several times
+        #[arg(long, value_name = "ROLE", ignore_case = true, value_parser = role::words())]
+        role: Vec<String>,
+    },
+    /// Change the name or the description of a service account
+    Update {
+        /// Name or id of the service account
+        service_account: String,
+        /// Its new name
+        #[arg(long, value_name = "TEXT")]
+        name: Option<String>,
+        /// What it is for
+        #[arg(long, value_name = "TEXT")]
+        description: Option<String>,
+    },
+    /// Delete a service account and its keys
+    #[command(visible_alias = "rm")]
+    Delete {
+        /// Name or id of the service account
+        service_account: String,
+    },
+    /// Its API keys
+    #[command(subcommand)]
+    ApiKey(api_key::Verb),
+}
+
+const ACCOUNTS: &str = "/api/v1/service-accounts";
+const COLUMNS: [Column; 5] = [
+    Column::text("NAME", "/name"),
+    Column::text("DESCRIPTION", "/description"),
+    Column::by("ROLES", |account| role::held(&account["roles"])),
+    Column::time("CREATED AT", "/created_at"),
+    Column::text("ID", "/id"),
+];
+
+/// Does it.
+pub(crate) fn run(context: &Context, verb: Verb) -> Result<()> {
+    let client = &context.client;
+    let one = |wanted: &str| -> Result<String> {
+        Ok(format!("{ACCOUNTS}/{}", segment(resolve::id(&resolve::service_account(client, wanted)?))))
+    };
+    match verb {
+        Verb::List => context.out.list(&COLUMNS, &client.list(ACCOUNTS, "service_accounts")?),
+        Verb::Get { service_account } => {
+            context.out.record(&resolve::service_account(client, &service_account)?, &COLUMNS)
+        }
+        Verb::Create { name, description, role } => {
+            let grant =
+                |role: &String| json!({ "name": role::wire(role), "resource": { "type": "ORGANIZATION" } });
+            let roles: Vec<_> = role.iter().map(grant).collect();
+            let body = json!({ "name": name, "description": description, "roles": roles });
+            let answer = client.post(ACCOUNTS, &body)?;
+            context.out.done(&format!("Created service account {name}"), &answer, &COLUMNS)?;
+            talk::say(format!("next: ootheca api-key create NAME --service-account {name}"));
+            Ok(())
+        }
+        Verb::Update { service_account, name, description } => {
+            let fields = [("name", name), ("description", description)];
+            let body: Map<_, _> = fields
+                .into_iter()
+                .filter_map(|(field, value)| Some((field.to_owned(), value?.into())))
+                .collect();
+            let answer = client.patch(&one(&service_account)?, &body.into())?;
+            context.out.done(&format!("Changed service account {service_account}"), &answer, &COLUMNS)
+        }
+        Verb::Delete { service_account } => {
+            let path = one(&service_account)?;
+            talk::confirm(
+                context.yes,
+                &format!("delete the service account {service_account} and its keys?"),
+            )?;
+            let answer = client.delete(&path)?;
+            context.out.done(&format!("Deleted service account {service_account}"), &answer, &COLUMNS[..1])
+        }
+        Verb::ApiKey(verb) => api_key::run(context, verb),
+    }
+}

@@ -1,0 +1,102 @@
+//! `audit` and `events`: lists, and followers that lose nothing while the server changes under them.
+
+use super::Person;
+use crate::support::simulated;
+use serde_json::Value;
+use std::{
+    io::{BufRead, BufReader, Lines},
+    process::{Child, ChildStdout, Stdio},
+};
+
+/// A follower that prints JSON.
+struct Tail {
+    process: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Tail {
+    fn open(person: &Person, words: &[&str]) -> Self {
+        let mut command = person.command(words);
+        let mut process = command.stdout(Stdio::piped()).spawn().expect("the program starts");
+        let lines = BufReader::new(process.stdout.take().expect("a pipe")).lines();
+        Self { process, lines }
+    }
+
+    fn next(&mut self) -> Value {
+        let line = self.lines.next().expect("it goes on").expect("a line");
+        serde_json::from_str(&line).expect("JSON")
+    }
+}
+
+impl Drop for Tail {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[test]
+fn the_audit_log_is_listed() {
+    let server = simulated();
+    let person = Person::beside(&server);
+    for name in ["one", "two", "three"] {
+        person.run(&["folder", "create", name]).ok();
+    }
+    let newest = person.run(&["audit", "list", "--limit", "1"]);
+    assert!(newest.ok().contains("CREATE_FOLDER"), "{newest:?}");
+    assert!(newest.err.contains("more: ootheca audit list --starting-from "), "{newest:?}");
+    let ascending = person.run(&["audit", "list", "--ascending", "--json"]).json();
+    let times: Vec<&str> = ascending["entries"]
+        .as_array()
+        .expect("entries")
+        .iter()
+        .map(|entry| entry["created_at"].as_str().expect("a time"))
+        .collect();
+    assert!(times.len() >= 3 && times.is_sorted(), "{times:?}");
+    let third = person.run(&["audit", "list", "--ascending", "--starting-from", times[2], "--json"]).json();
+    assert_eq!(third["entries"][0], ascending["entries"][2]);
+}
+
+#[test]
+fn followers_see_everything_once_while_another_server_takes_over() {
+    let mut server = simulated();
+    let person = Person::beside(&server);
+    let mut audit =
+        Tail::open(&person, &["audit", "tail", "--json", "--starting-from", "2020-01-01T00:00:00Z"]);
+    let mut events = Tail::open(&person, &["events", "tail", "--json", "--after", "0"]);
+    let mut wanted = Vec::new();
+    for round in 0..6 {
+        if round == 3 {
+            server.take_over().ended();
+        }
+        let name = format!("folder-{round}");
+        person.run(&["folder", "create", &name]).ok();
+        wanted.push(name);
+    }
+    let mut seen = Vec::new();
+    while seen.len() < wanted.len() {
+        let entry = audit.next();
+        if entry["action"] == "AUDIT_LOG_ACTION_CREATE_FOLDER" {
+            let payload = entry["payload"].as_str().expect("a payload").to_owned();
+            seen.push(wanted.iter().find(|name| payload.contains(*name)).expect("one of ours").clone());
+        }
+    }
+    assert_eq!(seen, wanted);
+    let mut folders = Vec::new();
+    while folders.len() < wanted.len() {
+        let event = events.next();
+        if event["kind"] == "folder" && event["what"] == "created" {
+            folders.push(event["id"].as_str().expect("an id").to_owned());
+        }
+    }
+    let listed = person.run(&["folder", "list", "--json"]).json();
+    let mut ids: Vec<&str> = listed["folders"]
+        .as_array()
+        .expect("folders")
+        .iter()
+        .map(|folder| folder["resource_id"].as_str().expect("an id"))
+        .collect();
+    ids.sort_unstable();
+    folders.sort();
+    assert_eq!(folders, ids);
+}
