@@ -33,8 +33,6 @@ pub(crate) struct Client {
 
 /// An answer that was no error.
 pub(crate) struct Answer {
-    /// HTTP status.
-    pub(crate) status: u16,
     /// The body as it came.
     pub(crate) text: String,
     /// The body as JSON; `null` where it is none.
@@ -160,7 +158,7 @@ impl Client {
         let value = serde_json::from_str(&text).unwrap_or(Value::Null);
         let status = response.status().as_u16();
         if (200..300).contains(&status) {
-            return Ok(Answer { status, text, value });
+            return Ok(Answer { text, value });
         }
         Err(refusal(&response, status, &value, &self.server))
     }

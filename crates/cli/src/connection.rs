@@ -28,7 +28,7 @@ pub(crate) struct ConnectionArgs {
     #[arg(long, global = true, value_name = "KEY", help_heading = "Global options")]
     pub(crate) api_key: Option<String>,
     /// What `ootheca login` stored under this name
-    #[arg(long, global = true, value_name = "NAME", help_heading = "Global options")]
+    #[arg(long, global = true, conflicts_with_all = ["server", "api_key"], value_name = "NAME", help_heading = "Global options")]
     pub(crate) profile: Option<String>,
     /// The data folder of this machine's server, for its address and its key [env: OOTHECA_DATA_DIR]
     #[arg(long, global = true, value_name = "DIR", help_heading = "Global options")]
@@ -64,7 +64,8 @@ pub(crate) fn connect(args: &ConnectionArgs) -> Result<Client> {
 
 /// The address of a server as it is compared and called.
 pub(crate) fn address(text: &str) -> Result<String> {
-    let text = text.trim().trim_end_matches('/');
+    let text = text.trim();
+    let text = text.strip_suffix('/').unwrap_or(text);
     let host = |rest: &str| rest.split(['/', '?', '#']).next().unwrap_or_default().to_owned();
     let url = match text.split_once("://") {
         Some(_) => text.to_owned(),

@@ -127,10 +127,20 @@ pub(crate) fn password(question: &str) -> Result<String> {
 
 /// Asks for a new secret, twice; nothing is an answer.
 pub(crate) fn new_password(question: &str) -> Result<Option<String>> {
-    let prompt = Password::with_theme(&SimpleTheme).with_prompt(question).allow_empty_password(true);
-    let prompt = prompt.with_confirmation("once more", "they differ");
-    let text = prompt.interact().map_err(|error| unanswered(&error))?;
-    Ok((!text.is_empty()).then_some(text))
+    let once = |question: &str| {
+        let prompt = Password::with_theme(&SimpleTheme).with_prompt(question).allow_empty_password(true);
+        prompt.interact().map_err(|error| unanswered(&error))
+    };
+    loop {
+        let text = once(question)?;
+        if text.is_empty() {
+            return Ok(None);
+        }
+        if once("once more")? == text {
+            return Ok(Some(text));
+        }
+        tell("the two differ");
+    }
 }
 
 /// Asks for one of several; the number of it.

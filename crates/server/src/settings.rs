@@ -12,7 +12,7 @@ use std::{net::SocketAddr, path::Path, path::PathBuf, time::Duration};
 pub const DEFAULTS: &str = include_str!("../../../config/default.toml");
 
 /// Variables with our prefix that are no settings.
-const NOT_SETTINGS: [&str; 4] = ["admin_api_key", "crash_after_effect", "config", "log"];
+const NOT_SETTINGS: [&str; 6] = ["admin_api_key", "api_key", "crash_after_effect", "config", "log", "server"];
 
 /// What runs the SQL servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -58,7 +58,9 @@ fn completions_know_operations_and_words() {
     let person = Person::new();
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = person.run(&["completions", shell]);
-        for word in ["UpdateSQLUserPassword", "service-account", "CREATED_AT"] {
+        // In elvish and PowerShell no script of clap's knows the values of flags.
+        let values = if matches!(shell, "elvish" | "powershell") { &[][..] } else { &["CREATED_AT"] };
+        for word in ["UpdateSQLUserPassword", "service-account"].iter().chain(values) {
             assert!(script.ok().contains(word), "{shell} does not know {word}");
         }
     }

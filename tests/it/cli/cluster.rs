@@ -118,7 +118,7 @@ fn folders_are_named() {
     let folder = server.post("/folders", serde_json::json!({ "name": "shop" }));
     folder.ok();
     let made = person.run(&["cluster", "create", "basic", "blue-dog", "--folder", "shop", "--json"]).json();
-    assert_eq!(made["parent_id"], folder.text("/id"));
+    assert_eq!(made["parent_id"], folder.text("/resource_id"));
     person.run(&["cluster", "create", "basic", "red-fox"]).ok();
     let names = |folder: &str| {
         person.run(&["cluster", "list", "--folder", folder, "--output", "name"]).ok().to_owned()

@@ -75,7 +75,9 @@ impl<'a> Terminal<'a> {
 
     #[track_caller]
     fn types(&self, text: &str) {
-        self.tmux(&["send-keys", "-l", text]);
+        // At the end of a word tmux takes it as the end of its own command.
+        let text = text.strip_suffix(';').map_or_else(|| text.to_owned(), |text| format!("{text}\\;"));
+        self.tmux(&["send-keys", "-l", &text]);
         self.tmux(&["send-keys", "Enter"]);
     }
 
@@ -133,6 +135,35 @@ fn a_password_is_not_shown() {
 }
 
 #[test]
+fn a_key_is_typed_unseen() {
+    let server = simulated();
+    let (person, key) = (Person::new(), server.admin_key());
+    let address = std::fs::read_to_string(server.data_dir().join("api-address")).expect("the address");
+    let terminal = Terminal::open(&person);
+    terminal.types(&format!("ootheca login --server {}", address.trim()));
+    terminal.asks("API key");
+    terminal.types(&key);
+    terminal.sees("Success! Logged in to");
+    assert!(!terminal.screen().contains(&key), "{}", terminal.screen());
+    person.run(&["cluster", "list"]).ok();
+}
+
+#[test]
+fn a_table_fits_the_terminal() {
+    let server = simulated();
+    server.create_cluster("a-cluster-with-a-name-that-is-about-as-long-as-they-get", "BASIC");
+    let person = Person::beside(&server);
+    let terminal = Terminal::open(&person);
+    terminal.types("clear; ootheca cluster list");
+    terminal.sees("CREATED ");
+    terminal.asks("ready>");
+    // Without joined lines: one that is too long would go on in the next.
+    let screen = terminal.tmux(&["capture-pane", "-p"]);
+    let header = screen.lines().find(|line| line.starts_with("NAME")).expect("a header");
+    assert!(header.contains("VERSION"), "the header stands in one line:\n{screen}");
+}
+
+#[test]
 fn a_shell_on_a_new_cluster_makes_its_first_user() {
     let server = real();
     server.create_cluster("blue-dog", "BASIC");
@@ -160,7 +191,9 @@ fn a_demo_has_a_prompt() {
     terminal.types("ootheca demo");
     terminal.asks("defaultdb=");
     terminal.sees("everything is gone");
-    terminal.types("select pg_sleep(10000);");
+    // An interrupt before the statement has begun would only clear the line.
+    terminal.types(r"\echo begun \\ select pg_sleep(10000);");
+    terminal.comes_to("begun", |screen| screen.lines().any(|line| line.trim_end() == "begun"));
     terminal.presses("C-c");
     terminal.sees("canceling statement");
     terminal.types("select 40 + 2 as answer;");
