@@ -37,7 +37,7 @@ fn this_machine_can_run_a_server_but_not_on_a_taken_port() {
 fn a_running_server_may_have_its_own_ports() {
     let server = simulated();
     let address = server.client().address();
-    let words = ["doctor", "--listen", &address.to_string(), "--json"];
+    let words = ["doctor", "--listen", address, "--json"];
     let ran = Person::beside(&server).run(&words);
     assert_eq!(finding(&ran, "port of the API")["verdict"], "ok", "{ran:?}");
     assert!(Person::new().run(&words).out.contains("another program has it"));

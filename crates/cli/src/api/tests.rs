@@ -2,10 +2,13 @@ use super::*;
 use ootheca_api::operations::{Op, operation};
 use proptest::prelude::*;
 use serde_json::json;
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::LazyLock};
+
+static DOCUMENT: LazyLock<Value> = LazyLock::new(ootheca_server::openapi);
+static API: LazyLock<Command> = LazyLock::new(|| commands(Command::new("api")));
 
 fn api() -> Command {
-    commands(Command::new("api"))
+    API.clone()
 }
 
 /// The request that these words make.
@@ -14,7 +17,7 @@ fn asked(words: &[&str]) -> std::result::Result<Request, String> {
         api().try_get_matches_from(["api"].iter().chain(words)).map_err(|error| error.to_string())?;
     let (name, matches) = matches.subcommand().expect("an operation");
     let row = TABLE.iter().find(|row| row.name == name).expect("a row");
-    let flags = flags::of(&ootheca_server::openapi(), row);
+    let flags = flags::of(&DOCUMENT, row);
     request(row, &flags, matches, |_, value| Ok(value.to_owned())).map_err(|failure| failure.message)
 }
 
@@ -28,9 +31,8 @@ fn every_row_is_a_command_that_clap_accepts() {
 
 #[test]
 fn every_parameter_of_a_path_is_a_required_flag() {
-    let document = ootheca_server::openapi();
     for row in &TABLE {
-        let flags = flags::of(&document, row);
+        let flags = flags::of(&DOCUMENT, row);
         let found: Vec<&str> = flags
             .iter()
             .filter(|flag| flag.place == Place::Path && flag.required)
@@ -106,6 +108,8 @@ fn what_is_not_built_yet_says_so() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
     #[test]
     fn kebab_is_lower_case_and_settles(name in "[A-Za-z0-9_.]{1,30}") {
         let once = flags::kebab(&name);
