@@ -159,7 +159,7 @@ export async function run(steps, { before } = {}) {
         console.log(`ok ${name} (${Date.now() - started} ms)`)
       } catch (error) {
         failed += 1
-        console.log(`failed ${name}: ${error.stack}`)
+        console.log(`failed ${name}: ${plain(error.stack)}`)
         if (opened.offences.length) console.log(`  offences:\n  ${opened.offences.join('\n  ')}`)
         await picture(opened.page, name)
       }
@@ -172,6 +172,8 @@ export async function run(steps, { before } = {}) {
   await browser.close()
   process.exit(failed ? 1 : 0)
 }
+
+const plain = (text) => text.replaceAll(/\x1b\[\d+m/g, '')
 
 /** What a failed step saw. */
 async function picture(page, name) {

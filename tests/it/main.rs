@@ -7,6 +7,7 @@ mod calibration;
 mod clients;
 mod clock;
 mod clusters;
+mod console;
 mod crash;
 mod databases;
 mod drivers;
