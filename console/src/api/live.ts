@@ -4,7 +4,7 @@
  */
 import type { QueryClient } from "@tanstack/react-query";
 import { useSyncExternalStore } from "react";
-import { keys } from "./queries";
+import { keys, refreshInList } from "./queries";
 
 export type LiveState = "connecting" | "live" | "reconnecting";
 
@@ -19,6 +19,8 @@ interface LiveEvent {
 const POLL_MS = 15_000;
 /** How long events are gathered, so that a storm of them asks once. */
 const GATHER_MS = 250;
+/** So many changed clusters are asked for one by one; more make the whole list void. */
+const SINGLY = 15;
 
 let state: LiveState = "connecting";
 const watchers = new Set<() => void>();
@@ -44,7 +46,7 @@ export function useLiveState(): LiveState {
 export function touchedBy(event: LiveEvent): readonly (readonly string[])[] {
   switch (event.kind) {
     case "cluster":
-      return [keys.clusters, keys.cluster(event.id)];
+      return [keys.cluster(event.id)];
     case "allowlist_entry":
       return [keys.allowlist(event.parent ?? "")];
     case "folder":
@@ -78,6 +80,9 @@ export function follow(client: QueryClient): () => void {
     const touched = [...pending.values()];
     pending.clear();
     for (const queryKey of touched) void client.invalidateQueries({ queryKey });
+    const changed = touched.filter(([kind]) => kind === "cluster").map(([, id]) => id as string);
+    if (changed.length > SINGLY) void client.invalidateQueries({ queryKey: keys.clusters });
+    else for (const id of changed) void refreshInList(client, id);
     // Every change leaves an audit entry.
     if (touched.length > 0) void client.invalidateQueries({ queryKey: keys.audit });
   };

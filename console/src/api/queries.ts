@@ -1,5 +1,12 @@
 /** Query keys, and the questions that more than one page asks. */
-import { QueryClient, infiniteQueryOptions, queryOptions, useInfiniteQuery, useQuery } from "@tanstack/react-query";
+import {
+  QueryClient,
+  infiniteQueryOptions,
+  queryOptions,
+  useInfiniteQuery,
+  useQuery,
+  type InfiniteData,
+} from "@tanstack/react-query";
 import { useEffect, useMemo } from "react";
 import { ApiError, api, unwrap, type Cluster, type FolderResource, type Schemas } from "./client";
 import { newestSamples, samples, session, type Whoami } from "./extensions";
@@ -103,6 +110,36 @@ export function useClusters() {
   }, [hasNextPage, isFetching, isError, fetchNextPage]);
   const clusters = useMemo(() => query.data?.pages.flatMap((page) => page.clusters) ?? [], [query.data]);
   return { ...query, clusters, complete: query.isSuccess && !hasNextPage };
+}
+
+type ClusterPages = InfiniteData<Schemas["ListClustersResponse"], string>;
+
+/** Brings one cluster up to date in the list, which may be too long to be asked again for each event. */
+export async function refreshInList(client: QueryClient, id: string) {
+  if (!client.getQueryData(keys.clusters)) return;
+  let cluster: Cluster | undefined;
+  try {
+    cluster = await client.fetchQuery({ ...clusterQuery(id), staleTime: 0 });
+  } catch (error) {
+    // Who may not see it any more sees it no more.
+    if (!(error instanceof ApiError) || (error.status !== 404 && error.status !== 403)) return;
+  }
+  client.setQueryData<ClusterPages>(keys.clusters, (list) => list && withCluster(list, id, cluster));
+}
+
+/** The list with a cluster replaced, added, or without it where it is gone. */
+export function withCluster(list: ClusterPages, id: string, cluster?: Cluster): ClusterPages {
+  const shown = cluster && cluster.state !== "DELETED" ? cluster : undefined;
+  let found = false;
+  const pages = list.pages.map((page) => {
+    const index = page.clusters.findIndex((other) => other.id === id);
+    if (index < 0) return page;
+    found = true;
+    return { ...page, clusters: page.clusters.toSpliced(index, 1, ...(shown ? [shown] : [])) };
+  });
+  const [first, ...rest] = pages;
+  if (found || !shown || !first) return { ...list, pages };
+  return { ...list, pages: [{ ...first, clusters: [shown, ...first.clusters] }, ...rest] };
 }
 
 export const foldersQuery = queryOptions({
