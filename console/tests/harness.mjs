@@ -141,7 +141,7 @@ export async function open(browser, path, options = {}) {
  * Runs the steps of a file one after the other, each with a page of its own. A step may be `[options, function]`,
  * with the options of `open` and `path`. A name behind the file runs that step only.
  */
-export async function run(steps, { before } = {}) {
+export async function run(steps, { before, recover } = {}) {
   const only = process.argv[2]
   const browser = await openBrowser()
   let failed = 0
@@ -162,6 +162,7 @@ export async function run(steps, { before } = {}) {
         console.log(`failed ${name}: ${plain(error.stack)}`)
         if (opened.offences.length) console.log(`  offences:\n  ${opened.offences.join('\n  ')}`)
         await picture(opened.page, name)
+        await recover?.()
       }
       await opened.context.close()
     }
@@ -181,7 +182,7 @@ async function picture(page, name) {
     mkdirSync(failures, { recursive: true })
     const file = `${failures}/${name.replaceAll(/\W+/g, '-')}.png`
     await page.screenshot({ path: file })
-    console.log(`  seen at ${page.url()}: ${file}\n${await page.locator('body').ariaSnapshot()}`)
+    console.log(`  seen at ${page.url()}: ${file}\n${(await page.locator('body').ariaSnapshot()).slice(-6000)}`)
   } catch (error) {
     console.log(`  and no picture: ${error.message}`)
   }
