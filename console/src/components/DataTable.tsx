@@ -3,7 +3,7 @@
  * On a narrow screen each row becomes a card. A row that leads somewhere opens with Enter or a click.
  */
 import { Skeleton, UnstyledButton } from "@mantine/core";
-import { useMediaQuery } from "@mantine/hooks";
+import { useElementSize } from "@mantine/hooks";
 import { IconArrowDown, IconArrowUp, IconArrowsSort } from "@tabler/icons-react";
 import {
   flexRender,
@@ -17,7 +17,7 @@ import {
   type SortingState,
 } from "@tanstack/react-table";
 import { useWindowVirtualizer } from "@tanstack/react-virtual";
-import { useLayoutEffect, useRef, useState, type KeyboardEvent, type ReactNode } from "react";
+import { useLayoutEffect, useMemo, useRef, useState, type KeyboardEvent, type ReactNode } from "react";
 import classes from "./DataTable.module.css";
 
 declare module "@tanstack/react-table" {
@@ -25,8 +25,12 @@ declare module "@tanstack/react-table" {
     /** A width for `grid-template-columns`, for example `120px` or `minmax(0, 2fr)`. */
     width?: string;
     align?: "left" | "right";
-    /** No label on a card, for example for buttons. */
+    /** No label on a card, for example for a name. */
     bare?: boolean;
+    /** Stands in the upper right corner of a card, for example buttons. */
+    corner?: boolean;
+    /** Left out where the table is narrower, in pixels. */
+    from?: number;
   }
 }
 
@@ -47,15 +51,22 @@ interface Props<T> {
 }
 
 const ROW = 46;
+/** A narrower table is a list of cards. */
+const CARDS = 600;
 
 export function DataTable<T>(props: Props<T>) {
   const { label, columns, data, rowId, initialSort = [], empty, loading, onOpen, onVisible } = props;
   const [sorting, setSorting] = useState<SortingState>(initialSort);
-  const narrow = useMediaQuery("(max-width: 48em)", false, { getInitialValueInEffect: false });
+  const { ref, width } = useElementSize();
+  const narrow = width > 0 && width < CARDS;
+  const columnVisibility = useMemo(() => {
+    const small = columns.filter(({ meta }) => (meta?.from ?? 0) > (width || Infinity));
+    return Object.fromEntries(small.map((column) => [column.id ?? "", false]));
+  }, [columns, width]);
   const table = useReactTable({
     data,
     columns,
-    state: { sorting },
+    state: { sorting, columnVisibility },
     onSortingChange: setSorting,
     getRowId: rowId,
     getCoreRowModel: getCoreRowModel(),
@@ -84,6 +95,7 @@ export function DataTable<T>(props: Props<T>) {
   const nothing = rows.length === 0;
   return (
     <div
+      ref={ref}
       role="table"
       aria-label={label}
       aria-rowcount={rows.length + 1}
@@ -138,7 +150,8 @@ export function DataTable<T>(props: Props<T>) {
                     role="cell"
                     className={classes.cell}
                     data-align={meta?.align}
-                    data-label={narrow && !meta?.bare && typeof header === "string" ? header : undefined}
+                    data-corner={meta?.corner}
+                    data-label={narrow && !meta?.bare && !meta?.corner && typeof header === "string" ? header : undefined}
                   >
                     {flexRender(cell.column.columnDef.cell, cell.getContext())}
                   </div>

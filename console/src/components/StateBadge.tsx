@@ -1,10 +1,11 @@
-import { Badge, Loader, Tooltip } from "@mantine/core";
+import { Loader, Tooltip } from "@mantine/core";
 import type { Cluster } from "../api/client";
 import { isBusy } from "../api/queries";
+import classes from "./StateBadge.module.css";
 
 interface Look {
   label: string;
-  color: string;
+  tone: "good" | "busy" | "quiet" | "warn" | "bad";
   hint: string;
   busy?: boolean;
 }
@@ -21,37 +22,32 @@ function words(status: string): string {
 
 function look(cluster: Cluster): Look {
   const { state, operation_status: operation, ootheca } = cluster;
-  if (state === "CREATING") return { label: "Creating", color: "blue", busy: true, hint: "It is being made" };
-  if (state === "CREATION_FAILED") return { label: "Failed", color: "red", hint: "It could not be made" };
-  if (state === "DELETED") return { label: "Deleted", color: "gray", hint: "It is gone" };
-  if (operation.endsWith("_FAILED")) return { label: `${words(operation)} failed`, color: "red", hint: operation };
-  if (isBusy(cluster)) return { label: words(operation === "UNSPECIFIED" ? "LOCKED" : operation), color: "blue", busy: true, hint: operation };
+  if (state === "CREATING") return { label: "Creating", tone: "busy", busy: true, hint: "It is being made" };
+  if (state === "CREATION_FAILED") return { label: "Failed", tone: "bad", hint: "It could not be made" };
+  if (state === "DELETED") return { label: "Deleted", tone: "quiet", hint: "It is gone" };
+  if (operation.endsWith("_FAILED")) return { label: `${words(operation)} failed`, tone: "bad", hint: operation };
+  if (isBusy(cluster)) {
+    return { label: words(operation === "UNSPECIFIED" ? "LOCKED" : operation), tone: "busy", busy: true, hint: operation };
+  }
   if (ootheca.standing === "REQUEST_UNIT_LIMIT_EXCEEDED") {
-    return { label: "Disabled", color: "red", hint: "Its request units of this month are used up" };
+    return { label: "Disabled", tone: "bad", hint: "Its request units of this month are used up" };
   }
   if (ootheca.standing === "STORAGE_LIMIT_EXCEEDED") {
-    return { label: "Over storage", color: "orange", hint: "It holds more than its storage limit" };
+    return { label: "Over storage", tone: "warn", hint: "It holds more than its storage limit" };
   }
-  if (ootheca.suspended) return { label: "Asleep", color: "gray", hint: "It wakes when somebody connects" };
-  return { label: "Ready", color: "green", hint: "It takes connections" };
+  if (ootheca.suspended) return { label: "Asleep", tone: "quiet", hint: "It wakes when somebody connects" };
+  return { label: "Ready", tone: "good", hint: "It takes connections" };
 }
 
 /** How a cluster is, in one word. */
 export function StateBadge({ cluster }: { cluster: Cluster }) {
-  const { label, color, hint, busy } = look(cluster);
+  const { label, tone, hint, busy } = look(cluster);
   return (
     <Tooltip label={hint}>
-      <Badge
-        color={color}
-        variant="light"
-        radius="sm"
-        tt="none"
-        fw={600}
-        c={`light-dark(var(--mantine-color-${color}-9), var(--mantine-color-${color}-3))`}
-        leftSection={busy ? <Loader size={10} color="currentColor" aria-hidden /> : undefined}
-      >
+      <span className={classes.badge} data-tone={tone}>
+        {busy ? <Loader size={10} color="currentColor" aria-hidden /> : <span className={classes.dot} aria-hidden />}
         {label}
-      </Badge>
+      </span>
     </Tooltip>
   );
 }

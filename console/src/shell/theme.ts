@@ -14,15 +14,28 @@ const brand: MantineColorsTuple = [
   "#034f44",
 ];
 
+/** Greys with a touch of the accent, so that dark surfaces belong together. */
+const dark: MantineColorsTuple = [
+  "#dfe6e4",
+  "#b7c2be",
+  "#93a19d",
+  "#6d7b77",
+  "#3a4642",
+  "#2a3330",
+  "#1c2422",
+  "#171d1b",
+  "#111615",
+  "#0c100f",
+];
+
 const sans =
   'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "Liberation Sans", "Helvetica Neue", Arial, sans-serif';
 const mono = 'ui-monospace, "SF Mono", "Cascadia Code", Menlo, Consolas, "DejaVu Sans Mono", monospace';
 
 export const theme = createTheme({
   primaryColor: "brand",
-  primaryShade: { light: 7, dark: 4 },
-  autoContrast: true,
-  colors: { brand },
+  primaryShade: 7,
+  colors: { brand, dark },
   fontFamily: sans,
   fontFamilyMonospace: mono,
   defaultRadius: "md",

@@ -25,19 +25,19 @@ export function columnsOf(samples: Record<string, NewestSample>, open: Open): Co
     column.accessor((row) => row.cluster.name, {
       id: "name",
       header: "Name",
-      meta: { width: "minmax(160px, 2.2fr)", bare: true },
+      meta: { width: "minmax(150px, 2.2fr)", bare: true },
       cell: ({ row }) => <Name row={row.original} />,
     }),
     column.accessor((row) => row.cluster.ootheca.standing + row.cluster.state, {
       id: "state",
       header: "State",
-      meta: { width: "minmax(104px, 0.9fr)" },
+      meta: { width: "minmax(96px, 0.9fr)" },
       cell: ({ row }) => <StateBadge cluster={row.original.cluster} />,
     }),
     column.accessor((row) => row.cluster.plan, {
       id: "plan",
       header: "Plan",
-      meta: { width: "minmax(70px, 0.7fr)" },
+      meta: { width: "minmax(66px, 0.6fr)", from: 700 },
       cell: ({ row }) => PLAN[row.original.cluster.plan],
     }),
     column.accessor((row) => regionsOf(row.cluster), {
@@ -53,13 +53,13 @@ export function columnsOf(samples: Record<string, NewestSample>, open: Open): Co
     column.accessor(connections, {
       id: "connections",
       header: "Connections",
-      meta: { width: "minmax(98px, 0.7fr)", align: "right" },
+      meta: { width: "minmax(108px, 0.7fr)", align: "right" },
       cell: ({ getValue }) => <span className="tabular">{count(Math.round(Number(getValue())))}</span>,
     }),
     column.accessor((row) => samples[row.cluster.id]?.statements ?? 0, {
       id: "statements",
       header: "Statements/s",
-      meta: { width: "minmax(104px, 0.7fr)", align: "right" },
+      meta: { width: "minmax(112px, 0.7fr)", align: "right", from: 860 },
       cell: ({ row }) => {
         const value = samples[row.original.cluster.id]?.statements;
         return <span className="tabular">{value == null ? "–" : count(value)}</span>;
@@ -68,19 +68,19 @@ export function columnsOf(samples: Record<string, NewestSample>, open: Open): Co
     column.accessor((row) => row.cluster.ootheca.usage.storage_mib, {
       id: "storage",
       header: "Storage",
-      meta: { width: "minmax(80px, 0.7fr)", align: "right" },
+      meta: { width: "minmax(76px, 0.7fr)", align: "right" },
       cell: ({ getValue }) => <span className="tabular">{bytes(Number(getValue()) * 1024 * 1024)}</span>,
     }),
     column.accessor((row) => row.cluster.created_at ?? "", {
       id: "created",
       header: "Created",
-      meta: { width: "minmax(96px, 0.8fr)" },
+      meta: { width: "minmax(102px, 0.8fr)", from: 980 },
       cell: ({ row }) => <TimeAgo time={row.original.cluster.created_at} />,
     }),
     column.display({
       id: "actions",
       header: () => <span className="visually-hidden">Actions</span>,
-      meta: { width: "30px", bare: true },
+      meta: { width: "28px", corner: true },
       cell: ({ row }) => <Actions cluster={row.original.cluster} open={open} />,
     }),
   ];
