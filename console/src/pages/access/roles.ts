@@ -1,5 +1,4 @@
-// The roles that can be given, in the words of the page, and where each may be held.
-
+/** The roles that can be given, in the words of the page, and where each may be held. */
 export type Scope = "ORGANIZATION" | "FOLDER" | "CLUSTER";
 
 export type Grant = { name: string; resource: { type: string; id?: string | null } };

@@ -1,5 +1,4 @@
-// The entries that the page shows: pages into the past, and what is new.
-
+/** The entries that the page shows: pages into the past, and what is new. */
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { useMemo, useState } from "react";
 import { api, unwrap } from "../../api/client";

@@ -1,5 +1,4 @@
-// The filters of the audit log: as they stand in the URL, and what they let through.
-
+/** The filters of the audit log: as they stand in the URL, and what they let through. */
 export type Entry = {
   id: string;
   action: string;

@@ -1,5 +1,4 @@
-// The OpenAPI document as the explorer uses it: operations with their parameters and bodies.
-
+/** The OpenAPI document as the explorer uses it: operations with their parameters and bodies. */
 export type Schema = {
   $ref?: string;
   type?: string | string[];

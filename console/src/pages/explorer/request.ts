@@ -1,5 +1,4 @@
-// What is sent for an operation: its address, headers and body, and the same as a curl command.
-
+/** What is sent for an operation: its address, headers and body, and the same as a curl command. */
 import type { Operation } from "./document";
 
 export type Draft = { values: Record<string, string>; body: string; dryRun: boolean };

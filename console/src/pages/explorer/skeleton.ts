@@ -1,5 +1,4 @@
-// An example of a request body, made from its schema: every member with a value of its type.
-
+/** An example of a request body, made from its schema: every member with a value of its type. */
 import { lookUp, type Document, type Operation, type Schema } from "./document";
 
 /** Deeper than this, objects stay empty: schemas may hold themselves. */

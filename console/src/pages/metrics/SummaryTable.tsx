@@ -8,11 +8,11 @@ export function SummaryTable({ graphs, samples }: { graphs: Graph[]; samples: Sa
   const lines = graphs.flatMap((graph) => graph.lines.map((line) => ({ graph, line, ...summary(line.values) })));
   const known = samples.times.filter((_, index) => lines.some(({ line }) => line.values[index] != null)).length;
   return (
-    <section aria-labelledby="metrics-summary" className={classes.summary}>
+    <section className={classes.summary}>
       <Title order={2} id="metrics-summary">
         In numbers
       </Title>
-      <Table.ScrollContainer minWidth={480} className="panel">
+      <div className={`panel ${classes.scroll}`} tabIndex={0} role="region" aria-labelledby="metrics-summary">
         <Table>
           <Table.Caption>
             {known} of {samples.times.length} moments have samples, {step(samples.step_seconds)} apart; the others are
@@ -32,7 +32,7 @@ export function SummaryTable({ graphs, samples }: { graphs: Graph[]; samples: Sa
             {lines.map(({ graph, line, last, least, mean, most }) => (
               <Table.Tr key={`${graph.id}/${line.name}`}>
                 <Table.Th scope="row" fw={500}>
-                  {line.label}
+                  {graph.lines.length > 1 ? `${graph.title}: ${line.label}` : line.label}
                 </Table.Th>
                 {[last, least, mean, most].map((value, index) => (
                   <Table.Td key={index} ta="right" className="tabular">
@@ -43,7 +43,7 @@ export function SummaryTable({ graphs, samples }: { graphs: Graph[]; samples: Sa
             ))}
           </Table.Tbody>
         </Table>
-      </Table.ScrollContainer>
+      </div>
     </section>
   );
 }

@@ -1,5 +1,4 @@
-// Which graphs each tab shows, and which series each graph is made of.
-
+/** Which graphs each tab shows, and which series each graph is made of. */
 import type { Samples } from "../../api/extensions";
 import { bytes } from "../../components/time";
 
@@ -11,20 +10,8 @@ export type Graph = { id: string; title: string; about: string; unit: Unit; line
 
 export type Tab = "overview" | "sql" | "capacity";
 
-const COMPONENTS: Record<string, string> = {
-  cpu: "CPU",
-  egress: "Egress",
-  read: "Reads",
-  reads: "Reads",
-  read_batches: "Read batches",
-  read_requests: "Read requests",
-  read_bytes: "Read bytes",
-  write: "Writes",
-  writes: "Writes",
-  write_batches: "Write batches",
-  write_requests: "Write requests",
-  write_bytes: "Write bytes",
-};
+/** Batches, requests and bytes of reads are one line, and so are those of writes. */
+const COMPONENTS: Record<string, string> = { cpu: "CPU", egress: "Egress", read: "Reads", write: "Writes" };
 
 type Kind = { id: string; title: string; about: string; unit: Unit; series?: string };
 
@@ -53,7 +40,7 @@ const KINDS: Record<string, Kind> = {
   units: { id: "units", title: "Request units", about: "Request units a second, all components", unit: "requestUnits" },
   components: {
     id: "components",
-    title: "Request units by component",
+    title: "By component",
     about: "Request units a second",
     unit: "requestUnits",
   },
@@ -74,12 +61,18 @@ export function kindsOf(tab: Tab, plan: string): string[] {
   }
 }
 
-/** The parts of the request units: whatever the server divides them into. */
+/** The parts of the request units, related ones added up. */
 export function components(samples: Samples): Line[] {
-  return Object.entries(samples.series)
-    .map(([name, values]) => ({ part: /^request_units[._:/ -](.+)$/.exec(name)?.[1], name, values }))
-    .filter((line) => line.part !== undefined)
-    .map(({ part, name, values }) => ({ name, label: COMPONENTS[part!] ?? part!.replaceAll("_", " "), values }));
+  const groups = new Map<string, Line[]>();
+  for (const [name, values] of Object.entries(samples.series)) {
+    const part = /^request_units\.([a-z]+)/.exec(name)?.[1];
+    if (part) groups.set(part, [...(groups.get(part) ?? []), { name, label: part, values }]);
+  }
+  return [...groups].map(([part, lines]) => ({
+    name: `request_units.${part}`,
+    label: COMPONENTS[part] ?? part,
+    values: sum(lines, samples.times.length),
+  }));
 }
 
 /** The sum of all lines at each moment; nothing where none has a value. */
