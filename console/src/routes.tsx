@@ -19,7 +19,9 @@ import { RootLayout } from "./shell/RootLayout";
 export type Search = { [name: string]: string | undefined };
 
 const validateSearch = (search: Record<string, unknown>): Search =>
-  Object.fromEntries(Object.entries(search).map(([name, value]) => [name, String(value)]));
+  Object.fromEntries(
+    Object.entries(search).flatMap(([name, value]) => (value === undefined ? [] : [[name, String(value)]])),
+  );
 
 const root = createRootRoute({ component: RootLayout, notFoundComponent: NotFound, validateSearch });
 

@@ -41,8 +41,8 @@ run({
     check(await name.inputValue(), 'no name is suggested')
     await name.fill('first-one')
     await page.getByRole('button', { name: 'Create cluster' }).click()
-    await page.waitForURL('**/overview')
-    id = page.url().split('/').at(-2)
+    await page.waitForURL(/\/overview/)
+    id = new URL(page.url()).pathname.split('/').at(-2)
     await page.getByRole('heading', { level: 1, name: 'first-one' }).waitFor()
     await page.getByRole('main').getByText('Ready', { exact: true }).first().waitFor()
   },

@@ -1,5 +1,5 @@
 // What concerns the whole organization: people, service accounts, folders, the audit log, the API explorer.
-import { base, call, check, cluster, password, run } from './harness.mjs'
+import { base, call, check, password, run, until } from './harness.mjs'
 
 const dialog = (page, name) => page.getByRole('dialog', { name })
 const row = (page, table, text) => page.getByRole('table', { name: table }).getByRole('row').filter({ hasText: text })
@@ -58,6 +58,25 @@ run({
     await remove.getByRole('textbox').fill('deployer')
     await remove.getByRole('button', { name: 'Delete key' }).click()
     await row(page, 'API keys', 'pipeline').waitFor({ state: 'detached' })
+  },
+  'the audit log is filtered, followed, and shows what was sent': async ({ page }) => {
+    await page.goto('/audit')
+    const entry = (text) => row(page, 'Audit log', text)
+    await entry('deployer').or(entry('service account')).first().waitFor()
+    await call('POST', '/api/v1/folders', { name: 'seen-in-the-log', parent_id: '' })
+    await entry(/create folder/i).first().waitFor()
+    await page.getByRole('combobox', { name: 'Action' }).click()
+    await page.keyboard.type('folder')
+    await page.getByRole('option', { name: /create folder/i }).click()
+    await page.waitForURL(/action=CREATE_FOLDER/)
+    await until('only folders are left', async () => await entry(/service account/i).count() === 0)
+    await entry(/create folder/i).first().click()
+    const shown = page.getByRole('dialog', { name: /create folder/i })
+    await shown.getByText('seen-in-the-log').first().waitFor()
+    await page.reload()
+    await shown.getByText('seen-in-the-log').first().waitFor()
+    await page.keyboard.press('Escape')
+    await shown.waitFor({ state: 'detached' })
   },
   'the explorer sends what it shows': async ({ page }) => {
     await page.goto('/explorer')

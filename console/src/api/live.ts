@@ -110,6 +110,8 @@ export function follow(client: QueryClient): () => void {
       // The browser itself comes back after a lost connection, but not after a refusal.
       if (source?.readyState !== EventSource.CLOSED || ended) return;
       cursor = "";
+      // It may be that the session has ended.
+      void client.invalidateQueries({ queryKey: keys.session });
       retry = setTimeout(open, 3_000);
     };
   };

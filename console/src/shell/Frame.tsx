@@ -2,7 +2,7 @@
 import { Burger, Drawer, Skeleton } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
 import { Outlet, useLocation, useNavigate } from "@tanstack/react-router";
-import { Suspense, useEffect, useRef } from "react";
+import { Suspense, useCallback, useEffect, useRef } from "react";
 import { onSessionEnded } from "../api/client";
 import { follow } from "../api/live";
 import { keys, queryClient, useSession } from "../api/queries";
@@ -14,14 +14,18 @@ import classes from "./Frame.module.css";
 /** Leaves for the sign-in page when the session ends, keeping the place to come back to. */
 function useSignInAgain() {
   const navigate = useNavigate();
-  useEffect(() => {
-    return onSessionEnded(() => {
-      if (location.pathname === "/sign-in") return;
-      const to = location.pathname + location.search;
-      queryClient.setQueryData(keys.session, null);
-      void navigate({ to: "/sign-in", search: { to, expired: "yes" }, replace: true });
-    });
+  const whoami = useSession();
+  const leave = useCallback(() => {
+    if (location.pathname === "/sign-in") return;
+    const to = location.pathname + location.search;
+    queryClient.setQueryData(keys.session, null);
+    void navigate({ to: "/sign-in", search: { to, expired: "yes" }, replace: true });
   }, [navigate]);
+  useEffect(() => onSessionEnded(leave), [leave]);
+  useEffect(() => {
+    // Who signs out leaves nothing behind; null is the server's word.
+    if (queryClient.getQueryData(keys.session) === null) leave();
+  }, [whoami, leave]);
 }
 
 export function Frame() {
