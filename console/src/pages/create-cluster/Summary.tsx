@@ -1,4 +1,4 @@
-import { Alert, Button, Text } from "@mantine/core";
+import { Button, Text } from "@mantine/core";
 import { IconCoinOff } from "@tabler/icons-react";
 import { ErrorNote } from "../../components/ErrorNote";
 import { CLOUD, PLAN, folderPath } from "../../components/cluster/words";
@@ -49,11 +49,12 @@ export function Summary({ draft, ready, pending, error }: Props) {
           </div>
         ))}
       </dl>
-      <Alert variant="light" color="brand" icon={<IconCoinOff size={18} aria-hidden />} p="sm" my="md">
-        <Text size="sm">
+      <div className={classes.costs}>
+        <IconCoinOff size={18} aria-hidden />
+        <span>
           <strong>Costs nothing.</strong> It runs on your machine, and takes what it uses of it.
-        </Text>
-      </Alert>
+        </span>
+      </div>
       {error && <ErrorNote error={error} title="It was not made" />}
       <Button type="submit" fullWidth mt={error ? "md" : 0} disabled={!ready} loading={pending}>
         Create cluster
