@@ -98,7 +98,7 @@ run({
     await link(page, 'zebra-fish').waitFor()
     await link(page, 'by-keyboard').waitFor({ state: 'detached' })
     await page.goto('/folders')
-    await page.getByText('animals').first().waitFor()
+    await page.getByRole('main').getByText('animals').first().waitFor()
   },
   'labels are edited': async ({ page }) => {
     await page.goto('/clusters')

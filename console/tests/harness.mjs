@@ -12,7 +12,7 @@ export const email = 'ada@example.com'
 export const password = 'correct horse battery'
 
 const failures = fileURLToPath(new URL('../../target/console-failures', import.meta.url))
-const answers = createInterface({ input: process.stdin })[Symbol.asyncIterator]()
+let answers
 // Debian's start script writes a line of its own to the standard error; that is no finding.
 const launch = {
   executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
@@ -26,6 +26,7 @@ export const openBrowser = () => chromium.launch(launch)
 
 /** Asks the Rust side to do something with the server, and waits until it is done. */
 export async function ask(what) {
+  answers ??= createInterface({ input: process.stdin })[Symbol.asyncIterator]()
   console.log(`ASK ${what}`)
   const { value } = await answers.next()
   if (!value?.startsWith('DONE')) throw new Error(`${what}: ${value}`)

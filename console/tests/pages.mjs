@@ -1,14 +1,14 @@
 // What holds for every page: nothing that axe finds, in light and in dark; no scrolling to the side at 375 px;
 // nothing of a third party, nothing against the content security policy (the harness looks at both).
 import AxeBuilder from '@axe-core/playwright'
-import { call, check, cluster, invite, open, run } from './harness.mjs'
+import { call, check, cluster, invite, run } from './harness.mjs'
 
 let made
 const inside = (page) => `/clusters/${made.id}/${page}`
 
 /** Loaded, drawn, and standing still. */
 async function settled(page) {
-  await page.getByRole('heading', { level: 1 }).first().waitFor()
+  await page.locator('h1').first().waitFor({ state: 'attached' })
   await page.waitForFunction(() =>
     !document.querySelector('.mantine-Skeleton-root[data-visible], .mantine-Loader-root') &&
     document.getAnimations().every((animation) => animation.playState !== 'running'))
@@ -26,8 +26,11 @@ async function narrow(page) {
   return wide > inner ? [`at ${inner} px it is ${wide} px wide`] : []
 }
 
-const looks = (path, options = {}) => [options, async ({ page }) => {
+const looks = (path, { then, until, ...options } = {}) => [options, async ({ page }) => {
   await page.goto(typeof path === 'function' ? path() : path)
+  await settled(page)
+  await then?.(page)
+  await until?.(page)
   await settled(page)
   const findings = await accessible(page, 'light')
   await page.emulateMedia({ colorScheme: 'dark' })
@@ -69,14 +72,16 @@ const steps = {
   'clusters': looks('/clusters'),
   'create a cluster': looks('/clusters/new'),
   'overview': looks(() => inside('overview')),
-  'connect': looks(() => inside('overview?connect=yes')),
+  'connect': looks(() => inside('overview'), {
+    then: (page) => page.getByRole('main').getByRole('button', { name: 'Connect' }).first().click(),
+    until: (page) => page.getByRole('dialog').getByText('Get the certificate').waitFor(),
+  }),
   'SQL users': looks(() => inside('users')),
   'databases': looks(() => inside('databases')),
   'SQL shell': looks(() => inside('sql')),
   'networking': looks(() => inside('networking')),
   'metrics': looks(() => inside('metrics')),
   'access': looks('/access'),
-  'invitations': looks('/access/invitations'),
   'service accounts': looks('/access/service-accounts'),
   'groups': looks('/access/groups'),
   'folders': looks('/folders'),
