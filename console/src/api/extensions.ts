@@ -122,17 +122,17 @@ export function samples(cluster: string, from: Date, to: Date, points = 300, sig
   return unlessMissing<Samples | null>(call<Samples>("GET", path, undefined, signal), null);
 }
 
+interface NewestAnswer {
+  samples: { cluster_id: string; time: number | string; values: NewestSample }[];
+}
+
 /** The newest sample of each cluster, by its id; at most 200 are asked for. */
 export async function newestSamples(ids: string[], signal?: AbortSignal): Promise<Record<string, NewestSample>> {
   if (ids.length === 0) return {};
   const query = ids.slice(0, 200).map(encodeURIComponent).join(",");
-  const answer = call<{ samples: Record<string, NewestSample> }>(
-    "GET",
-    `${BASE}samples?clusters=${query}`,
-    undefined,
-    signal,
-  );
-  return (await unlessMissing(answer, { samples: {} })).samples ?? {};
+  const answer = call<NewestAnswer>("GET", `${BASE}samples?clusters=${query}`, undefined, signal);
+  const { samples } = await unlessMissing(answer, { samples: [] });
+  return Object.fromEntries(samples.map(({ cluster_id, values }) => [cluster_id, values]));
 }
 
 export interface SqlRequest {

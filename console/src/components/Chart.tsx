@@ -21,6 +21,8 @@ export interface ChartProps {
   series: Series[];
   /** How a value is written, for example with its unit. */
   format?: (value: number) => string;
+  /** Steps of the axis are powers of two, as for bytes. */
+  binary?: boolean;
   height?: number;
   /** Charts of one group show the same moment. */
   group?: string;

@@ -14,6 +14,7 @@ const INK = {
   light: { text: "#5b6865", grid: "#e9eeec" },
   dark: { text: "#93a19d", grid: "#232b29" },
 };
+const POWERS = Array.from({ length: 50 }, (_, power) => 2 ** power);
 const FONT = "11px system-ui, sans-serif";
 
 /** A box at the cursor with the values of its moment. */
@@ -48,7 +49,7 @@ function tip(format: (value: number) => string, colors: string[]): uPlot.Plugin 
   };
 }
 
-export default function ChartCanvas({ times, series, format, height, group }: ChartProps & { height: number }) {
+export default function ChartCanvas({ times, series, format, height, group, binary }: ChartProps & { height: number }) {
   const holder = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot>(null);
   const scheme = useComputedColorScheme("light");
@@ -83,7 +84,7 @@ export default function ChartCanvas({ times, series, format, height, group }: Ch
       },
       axes: [
         { ...axis, size: 26, space: 64, values: (_, splits) => splits.map((split) => at(split, times)) },
-        { ...axis, size: 62, space: 30, values: (_, splits) => splits.map(write) },
+        { ...axis, size: 62, space: 30, values: (_, splits) => splits.map(write), ...(binary ? { incrs: POWERS } : {}) },
       ],
       series: [
         {},
@@ -111,7 +112,7 @@ export default function ChartCanvas({ times, series, format, height, group }: Ch
       plot.current = null;
     };
     // What is drawn changes through setData below.
-  }, [scheme, shape, height, group]);
+  }, [scheme, shape, height, group, binary]);
 
   useEffect(() => {
     plot.current?.setData(latest.current);

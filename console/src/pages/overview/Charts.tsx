@@ -49,6 +49,7 @@ function chartsOf(cluster: Cluster, samples: Samples): ChartProps[] {
       title: "Storage",
       times,
       format: bytes,
+      binary: true,
       series: [
         { label: "Data", values: named(samples, "storage_bytes"), color: 2, area: true },
         ...limit(samples, "Limit", storageLimit(cluster)),

@@ -50,8 +50,8 @@ function noticesOf(cluster: Cluster): Notice[] {
     notices.push({
       key: "asleep",
       color: "gray",
-      title: "Asleep",
-      text: "Nobody was connected for a while, so its server is stopped and costs nothing. It wakes in a moment when somebody connects.",
+      title: "",
+      text: "Asleep: nobody was connected for a while, so its server is stopped and costs nothing. It wakes in a moment when somebody connects.",
       icon: IconMoon,
     });
   }
@@ -60,7 +60,7 @@ function noticesOf(cluster: Cluster): Notice[] {
 
 export function Notices({ cluster, onEditLimits }: { cluster: Cluster; onEditLimits?: () => void }) {
   return noticesOf(cluster).map(({ key, color, title, text, icon: Sign, limits }) => (
-    <Alert key={key} color={color} variant="light" title={title} icon={<Sign size={18} aria-hidden />}>
+    <Alert key={key} color={color} variant="light" title={title || undefined} icon={<Sign size={18} aria-hidden />}>
       {text && (
         <Text size="sm" c="var(--mantine-color-text)">
           {text}
