@@ -5,13 +5,15 @@ interface Props {
   code: string;
   /** What it is; also names the button that copies it. */
   label: string;
+  /** Breaks long lines: for one command, where the lines are no part of it. */
+  wrap?: boolean;
 }
 
 /** Code to take away. It scrolls sideways, also by keyboard. */
-export function CodeBlock({ code, label }: Props) {
+export function CodeBlock({ code, label, wrap }: Props) {
   return (
     <div className={classes.block}>
-      <pre className={classes.code} tabIndex={0} role="region" aria-label={label}>
+      <pre className={classes.code} data-wrap={wrap} tabIndex={0} role="region" aria-label={label}>
         <code>{code}</code>
       </pre>
       <div className={classes.copy}>

@@ -140,6 +140,7 @@ function Steps({ cluster, to, password }: { cluster: Cluster; to: Target; passwo
           a <code>~/{CERTIFICATE}</code> that is there.
         </Text>
         <CodeBlock
+          wrap
           label="Command that downloads the certificate"
           code={certificateCommand(location.origin, cluster.id)}
         />
@@ -164,7 +165,7 @@ function Steps({ cluster, to, password }: { cluster: Cluster; to: Target; passwo
           Run this, then type or paste the password. It stays out of the shell&apos;s history.{" "}
           <code>psql</code> asks by itself.
         </Text>
-        <CodeBlock label="Command that reads the password" code={PASSWORD_COMMAND} />
+        <CodeBlock wrap label="Command that reads the password" code={PASSWORD_COMMAND} />
       </Step>
       <Step title="Connect">
         <Tabs defaultValue="psql" keepMounted={false}>
@@ -184,7 +185,7 @@ function Steps({ cluster, to, password }: { cluster: Cluster; to: Target; passwo
           ))}
           <Tabs.Panel value="string" pt="sm">
             <Stack gap="xs">
-              <CodeBlock label="Connection string" code={connectionString(to, password)} />
+              <CodeBlock wrap label="Connection string" code={connectionString(to, password)} />
               <Text size="sm" c="dimmed">
                 {password === undefined
                   ? "It does not hold the password: add it behind the user as :password, or use PGPASSWORD."
@@ -209,13 +210,17 @@ function Language({ snippet }: { snippet: Snippet }) {
           <Text size="sm" c="dimmed">
             The driver
           </Text>
-          <CodeBlock label={`Command that installs the ${snippet.label} driver`} code={snippet.install} />
+          <CodeBlock
+            wrap
+            label={`Command that installs the ${snippet.label} driver`}
+            code={snippet.install}
+          />
           <Text size="sm" c="dimmed">
             <code>{snippet.file}</code>
           </Text>
         </>
       )}
-      <CodeBlock label={`${snippet.label} code`} code={snippet.code} />
+      <CodeBlock wrap={snippet.id === "psql"} label={`${snippet.label} code`} code={snippet.code} />
     </Stack>
   );
 }

@@ -141,7 +141,7 @@ function columnsOf(
   const actions = column.display({
     id: "actions",
     header: () => <span className="visually-hidden">Actions</span>,
-    meta: { width: "40px", align: "right", bare: true },
+    meta: { width: "40px", align: "right", bare: true, corner: true },
     cell: ({ row: { original: database } }) => {
       const sql: RowAction = {
         label: "Open in the SQL shell",

@@ -242,7 +242,7 @@ function columnsOf(
   const actions = column.display({
     id: "actions",
     header: () => <span className="visually-hidden">Actions</span>,
-    meta: { width: "40px", align: "right", bare: true },
+    meta: { width: "40px", align: "right", bare: true, corner: true },
     cell: ({ row: { original: entry } }) => (
       <RowMenu
         name={cidr(entry)}

@@ -54,9 +54,9 @@ export function Shell({ cluster }: { cluster: Cluster }) {
             color="orange.8"
           />
           <Text size="xs" className={classes.mode} role="status">
-            {write ? "What the statement changes is kept" : "Read-only"}
+            {write ? "Changes are kept" : "Read-only"}
           </Text>
-          <Group gap={6} ml="auto">
+          <Group gap={6} ml="auto" className={classes.tools}>
             <CopyButton value={location.href} timeout={1500}>
               {({ copied, copy }) => (
                 <Tooltip label={copied ? "Copied" : "Copy a link to this statement"}>

@@ -90,7 +90,7 @@ function columnsOf(may: boolean, setOpen: (open: Open) => void): ColumnDef<User,
   const actions = column.display({
     id: "actions",
     header: () => <span className="visually-hidden">Actions</span>,
-    meta: { width: "40px", align: "right", bare: true },
+    meta: { width: "40px", align: "right", bare: true, corner: true },
     cell: ({ row }) => (
       <RowMenu
         name={row.original.name}
