@@ -1,5 +1,6 @@
 import { Alert, Button, Text } from "@mantine/core";
 import { IconDownload, IconInfoCircle } from "@tabler/icons-react";
+import { ApiError } from "../../api/client";
 import type { SqlResult } from "../../api/extensions";
 import { ErrorNote } from "../../components/ErrorNote";
 import { ResultTable } from "./ResultTable";
@@ -69,10 +70,11 @@ function Refused({ outcome, write }: { outcome: Outcome; write: boolean }) {
   if (!problem) return null;
   const at = problem.offset === null ? null : place(wish.statement, problem.offset);
   const where = at && `line ${at.line}, column ${at.column}`;
+  const said = error instanceof ApiError ? new ApiError(error.status, problem.text, error.traceId) : error;
   const title = [problem.state && `Error ${problem.state}`, where].filter(Boolean).join(" at ");
   return (
     <section className={classes.answer} aria-label="Answer">
-      <ErrorNote title={title || "The statement was refused"} error={error} />
+      <ErrorNote title={title || "The statement was refused"} error={said} />
       {problem.state === "25006" && !write && (
         <Text size="sm" c="dimmed">
           The statement would change something. Switch on <b>Allow changes</b> and run it again.

@@ -104,15 +104,23 @@ export function Shell({ cluster }: { cluster: Cluster }) {
                 Stop waiting
               </Button>
             )}
-            <Button
-              size="xs"
-              variant="default"
-              disabled={empty || running}
-              onClick={() => go(true)}
-              leftSection={<IconTestPipe size={15} aria-hidden />}
+            <Tooltip
+              label={
+                write
+                  ? "Runs the statement, measures it and takes its changes back"
+                  : "Shows how it would run, without running it"
+              }
             >
-              Explain
-            </Button>
+              <Button
+                size="xs"
+                variant="default"
+                disabled={empty || running}
+                onClick={() => go(true)}
+                leftSection={<IconTestPipe size={15} aria-hidden />}
+              >
+                Explain
+              </Button>
+            </Tooltip>
             <Button
               size="xs"
               loading={running}

@@ -1,4 +1,4 @@
-/** The SQL shell: one statement at a time, as the cluster's owner, read-only unless changes are allowed. */
+/** The SQL shell: one statement at a time, as admin, read-only unless changes are allowed. */
 import { Text } from "@mantine/core";
 import { IconTerminal2 } from "@tabler/icons-react";
 import type { Cluster } from "../../api/client";
@@ -12,7 +12,7 @@ export default function SqlPage() {
   return (
     <ClusterPage
       title="SQL shell"
-      text="Runs one statement in a transaction of its own, as the owner of the cluster. Each leaves an audit entry."
+      text="Runs one statement in a transaction of its own, as admin. Each leaves an audit entry."
     >
       {(cluster) => <Guarded cluster={cluster} />}
     </ClusterPage>
@@ -27,7 +27,7 @@ function Guarded({ cluster }: { cluster: Cluster }) {
     <Empty
       icon={IconTerminal2}
       title="The SQL shell is for cluster admins"
-      text="It runs as the owner of the cluster. Ask an organization admin for the role, or connect with a SQL user."
+      text="It runs as admin, which may do everything in the cluster. Ask an organization admin for the role, or connect as a SQL user."
     />
   );
 }

@@ -9,7 +9,7 @@ export interface SqlProblem {
   offset: number | null;
 }
 
-/** Takes the SQLSTATE and the position out of an error's text. Both are optional, and the text stays whole. */
+/** Takes `(SQLSTATE 42P01, position 15)` out of an error's text. A refusal that is not the database's has none. */
 export function problem(message: string, statement: string): SqlProblem {
   const state = /SQLSTATE:?\s*([0-9A-Z]{5})\b/.exec(message)?.[1] ?? null;
   const position = /\b(?:at )?(?:position|character):?\s*(\d+)/i.exec(message)?.[1];

@@ -96,7 +96,7 @@ export function DeleteUser({ cluster, name, onClose }: Props & { name: string })
       error={remove.error}
       onConfirm={() => remove.mutate(name, { onSuccess: onClose })}
     >
-      {`The sessions of ${name} end at once. What the user owns in the databases stays and goes to the cluster's owner.`}
+      {`The sessions of ${name} end at once. What the user owns in the databases stays and goes to admin.`}
     </Confirm>
   );
 }
