@@ -130,7 +130,7 @@ export async function open(browser, path, options = {}) {
     storageState: as === null ? undefined : await storage(as),
     ...more,
   })
-  context.setDefaultTimeout(15_000)
+  context.setDefaultTimeout(30_000)
   const offences = []
   watch(context, offences, tolerated)
   const page = await context.newPage()

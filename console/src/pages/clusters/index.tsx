@@ -3,19 +3,22 @@ import { Button, CloseButton, Group, Text, TextInput } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
 import { IconFolderPlus, IconPlus, IconSearch, IconServer2, IconZoomQuestion } from "@tabler/icons-react";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
-import { useDeferredValue, useMemo, useState } from "react";
+import { lazy, Suspense, useDeferredValue, useMemo, useState } from "react";
 import type { Cluster } from "../../api/client";
 import { can, foldersAbove, useClusters, useFolders, useNewestSamples, useSession } from "../../api/queries";
 import { DataTable } from "../../components/DataTable";
 import { Empty } from "../../components/Empty";
 import { ErrorNote } from "../../components/ErrorNote";
 import { Page, type Crumb } from "../../components/Page";
-import { ClusterDialogs, type OpenDialog } from "./ClusterDialogs";
+import type { OpenDialog } from "./ClusterDialogs";
 import { FolderTiles } from "./FolderTiles";
-import { NewFolderDialog } from "./NewFolderDialog";
 import { columnsOf } from "./columns";
 import { haystack, inFolder, matches, type ClusterRow } from "./rows";
 import classes from "./clusters.module.css";
+
+// The list comes first; dialogs and their fields follow.
+const ClusterDialogs = lazy(() => import("./ClusterDialogs").then((module) => ({ default: module.ClusterDialogs })));
+const NewFolderDialog = lazy(() => import("./NewFolderDialog").then((module) => ({ default: module.NewFolderDialog })));
 
 export default function ClustersPage() {
   const { folderId = "root" } = useParams({ strict: false });
@@ -118,8 +121,10 @@ export default function ClustersPage() {
           />
         </>
       )}
-      {dialog && <ClusterDialogs {...dialog} cluster={latest(clusters, dialog.cluster)} onClose={() => setDialog(null)} />}
-      {creating && <NewFolderDialog parent={folderId} onClose={newFolder.close} />}
+      <Suspense fallback={null}>
+        {dialog && <ClusterDialogs {...dialog} cluster={latest(clusters, dialog.cluster)} onClose={() => setDialog(null)} />}
+        {creating && <NewFolderDialog parent={folderId} onClose={newFolder.close} />}
+      </Suspense>
     </Page>
   );
 }
