@@ -3,6 +3,7 @@ import { json } from "@codemirror/lang-json";
 import { syntaxHighlighting } from "@codemirror/language";
 import { classHighlighter } from "@lezer/highlight";
 import { basicSetup, EditorView } from "codemirror";
+import { getNonce } from "get-nonce";
 import { useEffect, useRef } from "react";
 import classes from "./Json.module.css";
 
@@ -30,6 +31,7 @@ export default function JsonView({ value, label, onChange, minHeight, maxHeight 
       doc: "",
       extensions: [
         basicSetup,
+        EditorView.cspNonce.of(getNonce() ?? ""),
         json(),
         syntaxHighlighting(classHighlighter),
         EditorView.lineWrapping,

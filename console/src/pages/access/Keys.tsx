@@ -79,7 +79,7 @@ function columnsFor(onDelete?: (key: ApiKey) => void): ColumnDef<ApiKey, any>[] 
       id: "actions",
       header: () => <span className="visually-hidden">Actions</span>,
       enableSorting: false,
-      meta: { width: "40px", align: "right", bare: true },
+      meta: { width: "40px", align: "right", corner: true },
       cell: ({ row: { original } }) => (
         <Tooltip label="Delete">
           <ActionIcon variant="subtle" color="gray" aria-label={`Delete key ${original.name}`} onClick={() => onDelete(original)}>

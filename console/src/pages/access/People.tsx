@@ -123,7 +123,7 @@ function useColumns(ask: (asked: Asked) => void, newLink: (row: Row) => void): C
         id: "actions",
         header: () => <span className="visually-hidden">Actions</span>,
         enableSorting: false,
-        meta: { width: "40px", align: "right", bare: true },
+        meta: { width: "40px", align: "right", corner: true },
         cell: ({ row }) => <Actions row={row.original} mine={row.original.person.id === me} ask={ask} newLink={newLink} />,
       },
     ],

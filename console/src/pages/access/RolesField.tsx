@@ -9,6 +9,9 @@ import { roleInfo, ROLES, type Grant, type Scope } from "./roles";
 const SCOPES: Record<Scope, string> = { ORGANIZATION: "Organization", FOLDER: "Folder", CLUSTER: "Cluster" };
 const ROLE_ITEMS = ROLES.map((role) => ({ value: role.name, label: role.label }));
 
+/** What a new line begins with: never more than somebody would give without a second look. */
+const HARMLESS = ["CLUSTER_DEVELOPER", "CLUSTER_MONITOR", "METRICS_VIEWER", "CLUSTER_OPERATOR_WRITER"];
+
 interface Props {
   value: Grant[];
   onChange: (grants: Grant[]) => void;
@@ -18,7 +21,7 @@ interface Props {
 
 export function RolesField({ value, onChange, organizationOnly = false }: Props) {
   const replace = (index: number, grant: Grant) => onChange(value.with(index, grant));
-  const next = ROLES.find((role) => !value.some((grant) => grant.name === role.name && grant.resource.type === "ORGANIZATION"));
+  const next = HARMLESS.find((name) => !value.some((grant) => grant.name === name && grant.resource.type === "ORGANIZATION"));
   return (
     <Stack gap="xs" role="group" aria-label="Roles">
       {value.map((grant, index) => (
@@ -41,7 +44,7 @@ export function RolesField({ value, onChange, organizationOnly = false }: Props)
           variant="default"
           size="xs"
           leftSection={<IconPlus size={14} aria-hidden />}
-          onClick={() => onChange([...value, { name: next?.name ?? "CLUSTER_DEVELOPER", resource: { type: "ORGANIZATION" } }])}
+          onClick={() => onChange([...value, { name: next ?? "CLUSTER_DEVELOPER", resource: { type: "ORGANIZATION" } }])}
         >
           Add a role
         </Button>

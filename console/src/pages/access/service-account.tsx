@@ -51,7 +51,7 @@ function Account({ account }: { account: ServiceAccount }) {
             <Button variant="default" leftSection={<IconShield size={16} aria-hidden />} onClick={() => setEditing("roles")}>
               Roles
             </Button>
-            <Button variant="default" c="red" leftSection={<IconTrash size={16} aria-hidden />} onClick={() => setEditing("delete")}>
+            <Button variant="default" c="light-dark(var(--mantine-color-red-8), var(--mantine-color-red-4))" leftSection={<IconTrash size={16} aria-hidden />} onClick={() => setEditing("delete")}>
               Delete
             </Button>
           </>

@@ -71,7 +71,7 @@ function Charts({ cluster }: { cluster: Cluster }) {
   );
 }
 
-const NOTHING: Samples = { from: "", to: "", step_seconds: 0, times: [], series: {} };
+const NOTHING: Samples = { from: 0, to: 0, step_seconds: 0, times: [], series: {} };
 
 function Panel({ cluster, tab, samples }: { cluster: Cluster; tab: Tab; samples?: Samples }) {
   const shown = graphs(tab, cluster.plan, samples ?? NOTHING);

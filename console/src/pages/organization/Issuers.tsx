@@ -105,7 +105,7 @@ function columnsFor(onDelete: (issuer: Issuer) => void): ColumnDef<Issuer, any>[
       id: "actions",
       header: () => <span className="visually-hidden">Actions</span>,
       enableSorting: false,
-      meta: { width: "40px", align: "right", bare: true },
+      meta: { width: "40px", align: "right", corner: true },
       cell: ({ row: { original } }) => (
         <Tooltip label="Delete">
           <ActionIcon variant="subtle" color="gray" aria-label={`Delete issuer ${original.issuer_url}`} onClick={() => onDelete(original)}>

@@ -64,7 +64,7 @@ function columnsFor(end: (id: string) => void, pending: string | undefined): Col
         <span className={classes.agent}>
           <span title={original.user_agent}>{agentName(original.user_agent)}</span>
           {original.current && (
-            <Badge size="sm" variant="light" c="var(--accent-text)">
+            <Badge size="sm" variant="light" tt="none" c="var(--accent-text)">
               This one
             </Badge>
           )}
