@@ -14,7 +14,7 @@ export function problem(message: string, statement: string): SqlProblem {
   const state = /SQLSTATE:?\s*([0-9A-Z]{5})\b/.exec(message)?.[1] ?? null;
   const position = /\b(?:at )?(?:position|character):?\s*(\d+)/i.exec(message)?.[1];
   return {
-    text: message,
+    text: message.replace(/ ?\(SQLSTATE [0-9A-Z]{5}(?:, position \d+)?\)/, ""),
     state,
     offset: position === undefined ? null : offset(statement, Number(position)),
   };
