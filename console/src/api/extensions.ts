@@ -95,8 +95,9 @@ export const invitations = {
 
 /** Series on common times; `null` where there was no sample. */
 export interface Samples {
-  from: string;
-  to: string;
+  /** Unix seconds. */
+  from: number | string;
+  to: number | string;
   step_seconds: number;
   /** Unix seconds. */
   times: number[];

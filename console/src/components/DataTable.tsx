@@ -17,7 +17,7 @@ import {
   type SortingState,
 } from "@tanstack/react-table";
 import { useWindowVirtualizer } from "@tanstack/react-virtual";
-import { useLayoutEffect, useMemo, useRef, useState, type KeyboardEvent, type ReactNode } from "react";
+import { memo, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState, type KeyboardEvent, type ReactNode } from "react";
 import classes from "./DataTable.module.css";
 
 declare module "@tanstack/react-table" {
@@ -74,6 +74,9 @@ export function DataTable<T>(props: Props<T>) {
   });
   const rows = table.getRowModel().rows;
   const body = useRef<HTMLDivElement>(null);
+  const latestOpen = useRef(onOpen);
+  latestOpen.current = onOpen;
+  const open = useCallback((row: unknown) => latestOpen.current?.(row as T), []);
   const [offset, setOffset] = useState(0);
   useLayoutEffect(() => {
     const top = body.current?.getBoundingClientRect().top;
@@ -129,41 +132,80 @@ export function DataTable<T>(props: Props<T>) {
           const row = rows[item.index];
           if (!row) return null;
           return (
-            <div
+            <RowView
               key={item.key}
-              ref={virtualizer.measureElement}
-              data-index={item.index}
-              role="row"
-              aria-rowindex={item.index + 2}
-              className={classes.row}
-              data-opens={onOpen ? true : undefined}
-              tabIndex={onOpen ? 0 : undefined}
-              onClick={(event) => onOpen && isPlain(event.target, event.currentTarget) && onOpen(row.original)}
-              onKeyDown={(event) => onKey(event, row, onOpen)}
-              style={{ transform: `translateY(${item.start - offset}px)` }}
-            >
-              {row.getVisibleCells().map((cell) => {
-                const { meta, header } = cell.column.columnDef;
-                return (
-                  <div
-                    key={cell.id}
-                    role="cell"
-                    className={classes.cell}
-                    data-align={meta?.align}
-                    data-corner={meta?.corner}
-                    data-label={narrow && !meta?.bare && !meta?.corner && typeof header === "string" ? header : undefined}
-                  >
-                    {flexRender(cell.column.columnDef.cell, cell.getContext())}
-                  </div>
-                );
-              })}
-            </div>
+              row={row as Row<unknown>}
+              index={item.index}
+              top={item.start - offset}
+              narrow={narrow}
+              shape={columns}
+              hidden={columnVisibility}
+              measure={virtualizer.measureElement}
+              onOpen={onOpen && open}
+            />
           );
         })}
       </div>
     </div>
   );
 }
+
+interface RowProps {
+  row: Row<unknown>;
+  index: number;
+  top: number;
+  narrow: boolean;
+  /** The columns and which of them are hidden: when they change, the row is drawn anew. */
+  shape: unknown;
+  hidden: unknown;
+  measure: (element: Element | null) => void;
+  onOpen?: (row: unknown) => void;
+}
+
+/** Drawn once while one scrolls. */
+const RowView = memo(
+  function RowView({ row, index, top, narrow, measure, onOpen }: RowProps) {
+    return (
+      <div
+        ref={measure}
+        data-index={index}
+        role="row"
+        aria-rowindex={index + 2}
+        className={classes.row}
+        data-opens={onOpen ? true : undefined}
+        tabIndex={onOpen ? 0 : undefined}
+        onClick={(event) => onOpen && isPlain(event.target, event.currentTarget) && onOpen(row.original)}
+        onKeyDown={(event) => onKey(event, row, onOpen)}
+        style={{ transform: `translateY(${top}px)` }}
+      >
+        {row.getVisibleCells().map((cell) => {
+          const { meta, header } = cell.column.columnDef;
+          const label = narrow && !meta?.bare && !meta?.corner && typeof header === "string" ? header : undefined;
+          return (
+            <div
+              key={cell.id}
+              role="cell"
+              className={classes.cell}
+              data-align={meta?.align}
+              data-corner={meta?.corner}
+              data-label={label}
+            >
+              {flexRender(cell.column.columnDef.cell, cell.getContext())}
+            </div>
+          );
+        })}
+      </div>
+    );
+  },
+  (before, after) =>
+    before.row === after.row &&
+    before.index === after.index &&
+    before.top === after.top &&
+    before.narrow === after.narrow &&
+    before.shape === after.shape &&
+    before.hidden === after.hidden &&
+    before.onOpen === after.onOpen,
+);
 
 function HeadCell<T>({ header }: { header: Header<T, unknown> }) {
   const { column } = header;
@@ -207,12 +249,17 @@ function onKey<T>(event: KeyboardEvent<HTMLDivElement>, row: Row<T>, onOpen?: (r
   }
 }
 
+/** Rows that are scrolled past are not told. */
+const REST_MS = 200;
+
 function useVisible<T>(items: { index: number }[], rows: Row<T>[], onVisible?: (rows: T[]) => void) {
   const first = items[0]?.index ?? 0;
   const last = items.at(-1)?.index ?? -1;
   const span = `${first}-${last}-${rows[first]?.id ?? ""}-${rows[last]?.id ?? ""}`;
-  useLayoutEffect(() => {
-    onVisible?.(rows.slice(first, last + 1).map((row) => row.original));
+  useEffect(() => {
+    if (!onVisible) return;
+    const timer = setTimeout(() => onVisible(rows.slice(first, last + 1).map((row) => row.original)), REST_MS);
+    return () => clearTimeout(timer);
     // The span says all that matters.
   }, [span]);
 }

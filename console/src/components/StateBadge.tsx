@@ -1,4 +1,4 @@
-import { Loader, Tooltip } from "@mantine/core";
+import { Loader } from "@mantine/core";
 import type { Cluster } from "../api/client";
 import { isBusy } from "../api/queries";
 import classes from "./StateBadge.module.css";
@@ -43,11 +43,9 @@ function look(cluster: Cluster): Look {
 export function StateBadge({ cluster }: { cluster: Cluster }) {
   const { label, tone, hint, busy } = look(cluster);
   return (
-    <Tooltip label={hint}>
-      <span className={classes.badge} data-tone={tone}>
-        {busy ? <Loader size={10} color="currentColor" aria-hidden /> : <span className={classes.dot} aria-hidden />}
-        {label}
-      </span>
-    </Tooltip>
+    <span className={classes.badge} data-tone={tone} title={hint}>
+      {busy ? <Loader size={10} color="currentColor" aria-hidden /> : <span className={classes.dot} aria-hidden />}
+      {label}
+    </span>
   );
 }

@@ -1,7 +1,8 @@
-import { ActionIcon, Anchor, Menu, Tooltip } from "@mantine/core";
+import { ActionIcon, Anchor, Menu } from "@mantine/core";
 import { IconDots, IconFolderSymlink, IconPlugConnected, IconShieldLock, IconTags, IconTrash } from "@tabler/icons-react";
 import { Link } from "@tanstack/react-router";
 import { createColumnHelper, type ColumnDef } from "@tanstack/react-table";
+import { useState } from "react";
 import type { Cluster } from "../../api/client";
 import type { NewestSample } from "../../api/extensions";
 import { useCanOnCluster } from "../../api/queries";
@@ -45,9 +46,7 @@ export function columnsOf(samples: Record<string, NewestSample>, open: Open): Co
       header: "Region",
       meta: { width: "minmax(100px, 1.2fr)" },
       cell: ({ row }) => (
-        <Tooltip label={CLOUD[row.original.cluster.cloud_provider]}>
-          <span>{regionsOf(row.original.cluster)}</span>
-        </Tooltip>
+        <span title={CLOUD[row.original.cluster.cloud_provider]}>{regionsOf(row.original.cluster)}</span>
       ),
     }),
     column.accessor(connections, {
@@ -101,9 +100,9 @@ function Name({ row: { cluster, folder } }: { row: ClusterRow }) {
           {cluster.name}
         </Anchor>
         {cluster.delete_protection === "ENABLED" && (
-          <Tooltip label="Delete protection is on">
+          <span title="Delete protection is on">
             <IconShieldLock size={14} aria-label="Protected" />
-          </Tooltip>
+          </span>
         )}
       </span>
       {(folder || labels.length > 0) && (
@@ -117,11 +116,28 @@ function Name({ row: { cluster, folder } }: { row: ClusterRow }) {
   );
 }
 
+/** The button of a menu, which is made when it is wanted: thousands of rows pass by. */
 function Actions({ cluster, open }: { cluster: Cluster; open: Open }) {
+  const [wanted, setWanted] = useState(false);
+  if (wanted) return <ActionMenu cluster={cluster} open={open} />;
+  return (
+    <ActionIcon
+      variant="subtle"
+      color="gray"
+      aria-label={`Actions for ${cluster.name}`}
+      aria-haspopup="menu"
+      onClick={() => setWanted(true)}
+    >
+      <IconDots size={16} aria-hidden />
+    </ActionIcon>
+  );
+}
+
+function ActionMenu({ cluster, open }: { cluster: Cluster; open: Open }) {
   const mayChange = useCanOnCluster(cluster, ["CLUSTER_ADMIN", "CLUSTER_OPERATOR_WRITER"]);
   const mayDelete = useCanOnCluster(cluster, ["CLUSTER_ADMIN"]);
   return (
-    <Menu width={190}>
+    <Menu width={190} defaultOpened>
       <Menu.Target>
         <ActionIcon variant="subtle" color="gray" aria-label={`Actions for ${cluster.name}`}>
           <IconDots size={16} aria-hidden />

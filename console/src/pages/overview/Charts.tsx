@@ -11,7 +11,7 @@ import { cpuLimit, limit, named, storageLimit, sum } from "./series";
 import classes from "./overview.module.css";
 
 const SHOWN = RANGES.slice(0, 5);
-const NONE: Samples = { from: "", to: "", step_seconds: 0, times: [], series: {} };
+const NONE: Samples = { from: 0, to: 0, step_seconds: 0, times: [], series: {} };
 
 function chartsOf(cluster: Cluster, samples: Samples): ChartProps[] {
   const { times } = samples;
