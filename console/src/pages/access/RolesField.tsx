@@ -83,6 +83,7 @@ function Line({ number, grant, organizationOnly, onChange, onRemove }: LineProps
         comboboxProps={{ width: 320, position: "bottom-start" }}
       />
       <NativeSelect
+        className={classes.where}
         aria-label={`Where role ${number} is held`}
         data={scopes.map((scope) => ({ value: scope, label: SCOPES[scope] }))}
         value={type}

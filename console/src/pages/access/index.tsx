@@ -3,6 +3,7 @@ import { Tabs } from "@mantine/core";
 import { IconRobot, IconUsers, IconUsersGroup } from "@tabler/icons-react";
 import { useNavigate, useParams } from "@tanstack/react-router";
 import { Page } from "../../components/Page";
+import classes from "./access.module.css";
 import { Groups } from "./Groups";
 import { People } from "./People";
 import { ServiceAccounts } from "./ServiceAccounts";
@@ -21,7 +22,7 @@ export default function Access() {
   return (
     <Page title="Access" text="Who may come in, and what each may do.">
       <Tabs value={chosen.value} onChange={(tab) => tab && void navigate({ to: "/access/$tab", params: { tab } })}>
-        <Tabs.List>
+        <Tabs.List className={classes.tabs}>
           {TABS.map(({ value, label, icon: Sign }) => (
             <Tabs.Tab key={value} value={value} leftSection={<Sign size={16} aria-hidden />}>
               {label}
