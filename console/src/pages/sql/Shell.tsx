@@ -24,7 +24,7 @@ const Editor = lazy(() => import("./Editor"));
 
 export function Shell({ cluster }: { cluster: Cluster }) {
   const databases = useDatabases(cluster.id);
-  const { statement, database, setStatement, setDatabase } = useStatement();
+  const { statement, database, change } = useStatement();
   const { history, remember, forget } = useHistory(cluster.id);
   const { outcome, running, run, stop } = useRunner(cluster.id, remember);
   const [write, setWrite] = useState(false);
@@ -42,7 +42,7 @@ export function Shell({ cluster }: { cluster: Cluster }) {
             className={classes.database}
             data={names.includes(database) ? names : [...names, database]}
             value={database}
-            onChange={(name) => name && setDatabase(name)}
+            onChange={(name) => name && change({ database: name })}
             allowDeselect={false}
             searchable
             size="xs"
@@ -74,10 +74,7 @@ export function Shell({ cluster }: { cluster: Cluster }) {
             <History
               history={history}
               onForget={forget}
-              onPick={(past) => {
-                setStatement(past.statement);
-                if (past.database !== database) setDatabase(past.database);
-              }}
+              onPick={(past) => change({ statement: past.statement, database: past.database })}
             />
           </Group>
         </div>
@@ -85,7 +82,12 @@ export function Shell({ cluster }: { cluster: Cluster }) {
           <Suspense
             fallback={<Skeleton height="100%" radius={0} role="status" aria-label="Loading the editor" />}
           >
-            <Editor value={statement} onChange={setStatement} onRun={() => go(false)} marked={marked} />
+            <Editor
+              value={statement}
+              onChange={(text) => change({ statement: text })}
+              onRun={() => go(false)}
+              marked={marked}
+            />
           </Suspense>
         </div>
         <div className={classes.bar}>

@@ -29,18 +29,14 @@ export function useStatement() {
       resetScroll: false,
     });
   const later = useDebouncedCallback(write, { delay: 400, flushOnUnmount: false });
-  return {
-    statement,
-    database,
-    setStatement: (next: string) => {
-      setStatement(next);
-      later(next, database);
-    },
-    setDatabase: (next: string) => {
-      setDatabase(next);
-      write(statement, next);
-    },
+  /** Puts in a statement, a database or both. */
+  const change = (next: { statement?: string; database?: string }) => {
+    const to = { statement, database, ...next };
+    setStatement(to.statement);
+    setDatabase(to.database);
+    later(to.statement, to.database);
   };
+  return { statement, database, change };
 }
 
 /** What came of the last statement. */
