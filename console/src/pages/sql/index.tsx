@@ -27,7 +27,7 @@ function Guarded({ cluster }: { cluster: Cluster }) {
     <Empty
       icon={IconTerminal2}
       title="The SQL shell is for cluster admins"
-      text="It runs as admin, which may do everything in the cluster. Ask an organization admin for the role, or connect as a SQL user."
+      text="It runs as admin. Ask an organization admin for the role, or connect as a SQL user."
     />
   );
 }
