@@ -27,6 +27,7 @@ pub enum Engine {
 pub struct Launch {
     program: PathBuf,
     engine: Engine,
+    listen: SocketAddr,
     args: Vec<String>,
     env: Vec<(String, String)>,
 }
@@ -34,8 +35,13 @@ pub struct Launch {
 impl Launch {
     /// The program, with the simulated engine and, for the other one, no spares.
     pub fn new(program: &str) -> Self {
-        let launch =
-            Self { program: program.into(), engine: Engine::Simulated, args: Vec::new(), env: Vec::new() };
+        let launch = Self {
+            program: program.into(),
+            engine: Engine::Simulated,
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            args: Vec::new(),
+            env: Vec::new(),
+        };
         // Tests call as often as they can.
         let launch = launch.env("OOTHECA_RATE_LIMIT__MODE", "never");
         launch.env("OOTHECA_LOG", "info").pool(0)
@@ -96,7 +102,8 @@ impl Launch {
             Engine::Simulated => "simulated",
             Engine::Postgres => "postgres",
         };
-        command.args(["serve", "--engine", engine, "--listen", "127.0.0.1:0", "--sql-listen", "127.0.0.1:0"]);
+        command.args(["serve", "--engine", engine, "--sql-listen", "127.0.0.1:0"]);
+        command.arg("--listen").arg(self.listen.to_string());
         command.arg("--data-dir").arg(data).args(&self.args).envs(self.env.iter().cloned());
         command
     }
@@ -285,6 +292,11 @@ impl Ootheca {
                 TcpStream::connect(address).is_err().then_some(())
             });
         }
+    }
+
+    /// Keeps the address of its API over the next starts, for those who have it open in a browser.
+    pub fn stay(&mut self) {
+        self.launch.listen = self.listen;
     }
 
     /// How it is started; changes hold from the next start on.

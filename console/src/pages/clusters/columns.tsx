@@ -1,0 +1,176 @@
+import { ActionIcon, Anchor, Menu } from "@mantine/core";
+import { IconDots, IconFolderSymlink, IconPlugConnected, IconShieldLock, IconTags, IconTrash } from "@tabler/icons-react";
+import { Link } from "@tanstack/react-router";
+import { createColumnHelper, type ColumnDef } from "@tanstack/react-table";
+import { useState } from "react";
+import type { Cluster } from "../../api/client";
+import type { NewestSample } from "../../api/extensions";
+import { useCanOnCluster } from "../../api/queries";
+import { StateBadge } from "../../components/StateBadge";
+import { TimeAgo } from "../../components/TimeAgo";
+import { CLOUD, PLAN, regionsOf } from "../../components/cluster/words";
+import { bytes, count } from "../../components/time";
+import type { OpenDialog } from "./ClusterDialogs";
+import type { ClusterRow } from "./rows";
+import classes from "./clusters.module.css";
+
+const column = createColumnHelper<ClusterRow>();
+
+type Open = (dialog: OpenDialog) => void;
+
+/** The columns; `samples` holds what is newest of the clusters on the screen. */
+export function columnsOf(samples: Record<string, NewestSample>, open: Open): ColumnDef<ClusterRow, any>[] {
+  const connections = ({ cluster }: ClusterRow) =>
+    samples[cluster.id]?.connections ?? cluster.ootheca.usage.connections;
+  return [
+    column.accessor((row) => row.cluster.name, {
+      id: "name",
+      header: "Name",
+      meta: { width: "minmax(150px, 2.2fr)", bare: true },
+      cell: ({ row }) => <Name row={row.original} />,
+    }),
+    column.accessor((row) => row.cluster.ootheca.standing + row.cluster.state, {
+      id: "state",
+      header: "State",
+      meta: { width: "minmax(96px, 0.9fr)" },
+      cell: ({ row }) => <StateBadge cluster={row.original.cluster} />,
+    }),
+    column.accessor((row) => row.cluster.plan, {
+      id: "plan",
+      header: "Plan",
+      meta: { width: "minmax(66px, 0.6fr)", from: 700 },
+      cell: ({ row }) => PLAN[row.original.cluster.plan],
+    }),
+    column.accessor((row) => regionsOf(row.cluster), {
+      id: "regions",
+      header: "Region",
+      meta: { width: "minmax(100px, 1.2fr)" },
+      cell: ({ row }) => (
+        <span title={CLOUD[row.original.cluster.cloud_provider]}>{regionsOf(row.original.cluster)}</span>
+      ),
+    }),
+    column.accessor(connections, {
+      id: "connections",
+      header: "Connections",
+      meta: { width: "minmax(108px, 0.7fr)", align: "right" },
+      cell: ({ getValue }) => <span className="tabular">{count(Math.round(Number(getValue())))}</span>,
+    }),
+    column.accessor((row) => samples[row.cluster.id]?.statements ?? 0, {
+      id: "statements",
+      header: "Statements/s",
+      meta: { width: "minmax(112px, 0.7fr)", align: "right", from: 860 },
+      cell: ({ row }) => {
+        const value = samples[row.original.cluster.id]?.statements;
+        return <span className="tabular">{value == null ? "–" : count(value)}</span>;
+      },
+    }),
+    column.accessor((row) => row.cluster.ootheca.usage.storage_mib, {
+      id: "storage",
+      header: "Storage",
+      meta: { width: "minmax(76px, 0.7fr)", align: "right" },
+      cell: ({ getValue }) => <span className="tabular">{bytes(Number(getValue()) * 1024 * 1024)}</span>,
+    }),
+    column.accessor((row) => row.cluster.created_at ?? "", {
+      id: "created",
+      header: "Created",
+      meta: { width: "minmax(102px, 0.8fr)", from: 980 },
+      cell: ({ row }) => <TimeAgo time={row.original.cluster.created_at} />,
+    }),
+    column.display({
+      id: "actions",
+      header: () => <span className="visually-hidden">Actions</span>,
+      meta: { width: "28px", corner: true },
+      cell: ({ row }) => <Actions cluster={row.original.cluster} open={open} />,
+    }),
+  ];
+}
+
+function Name({ row: { cluster, folder } }: { row: ClusterRow }) {
+  const labels = Object.entries(cluster.labels);
+  return (
+    <div className={classes.name}>
+      <span className={classes.nameLine}>
+        <Anchor
+          c="inherit"
+          fw={600}
+          renderRoot={(props) => (
+            <Link {...props} to="/clusters/$clusterId/overview" params={{ clusterId: cluster.id }} tabIndex={-1} />
+          )}
+        >
+          {cluster.name}
+        </Anchor>
+        {cluster.delete_protection === "ENABLED" && (
+          <span title="Delete protection is on">
+            <IconShieldLock size={14} aria-label="Protected" />
+          </span>
+        )}
+      </span>
+      {(folder || labels.length > 0) && (
+        <span className={classes.below}>
+          {[folder, ...labels.slice(0, 3).map(([key, value]) => (value ? `${key}: ${value}` : key))]
+            .filter(Boolean)
+            .join(" · ")}
+        </span>
+      )}
+    </div>
+  );
+}
+
+/** The button of a menu, which is made when it is wanted: thousands of rows pass by. */
+function Actions({ cluster, open }: { cluster: Cluster; open: Open }) {
+  const [wanted, setWanted] = useState(false);
+  if (wanted) return <ActionMenu cluster={cluster} open={open} />;
+  return (
+    <ActionIcon
+      variant="subtle"
+      color="gray"
+      aria-label={`Actions for ${cluster.name}`}
+      aria-haspopup="menu"
+      onClick={() => setWanted(true)}
+    >
+      <IconDots size={16} aria-hidden />
+    </ActionIcon>
+  );
+}
+
+function ActionMenu({ cluster, open }: { cluster: Cluster; open: Open }) {
+  const mayChange = useCanOnCluster(cluster, ["CLUSTER_ADMIN", "CLUSTER_OPERATOR_WRITER"]);
+  const mayDelete = useCanOnCluster(cluster, ["CLUSTER_ADMIN"]);
+  return (
+    <Menu width={190} defaultOpened>
+      <Menu.Target>
+        <ActionIcon variant="subtle" color="gray" aria-label={`Actions for ${cluster.name}`}>
+          <IconDots size={16} aria-hidden />
+        </ActionIcon>
+      </Menu.Target>
+      <Menu.Dropdown>
+        <Menu.Item leftSection={<IconPlugConnected size={16} />} onClick={() => open({ kind: "connect", cluster })}>
+          Connect
+        </Menu.Item>
+        <Menu.Item
+          leftSection={<IconTags size={16} />}
+          disabled={!mayChange}
+          onClick={() => open({ kind: "labels", cluster })}
+        >
+          Edit labels
+        </Menu.Item>
+        <Menu.Item
+          leftSection={<IconFolderSymlink size={16} />}
+          disabled={!mayChange}
+          onClick={() => open({ kind: "move", cluster })}
+        >
+          Move to a folder
+        </Menu.Item>
+        <Menu.Divider />
+        <Menu.Item
+          color="red"
+          leftSection={<IconTrash size={16} />}
+          disabled={!mayDelete}
+          onClick={() => open({ kind: "delete", cluster })}
+        >
+          Delete
+        </Menu.Item>
+      </Menu.Dropdown>
+    </Menu>
+  );
+}

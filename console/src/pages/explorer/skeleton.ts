@@ -1,0 +1,61 @@
+/** An example of a request body, made from its schema: every member with a value of its type. */
+import { lookUp, type Document, type Operation, type Schema } from "./document";
+
+/** Deeper than this, objects stay empty: schemas may hold themselves. */
+const DEEPEST = 6;
+
+/** What a schema says of an operation's body is not always the shortest body that works. */
+const SHORT: Record<string, unknown> = {
+  CreateCluster: {
+    name: "my-cluster",
+    provider: "GCP",
+    spec: { plan: "BASIC", serverless: { regions: ["us-central1"], usage_limits: {} } },
+  },
+  UpdateCluster: { delete_protection: "ENABLED" },
+  SetRolesForUser: { roles: [{ name: "CLUSTER_DEVELOPER", resource: { type: "ORGANIZATION" } }] },
+  CreateServiceAccount: { name: "deploy", description: "", roles: [] },
+  CreateFolder: { name: "My folder", parent_id: "root" },
+  CreateApiKey: { name: "my-key", service_account_id: "" },
+};
+
+/** The text to begin with in the editor of an operation's body. */
+export function bodyText(document: Document, operation: Operation): string {
+  if (!operation.body) return "";
+  const value = SHORT[operation.id] ?? example(document, operation.body);
+  return JSON.stringify(value, null, 2);
+}
+
+/** A value that fits `schema`. */
+export function example(document: Document, schema: Schema, depth = 0): unknown {
+  if (schema.$ref) return example(document, lookUp(document, schema.$ref) as Schema, depth);
+  if (schema.default !== undefined) return schema.default;
+  if (schema.const !== undefined) return schema.const;
+  if (schema.enum) return schema.enum[0];
+  const choices = schema.anyOf ?? schema.oneOf;
+  if (choices) {
+    const choice = choices.find((choice) => choice.type !== "null");
+    return choice ? example(document, choice, depth) : null;
+  }
+  const type = Array.isArray(schema.type) ? schema.type.find((type) => type !== "null") : schema.type;
+  switch (type) {
+    case "object":
+      return object(document, schema, depth);
+    case "array":
+      return schema.items && depth < DEEPEST ? [example(document, schema.items, depth + 1)] : [];
+    case "integer":
+    case "number":
+      return 0;
+    case "boolean":
+      return false;
+    case "string":
+      return schema.format === "date-time" ? new Date().toISOString() : "";
+    default:
+      return schema.properties ? object(document, schema, depth) : null;
+  }
+}
+
+function object(document: Document, schema: Schema, depth: number): Record<string, unknown> {
+  if (depth >= DEEPEST) return {};
+  const members = Object.entries(schema.properties ?? {});
+  return Object.fromEntries(members.map(([name, member]) => [name, example(document, member, depth + 1)]));
+}

@@ -1,0 +1,45 @@
+import { Skeleton, Text, Title } from "@mantine/core";
+import { useQuery } from "@tanstack/react-query";
+import { api, unwrap, type Cluster } from "../../api/client";
+import { keys } from "../../api/queries";
+import { ErrorNote } from "../../components/ErrorNote";
+import classes from "./overview.module.css";
+
+/** The SQL servers behind the cluster. */
+export function Nodes({ cluster }: { cluster: Cluster }) {
+  const { data, error, isPending } = useQuery({
+    queryKey: keys.nodes(cluster.id),
+    queryFn: async ({ signal }) => {
+      const params = { path: { cluster_id: cluster.id }, query: { "pagination.limit": 200 } };
+      return (await unwrap(api.GET("/api/v1/clusters/{cluster_id}/nodes", { params, signal }))).nodes;
+    },
+    refetchInterval: 15_000,
+  });
+  return (
+    <section className={`panel ${classes.box}`} aria-labelledby="nodes">
+      <Title order={2} id="nodes">
+        Nodes
+      </Title>
+      {isPending && <Skeleton height={40} />}
+      {error && <ErrorNote error={error} />}
+      {data?.length === 0 && (
+        <Text size="sm" c="dimmed">
+          {cluster.ootheca.suspended ? "None: the cluster is asleep." : "None is running."}
+        </Text>
+      )}
+      {data && data.length > 0 && (
+        <ul className={classes.nodes}>
+          {data.map(({ name, region_name: region, status }) => (
+            <li key={name}>
+              <span className={classes.nodeDot} data-live={status === "LIVE" || undefined} aria-hidden />
+              <span className={classes.nodeName}>{name}</span>
+              <Text span size="sm" c="dimmed">
+                {region} · {status === "LIVE" ? "live" : "not ready"}
+              </Text>
+            </li>
+          ))}
+        </ul>
+      )}
+    </section>
+  );
+}
