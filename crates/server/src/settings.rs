@@ -247,7 +247,7 @@ impl Settings {
 }
 
 /// Under root it is a folder that the unprivileged owner of the SQL servers can enter.
-fn platform_data_dir() -> Result<PathBuf> {
+pub fn platform_data_dir() -> Result<PathBuf> {
     use etcetera::BaseStrategy;
     if rustix::process::geteuid().is_root() {
         return Ok(PathBuf::from("/var/lib/ootheca"));
