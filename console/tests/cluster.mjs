@@ -159,7 +159,7 @@ run({
   'a statement can be shared by its address': async ({ page }) => {
     await page.goto(inside('sql'))
     await type(page, 'SELECT 42 AS answer')
-    await until('the address holds the statement', () => page.url().includes('42'))
+    await until('the address holds the statement', () => new URL(page.url()).searchParams.get('q')?.includes('42'))
     await page.reload()
     await page.getByRole('textbox', { name: 'SQL statement' }).getByText('42').waitFor()
     await page.getByRole('button', { name: 'Run' }).click()

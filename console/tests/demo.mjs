@@ -10,7 +10,7 @@ const STANDARD = {
 const ADVANCED = {
   plan: 'ADVANCED',
   dedicated: {
-    region_nodes: { 'us-east1': 3 },
+    region_nodes: { 'us-east1': 1 },
     hardware: { machine_spec: { num_virtual_cpus: 4 }, storage_gib: 35 },
   },
 }
