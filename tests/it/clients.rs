@@ -290,8 +290,6 @@ fn connection_strings_and_the_certificate() {
         !bare.text("/connection_string").contains('@') && bare.text("/params/Database") == "defaultdb",
         "{bare}"
     );
-    let certificate = server.anonymous().unversioned().raw("GET", &at).send();
-    assert_eq!(certificate.status, 404, "outside /api only the certificate is there");
     let certificate = server.anonymous().unversioned().raw("GET", &format!("{at}/cert")).send();
     assert!(
         certificate.status == 200 && certificate.bytes.starts_with(b"-----BEGIN CERTIFICATE-----"),
