@@ -2,7 +2,7 @@ import { ActionIcon, Anchor, Menu } from "@mantine/core";
 import { IconDots, IconFolderSymlink, IconPlugConnected, IconShieldLock, IconTags, IconTrash } from "@tabler/icons-react";
 import { Link } from "@tanstack/react-router";
 import { createColumnHelper, type ColumnDef } from "@tanstack/react-table";
-import { useState } from "react";
+import { createContext, useContext, useState } from "react";
 import type { Cluster } from "../../api/client";
 import type { NewestSample } from "../../api/extensions";
 import { useCanOnCluster } from "../../api/queries";
@@ -18,10 +18,17 @@ const column = createColumnHelper<ClusterRow>();
 
 type Open = (dialog: OpenDialog) => void;
 
-/** The columns; `samples` holds what is newest of the clusters on the screen. */
-export function columnsOf(samples: Record<string, NewestSample>, open: Open): ColumnDef<ClusterRow, any>[] {
-  const connections = ({ cluster }: ClusterRow) =>
-    samples[cluster.id]?.connections ?? cluster.ootheca.usage.connections;
+/** What is newest of the clusters on the screen. */
+export const SamplesContext = createContext<Record<string, NewestSample>>({});
+
+/** A number of the newest sample. It comes by context: new columns would draw every row anew. */
+function Newest({ cluster, name, instead }: { cluster: Cluster; name: string; instead?: number }) {
+  const value = useContext(SamplesContext)[cluster.id]?.[name] ?? instead;
+  return <span className="tabular">{value == null ? "–" : count(value)}</span>;
+}
+
+/** The columns; they must stay the same ones as long as the page is shown. */
+export function columnsOf(open: Open): ColumnDef<ClusterRow, any>[] {
   return [
     column.accessor((row) => row.cluster.name, {
       id: "name",
@@ -32,7 +39,7 @@ export function columnsOf(samples: Record<string, NewestSample>, open: Open): Co
     column.accessor((row) => row.cluster.ootheca.standing + row.cluster.state, {
       id: "state",
       header: "State",
-      meta: { width: "minmax(96px, 0.9fr)" },
+      meta: { width: "minmax(122px, 0.9fr)" },
       cell: ({ row }) => <StateBadge cluster={row.original.cluster} />,
     }),
     column.accessor((row) => row.cluster.plan, {
@@ -49,20 +56,19 @@ export function columnsOf(samples: Record<string, NewestSample>, open: Open): Co
         <span title={CLOUD[row.original.cluster.cloud_provider]}>{regionsOf(row.original.cluster)}</span>
       ),
     }),
-    column.accessor(connections, {
+    column.accessor((row) => row.cluster.ootheca.usage.connections, {
       id: "connections",
       header: "Connections",
       meta: { width: "minmax(108px, 0.7fr)", align: "right" },
-      cell: ({ getValue }) => <span className="tabular">{count(Math.round(Number(getValue())))}</span>,
+      cell: ({ row, getValue }) => (
+        <Newest cluster={row.original.cluster} name="connections" instead={Number(getValue())} />
+      ),
     }),
-    column.accessor((row) => samples[row.cluster.id]?.statements ?? 0, {
+    column.display({
       id: "statements",
       header: "Statements/s",
-      meta: { width: "minmax(112px, 0.7fr)", align: "right", from: 860 },
-      cell: ({ row }) => {
-        const value = samples[row.original.cluster.id]?.statements;
-        return <span className="tabular">{value == null ? "–" : count(value)}</span>;
-      },
+      meta: { width: "minmax(94px, 0.7fr)", align: "right", from: 860 },
+      cell: ({ row }) => <Newest cluster={row.original.cluster} name="statements" />,
     }),
     column.accessor((row) => row.cluster.ootheca.usage.storage_mib, {
       id: "storage",

@@ -12,13 +12,15 @@ import { ErrorNote } from "../../components/ErrorNote";
 import { Page, type Crumb } from "../../components/Page";
 import type { OpenDialog } from "./ClusterDialogs";
 import { FolderTiles } from "./FolderTiles";
-import { columnsOf } from "./columns";
+import { SamplesContext, columnsOf } from "./columns";
 import { haystack, inFolder, matches, type ClusterRow } from "./rows";
 import classes from "./clusters.module.css";
 
 // The list comes first; dialogs and their fields follow.
 const ClusterDialogs = lazy(() => import("./ClusterDialogs").then((module) => ({ default: module.ClusterDialogs })));
 const NewFolderDialog = lazy(() => import("./NewFolderDialog").then((module) => ({ default: module.NewFolderDialog })));
+
+const NONE = {};
 
 export default function ClustersPage() {
   const { folderId = "root" } = useParams({ strict: false });
@@ -41,7 +43,7 @@ export default function ClustersPage() {
   }, [clusters, folders, folderId]);
   const wanted = useDeferredValue(q);
   const found = useMemo(() => rows.filter((row) => matches(row, wanted)), [rows, wanted]);
-  const columns = useMemo(() => columnsOf(samples ?? {}, setDialog), [samples]);
+  const columns = useMemo(() => columnsOf(setDialog), []);
 
   const place = { folders: above.map(({ resource_id }) => resource_id) };
   const mayCreate = can(whoami, ["CLUSTER_ADMIN", "CLUSTER_CREATOR"], place);
@@ -100,25 +102,27 @@ export default function ClustersPage() {
               </Text>
             </Group>
           )}
-          <DataTable
-            label="Clusters"
-            columns={columns}
-            data={found}
-            rowId={(row) => row.cluster.id}
-            initialSort={[{ id: "name", desc: false }]}
-            loading={isPending}
-            onOpen={({ cluster }) =>
-              void navigate({ to: "/clusters/$clusterId/overview", params: { clusterId: cluster.id } })
-            }
-            onVisible={(shown) => setVisible(shown.map(({ cluster }) => cluster.id))}
-            empty={
-              wanted ? (
-                <Empty icon={IconZoomQuestion} title="Nothing matches" text={`No cluster here matches “${wanted}”.`} />
-              ) : (
-                <NoClusters inFolder={folder !== undefined} action={mayCreate ? createButton : undefined} />
-              )
-            }
-          />
+          <SamplesContext value={samples ?? NONE}>
+            <DataTable
+              label="Clusters"
+              columns={columns}
+              data={found}
+              rowId={(row) => row.cluster.id}
+              initialSort={[{ id: "name", desc: false }]}
+              loading={isPending}
+              onOpen={({ cluster }) =>
+                void navigate({ to: "/clusters/$clusterId/overview", params: { clusterId: cluster.id } })
+              }
+              onVisible={(shown) => setVisible(shown.map(({ cluster }) => cluster.id))}
+              empty={
+                wanted ? (
+                  <Empty icon={IconZoomQuestion} title="Nothing matches" text={`No cluster here matches “${wanted}”.`} />
+                ) : (
+                  <NoClusters inFolder={folder !== undefined} action={mayCreate ? createButton : undefined} />
+                )
+              }
+            />
+          </SamplesContext>
         </>
       )}
       <Suspense fallback={null}>
