@@ -43,10 +43,10 @@ export function Frame() {
       <a className={classes.skip} href="#main" onClick={() => main.current?.focus()}>
         To the content
       </a>
-      <header className={classes.top}>
+      <div className={classes.top} role="region" aria-label="Menu bar">
         <Burger opened={opened} onClick={menu.toggle} size="sm" aria-label="Navigation" />
         <Mark />
-      </header>
+      </div>
       <aside className={classes.side}>{whoami ? <Navigation /> : <Skeleton height={200} m="md" />}</aside>
       <Drawer opened={opened} onClose={menu.close} size={280} title={<Mark />} padding={0} zIndex={250}>
         <Navigation />

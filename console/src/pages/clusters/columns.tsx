@@ -169,7 +169,7 @@ function ActionMenu({ cluster, open }: { cluster: Cluster; open: Open }) {
         </Menu.Item>
         <Menu.Divider />
         <Menu.Item
-          color="red"
+          c="var(--mantine-color-error)"
           leftSection={<IconTrash size={16} />}
           disabled={!mayDelete}
           onClick={() => open({ kind: "delete", cluster })}

@@ -83,7 +83,7 @@ function Overview({ cluster }: { cluster: Cluster }) {
             Edit capacity
           </Menu.Item>
           <Menu.Divider />
-          <Menu.Item color="red" disabled={!mayDelete} onClick={() => setEdit("delete")}>
+          <Menu.Item c="var(--mantine-color-error)" disabled={!mayDelete} onClick={() => setEdit("delete")}>
             Delete
           </Menu.Item>
         </Menu.Dropdown>
