@@ -10,7 +10,7 @@ import {
 } from "@tanstack/react-router";
 import { queryClient, sessionQuery } from "./api/queries";
 import { Frame } from "./shell/Frame";
-import { NotFound } from "./shell/NotFound";
+import { NotFound, Nowhere } from "./shell/NotFound";
 import { PageError } from "./shell/PageError";
 import { PageLoading } from "./shell/PageLoading";
 import { RootLayout } from "./shell/RootLayout";
@@ -23,7 +23,7 @@ const validateSearch = (search: Record<string, unknown>): Search =>
     Object.entries(search).flatMap(([name, value]) => (value === undefined ? [] : [[name, String(value)]])),
   );
 
-const root = createRootRoute({ component: RootLayout, notFoundComponent: NotFound, validateSearch });
+const root = createRootRoute({ component: RootLayout, notFoundComponent: Nowhere, validateSearch });
 
 type Load = () => Promise<{ default: RouteComponent }>;
 

@@ -23,6 +23,7 @@ run({
     await page.goto('/explorer?operation=ListClusters')
     await live(page)
     const send = page.getByRole('button', { name: 'Send', exact: true })
+    await send.waitFor()
     await ask('stop')
     await page.getByText('Reconnecting…').waitFor()
     await send.click()

@@ -9,16 +9,18 @@ interface Props {
   /** What this place is for, and what to do. */
   text?: ReactNode;
   action?: ReactNode;
+  /** Level of its heading: 1 where it is the whole page. */
+  order?: 1 | 2;
 }
 
 /** There is nothing here: why, and what to do. */
-export function Empty({ icon: Sign, title, text, action }: Props) {
+export function Empty({ icon: Sign, title, text, action, order = 2 }: Props) {
   return (
     <div className={classes.empty}>
       <div className={classes.sign}>
         <Sign size={26} stroke={1.5} aria-hidden />
       </div>
-      <Title order={2} size="h2">
+      <Title order={order} size="h2">
         {title}
       </Title>
       {text && (

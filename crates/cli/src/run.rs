@@ -112,7 +112,7 @@ impl Process for Server {
 
     fn greet(&self) {
         let address = self.data_dir().join(ADDRESS_FILE);
-        if let Err(error) = std::fs::write(&address, format!("http://{}\n", self.listen)) {
+        if let Err(error) = write_private(&address, &format!("http://{}\n", self.listen)) {
             eprintln!("{}: {error}; `ootheca` will not find this server by itself", address.display());
         }
         let key = self.data_dir().join("admin-api-key");
@@ -185,4 +185,11 @@ impl Process for GatewayProcess {
     async fn stop(self, hurry: watch::Receiver<bool>) {
         GatewayProcess::stop(self, hurry).await;
     }
+}
+
+/// Writes a file that only its owner may read.
+fn write_private(path: &std::path::Path, text: &str) -> std::io::Result<()> {
+    use std::{io::Write, os::unix::fs::OpenOptionsExt};
+    let file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
+    file?.write_all(text.as_bytes())
 }
