@@ -38,7 +38,7 @@ function Whole({ entry, onFilter }: { entry: Entry; onFilter: Props["onFilter"] 
         </Alert>
       ) : (
         <div>
-          <Badge color="green" variant="light" c="light-dark(var(--mantine-color-green-9), var(--mantine-color-green-3))">
+          <Badge color="green" variant="light" c="light-dark(#1d5c2c, var(--mantine-color-green-3))">
             Done
           </Badge>
         </div>

@@ -12,11 +12,11 @@ export function Response({ answer }: { answer: Answer }) {
         <Title order={3} size="h3" id="explorer-response">
           Response
         </Title>
-        <Badge color={colour(answer.status)} variant="light" role="status">
+        <Badge {...look(answer.status)} variant="light" tt="none" role="status">
           {answer.status} {answer.statusText}
         </Badge>
         {answer.dryRun && answer.status < 300 && (
-          <Badge color="grape" variant="light">
+          <Badge color="grape" variant="light" tt="none" c="light-dark(#6d2080, var(--mantine-color-grape-2))">
             Dry run: nothing was changed
           </Badge>
         )}
@@ -75,4 +75,9 @@ function Headers({ headers }: { headers: [string, string][] }) {
   );
 }
 
-const colour = (status: number) => (status < 300 ? "green" : status < 500 ? "orange" : "red");
+/** Green, orange or red, with a text that is read easily on its light ground. */
+function look(status: number) {
+  if (status < 300) return { color: "green", c: "light-dark(#1d5c2c, var(--mantine-color-green-3))" };
+  if (status < 500) return { color: "orange", c: "light-dark(#8a3a00, var(--mantine-color-orange-3))" };
+  return { color: "red", c: "light-dark(#a11d1d, var(--mantine-color-red-3))" };
+}
