@@ -6,7 +6,7 @@ use crate::{
 };
 use ootheca_testkit::{Launch, Ootheca, eventually};
 use serde_json::{Value, json};
-use std::process::Output;
+use std::{process::Output, thread};
 
 /// Runs `ootheca admin`.
 fn admin(server: &Ootheca, args: &[&str]) -> Output {
@@ -56,6 +56,21 @@ fn the_first_user_is_made_on_the_machine_and_comes_in_once_by_link() {
     assert!(!wrong.status.success());
     let wrong = admin(&server, &["create-user", "b@example.com", "--role", "KING"]);
     assert!(!wrong.status.success());
+}
+
+#[test]
+fn somebody_comes_in_from_many_places_at_once() {
+    let server = simulated();
+    let token = link_token(&admin_json(&server, &["create-user", "ada@example.com"]));
+    Browser::new(&server).come_in(json!({ "link_token": token, "password": PASSWORD })).ok();
+    thread::scope(|scope| {
+        for _ in 0..6 {
+            scope.spawn(|| {
+                let who = json!({ "email": "ada@example.com", "password": PASSWORD });
+                Browser::new(&server).come_in(who).ok();
+            });
+        }
+    });
 }
 
 #[test]

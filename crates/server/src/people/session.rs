@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     authenticate::Caller,
-    jwt, keys, local_link, render,
+    groups, jwt, keys, local_link, render,
     rows::{self, Stored},
 };
 use ootheca_model::{
@@ -83,18 +83,19 @@ async fn by_password(visit: &Visit, wish: &ComeIn, email: &str) -> Result<Answer
     match person {
         Some(person) if right && person.value.profile.active => {
             let (token, session) = sessions::open(app, &person.value, visit.peer, &visit.user_agent);
+            let id = person.value.id.to_string();
             visit
                 .change(&entry, || {
                     Box::pin(async {
+                        let now = rows::find::<Person>(&*app.store, &id).await?.ok_or_else(wrong)?;
+                        if now.value.password != person.value.password || !now.value.profile.active {
+                            return Err(wrong());
+                        }
                         // The touch keeps a session from outliving a password that is changed meanwhile.
-                        Ok((vec![rows::touch(&person.row), rows::insert(&session)?], ()))
+                        Ok((vec![rows::touch(&now.row), rows::insert(&session)?], ()))
                     })
                 })
-                .await
-                .map_err(|error| match error.kind() {
-                    ErrorKind::Unavailable => wrong(),
-                    _ => error,
-                })?;
+                .await?;
             opened(visit, &person.value, &token, &session).await
         }
         _ => visit.refuse(entry, wrong()).await,
@@ -197,7 +198,7 @@ async fn whoami(visit: &Visit, person: &Person, token: &str, session: &Session) 
     Ok(json!({
         "user": { "id": person.id, "email": person.email, "has_password": person.password.is_some() },
         "organization": { "id": organization.id, "name": organization.name, "label": organization.label },
-        "roles": person.grants.iter().map(render::grant).collect::<Vec<_>>(),
+        "roles": groups::grants_of(&visit.app, person).await?.iter().map(render::grant).collect::<Vec<_>>(),
         "session": shown(visit, session, Some(&session.id)),
         "csrf_token": csrf_token(token),
         "address": visit.peer,
