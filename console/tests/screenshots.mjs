@@ -24,7 +24,7 @@ async function boot() {
     let said = ''
     child.stderr.on('data', (text) => {
       said += text
-      const found = /Cloud API\s+(http:\S+)/.exec(said)
+      const found = /Cloud API\s+(http:\S+)\n/.exec(said)
       if (found) resolve(found[1])
     })
     child.on('exit', () => reject(new Error(`the server ended: ${said}`)))
