@@ -8,9 +8,8 @@ use crate::{
     session::{Shared, Tls},
     sessions::{Cut, Sessions},
     threads::{self, Accepted, Worker},
-    throttle::Throttle,
 };
-use ootheca_model::{Error, Result};
+use ootheca_model::{Error, Result, throttle::Throttle};
 use std::{
     io,
     net::{self, SocketAddr},
@@ -27,6 +26,9 @@ use tokio::{
     time::{sleep, timeout},
 };
 
+/// Wrong logins in a row at a cluster that an address may try: people mistype.
+const FREE_FAILURES: u32 = 3;
+const LONGEST_DELAY: Duration = Duration::from_secs(60 * 60);
 /// After the grace, how long sessions may take to say goodbye.
 const GOODBYE: Duration = Duration::from_millis(1500);
 /// How long the last report may take.
@@ -72,7 +74,7 @@ impl Gateway {
             max_connections_per_cluster: settings.max_connections_per_cluster,
             sessions: sessions.clone(),
             keys: Arc::default(),
-            throttle: Throttle::default(),
+            throttle: Throttle::new(FREE_FAILURES, LONGEST_DELAY),
             pool: pool.clone(),
             metrics: Default::default(),
             mock: rand::random(),

@@ -36,7 +36,6 @@ mod sessions;
 mod settings;
 mod startup;
 mod threads;
-mod throttle;
 mod upstream;
 mod wire;
 

@@ -16,11 +16,10 @@ use crate::{
     reuse::{Identity, Left, Pool},
     sessions::{Live, Sessions},
     startup::{Key, Malformed, Packet},
-    throttle::Throttle,
     upstream::{Parameters, Server},
     wire,
 };
-use ootheca_model::ClusterId;
+use ootheca_model::{ClusterId, throttle::Throttle};
 use std::{
     future::Future,
     io,
@@ -62,7 +61,7 @@ pub(crate) struct Shared {
     pub(crate) max_connections_per_cluster: usize,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) keys: Arc<Keys>,
-    pub(crate) throttle: Throttle,
+    pub(crate) throttle: Throttle<ClusterId>,
     pub(crate) pool: Arc<Pool>,
     pub(crate) metrics: Metrics,
     /// What the verifiers of users who are none are derived from.

@@ -22,6 +22,7 @@ pub mod period;
 pub mod profile;
 pub mod role;
 pub mod standing;
+pub mod throttle;
 pub mod time;
 pub mod units;
 pub mod usage;

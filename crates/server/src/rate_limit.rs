@@ -7,21 +7,18 @@
 //! right key is let in from any address: else a stranger behind that proxy could shut everybody out.
 
 use crate::settings::{EngineKind, RateLimitMode, RateLimitSettings};
-use ootheca_model::PrincipalId;
+use ootheca_model::{PrincipalId, throttle::Throttle};
 use std::{
     collections::HashMap,
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 /// Wrong keys in a row that an address may send: people mistype, and programs keep an old key.
 const FREE: u32 = 10;
-const FIRST_DELAY: Duration = Duration::from_secs(1);
 const LONGEST_DELAY: Duration = Duration::from_secs(15 * 60);
-/// Without a failure for this long after the delay has ended, all is forgotten.
-const MEMORY: Duration = Duration::from_secs(60 * 60);
-/// Most callers, and most addresses, that are remembered.
+/// Most callers that are remembered.
 const ENTRIES: usize = 10_000;
 
 /// The limits and who used how much of them.
@@ -34,13 +31,7 @@ pub struct Limiter {
     tolerance: Duration,
     /// When each caller's next call would keep the pace exactly.
     callers: Mutex<HashMap<PrincipalId, Instant>>,
-    failures: Mutex<HashMap<IpAddr, Failures>>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Failures {
-    count: u32,
-    last: Instant,
+    failures: Throttle<()>,
 }
 
 impl Limiter {
@@ -53,7 +44,13 @@ impl Limiter {
         };
         let interval = Duration::from_secs(1) / settings.requests_per_second.max(1);
         let tolerance = interval * settings.burst.max(1).saturating_sub(1);
-        Self { on, interval, tolerance, callers: Mutex::default(), failures: Mutex::default() }
+        Self {
+            on,
+            interval,
+            tolerance,
+            callers: Mutex::default(),
+            failures: Throttle::new(FREE, LONGEST_DELAY),
+        }
     }
 
     /// Counts a call; if it is one too many, says when the next may come.
@@ -63,7 +60,7 @@ impl Limiter {
         }
         let mut callers = lock(&self.callers);
         if callers.len() >= ENTRIES && !callers.contains_key(&caller) {
-            make_room(&mut callers, |next| *next > now, |next| *next);
+            make_room(&mut callers, now);
         }
         let next = callers.entry(caller).or_insert(now);
         let expected = (*next).max(now);
@@ -77,8 +74,7 @@ impl Limiter {
 
     /// Whether an address may try to say who it is; if not, in how long it may.
     pub fn check(&self, peer: IpAddr, now: Instant) -> Result<(), Duration> {
-        let wait = lock(&self.failures).get(&network(peer)).map_or(Duration::ZERO, |known| known.wait(now));
-        if wait.is_zero() { Ok(()) } else { Err(wait) }
+        self.failures.check(peer, (), now)
     }
 
     /// An address failed to say who it is. While it has to wait this does not count, and the wait is
@@ -88,33 +84,8 @@ impl Limiter {
             return Ok(());
         }
         self.check(peer, now)?;
-        let (mut failures, key) = (lock(&self.failures), network(peer));
-        if failures.len() >= ENTRIES && !failures.contains_key(&key) {
-            make_room(&mut failures, |known| !known.forgotten(now), |known| known.last);
-        }
-        let known = failures.entry(key).or_insert(Failures { count: 0, last: now });
-        if known.forgotten(now) {
-            known.count = 0;
-        }
-        *known = Failures { count: known.count.saturating_add(1), last: now.max(known.last) };
+        self.failures.failed(peer, (), now);
         Ok(())
-    }
-}
-
-impl Failures {
-    fn delay(self) -> Duration {
-        match self.count.saturating_sub(FREE) {
-            0 => Duration::ZERO,
-            counted => FIRST_DELAY.saturating_mul(1 << (counted - 1).min(12)).min(LONGEST_DELAY),
-        }
-    }
-
-    fn wait(self, now: Instant) -> Duration {
-        (self.last + self.delay()).saturating_duration_since(now)
-    }
-
-    fn forgotten(self, now: Instant) -> bool {
-        now.saturating_duration_since(self.last) >= self.delay() + MEMORY
     }
 }
 
@@ -127,28 +98,17 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A customer has a /64 of IPv6 addresses, and one of IPv4.
-fn network(peer: IpAddr) -> IpAddr {
-    match peer.to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !0 << 64)),
-        address => address,
-    }
-}
-
-/// Drops what no longer counts, or else the oldest tenth.
-fn make_room<K: Copy + Eq + std::hash::Hash, V>(
-    entries: &mut HashMap<K, V>,
-    counts: impl Fn(&V) -> bool,
-    age: impl Fn(&V) -> Instant,
-) {
-    entries.retain(|_, value| counts(value));
-    if entries.len() < ENTRIES {
+/// Drops those who keep the pace, or else those who went ahead least.
+fn make_room(callers: &mut HashMap<PrincipalId, Instant>, now: Instant) {
+    callers.retain(|_, next| *next > now);
+    if callers.len() < ENTRIES {
         return;
     }
-    let mut order: Vec<(Instant, K)> = entries.iter().map(|(key, value)| (age(value), *key)).collect();
-    order.sort_unstable_by_key(|(age, _)| *age);
-    for (_, key) in order.into_iter().take(ENTRIES / 10) {
-        entries.remove(&key);
+    let mut order: Vec<(Instant, PrincipalId)> =
+        callers.iter().map(|(caller, next)| (*next, *caller)).collect();
+    order.sort_unstable_by_key(|(next, _)| *next);
+    for (_, caller) in order.into_iter().take(ENTRIES / 10) {
+        callers.remove(&caller);
     }
 }
 

@@ -1,31 +1,31 @@
-//! Wrong logins in a row, by address and cluster: after some, the next one has to wait, twice as long
+//! Failures in a row, by address and what was tried: after some, the next try has to wait, twice as long
 //! each time.
 //!
-//! Pure but for its own memory, which is bounded; the time is an argument. Ask once before a login
-//! starts, and once more right before its proof is judged: logins that run side by side would
-//! otherwise all be let in before the first of them has failed.
+//! Pure but for its own memory, which is bounded; the time is an argument. Ask once before a try starts,
+//! and once more right before it is judged: tries that run side by side would otherwise all be let in
+//! before the first of them has failed.
 
-use ootheca_model::ClusterId;
 use std::{
     collections::HashMap,
+    hash::Hash,
     net::{IpAddr, Ipv6Addr},
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
-/// People mistype.
-const FREE: u32 = 3;
 const FIRST_DELAY: Duration = Duration::from_secs(1);
-const LONGEST_DELAY: Duration = Duration::from_secs(60 * 60);
 /// Without a failure for this long after the delay has ended, all is forgotten.
-const MEMORY: Duration = Duration::from_secs(60 * 60);
+pub const MEMORY: Duration = Duration::from_secs(60 * 60);
+/// Most failures that are remembered.
 const ENTRIES: usize = 10_000;
 
-/// The failures that count.
-#[derive(Debug, Default)]
-pub(crate) struct Throttle(Mutex<HashMap<Key, Failures>>);
-
-type Key = (IpAddr, ClusterId);
+/// The failures that count, of tries at a `T`.
+#[derive(Debug)]
+pub struct Throttle<T> {
+    free: u32,
+    longest: Duration,
+    failures: Mutex<HashMap<(IpAddr, T), Failures>>,
+}
 
 #[derive(Clone, Copy, Debug)]
 struct Failures {
@@ -33,85 +33,102 @@ struct Failures {
     last: Instant,
 }
 
-impl Failures {
-    fn delay(self) -> Duration {
-        match self.count.saturating_sub(FREE) {
+impl<T: Copy + Ord + Hash> Throttle<T> {
+    /// So many failures in a row cost nothing; no later one costs more than `longest`.
+    pub fn new(free: u32, longest: Duration) -> Self {
+        Self { free, longest, failures: Mutex::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<(IpAddr, T), Failures>> {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn delay(&self, failures: Failures) -> Duration {
+        match failures.count.saturating_sub(self.free) {
             0 => Duration::ZERO,
-            counted => FIRST_DELAY.saturating_mul(1 << (counted - 1).min(12)).min(LONGEST_DELAY),
+            counted => FIRST_DELAY.saturating_mul(1 << (counted - 1).min(12)).min(self.longest),
         }
     }
 
-    /// How long logins still have to wait.
-    fn wait(self, now: Instant) -> Duration {
-        (self.last + self.delay()).saturating_duration_since(now)
+    /// How long the next try still has to wait.
+    fn wait(&self, failures: Failures, now: Instant) -> Duration {
+        (failures.last + self.delay(failures)).saturating_duration_since(now)
     }
 
-    fn forgotten(self, now: Instant) -> bool {
-        now.saturating_duration_since(self.last) >= self.delay() + MEMORY
-    }
-}
-
-impl Throttle {
-    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Failures>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn forgotten(&self, failures: Failures, now: Instant) -> bool {
+        now.saturating_duration_since(failures.last) >= self.delay(failures) + MEMORY
     }
 
-    /// Whether the peer may try to log in to the cluster; if not, in how long it may.
-    pub(crate) fn check(&self, peer: IpAddr, cluster: ClusterId, now: Instant) -> Result<(), Duration> {
-        let wait = self.lock().get(&key(peer, cluster)).map_or(Duration::ZERO, |failures| failures.wait(now));
+    /// Whether the peer may try; if not, in how long it may.
+    pub fn check(&self, peer: IpAddr, what: T, now: Instant) -> Result<(), Duration> {
+        let known = self.lock().get(&(network(peer), what)).copied();
+        let wait = known.map_or(Duration::ZERO, |failures| self.wait(failures, now));
         if wait.is_zero() { Ok(()) } else { Err(wait) }
     }
 
-    /// The peer failed to prove who it is.
-    pub(crate) fn failed(&self, peer: IpAddr, cluster: ClusterId, now: Instant) {
-        let (mut entries, key) = (self.lock(), key(peer, cluster));
+    /// The peer failed.
+    pub fn failed(&self, peer: IpAddr, what: T, now: Instant) {
+        let (mut entries, key) = (self.lock(), (network(peer), what));
         if entries.len() >= ENTRIES && !entries.contains_key(&key) {
-            make_room(&mut entries, now);
+            self.make_room(&mut entries, now);
         }
         let failures = entries.entry(key).or_insert(Failures { count: 0, last: now });
-        if failures.forgotten(now) {
+        if self.forgotten(*failures, now) {
             failures.count = 0;
         }
         *failures = Failures { count: failures.count.saturating_add(1), last: now.max(failures.last) };
     }
 
-    /// The peer has proven who it is.
-    pub(crate) fn succeeded(&self, peer: IpAddr, cluster: ClusterId) {
-        self.lock().remove(&key(peer, cluster));
+    /// The peer succeeded.
+    pub fn succeeded(&self, peer: IpAddr, what: T) {
+        self.lock().remove(&(network(peer), what));
+    }
+
+    /// How many peers and tries are remembered.
+    pub fn remembered(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// Drops what is forgotten, or else a tenth: first what delays nobody now, the oldest first.
+    fn make_room(&self, entries: &mut HashMap<(IpAddr, T), Failures>, now: Instant) {
+        entries.retain(|_, failures| !self.forgotten(*failures, now));
+        if entries.len() < ENTRIES {
+            return;
+        }
+        let order = |(key, failures): (&(IpAddr, T), &Failures)| {
+            (!self.wait(*failures, now).is_zero(), failures.last, *key)
+        };
+        let mut order: Vec<_> = entries.iter().map(order).collect();
+        let tenth = ENTRIES / 10;
+        order.select_nth_unstable(tenth);
+        for (_, _, key) in &order[..tenth] {
+            entries.remove(key);
+        }
     }
 }
 
 /// A customer has a /64 of IPv6 addresses, and one of IPv4.
-fn key(peer: IpAddr, cluster: ClusterId) -> Key {
-    let network = match peer.to_canonical() {
+fn network(peer: IpAddr) -> IpAddr {
+    match peer.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !0 << 64)),
         address => address,
-    };
-    (network, cluster)
-}
-
-/// Drops what is forgotten, or else a tenth: first what delays nobody now, the oldest first.
-fn make_room(entries: &mut HashMap<Key, Failures>, now: Instant) {
-    entries.retain(|_, failures| !failures.forgotten(now));
-    if entries.len() < ENTRIES {
-        return;
-    }
-    let mut order: Vec<_> =
-        entries.iter().map(|(key, failures)| (!failures.wait(now).is_zero(), failures.last, *key)).collect();
-    let tenth = ENTRIES / 10;
-    order.select_nth_unstable(tenth);
-    for (_, _, key) in &order[..tenth] {
-        entries.remove(key);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ClusterId;
     use proptest::prelude::*;
 
     const CLUSTER: ClusterId = ClusterId(uuid::Uuid::from_u128(1));
     const OTHER: ClusterId = ClusterId(uuid::Uuid::from_u128(2));
+
+    const HOUR: Duration = Duration::from_secs(60 * 60);
+
+    fn logins() -> Throttle<ClusterId> {
+        Throttle::new(3, HOUR)
+    }
 
     fn peer(text: &str) -> IpAddr {
         text.parse().expect("an address")
@@ -123,7 +140,7 @@ mod tests {
 
     #[test]
     fn three_are_free_and_then_it_doubles_up_to_an_hour() {
-        let (throttle, ann, mut now) = (Throttle::default(), peer("192.0.2.1"), Instant::now());
+        let (throttle, ann, mut now) = (logins(), peer("192.0.2.1"), Instant::now());
         for _ in 0..3 {
             throttle.failed(ann, CLUSTER, now);
             assert_eq!(throttle.check(ann, CLUSTER, now), Ok(()));
@@ -140,7 +157,7 @@ mod tests {
 
     #[test]
     fn only_that_peer_and_that_cluster() {
-        let (throttle, now) = (Throttle::default(), Instant::now());
+        let (throttle, now) = (logins(), Instant::now());
         for _ in 0..4 {
             throttle.failed(peer("192.0.2.1"), CLUSTER, now);
             throttle.failed(peer("2001:db8::1"), CLUSTER, now);
@@ -153,7 +170,7 @@ mod tests {
 
     #[test]
     fn forgotten_after_a_success_or_an_hour() {
-        let (throttle, ann, now) = (Throttle::default(), peer("192.0.2.1"), Instant::now());
+        let (throttle, ann, now) = (logins(), peer("192.0.2.1"), Instant::now());
         let fail = |now| (0..4).for_each(|_| throttle.failed(ann, CLUSTER, now));
         fail(now);
         throttle.succeeded(ann, CLUSTER);
@@ -167,7 +184,7 @@ mod tests {
 
     #[test]
     fn bounded_and_what_delays_goes_last() {
-        let (throttle, now) = (Throttle::default(), Instant::now());
+        let (throttle, now) = (logins(), Instant::now());
         let ann = peer("192.0.2.1");
         for _ in 0..20 {
             throttle.failed(ann, CLUSTER, now);
@@ -177,7 +194,7 @@ mod tests {
         }
         assert!(throttle.lock().len() <= ENTRIES);
         assert!(throttle.check(ann, CLUSTER, now + seconds(1)).is_err());
-        assert!(throttle.lock().contains_key(&key(IpAddr::V4(24_999.into()), OTHER)));
+        assert!(throttle.lock().contains_key(&(IpAddr::V4(24_999.into()), OTHER)));
         throttle.lock().retain(|_, failures| failures.count == 1);
         for number in 30_000..50_000u32 {
             throttle.failed(IpAddr::V4(number.into()), OTHER, now + seconds(4000));
@@ -188,12 +205,12 @@ mod tests {
     proptest! {
         #[test]
         fn never_longer_than_an_hour_and_never_forever(steps in prop::collection::vec(0u64..9000, 0..60)) {
-            let (throttle, ann, mut now) = (Throttle::default(), peer("192.0.2.1"), Instant::now());
+            let (throttle, ann, mut now) = (logins(), peer("192.0.2.1"), Instant::now());
             for step in steps {
                 now += seconds(step);
                 throttle.failed(ann, CLUSTER, now);
                 let wait = throttle.check(ann, CLUSTER, now).err().unwrap_or_default();
-                prop_assert!(wait <= LONGEST_DELAY);
+                prop_assert!(wait <= HOUR);
                 prop_assert_eq!(throttle.check(ann, CLUSTER, now + wait), Ok(()));
             }
         }
