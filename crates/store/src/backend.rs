@@ -53,6 +53,15 @@ impl<B: Backend> Store for B {
         self.query(&sql, &params).await?.into_iter().map(row).collect()
     }
 
+    async fn revisions(&self, kind: Kind) -> Result<Vec<(String, i64)>> {
+        let records = self.query(sql::REVISIONS, &[kind.into()]).await?.into_iter();
+        let pair = |record| {
+            let mut columns = Columns::of(record);
+            Ok((columns.text()?, columns.int()?))
+        };
+        records.map(pair).collect()
+    }
+
     async fn due(&self, kind: Kind, now: Timestamp, limit: usize) -> Result<Vec<String>> {
         let records = self.query(sql::DUE, &[kind.into(), now.into(), limit.into()]).await?;
         records.into_iter().map(|record| Columns::of(record).text()).collect()

@@ -324,6 +324,8 @@ pub trait Store: Send + Sync + 'static {
     async fn by_alias(&self, kind: Kind, alias: &str) -> Result<Option<Row>>;
     /// A page of rows.
     async fn list(&self, query: &Query) -> Result<Vec<Row>>;
+    /// Id and revision of every row of a kind that has not ended, in no order.
+    async fn revisions(&self, kind: Kind) -> Result<Vec<(String, i64)>>;
     /// Ids of rows whose `due_at` is not after `now`, the longest due first.
     async fn due(&self, kind: Kind, now: Timestamp, limit: usize) -> Result<Vec<String>>;
     /// The earliest `due_at` of a kind.

@@ -32,6 +32,7 @@ pub(crate) const DELETE_CHILDREN: &str =
     "DELETE FROM entries WHERE kind = $1 AND parent = $2 RETURNING id, organization, ended_at";
 pub(crate) const TOUCH: &str =
     "UPDATE entries SET revision = revision + 1 WHERE kind = $1 AND id = $2 AND revision = $3";
+pub(crate) const REVISIONS: &str = "SELECT id, revision FROM entries WHERE kind = $1 AND ended_at IS NULL";
 pub(crate) const DUE: &str = "SELECT id FROM entries WHERE kind = $1 AND due_at IS NOT NULL AND due_at <= $2 ORDER BY due_at, id LIMIT $3";
 pub(crate) const NEXT_DUE: &str = "SELECT MIN(due_at) FROM entries WHERE kind = $1 AND due_at IS NOT NULL";
 
@@ -113,6 +114,7 @@ const ALL: &[&str] = &[
     DELETE,
     DELETE_CHILDREN,
     TOUCH,
+    REVISIONS,
     DUE,
     NEXT_DUE,
     AUDIT_HEAD,

@@ -49,7 +49,7 @@ pub(crate) struct Sqlite {
     stamps: Arc<Stamps>,
 }
 
-/// How often rows of each kind were changed since the file was opened.
+/// How often rows of each kind were changed, or got another revision, since the file was opened.
 type Stamps = [AtomicU64; Kind::ALL.len()];
 
 impl Sqlite {
@@ -175,8 +175,12 @@ fn write(
             effect::done("store commit");
         }
         for ((_, answer), result) in jobs.into_iter().zip(results) {
-            for hint in result.iter().flat_map(|done| &done.hints) {
-                stamps[hint.kind as usize].fetch_add(1, Ordering::Release);
+            let (hints, touched) =
+                result.as_ref().map_or((&[][..], &[][..]), |done| (&done.hints, &done.touched));
+            for kind in hints.iter().map(|hint| hint.kind).chain(touched.iter().copied()) {
+                stamps[kind as usize].fetch_add(1, Ordering::Release);
+            }
+            for hint in hints {
                 // Nobody listens, or too slowly: hints may be lost.
                 drop(changes.send(hint.clone()));
             }

@@ -81,6 +81,8 @@ pub(crate) struct Done {
     pub(crate) lease: Option<Lease>,
     /// To be told when it is durable.
     pub(crate) hints: Vec<Changed>,
+    /// Kinds of rows that only got a new revision, which is told to nobody.
+    pub(crate) touched: Vec<Kind>,
 }
 
 /// Does the work. The caller commits if it succeeds and rolls back if it fails.
@@ -119,7 +121,7 @@ async fn commit<S: Session>(session: &mut S, batch: &Batch, now: Timestamp) -> R
     let mut drafts = Drafts::default();
     for change in &batch.changes {
         check_authority(session, &batch.authority, change).await?;
-        apply(session, &batch.authority, change, &mut done.hints, &mut drafts).await?;
+        apply(session, &batch.authority, change, &mut done, &mut drafts).await?;
     }
     if !batch.quiet {
         drafts.append(session, batch, now).await?;
@@ -132,7 +134,7 @@ async fn apply<S: Session>(
     session: &mut S,
     authority: &Authority,
     change: &Change,
-    hints: &mut Vec<Changed>,
+    done: &mut Done,
     drafts: &mut Drafts,
 ) -> Result<(), Failure> {
     match change {
@@ -141,7 +143,7 @@ async fn apply<S: Session>(
                 .execute(sql::INSERT, &values(row, 1))
                 .await
                 .map_err(|failure| taken(row.kind, failure))?;
-            hints.push(Changed { kind: row.kind, id: row.id.clone(), parent: row.parent.clone() });
+            done.hints.push(Changed { kind: row.kind, id: row.id.clone(), parent: row.parent.clone() });
             drafts.row(row, What::Created);
         }
         Change::Update(row) => {
@@ -151,7 +153,11 @@ async fn apply<S: Session>(
             let changed = session.execute(sql::UPDATE, &values(row, row.revision)).await;
             match changed.map_err(|failure| taken(row.kind, failure))? {
                 0 => return Err(stale(row.kind, &row.id)),
-                _ => hints.push(Changed { kind: row.kind, id: row.id.clone(), parent: row.parent.clone() }),
+                _ => done.hints.push(Changed {
+                    kind: row.kind,
+                    id: row.id.clone(),
+                    parent: row.parent.clone(),
+                }),
             }
         }
         Change::Delete { kind, id, revision } => {
@@ -163,7 +169,7 @@ async fn apply<S: Session>(
             if columns.optional_int()?.is_none() {
                 drafts.add(owner, *kind, id, &parent, What::Deleted);
             }
-            hints.push(Changed { kind: *kind, id: id.clone(), parent });
+            done.hints.push(Changed { kind: *kind, id: id.clone(), parent });
         }
         Change::DeleteChildren { kind, parent } => {
             for deleted in
@@ -175,7 +181,7 @@ async fn apply<S: Session>(
                 if columns.optional_int()?.is_none() {
                     drafts.add(owner, *kind, &id, parent, What::Deleted);
                 }
-                hints.push(Changed { kind: *kind, id, parent: parent.clone() });
+                done.hints.push(Changed { kind: *kind, id, parent: parent.clone() });
             }
         }
         Change::Touch { kind, id, revision } => {
@@ -183,6 +189,7 @@ async fn apply<S: Session>(
             if session.execute(sql::TOUCH, &params).await? == 0 {
                 return Err(stale(*kind, id));
             }
+            done.touched.push(*kind);
         }
         Change::KeepSamples(row) => samples::keep(session, row).await?,
         Change::ForgetSamples { cluster } => {

@@ -160,3 +160,21 @@ pub(crate) async fn hints_follow_the_commit(subject: &Subject) {
     subject.apply(delete(&read)).await.unwrap();
     assert_eq!(hints.recv().await.unwrap(), hint(&other));
 }
+
+/// Where there are stamps at all: where nobody else writes.
+pub(crate) async fn a_stamp_is_another_after_every_change(subject: &Subject) {
+    let row = cluster(organization(), "a");
+    let stamps = || [Kind::Cluster, Kind::Folder].map(|kind| subject.store.stamp(kind));
+    let mut seen = vec![stamps()];
+    subject.insert(&row).await;
+    seen.push(stamps());
+    for change in [Change::Update, |row| touch(&row), |row| delete(&row)] {
+        subject.apply(change(subject.fresh(&row).await)).await.unwrap();
+        seen.push(stamps());
+    }
+    assert!(seen.iter().all(|stamps| stamps[1] == seen[0][1]), "another kind's: {seen:?}");
+    if let [Some(_), _] = seen[0] {
+        let [one, others] = [0, 1].map(|from| &seen[from..]);
+        assert!(one.iter().zip(others).all(|(before, after)| before[0] != after[0]), "{seen:?}");
+    }
+}

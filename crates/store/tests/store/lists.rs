@@ -186,6 +186,31 @@ fn row(organization: OrganizationId, name: &str, created_at: i64, ended_at: Opti
     }
 }
 
+pub(crate) async fn revisions_tell_what_is_active_and_what_changed(subject: &Subject) {
+    let rows = ["a", "b", "c"].map(|name| cluster(organization(), name));
+    for row in &rows {
+        subject.insert(row).await;
+    }
+    let folder = Row { kind: Kind::Folder, ..cluster(organization(), "d") };
+    subject.insert(&folder).await;
+    let revisions = async || {
+        let mut found = subject.store.revisions(Kind::Cluster).await.unwrap();
+        found.sort();
+        found
+    };
+    let expected = |wanted: &[(usize, i64)]| {
+        let mut pairs: Vec<(String, i64)> =
+            wanted.iter().map(|(place, revision)| (rows[*place].id.clone(), *revision)).collect();
+        pairs.sort();
+        pairs
+    };
+    assert_eq!(revisions().await, expected(&[(0, 1), (1, 1), (2, 1)]));
+    subject.apply(Change::Update(subject.fresh(&rows[1]).await)).await.unwrap();
+    let ended = Row { ended_at: Some(Timestamp(2)), ..subject.fresh(&rows[2]).await };
+    subject.apply(Change::Update(ended)).await.unwrap();
+    assert_eq!(revisions().await, expected(&[(0, 1), (1, 2)]));
+}
+
 pub(crate) async fn due_rows_come_the_longest_due_first(subject: &Subject) {
     let organization = organization();
     assert_eq!(subject.store.next_due(Kind::Cluster).await.unwrap(), None);
