@@ -208,6 +208,19 @@ fn only_basic_is_suspended_after_five_minutes_and_its_wake_costs_little() {
 }
 
 #[test]
+fn a_cluster_is_metered_from_its_first_session_on() {
+    let server = still();
+    let cluster = id(&server.create_cluster("some-cluster", "BASIC"));
+    server.when_created(&cluster);
+    // The meter knows the cluster as it is without a user.
+    advance(&server, 5);
+    sql_user(&server, &cluster, "keeper");
+    psql(&server, &cluster, "CREATE TABLE work (n int)").ok();
+    let used = booked_after(&server, &cluster, 0.0);
+    assert!(number(&used["write_requests"]) > 0.0, "{used}");
+}
+
+#[test]
 fn an_idle_cluster_uses_nothing_and_a_crash_counts_nothing_twice() {
     let mut server = still();
     let cluster = cluster(&server, "BASIC");

@@ -10,6 +10,7 @@ use crate::{
     memory::Memory,
     meter::Looks,
     metrics::Answers,
+    mirror::Mirror,
     people::passwords::Passwords,
     power::Uses,
     rate_limit::Limiter,
@@ -49,6 +50,10 @@ pub struct App {
     pub settings: Settings,
     /// What was read and is still true.
     pub memory: Memory,
+    /// All clusters, for the loops.
+    pub clusters: Mirror<Cluster>,
+    /// Their meters.
+    pub meters: Mirror<Meter>,
     /// What the gateways report.
     pub traffic: Traffic,
     /// Who uses which cluster's server, beside the sessions of the gateways.

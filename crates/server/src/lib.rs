@@ -32,6 +32,7 @@ pub mod local_link;
 pub mod memory;
 pub mod meter;
 pub mod metrics;
+pub mod mirror;
 pub mod people;
 pub mod places;
 pub mod power;

@@ -131,6 +131,8 @@ impl Server {
             clock,
             settings,
             memory: Memory::default(),
+            clusters: Default::default(),
+            meters: Default::default(),
             traffic: Traffic::default(),
             looks: Looks::default(),
             samples: Default::default(),

@@ -16,7 +16,7 @@ use ootheca_model::{
     usage::{CpuCounter, Measure},
 };
 use ootheca_store::{Batch, Change, Kind, Lease, Query, Row};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 /// How long a server may take to answer. One that hangs is looked at again with the next tick.
@@ -38,9 +38,14 @@ const HOURS_KEPT: Duration = Duration::from_secs(62 * 24 * 3600);
 const REMOVED_AT_ONCE: usize = 100;
 
 /// Books what `cluster` used since it was last booked. `used`: it had a session since then.
-pub(super) async fn cluster(app: &App, cluster: &Stored<Cluster>, used: bool, lease: Lease) -> Result<()> {
+pub(super) async fn cluster(
+    app: &App,
+    cluster: &Stored<Cluster>,
+    stored: Option<Arc<Stored<Meter>>>,
+    used: bool,
+    lease: Lease,
+) -> Result<()> {
     let model = &cluster.value;
-    let stored: Option<Stored<Meter>> = rows::find(&*app.store, &model.id.to_string()).await?;
     let ledger = Ledger { app, cluster, stored, lease };
     if !runs(model) {
         app.looks.stopped(model.id);
@@ -109,7 +114,7 @@ async fn look(app: &App, cluster: ClusterId, before: CpuCounter) -> Result<(Meas
 struct Ledger<'a> {
     app: &'a App,
     cluster: &'a Stored<Cluster>,
-    stored: Option<Stored<Meter>>,
+    stored: Option<Arc<Stored<Meter>>>,
     lease: Lease,
 }
 

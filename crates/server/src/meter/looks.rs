@@ -1,11 +1,10 @@
 //! What the meter saw last, in memory only: how busy each cluster is, and where its CPU counter stood
 //! while nobody was connected.
 
-use crate::rows::Stored;
-use ootheca_model::{Cluster, ClusterId, usage::CpuCounter};
+use ootheca_model::{ClusterId, usage::CpuCounter};
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 use tokio::time::Instant;
@@ -18,13 +17,7 @@ const SETTLED: Duration = Duration::from_secs(2);
 #[derive(Default)]
 pub struct Looks {
     turn: tokio::sync::Mutex<()>,
-    clusters: Mutex<Option<Listed>>,
     looks: Mutex<HashMap<ClusterId, Look>>,
-}
-
-struct Listed {
-    stamp: u64,
-    clusters: Arc<Vec<Arc<Stored<Cluster>>>>,
 }
 
 /// A look at the CPU of a cluster.
@@ -43,18 +36,6 @@ impl Looks {
     /// One tick at a time.
     pub(super) async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
         self.turn.lock().await
-    }
-
-    /// The clusters that were listed under this stamp.
-    pub(super) fn clusters(&self, stamp: Option<u64>) -> Option<Arc<Vec<Arc<Stored<Cluster>>>>> {
-        let listed = self.clusters.lock().unwrap_or_else(PoisonError::into_inner);
-        listed.as_ref().filter(|listed| Some(listed.stamp) == stamp).map(|listed| listed.clusters.clone())
-    }
-
-    /// Remembers a list, if there is a stamp to know it by.
-    pub(super) fn know(&self, stamp: Option<u64>, clusters: Arc<Vec<Arc<Stored<Cluster>>>>) {
-        let listed = stamp.map(|stamp| Listed { stamp, clusters });
-        *self.clusters.lock().unwrap_or_else(PoisonError::into_inner) = listed;
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<ClusterId, Look>> {

@@ -12,13 +12,9 @@ mod tests;
 
 pub use looks::Looks;
 
-use crate::{
-    app::App,
-    rows::{self, Stored},
-    samples,
-};
-use ootheca_model::{Cluster, ClusterId, ClusterState, ErrorKind, Result, instance::Power};
-use ootheca_store::{Kind, Lease, Query};
+use crate::{app::App, rows::Stored, samples};
+use ootheca_model::{Cluster, ClusterId, ClusterState, ErrorKind, Result, instance::Power, meter::Meter};
+use ootheca_store::Lease;
 use std::{collections::HashSet, sync::Arc, time::Duration};
 use tokio::{
     sync::{Semaphore, watch},
@@ -54,18 +50,19 @@ pub async fn tick(app: &Arc<App>) -> Result<()> {
     let _turn = app.looks.turn().await;
     let Some(lease) = app.lease.borrow().clone() else { return Ok(()) };
     let used: HashSet<ClusterId> = app.traffic.used().into_iter().collect();
-    let clusters = active(app).await?;
-    let known: HashSet<ClusterId> = clusters.iter().map(|cluster| cluster.value.id).collect();
+    let clusters = app.clusters.look(&*app.store).await?;
+    let meters = app.meters.look(&*app.store).await?;
+    let known: HashSet<ClusterId> = clusters.values().map(|cluster| cluster.value.id).collect();
     app.looks.keep(|id| known.contains(&id));
     app.samples.keep(|id| known.contains(&id));
     let mut tasks = JoinSet::new();
     let permits = Arc::new(Semaphore::new(AT_ONCE));
-    for cluster in clusters.iter() {
+    for (id, cluster) in clusters.iter() {
         let (app, cluster, lease, permits) = (app.clone(), cluster.clone(), lease.clone(), permits.clone());
-        let used = used.contains(&cluster.value.id);
+        let (used, meter) = (used.contains(&cluster.value.id), meters.get(id).cloned());
         tasks.spawn(async move {
             let _permit = permits.acquire_owned().await;
-            one(&app, &cluster, used, lease).await;
+            one(&app, &cluster, meter, used, lease).await;
         });
     }
     while tasks.join_next().await.is_some() {}
@@ -73,8 +70,14 @@ pub async fn tick(app: &Arc<App>) -> Result<()> {
 }
 
 /// A cluster that fails must not keep the others from being metered.
-async fn one(app: &App, cluster: &Stored<Cluster>, used: bool, lease: Lease) {
-    match book::cluster(app, cluster, used, lease).await {
+async fn one(
+    app: &App,
+    cluster: &Stored<Cluster>,
+    meter: Option<Arc<Stored<Meter>>>,
+    used: bool,
+    lease: Lease,
+) {
+    match book::cluster(app, cluster, meter, used, lease).await {
         Ok(()) => {}
         // Suspended or restarted meanwhile, or changed by somebody else: the next tick sees it.
         Err(error) if matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Stale) => {}
@@ -82,23 +85,6 @@ async fn one(app: &App, cluster: &Stored<Cluster>, used: bool, lease: Lease) {
             tracing::warn!(cluster = %cluster.value.id, error = error.chain(), "meter: failed");
         }
     }
-}
-
-/// Active clusters, read again only when one changed.
-async fn active(app: &App) -> Result<Arc<Vec<Arc<Stored<Cluster>>>>> {
-    let stamp = app.store.stamp(Kind::Cluster);
-    if let Some(known) = app.looks.clusters(stamp) {
-        return Ok(known);
-    }
-    let found = app
-        .store
-        .list(&Query::active(Kind::Cluster))
-        .await?
-        .into_iter()
-        .map(|row| rows::decode(row).map(Arc::new));
-    let found = Arc::new(found.collect::<Result<Vec<Arc<Stored<Cluster>>>>>()?);
-    app.looks.know(stamp, found.clone());
-    Ok(found)
 }
 
 /// Whether it should have a server that can be asked.

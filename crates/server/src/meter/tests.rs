@@ -5,7 +5,7 @@
 use super::*;
 use crate::{
     catalog::Notes, clock::TestClock, directory::StoreDirectory, memory::Memory, power::Uses,
-    rate_limit::Limiter, settings::Settings, traffic::Traffic,
+    rate_limit::Limiter, rows, settings::Settings, traffic::Traffic,
 };
 use ootheca_engine::{Engine, simulated::SimulatedEngine};
 use ootheca_gateway::{Activity, Directory, Standing};
@@ -20,7 +20,7 @@ use ootheca_model::{
     units::MICRO,
     usage::{CpuCounter, Measure, SqlCounters},
 };
-use ootheca_store::{AuditQuery, Batch, Change};
+use ootheca_store::{AuditQuery, Batch, Change, Kind, Query};
 use std::sync::atomic::AtomicU16;
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -51,6 +51,8 @@ impl World {
             clock: clock.clone(),
             settings,
             memory: Memory::default(),
+            clusters: Default::default(),
+            meters: Default::default(),
             traffic: Traffic::default(),
             uses: Uses::new(clock.now()),
             notes: Notes::default(),

@@ -8,7 +8,7 @@ use ootheca_model::{
     Cluster, ClusterId, ClusterState, ErrorKind, Plan, Result, Timestamp,
     instance::{Phase, Power},
 };
-use ootheca_store::{Batch, Kind, Lease, Query};
+use ootheca_store::{Batch, Lease};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::watch,
@@ -62,12 +62,12 @@ pub(super) async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
 async fn scan(app: &Arc<App>, lease: &Lease, idle: Duration) -> Result<Duration> {
     let now = app.now();
     let (mut due, mut pause) = (Vec::new(), idle);
-    for row in app.store.list(&Query::active(Kind::Cluster)).await? {
-        let cluster = rows::decode::<Cluster>(row)?.value;
-        if !may_sleep(&cluster) {
+    for cluster in app.clusters.look(&*app.store).await?.values() {
+        let cluster = &cluster.value;
+        if !may_sleep(cluster) {
             continue;
         }
-        match rest(app, &cluster, now, idle) {
+        match rest(app, cluster, now, idle) {
             Duration::ZERO => due.push(cluster.id),
             rest => pause = pause.min(rest),
         }

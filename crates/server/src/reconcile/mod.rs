@@ -8,19 +8,19 @@
 pub mod cluster;
 mod idle;
 
-use crate::{app::App, rows};
+use crate::app::App;
 use ootheca_model::{
     Cluster, ClusterId, ClusterState, ErrorKind, Result,
     instance::{Phase, Power},
 };
-use ootheca_store::{Kind, Lease, Query};
+use ootheca_store::{Kind, Lease};
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
     time::Duration,
 };
 use tokio::{
-    sync::watch,
+    sync::{Semaphore, watch},
     task::JoinSet,
     time::{Instant, sleep_until},
 };
@@ -29,6 +29,9 @@ const LEASE: &str = "reconcile";
 const LEASE_TTL: Duration = Duration::from_secs(15);
 /// Every hint may be lost, so everything is looked at now and then.
 const SCAN_EVERY: Duration = Duration::from_secs(15);
+/// How many clusters are acted upon at once: callers share the store with them. Well above how many
+/// servers may hang at their start without others having to wait.
+const AT_ONCE: usize = 128;
 
 /// What a step says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,8 +79,11 @@ struct Driver {
     lease: Option<Lease>,
     renew_at: Instant,
     scan_at: Instant,
+    /// Everything was looked at under this lease.
+    scanned: bool,
     steps: JoinSet<(ClusterId, Result<Step>)>,
     running: HashSet<ClusterId>,
+    permits: Arc<Semaphore>,
     /// Hinted at while a step was running: look again at once.
     again: HashSet<ClusterId>,
     /// When to look at a cluster that is not done.
@@ -95,8 +101,10 @@ impl Driver {
             lease: None,
             renew_at: now,
             scan_at: now,
+            scanned: false,
             steps: JoinSet::new(),
             running: HashSet::new(),
+            permits: Arc::new(Semaphore::new(AT_ONCE)),
             again: HashSet::new(),
             later: HashMap::new(),
             failures: HashMap::new(),
@@ -111,6 +119,8 @@ impl Driver {
             let fence = self.lease.as_ref().map(|lease| lease.fence);
             let renewed = self.app.store.lease(LEASE, &self.holder, fence, LEASE_TTL, self.app.now()).await;
             self.lease = renewed?;
+            // Another server may have made something meanwhile.
+            self.scanned &= self.lease.as_ref().map(|lease| lease.fence) == fence;
             self.app.lease.send_replace(self.lease.clone());
         }
         if self.lease.is_none() {
@@ -118,9 +128,10 @@ impl Driver {
         }
         if now >= self.scan_at {
             self.scan_at = now + SCAN_EVERY;
-            for id in everything(&self.app).await? {
+            for id in everything(&self.app, !self.scanned).await? {
                 self.hint(Some(id));
             }
+            self.scanned = true;
         }
         let due: Vec<ClusterId> =
             self.later.iter().filter(|(_, at)| **at <= now).map(|(id, _)| *id).collect();
@@ -152,7 +163,11 @@ impl Driver {
         self.later.remove(&id);
         if self.running.insert(id) {
             let (app, failures) = (self.app.clone(), self.failures.get(&id).copied().unwrap_or(0));
-            self.steps.spawn(async move { (id, cluster::step(&app, id, lease, failures).await) });
+            let permits = self.permits.clone();
+            self.steps.spawn(async move {
+                let _permit = permits.acquire_owned().await;
+                (id, cluster::step(&app, id, lease, failures).await)
+            });
         }
     }
 
@@ -190,13 +205,13 @@ fn backoff(failures: u32) -> Duration {
     Duration::from_millis(100 << failures.saturating_sub(1).min(9)).min(Duration::from_secs(30))
 }
 
-/// Every cluster that should have an instance, has work due, or has something in the engine; without
-/// those that are suspended, as they should be.
-async fn everything(app: &App) -> Result<HashSet<ClusterId>> {
+/// Every cluster that is not as it should be, has work due, or has something in the engine that no
+/// active cluster has; the first time everything that should run, since another program may have made it.
+async fn everything(app: &App, first: bool) -> Result<HashSet<ClusterId>> {
     let mut ids: HashSet<ClusterId> = app.engine.list().await?.into_iter().collect();
-    for row in app.store.list(&Query::active(Kind::Cluster)).await? {
-        let cluster = rows::decode::<Cluster>(row)?.value;
-        if cluster.power == Power::Off && rests(app, cluster.id).await {
+    for cluster in app.clusters.look(&*app.store).await?.values() {
+        let cluster = &cluster.value;
+        if (cluster.power == Power::Off || !first) && in_order(app, cluster).await {
             ids.remove(&cluster.id);
         } else if cluster.state != ClusterState::CreationFailed {
             ids.insert(cluster.id);
@@ -207,7 +222,16 @@ async fn everything(app: &App) -> Result<HashSet<ClusterId>> {
     Ok(ids)
 }
 
-/// Whether nothing of the cluster runs, in order.
-async fn rests(app: &App, id: ClusterId) -> bool {
-    app.engine.observe(id).await.is_ok_and(|observed| observed.phase == Phase::Suspended)
+/// Whether what runs is what should, as far as can be told without asking for it.
+async fn in_order(app: &App, cluster: &Cluster) -> bool {
+    let Ok(observed) = app.engine.observe(cluster.id).await else { return false };
+    let known = &cluster.observed;
+    match (cluster.power, observed.phase) {
+        (Power::Off, Phase::Suspended) => true,
+        (Power::On, Phase::Ready) => {
+            [known.generation, observed.generation] == [cluster.generation; 2]
+                && known.conditions == observed.conditions
+        }
+        _ => false,
+    }
 }

@@ -102,6 +102,8 @@ impl Bench {
             clock: Arc::new(SystemClock),
             settings,
             memory: Memory::default(),
+            clusters: Default::default(),
+            meters: Default::default(),
             traffic: Traffic::default(),
             uses: Uses::new(SystemClock.now()),
             notes: Notes::default(),
