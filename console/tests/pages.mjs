@@ -49,6 +49,7 @@ const looks = (path, { then, until, ...options } = {}) => [options, async ({ pag
   await settled(page)
   const findings = [...await unstyled(page), ...await accessible(page, 'light')]
   await page.emulateMedia({ colorScheme: 'dark' })
+  await page.locator('html[data-mantine-color-scheme="dark"]').waitFor()
   await settled(page)
   findings.push(...await accessible(page, 'dark'))
   await page.setViewportSize({ width: 375, height: 720 })

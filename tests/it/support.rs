@@ -1,8 +1,11 @@
 //! What the tests share.
 
-use ootheca_testkit::{Answer, Client, Engine, Launch, Ootheca, eventually};
+use ootheca_testkit::{Answer, Client, Engine, Launch, Ootheca, eventually, processes};
 use serde_json::{Value, json};
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 /// The program under test.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_ootheca");
@@ -90,17 +93,22 @@ pub(crate) fn booked(server: &Ootheca, cluster: &str) -> Value {
     booked_after(server, cluster, -1.0)
 }
 
-/// The same, once the gateway has reported more bytes than that, and that nobody is connected: a server
-/// process writes its counters when it ends, so some more looks must find nothing new.
+/// The same, once the gateway has reported more bytes than that, and that nobody is connected. A server
+/// process writes its counters when it ends: so those of `keeper` must be gone. The gateway reports every
+/// second: for longer than that, looks must find nothing new.
 #[track_caller]
 pub(crate) fn booked_after(server: &Ootheca, cluster: &str, egress: f64) -> Value {
-    let (mut last, mut same) = (Value::Null, 0);
+    const QUIET: Duration = Duration::from_millis(1200);
+    let (mut last, mut since) = (Value::Null, Instant::now());
     eventually("all that was used is booked", || {
+        let running = processes::within(&server.data_dir().join("engine/instances"));
         advance(server, 0);
         let usage = server.get(&format!("/clusters/{cluster}")).ok()["ootheca"]["usage"].clone();
         let reported = usage["connections"] == 0 && number(&usage["request_units"]["egress"]) > egress;
-        same = if reported && usage["request_units"] == last { same + 1 } else { 0 };
-        last = usage["request_units"].clone();
-        (same == 5).then(|| last.clone())
+        let gone = !running.iter().any(|process| process.command.contains(": keeper "));
+        if !reported || !gone || usage["request_units"] != last {
+            (last, since) = (usage["request_units"].clone(), Instant::now());
+        }
+        (since.elapsed() > QUIET).then(|| last.clone())
     })
 }

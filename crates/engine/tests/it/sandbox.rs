@@ -107,7 +107,9 @@ async fn only_the_socket_is_a_way_in() {
     let processes = processes_below(&instance.data);
     assert!(processes.len() > 3);
     for pid in processes {
-        assert_ne!(fs::metadata(format!("/proc/{pid}")).unwrap().uid(), 0, "no process is root");
+        // A running server ends a process of its own now and then.
+        let Ok(process) = fs::metadata(format!("/proc/{pid}")) else { continue };
+        assert_ne!(process.uid(), 0, "no process is root");
         assert!(tcp_sockets(pid).is_empty(), "no process listens");
         let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
         assert!(!String::from_utf8_lossy(&environment).contains("CARGO"), "our environment is ours");

@@ -206,7 +206,8 @@ impl Watched {
         let Some(before) = self.before.replace(look.clone()) else { return Some(gauges) };
         let cpu_micros = look.cpu.since(&before.cpu);
         self.totals.cpu_micros += cpu_micros;
-        let millis = look.at.duration_since(before.at).as_millis();
+        // Never none, which would be no sample: a test clock may tick more often than once a millisecond.
+        let millis = look.at.duration_since(before.at).as_micros().div_ceil(1000).max(1);
         let millis = u64::try_from(millis).unwrap_or(u64::MAX);
         let Cell { transactions, active_micros, used, .. } = std::mem::take(&mut self.booked);
         Some(Cell { millis, transactions, active_micros, cpu_micros, used, ..gauges })
