@@ -5,7 +5,7 @@ use serde_json::Value;
 use std::{
     fmt,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use ureq::{Agent, http};
 
@@ -20,6 +20,8 @@ pub struct Answer {
     pub bytes: Vec<u8>,
     /// The body as JSON; `Null` if it is empty or something else.
     pub body: Value,
+    /// Time from the request until all of the answer was there.
+    pub time: Duration,
     /// What was asked, for messages.
     request: String,
 }
@@ -305,6 +307,7 @@ impl Request<'_> {
             request = request.header(name, value);
         }
         let wants_body = matches!(self.method.as_str(), "POST" | "PUT" | "PATCH");
+        let start = Instant::now();
         let mut response = match self.body {
             Some(body) => self.client.agent.run(request.body(body)?)?,
             None if wants_body => self.client.agent.run(request.body(Vec::new())?)?,
@@ -316,6 +319,7 @@ impl Request<'_> {
         });
         let headers = headers.collect();
         let bytes = response.body_mut().read_to_vec()?;
+        let time = start.elapsed();
         let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
         let request = format!("{} {}", self.method, self.path);
         let status = response.status().as_u16();
@@ -323,6 +327,6 @@ impl Request<'_> {
             let entry = Recorded { method: self.method, path: self.path, status, answer: bytes.clone() };
             record.lock().unwrap_or_else(PoisonError::into_inner).push(entry);
         }
-        Ok(Answer { status, headers, bytes, body, request })
+        Ok(Answer { status, headers, bytes, body, time, request })
     }
 }

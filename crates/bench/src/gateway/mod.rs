@@ -26,8 +26,8 @@ pub(crate) fn run(program: &str) {
     let peer = PgBouncer::start(&server.data_dir().join("certificates"), &folder);
     let pgbouncer = format!("host=localhost port={} dbname=defaultdb user=bench sslmode=require", peer.port);
     pgbench(&direct, &["-i", "-q", "-s", "10"]);
-    let relay = bare::start(&folder);
-    let relay = format!("host=127.0.0.1 port={relay} dbname=defaultdb user=bench sslmode=disable");
+    let relay = bare::start(&server.data_dir().join("certificates"), &folder);
+    let relay = format!("host=localhost port={relay} dbname=defaultdb user=bench sslmode=require");
     let targets = [ours.as_str(), &pgbouncer, &relay, &direct];
     for clients in [1, 16, 120] {
         compare(&targets, clients, &[]);
@@ -68,7 +68,7 @@ fn compare(targets: &[&str; 4], clients: usize, more: &[&str]) {
     let [ours, theirs, relay, direct] = rates.map(Rates::new);
     println!("{}", ours.line(&format!("ootheca, TLS, {clients} clients")));
     println!("{}", theirs.line(&format!("PgBouncer, TLS, session mode, {clients} clients")));
-    println!("{}", relay.line(&format!("a relay that only copies, no TLS, {clients} clients")));
+    println!("{}", relay.line(&format!("a relay that only copies, TLS, {clients} clients")));
     println!("{}", direct.line(&format!("Unix socket without any proxy, {clients} clients")));
     let to = |other: &Rates| ours.median() / other.median();
     println!(
