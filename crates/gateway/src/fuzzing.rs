@@ -29,11 +29,12 @@ pub fn route(bytes: &[u8]) {
     let server_name = std::str::from_utf8(&bytes[..end]).ok().filter(|name| !name.is_empty());
     let packet = bytes.get(end + 1..).unwrap_or_default();
     let Ok(Packet::Startup(mut startup)) = startup::parse(packet) else { return };
-    let Ok(id) = routing_id(&mut startup, server_name) else { return };
+    let zones = ["b".to_owned()];
+    let Ok(id) = routing_id(&mut startup, server_name, &zones) else { return };
     assert!(id.rsplit_once('-').is_some_and(|(name, number)| !name.is_empty() && !number.is_empty()), "{id}");
     assert_eq!(startup::parse(&startup.encode()[4..]), Ok(Packet::Startup(startup.clone())));
     startup.replace("database", Vec::new());
-    assert!(routing_id(&mut startup, None).is_err());
+    assert!(routing_id(&mut startup, None, &zones).is_err());
 }
 
 /// A header is said to be there from its last byte on, and no bytes behind it matter.

@@ -71,6 +71,7 @@ impl Gateway {
             tls: RwLock::new(Tls::new(&certificates)),
             handshake_timeout: settings.handshake_timeout,
             proxy_protocol: settings.proxy_protocol,
+            zones: settings.domains.clone(),
             max_connections_per_cluster: settings.max_connections_per_cluster,
             sessions: sessions.clone(),
             keys: Arc::default(),

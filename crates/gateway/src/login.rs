@@ -19,7 +19,7 @@ use ootheca_model::{ClusterId, login::Secret};
 use std::{io, sync::Arc, time::Duration};
 use tokio::{
     net::TcpStream,
-    time::{Instant, sleep_until, timeout_at},
+    time::{Instant, sleep, sleep_until, timeout_at},
 };
 use tokio_rustls::server::TlsStream;
 
@@ -27,6 +27,9 @@ use tokio_rustls::server::TlsStream;
 const LOGIN_TIMEOUT: Duration = Duration::from_secs(60);
 /// When those are refused who must not learn why: longer than it takes to find out.
 const HIDDEN_DELAY: Duration = Duration::from_millis(30);
+/// How long server processes may take to end whose connections were let go to make room.
+const MAKING_ROOM: Duration = Duration::from_secs(1);
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 const TOO_MANY_CONNECTIONS: &[u8] = b"53300";
 const INVALID_PASSWORD: &[u8] = b"28P01";
@@ -64,7 +67,7 @@ pub(crate) async fn log_in(
     if startup.get("replication").is_some() {
         return Err(Refusal::replication().into());
     }
-    let routing_id = route(&mut startup, client.get_ref().1.server_name())?;
+    let routing_id = route(&mut startup, client.get_ref().1.server_name(), &shared.zones)?;
     let named = startup.get("user").filter(|user| !user.is_empty()).ok_or_else(Refusal::no_user)?;
     let (user, shown) = (String::from_utf8(named.to_vec()).ok(), String::from_utf8_lossy(named).into_owned());
     let request = Arc::new(Request { routing_id, user, peer: record.peer });
@@ -201,10 +204,15 @@ impl Attempt<'_> {
     async fn open(&self, identity: &Identity, verifier: &Verifier) -> Result<Server, Refusal> {
         let open = || upstream::log_in(&identity.socket, &identity.startup, verifier, &identity.key);
         let mut opened = open().await;
-        if matches!(&opened, Err(upstream::Failure::Refused(_, state)) if state == TOO_MANY_CONNECTIONS)
-            && self.shared.pool.evict(self.cluster)
-        {
-            opened = open().await;
+        if is_full(&opened) && self.shared.pool.evict(self.cluster) {
+            let start = Instant::now();
+            loop {
+                opened = open().await;
+                if !is_full(&opened) || start.elapsed() > MAKING_ROOM {
+                    break;
+                }
+                sleep(LOOK_AGAIN).await;
+            }
         }
         let cluster = self.cluster;
         match opened {
@@ -229,4 +237,9 @@ impl Attempt<'_> {
             }
         }
     }
+}
+
+/// Whether the server, or what it lets this user or database have, is full.
+fn is_full(opened: &Result<Server, upstream::Failure>) -> bool {
+    matches!(opened, Err(upstream::Failure::Refused(_, state)) if state == TOO_MANY_CONNECTIONS)
 }

@@ -15,6 +15,7 @@ use crate::{
     guard::Guard,
     sessions::{Cut, Switch},
     startup::Malformed,
+    wire,
 };
 use rustls::ServerConnection;
 use std::{
@@ -40,6 +41,7 @@ const TERMINATE: &[u8] = b"X\0\0\0\x04";
 /// How long a canceled statement may take to end.
 const SETTLE_TIMEOUT: Duration = Duration::from_millis(500);
 const READY: [u8; 5] = *b"Z\0\0\0\x05";
+const QUERY_CANCELED: &[u8] = b"57014";
 
 thread_local! {
     /// Every session of a thread reads into the same place: none keeps bytes there between polls.
@@ -81,6 +83,8 @@ pub(crate) struct Relay {
     /// Whether the server connection may outlive the session.
     leaves: bool,
     goodbye: Option<Pin<Box<Sleep>>>,
+    /// This side has canceled the statement: that it was canceled is not told, but why.
+    canceled: bool,
     /// Bytes to the server.
     pub(crate) up: u64,
     /// Bytes to the client.
@@ -134,8 +138,9 @@ impl Relay {
         }
         tls.writer().write_all(greeting)?;
         let guarded = guard.map(|guard| Box::new(Guarded { guard, up: Vec::new(), written: 0 }));
-        let (idle, up_ended, goodbye, up, down) = (idle(greeting), false, None, 0, 0);
-        Ok(Self { client, tls, server, switch, up_ended, idle, guarded, leaves, goodbye, up, down })
+        let (idle, up_ended, goodbye, canceled) = (idle(greeting), false, None, false);
+        let (up, down) = (0, 0);
+        Ok(Self { client, tls, server, switch, up_ended, idle, guarded, leaves, goodbye, canceled, up, down })
     }
 
     /// Copies until the end. What is left to say can be said with [`Relay::close`].
@@ -148,9 +153,10 @@ impl Relay {
         self.idle == Idle::No
     }
 
-    /// Passes on what the server says until its statement has ended: only then can the client
-    /// understand a last message.
+    /// Passes on what the server says until its statement, which this side has canceled, has ended: only
+    /// then can the client understand a last message.
     pub(crate) async fn settle(&mut self) {
+        self.canceled = true;
         let settled = poll_fn(|cx| match self.poll_down(cx) {
             Poll::Pending if self.is_busy() => Poll::Pending,
             _ => Poll::Ready(()),
@@ -304,12 +310,14 @@ impl Relay {
                 if bytes.is_empty() {
                     return Poll::Ready(Ok(()));
                 }
+                let canceled = if self.canceled { cancellation(bytes) } else { None };
+                bytes = &bytes[..canceled.unwrap_or(count)];
                 if let Some(guarded) = &mut self.guarded {
                     rewritten.clear();
                     guarded.guard.down(bytes, rewritten).map_err(invalid)?;
                     bytes = rewritten;
                 }
-                self.idle = idle(bytes);
+                self.idle = if canceled.is_some() { Idle::Yes } else { idle(bytes) };
                 self.down += bytes.len() as u64;
                 self.switch.sent(self.down);
                 self.tls.writer().write_all(bytes)?;
@@ -320,6 +328,22 @@ impl Relay {
 
 fn invalid(why: Malformed) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, why.0)
+}
+
+/// Where whole messages end with the error of a canceled statement, and with its end if that is there:
+/// there the client stands between two messages.
+fn cancellation(bytes: &[u8]) -> Option<usize> {
+    let (mut at, mut found) = (0, None);
+    while at < bytes.len() {
+        let (kind, body, length) = wire::first(&bytes[at..], CHUNK).ok()??;
+        match kind {
+            b'E' if wire::error_field(body, b'C') == Some(QUERY_CANCELED) => found = Some(at),
+            b'Z' => found = found.or(Some(at)),
+            _ => found = None,
+        }
+        at += length;
+    }
+    found
 }
 
 fn idle(bytes: &[u8]) -> Idle {

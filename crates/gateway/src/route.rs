@@ -7,12 +7,17 @@
 //! - Options: `--cluster=<routing id>`, `-c cluster=<routing id>` or `-ccluster=<routing id>`.
 //! - Server name: the first label of a name of several, only where the other two are absent.
 //!
-//! Database and options must agree. What was consumed does not go on to the server.
+//! All that name one must agree; a server name counts for that only right below a zone of the gateway,
+//! since other hosts may be called `name-number` by chance. What was consumed does not go on to the server.
 
 use crate::{refusal::Refusal, startup::Startup};
 
-/// The routing id; `startup` loses what named it.
-pub(crate) fn route(startup: &mut Startup, server_name: Option<&str>) -> Result<String, Refusal> {
+/// The routing id; `startup` loses what named it. `zones` are the gateway's own.
+pub(crate) fn route(
+    startup: &mut Startup,
+    server_name: Option<&str>,
+    zones: &[String],
+) -> Result<String, Refusal> {
     let (flag, rest) = from_options(startup.get("options").unwrap_or_default())?;
     let flag = flag.map(|id| check(&id).map(|()| id)).transpose()?;
     let label = server_name.and_then(from_server_name);
@@ -26,12 +31,27 @@ pub(crate) fn route(startup: &mut Startup, server_name: Option<&str>) -> Result<
         startup.replace("database", database);
         id
     });
-    match (flag, named) {
-        (Some(flag), Some(named)) if flag != named => Err(Refusal::routing(format!(
-            "multiple different cluster identifiers provided: '{flag}' in the options, '{named}' in the database"
+    let own = label.as_deref().filter(|_| server_name.is_some_and(|name| is_below(name, zones)));
+    agree([(flag.as_deref(), "options"), (named.as_deref(), "database"), (own, "server name")])?;
+    named.or(flag).or(label).ok_or_else(Refusal::missing)
+}
+
+/// All that is said names the same cluster.
+fn agree(said: [(Option<&str>, &str); 3]) -> Result<(), Refusal> {
+    let mut said = said.into_iter().filter_map(|(id, place)| Some((id?, place)));
+    let Some((first, place)) = said.next() else { return Ok(()) };
+    match said.find(|(id, _)| *id != first) {
+        None => Ok(()),
+        Some((other, elsewhere)) => Err(Refusal::routing(format!(
+            "multiple different cluster identifiers provided: '{first}' in the {place}, '{other}' in the {elsewhere}"
         ))),
-        (flag, named) => named.or(flag).or(label).ok_or_else(Refusal::missing),
     }
+}
+
+/// Whether a name stands right below a zone.
+fn is_below(name: &str, zones: &[String]) -> bool {
+    let zone = name.split_once('.').map(|(_, zone)| zone.trim_end_matches('.'));
+    zone.is_some_and(|zone| zones.iter().any(|known| known.trim_matches('.').eq_ignore_ascii_case(zone)))
 }
 
 fn is_routing_id(text: &str) -> bool {

@@ -1,10 +1,14 @@
 use super::*;
 use proptest::prelude::*;
 
+fn zones() -> Vec<String> {
+    vec!["sql.test".to_owned()]
+}
+
 /// Routes and shows `id | database | options`, or the message of the error.
 fn routed(parameters: &[(&str, &str)], server_name: Option<&str>) -> String {
     let mut startup = Startup::new(parameters);
-    match route(&mut startup, server_name) {
+    match route(&mut startup, server_name, &zones()) {
         Ok(id) => {
             let show = |name| startup.get(name).map_or("-".into(), String::from_utf8_lossy);
             format!("{id} | {} | {}", show("database"), show("options"))
@@ -91,7 +95,7 @@ fn by_server_name() {
 #[test]
 fn other_options_stay_as_they_are() {
     let mut startup = Startup::new(&[("options", "-c  a=b"), ("database", "shop-12.a")]);
-    assert_eq!(route(&mut startup, None).expect("a route"), "shop-12");
+    assert_eq!(route(&mut startup, None, &zones()).expect("a route"), "shop-12");
     assert_eq!(startup.get("options"), Some(&b"-c  a=b"[..]));
 }
 
@@ -99,14 +103,34 @@ proptest! {
     #[test]
     fn never_panics(options in "[-c= \\\\a-z0-9.]{0,40}", database in "\\PC{0,20}", name in proptest::option::of("\\PC{0,20}")) {
         let mut startup = Startup::new(&[("options", &options), ("database", &database)]);
-        let _ = route(&mut startup, name.as_deref());
+        let _ = route(&mut startup, name.as_deref(), &zones());
     }
 
     #[test]
     fn the_flag_is_found_among_others(before in "(-c [a-b]=[x-z] ){0,3}", after in "( -c [a-b]=[x-z]){0,3}") {
         let mut startup = Startup::new(&[("options", &format!("{before}--cluster=shop-12{after}"))]);
-        prop_assert_eq!(route(&mut startup, None).expect("a route"), "shop-12");
+        prop_assert_eq!(route(&mut startup, None, &zones()).expect("a route"), "shop-12");
         let rest = format!("{}{after}", before.trim_end());
         prop_assert_eq!(String::from_utf8_lossy(startup.get("options").unwrap_or_default()), rest.trim());
     }
+}
+
+#[test]
+fn a_name_below_our_zone_must_agree_with_what_else_is_said() {
+    let flag = ("options", "--cluster=shop-12");
+    let both = "multiple different cluster identifiers provided: 'shop-12' in the";
+    for name in ["other-3.sql.test", "OTHER-3.Sql.Test."] {
+        assert_eq!(
+            routed(&[flag, ("database", "db")], Some(name)),
+            format!("codeParamsRoutingFailed: {both} options, 'other-3' in the server name")
+        );
+        assert_eq!(
+            routed(&[("database", "shop-12.db")], Some(name)),
+            format!("codeParamsRoutingFailed: {both} database, 'other-3' in the server name")
+        );
+    }
+    for name in ["shop-12.sql.test", "other-3.example.com", "sql.test", "a.other-3.sql.test"] {
+        assert_eq!(routed(&[flag, ("database", "db")], Some(name)), "shop-12 | db | -", "{name}");
+    }
+    assert_eq!(routed(&[("database", "db")], Some("other-3.example.com")), "other-3 | db | -");
 }

@@ -58,6 +58,8 @@ pub(crate) struct Shared {
     pub(crate) tls: RwLock<Tls>,
     pub(crate) handshake_timeout: Duration,
     pub(crate) proxy_protocol: bool,
+    /// The names right below each lead to clusters.
+    pub(crate) zones: Vec<String>,
     pub(crate) max_connections_per_cluster: usize,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) keys: Arc<Keys>,

@@ -93,15 +93,19 @@ fn raise_descriptors() {
     }
 }
 
+/// Connections of a SQL server that the gateway leaves to those who look after it.
+const RESERVED: usize = 10;
+
 /// What the gateway takes from the settings.
 pub fn gateway_settings(settings: &Settings) -> ootheca_gateway::Settings {
     let gateway = &settings.gateway;
+    let (asked, servers) = (gateway.max_connections_per_cluster, settings.engine.max_connections as usize);
     let named = [gateway.domain.clone(), gateway.host.clone()];
     ootheca_gateway::Settings {
         domains: named.into_iter().filter(|name| !name.is_empty() && name != "localhost").collect(),
         handshake_timeout: Duration::from_secs(gateway.handshake_seconds),
         max_connections: gateway.max_connections,
-        max_connections_per_cluster: gateway.max_connections_per_cluster,
+        max_connections_per_cluster: asked.min(servers.saturating_sub(RESERVED).max(1)),
         reuse: Duration::from_secs(gateway.reuse_seconds),
         proxy_protocol: gateway.proxy_protocol,
         threads: gateway.threads,

@@ -127,7 +127,9 @@ fn explained<'a, 'b>(rest: &'a [Token<'b>]) -> Option<&'a [Token<'b>]> {
     let begins = |token: &Token<'_>| *token == Token::Symbol(b'(') || token.any(QUERIES);
     if rest.first() == Some(&Token::Symbol(b'(')) && !rest.get(1).is_some_and(begins) {
         let end = position_of(rest, 1, |token| *token == Token::Symbol(b')'))?;
-        let runs = rest[..end].iter().any(|token| token.any(&["analyze", "analyse"]));
+        // In quotes an option is the same option, whatever it takes to write it there.
+        let runs =
+            rest[..end].iter().any(|token| token.any(&["analyze", "analyse"]) || *token == Token::Name);
         return runs.then(|| &rest[end + 1..]);
     }
     rest.first()?.any(&["analyze", "analyse"]).then(|| {
