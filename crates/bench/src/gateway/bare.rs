@@ -38,7 +38,7 @@ struct Pair {
     server: UnixStream,
 }
 
-fn relay(listener: &TcpListener, config: &Arc<ServerConfig>, socket: &PathBuf) {
+fn relay(listener: &TcpListener, config: &Arc<ServerConfig>, socket: &Path) {
     let epoll = epoll::create(CreateFlags::CLOEXEC).expect("epoll");
     watch(&epoll, listener, 0);
     let mut pairs: Vec<Option<Pair>> = Vec::new();

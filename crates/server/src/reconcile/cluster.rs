@@ -15,6 +15,8 @@ use std::time::Duration;
 
 /// How often the creation of a cluster may fail before it is given up.
 const CREATION_ATTEMPTS: u32 = 5;
+/// When to look again at a cluster that is to be switched off and that somebody uses.
+const IN_USE: Duration = Duration::from_millis(50);
 
 /// Looks at a cluster and brings it one step nearer to what it should be. Takes nothing but its id:
 /// the world is read again each time.
@@ -35,9 +37,21 @@ pub async fn step(app: &App, id: ClusterId, lease: Lease, failures: u32) -> Resu
             app.uses.forget(id);
             Ok(after(removal, Step::Done))
         }
+        _ if stored.value.power == Power::Off => switch_off(app, id, lease, failures).await,
         ClusterState::Creating | ClusterState::Created | ClusterState::Locked => {
             run(app, stored, lease, failures).await
         }
+    }
+}
+
+/// Whoever comes for the server now waits until it is on its way down, and wakes it then: nobody is given
+/// one that is about to be stopped. Whoever has come before has it switched on again.
+async fn switch_off(app: &App, id: ClusterId, lease: Lease, failures: u32) -> Result<Step> {
+    let suspension = app.uses.suspension(id);
+    let Some(_alone) = suspension.begin().await else { return Ok(Step::Again(IN_USE)) };
+    match rows::find::<Cluster>(&*app.store, &id.to_string()).await? {
+        Some(stored) if stored.value.power == Power::Off => run(app, stored, lease, failures).await,
+        _ => Ok(Step::Again(Duration::ZERO)),
     }
 }
 
