@@ -1,7 +1,7 @@
 //! Starting, stopping, and what is refused at the start.
 
 use crate::support::{PASSWORD, PROGRAM, id, simulated};
-use ootheca_testkit::{Folder, Launch, Ootheca, eventually};
+use ootheca_testkit::{Folder, Launch, Ootheca, eventually, processes};
 use serde_json::json;
 use std::{
     fs,
@@ -63,6 +63,23 @@ fn files_are_private() {
         }
     }
     assert_eq!(mode("") & 0o066, 0, "nobody else lists or writes the folder");
+}
+
+#[test]
+fn a_server_rests_after_a_deletion() {
+    let server = simulated();
+    let cluster = id(&server.create_cluster("short-lived", "BASIC"));
+    server.delete(&format!("/clusters/{cluster}")).ok();
+    let used = || processes::cpu_ticks(server.pid()).expect("it lives");
+    let mut since = (Instant::now(), used());
+    eventually("half a second with a twentieth of it used", || {
+        let (begun, before) = since;
+        if begun.elapsed() < Duration::from_millis(500) {
+            return None;
+        }
+        since = (Instant::now(), used());
+        (since.1 - before <= 2).then_some(())
+    });
 }
 
 #[test]

@@ -47,6 +47,15 @@ pub fn alive(pid: u32) -> bool {
     stat(pid).is_some_and(|(state, _)| state != "Z" && state != "X")
 }
 
+/// Processor time that a process has used, in clock ticks of a hundredth of a second.
+pub fn cpu_ticks(pid: u32) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // Counted from the state, the third column: user and system time are the 14th and the 15th.
+    let columns: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
+    let ticks = |at: usize| columns.get(at)?.parse::<u64>().ok();
+    Some(ticks(11)? + ticks(12)?)
+}
+
 /// Ends a process at once.
 pub fn kill(pid: u32) {
     signal(pid, Signal::KILL);

@@ -325,14 +325,17 @@ impl Shared {
             let _guard = guard;
             instance.stop(true).await;
             match trash::discard(&shared.host, &instance.id).await {
-                Ok(()) => drop(shared.table().clusters.remove(&cluster)),
+                Ok(()) => {
+                    shared.table().clusters.remove(&cluster);
+                    shared.host.hint(Some(cluster));
+                }
+                // No hint: whoever waits for the removal asks again anyway, and a hint would make that at once.
                 Err(error) => {
                     tracing::warn!(%cluster, error = error.chain(), "not removed");
                     instance.revive();
                     shared.table().clusters.insert(cluster, Slot::Claimed(instance));
                 }
             }
-            shared.host.hint(Some(cluster));
         });
         let _ = tokio::time::timeout(REMOVAL_WAIT, work).await;
         let left = self.table().clusters.contains_key(&cluster);

@@ -130,20 +130,20 @@ impl State {
         Ok(())
     }
 
-    /// Forgets a cluster.
-    pub(super) fn remove(&self, cluster: ClusterId) -> Result<()> {
+    /// Forgets a cluster; whether there was one.
+    pub(super) fn remove(&self, cluster: ClusterId) -> Result<bool> {
         let mut clusters = self.lock();
         let path = self.file(cluster);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(failed("remove", &path)(error));
-            }
-            _ => {}
-        }
-        if clusters.remove(&cluster).is_some() {
+        let file = match fs::remove_file(&path) {
+            Ok(()) => true,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+            Err(error) => return Err(failed("remove", &path)(error)),
+        };
+        let known = clusters.remove(&cluster).is_some();
+        if known {
             effect::done("simulated cluster removed");
         }
-        Ok(())
+        Ok(file || known)
     }
 
     /// The ids, sorted.

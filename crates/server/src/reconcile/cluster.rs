@@ -28,6 +28,9 @@ pub async fn step(app: &App, id: ClusterId, lease: Lease, failures: u32) -> Resu
     };
     match stored.value.state {
         ClusterState::Deleted | ClusterState::CreationFailed => {
+            if stored.value.removed && app.engine.observe(id).await?.phase == Phase::Absent {
+                return Ok(Step::Done);
+            }
             let removal = app.engine.remove(id).await?;
             if removal == Removal::Gone && !stored.value.removed {
                 let gone = Cluster { removed: true, ..stored.value.clone() };
