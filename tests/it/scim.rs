@@ -288,6 +288,32 @@ fn groups_have_members_who_hold_their_roles() {
 }
 
 #[test]
+fn a_patch_takes_and_sets_what_it_names_and_no_more() {
+    let server = simulated();
+    let [ada, bob, eve] = ["ada", "bob", "eve"].map(|name| new_user(&server, name));
+    let path = format!("/Groups/{}", new_group(&server, "Operators", &[&ada, &bob, &eve]));
+    let after = |value: Value| {
+        let answer = patch(&server, &path, json!([{ "op": "remove", "path": "members", "value": value }]));
+        let mut names = column(&answer.ok()["members"], "display");
+        names.sort();
+        names
+    };
+    assert_eq!(after(json!([])), ["The ada", "The bob", "The eve"]);
+    assert_eq!(after(json!({ "value": ada })), ["The bob", "The eve"]);
+    assert_eq!(after(json!([{ "value": eve }])), ["The bob"]);
+    let nameless = json!([{ "op": "remove", "path": "members", "value": [{ "display": "The bob" }] }]);
+    assert_eq!(
+        patch(&server, &path, nameless).refused(400),
+        "invalid argument: value: must name each item that goes by its value"
+    );
+
+    let value = json!({ "emails[type eq \"work\"].value": "new@ex.com", "name.familyName": "Byron" });
+    let user = patch(&server, &format!("/Users/{bob}"), json!([{ "op": "add", "value": value }]));
+    assert_eq!(user.ok()["emails"][0]["value"], "new@ex.com");
+    assert_eq!(user.body["name"]["familyName"], "Byron");
+}
+
+#[test]
 fn concurrent_patches_of_a_group_lose_nobody() {
     let server = simulated();
     let users: Vec<String> = (0..8).map(|number| new_user(&server, &format!("user{number}"))).collect();

@@ -74,6 +74,11 @@ pub(crate) fn spelling(name: &str) -> &str {
     NAMES.iter().find(|known| known.eq_ignore_ascii_case(name)).copied().unwrap_or(name)
 }
 
+/// Whether anything here is called so, in its usual spelling.
+pub(crate) fn is_known(name: &str) -> bool {
+    NAMES.contains(&name)
+}
+
 /// A body with every known name in its usual spelling, at any depth. Of two spellings the last counts.
 pub(crate) fn normalize(members: Map<String, Value>) -> Map<String, Value> {
     let renamed = members.into_iter().map(|(name, value)| (spelling(&name).to_owned(), normal(value)));

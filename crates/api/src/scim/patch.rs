@@ -65,6 +65,14 @@ impl Path {
         }
         if lexer.ended() { Ok(Self { attribute, filter }) } else { Err(lexer.wrong("the end of the path")) }
     }
+
+    /// Reads the name of a member of a value: a path if it has a filter, else whatever it is.
+    fn named(text: &str) -> Result<Self> {
+        if text.contains('[') {
+            return Self::parse(text);
+        }
+        Ok(Self { attribute: Attribute::read(text), filter: None })
+    }
 }
 
 /// Applies one operation.
@@ -89,9 +97,12 @@ pub fn apply(resource: &mut Map<String, Value>, verb: Verb, path: Option<&str>, 
                 return Err(Error::invalid("value", "must be an object where there is no path"));
             };
             for (name, value) in members {
-                let path = Path { attribute: Attribute::read(&name), filter: None };
-                // Providers send the whole resource back, with what is ours in it.
-                if !SET_BY_SERVER.contains(&path.attribute.name.as_str()) {
+                let path = Path::named(&name)?;
+                let attribute = path.attribute.name.as_str();
+                // Providers send the whole resource back, with what is ours in it. An item of a list that is
+                // not kept is ignored as other attributes are that are not kept.
+                let kept = path.filter.is_none() || super::is_known(attribute);
+                if kept && !SET_BY_SERVER.contains(&attribute) {
                     at(resource, verb, &path, value)?;
                 }
             }
@@ -105,19 +116,20 @@ fn at(resource: &mut Map<String, Value>, verb: Verb, path: &Path, value: Value) 
     match (&path.filter, &path.attribute.sub) {
         (Some(filter), sub) => in_list(resource, verb, name, filter, sub.as_deref(), value),
         (None, Some(sub)) => within(resource, verb, name, sub, value),
-        (None, None) => {
-            whole(resource, verb, name, value);
-            Ok(())
-        }
+        (None, None) => whole(resource, verb, name, value),
     }
 }
 
 /// On an attribute as a whole.
-fn whole(resource: &mut Map<String, Value>, verb: Verb, name: &str, value: Value) {
+fn whole(resource: &mut Map<String, Value>, verb: Verb, name: &str, value: Value) -> Result<()> {
     let is_list = LISTS.contains(&name);
     match (verb, value) {
-        // Some providers name the items that go in the value.
-        (Verb::Remove, Value::Array(unwanted)) if is_list && !unwanted.is_empty() => {
+        // Some providers name the items that go in the value. An empty list names none.
+        (Verb::Remove, value) if is_list && !value.is_null() => {
+            let unwanted = items(value);
+            if unwanted.iter().any(|item| key(item).is_null()) {
+                return Err(Error::invalid("value", "must name each item that goes by its value"));
+            }
             if let Some(Value::Array(items)) = resource.get_mut(name) {
                 items.retain(|item| !unwanted.iter().any(|other| same(item, other)));
             }
@@ -139,6 +151,7 @@ fn whole(resource: &mut Map<String, Value>, verb: Verb, name: &str, value: Value
             resource.insert(name.to_owned(), value);
         }
     }
+    Ok(())
 }
 
 /// The items of a list, or one item.
@@ -149,9 +162,13 @@ fn items(value: Value) -> Vec<Value> {
     }
 }
 
+/// What tells an item of a list from the others; null if nothing does.
+fn key(item: &Value) -> &Value {
+    if item.is_object() { &item["value"] } else { item }
+}
+
 /// Whether two items of a list are about the same thing.
 fn same(left: &Value, right: &Value) -> bool {
-    let key = |item: &Value| if item.is_object() { item["value"].clone() } else { item.clone() };
     let (left, right) = (key(left), key(right));
     !left.is_null() && left == right
 }

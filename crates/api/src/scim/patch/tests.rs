@@ -64,6 +64,28 @@ fn lists_grow_without_doubles_and_with_one_primary() {
 }
 
 #[test]
+fn only_named_items_are_removed() {
+    let group = json!({ "members": [{ "value": "1" }, { "value": "2" }, { "value": "3" }] });
+    for (value, left) in [
+        (json!({ "value": "1" }), vec!["2", "3"]),
+        (json!([{ "value": "1" }, { "value": "3" }]), vec!["2"]),
+        (json!("2"), vec!["1", "3"]),
+        (json!({ "value": "4" }), vec!["1", "2", "3"]),
+        (json!([]), vec!["1", "2", "3"]),
+    ] {
+        let after = patched(group.clone(), "remove", Some("members"), value.clone()).unwrap();
+        let found: Vec<_> = after["members"].as_array().unwrap().iter().map(|item| &item["value"]).collect();
+        assert_eq!(found, left, "{value}");
+    }
+    let after = patched(group.clone(), "remove", Some("members"), Value::Null).unwrap();
+    assert_eq!(after, json!({}));
+    for nameless in [json!({}), json!([{ "display": "Ada" }]), json!([null])] {
+        let error = patched(group.clone(), "remove", Some("members"), nameless).unwrap_err();
+        assert!(error.message().contains("value: must name"), "{error:?}");
+    }
+}
+
+#[test]
 fn items_are_found_by_filters() {
     check("replace", "emails[type eq \"work\"].value", json!("new@x.y"), "/emails/0/value", json!("new@x.y"));
     check("replace", "emails[type eq \"work\"]", json!({ "display": "d" }), "/emails/0/display", json!("d"));
@@ -83,6 +105,23 @@ fn without_a_path_the_value_names_the_attributes() {
     let after = patched(user(), "replace", None, value).unwrap();
     assert_eq!((&after["userName"], &after["id"]), (&json!("bob"), &json!("1")));
     assert_eq!(after["name"], json!({ "givenName": "Ada", "familyName": "B" }));
+    let work = "emails[type eq \"work\"].value";
+    for verb in ["add", "replace"] {
+        let value = json!({ work: "new@example.com", "name.familyName": "B", "Emails[type eq \"home\"]": { "display": "d" } });
+        let after = patched(user(), verb, None, value).unwrap();
+        assert_eq!(after["emails"][0]["value"], "new@example.com");
+        assert_eq!(
+            (&after["emails"][1]["display"], &after["name"]["familyName"]),
+            (&json!("d"), &json!("B"))
+        );
+    }
+    let fax = |verb, name: &str| patched(user(), verb, None, json!({ name: "x@y.z" }));
+    assert_eq!(fax("add", "emails[type eq \"fax\"].value").unwrap()["emails"][2]["type"], "fax");
+    let missing = fax("replace", "emails[type eq \"fax\"].value").unwrap_err();
+    assert!(missing.message().contains(NO_TARGET), "{missing:?}");
+    assert!(fax("add", "emails[type eq").unwrap_err().message().contains("path"));
+    assert_eq!(fax("replace", "addresses[type eq \"work\"].locality").unwrap(), user(), "not kept");
+    assert_eq!(fax("replace", "groups[value eq \"1\"].display").unwrap(), user(), "set by the server");
     assert!(patched(user(), "replace", None, json!("bob")).is_err());
     assert!(patched(user(), "add", None, Value::Null).is_err());
     assert!(patched(user(), "remove", None, Value::Null).unwrap_err().message().contains(NO_TARGET));
