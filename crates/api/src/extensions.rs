@@ -36,7 +36,7 @@ impl Extensions {
     pub fn read(row: &Operation, header: Option<&str>, query: &str, body: &[u8]) -> Result<Self> {
         let pairs = decode::pairs(query)?;
         let mut body = if row.has_body { members(row.op, body)? } else { Map::new() };
-        let dry_run = pairs.value(DRY_RUN)?.unwrap_or(false);
+        let dry_run = dry_run(&pairs)?;
         let own = own_key(row.op, &pairs, &mut body)?;
         let key = match (header, own) {
             (Some(header), Some(own)) if header != own => {
@@ -56,6 +56,23 @@ fn members(op: Op, body: &[u8]) -> Result<Map<String, Value>> {
         Value::Object(members) => Ok(members),
         _ => Ok(Map::new()),
     }
+}
+
+/// Whether it is a dry run. A safety switch is not guessed at: it is true or false, or there is an error.
+fn dry_run(pairs: &Pairs) -> Result<bool> {
+    let mut wish = None;
+    for (_, text) in pairs.0.iter().filter(|(name, _)| name == DRY_RUN) {
+        let read = match text.as_str() {
+            "true" => true,
+            "false" => false,
+            _ => return Err(Error::invalid(DRY_RUN, format!("must be true or false, not {text:?}"))),
+        };
+        if wish.is_some_and(|before| before != read) {
+            return Err(Error::invalid(DRY_RUN, "is both true and false; give one of them"));
+        }
+        wish = Some(read);
+    }
+    Ok(wish.unwrap_or(false))
 }
 
 /// The key that the official API has in the request, taken out of its body.
@@ -144,9 +161,18 @@ mod tests {
     #[test]
     fn a_dry_run_is_true_or_false() {
         let dry = |query| read(Op::CreateDatabase, None, query, "").map(|read| read.dry_run);
-        assert!(!dry("").unwrap() && !dry("dry_run=false").unwrap() && !dry("dry_run=").unwrap());
+        assert!(!dry("").unwrap() && !dry("dry_run=false").unwrap());
         assert!(dry("dry_run=true").unwrap() && dry("dryRun=true").unwrap());
-        assert!(dry("dry_run=yes").unwrap_err().message().contains("true or false"));
+        assert!(dry("dry_run=true&dryRun=true").unwrap());
+        for bad in
+            ["dry_run", "dry_run=", "dry_run=yes", "dry_run=1", "dry_run=TRUE", "dry_run=&dry_run=true"]
+        {
+            let error = dry(bad).unwrap_err();
+            assert!(error.message().contains("dry_run: must be true or false"), "{bad}: {error}");
+        }
+        for bad in ["dry_run=true&dry_run=false", "dryRun=false&dry_run=true"] {
+            assert!(dry(bad).unwrap_err().message().contains("dry_run: is both"), "{bad}");
+        }
     }
 
     #[test]
