@@ -2,7 +2,7 @@
 
 use crate::{
     gate::success,
-    support::{PASSWORD, audit_log, id, simulated},
+    support::{PASSWORD, audit_log, id, simulated, trace},
 };
 use ootheca_api::operations::{Method, Operation, TABLE};
 use ootheca_testkit::{Answer, Client, Request};
@@ -114,6 +114,66 @@ fn it_asks_for_the_same_rights_and_tells_who_was_denied() {
     let entries = audit_log(&server).len();
     member.post("/service-accounts?dry_run=true", json!({ "name": "robot" })).refused(403);
     assert_eq!(audit_log(&server).len(), entries + 1);
+}
+
+/// Whether the caller may is decided by the handler where it depends on what the body or the path names.
+#[test]
+fn who_was_denied_by_the_handler_is_told_too() {
+    let server = simulated();
+    let folder = |name: &str| {
+        server.post("/folders", json!({ "name": name, "parent_id": "root" })).text("/resource_id")
+    };
+    let (mine, other) = (folder("mine"), folder("other"));
+    let (account, key) = server.new_account(
+        "caretaker",
+        &[&format!("FOLDER_ADMIN@FOLDER/{mine}"), &format!("CLUSTER_ADMIN@FOLDER/{mine}")],
+    );
+    let spec = json!({ "serverless": { "regions": ["us-central1"] }, "parent_id": mine });
+    let body = json!({ "name": "kept-here", "provider": "GCP", "spec": spec });
+    let cluster = id(server.post("/clusters", body).ok());
+    server.when_created(&cluster);
+    let caretaker = server.with_key(&key);
+    let refused = [
+        ("POST", "/folders".to_owned(), Some(json!({ "name": "new", "parent_id": "root" }))),
+        ("PATCH", format!("/clusters/{cluster}"), Some(json!({ "parent_id": "root" }))),
+        ("POST", format!("/roles/{account}/ORGANIZATION//ORG_ADMIN"), None),
+    ];
+    for (method, path, body) in refused {
+        let before = audit_log(&server).len();
+        let request = caretaker.request(method, &path).query("dry_run=true");
+        let answer = match body {
+            Some(body) => request.json(&body).send(),
+            None => request.send(),
+        };
+        let message = answer.refused(403);
+        assert_eq!(answer.header("ootheca-dry-run"), Some("true"), "{answer}");
+        let log = audit_log(&server);
+        assert_eq!(log.len(), before + 1, "{method} {path}");
+        let entry = &log[before];
+        assert_eq!(
+            (entry["error"].as_str(), entry["trace_id"].as_str()),
+            (Some(message), Some(&*trace(&answer)))
+        );
+    }
+    // What is refused for another reason leaves none.
+    let before = audit_log(&server).len();
+    caretaker.post("/folders?dry_run=true", json!({ "name": "", "parent_id": mine })).refused(400);
+    caretaker.post("/folders?dry_run=true", json!({ "name": "new", "parent_id": other })).refused(400);
+    assert_eq!(audit_log(&server).len(), before);
+}
+
+#[test]
+fn a_switch_that_is_neither_on_nor_off_makes_nothing() {
+    let server = simulated();
+    let folders = || server.get("/folders").ok()["folders"].as_array().map(Vec::len);
+    let before = folders();
+    let body = || json!({ "name": "new", "parent_id": "root" });
+    for query in ["dry_run", "dry_run=", "dry_run=1", "dry_run=TRUE", "dry_run=true&dry_run=false"] {
+        let answer = server.post(&format!("/folders?{query}"), body());
+        assert!(answer.refused(400).contains("dry_run: "), "{query}: {answer}");
+    }
+    assert_eq!(folders(), before);
+    server.post("/folders?dry_run=false", body()).ok();
 }
 
 #[test]

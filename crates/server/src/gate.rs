@@ -249,7 +249,7 @@ impl Visit {
         };
         if extensions.dry_run {
             call.attempt = Attempt::Rehearsal;
-            return self.rehearse(&Arc::new(call)).await;
+            return self.rehearse(entry, &Arc::new(call)).await;
         }
         let Some(key) = extensions.key else { return self.decide(entry, Arc::new(call), None).await };
         let request = [method.as_str(), path.as_str(), self.version.header(), &extensions.canonical];
@@ -334,12 +334,16 @@ impl Visit {
     }
 
     /// Writes the entry of a refused call, then gives the refusal back.
-    async fn refuse(&self, mut entry: AuditEntry, error: Error) -> Result<Answer> {
-        entry.error = Some(ootheca_api::error::message(&error).to_owned());
+    async fn refuse(&self, entry: AuditEntry, error: Error) -> Result<Answer> {
+        self.note_refusal(entry, &error).await?;
+        Err(error)
+    }
+
+    async fn note_refusal(&self, mut entry: AuditEntry, error: &Error) -> Result<()> {
+        entry.error = Some(ootheca_api::error::message(error).to_owned());
         let mut batch = Batch::server("audit");
         batch.audit.push(entry);
-        self.app.store.commit(batch, self.app.now()).await?;
-        Err(error)
+        self.app.store.commit(batch, self.app.now()).await.map(|_| ())
     }
 
     async fn audit_entry(&self, caller: &Caller, action: &str) -> Result<AuditEntry> {

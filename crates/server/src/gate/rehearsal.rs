@@ -6,7 +6,7 @@ use crate::{
     change::{Change, Reply},
     dispatch::Outcome,
 };
-use ootheca_model::{Error, ErrorKind, Result};
+use ootheca_model::{Error, ErrorKind, Result, audit::AuditEntry};
 use ootheca_store::{Change as RowChange, Kind};
 use std::sync::Arc;
 
@@ -14,12 +14,18 @@ use std::sync::Arc;
 const DRY_RUN: &str = "dry run";
 
 impl Visit {
-    /// A dry run: everything but the change.
-    pub(super) async fn rehearse(&self, call: &Arc<Call>) -> Result<Answer> {
+    /// A dry run: everything but the change. It leaves an entry where the handler finds that the caller lacks
+    /// the right.
+    pub(super) async fn rehearse(&self, entry: AuditEntry, call: &Arc<Call>) -> Result<Answer> {
         let answer = match self.rehearsed(call).await {
             Ok(body) => Answer::done(body),
             Err(error) if error.kind() == ErrorKind::Internal => return Err(error),
-            Err(error) => Answer::refused(&error),
+            Err(error) => {
+                if error.kind() == ErrorKind::Denied {
+                    self.note_refusal(entry, &error).await?;
+                }
+                Answer::refused(&error)
+            }
         };
         Ok(Answer { dry_run: true, ..answer })
     }
