@@ -1,6 +1,6 @@
 //! Sessions of the console, as a browser has them.
 
-use crate::support::{audit_log, simulated};
+use crate::support::{audit_log, simulated, trace};
 use ootheca_testkit::{Answer, Client, Launch, Ootheca};
 use serde_json::{Value, json};
 
@@ -131,6 +131,50 @@ fn a_change_needs_the_second_token_or_the_own_origin() {
         by_ui.filter(|entry| entry["action"] == "AUDIT_LOG_ACTION_CREATE_SERVICE_ACCOUNT").collect();
     assert_eq!(by_ui.len(), 2, "{by_ui:#?}");
     assert!(by_ui.iter().all(|entry| entry["user_email"] == "ada@example.com"), "{by_ui:#?}");
+}
+
+#[test]
+fn audit_entries_name_the_session_but_not_its_token() {
+    let server = simulated();
+    let mut first = person(&server, "ada@example.com", &["ORG_ADMIN"]);
+    let mut second = Browser::new(&server);
+    second.come_in(by_password("ada@example.com", PASSWORD)).ok();
+    Browser::new(&server).come_in(by_password("ada@example.com", "wrong horse battery")).refused(401);
+    let robot = |name: &str| Some(json!({ "name": name, "description": "", "roles": [] }));
+    let id = |browser: &mut Browser| browser.api("GET", SESSION, None).text("/session/id");
+    let ids = [id(&mut first), id(&mut second)];
+    let mut traces = Vec::new();
+    for browser in [&mut first, &mut second] {
+        for path in ["/api/v1/service-accounts", "/api/v1/service-accounts?dry_run=perhaps"] {
+            traces.push(trace(&browser.api("POST", path, robot("robot"))));
+        }
+        let invited = json!({ "email": "bob@example.com", "roles": [] });
+        traces.push(trace(&browser.api("POST", "/api/ootheca/v1/invitations", Some(invited))));
+    }
+    traces.push(trace(&server.post("/service-accounts", robot("by a key").expect("a body"))));
+    let log = audit_log(&server);
+    let session_of = |entry: &Value| entry.get("session_id").cloned();
+    let sessions: Vec<_> = traces
+        .iter()
+        .map(|trace| log.iter().find(|entry| entry["trace_id"] == trace.as_str()).and_then(session_of))
+        .collect();
+    let [one, two] = ids.each_ref().map(|id| Some(json!(id)));
+    assert_ne!(one, two);
+    let wanted = [&one, &one, &one, &two, &two, &two].map(Clone::clone);
+    assert_eq!(sessions[..6], wanted);
+    assert_eq!(sessions[6], None, "a key has no session");
+    // Who comes in opens the session with that entry; who does not has none.
+    let came = |action: &str, failed: bool| {
+        let action = format!("AUDIT_LOG_ACTION_{action}");
+        let entries = log.iter().filter(|entry| entry["action"] == action.as_str());
+        entries.filter(|entry| entry["error"].is_string() == failed).map(session_of).collect::<Vec<_>>()
+    };
+    assert_eq!(came("ACCEPT_USER_INVITE", false), [one]);
+    assert_eq!((came("USER_LOGIN", false), came("USER_LOGIN", true)), (vec![two], vec![None]));
+    for browser in [&first, &second] {
+        let cookie = browser.cookie.as_deref().and_then(|cookie| cookie.split_once('=')).expect("a cookie");
+        assert!(!json!(log).to_string().contains(cookie.1), "the token is in the cookie only");
+    }
 }
 
 #[test]

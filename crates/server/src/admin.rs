@@ -252,6 +252,7 @@ pub(crate) fn entry(organization: OrganizationId, action: &str, about: &str, now
         cluster_name: None,
         user_email: None,
         service_account_name: None,
+        session_id: None,
         ip_address: None,
         trace_id: fresh_id().simple().to_string(),
         payload: serde_json::json!({ "operation": "ootheca admin", "about": about }).to_string(),

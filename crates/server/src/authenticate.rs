@@ -72,6 +72,11 @@ impl Caller {
     fn by_token(principal: Arc<Principal>) -> Self {
         Self { principal, source: "CC_API", session: None }
     }
+
+    /// The id of its session, which is no secret: a hash of the token.
+    pub fn session_id(&self) -> Option<String> {
+        self.session.as_ref().map(|session| session.value.id.clone())
+    }
 }
 
 /// Who sent these.

@@ -363,6 +363,7 @@ impl Visit {
             cluster_name: cluster.map(|found| found.value.name.clone()),
             user_email: principal.person.then(|| principal.name.clone()),
             service_account_name: (!principal.person).then(|| principal.name.clone()),
+            session_id: caller.session_id(),
             ip_address: Some(self.request.peer.to_string()),
             trace_id: self.trace_id.clone(),
             payload: redact::payload(self.operation.name, self.params.iter(), &self.request.body),

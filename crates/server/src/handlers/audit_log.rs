@@ -51,6 +51,7 @@ fn show(entry: AuditEntry) -> AuditLogEntry {
         user_email: entry.user_email,
         service_account_name: entry.service_account_name,
         source: format!("AUDIT_LOG_SOURCE_{}", entry.source),
+        session_id: entry.session_id,
         trace_id: entry.trace_id,
         metadata: entry.ip_address.map(|ip_address| AuditLogMetadata { ip_address }),
         payload: entry.payload,

@@ -243,6 +243,7 @@ fn entry(cluster: &Cluster, crossing: &Crossing, now: Timestamp) -> AuditEntry {
         cluster_name: Some(cluster.name.clone()),
         user_email: None,
         service_account_name: None,
+        session_id: None,
         ip_address: None,
         trace_id: fresh_id().simple().to_string(),
         payload: payload.to_string(),

@@ -82,10 +82,10 @@ async fn by_password(visit: &Visit, wish: &ComeIn, email: &str) -> Result<Answer
     let entry = visit.entry("USER_LOGIN", "CreateSession", Actor::Person(organization, known), &request);
     match person {
         Some(person) if right && person.value.profile.active => {
-            let (token, session) = sessions::open(app, &person.value, visit.peer, &visit.user_agent);
+            let (token, session) = fresh(visit, person.value.organization, person.value.id);
             let id = person.value.id.to_string();
             visit
-                .change(&entry, || {
+                .opening(&session, &entry, || {
                     Box::pin(async {
                         let now = rows::find::<Person>(&*app.store, &id).await?.ok_or_else(wrong)?;
                         if now.value.password != person.value.password || !now.value.profile.active {
@@ -129,8 +129,9 @@ async fn by_link(visit: &Visit, token: &str, password: Option<&str>) -> Result<A
         },
         None => None,
     };
-    let (person, token, session) = visit
-        .change(&entry, || {
+    let (token, session) = fresh(visit, link.organization, link.person);
+    let person = visit
+        .opening(&session, &entry, || {
             Box::pin(async {
                 let now = rows::find::<Invitation>(&*app.store, &found.row.id).await?.ok_or_else(used)?;
                 let person = rows::find::<Person>(&*app.store, &link.person.to_string()).await?;
@@ -142,9 +143,8 @@ async fn by_link(visit: &Visit, token: &str, password: Option<&str>) -> Result<A
                     Some(_) => changes.extend([rows::update(&person.row, &after)?, end_all(after.id)]),
                     None => changes.push(rows::touch(&person.row)),
                 }
-                let (token, session) = sessions::open(app, &after, visit.peer, &visit.user_agent);
                 changes.push(rows::insert(&session)?);
-                Ok((changes, (after, token, session)))
+                Ok((changes, after))
             })
         })
         .await?;
@@ -167,9 +167,9 @@ async fn by_jwt(visit: &Visit, wish: &ComeIn, jwt: &str) -> Result<Answer> {
     };
     let person = rows::find::<Person>(&*app.store, &principal.id.to_string()).await?;
     let person = person.ok_or_else(keys::unauthenticated)?;
-    let (token, session) = sessions::open(app, &person.value, visit.peer, &visit.user_agent);
+    let (token, session) = fresh(visit, person.value.organization, person.value.id);
     let entry = entry(Some(&person.value.email));
-    visit.change(&entry, || Box::pin(async { Ok((vec![rows::insert(&session)?], ())) })).await?;
+    visit.opening(&session, &entry, || Box::pin(async { Ok((vec![rows::insert(&session)?], ())) })).await?;
     opened(visit, &person.value, &token, &session).await
 }
 
@@ -184,6 +184,11 @@ async fn organization(visit: &Visit, label: Option<&str>) -> Result<Option<Organ
         [only] => Ok(Some(only.organization)),
         _ => Err(Error::invalid("organization", "is required: this server has several")),
     }
+}
+
+/// A session of somebody who comes in: its token and the row to keep.
+fn fresh(visit: &Visit, organization: OrganizationId, person: PrincipalId) -> (String, Session) {
+    sessions::open(&visit.app, organization, person, visit.peer, &visit.user_agent)
 }
 
 async fn opened(visit: &Visit, person: &Person, token: &str, session: &Session) -> Result<Answer> {
@@ -273,7 +278,7 @@ pub(super) async fn change_password(visit: &Visit, body: &[u8]) -> Result<Answer
                     return Err(Error::precondition("the password was changed meanwhile; try again"));
                 }
                 let after = Person { password: Some(hash.clone()), ..now.value };
-                let (token, session) = sessions::open(app, &after, visit.peer, &visit.user_agent);
+                let (token, session) = fresh(visit, after.organization, after.id);
                 let changes =
                     vec![rows::update(&now.row, &after)?, end_all(after.id), rows::insert(&session)?];
                 Ok((changes, (after, token, session)))

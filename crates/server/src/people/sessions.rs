@@ -10,7 +10,7 @@ use crate::{
     rows::Stored,
 };
 use hmac::{Hmac, KeyInit, Mac};
-use ootheca_model::{Person, Result, Session};
+use ootheca_model::{OrganizationId, PrincipalId, Result, Session};
 use ootheca_store::Kind;
 use sha2::{Digest, Sha256};
 use std::{net::IpAddr, sync::Arc, time::Duration};
@@ -75,14 +75,20 @@ pub fn last_used(app: &App, session: &Session) -> ootheca_model::Timestamp {
     pending.map_or(session.last_used_at, |pending| pending.max(session.last_used_at))
 }
 
-/// A fresh session of `person`: its token and the row to keep.
-pub fn open(app: &App, person: &Person, peer: IpAddr, user_agent: &str) -> (String, Session) {
+/// A fresh session of a person: its token and the row to keep.
+pub fn open(
+    app: &App,
+    organization: OrganizationId,
+    person: PrincipalId,
+    peer: IpAddr,
+    user_agent: &str,
+) -> (String, Session) {
     let token = keys::random_token();
     let now = app.now();
     let session = Session {
-        organization: person.organization,
+        organization,
         id: id(&token),
-        person: person.id,
+        person,
         created_at: now,
         expires_at: now.after(lasts(app)),
         last_used_at: now,

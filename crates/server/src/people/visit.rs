@@ -7,7 +7,7 @@ use crate::{
 };
 use axum::http::request::Parts;
 use ootheca_model::{
-    Error, ErrorKind, Granted, OrganizationId, Result, Role,
+    Error, ErrorKind, Granted, OrganizationId, Result, Role, Session,
     audit::AuditEntry,
     identity::{Requirement, Target, authorize},
 };
@@ -86,6 +86,25 @@ impl Visit {
         entry: &AuditEntry,
         decide: impl Fn() -> Decision<'a, T>,
     ) -> Result<T> {
+        self.change_in(entry.session_id.as_deref(), entry, decide).await
+    }
+
+    /// The same where the change itself opens the session that it then belongs to.
+    pub(crate) async fn opening<'a, T>(
+        &self,
+        session: &Session,
+        entry: &AuditEntry,
+        decide: impl Fn() -> Decision<'a, T>,
+    ) -> Result<T> {
+        self.change_in(Some(&session.id), entry, decide).await
+    }
+
+    async fn change_in<'a, T>(
+        &self,
+        session_id: Option<&str>,
+        entry: &AuditEntry,
+        decide: impl Fn() -> Decision<'a, T>,
+    ) -> Result<T> {
         let mut last = Error::unavailable("too many concurrent changes of the same object; try again");
         for _ in 0..ATTEMPTS {
             let (changes, reply) = match decide().await {
@@ -97,7 +116,7 @@ impl Visit {
             };
             let mut batch = Batch::server("people");
             batch.changes = changes;
-            batch.audit.push(entry.clone());
+            batch.audit.push(AuditEntry { session_id: session_id.map(str::to_owned), ..entry.clone() });
             match self.app.store.commit(batch, self.app.now()).await {
                 Ok(_) => return Ok(reply),
                 Err(error) if error.kind() == ErrorKind::Stale => {}
@@ -128,6 +147,10 @@ impl Visit {
         request: &Value,
     ) -> AuditEntry {
         let body = request.to_string();
+        let session_id = match actor {
+            Actor::Caller(caller) => caller.session_id(),
+            Actor::Person(..) => None,
+        };
         let (organization, source, user_email, service_account_name) = match actor {
             Actor::Caller(caller) => {
                 let (name, person) = (caller.principal.name.clone(), caller.principal.person);
@@ -146,6 +169,7 @@ impl Visit {
             cluster_name: None,
             user_email,
             service_account_name,
+            session_id,
             ip_address: Some(self.peer.to_string()),
             trace_id: self.trace_id.clone(),
             payload: redact::payload(operation, std::iter::empty(), body.as_bytes()),

@@ -35,6 +35,7 @@ pub(crate) async fn entries_are_strictly_ordered(subject: &Subject) {
     let full = AuditEntry {
         cluster: Some(ClusterId(Uuid::new_v4())),
         user_email: Some("a@example.com".into()),
+        session_id: Some("session".into()),
         ip_address: None,
         error: Some("refused".into()),
         ..entry(first)

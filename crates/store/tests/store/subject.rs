@@ -96,6 +96,7 @@ pub(crate) fn entry(organization: OrganizationId) -> AuditEntry {
         cluster_name: Some("größe".into()),
         user_email: None,
         service_account_name: Some("test".into()),
+        session_id: None,
         ip_address: Some("127.0.0.1".into()),
         trace_id: "trace".into(),
         payload: "{}".into(),
