@@ -13,7 +13,7 @@ use std::{
     io::{BufRead as _, ErrorKind, Read as _, Result, Write as _},
     net::{TcpListener, TcpStream},
     os::unix::net::UnixStream,
-    path::{Path, PathBuf},
+    path::Path,
     sync::Arc,
     thread,
 };
