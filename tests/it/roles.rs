@@ -145,6 +145,123 @@ fn grants_follow_who_may_grant_what() {
     creator.post("/service-accounts", json!({ "name": "modest", "roles": [] })).ok();
 }
 
+/// Whoever handles roles on one cluster learns nothing about other clusters, folders and roles.
+#[test]
+fn grantors_see_no_further_than_they_grant() {
+    let Scene { server, mine, other } = scene();
+    let folder = server.post("/folders", json!({ "name": "hidden" })).text("/resource_id");
+    let hidden = [format!("CLUSTER_DEVELOPER@{other}"), format!("FOLDER_MOVER@FOLDER/{folder}")];
+    let held = ["ORG_ADMIN", &hidden[0], &hidden[1], &format!("METRICS_VIEWER@{mine}")];
+    let (vip, _) = server.new_account("vip", &held);
+    let (me, key) = server.new_account("cluster-admin", &[&format!("CLUSTER_ADMIN@{mine}")]);
+    let cluster_admin = server.with_key(&key);
+    let on =
+        |client: &Client, method: &str, path: &str| client.request(method, &format!("/roles/{path}")).send();
+
+    // What changes nothing is checked all the same, and shows what is on its own cluster.
+    let member = format!("{vip}/ORGANIZATION//ORG_MEMBER");
+    on(&cluster_admin, "POST", &member).refused(403);
+    on(&cluster_admin, "DELETE", &format!("{vip}/ORGANIZATION//BILLING_VIEWER")).refused(403);
+    on(&cluster_admin, "POST", &format!("{vip}/CLUSTER/{mine}/METRICS_VIEWER")).refused(403);
+    let seen = on(&cluster_admin, "DELETE", &format!("{vip}/CLUSTER/{mine}/CLUSTER_DEVELOPER"));
+    assert_eq!(column(&seen.ok()["roles"], "name"), ["ORG_MEMBER", "METRICS_VIEWER"]);
+    for role in ["ORG_ADMIN", "CLUSTER_ADMIN", "FOLDER_ADMIN"] {
+        let seen = on(&server.with_key(&server.new_key(&[role])), "POST", &member);
+        assert_eq!(seen.ok()["roles"].as_array().map(Vec::len), Some(held.len() + 1), "{role}: {seen}");
+    }
+
+    // What is hidden looks like what does not exist, held or not, alone or among others.
+    let nowhere = "6f5e9d3a-0d9c-4d6f-8d5e-3a1b2c3d4e5f";
+    for (kind, id, role) in [("CLUSTER", &other, "CLUSTER_DEVELOPER"), ("FOLDER", &folder, "FOLDER_MOVER")] {
+        for id in [id, nowhere] {
+            let unknown = format!("{} does not exist", kind.to_lowercase());
+            let billing = json!({ "name": "BILLING_VIEWER", "resource": { "type": "ORGANIZATION" } });
+            let grant = json!({ "name": role, "resource": { "type": kind, "id": id } });
+            let body = json!({ "roles": [billing, grant] });
+            for who in [&vip, &me] {
+                for method in ["POST", "DELETE"] {
+                    let answer = on(&cluster_admin, method, &format!("{who}/{kind}/{id}/{role}"));
+                    assert_eq!(answer.refused(404), unknown);
+                }
+                assert_eq!(cluster_admin.put(&format!("/roles/{who}"), body.clone()).refused(404), unknown);
+            }
+        }
+    }
+    // It takes nothing away that it does not see.
+    cluster_admin.put(&format!("/roles/{vip}"), json!({ "roles": [] })).refused(403);
+}
+
+#[test]
+fn grantors_see_no_groups_beyond_what_they_grant() {
+    let Scene { server, mine, other } = scene();
+    let scim = |path: &str, body: Value| {
+        id(server.raw("POST", &format!("/api/scim/v2{path}")).json(&body).send().ok())
+    };
+    let ada = scim(
+        "/Users",
+        json!({
+            "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"],
+            "userName": "ada", "emails": [{ "value": "ada@example.com" }],
+        }),
+    );
+    let group = scim(
+        "/Groups",
+        json!({
+            "schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group"],
+            "displayName": "team", "members": [{ "value": ada }],
+        }),
+    );
+    for cluster in [&mine, &other] {
+        let grant = format!("/roles/{group}/CLUSTER/{cluster}/CLUSTER_DEVELOPER");
+        server.request("POST", &grant).send().ok();
+    }
+    let cluster_admin = server.with_key(&server.new_key(&[&format!("CLUSTER_ADMIN@{mine}")]));
+    let taken = cluster_admin.delete(&format!("/roles/{ada}/CLUSTER/{mine}/CLUSTER_ADMIN"));
+    let roles = taken.ok()["group_roles"].as_array().cloned().unwrap_or_default();
+    assert_eq!(roles.len(), 1, "{taken}");
+    assert_eq!(roles[0]["role"]["resource"]["id"], json!(mine));
+    let all = server.get(&format!("/roles/{ada}"));
+    assert_eq!(all.ok()["group_roles"].as_array().map(Vec::len), Some(2));
+}
+
+#[test]
+fn grants_on_what_is_gone_are_taken_and_sent_again_but_not_given() {
+    let Scene { server, mine, other } = scene();
+    let folder = server.post("/folders", json!({ "name": "short-lived" })).text("/resource_id");
+    let held = [&*format!("CLUSTER_DEVELOPER@{mine}"), &format!("FOLDER_MOVER@FOLDER/{folder}")];
+    let (account, _) = server.new_account("receiver", &held);
+    let path = format!("/roles/{account}");
+    let before = server.get(&path);
+    server.delete(&format!("/clusters/{mine}")).ok();
+    server.delete(&format!("/folders/{folder}")).ok();
+
+    let mut roles = before.ok()["roles"].as_array().cloned().expect("roles");
+    assert_eq!(server.put(&path, json!({ "roles": roles })).ok(), &before.body);
+    roles.push(json!({ "name": "CLUSTER_DEVELOPER", "resource": { "type": "CLUSTER", "id": other } }));
+    assert_eq!(server.put(&path, json!({ "roles": roles })).ok()["roles"].as_array().map(Vec::len), Some(4));
+    let gone = [format!("CLUSTER/{mine}/CLUSTER_DEVELOPER"), format!("FOLDER/{folder}/FOLDER_MOVER")];
+    for grant in &gone {
+        let grant = format!("{path}/{grant}");
+        server.request("POST", &grant).send().ok();
+        for _ in 0..2 {
+            server.delete(&grant).ok();
+        }
+        server.request("POST", &grant).send().refused(404);
+    }
+    server.put(&path, json!({ "roles": roles })).refused(404);
+    assert_eq!(column(&server.get(&path).ok()["roles"], "name"), ["ORG_MEMBER", "CLUSTER_DEVELOPER"]);
+    server.put(&path, json!({ "roles": null })).ok();
+
+    // All at once, too.
+    let cluster = id(&server.create_cluster("next-cluster", "BASIC"));
+    let (account, _) = server.new_account("second", &[&format!("CLUSTER_DEVELOPER@{cluster}")]);
+    server.delete(&format!("/clusters/{cluster}")).ok();
+    let emptied = server.put(&format!("/roles/{account}"), json!({ "roles": null }));
+    assert_eq!(column(&emptied.ok()["roles"], "name"), ["ORG_MEMBER"]);
+    let named = json!([{ "name": "CLUSTER_ADMIN", "resource": { "type": "CLUSTER", "id": cluster } }]);
+    server.post("/service-accounts", json!({ "name": "third", "roles": named })).refused(404);
+}
+
 #[test]
 fn the_last_administrator_stays() {
     let server = simulated();

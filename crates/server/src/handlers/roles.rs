@@ -10,11 +10,18 @@ use crate::{
 };
 use ootheca_api::wire::*;
 use ootheca_model::{
-    ClusterId, Error, Folder, FolderId, Grant, OrganizationId, Person, PrincipalId, Resource as Held, Result,
-    Role, ServiceAccount, cluster::ResourceType, group::Group, identity::normal_grants, role::may_grant,
+    Error, Folder, Grant, OrganizationId, Person, PrincipalId, Resource as Held, Result, Role,
+    ServiceAccount,
+    cluster::ResourceType,
+    group::Group,
+    identity::{GRANTORS, normal_grants},
+    role::may_grant,
 };
 use ootheca_store::{Batch, Change as RowChange, Kind, Query, Row};
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// What everybody holds.
+const MEMBER: Grant = Grant::organization(Role::OrgMember);
 
 /// `GET /roles`: every principal and what it holds, service accounts first, then people, each by id.
 pub async fn list_role_grants(
@@ -33,7 +40,10 @@ pub async fn list_role_grants(
     let grants = grants.collect();
     let mut user_group_grants = Vec::new();
     for holder in &holders {
-        let group_roles = group_roles(&call, holder).await?;
+        let given = given(&call, holder).await?.into_iter();
+        let group_roles: Vec<BuiltInFromGroups> = given
+            .map(|(grant, group_names)| BuiltInFromGroups { role: render::grant(&grant), group_names })
+            .collect();
         if !group_roles.is_empty() {
             user_group_grants.push(UserGroupRoleGrant { user_id: holder.row().id.clone(), group_roles });
         }
@@ -48,10 +58,9 @@ pub async fn get_all_roles_for_user(
     _query: NoQuery,
     _body: NoBody,
 ) -> Result<GetAllRolesForUserResponse> {
-    let holder = holder(&call, &path.user_id).await?;
-    match holder {
-        None => Ok(show(&[], Vec::new())),
-        Some(holder) => Ok(show(holder.grants(), group_roles(&call, &holder).await?)),
+    match holder(&call, &path.user_id).await? {
+        None => Ok(GetAllRolesForUserResponse { roles: Vec::new(), group_roles: Vec::new() }),
+        Some(holder) => show(&call, &holder, holder.grants()).await,
     }
 }
 
@@ -62,8 +71,10 @@ pub async fn set_roles_for_user(
     _query: NoQuery,
     body: SetRolesForUserRequest,
 ) -> Result<Change<GetAllRolesForUserResponse>> {
-    let wanted = grants(&call, body.roles.unwrap_or_default()).await?;
-    replace(&call, &path.user_id, |_| normal_grants(wanted.clone())).await
+    let wanted = grants(&call, body.roles.unwrap_or_default())?;
+    let holder = existing(&call, &path.user_id).await?;
+    check_known(&call, &wanted).await?;
+    replace(&call, &holder, normal_grants(wanted)).await
 }
 
 /// `POST /roles/{user_id}/{resource_type}/{resource_id}/{role_name}`. Granting twice is no error.
@@ -73,8 +84,11 @@ pub async fn add_user_to_role(
     _query: NoQuery,
     _body: NoBody,
 ) -> Result<Change<GetAllRolesForUserResponse>> {
-    let wanted = path_grant(&call, &path).await?;
-    replace(&call, &path.user_id, |held| normal_grants(held.iter().copied().chain([wanted]))).await
+    let wanted = path_grant(&call, &path)?;
+    let holder = existing(&call, &path.user_id).await?;
+    check_named(&call, wanted).await?;
+    let after = normal_grants(holder.grants().iter().copied().chain([wanted]));
+    replace(&call, &holder, after).await
 }
 
 /// `DELETE /roles/{user_id}/{resource_type}/{resource_id}/{role_name}`. Taking what is not held is no error.
@@ -84,14 +98,14 @@ pub async fn remove_user_from_role(
     _query: NoQuery,
     _body: NoBody,
 ) -> Result<Change<GetAllRolesForUserResponse>> {
-    let unwanted = path_grant(&call, &path).await?;
-    if unwanted == Grant::organization(Role::OrgMember) {
+    let unwanted = path_grant(&call, &path)?;
+    if unwanted == MEMBER {
         return Err(Error::invalid("role_name", "ORG_MEMBER is held by every member and can not be taken"));
     }
-    replace(&call, &path.user_id, |held| {
-        normal_grants(held.iter().copied().filter(|grant| *grant != unwanted))
-    })
-    .await
+    let holder = existing(&call, &path.user_id).await?;
+    check_named(&call, unwanted).await?;
+    let after = normal_grants(holder.grants().iter().copied().filter(|grant| *grant != unwanted));
+    replace(&call, &holder, after).await
 }
 
 /// `GET /users/persons-by-email`
@@ -110,14 +124,14 @@ pub async fn get_person_users_by_email(
     })
 }
 
-/// What a request's roles mean; the clusters named must exist.
-pub async fn grants(call: &Call, roles: Vec<BuiltInRoleRequest>) -> Result<Vec<Grant>> {
+/// What a request's roles mean. What they are on need not exist.
+pub fn grants(call: &Call, roles: Vec<BuiltInRoleRequest>) -> Result<Vec<Grant>> {
     let mut grants = Vec::with_capacity(roles.len());
     for role in roles {
         let resource = required("roles.resource", role.resource)?;
         let kind = required("roles.resource.type", resource.r#type)?;
-        let resource =
-            self::resource(call, "roles.resource.id", kind, resource.id.as_deref().unwrap_or("")).await?;
+        let id = resource.id.unwrap_or_default();
+        let resource = self::resource(call, "roles.resource.id", kind, &id)?;
         grants.push(Grant::new(required("roles.name", role.name)?, resource)?);
     }
     Ok(grants)
@@ -126,15 +140,62 @@ pub async fn grants(call: &Call, roles: Vec<BuiltInRoleRequest>) -> Result<Vec<G
 /// Refuses unless the caller may handle every one of `grants` (ORG_MEMBER is free): 404 where it may not
 /// know what the grant is on, 403 otherwise.
 pub async fn check_grantor(call: &Call, grants: &[Grant]) -> Result<()> {
-    let principal = call.granted.principal();
-    for grant in grants.iter().filter(|grant| **grant != Grant::organization(Role::OrgMember)) {
-        let folders = places::folders(&call.app, principal, grant.resource).await?;
-        if !may_grant(&principal.grants, *grant, &folders) {
-            let known = principal.knows(grant.resource, &folders);
-            return Err(if known { places::denied() } else { places::unknown(grant.resource) });
+    check_known(call, grants).await?;
+    check_handled(call, grants).await
+}
+
+/// Refuses unless what every one of `grants` is on is there. Grants outlive what they are on, so only those
+/// that are new are asked about.
+pub async fn check_existing(call: &Call, grants: &[Grant]) -> Result<()> {
+    let (store, organization) = (&*call.app.store, call.granted.organization());
+    for grant in grants {
+        match grant.resource {
+            Held::Organization => {}
+            Held::Folder(id) => drop(rows::get::<Folder>(store, organization, &id.to_string()).await?),
+            Held::Cluster(id) => drop(rows::active_cluster(store, organization, Some(id)).await?),
         }
     }
     Ok(())
+}
+
+/// Answers the same about what the caller may not know and about what does not exist.
+async fn check_known(call: &Call, grants: &[Grant]) -> Result<()> {
+    let principal = call.granted.principal();
+    for grant in grants {
+        let folders = places::folders(&call.app, principal, grant.resource).await?;
+        if !principal.knows(grant.resource, &folders) {
+            return Err(places::unknown(grant.resource));
+        }
+    }
+    Ok(())
+}
+
+/// 403 unless the caller may give and take every one of `grants`.
+async fn check_handled(call: &Call, grants: &[Grant]) -> Result<()> {
+    let principal = call.granted.principal();
+    for grant in grants.iter().filter(|grant| **grant != MEMBER) {
+        let folders = places::folders(&call.app, principal, grant.resource).await?;
+        if !may_grant(&principal.grants, *grant, &folders) {
+            return Err(places::denied());
+        }
+    }
+    Ok(())
+}
+
+/// The same as [`check_grantor`] for the one grant that a request is about, whether or not it changes
+/// anything. Giving ORG_MEMBER changes nothing: it is for who may look.
+async fn check_named(call: &Call, grant: Grant) -> Result<()> {
+    if grant == MEMBER && !administers(call, grant.resource).await? {
+        return Err(places::denied());
+    }
+    check_grantor(call, &[grant]).await
+}
+
+/// Whether the caller handles roles on `resource`, and so may see who holds them.
+async fn administers(call: &Call, resource: Held) -> Result<bool> {
+    let principal = call.granted.principal();
+    let folders = places::folders(&call.app, principal, resource).await?;
+    Ok(principal.holds(&GRANTORS, resource, &folders))
 }
 
 /// Refuses to leave the organization without an active principal that itself holds both ORG_ADMIN and
@@ -163,7 +224,7 @@ pub async fn keep_an_admin(
 
 /// The change that gives `who` one more grant.
 pub async fn also_holds(call: &Call, who: PrincipalId, grant: Grant) -> Result<RowChange> {
-    let holder = holder(call, &who.to_string()).await?.ok_or_else(|| Error::not_found("user"))?;
+    let holder = existing(call, &who.to_string()).await?;
     holder.with_grants(normal_grants(holder.grants().iter().copied().chain([grant])))
 }
 
@@ -182,64 +243,70 @@ async fn holders(app: &App, organization: OrganizationId) -> Result<Vec<Holder>>
 
 async fn replace(
     call: &Call,
-    user_id: &str,
-    change: impl FnOnce(&[Grant]) -> Vec<Grant>,
+    holder: &Holder,
+    after: Vec<Grant>,
 ) -> Result<Change<GetAllRolesForUserResponse>> {
-    let holder = holder(call, user_id).await?.ok_or_else(|| Error::not_found("user"))?;
-    let (before, after) = (holder.grants().to_vec(), change(holder.grants()));
-    let (old, new): (BTreeSet<Grant>, BTreeSet<Grant>) =
-        (before.iter().copied().collect(), after.iter().copied().collect());
-    let changed: Vec<Grant> = old.symmetric_difference(&new).copied().collect();
-    check_grantor(call, &changed).await?;
-    let reply = show(&after, group_roles(call, &holder).await?);
+    let before = holder.grants();
+    let added: Vec<Grant> = after.iter().copied().filter(|grant| !before.contains(grant)).collect();
+    let taken: Vec<Grant> = before.iter().copied().filter(|grant| !after.contains(grant)).collect();
+    check_handled(call, &added).await?;
+    check_handled(call, &taken).await?;
+    check_existing(call, &added).await?;
+    let reply = show(call, holder, &after).await?;
     let mut batch = Batch::by(&call.granted);
-    if !changed.is_empty() {
-        batch.changes.push(holder.with_grants(after.clone())?);
+    if !added.is_empty() || !taken.is_empty() {
         let organization = call.granted.organization();
-        let guards = keep_an_admin(&call.app, organization, &before, &after, holder.id()).await?;
+        let guards = keep_an_admin(&call.app, organization, before, &after, holder.id()).await?;
+        batch.changes.push(holder.with_grants(after)?);
         batch.changes.extend(guards);
     }
     Ok(Change::now(batch, reply))
 }
 
-async fn path_grant(call: &Call, path: &RolePath) -> Result<Grant> {
+fn path_grant(call: &Call, path: &RolePath) -> Result<Grant> {
     let kind: ResourceType = path.resource_type.parse()?;
-    let resource = resource(call, "resource_id", kind, &path.resource_id).await?;
+    let resource = resource(call, "resource_id", kind, &path.resource_id)?;
     Grant::new(path.role_name.parse().map_err(|error: Error| error.context("role_name"))?, resource)
 }
 
-async fn resource(call: &Call, field: &str, kind: ResourceType, id: &str) -> Result<Held> {
-    let organization = call.granted.organization();
+fn resource(call: &Call, field: &str, kind: ResourceType, id: &str) -> Result<Held> {
     match kind {
-        ResourceType::Organization if id.is_empty() || id == organization.to_string() => {
+        ResourceType::Organization if id.is_empty() || id == call.granted.organization().to_string() => {
             Ok(Held::Organization)
         }
         ResourceType::Organization => Err(Error::invalid(field, "must be empty or the organization's id")),
         ResourceType::Folder => {
-            let id: FolderId = id.parse().map_err(|_| Error::invalid(field, "must be a folder id"))?;
-            rows::get::<Folder>(&*call.app.store, organization, &id.to_string()).await?;
+            let id = id.parse().map_err(|_| Error::invalid(field, "must be a folder id"))?;
             Ok(Held::Folder(id))
         }
         ResourceType::Cluster => {
-            let id: ClusterId = id.parse().map_err(|_| Error::invalid(field, "must be a cluster id"))?;
-            rows::active_cluster(&*call.app.store, organization, Some(id)).await?;
+            let id = id.parse().map_err(|_| Error::invalid(field, "must be a cluster id"))?;
             Ok(Held::Cluster(id))
         }
     }
 }
 
-fn show(grants: &[Grant], group_roles: Vec<BuiltInFromGroups>) -> GetAllRolesForUserResponse {
-    GetAllRolesForUserResponse { roles: grants.iter().map(render::grant).collect(), group_roles }
+/// What somebody holds, as far as the caller may see it: what everybody holds, and what is on something
+/// where the caller handles roles.
+async fn show(call: &Call, holder: &Holder, grants: &[Grant]) -> Result<GetAllRolesForUserResponse> {
+    let mut shown = GetAllRolesForUserResponse { roles: Vec::new(), group_roles: Vec::new() };
+    for grant in grants {
+        if *grant == MEMBER || administers(call, grant.resource).await? {
+            shown.roles.push(render::grant(grant));
+        }
+    }
+    for (grant, group_names) in given(call, holder).await? {
+        if administers(call, grant.resource).await? {
+            shown.group_roles.push(BuiltInFromGroups { role: render::grant(&grant), group_names });
+        }
+    }
+    Ok(shown)
 }
 
 /// What somebody holds through groups; only people are in any.
-async fn group_roles(call: &Call, holder: &Holder) -> Result<Vec<BuiltInFromGroups>> {
-    let Holder::Person(person) = holder else { return Ok(Vec::new()) };
-    let given = groups::given(&groups::groups_of(&call.app, &person.value).await?);
-    let shown = given.into_iter();
-    Ok(shown
-        .map(|(grant, group_names)| BuiltInFromGroups { role: render::grant(&grant), group_names })
-        .collect())
+async fn given(call: &Call, holder: &Holder) -> Result<BTreeMap<Grant, Vec<String>>> {
+    let Holder::Person(person) = holder else { return Ok(BTreeMap::new()) };
+    Ok(groups::given(&groups::groups_of(&call.app, &person.value).await?))
 }
 
 /// A principal as it is kept.
@@ -288,6 +355,10 @@ impl Holder {
             Holder::Group(found) => rows::update(&found.row, &Group { grants, ..found.value.clone() }),
         }
     }
+}
+
+async fn existing(call: &Call, user_id: &str) -> Result<Holder> {
+    holder(call, user_id).await?.ok_or_else(|| Error::not_found("user"))
 }
 
 async fn holder(call: &Call, user_id: &str) -> Result<Option<Holder>> {

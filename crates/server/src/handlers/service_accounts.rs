@@ -45,8 +45,9 @@ pub async fn create_service_account(
     let name = required("name", body.name)?;
     names::display("name", &name)?;
     let principal = call.granted.principal();
-    let wanted = roles::grants(&call, body.roles.unwrap_or_default()).await?;
+    let wanted = roles::grants(&call, body.roles.unwrap_or_default())?;
     roles::check_grantor(&call, &wanted).await?;
+    roles::check_existing(&call, &wanted).await?;
     let account = Model {
         organization: principal.organization,
         id: PrincipalId(fresh_id()),
