@@ -98,6 +98,44 @@ fn a_refused_request_leaves_its_key_free_and_a_lost_right_shows_nothing() {
     post(&worker, "b", "/service-accounts", &body).refused(403);
 }
 
+/// Where what was deleted lay is known from the key's record alone, and so is who may hear of it again.
+#[test]
+fn the_end_of_what_is_gone_is_answered_again_to_whoever_still_has_the_right() {
+    let server = simulated();
+    let folder = |name: &str, parent: &str| {
+        server.post("/folders", json!({ "name": name, "parent_id": parent })).text("/resource_id")
+    };
+    let top = folder("top", "root");
+    let inner = folder("inner", &top);
+    let spec = json!({ "serverless": { "regions": ["us-central1"] }, "parent_id": inner });
+    let made = server.post("/clusters", json!({ "name": "some-cluster", "provider": "GCP", "spec": spec }));
+    let cluster = id(made.ok());
+    let roles = [format!("FOLDER_ADMIN@FOLDER/{top}"), format!("CLUSTER_ADMIN@FOLDER/{top}")];
+    let (account, key) = server.new_account("worker", &[&roles[0], &roles[1]]);
+    let worker = server.with_key(&key);
+    let delete = |path: &str| worker.request("DELETE", path).header(HEADER, path).send();
+    let paths = [format!("/clusters/{cluster}"), format!("/folders/{inner}")];
+    let firsts = paths.each_ref().map(|path| delete(path));
+    firsts.iter().for_each(|first| assert_eq!(first.status, 200, "{first}"));
+    let log = audit_log(&server).len();
+    for (path, first) in paths.iter().zip(&firsts) {
+        same(first, &delete(path));
+    }
+    assert_eq!(audit_log(&server).len(), log, "what is answered again leaves no entry");
+    worker.request("DELETE", &paths[1]).header(HEADER, "other").send().refused(404);
+    worker.request("DELETE", &paths[1]).header(HEADER, &paths[1]).query("a=b").send().refused(404);
+    worker.delete(&paths[1]).refused(404);
+
+    let elsewhere = folder("elsewhere", "root");
+    for role in ["FOLDER_ADMIN", "CLUSTER_ADMIN"] {
+        server.delete(&format!("/roles/{account}/FOLDER/{top}/{role}")).ok();
+        server.request("POST", &format!("/roles/{account}/FOLDER/{elsewhere}/{role}")).send().ok();
+    }
+    for path in &paths {
+        delete(path).refused(404);
+    }
+}
+
 #[test]
 fn a_change_inside_a_cluster_that_failed_is_refused_again() {
     let server = simulated();

@@ -333,6 +333,11 @@ impl Granted {
         }
     }
 
+    /// The folders that the target lies in, as far as the check needed them, innermost first.
+    pub fn folders(&self) -> &[FolderId] {
+        self.target.folders()
+    }
+
     /// What a list may show.
     pub fn visible(&self) -> &Visible {
         &self.visible

@@ -27,7 +27,7 @@ use ootheca_api::{
 use ootheca_model::{
     Cluster, ClusterId, Error, ErrorKind, Principal, Result,
     audit::{AuditEntry, INTERRUPTED},
-    identity::authorize,
+    identity::{Target, authorize},
 };
 use ootheca_store::Batch;
 use rand::RngExt;
@@ -206,6 +206,10 @@ impl Visit {
 
     async fn authorize(&self, principal: &Arc<Principal>) -> Result<Call> {
         let target = places::target(&self.app, principal, self.operation.scope, &self.params).await?;
+        self.authorize_at(principal, target)
+    }
+
+    fn authorize_at(&self, principal: &Arc<Principal>, target: Target) -> Result<Call> {
         let requirement = places::requirement(self.operation, self.version, &self.request.body);
         let granted = authorize(principal, requirement, target)?;
         if self.operation.has_body {
@@ -240,10 +244,9 @@ impl Visit {
         let entry = self.audit_entry(caller, action).await?;
         let mut call = match self.authorize(principal).await {
             Ok(call) => call,
-            Err(error) => return self.refuse(entry, error).await,
+            Err(error) => return self.again_or_refuse(entry, principal, error).await,
         };
-        let Request { method, path, query, body, idempotency_key, .. } = &self.request;
-        let extensions = match Extensions::read(self.operation, idempotency_key.as_deref(), query, body) {
+        let extensions = match self.extensions() {
             Ok(extensions) => extensions,
             Err(error) => return self.refuse(entry, error).await,
         };
@@ -251,15 +254,28 @@ impl Visit {
             call.attempt = Attempt::Rehearsal;
             return self.rehearse(entry, &Arc::new(call)).await;
         }
-        let Some(key) = extensions.key else { return self.decide(entry, Arc::new(call), None).await };
-        let request = [method.as_str(), path.as_str(), self.version.header(), &extensions.canonical];
-        let ticket = Ticket::new(&self.app, principal, &key, &request);
+        let Some(ticket) = self.ticket(principal, &extensions) else {
+            return self.decide(entry, Arc::new(call), None).await;
+        };
         let _turn = self.app.idempotency.take(&ticket).await;
         if let Some(found) = ticket.find(&self.app).await? {
             return self.again(entry, call, &ticket, found).await;
         }
         call.attempt = Attempt::First;
         self.decide(entry, Arc::new(call), Some(&ticket)).await
+    }
+
+    fn extensions(&self) -> Result<Extensions> {
+        let Request { query, body, idempotency_key, .. } = &self.request;
+        Extensions::read(self.operation, idempotency_key.as_deref(), query, body)
+    }
+
+    /// The request's key, if it has one and is no dry run.
+    fn ticket(&self, principal: &Principal, extensions: &Extensions) -> Option<Ticket> {
+        let key = extensions.key.as_deref().filter(|_| !extensions.dry_run)?;
+        let Request { method, path, .. } = &self.request;
+        let request = [method.as_str(), path.as_str(), self.version.header(), &extensions.canonical];
+        Some(Ticket::new(&self.app, principal, key, &request))
     }
 
     async fn decide(&self, entry: AuditEntry, call: Arc<Call>, ticket: Option<&Ticket>) -> Result<Answer> {
@@ -283,8 +299,9 @@ impl Visit {
                 begun.error = Some(INTERRUPTED.to_owned());
             }
             if let Some(ticket) = ticket {
-                let record =
-                    ticket.record(self.app.now(), &self.trace_id, again::progress(ticket, &begun, &reply)?);
+                let progress = again::progress(ticket, &begun, &reply)?;
+                let folders = call.granted.folders();
+                let record = ticket.record(self.app.now(), &self.trace_id, folders, progress);
                 batch.changes.push(rows::insert(&record)?);
             }
             batch.audit.push(begun.clone());

@@ -16,7 +16,7 @@ use crate::{
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit, Mac};
-use ootheca_model::{ClusterId, Error, ErrorKind, OrganizationId, Principal, Result, Timestamp};
+use ootheca_model::{ClusterId, Error, ErrorKind, FolderId, OrganizationId, Principal, Result, Timestamp};
 use ootheca_store::{Batch, Kind, Row};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
@@ -48,6 +48,9 @@ pub struct Record {
     pub request: String,
     /// The trace of the audit entry.
     pub trace_id: String,
+    /// The folders that its target lay in: where it is gone, nothing else tells who may handle it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub folders: Vec<FolderId>,
     /// How far it came.
     pub progress: Progress,
 }
@@ -142,13 +145,14 @@ impl Ticket {
     }
 
     /// The record of a change that is about to be written.
-    pub fn record(&self, now: Timestamp, trace_id: &str, progress: Progress) -> Record {
+    pub fn record(&self, now: Timestamp, trace_id: &str, folders: &[FolderId], progress: Progress) -> Record {
         Record {
             id: self.id.clone(),
             organization: self.organization,
             created_at: now,
             request: self.request.clone(),
             trace_id: trace_id.to_owned(),
+            folders: folders.to_vec(),
             progress,
         }
     }

@@ -43,6 +43,33 @@ pub async fn target(app: &App, principal: &Principal, scope: Scope, params: &Par
     })
 }
 
+/// What a call acted on, where that, or a folder that it lay in, is gone: then the store does not know its
+/// `folders` any more. `None` if all of them are there.
+pub async fn gone_target(
+    app: &App,
+    organization: OrganizationId,
+    scope: Scope,
+    params: &Params,
+    folders: Vec<FolderId>,
+) -> Result<Option<Target>> {
+    let (target, innermost) = match scope {
+        Scope::Cluster(parameter) => {
+            let id = ClusterId(named(params, parameter));
+            let cluster = found::<Cluster>(app, organization, &id.to_string()).await?;
+            let Some(cluster) = cluster else { return Ok(None) };
+            (Target::Cluster(id, folders), cluster.value.parent)
+        }
+        Scope::Folder(parameter) => {
+            let id = FolderId(named(params, parameter));
+            (Target::Folder(id, folders), Some(id))
+        }
+        Scope::Folders | Scope::Visible | Scope::Organization => return Ok(None),
+    };
+    let Some(outermost) = line(app, organization, innermost).await?.pop() else { return Ok(None) };
+    let whole = found::<Folder>(app, organization, &outermost.to_string()).await?.is_some();
+    Ok((!whole).then_some(target))
+}
+
 fn named(params: &Params, parameter: &str) -> Uuid {
     params.get(parameter).and_then(|text| Uuid::from_str(text).ok()).unwrap_or(Uuid::nil())
 }

@@ -7,10 +7,11 @@ use crate::{
     dispatch::Outcome,
     handlers,
     idempotency::{self, Progress, Record, Ticket},
+    places,
     rows::{self, Stored},
 };
 use ootheca_model::{
-    Error, ErrorKind, Result,
+    Error, ErrorKind, Principal, Result,
     audit::{AuditEntry, INTERRUPTED},
 };
 use ootheca_store::Batch;
@@ -31,6 +32,33 @@ impl Visit {
         };
         ticket.note(&self.app, progress).await;
         Ok(())
+    }
+
+    /// The caller was refused. If what it names is gone since it asked the same under this key, and it
+    /// would still be let in where that lay, it gets its answer again.
+    pub(super) async fn again_or_refuse(
+        &self,
+        entry: AuditEntry,
+        principal: &Arc<Principal>,
+        refusal: Error,
+    ) -> Result<Answer> {
+        let ticket = self.extensions().ok().and_then(|extensions| self.ticket(principal, &extensions));
+        let Some(ticket) = ticket else { return self.refuse(entry, refusal).await };
+        let _turn = self.app.idempotency.take(&ticket).await;
+        let found = ticket.find(&self.app).await?.filter(|found| ticket.check(&found.value).is_ok());
+        let Some(found) = found else { return self.refuse(entry, refusal).await };
+        let folders = found.value.folders.clone();
+        let target = places::gone_target(
+            &self.app,
+            principal.organization,
+            self.operation.scope,
+            &self.params,
+            folders,
+        );
+        match target.await?.map(|target| self.authorize_at(principal, target)) {
+            Some(Ok(call)) => self.again(entry, call, &ticket, found).await,
+            _ => self.refuse(entry, refusal).await,
+        }
     }
 
     /// The key was used before: gives the answer that was, or finds it out where it was never given.
