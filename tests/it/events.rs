@@ -178,6 +178,29 @@ fn everybody_is_told_what_it_may_see() {
 }
 
 #[test]
+fn the_end_of_a_folder_is_told_where_it_lay() {
+    let server = simulated();
+    let folder = |name: &str, parent: &str| {
+        server.post("/folders", json!({ "name": name, "parent_id": parent })).text("/resource_id")
+    };
+    let top = folder("top", "root");
+    let (middle, other) = (folder("middle", &top), folder("other", "root"));
+    let key = |folder: &str| server.new_key(&[&format!("FOLDER_ADMIN@FOLDER/{folder}")]);
+    let inner = folder("inner", &middle);
+    let mut above = Events::open(&server, &key(&top), "", "");
+    let mut beside = Events::open(&server, &key(&other), "", "");
+    for (round, gone) in [&inner, &middle].into_iter().enumerate() {
+        server.delete(&format!("/folders/{gone}")).ok();
+        server.patch(&format!("/folders/{top}"), json!({ "name": format!("top {round}") })).ok();
+        let seen = above.until(|event| event.is("folder", &top, "changed"));
+        assert_eq!(count(&seen, "folder", gone, "deleted"), 1, "{seen:#?}");
+    }
+    server.patch(&format!("/folders/{other}"), json!({ "name": "renamed" })).ok();
+    let seen = beside.until(|event| event.is("folder", &other, "changed"));
+    assert_eq!(seen.len(), 1, "nothing of what lay elsewhere: {seen:#?}");
+}
+
+#[test]
 fn a_bad_start_is_refused_in_the_shape_of_the_api() {
     let server = Launch::new(PROGRAM).arg("--test-clock").boot();
     let (account, _) = server.new_account("someone", &[]);

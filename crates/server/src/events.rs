@@ -223,7 +223,10 @@ async fn may_see(app: &App, principal: &Arc<Principal>, event: &Event) -> Result
         }
         Kind::Folder => {
             let id = FolderId(event.id.parse().unwrap_or(Uuid::nil()));
-            (Op::GetFolder, Target::Folder(id, within(Resource::Folder(id)).await?))
+            // Once it is gone, only the event knows where it was.
+            let (folder, last) = (Resource::Folder(id), event.parent.parse().ok());
+            let folders = places::last_folders(app, principal, folder, last).await?;
+            (Op::GetFolder, Target::Folder(id, folders))
         }
         Kind::Organization => (Op::GetOrganizationInfo, Target::Organization),
         Kind::ServiceAccount => (Op::ListServiceAccounts, Target::Organization),

@@ -96,6 +96,16 @@ pub fn requirement(operation: &Operation, version: Version, body: &[u8]) -> Requ
 /// The folders that `resource` lies in, innermost first, as far as they matter to `principal`: somebody
 /// without any role on a folder is not let in by one.
 pub async fn folders(app: &App, principal: &Principal, resource: Resource) -> Result<Vec<FolderId>> {
+    last_folders(app, principal, resource, None).await
+}
+
+/// The same, also of a folder that is gone: it was in `last`.
+pub async fn last_folders(
+    app: &App,
+    principal: &Principal,
+    resource: Resource,
+    last: Option<FolderId>,
+) -> Result<Vec<FolderId>> {
     if !principal.grants.iter().any(|grant| matches!(grant.resource, Resource::Folder(_))) {
         return Ok(Vec::new());
     }
@@ -103,7 +113,8 @@ pub async fn folders(app: &App, principal: &Principal, resource: Resource) -> Re
     let parent = match resource {
         Resource::Organization => None,
         Resource::Folder(id) => {
-            found::<Folder>(app, organization, &id.to_string()).await?.and_then(|folder| folder.value.parent)
+            let folder = found::<Folder>(app, organization, &id.to_string()).await?;
+            folder.map_or(last, |folder| folder.value.parent)
         }
         Resource::Cluster(id) => found::<Cluster>(app, organization, &id.to_string())
             .await?
