@@ -161,6 +161,33 @@ fn only_administrators_read_it() {
 }
 
 #[test]
+fn no_key_is_kept_wherever_a_request_names_it() {
+    let server = simulated();
+    let (account, key) = server.new_account("holder", &[]);
+    server.delete(&format!("/api-keys/{key}")).refused(404);
+    server.patch(&format!("/api-keys/{}", &key[..28]), json!({ &key: 1, "name": "a" })).ok();
+    server.post(&format!("/roles/{account}/ORGANIZATION//{key}"), json!({})).refused(400);
+    server.delete(&format!("/roles/{account}/ORGANIZATION/{key}/ORG_ADMIN")).refused(400);
+    server.raw("DELETE", &format!("/api/ootheca/v1/people/{key}")).send().refused(404);
+    let mut private = json!({ "kty": "RSA", "n": "modulus", "e": "AQAB" });
+    let hidden = ["d", "p", "q", "dp", "dq", "qi", "k"].map(|member| format!("hidden-{member}"));
+    for value in &hidden {
+        private[value.trim_start_matches("hidden-")] = value.as_str().into();
+    }
+    for jwks in [json!({ "keys": [private] }), private.clone(), json!([private])] {
+        let issuer = json!({ "issuer_url": "https://a.example", "audience": "b", "jwks": jwks.to_string() });
+        for query in ["", "?dry_run=true"] {
+            let answer = server.post(&format!("/jwt-issuers{query}"), issuer.clone());
+            assert!(answer.refused(400).contains("private key"), "{answer}");
+        }
+    }
+    let log = json!(audit_log(&server)).to_string();
+    assert!(log.matches("_***").count() >= 6, "each of these calls left an entry: {log}");
+    assert!(!log.contains(key.rsplit('_').next().expect("three parts")), "{log}");
+    assert!(!hidden.iter().any(|value| log.contains(value)), "{log}");
+}
+
+#[test]
 fn no_secret_is_ever_kept_or_shown() {
     let mut server = real();
     let cluster = id(&server.create_cluster("some-cluster", "BASIC"));

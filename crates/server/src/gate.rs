@@ -342,8 +342,8 @@ impl Visit {
             }
             Reply::Effect(future) => {
                 let result = future.await;
-                let error = result.as_ref().err().map(ootheca_api::error::message);
-                self.app.store.complete_audit(entry.id, &entry.payload, error).await?;
+                let error = result.as_ref().err().map(redact::error);
+                self.app.store.complete_audit(entry.id, &entry.payload, error.as_deref()).await?;
                 self.keep(ticket, &result).await?;
                 result.map(Answer::done)
             }
@@ -357,7 +357,7 @@ impl Visit {
     }
 
     async fn note_refusal(&self, mut entry: AuditEntry, error: &Error) -> Result<()> {
-        entry.error = Some(ootheca_api::error::message(error).to_owned());
+        entry.error = Some(redact::error(error));
         let mut batch = Batch::server("audit");
         batch.audit.push(entry);
         self.app.store.commit(batch, self.app.now()).await.map(|_| ())
@@ -379,7 +379,7 @@ impl Visit {
             cluster: cluster.as_ref().map(|found| found.value.id),
             cluster_name: cluster.map(|found| found.value.name.clone()),
             user_email: principal.person.then(|| principal.name.clone()),
-            service_account_name: (!principal.person).then(|| principal.name.clone()),
+            service_account_name: (!principal.person).then(|| redact::text(&principal.name)),
             session_id: caller.session_id(),
             ip_address: Some(self.request.peer.to_string()),
             trace_id: self.trace_id.clone(),

@@ -4,6 +4,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use ootheca_model::{ApiKey, Error, ErrorKind, Result, ServiceAccount, Timestamp};
 use rand::{Rng, RngExt, distr::Alphanumeric};
 use sha2::Sha256;
+use std::ops::Range;
 use subtle::ConstantTimeEq;
 
 const PREFIX: &str = "CCDB1";
@@ -69,6 +70,25 @@ impl Secret {
     pub fn matches(&self, key: &ApiKey) -> bool {
         hash(&key.salt, &self.rest).as_bytes().ct_eq(key.hash.as_bytes()).into()
     }
+}
+
+/// Where the first secret, whole or cut off, stands in `text`: the part behind the key's id, which alone is
+/// secret. Capitals are not told apart, since a text may have been made lower case.
+pub fn find_secret(text: &str) -> Option<Range<usize>> {
+    let word = |byte: &u8| byte.is_ascii_alphanumeric();
+    let bytes = text.as_bytes();
+    let starts = (0..bytes.len()).filter(|at| {
+        let prefix = bytes.get(*at..at + PREFIX.len());
+        prefix.is_some_and(|prefix| prefix.eq_ignore_ascii_case(PREFIX.as_bytes()))
+    });
+    let mut secrets = starts.filter_map(|at| {
+        let rest = bytes[at + PREFIX.len()..].strip_prefix(b"_")?;
+        let (id, rest) = rest.split_at_checked(ID_LENGTH)?;
+        let rest = rest.strip_prefix(b"_").filter(|_| id.iter().all(word))?;
+        let (start, length) = (bytes.len() - rest.len(), rest.iter().take_while(|byte| word(byte)).count());
+        (length > 0).then_some(start..start + length)
+    });
+    secrets.next()
 }
 
 const TOKEN_LENGTH: usize = 43;

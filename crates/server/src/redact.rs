@@ -1,6 +1,7 @@
 //! What of a request may stand in the audit log: everything but its secrets.
 
-use crate::keys::Secret;
+use crate::{jwt, keys};
+use ootheca_model::Error;
 use serde_json::{Map, Value, json};
 
 /// Longest payload in bytes; a longer one keeps only its parameters.
@@ -11,7 +12,8 @@ const STRUCK: &str = "***";
 
 /// JSON text of the operation, its path parameters and its body, secrets struck out.
 pub fn payload<'a>(operation: &str, params: impl Iterator<Item = (&'a str, &'a str)>, body: &[u8]) -> String {
-    let params: Map<String, Value> = params.map(|(name, value)| (name.to_owned(), value.into())).collect();
+    let params: Map<String, Value> =
+        params.map(|(name, value)| (name.to_owned(), text(value).into())).collect();
     let mut request: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
     strike(&mut request);
     let whole = json!({ "operation": operation, "parameters": params, "request": request }).to_string();
@@ -21,27 +23,69 @@ pub fn payload<'a>(operation: &str, params: impl Iterator<Item = (&'a str, &'a s
     json!({ "operation": operation, "parameters": params, "request": "left out: too large" }).to_string()
 }
 
+/// What a client is told of an error, as the log may keep it: it may quote the request.
+pub fn error(error: &Error) -> String {
+    text(ootheca_api::error::message(error))
+}
+
+/// A text without our API keys, of which the id stays; nothing of one that holds a private key in PEM.
+pub fn text(text: &str) -> String {
+    if text.contains("PRIVATE KEY-----") {
+        return STRUCK.to_owned();
+    }
+    let (mut kept, mut rest) = (String::new(), text);
+    while let Some(secret) = keys::find_secret(rest) {
+        kept.push_str(&rest[..secret.start]);
+        kept.push_str(STRUCK);
+        rest = &rest[secret.end..];
+    }
+    kept + rest
+}
+
 /// Strikes out every value whose name speaks of a secret, at any depth, and every text that is one.
 fn strike(value: &mut Value) {
     match value {
         Value::Object(members) => {
             // An operation of a SCIM patch names what it sets beside the value.
             let path = members.get("path").and_then(Value::as_str).is_some_and(is_secret);
-            for (name, member) in members {
-                let secret = is_secret(name) || (path && name == "value");
-                if secret { *member = STRUCK.into() } else { strike(member) }
-            }
+            let key = members.contains_key("kty");
+            let struck = std::mem::take(members).into_iter().map(|(name, mut member)| {
+                let private = key && jwt::PRIVATE_MEMBERS.contains(&name.as_str());
+                if private || is_secret(&name) || (path && name == "value") {
+                    member = STRUCK.into();
+                } else if name.eq_ignore_ascii_case("jwks") {
+                    strike_keys(&mut member);
+                } else {
+                    strike(&mut member);
+                }
+                (text(&name), member)
+            });
+            *members = struck.collect();
         }
         Value::Array(items) => items.iter_mut().for_each(strike),
-        Value::String(text) if looks_secret(text) => *value = STRUCK.into(),
+        // A key of an issuer where it does not belong.
+        Value::String(found) if found.contains("kty\"") || found.contains("kty\\") => strike_keys(value),
+        Value::String(found) => *found = text(found),
         _ => {}
     }
 }
 
-/// A private key in PEM, or one of our API keys, wherever it stands.
-fn looks_secret(text: &str) -> bool {
-    let words = || text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
-    text.contains("PRIVATE KEY-----") || words().any(|word| Secret::parse(word).is_some())
+/// Keeps public keys. In a text that can not be read, nobody knows what stands.
+fn strike_keys(value: &mut Value) {
+    let read = match *value {
+        Value::String(ref text) if text.trim().is_empty() => return,
+        Value::String(ref text) => serde_json::from_str(text).ok(),
+        ref other => Some(Value::clone(other)),
+    };
+    let public = read.filter(|keys: &Value| !keys.is_string() && !jwt::holds_private_key(keys));
+    *value = match public {
+        // Written anew: of members with the same name only one was read.
+        Some(mut keys) => {
+            strike(&mut keys);
+            if value.is_string() { keys.to_string().into() } else { keys }
+        }
+        None => STRUCK.into(),
+    };
 }
 
 fn is_secret(name: &str) -> bool {
@@ -63,6 +107,7 @@ fn is_secret(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keys::Secret;
 
     #[test]
     fn secrets_are_struck_out_at_any_depth() {
@@ -88,6 +133,52 @@ mod tests {
         let text = payload("PatchUser", std::iter::empty(), body.to_string().as_bytes());
         assert!(!text.contains(&key) && !text.contains("abc") && !text.contains("hunter2"), "{text}");
         assert!(text.contains("fine") && text.contains("moose"), "{text}");
+    }
+
+    #[test]
+    fn our_keys_are_struck_out_wherever_they_stand() {
+        let key = Secret::random().reveal();
+        let id = &key[..28];
+        let body = json!({ &key: 1, "name": format!("x{key}y"), "deep": [{ format!("a {key}"): "b" }] });
+        let params = [("id", key.as_str()), ("role_name", &key[..60])];
+        let kept = payload("DeleteApiKey", params.into_iter(), body.to_string().as_bytes());
+        assert!(!kept.contains(&key[29..]) && !kept.contains(&key[29..60]), "{kept}");
+        assert_eq!(kept.matches(&format!("{id}_***")).count(), 5, "the id tells which key it was: {kept}");
+        let lower = key.to_lowercase();
+        let refused = Error::invalid("id", format!("{key:?} and {lower} are none"));
+        let kept = error(&refused);
+        assert!(!kept.contains(&key[29..]) && !kept.contains(&lower[29..]), "{kept}");
+        assert!(kept.starts_with("invalid argument: id: ") && kept.ends_with("*** are none"), "{kept}");
+        for harmless in ["CCDB1_12345abcdefGHIJKLMnopq", "CCDB1_", "CCDB1_short_x", "über CCDB1_ü_"] {
+            assert_eq!(text(harmless), harmless);
+        }
+    }
+
+    #[test]
+    fn of_the_keys_of_issuers_only_public_ones_are_kept() {
+        let public = json!({ "kty": "RSA", "n": "modulus", "e": "AQAB", "kid": "one" });
+        let mut private = public.clone();
+        for member in jwt::PRIVATE_MEMBERS {
+            private[*member] = "hidden".into();
+        }
+        let twice = format!(r#"{{"keys":[{private}],"keys":[]}}"#);
+        let hiding = [
+            json!({ "keys": [public, private] }).to_string(),
+            private.to_string(),
+            json!([private]).to_string(),
+            format!("{{\"keys\":[{private},]}}"),
+            json!(private.to_string()).to_string(),
+            twice,
+        ];
+        let texts = hiding.iter().flat_map(|text| [json!({ "jwks": text }), json!({ "JWKS": [text] })]);
+        let objects = [json!({ "jwks": private }), json!({ "x": private }), json!({ "x": hiding[0] })];
+        for body in texts.chain(objects) {
+            let kept = payload("AddJWTIssuer", std::iter::empty(), body.to_string().as_bytes());
+            assert!(!kept.contains("hidden"), "{body} left {kept}");
+        }
+        let body = json!({ "jwks": json!({ "keys": [public] }).to_string() });
+        let kept = payload("AddJWTIssuer", std::iter::empty(), body.to_string().as_bytes());
+        assert!(kept.contains("modulus"), "{kept}");
     }
 
     #[test]

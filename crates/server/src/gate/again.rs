@@ -8,6 +8,7 @@ use crate::{
     handlers,
     idempotency::{self, Progress, Record, Ticket},
     places,
+    redact,
     rows::{self, Stored},
 };
 use ootheca_model::{
@@ -91,8 +92,8 @@ impl Visit {
                 };
                 call.attempt = Attempt::Again;
                 let result = self.act(Arc::new(call)).await;
-                let error = result.as_ref().err().map(ootheca_api::error::message);
-                match self.app.store.complete_audit(begun, &entry.payload, error).await {
+                let error = result.as_ref().err().map(redact::error);
+                match self.app.store.complete_audit(begun, &entry.payload, error.as_deref()).await {
                     // The server stopped after it had completed the entry, before it kept the answer.
                     Err(error) if error.kind() == ErrorKind::Precondition => {}
                     done => done?,

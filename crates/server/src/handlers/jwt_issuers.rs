@@ -5,6 +5,7 @@ use crate::{
     app::fresh_id,
     call::Call,
     change::Change,
+    jwt,
     rows::{self, Stored},
 };
 use ootheca_api::wire::*;
@@ -108,9 +109,7 @@ fn jwks(text: Option<String>) -> Result<Option<Option<String>>> {
 
 /// Whether it holds what only the issuer should have.
 fn private(text: &str) -> bool {
-    let set: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
-    let keys = set["keys"].as_array().map(Vec::as_slice).unwrap_or_default();
-    keys.iter().any(|key| key.get("d").is_some() || key.get("k").is_some())
+    serde_json::from_str(text).is_ok_and(|keys| jwt::holds_private_key(&keys))
 }
 
 fn identity_map(entries: Vec<JWTIssuerIdentityMapEntry>) -> Vec<IdentityMapEntry> {

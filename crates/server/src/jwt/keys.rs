@@ -19,6 +19,21 @@ const PAUSE: Duration = Duration::from_secs(60);
 /// Most issuers that are remembered.
 const REMEMBERED: usize = 1000;
 
+/// Members of a JWK that only its owner should have.
+pub const PRIVATE_MEMBERS: &[&str] = &["d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"];
+
+/// Whether a key, or any of a set, holds what only its owner should have.
+pub fn holds_private_key(value: &Value) -> bool {
+    match value {
+        Value::Object(members) => {
+            let private = |name: &String| PRIVATE_MEMBERS.contains(&name.as_str());
+            members.keys().any(private) || members.values().any(holds_private_key)
+        }
+        Value::Array(items) => items.iter().any(holds_private_key),
+        _ => false,
+    }
+}
+
 /// What was fetched.
 #[derive(Default)]
 pub struct Keys {

@@ -7,7 +7,7 @@
 mod fetch;
 mod keys;
 
-pub use self::keys::Keys;
+pub use self::keys::{Keys, PRIVATE_MEMBERS, holds_private_key};
 
 use crate::{
     app::App,

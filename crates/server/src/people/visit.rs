@@ -131,7 +131,7 @@ impl Visit {
 
     /// Writes the entry of a refusal, then gives it back.
     pub(crate) async fn refuse<T>(&self, mut entry: AuditEntry, error: Error) -> Result<T> {
-        entry.error = Some(ootheca_api::error::message(&error).to_owned());
+        entry.error = Some(redact::error(&error));
         let mut batch = Batch::server("people");
         batch.audit.push(entry);
         self.app.store.commit(batch, self.app.now()).await?;
@@ -154,7 +154,7 @@ impl Visit {
         let (organization, source, user_email, service_account_name) = match actor {
             Actor::Caller(caller) => {
                 let (name, person) = (caller.principal.name.clone(), caller.principal.person);
-                let account = (!person).then(|| name.clone());
+                let account = (!person).then(|| redact::text(&name));
                 (caller.principal.organization, caller.source, person.then_some(name), account)
             }
             Actor::Person(organization, email) => (organization, "UI", email.map(str::to_owned), None),

@@ -63,8 +63,8 @@ pub(crate) async fn run(visit: &Visit, id: &str, body: &[u8]) -> Result<Answer> 
     let app = &visit.app;
     app.store.commit(batch, app.now()).await?;
     let result = execute(visit, cluster, wish).await;
-    let error = result.as_ref().err().map(ootheca_api::error::message);
-    app.store.complete_audit(entry.id, &entry.payload, error).await?;
+    let error = result.as_ref().err().map(redact::error);
+    app.store.complete_audit(entry.id, &entry.payload, error.as_deref()).await?;
     result.map(|answer| show(&answer).into())
 }
 
