@@ -249,6 +249,33 @@ fn a_session_ends_when_it_is_left_revoked_or_the_password_changes() {
 }
 
 #[test]
+fn signing_out_leaves_an_entry() {
+    let server = simulated();
+    let mut ada = person(&server, "ada@example.com", &[]);
+    let mut bob = person(&server, "bob@example.com", &[]);
+    let mut eve = person(&server, "eve@example.com", &[]);
+    let id = bob.api("GET", SESSION, None).text("/session/id");
+    let path = format!("/api/ootheca/v1/sessions/{id}");
+    let refused = trace(&eve.api("DELETE", &path, None));
+    let by_admin = trace(&server.raw("DELETE", &path).send());
+    let left = trace(&ada.api("DELETE", SESSION, None));
+    let log = audit_log(&server);
+    let entry = |trace: &str| {
+        let found: Vec<&Value> = log.iter().filter(|entry| entry["trace_id"] == trace).collect();
+        assert_eq!(found.len(), 1, "{log:#?}");
+        assert_eq!(found[0]["action"], "AUDIT_LOG_ACTION_UPDATE_USER", "{}", found[0]);
+        found[0]
+    };
+    assert_eq!(entry(&refused)["error"], "session does not exist");
+    assert_eq!(entry(&refused)["user_email"], "eve@example.com");
+    assert!(entry(&by_admin)["payload"].as_str().is_some_and(|payload| payload.contains(&id)), "{log:#?}");
+    assert_eq!(
+        (&entry(&left)["error"], &entry(&left)["user_email"]),
+        (&Value::Null, &json!("ada@example.com"))
+    );
+}
+
+#[test]
 fn a_session_ends_by_itself_and_lives_over_a_restart() {
     let mut server = Launch::new(crate::support::PROGRAM).arg("--test-clock").boot();
     let mut ada = person(&server, "ada@example.com", &[]);

@@ -11,8 +11,7 @@ use crate::{
     rows::{self, Stored},
 };
 use ootheca_model::{
-    Error, ErrorKind, Invitation, Organization, OrganizationId, Person, PrincipalId, Result, Role, Session,
-    identity::{Requirement, Target, authorize},
+    Error, ErrorKind, Invitation, Organization, OrganizationId, Person, PrincipalId, Result, Session,
 };
 use ootheca_store::{Change, Kind, Order, Query};
 use serde::Deserialize;
@@ -233,22 +232,20 @@ pub(super) async fn show(visit: &Visit) -> Result<Answer> {
 pub(super) async fn leave(visit: &Visit) -> Result<Answer> {
     let caller = visit.caller().await?;
     visit.session_token(&caller)?;
-    if let Some(session) = &caller.session {
-        end_session(visit, &session.value.id).await?;
-    }
+    let session = caller.session.as_ref().ok_or_else(keys::unauthenticated)?;
+    let id = &session.value.id;
+    let request = json!({ "id": id });
+    let entry = visit.entry("UPDATE_USER", "LeaveSession", Actor::Caller(&caller), &request);
+    visit
+        .change(&entry, || {
+            Box::pin(async {
+                // One that has just ended is left as well.
+                let found = rows::find::<Session>(&*visit.app.store, id).await?;
+                Ok((found.iter().map(|found| rows::delete(&found.row)).collect(), ()))
+            })
+        })
+        .await?;
     Ok(Answer { body: json!({}), cookie: Some(sessions::no_cookie(visit.secure)) })
-}
-
-async fn end_session(visit: &Visit, id: &str) -> Result<()> {
-    let app = &visit.app;
-    loop {
-        let Some(found) = rows::find::<Session>(&*app.store, id).await? else { return Ok(()) };
-        let batch = ootheca_store::Batch::server("session").with(rows::delete(&found.row));
-        match app.store.commit(batch, app.now()).await {
-            Err(error) if error.kind() == ErrorKind::Stale => {}
-            result => return result.map(|_| ()),
-        }
-    }
 }
 
 pub(super) async fn change_password(visit: &Visit, body: &[u8]) -> Result<Answer> {
@@ -314,14 +311,20 @@ pub(super) async fn list(visit: &Visit) -> Result<Answer> {
 /// One's own, or for an administrator anybody's.
 pub(super) async fn end(visit: &Visit, id: &str) -> Result<Answer> {
     let caller = visit.caller().await?;
-    let granted = visit.member(&caller)?;
-    let found = rows::get::<Session>(&*visit.app.store, granted.organization(), id).await?;
-    let own = found.value.person == caller.principal.id;
-    let admin = authorize(&caller.principal, Requirement::Roles(&[Role::OrgAdmin]), Target::Organization);
-    if !own && admin.is_err() {
-        return Err(Error::not_found("session"));
-    }
-    end_session(visit, &found.value.id).await?;
+    let request = json!({ "id": id });
+    let entry = visit.entry("UPDATE_USER", "DeleteSession", Actor::Caller(&caller), &request);
+    visit
+        .change(&entry, || {
+            Box::pin(async {
+                let granted = visit.member(&caller)?;
+                let found = rows::get::<Session>(&*visit.app.store, granted.organization(), id).await?;
+                if found.value.person != caller.principal.id && visit.admin(&caller).is_err() {
+                    return Err(Error::not_found("session"));
+                }
+                Ok((vec![rows::delete(&found.row)], ()))
+            })
+        })
+        .await?;
     Ok(json!({}).into())
 }
 
