@@ -1,7 +1,7 @@
 //! People: the commands on the machine itself, invitations, and what is kept of keys.
 
 use crate::{
-    sessions::{Browser, PASSWORD},
+    sessions::{Browser, PASSWORD, person},
     support::{PROGRAM, audit_log, column, id, simulated},
 };
 use ootheca_testkit::{Launch, Ootheca, eventually};
@@ -166,6 +166,51 @@ fn an_administrator_invites_and_revokes() {
     assert_eq!(count("DELETE_USER_FROM_ORGANIZATION", false), 1);
     let text = json!(log).to_string();
     assert!(!text.contains(&token) && !text.contains(PASSWORD), "a secret in the audit log");
+}
+
+#[test]
+fn a_dry_run_and_an_idempotency_key_are_refused() {
+    let server = Launch::new(PROGRAM).arg("--test-clock").boot();
+    let mut ada = person(&server, "ada@example.com", &[]);
+    let cluster = id(&server.create_cluster("some-cluster", "BASIC"));
+    let people = server.raw("GET", "/api/ootheca/v1/people?dry_run=true").send();
+    let ada_id = people.ok()["people"][0]["id"].as_str().expect("an id").to_owned();
+    let session = ada.api("GET", "/api/ootheca/v1/session", None).text("/session/id");
+    let invite = json!({ "email": "bob@example.com" });
+    let made = server.raw("POST", "/api/ootheca/v1/invitations?dry_run=false").json(&invite).send();
+    let (link, token) = (id(made.ok()), made.text("/link_token"));
+    let clock = server.raw("GET", "/api/ootheca/v1/clock").send().text("/now");
+    let changes = [
+        ("DELETE", format!("people/{ada_id}"), json!({})),
+        ("DELETE", format!("sessions/{session}"), json!({})),
+        ("DELETE", format!("invitations/{link}"), json!({})),
+        ("POST", "invitations".to_owned(), json!({ "email": "eve@example.com" })),
+        ("POST", "session".to_owned(), json!({ "link_token": token, "password": PASSWORD })),
+        ("POST", format!("clusters/{cluster}/sql"), json!({ "database": "a", "statement": "SELECT 1" })),
+        ("POST", "clock".to_owned(), json!({ "advance_seconds": 200_000_000 })),
+    ];
+    for (method, path, body) in &changes {
+        let path = format!("/api/ootheca/v1/{path}");
+        for value in ["true", "yes"] {
+            let answer = server.raw(method, &path).query(&format!("dry_run={value}")).json(body).send();
+            assert!(answer.refused(400).contains("dry_run: is not supported here"), "{answer}");
+        }
+        let answer = server.raw(method, &path).header("idempotency-key", "once").json(body).send();
+        assert!(answer.refused(400).contains("Idempotency-Key: is not supported here"), "{answer}");
+    }
+    for (method, path) in [("DELETE", "session"), ("PUT", "session/password")] {
+        let body = json!({ "old_password": PASSWORD, "new_password": "another long password" });
+        let answer = ada.api(method, &format!("/api/ootheca/v1/{path}?dryRun=true"), Some(body));
+        assert!(answer.refused(400).contains("dry_run"), "{answer}");
+    }
+    // Nothing was done: ada is in, bob's link is good, eve is not invited.
+    ada.api("GET", "/api/ootheca/v1/session", None).ok();
+    Browser::new(&server).come_in(json!({ "link_token": token, "password": PASSWORD })).ok();
+    let people = server.raw("GET", "/api/ootheca/v1/people").send();
+    assert_eq!(people.ok()["people"].as_array().map(Vec::len), Some(2), "{people}");
+    let year = |time: &str| time[..4].parse::<i64>().expect("a year");
+    let now = server.raw("GET", "/api/ootheca/v1/clock").send().text("/now");
+    assert!(year(&now) <= year(&clock) + 1, "six years went by: {clock}, {now}");
 }
 
 #[test]

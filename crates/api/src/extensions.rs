@@ -51,6 +51,19 @@ impl Extensions {
     }
 }
 
+/// Refuses both, of a change that knows neither: it would be made where a dry run was asked for, and again
+/// under the same key.
+pub fn refuse(has_key: bool, query: &str) -> Result<()> {
+    let rule = "is not supported here: leave it out";
+    if has_key {
+        return Err(Error::invalid(KEY_HEADER, rule));
+    }
+    match decode::pairs(query)?.get(DRY_RUN) {
+        None | Some("" | "false") => Ok(()),
+        Some(_) => Err(Error::invalid(DRY_RUN, rule)),
+    }
+}
+
 fn members(op: Op, body: &[u8]) -> Result<Map<String, Value>> {
     match requests::normalize(op, requests::parse(body)?)? {
         Value::Object(members) => Ok(members),
@@ -172,6 +185,17 @@ mod tests {
         }
         for bad in ["dry_run=true&dry_run=false", "dryRun=false&dry_run=true"] {
             assert!(dry(bad).unwrap_err().message().contains("dry_run: is both"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn who_knows_neither_refuses_both() {
+        for query in ["", "a=1", "dry_run=false", "dry_run=", "dryRun=false"] {
+            assert!(refuse(false, query).is_ok(), "{query}");
+            assert!(refuse(true, query).unwrap_err().message().contains(KEY_HEADER), "{query}");
+        }
+        for query in ["dry_run=true", "dryRun=true", "dry_run=yes", "dry_run=1", "a=1&dry_run=TRUE"] {
+            assert!(refuse(false, query).unwrap_err().message().contains(DRY_RUN), "{query}");
         }
     }
 

@@ -10,9 +10,10 @@ use crate::{
 };
 use axum::{
     body::{Body, to_bytes},
-    http::{HeaderMap, header},
+    http::{HeaderMap, Uri, header},
     response::Response,
 };
+use ootheca_api::extensions;
 use ootheca_model::{
     Error, OrganizationId, Result, Role, Timestamp,
     identity::{Requirement, Target, authorize},
@@ -86,8 +87,8 @@ pub async fn show(app: Arc<App>, headers: HeaderMap) -> Response {
 }
 
 /// `POST /api/ootheca/v1/clock`: goes forwards, and answers once what was due is under way.
-pub async fn advance(app: Arc<App>, headers: HeaderMap, body: Body) -> Response {
-    answer(advanced(app, &headers, body).await)
+pub async fn advance(app: Arc<App>, uri: Uri, headers: HeaderMap, body: Body) -> Response {
+    answer(advanced(app, &uri, &headers, body).await)
 }
 
 async fn shown(app: &App, headers: &HeaderMap) -> Result<Timestamp> {
@@ -95,8 +96,9 @@ async fn shown(app: &App, headers: &HeaderMap) -> Result<Timestamp> {
     Ok(app.now())
 }
 
-async fn advanced(app: Arc<App>, headers: &HeaderMap, body: Body) -> Result<Timestamp> {
+async fn advanced(app: Arc<App>, uri: &Uri, headers: &HeaderMap, body: Body) -> Result<Timestamp> {
     let clock = admit(&app, headers).await?;
+    extensions::refuse(headers.contains_key(extensions::KEY_HEADER), uri.query().unwrap_or_default())?;
     let body = to_bytes(body, BODY_LIMIT).await.unwrap_or_default();
     let request: Advance = serde_json::from_slice(&body).map_err(|error| {
         Error::invalid("body", format!("must be {{\"advance_seconds\": number}}: {error}"))

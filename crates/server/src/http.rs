@@ -255,8 +255,8 @@ async fn show_clock(State(door): State<Door>, headers: HeaderMap) -> Response {
     clock::show(door.app, headers).await
 }
 
-async fn advance_clock(State(door): State<Door>, headers: HeaderMap, body: Body) -> Response {
-    clock::advance(door.app, headers, body).await
+async fn advance_clock(State(door): State<Door>, uri: Uri, headers: HeaderMap, body: Body) -> Response {
+    clock::advance(door.app, uri, headers, body).await
 }
 
 async fn document(State(door): State<Door>, headers: HeaderMap) -> Response {

@@ -41,6 +41,7 @@ struct ChangePassword {
 pub(super) async fn come_in(visit: &Visit, body: &[u8]) -> Result<Answer> {
     // Nobody should find himself signed in as somebody else.
     visit.check_origin()?;
+    visit.check_extensions()?;
     let wish: ComeIn = read(body)?;
     let limiter = &visit.app.limiter;
     limiter.check(visit.peer, Instant::now()).map_err(too_often)?;

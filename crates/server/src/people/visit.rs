@@ -6,6 +6,7 @@ use crate::{
     keys, redact,
 };
 use axum::http::request::Parts;
+use ootheca_api::extensions;
 use ootheca_model::{
     Error, ErrorKind, Granted, OrganizationId, Result, Role, Session,
     audit::AuditEntry,
@@ -32,6 +33,8 @@ pub(crate) struct Visit {
     pub(crate) secure: bool,
     /// Whether it has an `Origin`, and that is another one.
     foreign: bool,
+    query: String,
+    has_idempotency_key: bool,
 }
 
 /// Whom an audit entry names.
@@ -54,6 +57,8 @@ impl Visit {
             user_agent: text("user-agent").unwrap_or_default().to_owned(),
             secure: https(origin) || https(text("x-forwarded-proto")),
             foreign: origin.is_some() && !credentials.same_origin,
+            query: head.uri.query().unwrap_or_default().to_owned(),
+            has_idempotency_key: head.headers.contains_key(extensions::KEY_HEADER),
             credentials,
         }
     }
@@ -68,6 +73,11 @@ impl Visit {
             return Err(Error::new(ErrorKind::Denied, "cross-site request refused: Origin is another site"));
         }
         Ok(())
+    }
+
+    /// Refuses what changes here know nothing of: a dry run and an idempotency key.
+    pub(crate) fn check_extensions(&self) -> Result<()> {
+        extensions::refuse(self.has_idempotency_key, &self.query)
     }
 
     /// For an administrator of the organization.
@@ -105,6 +115,9 @@ impl Visit {
         entry: &AuditEntry,
         decide: impl Fn() -> Decision<'a, T>,
     ) -> Result<T> {
+        if let Err(error) = self.check_extensions() {
+            return self.refuse(entry.clone(), error).await;
+        }
         let mut last = Error::unavailable("too many concurrent changes of the same object; try again");
         for _ in 0..ATTEMPTS {
             let (changes, reply) = match decide().await {

@@ -75,6 +75,7 @@ fn too_often(wait: Duration) -> Error {
 
 /// The cluster, if the caller may do this in it, and the statement can run at all.
 async fn admit(visit: &Visit, caller: &Caller, id: &str, wish: Wish) -> Result<(ClusterId, Wish)> {
+    visit.check_extensions()?;
     let (app, principal) = (&visit.app, &caller.principal);
     // An id that is none is one that nothing has.
     let id = ClusterId(id.parse().unwrap_or(Uuid::nil()));
