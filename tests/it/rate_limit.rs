@@ -1,7 +1,11 @@
 //! The rate limit: a burst and then a pace for each caller, and patience with nobody who guesses keys.
 
-use crate::support::PROGRAM;
+use crate::{
+    sessions::{PASSWORD, person},
+    support::PROGRAM,
+};
 use ootheca_testkit::{Answer, Launch, Ootheca, eventually};
+use serde_json::json;
 
 const MODE: &str = "OOTHECA_RATE_LIMIT__MODE";
 
@@ -55,6 +59,59 @@ fn who_sends_wrong_keys_has_to_wait_and_who_sends_a_right_one_has_not() {
     server.anonymous().get("/organization").refused(401);
     eventually("it may try again", || (stranger.get("/organization").status == 401).then_some(()));
     assert_eq!(too_many(&stranger.get("/organization")), 2, "twice as long");
+}
+
+#[test]
+fn people_and_streams_of_events_count_too() {
+    let server = limited(1, 10);
+    // A cursor that is none: a stream would never end.
+    for path in ["/api/ootheca/v1/people", "/api/ootheca/v1/session", "/api/v1/events?cursor=none"] {
+        let caller = server.with_key(&server.new_key(&[]));
+        let refused = eventually("the burst is used up", || {
+            let answer = caller.raw("GET", path).send();
+            (answer.status == 429).then_some(answer)
+        });
+        assert_eq!(too_many(&refused), 1);
+    }
+}
+
+#[test]
+fn wrong_keys_are_slowed_down_at_every_door() {
+    for path in [
+        "/api/ootheca/v1/people",
+        "/api/ootheca/v1/samples",
+        "/api/ootheca/v1/clock",
+        "/api/v1/events?cursor=none",
+        "/metrics",
+    ] {
+        let server = Launch::new(PROGRAM).env(MODE, "always").arg("--test-clock").boot();
+        let stranger = server.with_key("wrong");
+        for _ in 0..11 {
+            stranger.raw("GET", path).send().refused(401);
+        }
+        assert_eq!(too_many(&stranger.raw("GET", path).send()), 1, "{path}");
+        assert_ne!(server.raw("GET", path).send().status, 429, "a right key is let in: {path}");
+    }
+}
+
+#[test]
+fn guessing_the_old_password_is_slowed_down() {
+    let server = limited(1000, 1000);
+    let mut ada = person(&server, "ada@example.com", &[]);
+    let mut change = |old: &str| {
+        let body = json!({ "old_password": old, "new_password": "another long password" });
+        ada.api("PUT", "/api/ootheca/v1/session/password", Some(body))
+    };
+    for _ in 0..11 {
+        change("wrong horse battery").refused(403);
+    }
+    let answer = eventually("one too many", || {
+        let answer = change("wrong horse battery");
+        (answer.status == 429).then_some(answer)
+    });
+    assert!(answer.refused(429).contains("too many failed attempts"), "{answer}");
+    assert!(answer.header("retry-after").is_some(), "{answer}");
+    eventually("it may be tried again", || (change(PASSWORD).status == 200).then_some(()));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! Its kind is what code decides upon; its message is what a person reads. The three mappings
 //! (HTTP, SQLSTATE, log) live where those transports live.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 /// `Result` with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -41,13 +41,14 @@ pub enum ErrorKind {
 pub struct Error {
     kind: ErrorKind,
     message: String,
+    wait: Option<Duration>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
 impl Error {
     /// An error of `kind`. Messages are lower case and say what failed, then why.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), source: None }
+        Self { kind, message: message.into(), wait: None, source: None }
     }
 
     /// The request is wrong: `field` names the place, `rule` says what must hold.
@@ -80,6 +81,11 @@ impl Error {
         Self::new(ErrorKind::Unavailable, message)
     }
 
+    /// A limit is reached; after `wait` it is not.
+    pub fn exhausted(message: impl Into<String>, wait: Duration) -> Self {
+        Self { wait: Some(wait), ..Self::new(ErrorKind::Exhausted, message) }
+    }
+
     /// Keeps `source` for the log.
     #[must_use]
     pub fn because(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
@@ -102,6 +108,11 @@ impl Error {
     /// The message, for people.
     pub fn message(&self) -> &str {
         &self.message
+    }
+
+    /// After which time the same may be tried again, where that is known.
+    pub fn wait(&self) -> Option<Duration> {
+        self.wait
     }
 
     /// Message and causes in one line, for the log.

@@ -8,12 +8,13 @@ use crate::{
     groups, jwt,
     keys::{self, Secret},
     people::sessions,
+    rate_limit,
     rows::Stored,
 };
 use axum::http::{HeaderMap, Method, header};
 use ootheca_model::{ApiKey, Error, ErrorKind, Person, Principal, Result, ServiceAccount, Session};
 use ootheca_store::Kind;
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc, time::Instant};
 
 /// What a request says about its caller.
 #[derive(Clone, Default)]
@@ -77,6 +78,24 @@ impl Caller {
     pub fn session_id(&self) -> Option<String> {
         self.session.as_ref().map(|session| session.value.id.clone())
     }
+}
+
+/// Who sent these from `peer`, if that caller may call now: this counts as a call.
+pub async fn admit(app: &App, credentials: &Credentials, peer: IpAddr) -> Result<Caller> {
+    let caller = identify(app, credentials, peer).await?;
+    app.limiter.admit(caller.principal.id, Instant::now()).map_err(rate_limit::exceeded)?;
+    Ok(caller)
+}
+
+/// Who sent these from `peer`. Who tries too often with what opens nothing is told to wait; no token at all
+/// is no try.
+pub async fn identify(app: &App, credentials: &Credentials, peer: IpAddr) -> Result<Caller> {
+    let found = authenticate(app, credentials).await;
+    let unknown = found.as_ref().is_err_and(|error| error.kind() == ErrorKind::Unauthenticated);
+    if unknown && credentials.authorization.is_some() {
+        app.limiter.failed(peer, Instant::now()).map_err(rate_limit::exceeded)?;
+    }
+    found
 }
 
 /// Who sent these.

@@ -5,8 +5,8 @@
 
 use crate::{
     app::{App, SystemClock},
-    authenticate::{Credentials, authenticate},
-    meter, rows,
+    authenticate::{Credentials, identify},
+    meter, rate_limit, rows,
 };
 use axum::{
     body::{Body, to_bytes},
@@ -21,9 +21,12 @@ use ootheca_model::{
 };
 use ootheca_store::{Batch, Change, Kind, Row, Store};
 use serde::Deserialize;
-use std::sync::{
-    Arc,
-    atomic::{AtomicI64, Ordering},
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
 };
 
 /// The setting under which the store remembers how far the clock went.
@@ -82,22 +85,28 @@ struct Advance {
 }
 
 /// `GET /api/ootheca/v1/clock`
-pub async fn show(app: Arc<App>, headers: HeaderMap) -> Response {
-    answer(shown(&app, &headers).await)
+pub async fn show(app: Arc<App>, peer: IpAddr, headers: HeaderMap) -> Response {
+    answer(shown(&app, peer, &headers).await)
 }
 
 /// `POST /api/ootheca/v1/clock`: goes forwards, and answers once what was due is under way.
-pub async fn advance(app: Arc<App>, uri: Uri, headers: HeaderMap, body: Body) -> Response {
-    answer(advanced(app, &uri, &headers, body).await)
+pub async fn advance(app: Arc<App>, peer: IpAddr, uri: Uri, headers: HeaderMap, body: Body) -> Response {
+    answer(advanced(app, peer, &uri, &headers, body).await)
 }
 
-async fn shown(app: &App, headers: &HeaderMap) -> Result<Timestamp> {
-    admit(app, headers).await?;
+async fn shown(app: &App, peer: IpAddr, headers: &HeaderMap) -> Result<Timestamp> {
+    admit(app, peer, headers).await?;
     Ok(app.now())
 }
 
-async fn advanced(app: Arc<App>, uri: &Uri, headers: &HeaderMap, body: Body) -> Result<Timestamp> {
-    let clock = admit(&app, headers).await?;
+async fn advanced(
+    app: Arc<App>,
+    peer: IpAddr,
+    uri: &Uri,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Timestamp> {
+    let clock = admit(&app, peer, headers).await?;
     extensions::refuse(headers.contains_key(extensions::KEY_HEADER), uri.query().unwrap_or_default())?;
     let body = to_bytes(body, BODY_LIMIT).await.unwrap_or_default();
     let request: Advance = serde_json::from_slice(&body).map_err(|error| {
@@ -121,26 +130,31 @@ async fn advanced(app: Arc<App>, uri: &Uri, headers: &HeaderMap, body: Body) -> 
 }
 
 /// The clock, for an administrator of the organization.
-async fn admit(app: &App, headers: &HeaderMap) -> Result<Arc<TestClock>> {
+async fn admit(app: &App, peer: IpAddr, headers: &HeaderMap) -> Result<Arc<TestClock>> {
     let Some(clock) = app.test_clock.clone() else {
         return Err(Error::not_found("path /api/ootheca/v1/clock"));
     };
     let token = headers.get(header::AUTHORIZATION).map(|value| String::from_utf8_lossy(value.as_bytes()));
-    let principal = authenticate(app, &Credentials::bearer(token.as_deref())).await?.principal;
+    let principal = identify(app, &Credentials::bearer(token.as_deref()), peer).await?.principal;
     authorize(&principal, Requirement::Roles(&[Role::OrgAdmin]), Target::Organization)?;
     Ok(clock)
 }
 
 fn answer(result: Result<Timestamp>) -> Response {
+    let mut retry_after = None;
     let (status, body) = match result {
         Ok(now) => (200, serde_json::json!({ "now": now }).to_string().into_bytes()),
         Err(error) => {
             if error.kind() == ootheca_model::ErrorKind::Internal {
                 tracing::error!(error = error.chain(), "test clock: request failed");
             }
+            retry_after = rate_limit::retry_after_of(&error);
             (ootheca_api::error::status(error.kind()), ootheca_api::error::body(&error))
         }
     };
-    let response = Response::builder().status(status).header(header::CONTENT_TYPE, "application/json");
+    let mut response = Response::builder().status(status).header(header::CONTENT_TYPE, "application/json");
+    if let Some(seconds) = retry_after {
+        response = response.header(header::RETRY_AFTER, seconds);
+    }
     response.body(Body::from(body)).unwrap_or_default()
 }

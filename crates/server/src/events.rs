@@ -4,8 +4,8 @@
 
 use crate::{
     app::App,
-    authenticate::{Credentials, authenticate},
-    places,
+    authenticate::{self, Credentials, authenticate},
+    places, rate_limit,
 };
 use axum::{
     body::{Body, Bytes},
@@ -23,7 +23,7 @@ use ootheca_model::{
 };
 use ootheca_store::{Actor, Changed, Event, Kind, What};
 use serde::Serialize;
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, net::IpAddr, sync::Arc, time::Duration};
 use tokio::{
     sync::{broadcast, watch},
     time::{Instant, sleep_until, timeout},
@@ -42,6 +42,7 @@ const PAGE: usize = 200;
 /// Answers the request with a stream, or says why not.
 pub async fn answer(
     app: Arc<App>,
+    peer: IpAddr,
     headers: &HeaderMap,
     query: &str,
     stop: watch::Receiver<bool>,
@@ -55,7 +56,7 @@ pub async fn answer(
     // What a client saw last counts more than the address that it first called.
     let cursor = text("last-event-id").or_else(|| parameter(query, "cursor"));
     let opened = match version {
-        Ok(_) => Follower::open(app, Credentials::of(&Method::GET, headers), cursor, stop).await,
+        Ok(_) => Follower::open(app, peer, Credentials::of(&Method::GET, headers), cursor, stop).await,
         Err(error) => Err(Refusal::Other(error)),
     };
     let response = match opened {
@@ -68,7 +69,10 @@ pub async fn answer(
                 Refusal::Gone(error) => (410, error),
                 Refusal::Other(error) => (ootheca_api::error::status(error.kind()), error),
             };
-            let response = response.status(status).header(header::CONTENT_TYPE, "application/json");
+            let mut response = response.status(status).header(header::CONTENT_TYPE, "application/json");
+            if let Some(seconds) = rate_limit::retry_after_of(&error) {
+                response = response.header(header::RETRY_AFTER, seconds);
+            }
             response.body(Body::from(ootheca_api::error::body(&error)))
         }
     };
@@ -109,11 +113,13 @@ struct Follower {
 impl Follower {
     async fn open(
         app: Arc<App>,
+        peer: IpAddr,
         credentials: Credentials,
         cursor: Option<String>,
         stop: watch::Receiver<bool>,
     ) -> Result<Self, Refusal> {
-        let principal = authenticate(&app, &credentials).await?.principal;
+        // To open a stream is one call, however long it is followed.
+        let principal = authenticate::admit(&app, &credentials, peer).await?.principal;
         let hints = app.store.changes();
         let range = app.store.event_range(principal.organization).await?;
         let cursor = match cursor.as_deref().map(str::parse::<i64>) {

@@ -11,7 +11,7 @@ mod rehearsal;
 use crate::{
     app::{App, fresh_id},
     audit,
-    authenticate::{Caller, Credentials, authenticate},
+    authenticate::{self, Caller, Credentials},
     call::{Attempt, Call},
     change::{Change, Reply},
     dispatch::{self, Input, Outcome},
@@ -31,7 +31,7 @@ use ootheca_model::{
 };
 use ootheca_store::Batch;
 use rand::RngExt;
-use std::{net::IpAddr, sync::Arc, time::Duration, time::Instant};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 /// How often a change is decided again when a concurrent one was faster.
 const ATTEMPTS: usize = 20;
@@ -84,6 +84,7 @@ impl Response {
             tracing::error!(trace_id = self.trace_id, error = error.chain(), "request failed");
         }
         self.status = ootheca_api::error::status(error.kind());
+        self.retry_after = rate_limit::retry_after_of(error);
         self.body = ootheca_api::error::body(error);
     }
 }
@@ -165,13 +166,7 @@ impl Answer {
 impl Visit {
     /// Answers into `response`; an error is an answer too.
     async fn admit(self, response: &mut Response) -> Result<()> {
-        let caller = match authenticate(&self.app, &self.request.credentials).await {
-            Ok(caller) => caller,
-            Err(error) => return self.unknown(error, response),
-        };
-        if let Err(wait) = self.app.limiter.admit(caller.principal.id, Instant::now()) {
-            return too_many(wait, response);
-        }
+        let caller = authenticate::admit(&self.app, &self.request.credentials, self.request.peer).await?;
         let (operation, version) = (self.operation, self.version);
         let answer = match operation.audit {
             None => Answer::done(self.read(&caller.principal).await?),
@@ -191,17 +186,6 @@ impl Visit {
         let done = answer.status == 200;
         response.body = if done { version.render(operation.op, answer.body) } else { answer.body };
         Ok(())
-    }
-
-    /// Nobody is known by this token. Who tries too often is told to wait; no token at all is no try.
-    fn unknown(&self, error: Error, response: &mut Response) -> Result<()> {
-        if error.kind() == ErrorKind::Unauthenticated
-            && self.request.credentials.authorization.is_some()
-            && let Err(wait) = self.app.limiter.failed(self.request.peer, Instant::now())
-        {
-            return too_many(wait, response);
-        }
-        Err(error)
     }
 
     async fn authorize(&self, principal: &Arc<Principal>) -> Result<Call> {
@@ -387,12 +371,6 @@ impl Visit {
             error: None,
         })
     }
-}
-
-/// The caller has to wait.
-fn too_many(wait: Duration, response: &mut Response) -> Result<()> {
-    response.retry_after = Some(rate_limit::retry_after(wait));
-    Err(Error::new(ErrorKind::Exhausted, "rate limit exceeded"))
 }
 
 /// Lets others pass before a change is decided again: a random time that grows with each attempt, so

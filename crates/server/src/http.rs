@@ -6,7 +6,7 @@ use crate::{
     clock, console, events,
     front::Front,
     gate::{self, Request},
-    metrics, people, rows, samples, scim,
+    metrics, people, rate_limit, rows, samples, scim,
 };
 use axum::{
     Router,
@@ -207,10 +207,14 @@ async fn answer(door: &Door, peer: SocketAddr, request: axum::extract::Request) 
 }
 
 /// Figures for Prometheus, of the caller's organization.
-async fn figures(State(door): State<Door>, headers: HeaderMap) -> Response {
+async fn figures(
+    State(door): State<Door>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    headers: HeaderMap,
+) -> Response {
     let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let gateway = door.front.as_ref().map(|front| front.figures());
-    match metrics::text(&door.app, authorization, gateway).await {
+    match metrics::text(&door.app, peer.ip(), authorization, gateway).await {
         Ok(text) => Response::builder()
             .header(header::CONTENT_TYPE, metrics::CONTENT_TYPE)
             .body(Body::from(text))
@@ -244,19 +248,34 @@ async fn certificate(State(door): State<Door>, Path(id): Path<String>) -> Respon
     }
 }
 
-async fn told(State(door): State<Door>, uri: Uri, headers: HeaderMap) -> Response {
+async fn told(
+    State(door): State<Door>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
     let query = uri.query().unwrap_or_default();
-    let response = events::answer(door.app.clone(), &headers, query, door.stop).await;
+    let response = events::answer(door.app.clone(), peer.ip(), &headers, query, door.stop).await;
     door.app.answers.count(response.status().as_u16());
     response
 }
 
-async fn show_clock(State(door): State<Door>, headers: HeaderMap) -> Response {
-    clock::show(door.app, headers).await
+async fn show_clock(
+    State(door): State<Door>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    headers: HeaderMap,
+) -> Response {
+    clock::show(door.app, peer.ip(), headers).await
 }
 
-async fn advance_clock(State(door): State<Door>, uri: Uri, headers: HeaderMap, body: Body) -> Response {
-    clock::advance(door.app, uri, headers, body).await
+async fn advance_clock(
+    State(door): State<Door>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    clock::advance(door.app, peer.ip(), uri, headers, body).await
 }
 
 async fn document(State(door): State<Door>, headers: HeaderMap) -> Response {
@@ -276,8 +295,11 @@ fn plain(status: StatusCode, text: String) -> Response {
 }
 
 fn failure(error: &Error) -> Response {
-    let response = Response::builder()
+    let mut response = Response::builder()
         .status(ootheca_api::error::status(error.kind()))
         .header(header::CONTENT_TYPE, "application/json");
+    if let Some(seconds) = rate_limit::retry_after_of(error) {
+        response = response.header(header::RETRY_AFTER, seconds);
+    }
     response.body(Body::from(ootheca_api::error::body(error))).unwrap_or_default()
 }

@@ -6,7 +6,7 @@
 
 use crate::{
     app::App,
-    authenticate::{Credentials, authenticate},
+    authenticate::{Credentials, identify},
     front::Front,
     rows,
     samples::Totals,
@@ -28,6 +28,7 @@ use prometheus_client::{
 };
 use std::{
     collections::{BTreeMap, HashMap},
+    net::IpAddr,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -90,10 +91,11 @@ fn usage(meter: &Meter, now: Timestamp) -> Usage {
 /// The figures that the holder of this `Authorization` header may see.
 pub async fn text(
     app: &Arc<App>,
+    peer: IpAddr,
     authorization: Option<&str>,
     gateway: Option<(Snapshot, usize)>,
 ) -> Result<String> {
-    let principal = authenticate(app, &Credentials::bearer(authorization)).await?.principal;
+    let principal = identify(app, &Credentials::bearer(authorization), peer).await?.principal;
     let granted = authorize(&principal, Requirement::Roles(READERS), Target::Organization)?;
     let query = Query { organization: Some(granted.organization()), ..Query::active(Kind::Cluster) };
     let mut usages = usages(app, granted.organization()).await?;

@@ -7,7 +7,7 @@
 //! right key is let in from any address: else a stranger behind that proxy could shut everybody out.
 
 use crate::settings::{EngineKind, RateLimitMode, RateLimitSettings};
-use ootheca_model::{PrincipalId, throttle::Throttle};
+use ootheca_model::{Error, PrincipalId, throttle::Throttle};
 use std::{
     collections::HashMap,
     net::IpAddr,
@@ -89,8 +89,18 @@ impl Limiter {
     }
 }
 
+/// What a caller is told who has to wait.
+pub fn exceeded(wait: Duration) -> Error {
+    Error::exhausted("rate limit exceeded", wait)
+}
+
+/// The value of `Retry-After` beside an error.
+pub fn retry_after_of(error: &Error) -> Option<u64> {
+    error.wait().map(retry_after)
+}
+
 /// Whole seconds for `Retry-After`: at least one, never too early.
-pub fn retry_after(wait: Duration) -> u64 {
+fn retry_after(wait: Duration) -> u64 {
     (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
 }
 

@@ -60,7 +60,7 @@ pub(super) async fn come_in(visit: &Visit, body: &[u8]) -> Result<Answer> {
 /// Guessing is slowed down.
 fn too_often(wait: Duration) -> Error {
     let seconds = wait.as_secs() + 1;
-    Error::new(ErrorKind::Exhausted, format!("too many failed attempts; try again in {seconds} s"))
+    Error::exhausted(format!("too many failed attempts; try again in {seconds} s"), wait)
 }
 
 /// The one answer to everybody who can not come in.
@@ -260,7 +260,9 @@ pub(super) async fn change_password(visit: &Visit, body: &[u8]) -> Result<Answer
     // Who came in by a link and has none yet need not know one.
     if let Some(kept) = before.value.password.as_deref() {
         let old = wish.old_password.as_deref().unwrap_or_default();
+        app.limiter.check(visit.peer, Instant::now()).map_err(too_often)?;
         if !app.passwords.verify(old, Some(kept)).await? {
+            app.limiter.failed(visit.peer, Instant::now()).map_err(too_often)?;
             return visit.refuse(entry, Error::new(ErrorKind::Denied, "old_password is wrong")).await;
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::{
     app::{App, fresh_id},
-    authenticate::{Caller, Credentials, authenticate},
+    authenticate::{self, Caller, Credentials},
     keys, redact,
 };
 use axum::http::request::Parts;
@@ -63,8 +63,9 @@ impl Visit {
         }
     }
 
+    /// Who calls. This counts as a call, as at the gate.
     pub(crate) async fn caller(&self) -> Result<Caller> {
-        authenticate(&self.app, &self.credentials).await
+        authenticate::admit(&self.app, &self.credentials, self.peer).await
     }
 
     /// Refuses what a page of another site sends; a browser says so.

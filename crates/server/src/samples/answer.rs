@@ -13,13 +13,14 @@ use super::{
 };
 use crate::{
     app::{App, fresh_id},
-    authenticate::{Credentials, authenticate},
-    metrics, places, rows,
+    authenticate::{Credentials, identify},
+    http::Peer,
+    metrics, places, rate_limit, rows,
 };
 use axum::{
     Router,
     body::Body,
-    extract::{Path, State},
+    extract::{ConnectInfo, Path, State},
     http::{HeaderMap, Method, Uri, header},
     response::Response,
     routing::get,
@@ -59,12 +60,13 @@ pub fn router<S: Clone + Send + Sync + 'static>(app: Arc<App>) -> Router<S> {
 
 async fn series(
     State(app): State<Arc<App>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
     Path(id): Path<String>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
     let found = async {
-        let caller = authenticate(&app, &Credentials::of(&Method::GET, &headers)).await?;
+        let caller = identify(&app, &Credentials::of(&Method::GET, &headers), peer.ip()).await?;
         let cluster = reachable(&app, &caller.principal, &id, CLUSTER_READERS).await?;
         let wanted = Wanted::read(uri.query().unwrap_or_default(), second(app.now()))?;
         charts(&app, cluster.id, wanted).await
@@ -72,9 +74,14 @@ async fn series(
     json_answer(&app, found.await)
 }
 
-async fn newest(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap) -> Response {
+async fn newest(
+    State(app): State<Arc<App>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
     let found = async {
-        let caller = authenticate(&app, &Credentials::of(&Method::GET, &headers)).await?;
+        let caller = identify(&app, &Credentials::of(&Method::GET, &headers), peer.ip()).await?;
         let ids = clusters(uri.query().unwrap_or_default())?;
         let visible = visible(&app, &caller.principal, &ids).await?;
         newest_of(&app, &visible).await
@@ -84,12 +91,13 @@ async fn newest(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap) -> Re
 
 async fn scraped(
     State(app): State<Arc<App>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
     Path((id, region)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Response {
     let found = async {
         let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let caller = authenticate(&app, &Credentials::bearer(authorization)).await?;
+        let caller = identify(&app, &Credentials::bearer(authorization), peer.ip()).await?;
         let cluster = reachable(&app, &caller.principal, &id, metrics::READERS).await?;
         scrape::text(&app, &cluster, &region).await
     };
@@ -255,24 +263,28 @@ fn json_answer(app: &App, result: Result<Value>) -> Response {
 
 fn answer(app: &App, content_type: &str, result: Result<String>) -> Response {
     let trace_id = fresh_id().simple().to_string();
+    let mut retry_after = None;
     let (status, content_type, body) = match result {
         Ok(body) => (200, content_type, body.into_bytes()),
         Err(error) => {
             if error.kind() == ErrorKind::Internal {
                 tracing::error!(trace_id, error = error.chain(), "request failed");
             }
+            retry_after = rate_limit::retry_after_of(&error);
             let status = ootheca_api::error::status(error.kind());
             (status, "application/json", ootheca_api::error::body(&error))
         }
     };
     app.answers.count(status);
-    Response::builder()
+    let mut response = Response::builder()
         .status(status)
         .header(header::CONTENT_TYPE, content_type)
         .header(header::CACHE_CONTROL, "no-store")
-        .header("cc-trace-id", trace_id)
-        .body(Body::from(body))
-        .unwrap_or_default()
+        .header("cc-trace-id", trace_id);
+    if let Some(seconds) = retry_after {
+        response = response.header(header::RETRY_AFTER, seconds);
+    }
+    response.body(Body::from(body)).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ use ootheca_model::{
 use ootheca_store::Batch;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use uuid::Uuid;
 
 /// The operation, as the audit log names it.
@@ -49,7 +49,6 @@ struct Wish {
 /// Runs it.
 pub(crate) async fn run(visit: &Visit, id: &str, body: &[u8]) -> Result<Answer> {
     let caller = visit.caller().await?;
-    visit.app.limiter.admit(caller.principal.id, Instant::now()).map_err(too_often)?;
     let wish = read::<Wish>(body);
     let mut entry = entry(visit, &caller, id, wish.as_ref().ok()).await?;
     let admitted = async { admit(visit, &caller, id, wish?).await };
@@ -66,11 +65,6 @@ pub(crate) async fn run(visit: &Visit, id: &str, body: &[u8]) -> Result<Answer> 
     let error = result.as_ref().err().map(redact::error);
     app.store.complete_audit(entry.id, &entry.payload, error.as_deref()).await?;
     result.map(|answer| show(&answer).into())
-}
-
-fn too_often(wait: Duration) -> Error {
-    let seconds = wait.as_secs() + 1;
-    Error::new(ErrorKind::Exhausted, format!("too many requests; try again in {seconds} s"))
 }
 
 /// The cluster, if the caller may do this in it, and the statement can run at all.
