@@ -354,6 +354,18 @@ fn a_person_without_a_password_opens_a_session_by_token() {
     let mut ada = crate::sessions::Browser::new(&server);
     ada.come_in(json!({ "jwt": key.sign(&claims) })).ok();
     assert_eq!(ada.api("GET", "/api/ootheca/v1/session", None).ok()["user"]["has_password"], false);
+    // Who has come in, or calls without a session, is more than invited.
+    for email in ["ada@example.com", "bob@example.com"] {
+        let body = json!({ "email": email });
+        let made = server.raw("POST", "/api/ootheca/v1/invitations").json(&body).send();
+        claims["email"] = json!(email);
+        let caller = server.with_key(&key.sign(&claims));
+        let caller = caller.request("GET", "/organization").header("cc-vanity-name", "ootheca");
+        caller.clone().send().ok();
+        let link = format!("/api/ootheca/v1/invitations/{}", id(made.ok()));
+        server.raw("DELETE", &link).send().ok();
+        caller.send().ok();
+    }
     claims["email_verified"] = json!(false);
     ada.come_in(json!({ "jwt": key.sign(&claims) })).refused(401);
 }

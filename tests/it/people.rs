@@ -4,7 +4,7 @@ use crate::{
     sessions::{Browser, PASSWORD, person},
     support::{PROGRAM, audit_log, column, id, simulated},
 };
-use ootheca_testkit::{Launch, Ootheca, eventually};
+use ootheca_testkit::{Answer, Launch, Ootheca, eventually};
 use serde_json::{Value, json};
 use std::{process::Output, thread};
 
@@ -134,7 +134,7 @@ fn an_administrator_invites_and_revokes() {
     server.raw("DELETE", &path).send().ok();
     server.raw("DELETE", &path).send().refused(404);
     Browser::new(&server).come_in(json!({ "link_token": token, "password": PASSWORD })).refused(401);
-    let again = invite(json!({ "email": "bob@example.com" }));
+    let again = invite(json!({ "email": "bob@example.com", "roles": ["CLUSTER_DEVELOPER"] }));
     let mut bob = Browser::new(&server);
     bob.come_in(json!({ "link_token": again.text("/link_token"), "password": PASSWORD })).ok();
     // Bob may look at clusters, and invite nobody.
@@ -166,6 +166,45 @@ fn an_administrator_invites_and_revokes() {
     assert_eq!(count("DELETE_USER_FROM_ORGANIZATION", false), 1);
     let text = json!(log).to_string();
     assert!(!text.contains(&token) && !text.contains(PASSWORD), "a secret in the audit log");
+}
+
+#[test]
+fn a_revoked_invitation_takes_the_person_with_it() {
+    let server = simulated();
+    let invite = |email: &str, roles: &[&str]| {
+        let body = json!({ "email": email, "roles": roles });
+        server.raw("POST", "/api/ootheca/v1/invitations").json(&body).send()
+    };
+    let revoke = |made: &Answer| {
+        let path = format!("/api/ootheca/v1/invitations/{}", id(made.ok()));
+        server.raw("DELETE", &path).send().ok();
+    };
+    let here = || {
+        let mut emails = column(&server.raw("GET", "/api/ootheca/v1/people").send().ok()["people"], "email");
+        emails.sort();
+        emails
+    };
+    // Who has not come in is no administrator that could be left alone.
+    let bob = invite("bob@example.com", &["ORG_ADMIN", "CLUSTER_ADMIN"]);
+    let accounts = server.get("/service-accounts");
+    let account = format!("/service-accounts/{}", id(&accounts.ok()["service_accounts"][0]));
+    assert!(server.delete(&account).refused(400).contains("must hold both"));
+    revoke(&bob);
+    assert!(here().is_empty(), "{:?}", here());
+    let roles = server.get(&format!("/roles/{}", bob.text("/user_id")));
+    assert_eq!(roles.ok()["roles"], json!([]));
+    // An invitation that is made again is still the one that made the person.
+    invite("eve@example.com", &[]).ok();
+    revoke(&invite("eve@example.com", &[]));
+    // Who came in stays, with a password or without; so does whom an identity provider manages.
+    let ada = invite("ada@example.com", &[]);
+    Browser::new(&server).come_in(json!({ "link_token": ada.text("/link_token") })).ok();
+    revoke(&invite("ada@example.com", &[]));
+    let schema = "urn:ietf:params:scim:schemas:core:2.0:User";
+    let grace = json!({ "schemas": [schema], "userName": "grace@example.com" });
+    server.raw("POST", "/api/scim/v2/Users").json(&grace).send().ok();
+    revoke(&invite("grace@example.com", &[]));
+    assert_eq!(here(), ["ada@example.com", "grace@example.com"]);
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! SCIM as identity providers speak it: the shapes of RFC 7644, and the habits of two large providers.
 
-use crate::support::{audit_log, column, id, simulated};
+use crate::{
+    sessions::{Browser, PASSWORD, person},
+    support::{audit_log, column, id, simulated},
+};
 use ootheca_testkit::{Answer, Ootheca};
 use serde_json::{Value, json};
 use std::{path::Path, process::Command};
@@ -109,6 +112,30 @@ fn people_who_were_invited_otherwise_are_users_too() {
     let path = format!("/Users/{}", id(grace));
     patch(&server, &path, json!([{ "op": "replace", "value": { "active": false } }])).ok();
     assert_eq!(get(&server, &path).ok()["active"], false);
+}
+
+#[test]
+fn who_turns_inactive_is_signed_out_for_good() {
+    let server = simulated();
+    let session = "/api/ootheca/v1/session";
+    let mut ada = person(&server, "ada@example.com", &[]);
+    let path = format!("/Users/{}", ada.api("GET", session, None).text("/user/id"));
+    let patched = |active: bool| {
+        patch(&server, &path, json!([{ "op": "replace", "value": { "active": active } }])).ok();
+    };
+    let put = |active: bool| {
+        call(&server, "PUT", &path, json!({ "schemas": [USER], "active": active })).ok();
+    };
+    for turn in [&patched as &dyn Fn(bool), &put] {
+        turn(true);
+        ada.api("GET", session, None).ok();
+        turn(false);
+        ada.api("GET", session, None).refused(401);
+        turn(true);
+        ada.api("GET", session, None).refused(401);
+        ada = Browser::new(&server);
+        ada.come_in(json!({ "email": "ada@example.com", "password": PASSWORD })).ok();
+    }
 }
 
 #[test]

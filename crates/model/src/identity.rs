@@ -59,6 +59,9 @@ pub struct Person {
     /// by a link or by the token of another issuer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<String>,
+    /// Made by an invitation, and not come in since.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub invited: bool,
 }
 
 impl Person {
@@ -78,7 +81,7 @@ impl Person {
             return Err(Error::invalid("email", format!("{email:?} is not an e-mail address")));
         }
         let (grants, profile) = (normal_grants([]), Profile::default());
-        Ok(Self { organization, id, email, created_at, grants, profile, password: None })
+        Ok(Self { organization, id, email, created_at, grants, profile, password: None, invited: false })
     }
 
     /// The name to log in with.

@@ -131,6 +131,7 @@ impl Desk<'_> {
             Grant::new(role, Resource::Organization)
         };
         person.grants = normal_grants(roles.iter().map(role).collect::<Result<Vec<_>>>()?);
+        person.invited = true;
         let done = self.link(&person, rows::insert(&person)?, "CREATE_USER").await;
         done.map_err(|error| match error.kind() {
             ErrorKind::Exists => {

@@ -7,7 +7,7 @@ use crate::{
     app::App,
     groups, jwt,
     keys::{self, Secret},
-    people::sessions,
+    people::{self, sessions},
     rate_limit,
     rows::Stored,
 };
@@ -109,6 +109,7 @@ pub async fn authenticate(app: &App, credentials: &Credentials) -> Result<Caller
         None => {
             let vanity_name = credentials.vanity_name.as_deref().ok_or_else(keys::unauthenticated)?;
             let principal = jwt::principal(app, token, vanity_name, credentials.username.as_deref()).await?;
+            people::arrived(app, &principal).await?;
             Ok(Caller::by_token(principal))
         }
     }

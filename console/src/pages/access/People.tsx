@@ -203,7 +203,7 @@ function Revoke({ row, onClose }: AskProps) {
       error={revoke.error}
       onConfirm={() => row?.invitation && revoke.mutate(row.invitation.id)}
     >
-      It stops working at once. The person stays in the list; make a new link or remove them.
+      It stops working at once. Who was invited and has never come in is removed with it.
     </Confirm>
   );
 }

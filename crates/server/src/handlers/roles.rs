@@ -333,9 +333,9 @@ impl Holder {
         }
     }
 
-    /// Who is not active can do nothing.
+    /// Who is not active can do nothing, and who was invited may never come.
     fn active(&self) -> bool {
-        !matches!(self, Holder::Person(found) if !found.value.profile.active)
+        !matches!(self, Holder::Person(found) if !found.value.profile.active || found.value.invited)
     }
 
     fn grants(&self) -> &[Grant] {

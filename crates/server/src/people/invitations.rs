@@ -1,7 +1,7 @@
 //! Links for new people: good once, for some days, kept only as a hash.
 
 use super::{
-    Answer, read, sessions,
+    Answer, members, read, sessions,
     visit::{Actor, Visit},
 };
 use crate::{
@@ -69,6 +69,7 @@ pub(super) async fn invite(visit: &Visit, body: &[u8]) -> Result<Answer> {
                     Grant::new(role, Resource::Organization)
                 };
                 person.grants = normal_grants(wish.roles.iter().map(role).collect::<Result<Vec<_>>>()?);
+                person.invited = true;
                 let key = person.columns().unique_key.unwrap_or_default();
                 let mut changes = Vec::new();
                 match app
@@ -120,6 +121,7 @@ pub(super) async fn list(visit: &Visit) -> Result<Answer> {
     Ok(json!({ "invitations": shown }).into())
 }
 
+/// The link, and whom it was for: unless they were here before, or have come in by another one.
 pub(super) async fn revoke(visit: &Visit, id: &str) -> Result<Answer> {
     let caller = visit.caller().await?;
     let entry =
@@ -128,8 +130,14 @@ pub(super) async fn revoke(visit: &Visit, id: &str) -> Result<Answer> {
         .change(&entry, || {
             Box::pin(async {
                 let granted = visit.admin(&caller)?;
-                let found = rows::get::<Invitation>(&*visit.app.store, granted.organization(), id).await?;
-                Ok((vec![rows::delete(&found.row)], ()))
+                let (store, organization) = (&*visit.app.store, granted.organization());
+                let found = rows::get::<Invitation>(store, organization, id).await?;
+                let mut changes = vec![rows::delete(&found.row)];
+                let person = rows::find::<Person>(store, &found.value.person.to_string()).await?;
+                if let Some(person) = person.filter(|person| person.value.invited) {
+                    changes.extend(members::without(visit, &person).await?);
+                }
+                Ok((changes, ()))
             })
         })
         .await?;

@@ -5,7 +5,11 @@ use super::{
     session::end_all,
     visit::{Actor, Visit},
 };
-use crate::{handlers::roles::keep_an_admin, render, rows};
+use crate::{
+    handlers::roles::keep_an_admin,
+    render,
+    rows::{self, Stored},
+};
 use ootheca_model::{Error, Person, PrincipalId, Result};
 use ootheca_store::{Change, Kind, Query};
 use serde_json::json;
@@ -40,13 +44,18 @@ pub(super) async fn remove(visit: &Visit, id: &str) -> Result<Answer> {
                 let id: PrincipalId = id.parse().map_err(|_| Error::not_found("user"))?;
                 let found =
                     rows::get::<Person>(&*visit.app.store, granted.organization(), &id.to_string()).await?;
-                let links = Change::DeleteChildren { kind: Kind::Invitation, parent: id.to_string() };
-                let mut changes = vec![rows::delete(&found.row), end_all(id), links];
-                let (organization, held) = (granted.organization(), &found.value.grants);
-                changes.extend(keep_an_admin(&visit.app, organization, held, &[], id).await?);
-                Ok((changes, ()))
+                Ok((without(visit, &found).await?, ()))
             })
         })
         .await?;
     Ok(json!({}).into())
+}
+
+/// What takes a person away, with all sessions and links; refused for the last administrator.
+pub(super) async fn without(visit: &Visit, person: &Stored<Person>) -> Result<Vec<Change>> {
+    let Person { organization, id, grants, .. } = &person.value;
+    let links = Change::DeleteChildren { kind: Kind::Invitation, parent: id.to_string() };
+    let mut changes = vec![rows::delete(&person.row), end_all(*id), links];
+    changes.extend(keep_an_admin(&visit.app, *organization, grants, &[], *id).await?);
+    Ok(changes)
 }

@@ -19,7 +19,7 @@ mod session;
 pub mod sessions;
 pub(crate) mod visit;
 
-pub(crate) use invitations::fresh_link;
+pub(crate) use {invitations::fresh_link, session::arrived, session::end_all};
 
 use crate::{app::App, http::Peer, rate_limit};
 use axum::{

@@ -6,14 +6,16 @@ use super::{
     visit::{Actor, Visit},
 };
 use crate::{
+    app::App,
     authenticate::Caller,
     groups, jwt, keys, local_link, render,
     rows::{self, Stored},
 };
 use ootheca_model::{
-    Error, ErrorKind, Invitation, Organization, OrganizationId, Person, PrincipalId, Result, Session,
+    Error, ErrorKind, Invitation, Organization, OrganizationId, Person, Principal, PrincipalId, Result,
+    Session,
 };
-use ootheca_store::{Change, Kind, Order, Query};
+use ootheca_store::{Batch, Change, Kind, Order, Query};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -137,11 +139,11 @@ async fn by_link(visit: &Visit, token: &str, password: Option<&str>) -> Result<A
                 let person = rows::find::<Person>(&*app.store, &link.person.to_string()).await?;
                 let person = person.filter(|person| person.value.profile.active).ok_or_else(used)?;
                 let mut changes = vec![rows::delete(&now.row)];
-                let after =
-                    Person { password: hash.clone().or(person.value.password.clone()), ..person.value };
-                match &hash {
-                    Some(_) => changes.extend([rows::update(&person.row, &after)?, end_all(after.id)]),
-                    None => changes.push(rows::touch(&person.row)),
+                let password = hash.clone().or(person.value.password.clone());
+                let after = Person { password, invited: false, ..person.value.clone() };
+                changes.push(came_in(&person, &after)?);
+                if hash.is_some() {
+                    changes.push(end_all(after.id));
                 }
                 changes.push(rows::insert(&session)?);
                 Ok((changes, after))
@@ -165,12 +167,43 @@ async fn by_jwt(visit: &Visit, wish: &ComeIn, jwt: &str) -> Result<Answer> {
         Ok(_) => return visit.refuse(entry(None), keys::unauthenticated()).await,
         Err(error) => return visit.refuse(entry(None), error).await,
     };
-    let person = rows::find::<Person>(&*app.store, &principal.id.to_string()).await?;
-    let person = person.ok_or_else(keys::unauthenticated)?;
-    let (token, session) = fresh(visit, person.value.organization, person.value.id);
-    let entry = entry(Some(&person.value.email));
-    visit.opening(&session, &entry, || Box::pin(async { Ok((vec![rows::insert(&session)?], ())) })).await?;
-    opened(visit, &person.value, &token, &session).await
+    let entry = entry(Some(&principal.name));
+    let (token, session) = fresh(visit, principal.organization, principal.id);
+    let person = visit
+        .opening(&session, &entry, || {
+            Box::pin(async {
+                let now = rows::find::<Person>(&*app.store, &principal.id.to_string()).await?;
+                let now =
+                    now.filter(|person| person.value.profile.active).ok_or_else(keys::unauthenticated)?;
+                let after = Person { invited: false, ..now.value.clone() };
+                let changes = vec![came_in(&now, &after)?, rows::insert(&session)?];
+                Ok((changes, after))
+            })
+        })
+        .await?;
+    opened(visit, &person, &token, &session).await
+}
+
+/// What becomes of a person who comes in. Where nothing does, the touch keeps the session from outliving
+/// somebody who is shut out meanwhile.
+fn came_in(before: &Stored<Person>, after: &Person) -> Result<Change> {
+    if before.value == *after { Ok(rows::touch(&before.row)) } else { rows::update(&before.row, after) }
+}
+
+/// Notes that somebody who was invited is here, by the token of another issuer and without a session.
+pub(crate) async fn arrived(app: &App, principal: &Principal) -> Result<()> {
+    if !principal.person {
+        return Ok(());
+    }
+    let found = app.find::<Person>(&principal.id.to_string()).await?;
+    let Some(found) = found.filter(|found| found.value.invited) else { return Ok(()) };
+    let after = Person { invited: false, ..found.value.clone() };
+    let batch = Batch::server("people").with(rows::update(&found.row, &after)?);
+    match app.store.commit(batch, app.now()).await {
+        // Somebody else changed the person: the next call notes it.
+        Err(error) if error.kind() == ErrorKind::Stale => Ok(()),
+        done => done.map(|_| ()),
+    }
 }
 
 async fn organization(visit: &Visit, label: Option<&str>) -> Result<Option<OrganizationId>> {
@@ -289,7 +322,7 @@ pub(super) async fn change_password(visit: &Visit, body: &[u8]) -> Result<Answer
 }
 
 /// Ends every session of a person.
-pub(super) fn end_all(person: PrincipalId) -> Change {
+pub(crate) fn end_all(person: PrincipalId) -> Change {
     Change::DeleteChildren { kind: Kind::Session, parent: person.to_string() }
 }
 

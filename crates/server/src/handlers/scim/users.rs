@@ -6,6 +6,7 @@ use crate::{
     call::Call,
     change::Change,
     handlers::{required, roles},
+    people::end_all,
     rows::{self, Stored},
 };
 use ootheca_api::{scim, wire::*};
@@ -98,6 +99,7 @@ pub async fn create_user(
         grants: normal_grants([]),
         profile: Profile::default(),
         password: None,
+        invited: false,
     };
     let mut person = described(blank, body)?;
     person.profile.updated_at = Some(now);
@@ -174,10 +176,13 @@ async fn replace(
 ) -> Result<Change<ScimUser>> {
     let mut after = described(before.value.clone(), request)?;
     after.profile.updated_at = Some(call.app.now());
+    // From now on the identity provider says who is here, and no invitation.
+    after.invited = false;
     let names = names(call, &after).await?;
     let reply = people::user(&after, &names, before.row.revision + 1);
     let mut batch = Batch::by(&call.granted).with(rows::update(&before.row, &after)?);
     if before.value.profile.active && !after.profile.active {
+        batch.changes.push(end_all(after.id));
         batch.changes.extend(no_last_admin(call, &before.value).await?);
     }
     Ok(Change::now(batch, reply))
