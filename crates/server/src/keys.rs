@@ -85,7 +85,9 @@ pub fn find_secret(text: &str) -> Option<Range<usize>> {
         let rest = bytes[at + PREFIX.len()..].strip_prefix(b"_")?;
         let (id, rest) = rest.split_at_checked(ID_LENGTH)?;
         let rest = rest.strip_prefix(b"_").filter(|_| id.iter().all(word))?;
-        let (start, length) = (bytes.len() - rest.len(), rest.iter().take_while(|byte| word(byte)).count());
+        // Another key may stand right behind it.
+        let length = rest.iter().take_while(|byte| word(byte) || **byte == b'_').count();
+        let start = bytes.len() - rest.len();
         (length > 0).then_some(start..start + length)
     });
     secrets.next()

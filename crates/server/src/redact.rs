@@ -108,6 +108,7 @@ fn is_secret(name: &str) -> bool {
 mod tests {
     use super::*;
     use crate::keys::Secret;
+    use proptest::prelude::*;
 
     #[test]
     fn secrets_are_struck_out_at_any_depth() {
@@ -149,8 +150,19 @@ mod tests {
         let kept = error(&refused);
         assert!(!kept.contains(&key[29..]) && !kept.contains(&lower[29..]), "{kept}");
         assert!(kept.starts_with("invalid argument: id: ") && kept.ends_with("*** are none"), "{kept}");
+        let kept = text(&format!("{id}_{key}_{key}"));
+        assert!(!kept.contains(&key[29..]), "{kept}");
         for harmless in ["CCDB1_12345abcdefGHIJKLMnopq", "CCDB1_", "CCDB1_short_x", "über CCDB1_ü_"] {
             assert_eq!(text(harmless), harmless);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_around_a_key_saves_it(before in "[A-Z_0-9é]{0,70}", after in "[A-Z_0-9é]{0,70}") {
+            let key = Secret::random().reveal();
+            let kept = text(&format!("{before}{key}{after}{key}"));
+            prop_assert!(!kept.contains(&key[29..]), "{}", kept);
         }
     }
 
