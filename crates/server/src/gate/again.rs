@@ -7,8 +7,7 @@ use crate::{
     dispatch::Outcome,
     handlers,
     idempotency::{self, Progress, Record, Ticket},
-    places,
-    redact,
+    places, redact,
     rows::{self, Stored},
 };
 use ootheca_model::{
