@@ -89,6 +89,7 @@ impl Raw {
         let config = config.with_safe_default_protocol_versions().expect("versions");
         Self { address, config: Arc::new(config.with_root_certificates(roots).with_no_client_auth()) }
     }
+
     pub(crate) async fn tcp(&self) -> TcpStream {
         TcpStream::connect(self.address).await.expect("a connection")
     }
