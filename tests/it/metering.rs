@@ -250,3 +250,23 @@ fn an_idle_cluster_uses_nothing_and_a_crash_counts_nothing_twice() {
     assert_eq!(rows(&last), 3.0, "what the crash interrupted is booked with the next use");
     assert!(processes::alive(server.postmaster(&cluster)));
 }
+
+#[test]
+fn work_in_a_database_that_is_dropped_at_once_is_booked() {
+    let server = still();
+    let cluster = cluster(&server, "BASIC");
+    psql(&server, &cluster, "CREATE TABLE beside (n int)").ok();
+    let begun = booked_after(&server, &cluster, 0.0);
+    let short = server.connection_string(&cluster, "keeper").replace("/defaultdb", "/short");
+    for _ in 0..3 {
+        psql(&server, &cluster, "CREATE DATABASE short").ok();
+        let fill = "CREATE TABLE t AS SELECT generate_series(1, 100000) AS n";
+        server.psql_at(&short, PASSWORD, fill).ok();
+        psql(&server, &cluster, "INSERT INTO beside SELECT generate_series(1, 100)").ok();
+        psql(&server, &cluster, "DROP DATABASE short WITH (FORCE)").ok();
+    }
+    let used = booked_after(&server, &cluster, number(&begun["egress"]));
+    let more = number(&used["total"]) - number(&begun["total"]);
+    println!("metering: 300,000 rows that are gone are {more:.0} request units");
+    assert!((800_000.0..1_200_000.0).contains(&more), "{begun} {used}");
+}

@@ -16,6 +16,10 @@ pub const REPLICAS: u64 = 3;
 /// The most entries that a row is believed to have: vacuum and the like write records of their own.
 const ENTRIES: u64 = 11;
 
+/// Records that a look may find without any row being billed for them: what vacuum and the like write
+/// while others only read.
+const UPKEEP: u64 = 1_000;
+
 /// Blocks of catalogs that each new session reads, in a transaction of its own; the reference does not
 /// count those.
 const OPENING_BLOCKS: u64 = 35;
@@ -73,6 +77,9 @@ impl Quantities {
     /// entry and each commit is a record of the write-ahead log: what is left of the records without
     /// rows and commits are index entries. One of them belongs to the primary key, which is the row.
     /// How many transactions wrote is not counted either: all of them, but at most one a row.
+    ///
+    /// A dropped database takes its counters with it, but not its share of the write-ahead log: records
+    /// that no row explains, beyond what upkeep writes, count as entries.
     pub fn of(growth: &Growth, egress_bytes: u64) -> Self {
         let transactions = growth.transactions.saturating_sub(growth.sessions);
         let blocks = growth.blocks_read.saturating_sub(growth.sessions.saturating_mul(OPENING_BLOCKS));
@@ -81,11 +88,13 @@ impl Quantities {
         let writers = transactions.min(rows);
         let entries = growth.wal_records.saturating_sub(rows).saturating_sub(writers);
         let entries = entries.min(rows.saturating_mul(ENTRIES)).max(rows);
-        // Without rows nothing was written that a tenant asked for, such as what a checkpoint logs.
-        let (entries, batches, bytes) = match rows {
-            0 => (0, 0, 0),
-            rows => (entries, scaled(writers, entries, rows), growth.wal_bytes),
-        };
+        let explained = rows.saturating_mul(1 + ENTRIES).saturating_add(growth.transactions);
+        let records = growth.wal_records.saturating_sub(growth.wal_images);
+        let hidden = records.saturating_sub(explained).saturating_sub(UPKEEP);
+        let batches = if rows == 0 { 0 } else { scaled(writers, entries, rows) };
+        // Without either nothing was written that a tenant asked for, such as what a checkpoint logs.
+        let bytes = if rows == 0 && hidden == 0 { 0 } else { growth.wal_bytes };
+        let entries = entries.saturating_add(hidden);
         Self {
             cpu_micros: growth.cpu_micros,
             egress_bytes,
@@ -235,5 +244,20 @@ mod tests {
         let checkpoint = Growth { wal_records: 3, wal_bytes: 300, ..Growth::default() };
         let quantities = Quantities::of(&checkpoint, 0);
         assert_eq!(quantities, Quantities::default());
+        let vacuum = Growth { wal_records: 1334, wal_images: 400, wal_bytes: 90_000, ..Growth::default() };
+        assert_eq!(Quantities::of(&Growth { transactions: 40, ..vacuum }, 0).write_bytes, 0);
+    }
+
+    #[test]
+    fn what_was_written_to_a_dropped_database_is_in_the_log() {
+        // Made, filled with 100,000 rows, dropped: only the log tells.
+        let hidden =
+            Growth { wal_records: 101_262, wal_images: 915, wal_bytes: 5_900_000, ..Growth::default() };
+        let quantities = Quantities::of(&hidden, 0);
+        assert_eq!(quantities.write_requests, 3 * (101_262 - 915 - UPKEEP));
+        assert_eq!(quantities.write_bytes, 3 * 5_900_000);
+        let beside = Growth { transactions: 2, tuples_written: 2, ..hidden };
+        let quantities = Quantities::of(&beside, 0);
+        assert!(quantities.write_requests > 3 * 99_000, "a row beside it hides nothing: {quantities:?}");
     }
 }

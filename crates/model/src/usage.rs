@@ -1,6 +1,7 @@
 //! What a cluster uses: the counters of its server, and what they grew by between two looks.
 
 use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, ops::AddAssign};
 
 /// CPU time of all processes of an instance. Grows only, until its epoch changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -11,12 +12,31 @@ pub struct CpuCounter {
     pub micros: u64,
 }
 
+/// What the SQL server counts of one database.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DatabaseCounters {
+    /// Sessions that began, each with a server process of its own.
+    pub sessions: u64,
+    /// Transactions that ended.
+    pub transactions: u64,
+    /// Microseconds in which sessions executed statements.
+    pub active_micros: u64,
+    /// Rows and index entries that scans returned.
+    pub tuples_returned: u64,
+    /// Rows that were looked up through an index.
+    pub tuples_fetched: u64,
+    /// Rows that were inserted, updated or deleted.
+    pub tuples_written: u64,
+    /// Blocks of 8 KiB that were read, from memory or disk.
+    pub blocks_read: u64,
+}
+
 /// What the SQL server counts of its tenant's databases, and of its write-ahead log.
 ///
 /// The counters of one epoch grow, with one exception: a dropped database takes its own with it, so
-/// a sum may shrink. Take what a counter grew by, nothing where it shrank (`saturating_sub`), and
-/// remember the new value either way: then nothing is counted twice and nothing negative, and only
-/// what went on beside the drop since the last look is lost. In another epoch they began at zero.
+/// a sum may shrink. So what they grew by is taken for each database, and nothing of a dropped one.
+/// In another epoch they began at zero.
 ///
 /// A session reports at the end of a transaction, at most once a second, and ten seconds after it
 /// fell idle at the latest; so the counters lag behind, and what a crash forgets was never counted.
@@ -42,9 +62,16 @@ pub struct SqlCounters {
     pub blocks_read: u64,
     /// Records of the write-ahead log.
     pub wal_records: u64,
+    /// Images of full pages in the write-ahead log.
+    #[serde(default)]
+    pub wal_images: u64,
     /// Bytes of the write-ahead log, without images of full pages. An engine that was started anew may
     /// forget some that it showed.
     pub wal_bytes: u64,
+    /// What belongs to each database, by its number; the sums are above. Empty if there are too many, and
+    /// in what older releases kept.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub databases: BTreeMap<u32, DatabaseCounters>,
 }
 
 /// A look at an instance.
@@ -79,6 +106,8 @@ pub struct Growth {
     pub blocks_read: u64,
     /// Records of the write-ahead log.
     pub wal_records: u64,
+    /// Images of full pages in the write-ahead log.
+    pub wal_images: u64,
     /// Bytes of the write-ahead log.
     pub wal_bytes: u64,
 }
@@ -90,23 +119,111 @@ impl CpuCounter {
     }
 }
 
+impl DatabaseCounters {
+    /// What each grew by; nothing where it shrank.
+    fn since(&self, old: &Self) -> Self {
+        Self {
+            sessions: self.sessions.saturating_sub(old.sessions),
+            transactions: self.transactions.saturating_sub(old.transactions),
+            active_micros: self.active_micros.saturating_sub(old.active_micros),
+            tuples_returned: self.tuples_returned.saturating_sub(old.tuples_returned),
+            tuples_fetched: self.tuples_fetched.saturating_sub(old.tuples_fetched),
+            tuples_written: self.tuples_written.saturating_sub(old.tuples_written),
+            blocks_read: self.blocks_read.saturating_sub(old.blocks_read),
+        }
+    }
+}
+
+impl AddAssign for DatabaseCounters {
+    fn add_assign(&mut self, more: Self) {
+        let add = |sum: &mut u64, more: u64| *sum = sum.saturating_add(more);
+        add(&mut self.sessions, more.sessions);
+        add(&mut self.transactions, more.transactions);
+        add(&mut self.active_micros, more.active_micros);
+        add(&mut self.tuples_returned, more.tuples_returned);
+        add(&mut self.tuples_fetched, more.tuples_fetched);
+        add(&mut self.tuples_written, more.tuples_written);
+        add(&mut self.blocks_read, more.blocks_read);
+    }
+}
+
+impl SqlCounters {
+    fn sums(&self) -> DatabaseCounters {
+        DatabaseCounters {
+            sessions: self.sessions,
+            transactions: self.transactions,
+            active_micros: self.active_micros,
+            tuples_returned: self.tuples_returned,
+            tuples_fetched: self.tuples_fetched,
+            tuples_written: self.tuples_written,
+            blocks_read: self.blocks_read,
+        }
+    }
+
+    /// What the databases grew by, each for itself where both looks know them.
+    fn databases_since(&self, old: &Self) -> DatabaseCounters {
+        if self.databases.is_empty() || old.databases.is_empty() {
+            return self.sums().since(&old.sums());
+        }
+        let mut grown = DatabaseCounters::default();
+        for (number, database) in &self.databases {
+            grown += database.since(&old.databases.get(number).copied().unwrap_or_default());
+        }
+        grown
+    }
+}
+
 impl Measure {
-    /// What grew since `before`. Counters of another epoch began at zero. One that shrank within its
-    /// epoch lost a part, such as a database that was dropped: it counts nothing.
+    /// What grew since `before`. Counters of another epoch began at zero, and so did those of a new
+    /// database. One that was dropped counts nothing.
     pub fn since(&self, before: &Self) -> Growth {
         let nothing = SqlCounters::default();
         let (now, old) = (&self.sql, if self.sql.epoch == before.sql.epoch { &before.sql } else { &nothing });
+        let grown = now.databases_since(old);
         Growth {
             cpu_micros: self.cpu.since(&before.cpu),
-            sessions: now.sessions.saturating_sub(old.sessions),
-            transactions: now.transactions.saturating_sub(old.transactions),
-            active_micros: now.active_micros.saturating_sub(old.active_micros),
-            tuples_returned: now.tuples_returned.saturating_sub(old.tuples_returned),
-            tuples_fetched: now.tuples_fetched.saturating_sub(old.tuples_fetched),
-            tuples_written: now.tuples_written.saturating_sub(old.tuples_written),
-            blocks_read: now.blocks_read.saturating_sub(old.blocks_read),
+            sessions: grown.sessions,
+            transactions: grown.transactions,
+            active_micros: grown.active_micros,
+            tuples_returned: grown.tuples_returned,
+            tuples_fetched: grown.tuples_fetched,
+            tuples_written: grown.tuples_written,
+            blocks_read: grown.blocks_read,
             wal_records: now.wal_records.saturating_sub(old.wal_records),
+            wal_images: now.wal_images.saturating_sub(old.wal_images),
             wal_bytes: now.wal_bytes.saturating_sub(old.wal_bytes),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a look sees of databases that wrote so many rows.
+    fn look(databases: &[(u32, u64)]) -> Measure {
+        let database = |rows| DatabaseCounters { tuples_written: rows, ..DatabaseCounters::default() };
+        let sql = SqlCounters {
+            tuples_written: databases.iter().map(|(_, rows)| rows).sum(),
+            databases: databases.iter().map(|(number, rows)| (*number, database(*rows))).collect(),
+            ..SqlCounters::default()
+        };
+        Measure { sql, ..Measure::default() }
+    }
+
+    #[test]
+    fn a_dropped_database_hides_nothing_of_others() {
+        let before = look(&[(1, 10), (2, 1000)]);
+        assert_eq!(look(&[(1, 17)]).since(&before).tuples_written, 7);
+        assert_eq!(look(&[(1, 10), (3, 5)]).since(&before).tuples_written, 5, "a new one began at zero");
+    }
+
+    #[test]
+    fn counters_kept_by_an_older_release_are_sums() {
+        let text = r#"{"cpu":{"epoch":"1","micros":5},"storage_bytes":0,"sql":{"epoch":"","transactions":1,
+            "tuples_returned":0,"tuples_fetched":0,"tuples_written":10,"blocks_read":0,"wal_records":0,
+            "wal_bytes":0}}"#;
+        let before: Measure = serde_json::from_str(text).unwrap();
+        assert_eq!(look(&[(1, 8), (2, 9)]).since(&before).tuples_written, 7);
     }
 }

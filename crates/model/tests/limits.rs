@@ -158,6 +158,7 @@ fn any_measure() -> impl Strategy<Value = Measure> {
             blocks_read: counts[4],
             wal_records: counts[5],
             wal_bytes: counts[6],
+            ..SqlCounters::default()
         },
         storage_bytes,
     })

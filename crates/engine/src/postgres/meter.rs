@@ -7,9 +7,10 @@ use super::{
 };
 use ootheca_model::{
     Error, Result,
-    usage::{CpuCounter, Measure, SqlCounters},
+    usage::{CpuCounter, DatabaseCounters, Measure, SqlCounters},
 };
 use std::{
+    collections::BTreeMap,
     fs,
     sync::{Arc, LazyLock},
     time::{Duration, Instant},
@@ -20,28 +21,31 @@ use tokio_postgres::{Client, Row};
 const UNUSED: Duration = Duration::from_secs(30);
 const PAGE: u64 = 8192;
 
-/// Sums over the databases of the tenant, by their names: it may mark its own as templates. A
-/// database that is being dropped has no size.
+/// More databases are only summed up: what is kept of a cluster should stay small.
+const MOST_DATABASES: usize = 250;
+
+/// The databases of the tenant, by their names: it may mark its own as templates. A database that is
+/// being dropped has no size.
 const MEASURE: &str = "
 WITH used AS (
-    SELECT coalesce(sum(xact_commit + xact_rollback), 0)::bigint AS transactions,
-        coalesce(sum(tup_returned), 0)::bigint AS returned,
-        coalesce(sum(tup_fetched), 0)::bigint AS fetched,
-        coalesce(sum(tup_inserted + tup_updated + tup_deleted), 0)::bigint AS written,
-        coalesce(sum(blks_hit + blks_read), 0)::bigint AS blocks,
-        coalesce(sum(sessions), 0)::bigint AS sessions,
-        coalesce(sum(active_time) * 1000, 0)::bigint AS active
+    SELECT datid::bigint AS number, sessions, xact_commit + xact_rollback AS transactions,
+        (active_time * 1000)::bigint AS active, tup_returned AS returned, tup_fetched AS fetched,
+        tup_inserted + tup_updated + tup_deleted AS written, blks_hit + blks_read AS blocks
     FROM pg_stat_database WHERE datname NOT IN ('postgres', 'template0', 'template1')
+), listed AS (
+    SELECT array_agg(number) AS number, array_agg(sessions) AS sessions,
+        array_agg(transactions) AS transactions, array_agg(active) AS active, array_agg(returned) AS returned,
+        array_agg(fetched) AS fetched, array_agg(written) AS written, array_agg(blocks) AS blocks
+    FROM used
 ), empty AS (
     SELECT max(pg_database_size(oid)) AS size FROM pg_database WHERE datname IN ('template0', 'template1')
 ), stored AS (
     SELECT coalesce(sum(greatest(coalesce(pg_database_size(d.oid), 0) - empty.size, 0)), 0)::bigint AS size
     FROM pg_database d, empty WHERE d.datname NOT IN ('postgres', 'template0', 'template1')
 )
-SELECT (extract(epoch FROM w.stats_reset) * 1000000)::bigint::text, u.transactions, u.returned, u.fetched,
-    u.written, u.blocks, w.wal_records, w.wal_bytes::bigint, w.wal_fpi, s.size,
-    u.sessions, u.active
-FROM used u, stored s, pg_stat_wal w";
+SELECT (extract(epoch FROM w.stats_reset) * 1000000)::bigint::text, w.wal_records, w.wal_bytes::bigint,
+    w.wal_fpi, s.size, u.number, u.sessions, u.transactions, u.active, u.returned, u.fetched, u.written, u.blocks
+FROM listed u, stored s, pg_stat_wal w";
 
 /// The session that asks an instance for its counters, kept while somebody measures.
 #[derive(Debug, Default)]
@@ -147,21 +151,54 @@ impl Instance {
 }
 
 fn read(row: &Row, log: &mut Log) -> Result<(SqlCounters, u64), tokio_postgres::Error> {
-    let count = |at: usize| row.try_get::<_, i64>(at).map(|count| u64::try_from(count).unwrap_or(0));
+    let count = |at: usize| row.try_get::<_, i64>(at).map(unsigned);
     let epoch: String = row.try_get(0)?;
+    let (databases, sum) = databases(row)?;
+    let wal_images = count(3)?;
     let counters = SqlCounters {
-        sessions: count(10)?,
-        transactions: count(1)?,
-        active_micros: count(11)?,
-        tuples_returned: count(2)?,
-        tuples_fetched: count(3)?,
-        tuples_written: count(4)?,
-        blocks_read: count(5)?,
-        wal_records: count(6)?,
-        wal_bytes: log.look(&epoch, count(7)?, count(8)?),
+        sessions: sum.sessions,
+        transactions: sum.transactions,
+        active_micros: sum.active_micros,
+        tuples_returned: sum.tuples_returned,
+        tuples_fetched: sum.tuples_fetched,
+        tuples_written: sum.tuples_written,
+        blocks_read: sum.blocks_read,
+        wal_records: count(1)?,
+        wal_images,
+        wal_bytes: log.look(&epoch, count(2)?, wal_images),
+        databases: if databases.len() > MOST_DATABASES { BTreeMap::new() } else { databases },
         epoch,
     };
-    Ok((counters, count(9)?))
+    Ok((counters, count(4)?))
+}
+
+/// The counters of each database, and their sums.
+fn databases(
+    row: &Row,
+) -> Result<(BTreeMap<u32, DatabaseCounters>, DatabaseCounters), tokio_postgres::Error> {
+    let list = |at: usize| row.try_get::<_, Option<Vec<i64>>>(at).map(Option::unwrap_or_default);
+    let numbers = list(5)?;
+    let counts = (6..13).map(list).collect::<Result<Vec<_>, _>>()?;
+    let (mut databases, mut sum) = (BTreeMap::new(), DatabaseCounters::default());
+    for (at, number) in numbers.iter().enumerate() {
+        let count = |list: usize| counts.get(list).and_then(|list| list.get(at)).copied().map_or(0, unsigned);
+        let counters = DatabaseCounters {
+            sessions: count(0),
+            transactions: count(1),
+            active_micros: count(2),
+            tuples_returned: count(3),
+            tuples_fetched: count(4),
+            tuples_written: count(5),
+            blocks_read: count(6),
+        };
+        sum += counters;
+        databases.insert(u32::try_from(*number).unwrap_or_default(), counters);
+    }
+    Ok((databases, sum))
+}
+
+fn unsigned(count: i64) -> u64 {
+    u64::try_from(count).unwrap_or(0)
 }
 
 /// Names a run of a server: an id and a start time are one process, until the machine starts anew.
