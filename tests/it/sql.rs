@@ -1,6 +1,6 @@
 //! SQL through the gateway, with real `psql`.
 
-use crate::support::{PASSWORD, id, real, simulated, sql_user};
+use crate::support::{PASSWORD, column, id, real, simulated, sql_user};
 use ootheca_testkit::{Ootheca, eventually, processes};
 use serde_json::json;
 use std::time::Instant;
@@ -102,7 +102,7 @@ fn users_made_by_the_api_administer_their_cluster_and_nothing_else() {
     }
     assert_eq!(server.psql(&cluster, "reporter", "reporter password", "SELECT n FROM t").ok(), "1");
     let list = server.get(&format!("/clusters/{cluster}/databases"));
-    assert_eq!(crate::support::column(&list.ok()["databases"], "name"), ["defaultdb", "made_in_sql"]);
+    assert_eq!(column(&list.ok()["databases"], "name"), ["defaultdb", "made_in_sql"]);
     let bad = [
         "CREATE ROLE god SUPERUSER LOGIN",
         "ALTER ROLE keeper SUPERUSER",
@@ -132,6 +132,44 @@ fn users_made_by_the_api_administer_their_cluster_and_nothing_else() {
     let members =
         "SELECT pg_has_role('admin', 'member'), rolsuper FROM pg_roles WHERE rolname = current_user";
     assert_eq!(server.psql(&cluster, "second", PASSWORD, members).ok(), "t|f");
+}
+
+#[test]
+fn the_api_works_whatever_a_tenant_makes_of_the_role_admin() {
+    let (server, cluster) = furnished();
+    let at = format!("/clusters/{cluster}");
+    let changes = [
+        "ALTER ROLE admin LOGIN PASSWORD 'a password of admin'",
+        "ALTER ROLE admin NOCREATEROLE NOCREATEDB",
+        "ALTER ROLE admin RENAME TO admon",
+        "ALTER ROLE admin RENAME TO admon; CREATE ROLE admin LOGIN",
+    ];
+    for (n, change) in changes.into_iter().enumerate() {
+        server.psql(&cluster, "keeper", PASSWORD, change).ok();
+        let user = format!("user{n}");
+        sql_user(&server, &cluster, &user);
+        server.post(&format!("{at}/databases"), json!({ "name": user })).ok();
+        let role = "SELECT rolcanlogin, rolcreaterole, rolcreatedb, pg_has_role('admin', 'member') \
+                    FROM pg_roles WHERE rolname = 'admin'";
+        assert_eq!(server.psql(&cluster, &user, PASSWORD, role).ok(), "f|t|t|t", "{change}");
+        server.psql(&cluster, "keeper", PASSWORD, "ALTER ROLE admin RENAME TO admon").ok();
+        server.put(&format!("{at}/sql-users/admon/password"), json!({ "password": PASSWORD })).refused(404);
+        server.delete(&format!("{at}/sql-users/{user}")).ok();
+    }
+    let users = server.get(&format!("{at}/sql-users"));
+    assert_eq!(column(&users.ok()["users"], "name")[1..], ["keeper"], "the other admin has another name");
+}
+
+#[test]
+fn a_database_that_its_owner_calls_a_template_is_shown_and_dropped() {
+    let (server, cluster) = furnished();
+    let at = format!("/clusters/{cluster}/databases");
+    server.psql(&cluster, "keeper", PASSWORD, "ALTER DATABASE defaultdb IS_TEMPLATE true").ok();
+    let names = || column(&server.get(&at).ok()["databases"], "name");
+    assert_eq!(names(), ["defaultdb"]);
+    server.patch(&format!("{at}/defaultdb"), json!({ "new_name": "renamed" })).ok();
+    server.delete(&format!("{at}/renamed")).ok();
+    assert_eq!(names(), [""; 0]);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The administrative verbs, as SQL over the server's socket.
 
 use super::{
+    admin_role,
     host::Host,
     server,
     sql::{Identifier, Literal},
@@ -56,9 +57,9 @@ impl Session {
         Ok(rows.iter().map(|row| row.get(0)).collect())
     }
 
-    /// Checks that a tenant's database is there.
+    /// Checks that a tenant's database is there. Its owner may have marked it as a template.
     async fn known_database(&self, name: &str) -> Result<()> {
-        let query = "SELECT FROM pg_database WHERE datname = $1 AND NOT datistemplate";
+        let query = "SELECT FROM pg_database WHERE datname = $1";
         let row =
             self.client.query_opt(query, &[&name]).await.map_err(|error| database_error(name, error))?;
         let known = row.is_some() && !names::reserved_database(name);
@@ -89,6 +90,7 @@ impl Admin for Session {
     }
 
     async fn create_user(&mut self, name: &str, password: &str) -> Result<()> {
+        admin_role::mend(&mut self.client).await?;
         let verifier = crate::scram::verifier(password).await?;
         let (role, verifier) = (Identifier(name), Literal(&verifier));
         let failed = |error| user_error(name, error);
@@ -104,6 +106,7 @@ impl Admin for Session {
     }
 
     async fn set_password(&mut self, name: &str, password: &str) -> Result<()> {
+        admin_role::mend(&mut self.client).await?;
         self.role(name).await?;
         let verifier = crate::scram::verifier(password).await?;
         let statement = format!("ALTER ROLE {} PASSWORD {}", Identifier(name), Literal(&verifier));
@@ -113,6 +116,7 @@ impl Admin for Session {
     }
 
     async fn delete_user(&mut self, name: &str) -> Result<()> {
+        admin_role::mend(&mut self.client).await?;
         let role = self.role(name).await?;
         self.end_sessions(role).await?;
         let give = format!("REASSIGN OWNED BY {0} TO admin; DROP OWNED BY {0};", Identifier(name));
@@ -132,8 +136,7 @@ impl Admin for Session {
     }
 
     async fn databases(&mut self) -> Result<Vec<Database>> {
-        let query =
-            "SELECT datname::text FROM pg_database WHERE NOT datistemplate ORDER BY datname COLLATE \"C\"";
+        let query = "SELECT datname::text FROM pg_database ORDER BY datname COLLATE \"C\"";
         let rows =
             self.client.query(query, &[]).await.map_err(|error| other_error("list databases", error))?;
         let names = rows.iter().map(|row| row.get::<_, String>(0));
@@ -158,6 +161,7 @@ impl Admin for Session {
     }
 
     async fn create_database(&mut self, name: &str) -> Result<()> {
+        admin_role::mend(&mut self.client).await?;
         let statement = format!("CREATE DATABASE {} OWNER admin", Identifier(name));
         self.client.batch_execute(&statement).await.map_err(|error| database_error(name, error))?;
         effect::done("database created");
@@ -177,6 +181,9 @@ impl Admin for Session {
 
     async fn drop_database(&mut self, name: &str) -> Result<()> {
         self.known_database(name).await?;
+        // A template can not be dropped.
+        let unmark = format!("ALTER DATABASE {} IS_TEMPLATE false", Identifier(name));
+        self.client.batch_execute(&unmark).await.map_err(|error| database_error(name, error))?;
         let statement = format!("DROP DATABASE {} WITH (FORCE)", Identifier(name));
         self.client.batch_execute(&statement).await.map_err(|error| database_error(name, error))?;
         effect::done("database dropped");
@@ -197,12 +204,20 @@ fn secret(password: Option<String>, expired: bool) -> Secret {
 fn user_error(name: &str, error: tokio_postgres::Error) -> Error {
     match error.code() {
         Some(&SqlState::DUPLICATE_OBJECT) => Error::exists(format!("SQL user {name}")),
-        Some(&SqlState::UNDEFINED_OBJECT) => Error::not_found(format!("SQL user {name}")),
+        Some(&SqlState::UNDEFINED_OBJECT) if !is_about_admin(&error) => {
+            Error::not_found(format!("SQL user {name}"))
+        }
         Some(&SqlState::DEPENDENT_OBJECTS_STILL_EXIST) => Error::precondition(format!(
             "SQL user {name} still owns objects, perhaps in a database that allows no connections"
         )),
         _ => other_error(&format!("change SQL user {name}"), error),
     }
+}
+
+/// Whether a statement failed for want of the role `admin`, not of the user.
+fn is_about_admin(error: &tokio_postgres::Error) -> bool {
+    let missing = format!("role \"{}\" does not exist", admin_role::NAME);
+    error.as_db_error().is_some_and(|error| error.message() == missing)
 }
 
 fn database_error(name: &str, error: tokio_postgres::Error) -> Error {

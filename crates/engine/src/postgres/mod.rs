@@ -5,6 +5,7 @@
 //! the caller's loop does.
 
 mod admin;
+mod admin_role;
 mod binaries;
 mod cgroup;
 mod copy;

@@ -8,6 +8,7 @@
 mod connection;
 
 use super::{
+    admin_role,
     host::Host,
     server,
     sql::{Identifier, Literal},
@@ -155,7 +156,8 @@ async fn make_role(host: &Host, sockets: &Path) -> Result<()> {
          ALTER ROLE {role} RESET ALL;\n\
          GRANT admin TO {role};"
     );
-    let client = server::connect(host, sockets, "postgres").await?;
+    let mut client = server::connect(host, sockets, "postgres").await?;
+    admin_role::mend(&mut client).await?;
     let made = client.batch_execute(&statements).await;
     made.map_err(|error| Error::internal("can not make the role of the shell").because(error))
 }
