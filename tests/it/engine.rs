@@ -64,6 +64,24 @@ fn servers_outlive_a_killed_control_plane() {
 }
 
 #[test]
+fn sessions_do_not_outlive_a_killed_gateway() {
+    let mut server = real();
+    let cluster = furnish(&server);
+    let instances = server.data_dir().join("engine/instances");
+    let sleeping = || {
+        let mut running = processes::within(&instances).into_iter();
+        running.any(|process| process.command.contains(": keeper ") && process.command.contains("SELECT"))
+    };
+    let mut session = server.session(&cluster, "keeper", PASSWORD);
+    session.send("SELECT pg_sleep(300)");
+    eventually("the statement runs", || sleeping().then_some(()));
+    server.kill();
+    eventually("its process ends", || (!sleeping()).then_some(()));
+    server.start();
+    still_there(&server, &cluster);
+}
+
+#[test]
 fn a_crashed_server_comes_back_by_itself() {
     let server = real();
     let cluster = furnish(&server);

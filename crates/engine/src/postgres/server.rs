@@ -26,6 +26,8 @@ const SUSPENSION: Duration = Duration::from_secs(60);
 /// PostgreSQL itself kills its children five seconds after that.
 const IMMEDIATE: Duration = Duration::from_secs(6);
 const POLL: Duration = Duration::from_millis(2);
+/// How long a statement goes on after the gateway that its session came through was killed.
+const ORPHANED: &str = "client_connection_check_interval=2s";
 const LONGEST_LOG: u64 = 16 << 20;
 
 /// How a server ends.
@@ -72,6 +74,7 @@ pub(super) fn spawn(host: &Host, place: &Place<'_>) -> Result<Process> {
         format!("unix_socket_directories={}", place.sockets.display()),
         "listen_addresses=".to_owned(),
         "port=5432".to_owned(),
+        ORPHANED.to_owned(),
         format!("shared_buffers={}", settings.shared_buffers),
         format!("max_connections={}", settings.max_connections),
     ];
