@@ -4,7 +4,7 @@ use crate::{
     ClusterId, OrganizationId, Plan, Timestamp,
     cluster::UsageLimits,
     period,
-    units::{MICRO, Quantities},
+    units::{self, MICRO, Quantities},
     usage::{Growth, Measure},
 };
 use serde::{Deserialize, Serialize};
@@ -13,6 +13,9 @@ use serde::{Deserialize, Serialize};
 /// catalogs that the first session of each start reads to fill the server's caches.
 const START_CPU: u64 = 150_000;
 const START_BLOCKS: u64 = 2_500;
+
+/// For so many rows vacuum writes a record some time: at most three a page.
+const ROWS_A_RECORD: u64 = 4;
 
 /// Bytes in a mebibyte.
 pub const MIB: u64 = 1 << 20;
@@ -47,6 +50,9 @@ pub struct Meter {
     /// What the server's start may still cost without being booked.
     #[serde(default)]
     pub start: Start,
+    /// Records of the write-ahead log that vacuum may still write for rows that are booked.
+    #[serde(default)]
+    pub upkeep: u64,
 }
 
 /// What is left of the cost of a start, which is not booked.
@@ -110,11 +116,12 @@ impl Meter {
             told_request_units: Told::default(),
             told_storage: Told::default(),
             start: Start::default(),
+            upkeep: 0,
         }
     }
 
     /// Takes from `growth` what the start of this run of the server cost, once for each run. What is left
-    /// stays for the next time: a session reports late.
+    /// stays for the next time: a session reports late. So it is with what vacuum writes for rows.
     pub fn forgive(&mut self, epoch: &str, growth: &mut Growth) {
         if self.start.epoch != epoch {
             self.start = Start { epoch: epoch.to_owned(), cpu_micros: START_CPU, blocks: START_BLOCKS };
@@ -125,6 +132,9 @@ impl Meter {
         growth.blocks_read -= blocks;
         self.start.cpu_micros -= cpu;
         self.start.blocks -= blocks;
+        let upkeep = units::hidden(growth).min(self.upkeep);
+        growth.wal_records -= upkeep;
+        self.upkeep = (self.upkeep - upkeep).saturating_add(growth.tuples_written / ROWS_A_RECORD);
     }
 
     /// What was used in the month of `now`.
@@ -223,6 +233,21 @@ mod tests {
     /// That many request units.
     fn units(count: u64) -> Quantities {
         Quantities { write_requests: count, ..Quantities::default() }
+    }
+
+    #[test]
+    fn vacuum_writes_for_rows_that_are_booked() {
+        let mut meter = Meter::new(ClusterId(Uuid::nil()), OrganizationId(Uuid::nil()), Timestamp(0));
+        let mut book = |mut growth: Growth| {
+            meter.forgive("1", &mut growth);
+            Quantities::of(&growth, 0)
+        };
+        let rows =
+            Growth { transactions: 1, tuples_written: 40_000, wal_records: 40_001, ..Growth::default() };
+        assert_eq!(book(rows).write_requests, 120_000);
+        let vacuum = Growth { wal_records: 9_000, wal_bytes: 400_000, ..Growth::default() };
+        assert_eq!(book(vacuum), Quantities::default());
+        assert_ne!(book(vacuum), Quantities::default(), "only once");
     }
 
     fn stored(mib: u64) -> Measure {

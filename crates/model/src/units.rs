@@ -88,9 +88,7 @@ impl Quantities {
         let writers = transactions.min(rows);
         let entries = growth.wal_records.saturating_sub(rows).saturating_sub(writers);
         let entries = entries.min(rows.saturating_mul(ENTRIES)).max(rows);
-        let explained = rows.saturating_mul(1 + ENTRIES).saturating_add(growth.transactions);
-        let records = growth.wal_records.saturating_sub(growth.wal_images);
-        let hidden = records.saturating_sub(explained).saturating_sub(UPKEEP);
+        let hidden = hidden(growth);
         let batches = if rows == 0 { 0 } else { scaled(writers, entries, rows) };
         // Without either nothing was written that a tenant asked for, such as what a checkpoint logs.
         let bytes = if rows == 0 && hidden == 0 { 0 } else { growth.wal_bytes };
@@ -155,6 +153,13 @@ impl RequestUnits {
     pub fn total(&self) -> u64 {
         self.components().iter().fold(0, |sum, (_, part)| sum.saturating_add(*part))
     }
+}
+
+/// Records that neither rows nor transactions explain, nor upkeep: those of a database that was dropped.
+pub fn hidden(growth: &Growth) -> u64 {
+    let records = growth.wal_records.saturating_sub(growth.wal_images);
+    let entries = growth.tuples_written.saturating_mul(1 + ENTRIES);
+    records.saturating_sub(entries.saturating_add(growth.transactions)).saturating_sub(UPKEEP)
 }
 
 /// `amount × numerator ÷ denominator`, rounded down, at most the largest number.
