@@ -42,6 +42,7 @@ fn a_shell_on_a_real_cluster() {
     nobody_leaves_the_cluster(&server, &cluster);
     plans_change_nothing(&server, &cluster);
     sql_users_and_the_shell_share_what_they_make(&server, &cluster);
+    a_renamed_admin_is_named_back(&server, &cluster);
     every_statement_is_written_down(&server, &cluster);
 }
 
@@ -249,6 +250,14 @@ fn sql_users_and_the_shell_share_what_they_make(server: &Ootheca, cluster: &str)
         let _ = server.psql(cluster, "max", PASSWORD, harm).success;
         assert_eq!(one_value(&look(server, cluster, "SELECT 1")), "1", "{harm}");
     }
+}
+
+fn a_renamed_admin_is_named_back(server: &Ootheca, cluster: &str) {
+    sql_user(server, cluster, "renamer");
+    server.psql(cluster, "renamer", PASSWORD, "ALTER ROLE admin RENAME TO admon").ok();
+    let answer = look(server, cluster, "SELECT current_user");
+    answer.ok();
+    assert_eq!(one_value(&answer), "admin");
 }
 
 fn every_statement_is_written_down(server: &Ootheca, cluster: &str) {
