@@ -117,7 +117,7 @@ impl Raw {
         let mut config = (*self.config).clone();
         config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
         let name = ServerName::try_from("localhost").expect("a name");
-        TlsConnector::from(Arc::new(config)).connect(name, self.tcp().await).await
+        TlsConnector::from(Arc::new(config)).connect(name, TcpStream::connect(self.address).await?).await
     }
 
     /// A session through the gateway.
