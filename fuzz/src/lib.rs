@@ -3,7 +3,7 @@
 //! To add a target: its function in the gateway's `fuzzing`, its modules here, its file in `targets`,
 //! its row in `Cargo.toml`, and a seed in `corpus-seeds`.
 
-#![allow(dead_code, reason = "the targets need only a part of each module")]
+#![allow(dead_code, unused_imports, reason = "the targets need only a part of each module")]
 
 #[path = "../../crates/gateway/src"]
 mod gateway {
