@@ -6,7 +6,7 @@
 use crate::{
     app::{App, SystemClock},
     authenticate::{Credentials, identify},
-    meter, rate_limit, rows,
+    http, meter, rows,
 };
 use axum::{
     body::{Body, to_bytes},
@@ -141,20 +141,17 @@ async fn admit(app: &App, peer: IpAddr, headers: &HeaderMap) -> Result<Arc<TestC
 }
 
 fn answer(result: Result<Timestamp>) -> Response {
-    let mut retry_after = None;
-    let (status, body) = match result {
-        Ok(now) => (200, serde_json::json!({ "now": now }).to_string().into_bytes()),
+    let (response, body) = match result {
+        Ok(now) => {
+            let response = Response::builder().header(header::CONTENT_TYPE, "application/json");
+            (response, serde_json::json!({ "now": now }).to_string().into_bytes())
+        }
         Err(error) => {
             if error.kind() == ootheca_model::ErrorKind::Internal {
                 tracing::error!(error = error.chain(), "test clock: request failed");
             }
-            retry_after = rate_limit::retry_after_of(&error);
-            (ootheca_api::error::status(error.kind()), ootheca_api::error::body(&error))
+            (http::refusal(&error), ootheca_api::error::body(&error))
         }
     };
-    let mut response = Response::builder().status(status).header(header::CONTENT_TYPE, "application/json");
-    if let Some(seconds) = retry_after {
-        response = response.header(header::RETRY_AFTER, seconds);
-    }
     response.body(Body::from(body)).unwrap_or_default()
 }

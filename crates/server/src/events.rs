@@ -5,7 +5,7 @@
 use crate::{
     app::App,
     authenticate::{self, Credentials, authenticate},
-    places, rate_limit,
+    http, places,
 };
 use axum::{
     body::{Body, Bytes},
@@ -50,33 +50,30 @@ pub async fn answer(
     let text =
         |name: &str| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
     let version = Version::from_header(text("cc-version").as_deref());
-    let response = Response::builder()
-        .header("cc-version", version.as_ref().unwrap_or(&Version::default()).header())
-        .header("cc-trace-id", crate::app::fresh_id().simple().to_string());
+    let spoken = version.as_ref().unwrap_or(&Version::default()).header();
     // What a client saw last counts more than the address that it first called.
     let cursor = text("last-event-id").or_else(|| parameter(query, "cursor"));
     let opened = match version {
         Ok(_) => Follower::open(app, peer, Credentials::of(&Method::GET, headers), cursor, stop).await,
         Err(error) => Err(Refusal::Other(error)),
     };
-    let response = match opened {
-        Ok(follower) => response
-            .header(header::CONTENT_TYPE, "text/event-stream")
-            .header(header::CACHE_CONTROL, "no-cache")
-            .body(Body::from_stream(stream::unfold(follower, Follower::tell))),
-        Err(refusal) => {
-            let (status, error) = match refusal {
-                Refusal::Gone(error) => (410, error),
-                Refusal::Other(error) => (ootheca_api::error::status(error.kind()), error),
-            };
-            let mut response = response.status(status).header(header::CONTENT_TYPE, "application/json");
-            if let Some(seconds) = rate_limit::retry_after_of(&error) {
-                response = response.header(header::RETRY_AFTER, seconds);
-            }
-            response.body(Body::from(ootheca_api::error::body(&error)))
+    let refused = |error: &Error| (http::refusal(error), Body::from(ootheca_api::error::body(error)));
+    let (response, body) = match opened {
+        Ok(follower) => {
+            let response = Response::builder()
+                .header(header::CONTENT_TYPE, "text/event-stream")
+                .header(header::CACHE_CONTROL, "no-cache");
+            (response, Body::from_stream(stream::unfold(follower, Follower::tell)))
         }
+        Err(Refusal::Gone(error)) => {
+            let (response, body) = refused(&error);
+            (response.status(410), body)
+        }
+        Err(Refusal::Other(error)) => refused(&error),
     };
-    response.unwrap_or_default()
+    let response = response.header("cc-version", spoken);
+    let response = response.header("cc-trace-id", crate::app::fresh_id().simple().to_string());
+    response.body(body).unwrap_or_default()
 }
 
 fn parameter(query: &str, name: &str) -> Option<String> {

@@ -12,7 +12,7 @@ use axum::{
     Router,
     body::{Body, to_bytes},
     extract::{ConnectInfo, Path, State, connect_info::Connected},
-    http::{HeaderMap, StatusCode, Uri, header},
+    http::{HeaderMap, StatusCode, Uri, header, response::Builder},
     response::Response,
     routing::get,
     serve::{IncomingStream, Listener},
@@ -295,11 +295,16 @@ fn plain(status: StatusCode, text: String) -> Response {
 }
 
 fn failure(error: &Error) -> Response {
-    let mut response = Response::builder()
+    refusal(error).body(Body::from(ootheca_api::error::body(error))).unwrap_or_default()
+}
+
+/// Status and headers of the answer to a request that failed; its body is `ootheca_api::error::body`.
+pub(crate) fn refusal(error: &Error) -> Builder {
+    let response = Response::builder()
         .status(ootheca_api::error::status(error.kind()))
         .header(header::CONTENT_TYPE, "application/json");
-    if let Some(seconds) = rate_limit::retry_after_of(error) {
-        response = response.header(header::RETRY_AFTER, seconds);
+    match rate_limit::retry_after_of(error) {
+        Some(seconds) => response.header(header::RETRY_AFTER, seconds),
+        None => response,
     }
-    response.body(Body::from(ootheca_api::error::body(error))).unwrap_or_default()
 }

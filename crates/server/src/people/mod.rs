@@ -21,7 +21,10 @@ pub(crate) mod visit;
 
 pub(crate) use {invitations::fresh_link, session::arrived, session::end_all};
 
-use crate::{app::App, http::Peer, rate_limit};
+use crate::{
+    app::App,
+    http::{self, Peer},
+};
 use axum::{
     Router,
     body::{Body, to_bytes},
@@ -87,28 +90,23 @@ async fn answer(
         route(&visit, &head, &body).await
     });
     let result = task.await.unwrap_or_else(|error| Err(Error::internal("a request panicked").because(error)));
-    let mut retry_after = None;
-    let (status, body, cookie) = match result {
-        Ok(answer) => (200, answer.body.to_string().into_bytes(), answer.cookie),
+    let (response, body) = match result {
+        Ok(answer) => {
+            let response = Response::builder().header(header::CONTENT_TYPE, "application/json");
+            let response = match answer.cookie {
+                Some(cookie) => response.header(header::SET_COOKIE, cookie),
+                None => response,
+            };
+            (response, answer.body.to_string().into_bytes())
+        }
         Err(error) => {
             if error.kind() == ErrorKind::Internal {
                 tracing::error!(trace_id, error = error.chain(), "request failed");
             }
-            retry_after = rate_limit::retry_after_of(&error);
-            (ootheca_api::error::status(error.kind()), ootheca_api::error::body(&error), None)
+            (http::refusal(&error), ootheca_api::error::body(&error))
         }
     };
-    let mut response = Response::builder()
-        .status(status)
-        .header(header::CONTENT_TYPE, "application/json")
-        .header(header::CACHE_CONTROL, "no-store")
-        .header("cc-trace-id", trace_id);
-    if let Some(seconds) = retry_after {
-        response = response.header(header::RETRY_AFTER, seconds);
-    }
-    if let Some(cookie) = cookie {
-        response = response.header(header::SET_COOKIE, cookie);
-    }
+    let response = response.header(header::CACHE_CONTROL, "no-store").header("cc-trace-id", trace_id);
     response.body(Body::from(body)).unwrap_or_default()
 }
 

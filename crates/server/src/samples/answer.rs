@@ -14,8 +14,8 @@ use super::{
 use crate::{
     app::{App, fresh_id},
     authenticate::{Credentials, identify},
-    http::Peer,
-    metrics, places, rate_limit, rows,
+    http::{self, Peer},
+    metrics, places, rows,
 };
 use axum::{
     Router,
@@ -263,28 +263,19 @@ fn json_answer(app: &App, result: Result<Value>) -> Response {
 
 fn answer(app: &App, content_type: &str, result: Result<String>) -> Response {
     let trace_id = fresh_id().simple().to_string();
-    let mut retry_after = None;
-    let (status, content_type, body) = match result {
-        Ok(body) => (200, content_type, body.into_bytes()),
+    let (response, body) = match result {
+        Ok(body) => (Response::builder().header(header::CONTENT_TYPE, content_type), body.into_bytes()),
         Err(error) => {
             if error.kind() == ErrorKind::Internal {
                 tracing::error!(trace_id, error = error.chain(), "request failed");
             }
-            retry_after = rate_limit::retry_after_of(&error);
-            let status = ootheca_api::error::status(error.kind());
-            (status, "application/json", ootheca_api::error::body(&error))
+            (http::refusal(&error), ootheca_api::error::body(&error))
         }
     };
-    app.answers.count(status);
-    let mut response = Response::builder()
-        .status(status)
-        .header(header::CONTENT_TYPE, content_type)
-        .header(header::CACHE_CONTROL, "no-store")
-        .header("cc-trace-id", trace_id);
-    if let Some(seconds) = retry_after {
-        response = response.header(header::RETRY_AFTER, seconds);
-    }
-    response.body(Body::from(body)).unwrap_or_default()
+    let response = response.header(header::CACHE_CONTROL, "no-store").header("cc-trace-id", trace_id);
+    let response = response.body(Body::from(body)).unwrap_or_default();
+    app.answers.count(response.status().as_u16());
+    response
 }
 
 #[cfg(test)]
