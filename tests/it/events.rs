@@ -1,7 +1,10 @@
 //! The stream of events: told once and in order, gone on with after a restart, and to each caller what it
 //! may see.
 
-use crate::support::{PROGRAM, id, simulated, trace};
+use crate::{
+    folders::folder,
+    support::{PROGRAM, id, simulated, trace},
+};
 use ootheca_testkit::{Client, Launch, postgres::TemporaryPostgres};
 use serde_json::{Value, json};
 use std::{
@@ -180,13 +183,10 @@ fn everybody_is_told_what_it_may_see() {
 #[test]
 fn the_end_of_a_folder_is_told_where_it_lay() {
     let server = simulated();
-    let folder = |name: &str, parent: &str| {
-        server.post("/folders", json!({ "name": name, "parent_id": parent })).text("/resource_id")
-    };
-    let top = folder("top", "root");
-    let (middle, other) = (folder("middle", &top), folder("other", "root"));
+    let top = folder(&server, "top", "root");
+    let (middle, other) = (folder(&server, "middle", &top), folder(&server, "other", "root"));
     let key = |folder: &str| server.new_key(&[&format!("FOLDER_ADMIN@FOLDER/{folder}")]);
-    let inner = folder("inner", &middle);
+    let inner = folder(&server, "inner", &middle);
     let mut above = Events::open(&server, &key(&top), "", "");
     let mut beside = Events::open(&server, &key(&other), "", "");
     for (round, gone) in [&inner, &middle].into_iter().enumerate() {

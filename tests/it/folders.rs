@@ -15,8 +15,9 @@ fn try_folder(client: &Client, name: &str, parent: &str) -> Answer {
     client.post("/folders", json!({ "name": name, "parent_id": parent }))
 }
 
+/// Makes one; its id.
 #[track_caller]
-fn folder(client: &Client, name: &str, parent: &str) -> String {
+pub(crate) fn folder(client: &Client, name: &str, parent: &str) -> String {
     let made = try_folder(client, name, parent);
     made.ok();
     made.text("/resource_id")

@@ -3,6 +3,7 @@
 mod crash;
 
 use crate::{
+    folders::folder,
     gate::success,
     support::{PASSWORD, PROGRAM, audit_log, column, id, simulated, trace},
 };
@@ -102,11 +103,8 @@ fn a_refused_request_leaves_its_key_free_and_a_lost_right_shows_nothing() {
 #[test]
 fn the_end_of_what_is_gone_is_answered_again_to_whoever_still_has_the_right() {
     let server = simulated();
-    let folder = |name: &str, parent: &str| {
-        server.post("/folders", json!({ "name": name, "parent_id": parent })).text("/resource_id")
-    };
-    let top = folder("top", "root");
-    let inner = folder("inner", &top);
+    let top = folder(&server, "top", "root");
+    let inner = folder(&server, "inner", &top);
     let spec = json!({ "serverless": { "regions": ["us-central1"] }, "parent_id": inner });
     let made = server.post("/clusters", json!({ "name": "some-cluster", "provider": "GCP", "spec": spec }));
     let cluster = id(made.ok());
@@ -126,7 +124,7 @@ fn the_end_of_what_is_gone_is_answered_again_to_whoever_still_has_the_right() {
     worker.request("DELETE", &paths[1]).header(HEADER, &paths[1]).query("a=b").send().refused(404);
     worker.delete(&paths[1]).refused(404);
 
-    let elsewhere = folder("elsewhere", "root");
+    let elsewhere = folder(&server, "elsewhere", "root");
     for role in ["FOLDER_ADMIN", "CLUSTER_ADMIN"] {
         server.delete(&format!("/roles/{account}/FOLDER/{top}/{role}")).ok();
         server.request("POST", &format!("/roles/{account}/FOLDER/{elsewhere}/{role}")).send().ok();

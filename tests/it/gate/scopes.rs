@@ -1,7 +1,10 @@
 //! Every row, tried with every role at every scope where it can be held: what `expected/roles.txt` says
 //! is what the server does.
 
-use crate::support::{id, simulated};
+use crate::{
+    folders::folder,
+    support::{id, simulated},
+};
 use ootheca_api::operations::{Operation, Scope, TABLE};
 use ootheca_model::{Role, identity::Requirement};
 use ootheca_testkit::{Answer, Client, Ootheca};
@@ -16,11 +19,8 @@ struct Place {
 
 impl Place {
     fn new(server: &Ootheca, name: &str) -> Self {
-        let folder = |name: String, parent: &str| {
-            server.post("/folders", json!({ "name": name, "parent_id": parent })).text("/resource_id")
-        };
-        let outer = folder(format!("outer {name}"), "root");
-        let inner = folder(format!("inner {name}"), &outer);
+        let outer = folder(server, &format!("outer {name}"), "root");
+        let inner = folder(server, &format!("inner {name}"), &outer);
         let cluster = id(&server.create_cluster(&format!("cluster-{name}"), "BASIC"));
         let path = format!("/clusters/{cluster}");
         server.patch(&path, json!({ "parent_id": inner })).ok();
