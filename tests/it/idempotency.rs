@@ -229,7 +229,11 @@ fn duplicates_at_two_servers_on_one_store_are_one() {
     let postgres = TemporaryPostgres::start();
     let launch = Launch::new(PROGRAM).store(&postgres.url());
     let first = launch.clone().boot();
-    let second = launch.env("OOTHECA_ADMIN_API_KEY", &first.admin_key()).boot();
+    // Two servers of one engine: with an id of its own the second would be refused.
+    let mut second = launch.env("OOTHECA_ADMIN_API_KEY", &first.admin_key()).idle();
+    std::fs::create_dir(second.data_dir()).expect("a folder");
+    std::fs::copy(first.data_dir().join("engine-id"), second.data_dir().join("engine-id")).expect("copied");
+    second.start();
     let clients = [first.client().clone(), second.with_key(&first.admin_key())];
     all_at_once(&[&clients[0], &clients[1]], "/service-accounts", &json!({ "name": "robot" }));
     assert_eq!(accounts(&first, "robot"), 1);

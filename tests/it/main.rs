@@ -27,6 +27,7 @@ mod lifecycle;
 mod limits;
 mod metering;
 mod metrics;
+mod missing_data;
 mod organizations;
 mod page;
 mod paging;

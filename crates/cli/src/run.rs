@@ -22,8 +22,8 @@ pub(crate) trait Process: Sized {
     async fn take_over(settings: Self::Settings) -> Result<Self>;
     /// Says to a person that it is ready.
     fn greet(&self);
-    /// The next one that wants its place.
-    async fn successor(&mut self) -> Option<Handover>;
+    /// The next one that wants its place; an error if it can not go on.
+    async fn successor(&mut self) -> Result<Option<Handover>>;
     /// Gives its place away; back again if the successor failed.
     async fn hand_over(self, handover: Handover) -> Result<Option<Self>>;
     async fn stop(self, hurry: watch::Receiver<bool>);
@@ -47,12 +47,15 @@ async fn serve<P: Process>(settings: P::Settings, take_over: bool) -> Result<()>
     effect::arm();
     loop {
         let handover = tokio::select! {
-            _ = signals.wait_for(|count| *count >= 1) => None,
+            _ = signals.wait_for(|count| *count >= 1) => Ok(None),
             handover = process.successor() => handover,
         };
-        let Some(handover) = handover else {
-            stop(process, signals).await;
-            return Ok(());
+        let handover = match handover {
+            Ok(Some(handover)) => handover,
+            ended => {
+                stop(process, signals).await;
+                return ended.map(drop);
+            }
         };
         let outcome = tokio::select! {
             outcome = process.hand_over(handover) => outcome,
@@ -141,7 +144,7 @@ impl Process for Server {
         );
     }
 
-    async fn successor(&mut self) -> Option<Handover> {
+    async fn successor(&mut self) -> Result<Option<Handover>> {
         Server::successor(self).await
     }
 
@@ -174,8 +177,8 @@ impl Process for GatewayProcess {
         }
     }
 
-    async fn successor(&mut self) -> Option<Handover> {
-        GatewayProcess::successor(self).await
+    async fn successor(&mut self) -> Result<Option<Handover>> {
+        Ok(GatewayProcess::successor(self).await)
     }
 
     async fn hand_over(self, handover: Handover) -> Result<Option<Self>> {

@@ -31,6 +31,10 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "URL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     store: Option<String>,
+    /// Take the store from the engine that owns it; its clusters' data does not come along
+    #[arg(long)]
+    #[serde(skip)]
+    adopt_store: bool,
     /// A file with settings; `ootheca settings` prints them all
     #[arg(long, env = "OOTHECA_CONFIG", value_name = "FILE")]
     #[serde(skip)]
@@ -102,7 +106,8 @@ pub(crate) enum EngineArg {
 /// Runs it to its end.
 pub(crate) fn serve(args: &ServeArgs) -> Result<()> {
     start_log();
-    let settings = Settings::load(args.config.as_deref(), args)?;
+    let mut settings = Settings::load(args.config.as_deref(), args)?;
+    settings.adopt_store = args.adopt_store;
     run::<Server>(settings, args.take_over)
 }
 

@@ -27,6 +27,8 @@ pub struct Capabilities {
     pub majors: Vec<String>,
     /// Why CPU can not be bounded here; `None` if it can.
     pub cpu_unbounded: Option<String>,
+    /// Whether the data is reachable from this machine only, so that no other engine may serve the same store.
+    pub machine_scoped: bool,
 }
 
 /// A database of a cluster.
@@ -63,9 +65,14 @@ pub trait Engine: Send + Sync + 'static {
     /// background). Called once, before anything else.
     async fn open(&self) -> Result<()>;
 
+    /// As [`Engine::ensure`], for a cluster that may be new: makes its data if there is none.
+    async fn create(&self, plan: &InstancePlan) -> Result<Observed>;
+
     /// Makes the instance match the plan. Does not wait until it is ready, or suspended if its power is
     /// off: a hint on [`Engine::watch`] says when to look again. While a server stops for a suspension
-    /// its phase is `Down`. `Stale` for an older generation, `Precondition`
+    /// its phase is `Down`. Never makes data: where it is missing the phase is `Absent`, the condition
+    /// [`Condition::DATA_MISSING`](ootheca_model::instance::Condition::DATA_MISSING) says what was looked
+    /// for, and a later call finds data that was put back. `Stale` for an older generation, `Precondition`
     /// for a plan that can not run here, `Unavailable` to try again, `Internal` if a person must look.
     async fn ensure(&self, plan: &InstancePlan) -> Result<Observed>;
 

@@ -103,7 +103,10 @@ pub(crate) async fn enter(
         }
     };
     let start = Instant::now();
-    let socket = shared.directory.endpoint(live.cluster).await.map_err(failed)?;
+    let socket = shared.directory.endpoint(live.cluster).await.map_err(|error| match error.kind() {
+        ErrorKind::Precondition => Refusal::not_served(error.message()),
+        _ => failed(error),
+    })?;
     Ok(Entered { live, over, socket, wake: start.elapsed() })
 }
 

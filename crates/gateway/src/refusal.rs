@@ -177,6 +177,11 @@ impl Refusal {
         Self::new("backend_down", "57P03", message).hint("Try again in a few seconds.")
     }
 
+    /// The cluster can not be served, and waiting does not change that.
+    pub(crate) fn not_served(why: &str) -> Self {
+        Self::new("not_served", "57P03", format!("codeUnavailable: {why}"))
+    }
+
     /// Login took too long.
     pub(crate) fn login_timeout() -> Self {
         Self::new("login_timeout", "57014", "codeAuthFailed: the login took too long")

@@ -74,6 +74,8 @@ pub struct Observed {
     pub conditions: Vec<Condition>,
     /// When a crashed instance is tried again.
     pub retry_at: Option<Timestamp>,
+    /// Where its data is, for people; empty while unknown.
+    pub location: String,
 }
 
 impl Observed {
@@ -87,7 +89,14 @@ impl Observed {
             nodes: Vec::new(),
             conditions: Vec::new(),
             retry_at: None,
+            location: String::new(),
         }
+    }
+
+    /// The data of a cluster that was created before is not here. `message` says what is missing.
+    pub fn data_missing(cluster: ClusterId, message: String) -> Self {
+        let condition = Condition { kind: Condition::DATA_MISSING.to_owned(), holds: true, message };
+        Self { conditions: vec![condition], ..Self::absent(cluster) }
     }
 }
 
@@ -100,6 +109,11 @@ pub struct Condition {
     pub holds: bool,
     /// One sentence for a person.
     pub message: String,
+}
+
+impl Condition {
+    /// The data of the cluster is not where the engine keeps it. The engine never makes new data in its place.
+    pub const DATA_MISSING: &str = "DataMissing";
 }
 
 /// The answer to a removal.

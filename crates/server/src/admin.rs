@@ -96,7 +96,7 @@ pub async fn ask(mut settings: Settings, command: Command) -> Result<Done> {
         return Err(Error::invalid("data_dir", rule));
     }
     let data = DataDir::open(&settings.data_dir)?;
-    let store = ootheca_store::open(&settings.store_url()).await?;
+    let store = first_start::open_store(&settings).await?;
     let now = SystemClock.now();
     first_start::prepare(&*store, &settings, &data, now).await?;
     run(&*store, &settings, command, now).await

@@ -11,6 +11,7 @@ use crate::{
     meter::Looks,
     metrics::Answers,
     mirror::Mirror,
+    ownership::Owner,
     people::passwords::Passwords,
     power::Uses,
     rate_limit::Limiter,
@@ -21,7 +22,7 @@ use crate::{
 };
 use ootheca_engine::Engine;
 use ootheca_model::{
-    Cluster, ClusterId, Error, Result, Timestamp,
+    Cluster, ClusterId, Error, ErrorKind, Result, Timestamp,
     catalogue::{Catalogue, Version},
     meter::Meter,
     time::Clock,
@@ -68,6 +69,10 @@ pub struct App {
     pub test_clock: Option<Arc<TestClock>>,
     /// Grows whenever that clock was advanced: what waits for a time looks again.
     pub clock_moved: watch::Sender<u64>,
+    /// The engine of this server as the store's owner; `None` if engines share their data.
+    pub owner: Option<Owner>,
+    /// Why this server must end: the store was adopted by another engine.
+    pub disowned: watch::Sender<Option<String>>,
     /// The reconciler's lease while this server holds it; others that act alone go by it too.
     pub lease: watch::Sender<Option<Lease>>,
     /// Signs page tokens; from it are made the keys that seal stored answers.
@@ -140,6 +145,17 @@ impl App {
         })
     }
 
+    /// `Precondition` for a cluster whose data is missing, which no waiting makes ready.
+    pub async fn check_data(&self, cluster: ClusterId) -> Result<()> {
+        let found = self.find::<Cluster>(&cluster.to_string()).await?;
+        match found.is_some_and(|found| found.value.observed.is_data_missing()) {
+            true => Err(Error::precondition(
+                "the cluster's data is missing; the conditions of the cluster in the Cloud API say where it was",
+            )),
+            false => Ok(()),
+        }
+    }
+
     /// Waits, at most `limit`, while `attempt` says `Unavailable` because the cluster is starting.
     pub async fn when_ready<T, F, A>(&self, cluster: ClusterId, limit: Duration, attempt: A) -> Result<T>
     where
@@ -150,9 +166,12 @@ impl App {
         let mut hints = self.engine.watch();
         loop {
             match attempt().await {
-                Err(error)
-                    if error.kind() == ootheca_model::ErrorKind::Unavailable
-                        && tokio::time::Instant::now() < deadline => {}
+                Err(error) if error.kind() == ErrorKind::Unavailable => {
+                    self.check_data(cluster).await?;
+                    if tokio::time::Instant::now() >= deadline {
+                        return Err(error);
+                    }
+                }
                 result => return result,
             }
             // A hint may be lost, so look again now and then all the same.

@@ -64,6 +64,16 @@ impl DataDir {
         &self.path
     }
 
+    /// A file that [`DataDir::write_private`] has written; `None` if there is none.
+    pub fn read_private(&self, name: &str) -> Result<Option<String>> {
+        let path = self.path.join(name);
+        match fs::read_to_string(&path) {
+            Ok(text) => Ok(Some(text)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::internal(format!("can not read {}", path.display())).because(error)),
+        }
+    }
+
     /// Writes a secret, whole or not at all, readable by its owner only.
     pub fn write_private(&self, name: &str, text: &str) -> Result<PathBuf> {
         let (path, draft) = (self.path.join(name), self.path.join(format!("{name}.new")));

@@ -7,13 +7,14 @@ use crate::{
     rows,
     settings::Settings,
 };
+use ootheca_engine::{postgres, simulated};
 use ootheca_model::{
-    ApiKey, Error, ErrorKind, Grant, Organization, OrganizationId, Person, PrincipalId, Result, Role,
-    ServiceAccount, Timestamp, identity::normal_grants,
+    ApiKey, ClusterId, Error, ErrorKind, Grant, Organization, OrganizationId, Person, PrincipalId, Result,
+    Role, ServiceAccount, Timestamp, identity::normal_grants,
 };
 use ootheca_store::{Batch, Change, Kind, Query, Row, Store};
 use rand::Rng;
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 /// The variable that sets the administrator's key.
 pub const KEY_VARIABLE: &str = "OOTHECA_ADMIN_API_KEY";
@@ -22,6 +23,40 @@ const KEY_FILE: &str = "admin-api-key";
 /// What the first administrator holds.
 pub(crate) const ADMIN_ROLES: [Role; 4] =
     [Role::OrgAdmin, Role::ClusterAdmin, Role::BillingCoordinator, Role::FolderAdmin];
+
+/// Opens the store. `Precondition` if it knows nothing although the data of clusters is here: a new
+/// organization would replace the administrator's key, and nothing would lead to that data.
+pub async fn open_store(settings: &Settings) -> Result<Arc<dyn Store>> {
+    let mut stored = simulated::stored(&settings.simulated_folder());
+    let instances = postgres::report(&settings.engine_folder())?;
+    stored.extend(instances.into_iter().filter_map(|instance| instance.cluster));
+    let url = settings.store_url();
+    if let Some(path) = url.strip_prefix("sqlite:") {
+        // Before it is opened, which makes an empty file.
+        let present = std::fs::metadata(path).is_ok_and(|file| file.len() > 0);
+        if !present && !stored.is_empty() {
+            return Err(store_missing(settings, path, &stored));
+        }
+    }
+    let store = ootheca_store::open(&url).await?;
+    let organizations = store.list(&Query { limit: 1, ..Query::all(Kind::Organization) }).await?;
+    if organizations.is_empty() && !stored.is_empty() {
+        return Err(store_missing(settings, "its database", &stored));
+    }
+    Ok(store)
+}
+
+fn store_missing(settings: &Settings, what: &str, stored: &[ClusterId]) -> Error {
+    let count = match stored {
+        [_] => "one cluster".to_owned(),
+        several => format!("{} clusters", several.len()),
+    };
+    let folder = settings.data_dir.display();
+    Error::precondition(format!(
+        "store: {what} is missing or empty, but {folder} has the data of {count}; put back a copy of the store and \
+         start again, or start with another --data-dir to begin with an empty one"
+    ))
+}
 
 /// Makes what is missing. Returns where the administrator's key is, if it was just written there.
 pub async fn prepare(
@@ -36,9 +71,10 @@ pub async fn prepare(
     let organization = match organizations.into_iter().next() {
         Some(row) => rows::decode::<Organization>(row)?.value.id,
         None => {
-            let secret = given.as_deref().and_then(Secret::parse).unwrap_or_else(Secret::random);
-            // The file comes first: a crash in between leaves a key that opens nothing, not an
-            // organization that nobody can enter.
+            // The file comes first: a crash in between leaves a key for the next start to use, not an
+            // organization without a known key.
+            let kept = data.read_private(KEY_FILE)?.as_deref().map(str::trim).and_then(Secret::parse);
+            let secret = given.as_deref().and_then(Secret::parse).or(kept).unwrap_or_else(Secret::random);
             written = Some(data.write_private(KEY_FILE, &format!("{}\n", secret.reveal()))?);
             found(store, settings, &secret, now).await?
         }

@@ -33,6 +33,7 @@ pub mod memory;
 pub mod meter;
 pub mod metrics;
 pub mod mirror;
+mod ownership;
 pub mod people;
 pub mod places;
 pub mod power;

@@ -118,6 +118,7 @@ fn look_at(app: &App, cluster: Cluster, usage: Option<Usage>) -> Seen {
         sent,
         received,
         suspended: cluster.power == Power::Off,
+        data_missing: cluster.observed.is_data_missing(),
         totals: app.samples.totals(id),
         usage,
         labels: [("cluster", id.to_string()), ("name", cluster.name)],
@@ -151,6 +152,7 @@ struct Seen {
     sent: u64,
     received: u64,
     suspended: bool,
+    data_missing: bool,
     totals: Totals,
     usage: Option<Usage>,
 }
@@ -189,6 +191,7 @@ impl Figures {
         let sent = Family::<Labels, Counter>::default();
         let received = Family::<Labels, Counter>::default();
         let suspended = Family::<Labels, Gauge>::default();
+        let data_missing = Family::<Labels, Gauge>::default();
         let statements = Family::<Labels, Counter>::default();
         let cpu = Family::<Labels, Counter<f64, AtomicU64>>::default();
         let storage = Family::<Labels, Gauge>::default();
@@ -199,6 +202,7 @@ impl Figures {
             sent.get_or_create(labels).inc_by(cluster.sent);
             received.get_or_create(labels).inc_by(cluster.received);
             suspended.get_or_create(labels).set(cluster.suspended.into());
+            data_missing.get_or_create(labels).set(cluster.data_missing.into());
             statements.get_or_create(labels).inc_by(cluster.totals.transactions);
             #[allow(clippy::cast_precision_loss)]
             cpu.get_or_create(labels).inc_by(cluster.totals.cpu_micros as f64 / 1e6);
@@ -215,6 +219,8 @@ impl Figures {
         let help = "Bytes from SQL clients of a cluster, as gateways report them";
         registry.register_with_unit("cluster_received", help, Unit::Bytes, received);
         registry.register("cluster_suspended", "Whether a cluster is scaled to zero: 1 or 0", suspended);
+        let help = "Whether the data of a cluster is missing: 1 or 0";
+        registry.register("cluster_data_missing", help, data_missing);
         let help = "Transactions of a cluster that ended since this server started";
         registry.register("cluster_statements", help, statements);
         let help = "CPU time of a cluster's SQL server since this server started";
@@ -305,6 +311,7 @@ mod tests {
             sent: 10,
             received: 20,
             suspended: true,
+            data_missing: false,
             totals: Totals { transactions: 7, cpu_micros: 2_500_000, ..Totals::default() },
             usage: Some(usage),
         };

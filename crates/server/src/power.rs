@@ -167,6 +167,7 @@ async fn enter(app: &App, cluster: ClusterId) -> Result<Use> {
     let mut held = app.uses.hold(cluster, Some(app.clock.clone())).await;
     let found = app.active_cluster(cluster).await?;
     if found.value.power == Power::Off {
+        app.check_data(cluster).await?;
         let wake = held.record.waking().clone();
         let began = Instant::now();
         let mut woken = false;

@@ -17,6 +17,7 @@ use crate::{
     memory::Memory,
     meter::{self, Looks},
     metrics::Answers,
+    ownership::Owner,
     people::passwords::Passwords,
     power::Uses,
     rate_limit::Limiter,
@@ -101,7 +102,7 @@ impl Server {
     ) -> Result<Self> {
         let data = DataDir::open(&settings.data_dir)?;
         settings.data_dir = data.path().to_owned();
-        let store = ootheca_store::open(&settings.store_url()).await?;
+        let store = first_start::open_store(&settings).await?;
         let test_clock = match settings.test_clock {
             true => Some(Arc::new(TestClock::open(&*store).await?)),
             false => None,
@@ -110,6 +111,13 @@ impl Server {
             Some(clock) => clock,
             None => Arc::new(SystemClock),
         };
+        let owner = match engine.capabilities().machine_scoped {
+            true => Some(Owner::of(&data, hostname())?),
+            false => None,
+        };
+        if let Some(owner) = &owner {
+            owner.claim(&*store, std::mem::take(&mut settings.adopt_store), clock.now()).await?;
+        }
         let admin_key = first_start::prepare(&*store, &settings, &data, clock.now()).await?;
         let page_key = first_start::page_key(&*store, clock.now()).await?;
         engine.open().await?;
@@ -138,6 +146,8 @@ impl Server {
             samples: Default::default(),
             test_clock,
             clock_moved: watch::Sender::new(0),
+            owner,
+            disowned: watch::Sender::new(None),
             lease: watch::Sender::new(None),
             page_key,
             sql_port: AtomicU16::new(0),
@@ -208,9 +218,15 @@ impl Server {
         self.app.settings.console.enabled
     }
 
-    /// The next process that wants to take this one's place.
-    pub async fn successor(&mut self) -> Option<Handover> {
-        self.successors.recv().await
+    /// The next process that wants to take this one's place; an error if this one can not go on.
+    pub async fn successor(&mut self) -> Result<Option<Handover>> {
+        let mut disowned = self.app.disowned.subscribe();
+        tokio::select! {
+            handover = self.successors.recv() => Ok(handover),
+            Ok(reason) = disowned.wait_for(Option::is_some) => {
+                Err(Error::precondition(reason.clone().unwrap_or_default()))
+            }
+        }
     }
 
     /// Drains, then stops all that was started; with `detach` in the settings the SQL servers go on.
@@ -237,10 +253,12 @@ impl Server {
         let close = engine.close(detach);
         tokio::pin!(close);
         tokio::select! {
-            () = &mut close => return,
-            _ = hurry.wait_for(|hurry| *hurry) => {}
+            () = &mut close => {}
+            _ = hurry.wait_for(|hurry| *hurry) => drop(tokio::join!(close, engine.close(detach))),
         }
-        tokio::join!(close, engine.close(detach));
+        if let Err(error) = self.app.store.close().await {
+            tracing::warn!(error = error.chain(), "store not closed cleanly");
+        }
     }
 
     /// Gives way to a successor, which adopts the SQL servers, then drains the sessions. If the
@@ -298,9 +316,7 @@ fn authority(settings: &Settings, front: Option<&Front>) -> Result<String> {
 
 fn engine(settings: &Settings) -> Result<Arc<dyn Engine>> {
     Ok(match settings.engine_kind {
-        EngineKind::Simulated => {
-            Arc::new(simulated::SimulatedEngine::new(settings.data_dir.join("simulated")))
-        }
+        EngineKind::Simulated => Arc::new(simulated::SimulatedEngine::new(settings.simulated_folder())),
         EngineKind::Postgres => {
             let engine = &settings.engine;
             Arc::new(postgres::PostgresEngine::new(postgres::Settings {

@@ -44,6 +44,9 @@ pub struct Settings {
     pub insecure_listen: bool,
     pub sql_listen: SocketAddr,
     pub store: String,
+    /// For one start: takes the store from the engine that owns it.
+    #[serde(skip)]
+    pub adopt_store: bool,
     pub engine_kind: EngineKind,
     pub detach: bool,
     pub drain_seconds: u64,
@@ -234,6 +237,11 @@ impl Settings {
     /// Where the SQL servers are kept.
     pub fn engine_folder(&self) -> PathBuf {
         self.data_dir.join("engine")
+    }
+
+    /// Where the simulated engine keeps its files.
+    pub fn simulated_folder(&self) -> PathBuf {
+        self.data_dir.join("simulated")
     }
 
     /// The store's address: what was set, or SQLite in the data folder.

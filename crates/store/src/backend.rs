@@ -23,6 +23,10 @@ pub(crate) trait Backend: Send + Sync + 'static {
     async fn query(&self, sql: &str, params: &[Value]) -> Result<Vec<Record>>;
     /// Does a piece of work in a durable transaction, again if it lost a race.
     async fn transact(&self, work: Work) -> Result<Done>;
+    /// See [`Store::close`].
+    async fn close(&self) -> Result<()> {
+        Ok(())
+    }
     /// Hints about changed rows.
     fn changes(&self) -> broadcast::Receiver<Changed>;
     /// See [`Store::stamp`].
@@ -144,6 +148,10 @@ impl<B: Backend> Store for B {
 
     async fn release(&self, lease: &Lease) -> Result<()> {
         self.transact(Work::Release(lease.clone())).await.map(|_| ())
+    }
+
+    async fn close(&self) -> Result<()> {
+        Backend::close(self).await
     }
 
     fn changes(&self) -> broadcast::Receiver<Changed> {

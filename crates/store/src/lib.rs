@@ -361,6 +361,8 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<Option<Lease>>;
     /// Gives a lease back.
     async fn release(&self, lease: &Lease) -> Result<()>;
+    /// Makes all that was committed whole in the store's own file, so that a copy of it is complete.
+    async fn close(&self) -> Result<()>;
     /// Hints about changed rows.
     fn changes(&self) -> broadcast::Receiver<Changed>;
     /// A number that is another one as soon as a change to rows of this kind is acknowledged: what was

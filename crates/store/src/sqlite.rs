@@ -124,6 +124,18 @@ impl Backend for Sqlite {
         done.await.map_err(|_| gone())?
     }
 
+    /// Moves the write-ahead log into the file.
+    async fn close(&self) -> Result<()> {
+        let failed = |error| Error::unavailable("store: checkpoint failed").because(error);
+        if let Ok(mut readers) = self.readers.lock() {
+            readers.clear();
+        }
+        let connection = connect(&self.path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        let busy: i64 =
+            connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).map_err(failed)?;
+        if busy == 0 { Ok(()) } else { Err(Error::unavailable("store: checkpoint failed: it is in use")) }
+    }
+
     fn changes(&self) -> broadcast::Receiver<Changed> {
         self.changes.subscribe()
     }

@@ -120,6 +120,13 @@ impl Launch {
 
     /// Starts a server in a folder of its own.
     pub fn boot(self) -> Ootheca {
+        let mut server = self.idle();
+        server.start();
+        server
+    }
+
+    /// A server in a folder of its own that is not started yet.
+    pub fn idle(self) -> Ootheca {
         Ootheca::new(self)
     }
 }
@@ -169,16 +176,14 @@ impl Deref for Ootheca {
 impl Ootheca {
     fn new(launch: Launch) -> Self {
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 1));
-        let mut server = Self {
+        Self {
             folder: Folder::new(),
             launch,
             running: None,
             client: Client::new("http://127.0.0.1:1", ""),
             listen: nowhere,
             sql_listen: nowhere,
-        };
-        server.start();
-        server
+        }
     }
 
     /// Starts it, after [`Ootheca::kill`] or [`Ootheca::terminate`]; returns once it is ready.

@@ -7,6 +7,7 @@ use super::{
     binaries::Programs,
     host::Host,
     meter::Control,
+    missing::{incomplete, version_file},
     process::{self, LOCK_FILE, Process},
     server::{self, End, Place},
 };
@@ -58,6 +59,8 @@ pub(super) struct State {
     pub(super) counted: bool,
     /// Whether it is certain that no process is left.
     pub(super) empty: bool,
+    /// What is missing of the data, as of the last plan; the server is not started without it.
+    pub(super) missing: Option<String>,
 }
 
 impl State {
@@ -96,6 +99,7 @@ impl Instance {
             unbounded: host.cgroups.unbounded().map(str::to_owned),
             counted: false,
             empty: false,
+            missing: None,
         };
         Arc::new(Self {
             id: id.to_owned(),
@@ -344,16 +348,37 @@ impl Instance {
         }
         let due = self.state.borrow().retry_at.is_none_or(|at| at <= now());
         self.suspend();
-        if due && !self.host.closing() {
+        let complete = self.check_data().await?;
+        if due && complete && !self.host.closing() {
             self.start();
         }
         self.observe()
+    }
+
+    /// Whether the data is all there; of a running server it is.
+    async fn check_data(&self) -> Result<bool> {
+        if self.stage() != Stage::Down {
+            return Ok(true);
+        }
+        let data = self.data();
+        let missing =
+            blocking(move || Ok((!version_file(&data).exists()).then(|| incomplete(&data)))).await?;
+        let complete = missing.is_none();
+        self.state.send_if_modified(|state| {
+            let changed = state.missing != missing;
+            state.missing = missing;
+            changed
+        });
+        Ok(complete)
     }
 
     /// What is there.
     pub(super) fn observe(&self) -> Result<Observed> {
         let state = self.state.borrow();
         let cluster = state.cluster.ok_or_else(|| Error::internal("a spare has no cluster"))?;
+        if let Some(missing) = state.missing.clone().filter(|_| state.stage == Stage::Down) {
+            return Ok(Observed::data_missing(cluster, missing));
+        }
         let live =
             state.stage == Stage::Ready && state.process.as_ref().is_some_and(|process| process.alive());
         let phase = match state.stage {
@@ -373,6 +398,7 @@ impl Instance {
             nodes: if phase == Phase::Suspended { Vec::new() } else { vec![node] },
             conditions: conditions(&state),
             retry_at: state.retry_at.filter(|_| phase == Phase::Down),
+            location: self.data().display().to_string(),
         })
     }
 

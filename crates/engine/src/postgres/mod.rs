@@ -12,6 +12,7 @@ mod copy;
 mod host;
 mod instance;
 mod meter;
+mod missing;
 mod owner;
 mod pool;
 mod power;
@@ -40,7 +41,7 @@ use ootheca_model::{
     instance::{InstancePlan, Observed, Removal},
     usage::{CpuCounter, Measure},
 };
-use shared::Shared;
+use shared::{Absent, Shared};
 use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio::sync::broadcast;
 
@@ -123,6 +124,7 @@ impl Engine for PostgresEngine {
         Capabilities {
             majors: host.programs.iter().map(|programs| programs.major.to_string()).collect(),
             cpu_unbounded: host.cgroups.unbounded().map(str::to_owned),
+            machine_scoped: true,
         }
     }
 
@@ -132,8 +134,12 @@ impl Engine for PostgresEngine {
         self.shared.open().await
     }
 
+    async fn create(&self, plan: &InstancePlan) -> Result<Observed> {
+        self.shared.ensure(plan, Absent::Create).await
+    }
+
     async fn ensure(&self, plan: &InstancePlan) -> Result<Observed> {
-        self.shared.ensure(plan).await
+        self.shared.ensure(plan, Absent::Report).await
     }
 
     async fn observe(&self, cluster: ClusterId) -> Result<Observed> {

@@ -4,6 +4,7 @@ use super::{
     binaries::Programs,
     host::Host,
     instance::{Instance, SPARE_READY, Stage, check_generation, read_cluster},
+    missing::{Found, version_file},
     pool, process, template, trash,
 };
 use crate::files::{names_in, remove_tree};
@@ -14,7 +15,7 @@ use ootheca_model::{
 use std::{
     collections::HashMap,
     fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -72,6 +73,16 @@ enum Next {
     Look(Arc<Instance>),
     Claim(Arc<Instance>),
     Make,
+    Find,
+}
+
+/// What to do for a cluster that has nothing here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Absent {
+    /// It is new: make its data.
+    Create,
+    /// It was created before: look for data that was put back, and report what is missing.
+    Report,
 }
 
 impl Shared {
@@ -118,12 +129,16 @@ impl Shared {
         for id in names_in(&self.host.instances()) {
             let folder = self.host.instances().join(&id);
             let mark = fs::read_to_string(folder.join(SPARE_READY)).ok();
+            let owner = read_cluster(&folder);
             let (Some(mark), Some(programs)) = (mark, self.programs_of(&folder.join("data"))) else {
-                unfinished.push(id);
+                // What a cluster has claimed is never thrown away, whatever is missing in it.
+                if owner.is_none() {
+                    unfinished.push(id);
+                }
                 continue;
             };
             let instance = Instance::new(&self.host, &id, &programs);
-            match read_cluster(&folder) {
+            match owner {
                 Some(cluster) => {
                     if !instance.adopt() && !busy.contains(&instance.data()) {
                         instance.found_empty();
@@ -149,8 +164,8 @@ impl Shared {
     }
 
     /// The programs for a data folder, even if they are no longer installed.
-    fn programs_of(&self, data: &std::path::Path) -> Option<Programs> {
-        let major: u32 = fs::read_to_string(data.join("PG_VERSION")).ok()?.trim().parse().ok()?;
+    pub(super) fn programs_of(&self, data: &Path) -> Option<Programs> {
+        let major: u32 = fs::read_to_string(version_file(data)).ok()?.trim().parse().ok()?;
         let installed = self.host.programs.iter().find(|programs| programs.major == major);
         Some(installed.cloned().unwrap_or_else(|| {
             tracing::error!(major, data = %data.display(), "the programs of this major are not installed");
@@ -200,14 +215,18 @@ impl Shared {
     }
 
     /// Makes the instance of a cluster match its plan.
-    pub(super) async fn ensure(self: &Arc<Self>, plan: &InstancePlan) -> Result<Observed> {
+    pub(super) async fn ensure(self: &Arc<Self>, plan: &InstancePlan, absent: Absent) -> Result<Observed> {
         self.host.secret()?;
         self.asked();
         // Taken before the decision: `close` waits for what comes of it.
         let guard = self.begin();
-        match self.decide(plan)? {
+        match self.decide(plan, absent)? {
             None => self.observe(plan.cluster),
             Some(Next::Look(instance)) => instance.ensure(plan).await,
+            Some(Next::Find) => match self.find(plan.cluster).await? {
+                Found::Here(instance) => instance.ensure(plan).await,
+                Found::Missing(missing) => Ok(Observed::data_missing(plan.cluster, missing)),
+            },
             Some(Next::Claim(spare)) => {
                 self.refill.notify_one();
                 let (shared, cluster) = (self.clone(), plan.cluster);
@@ -233,7 +252,7 @@ impl Shared {
     }
 
     /// What to do for a plan; takes the slot and, if there is one, a spare.
-    fn decide(&self, plan: &InstancePlan) -> Result<Option<Next>> {
+    fn decide(&self, plan: &InstancePlan, absent: Absent) -> Result<Option<Next>> {
         let mut table = self.table();
         match table.clusters.get_mut(&plan.cluster) {
             Some(Slot::Claimed(instance)) => return Ok(Some(Next::Look(instance.clone()))),
@@ -250,12 +269,23 @@ impl Shared {
         if self.host.closing() {
             return Err(Error::unavailable("the engine is closing"));
         }
+        if absent == Absent::Report {
+            return Ok(Some(Next::Find));
+        }
         let major = self.host.programs(&plan.engine_major)?.major;
         let usable = |spare: &Arc<Instance>| spare.programs.major == major && spare.ready_pid().is_some();
         let spare = table.spares.iter().position(usable).map(|at| table.spares.remove(at));
         let slot = Slot::Making { plan: plan.clone(), cancelled: false, failure: None };
         table.clusters.insert(plan.cluster, slot);
         Ok(Some(spare.map_or(Next::Make, Next::Claim)))
+    }
+
+    /// Takes in an instance whose folder was put back since the start.
+    pub(super) fn take_in(&self, cluster: ClusterId, instance: Arc<Instance>) -> Result<Arc<Instance>> {
+        match self.table().clusters.entry(cluster).or_insert(Slot::Claimed(instance)) {
+            Slot::Claimed(instance) => Ok(instance.clone()),
+            _ => Err(Error::unavailable("the cluster is being changed")),
+        }
     }
 
     async fn create(self: &Arc<Self>, cluster: ClusterId, programs: &Programs) {
@@ -318,7 +348,14 @@ impl Shared {
         let Some(guard) = self.begin() else { return Err(Error::unavailable("the engine is closing")) };
         let Some(instance) = self.take_for_removal(cluster) else {
             let going = self.table().clusters.contains_key(&cluster) || !self.cleaned.load(Ordering::Acquire);
-            return Ok(if going { Removal::Going } else { Removal::Gone });
+            if going {
+                return Ok(Removal::Going);
+            }
+            // What is left of an instance whose data is missing.
+            if let Some(id) = self.claimed_folder(cluster).await? {
+                trash::discard(&self.host, &id).await?;
+            }
+            return Ok(Removal::Gone);
         };
         let shared = self.clone();
         let work = tokio::spawn(async move {

@@ -3,6 +3,7 @@
 mod admin;
 mod state;
 
+use crate::files::names_in;
 use crate::{Admin, Capabilities, Engine, InstanceReport};
 use async_trait::async_trait;
 use ootheca_model::{
@@ -13,7 +14,7 @@ use ootheca_model::{
 use state::{Simulated, State};
 use std::{
     collections::HashMap,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -21,6 +22,12 @@ use tokio::sync::broadcast;
 
 /// What a simulated instance says that it is.
 const ENGINE: &str = "simulated";
+
+/// The clusters that have a file in an engine's folder: an engine need not run.
+pub fn stored(folder: &Path) -> Vec<ClusterId> {
+    let id = |name: String| name.strip_suffix(".json")?.parse().ok();
+    names_in(folder).into_iter().filter_map(id).collect()
+}
 
 /// An engine that only remembers.
 #[derive(Debug)]
@@ -63,6 +70,7 @@ impl SimulatedEngine {
                 phase,
                 engine: ENGINE.to_owned(),
                 nodes: if phase == Phase::Suspended { Vec::new() } else { vec![node] },
+                location: self.state.file(cluster).display().to_string(),
                 ..Observed::absent(cluster)
             }
         };
@@ -85,7 +93,7 @@ impl SimulatedEngine {
 impl Engine for SimulatedEngine {
     fn capabilities(&self) -> Capabilities {
         // Nothing runs, so there is nothing to bound.
-        Capabilities { majors: vec![ENGINE.to_owned()], cpu_unbounded: None }
+        Capabilities { majors: vec![ENGINE.to_owned()], cpu_unbounded: None, machine_scoped: true }
     }
 
     async fn open(&self) -> Result<()> {
@@ -94,12 +102,20 @@ impl Engine for SimulatedEngine {
         Ok(())
     }
 
+    async fn create(&self, plan: &InstancePlan) -> Result<Observed> {
+        if self.state.read(plan.cluster, |_| ()).is_none() {
+            check_major(plan)?;
+            self.state.create(plan.clone(), Instant::now() + self.start_delay)?;
+            self.hint_when_ready(plan.cluster);
+        }
+        self.ensure(plan).await
+    }
+
     async fn ensure(&self, plan: &InstancePlan) -> Result<Observed> {
-        if plan.engine_major != ENGINE {
-            let major = &plan.engine_major;
-            return Err(Error::precondition(format!(
-                "this engine is simulated and can not run PostgreSQL {major}"
-            )));
+        check_major(plan)?;
+        let ready_at = Instant::now() + self.start_delay;
+        if self.state.read(plan.cluster, |_| ()).is_none() && self.state.find(plan.cluster, ready_at)? {
+            self.hint_when_ready(plan.cluster);
         }
         let current = self.state.read(plan.cluster, |simulated| simulated.document.plan.clone());
         match current {
@@ -110,14 +126,15 @@ impl Engine for SimulatedEngine {
             }
             Some(current) if current == *plan => {}
             Some(current) => {
-                self.state.plan(plan.clone(), Instant::now() + self.start_delay)?;
+                self.state.plan(plan.clone(), ready_at)?;
                 if current.power != plan.power {
                     self.hint_when_ready(plan.cluster);
                 }
             }
             None => {
-                self.state.create(plan.clone(), Instant::now() + self.start_delay)?;
-                self.hint_when_ready(plan.cluster);
+                let file = self.state.file(plan.cluster);
+                let message = format!("the file {} is missing", file.display());
+                return Ok(Observed::data_missing(plan.cluster, message));
             }
         }
         Ok(self.observed(plan.cluster))
@@ -179,4 +196,12 @@ impl Engine for SimulatedEngine {
     }
 
     async fn close(&self, _detach: bool) {}
+}
+
+fn check_major(plan: &InstancePlan) -> Result<()> {
+    if plan.engine_major == ENGINE {
+        return Ok(());
+    }
+    let major = &plan.engine_major;
+    Err(Error::precondition(format!("this engine is simulated and can not run PostgreSQL {major}")))
 }

@@ -10,7 +10,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     fs, io,
     os::unix::fs::DirBuilderExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
@@ -73,12 +73,21 @@ impl State {
             if path.extension().is_none_or(|extension| extension != "json") {
                 continue;
             }
-            let bytes = fs::read(&path).map_err(failed("read", &path))?;
-            let document: Document = serde_json::from_slice(&bytes)
-                .map_err(|error| Error::internal(format!("{} is damaged", path.display())).because(error))?;
+            let document = read_document(&path)?;
             clusters.insert(document.plan.cluster, Simulated { document, ready_at });
         }
         Ok(())
+    }
+
+    /// Reads the file of a cluster that was put back; whether there is one.
+    pub(super) fn find(&self, cluster: ClusterId, ready_at: Instant) -> Result<bool> {
+        let path = self.file(cluster);
+        if !path.exists() {
+            return Ok(false);
+        }
+        let document = read_document(&path)?;
+        self.lock().entry(cluster).or_insert(Simulated { document, ready_at });
+        Ok(true)
     }
 
     /// Records another plan; one that wakes a suspended cluster makes it ready at `ready_at`.
@@ -160,4 +169,10 @@ impl State {
         effect::done("simulated cluster written");
         Ok(())
     }
+}
+
+fn read_document(path: &Path) -> Result<Document> {
+    let bytes = fs::read(path).map_err(failed("read", path))?;
+    serde_json::from_slice(&bytes)
+        .map_err(|error| Error::internal(format!("{} is damaged", path.display())).because(error))
 }

@@ -1,11 +1,14 @@
 //! What every engine must do.
 
-use crate::support::{Driver, Folder, LIMIT, PASSWORD, gone, new_cluster, plan, ready, suspended};
-use ootheca_engine::Admin;
+use crate::support::{
+    Driver, Folder, LIMIT, PASSWORD, gone, new_cluster, plan, ready, signal, suspended, until,
+};
+use ootheca_engine::{Admin, Engine};
 use ootheca_model::{
     ErrorKind,
-    instance::{InstancePlan, Phase, Power, Removal},
+    instance::{Condition, InstancePlan, Observed, Phase, Power, Removal},
 };
+use rustix::process::Signal;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn postgres_lives_and_dies() {
@@ -50,7 +53,7 @@ async fn lives_and_dies(driver: Driver) {
     let mut hints = engine.watch();
     let mut plan = plan(&*engine, cluster);
     plan.generation = 2;
-    let first = engine.ensure(&plan).await.unwrap();
+    let first = engine.create(&plan).await.unwrap();
     assert_eq!(first.cluster, cluster);
     let observed = ready(&*engine, &plan).await;
     assert_eq!((observed.generation, observed.nodes.len()), (2, 1));
@@ -64,7 +67,7 @@ async fn lives_and_dies(driver: Driver) {
     plan.generation = 3;
     assert_eq!(engine.ensure(&plan).await.unwrap().generation, 3);
     let other = InstancePlan { cluster: new_cluster(), engine_major: "3".to_owned(), ..plan };
-    assert_eq!(engine.ensure(&other).await.unwrap_err().kind(), ErrorKind::Precondition);
+    assert_eq!(engine.create(&other).await.unwrap_err().kind(), ErrorKind::Precondition);
     assert_eq!(engine.report().await.unwrap().len(), 1);
 
     gone(&*engine, cluster).await;
@@ -161,6 +164,97 @@ async fn remembers(driver: Driver) {
     assert_eq!(names(&mut *admin).await, ["app", "defaultdb"]);
     drop(admin);
     engine.close(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_never_makes_missing_data() {
+    never_makes_missing_data(Driver::Postgres).await;
+}
+
+#[tokio::test]
+async fn simulated_never_makes_missing_data() {
+    never_makes_missing_data(Driver::Simulated).await;
+}
+
+async fn never_makes_missing_data(driver: Driver) {
+    let folder = Folder::new();
+    let engine = driver.open(&folder).await;
+    let on = plan(&*engine, new_cluster());
+    let missing = engine.ensure(&on).await.unwrap();
+    assert_eq!((missing.phase, missing.nodes.len(), missing.generation), (Phase::Absent, 0, 0));
+    assert_eq!(missing.conditions[0].kind, Condition::DATA_MISSING);
+    assert!(missing.conditions[0].holds && engine.list().await.unwrap().is_empty());
+    ready(&*engine, &on).await;
+    engine.admin(on.cluster).await.unwrap().create_user("maxroach", PASSWORD).await.unwrap();
+    engine.close(false).await;
+    drop(engine);
+
+    // Gone at the start, put back while the engine runs.
+    let report = driver.open(&folder).await.report().await.unwrap();
+    let data = match driver {
+        Driver::Postgres => report[0].data.parent().unwrap().to_owned(),
+        Driver::Simulated => report[0].data.clone(),
+    };
+    let away = folder.engine().with_extension("away");
+    std::fs::rename(&data, &away).unwrap();
+    let engine = driver.open(&folder).await;
+    for plan in [&on, &InstancePlan { power: Power::Off, ..on.clone() }] {
+        let missing = engine.ensure(plan).await.unwrap();
+        assert_eq!(
+            (missing.phase, missing.conditions[0].kind.as_str()),
+            (Phase::Absent, Condition::DATA_MISSING)
+        );
+    }
+    assert_eq!(engine.admin(on.cluster).await.err().unwrap().kind(), ErrorKind::Unavailable);
+    std::fs::rename(&away, &data).unwrap();
+    let observed = ready_again(&*engine, &on).await;
+    assert!(observed.conditions.is_empty());
+    assert_eq!(engine.admin(on.cluster).await.unwrap().users().await.unwrap(), ["maxroach"]);
+    gone(&*engine, on.cluster).await;
+    engine.close(false).await;
+}
+
+/// As the reconciler does for a cluster that was created before.
+async fn ready_again(engine: &dyn Engine, plan: &InstancePlan) -> Observed {
+    until("ready", || async {
+        let observed = engine.ensure(plan).await.unwrap();
+        (observed.phase == Phase::Ready).then_some(observed)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_claimed_instance_without_its_data_is_kept() {
+    let folder = Folder::new();
+    let engine = Driver::Postgres.open(&folder).await;
+    let on = plan(&*engine, new_cluster());
+    ready(&*engine, &on).await;
+    engine.close(false).await;
+    let data = engine.report().await.unwrap()[0].data.clone();
+    drop(engine);
+    let away = folder.engine().with_extension("away");
+    std::fs::rename(&data, &away).unwrap();
+    let engine = Driver::Postgres.open(&folder).await;
+    let missing = engine.ensure(&on).await.unwrap();
+    assert!(missing.conditions[0].message.contains(data.to_str().unwrap()), "{missing:?}");
+    std::fs::rename(&away, &data).unwrap();
+    ready_again(&*engine, &on).await;
+    // Lost while the server is down: it is not started without it, and not given up.
+    let pid = engine.observe(on.cluster).await.unwrap().nodes[0].pid.unwrap();
+    std::fs::rename(&data, &away).unwrap();
+    signal(pid, Signal::KILL);
+    until("missing", || async {
+        let observed = engine.ensure(&on).await.unwrap();
+        (observed.phase == Phase::Absent).then_some(())
+    })
+    .await;
+    std::fs::rename(&away, &data).unwrap();
+    ready_again(&*engine, &on).await;
+    std::fs::rename(&data, &away).unwrap();
+    gone(&*engine, on.cluster).await;
+    assert!(engine.report().await.unwrap().is_empty(), "a deleted cluster leaves no folder");
+    engine.close(false).await;
+    std::fs::remove_dir_all(&away).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -28,7 +28,7 @@ async fn spare_is_claimed_and_replaced() {
     let spare = spares(&engine, 1).await.remove(0);
     assert!(engine.list().await.unwrap().is_empty(), "a spare is no cluster");
     let plan = plan(&engine, new_cluster());
-    let observed = engine.ensure(&plan).await.unwrap();
+    let observed = engine.create(&plan).await.unwrap();
     assert_eq!((observed.phase, observed.nodes[0].pid), (Phase::Ready, spare.pid), "at once");
     let next = spares(&engine, 1).await.remove(0);
     assert_ne!(next.instance, spare.instance);
@@ -81,11 +81,11 @@ async fn removal_while_it_is_made() {
     let folder = Folder::new();
     let engine = postgres(&folder, 0).await;
     let plan = plan(&engine, new_cluster());
-    assert_eq!(engine.ensure(&plan).await.unwrap().phase, Phase::Starting);
+    assert_eq!(engine.create(&plan).await.unwrap().phase, Phase::Starting);
     assert_eq!(engine.list().await.unwrap(), [plan.cluster]);
     gone(&engine, plan.cluster).await;
     assert!(engine.list().await.unwrap().is_empty() && engine.report().await.unwrap().is_empty());
     // And the engine may end in the middle.
-    engine.ensure(&plan).await.unwrap();
+    engine.create(&plan).await.unwrap();
     engine.close(false).await;
 }

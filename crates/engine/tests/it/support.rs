@@ -136,10 +136,10 @@ pub(crate) async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut ask:
     }
 }
 
-/// As the reconciler does: `ensure` until it is ready.
+/// As the reconciler does: `create` until it is ready.
 pub(crate) async fn ready(engine: &dyn Engine, plan: &InstancePlan) -> Observed {
     until("ready", || async {
-        let observed = engine.ensure(plan).await.unwrap();
+        let observed = engine.create(plan).await.unwrap();
         (observed.phase == Phase::Ready).then_some(observed)
     })
     .await
@@ -148,7 +148,7 @@ pub(crate) async fn ready(engine: &dyn Engine, plan: &InstancePlan) -> Observed 
 /// The same until it is suspended.
 pub(crate) async fn suspended(engine: &dyn Engine, plan: &InstancePlan) -> Observed {
     until("suspended", || async {
-        let observed = engine.ensure(plan).await.unwrap();
+        let observed = engine.create(plan).await.unwrap();
         (observed.phase == Phase::Suspended).then_some(observed)
     })
     .await

@@ -142,6 +142,16 @@ pub struct ObservedCluster {
     pub engine: String,
     /// What a user should know.
     pub conditions: Vec<Condition>,
+    /// Where its data was last seen; empty while unknown.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub location: String,
+}
+
+impl ObservedCluster {
+    /// Whether the engine found no data of a cluster that was created before.
+    pub fn is_data_missing(&self) -> bool {
+        self.conditions.iter().any(|condition| condition.kind == Condition::DATA_MISSING && condition.holds)
+    }
 }
 
 impl Cluster {

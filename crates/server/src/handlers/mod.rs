@@ -36,7 +36,7 @@ use crate::{
     rows::{Stored, active_cluster},
 };
 use ootheca_engine::Admin;
-use ootheca_model::{ClusterId, Error, Result, instance::Power};
+use ootheca_model::{ClusterId, Error, ErrorKind, Result, instance::Power};
 use ootheca_store::Batch;
 use std::{pin::Pin, sync::Arc};
 
@@ -57,7 +57,11 @@ async fn inside(call: &Call) -> Result<Inside> {
     let found = active_cluster(&*app.store, call.granted.organization(), Some(id)).await?.value;
     let attempt = || app.engine.admin(id);
     if found.power == Power::On {
-        return Ok(Inside::Awake(id, app.when_ready(id, READY_WAIT, attempt).await?, held));
+        match app.when_ready(id, READY_WAIT, attempt).await {
+            // Its data is missing: what was noted of it is all there is.
+            Err(error) if error.kind() == ErrorKind::Precondition => {}
+            ready => return Ok(Inside::Awake(id, ready?, held)),
+        }
     }
     match catalog::recall(app, id).await? {
         Some(notes) => Ok(Inside::Asleep(notes)),

@@ -60,6 +60,8 @@ impl World {
             samples: Default::default(),
             test_clock: Some(clock.clone()),
             clock_moved: watch::Sender::new(0),
+            owner: None,
+            disowned: watch::Sender::new(None),
             lease: watch::Sender::new(lease.unwrap()),
             page_key: [0; 32],
             sql_port: AtomicU16::new(0),
@@ -72,7 +74,7 @@ impl World {
             limiter,
         });
         let cluster = made(&app, limits);
-        app.engine.ensure(&cluster.plan_instance()).await.unwrap();
+        app.engine.create(&cluster.plan_instance()).await.unwrap();
         let batch = Batch::server("test").with(rows::insert(&cluster).unwrap());
         app.store.commit(batch, app.now()).await.unwrap();
         Self { app, engine, clock, cluster: cluster.id, _folder: folder }

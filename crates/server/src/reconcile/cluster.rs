@@ -15,6 +15,8 @@ use std::time::Duration;
 
 /// How often the creation of a cluster may fail before it is given up.
 const CREATION_ATTEMPTS: u32 = 5;
+/// When to look again for data that is missing.
+const DATA_WAIT: Duration = Duration::from_secs(5);
 /// When to look again at a cluster that is to be switched off and that somebody uses.
 const IN_USE: Duration = Duration::from_millis(50);
 
@@ -59,8 +61,14 @@ async fn switch_off(app: &App, id: ClusterId, lease: Lease, failures: u32) -> Re
 }
 
 async fn run(app: &App, stored: Stored<Cluster>, lease: Lease, failures: u32) -> Result<Step> {
-    let observed = match app.engine.ensure(&stored.value.plan_instance()).await {
-        Ok(observed) => observed,
+    let plan = stored.value.plan_instance();
+    // Data is made for new clusters only: that of any other is missing, and may come back.
+    let observed = match stored.value.state {
+        ClusterState::Creating => app.engine.create(&plan).await,
+        _ => app.engine.ensure(&plan).await,
+    };
+    let observed = match observed {
+        Ok(observed) => with_location(observed, &stored.value),
         Err(error) if stored.value.state == ClusterState::Creating && hopeless(&error, failures) => {
             return give_up(app, stored, &error, lease).await;
         }
@@ -76,6 +84,7 @@ async fn run(app: &App, stored: Stored<Cluster>, lease: Lease, failures: u32) ->
             generation: observed.generation,
             engine: engine.clone(),
             conditions: observed.conditions.clone(),
+            location: observed.location.clone(),
         };
         if cluster.state == ClusterState::Creating {
             cluster.state = ClusterState::Created;
@@ -88,11 +97,28 @@ async fn run(app: &App, stored: Stored<Cluster>, lease: Lease, failures: u32) ->
     Ok(next(app, stored.value.power, &observed))
 }
 
+/// Completes the condition of missing data by where it was and what can be done.
+fn with_location(mut observed: Observed, cluster: &Cluster) -> Observed {
+    let missing = observed.conditions.iter_mut().find(|condition| condition.kind == Condition::DATA_MISSING);
+    if let Some(condition) = missing {
+        let message = &mut condition.message;
+        *message = format!("The data of this cluster is missing: {message}.");
+        if !cluster.observed.location.is_empty() {
+            message.push_str(&format!(" It was last in {}.", cluster.observed.location));
+        }
+        message.push_str(
+            " Put it back where it was, and the cluster serves again; or delete the cluster. No data is made in its place.",
+        );
+    }
+    observed
+}
+
 /// When to look again: a hint usually comes first.
 fn next(app: &App, wanted: Power, observed: &Observed) -> Step {
     match (observed.phase, observed.retry_at) {
         (Phase::Ready, _) if wanted == Power::On => Step::Done,
         (Phase::Suspended, _) if wanted == Power::Off => Step::Done,
+        (Phase::Absent, _) => Step::Again(DATA_WAIT),
         (_, Some(at)) => Step::Again(at.since(app.now()).max(Duration::from_millis(10))),
         _ => Step::Again(Duration::from_millis(500)),
     }

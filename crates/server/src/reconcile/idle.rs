@@ -89,7 +89,10 @@ async fn scan(app: &Arc<App>, lease: &Lease, idle: Duration) -> Result<Duration>
 
 /// Whether it is one that scales to zero, and has not.
 fn may_sleep(cluster: &Cluster) -> bool {
-    cluster.plan == Plan::Basic && cluster.state == ClusterState::Created && cluster.power == Power::On
+    cluster.plan == Plan::Basic
+        && cluster.state == ClusterState::Created
+        && cluster.power == Power::On
+        && !cluster.observed.is_data_missing()
 }
 
 /// How long it still has to be idle.

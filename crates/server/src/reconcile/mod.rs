@@ -116,6 +116,9 @@ impl Driver {
         let now = Instant::now();
         if now >= self.renew_at {
             self.renew_at = now + LEASE_TTL / 3;
+            if self.is_disowned().await? {
+                return Ok(());
+            }
             let fence = self.lease.as_ref().map(|lease| lease.fence);
             let renewed = self.app.store.lease(LEASE, &self.holder, fence, LEASE_TTL, self.app.now()).await;
             self.lease = renewed?;
@@ -139,6 +142,21 @@ impl Driver {
             self.start(id);
         }
         Ok(())
+    }
+
+    /// Whether the store was adopted by another engine; then this server acts no more, and ends.
+    async fn is_disowned(&mut self) -> Result<bool> {
+        let Some(owner) = &self.app.owner else { return Ok(false) };
+        let Err(error) = owner.check(&*self.app.store).await else { return Ok(false) };
+        if error.kind() != ErrorKind::Precondition {
+            return Err(error);
+        }
+        self.app.lease.send_replace(None);
+        if let Some(lease) = self.lease.take() {
+            self.app.store.release(&lease).await?;
+        }
+        self.app.disowned.send_replace(Some(error.message().to_owned()));
+        Ok(true)
     }
 
     fn wake_at(&self) -> Instant {

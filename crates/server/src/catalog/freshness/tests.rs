@@ -40,6 +40,10 @@ impl Engine for Counted {
     async fn open(&self) -> Result<()> {
         self.0.open().await
     }
+    async fn create(&self, plan: &InstancePlan) -> Result<Observed> {
+        self.0.create(plan).await
+    }
+
     async fn ensure(&self, plan: &InstancePlan) -> Result<Observed> {
         self.0.ensure(plan).await
     }
@@ -111,6 +115,8 @@ impl Bench {
             samples: Default::default(),
             test_clock: None,
             clock_moved: watch::Sender::new(0),
+            owner: None,
+            disowned: watch::Sender::new(None),
             lease: watch::Sender::new(None),
             page_key: [0; 32],
             sql_port: AtomicU16::new(0),
@@ -132,7 +138,7 @@ impl Bench {
     async fn ensure(&self, power: Power, phase: Phase) {
         let plan = InstancePlan { power, ..self.cluster.plan_instance() };
         let mut hints = self.engine.watch();
-        while self.engine.ensure(&plan).await.expect("ensured").phase != phase {
+        while self.engine.create(&plan).await.expect("ensured").phase != phase {
             let _ = timeout(Duration::from_millis(20), hints.recv()).await;
         }
     }
