@@ -239,6 +239,8 @@ fn roles_and_parameters_of_2022() {
     let added = client.request("POST", &format!("{at}/ORGANIZATION//ORG_ROLE_ORG_ADMIN")).send();
     assert!(names(added.ok()).contains(&"ORG_ROLE_ORG_ADMIN".to_owned()), "{added}");
     assert!(names(server.get(&at).ok()).contains(&"ORG_ADMIN".to_owned()));
+    let filtered = client.get("/service-accounts?roles=ORG_ROLE_AUDITOR&roles=ORG_ROLE_CLUSTER_ADMIN");
+    assert!(crate::support::column(&filtered.ok()["service_accounts"], "name").contains(&"robot".to_owned()));
     let cluster = id(&server.create_cluster("strings", "ADVANCED"));
     let string = client.get(&format!("/clusters/{cluster}/connection-string?os=OS_WINDOWS"));
     assert!(string.text("/connection_string").contains("$env:appdata"), "{string}");

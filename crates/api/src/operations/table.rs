@@ -121,7 +121,7 @@ macro_rules! for_each_operation {
                   (NoPath, NoQuery, NoBody) -> Organization, [member], read, "Get the caller's organization" }
 
                 { ListServiceAccounts, list_service_accounts, "Service Accounts", Get "/api/v1/service-accounts",
-                  (NoPath, PageQuery, NoBody) -> ListServiceAccountsResponse,
+                  (NoPath, ListServiceAccountsQuery, NoBody) -> ListServiceAccountsResponse,
                   [organization: OrgAdmin, ClusterAdmin, Auditor], read, "List service accounts" }
                 { CreateServiceAccount, create_service_account, "Service Accounts", Post "/api/v1/service-accounts",
                   (NoPath, NoQuery, CreateServiceAccountRequest) -> ServiceAccount,
