@@ -19,7 +19,7 @@ use std::{
     sync::PoisonError,
 };
 
-const VERSIONS: [&str; 4] = ["2022-03-31", "2022-09-20", "2023-04-10", "2024-09-16"];
+const VERSIONS: [&str; 5] = ["2022-03-31", "2022-09-20", "2023-04-10", "2024-09-16", "2026-09-15"];
 
 /// Where answers differ from the description of their version on purpose: the version and a part of the
 /// finding.
