@@ -41,7 +41,7 @@ export async function furnish({ base, key, certificate }, { email, password }) {
   const call = async (method, path, body) => {
     const answer = await fetch(base + path, {
       method,
-      headers: { authorization: `Bearer ${key}`, 'cc-version': '2024-09-16', 'content-type': 'application/json' },
+      headers: { authorization: `Bearer ${key}`, 'cc-version': '2026-09-15', 'content-type': 'application/json' },
       body: body && JSON.stringify(body),
     })
     const text = await answer.text()

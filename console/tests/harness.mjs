@@ -37,7 +37,7 @@ export async function ask(what) {
 export async function call(method, path, body, as = key) {
   const answer = await fetch(base + path, {
     method,
-    headers: { authorization: `Bearer ${as}`, 'cc-version': '2024-09-16', 'content-type': 'application/json' },
+    headers: { authorization: `Bearer ${as}`, 'cc-version': '2026-09-15', 'content-type': 'application/json' },
     body: body === undefined ? undefined : JSON.stringify(body),
   })
   const text = await answer.text()

@@ -46,7 +46,9 @@ def main(folder, recording):
         entry = json.loads(line)
         version, operation = entry["version"], entry["operation"]
         if version not in known:
-            known[version] = schemas(pathlib.Path(folder) / f"versions/openapi-{version}.json")
+            # A version may have no official description, only one that was derived from an older one.
+            (path,) = pathlib.Path(folder).glob(f"versions/openapi-{version}*.json")
+            known[version] = schemas(path)
         validator = known[version].get(operation)
         if validator is None:
             continue  # Newer operations are not hidden from older versions.

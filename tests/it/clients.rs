@@ -5,17 +5,44 @@ use crate::support::{PASSWORD, column, id, simulated};
 use ootheca_testkit::{Answer, Client, Launch, Ootheca};
 use serde_json::{Value, json};
 
+/// The version that the newest provider and SDK send.
+const VERSION: &str = "2026-09-15";
+
+/// What version [`VERSION`] added and this server does not have yet.
+const NOT_BUILT: [(&str, &str); 17] = [
+    ("POST", "/clusters/{cluster}/migration-assistant"),
+    ("GET", "/clusters/{cluster}/migration-assistant"),
+    ("DELETE", "/clusters/{cluster}/migration-assistant"),
+    ("GET", "/clusters/{cluster}/migration-assistant/source-ca-cert"),
+    ("PATCH", "/clusters/{cluster}/migration-assistant/source-ca-cert"),
+    ("DELETE", "/clusters/{cluster}/migration-assistant/source-ca-cert"),
+    ("GET", "/clusters/{cluster}/runtime-scanning"),
+    ("POST", "/clusters/{cluster}/runtime-scanning"),
+    ("DELETE", "/clusters/{cluster}/runtime-scanning"),
+    ("GET", "/service-accounts/{id}/credentials"),
+    ("POST", "/service-accounts/{id}/credentials"),
+    ("DELETE", "/service-accounts/{id}/credentials/{id}"),
+    ("GET", "/virtual-cluster-workspaces"),
+    ("GET", "/virtual-cluster-workspaces/{id}"),
+    ("PATCH", "/virtual-cluster-workspaces/{id}"),
+    ("POST", "/virtual-cluster-workspaces/{id}/clusters"),
+    ("PATCH", "/virtual-cluster-workspaces/{id}/clusters/{cluster}"),
+];
+
 /// A request as the provider sends it.
 #[track_caller]
 fn provider(client: &Client, method: &str, path: &str, body: &str) -> Answer {
+    let client = client.with_version(VERSION);
     let request = client.raw(method, &format!("/api/v1{path}"));
-    let request =
-        request.header("user-agent", "terraform-provider-cockroach").header("accept", "application/json");
+    let request = request
+        .header("user-agent", "terraform-provider-cockroach/1.23.1 terraform/1.13.0")
+        .header("cc-client", "terraform")
+        .header("accept", "application/json");
     let answer = match body {
         "" => request.send(),
         body => request.header("content-type", "application/json").body(format!("{body}\n")).send(),
     };
-    assert_eq!(answer.header("cc-version"), Some("2024-09-16"), "{answer}");
+    assert_eq!(answer.header("cc-version"), Some(VERSION), "{answer}");
     answer
 }
 
@@ -295,4 +322,25 @@ fn connection_strings_and_the_certificate() {
         certificate.status == 200 && certificate.bytes.starts_with(b"-----BEGIN CERTIFICATE-----"),
         "{certificate}"
     );
+}
+
+/// The provider repeats a call that fails with any 5xx, 501 too, for two hours; 404 ends it.
+#[test]
+fn operations_that_are_not_built_yet_do_not_exist() {
+    let server = simulated();
+    let cluster = id(&create(&server, BASIC));
+    let account = id(&server.get("/service-accounts").ok()["service_accounts"][0]);
+    for (method, path) in NOT_BUILT {
+        let path = path.replace("{cluster}", &cluster).replace("{id}", &account);
+        let body = if matches!(method, "POST" | "PATCH") { r#"{"type":"WIZ"}"# } else { "" };
+        let missing = format!("path /api/v1{path} does not exist");
+        assert_eq!(provider(&server, method, &path, body).refused(404), missing);
+        // The same for every other method, and for callers that are not known.
+        for method in ["GET", "POST", "PUT", "PATCH", "DELETE"] {
+            assert_eq!(provider(&server, method, &path, "").refused(404), missing, "{method}");
+        }
+        assert_eq!(provider(&server.anonymous(), method, &path, body).refused(404), missing);
+        let answer = server.with_version("2024-09-16").raw(method, &format!("/api/v1{path}")).send();
+        assert_eq!(answer.refused(404), missing);
+    }
 }

@@ -38,6 +38,7 @@ mod roles;
 mod samples;
 mod schemathesis;
 mod scim;
+mod service_accounts;
 mod sessions;
 mod sql;
 mod sql_shell;

@@ -237,9 +237,12 @@ fn the_audit_log_is_exported() {
 #[test]
 fn versions() {
     let server = simulated();
-    for (asked, applied) in
-        [("2022-03-31", "2022-03-31"), ("2024-09-16", "2024-09-16"), ("latest", "2024-09-16")]
-    {
+    for (asked, applied) in [
+        ("2022-03-31", "2022-03-31"),
+        ("2024-09-16", "2024-09-16"),
+        ("2026-09-15", "2026-09-15"),
+        ("latest", "2026-09-15"),
+    ] {
         let answer = server.with_version(asked).get("/clusters");
         answer.ok();
         assert_eq!(answer.header("cc-version"), Some(applied));

@@ -19,12 +19,14 @@ struct Walk {
 }
 
 /// A list under test: its path, the member with its rows, more of its query.
-const LISTS: [(&str, &str, &str); 5] = [
+const LISTS: [(&str, &str, &str); 7] = [
     ("/service-accounts", "service_accounts", ""),
     ("/api-keys", "api_keys", ""),
     ("/clusters", "clusters", ""),
     ("/clusters", "clusters", "&pagination.sort_by=CREATED_AT"),
     ("/clusters", "clusters", "&pagination.sort_by=DELETED_AT&show_inactive=true"),
+    ("/service-accounts", "service_accounts", "&service_account_name=SAME%201"),
+    ("/service-accounts", "service_accounts", "&roles=AUDITOR&roles=ORG_MEMBER"),
 ];
 
 fn walks() -> impl Strategy<Value = Walk> {
@@ -118,7 +120,7 @@ fn each_row_is_seen_exactly_once() {
     server.delete(&format!("/clusters/{deleted}")).ok();
     let counter = std::cell::RefCell::new(&mut counter);
     let mut runner = TestRunner::new(Config {
-        cases: 24,
+        cases: 32,
         failure_persistence: None,
         max_shrink_iters: 0,
         ..Config::default()

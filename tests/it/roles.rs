@@ -48,6 +48,8 @@ fn roles_of_the_organization_reach_every_cluster() {
         ("FOLDER_ADMIN", [200, 403, 403, 403, 403, 403]),
         ("CLUSTER_CREATOR", [403; 6]),
         ("BILLING_COORDINATOR", [403; 6]),
+        ("AUDITOR", [200, 200, 403, 200, 403, 403]),
+        ("CLUSTER_DATA_ACCESSOR", [200, 200, 200, 403, 403, 403]),
     ];
     for (role, statuses) in table {
         let client = scene.server.with_key(&scene.server.new_key(&[role]));
@@ -189,6 +191,47 @@ fn grantors_see_no_further_than_they_grant() {
     }
     // It takes nothing away that it does not see.
     cluster_admin.put(&format!("/roles/{vip}"), json!({ "roles": [] })).refused(403);
+}
+
+/// AUDITOR reads what everybody holds and gives nothing.
+#[test]
+fn an_auditor_sees_all_roles_and_changes_none() {
+    let Scene { server, mine, .. } = scene();
+    let folder = server.post("/folders", json!({ "name": "audited" })).text("/resource_id");
+    let held = [
+        "CLUSTER_DATA_ACCESSOR",
+        &format!("AUDITOR@FOLDER/{folder}"),
+        &format!("CLUSTER_DATA_ACCESSOR@FOLDER/{folder}"),
+        &format!("AUDITOR@{mine}"),
+        &format!("CLUSTER_DATA_ACCESSOR@{mine}"),
+    ];
+    let (account, _) = server.new_account("robot", &held);
+    let path = format!("/roles/{account}");
+    let all = server.get(&path);
+    assert_eq!(all.ok()["roles"].as_array().map(Vec::len), Some(held.len() + 1), "{all}");
+    let auditor = server.with_key(&server.new_key(&["AUDITOR"]));
+    assert_eq!(auditor.get(&path).ok(), &all.body);
+    assert_eq!(auditor.get("/roles").ok(), server.get("/roles").ok());
+    auditor.put(&path, json!({ "roles": [] })).refused(403);
+    for method in ["POST", "DELETE"] {
+        auditor.request(method, &format!("{path}/ORGANIZATION//ORG_MEMBER")).send().refused(403);
+    }
+    // On a cluster it reads that cluster, and nothing about who holds what.
+    let on_cluster = server.with_key(&server.new_key(&[&format!("AUDITOR@{mine}")]));
+    on_cluster.get(&format!("/clusters/{mine}")).ok();
+    on_cluster.get(&path).refused(403);
+}
+
+#[test]
+fn a_data_accessor_changes_databases_and_nothing_else() {
+    let Scene { server, mine, .. } = scene();
+    let accessor = server.with_key(&server.new_key(&[&format!("CLUSTER_DATA_ACCESSOR@{mine}")]));
+    let databases = format!("/clusters/{mine}/databases");
+    accessor.post(&databases, json!({ "name": "shop" })).ok();
+    accessor.patch(&format!("{databases}/shop"), json!({ "new_name": "store" })).ok();
+    accessor.delete(&format!("{databases}/store")).ok();
+    accessor.get(&format!("/clusters/{mine}/sql-users")).refused(403);
+    accessor.delete(&format!("/clusters/{mine}")).refused(403);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! answers with what the document promises. `./dev test` installs it under `target/clients`.
 
 use crate::support::{id, simulated};
+use ootheca_testkit::LATEST;
 use std::{fs, path::PathBuf, process::Command};
 
 #[test]
@@ -23,7 +24,7 @@ fn every_answer_is_as_the_document_says() {
     run.args(["--phases", "examples,coverage,fuzzing", "--max-examples", "5", "--seed", "1"]);
     run.args(["--workers", "4", "--generation-database", "none", "--no-color", "--warnings", "off"]);
     run.args(["--header", &format!("Authorization: Bearer {}", server.admin_key())]);
-    run.args(["--header", "Cc-Version: 2024-09-16"]);
+    run.args(["--header", &format!("Cc-Version: {LATEST}")]);
     run.current_dir(server.data_dir());
     run.env("PYTHONPATH", &clients).env("PYTHONDONTWRITEBYTECODE", "1");
     run.env("SCHEMATHESIS_HOOKS", "schemathesis_hooks");

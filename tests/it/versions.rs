@@ -19,7 +19,7 @@ use std::{
     sync::PoisonError,
 };
 
-const VERSIONS: [&str; 4] = ["2022-03-31", "2022-09-20", "2023-04-10", "2024-09-16"];
+const VERSIONS: [&str; 5] = ["2022-03-31", "2022-09-20", "2023-04-10", "2024-09-16", "2026-09-15"];
 
 /// Where answers differ from the description of their version on purpose: the version and a part of the
 /// finding.
@@ -227,6 +227,36 @@ fn a_client_of_2022_uses_money() {
 }
 
 #[test]
+fn editions_are_refused_in_every_version() {
+    let server = simulated();
+    let limits = json!({ "request_unit_limit": "1000000", "storage_mib_limit": "1024" });
+    let serverless = json!({ "regions": ["us-central1"], "usage_limits": limits });
+    let dedicated = json!({ "region_nodes": { "us-central1": 1 }, "hardware": { "machine_spec": { "num_virtual_cpus": 4 } } });
+    let specs = [
+        json!({ "edition": "STANDARD", "serverless": serverless }),
+        json!({ "edition": "STANDARD", "plan": "STANDARD", "serverless": serverless }),
+        json!({ "edition": "MISSION_CRITICAL", "dedicated": dedicated }),
+    ];
+    let body = |spec: &Value| json!({ "name": "edition-cluster", "provider": "GCP", "spec": spec });
+    for version in VERSIONS.into_iter().chain(["latest"]) {
+        for spec in &specs {
+            let refused = server.with_version(version).post("/clusters", body(spec));
+            let message = refused.refused(403);
+            assert_eq!(message, "the requested edition is not enabled for this organization", "{version}");
+            assert_eq!(refused.body["code"], 7, "{refused}");
+        }
+    }
+    assert_eq!(server.get("/clusters").ok()["clusters"], json!([]));
+    let none = json!({ "edition": null, "serverless": serverless });
+    let made = server.post("/clusters", body(&none));
+    assert_eq!((&made.ok()["plan"], made.body.get("edition")), (&json!("BASIC"), None));
+    // No version changes an edition: to a PATCH it is an unknown member.
+    let patch = json!({ "edition": "STANDARD", "labels": { "a": "b" } });
+    let changed = server.patch(&format!("/clusters/{}", id(&made.body)), patch);
+    assert_eq!(changed.ok()["labels"], json!({ "a": "b" }));
+}
+
+#[test]
 fn roles_and_parameters_of_2022() {
     let server = simulated();
     let client = server.with_version("2022-09-20");
@@ -239,6 +269,8 @@ fn roles_and_parameters_of_2022() {
     let added = client.request("POST", &format!("{at}/ORGANIZATION//ORG_ROLE_ORG_ADMIN")).send();
     assert!(names(added.ok()).contains(&"ORG_ROLE_ORG_ADMIN".to_owned()), "{added}");
     assert!(names(server.get(&at).ok()).contains(&"ORG_ADMIN".to_owned()));
+    let filtered = client.get("/service-accounts?roles=ORG_ROLE_AUDITOR&roles=ORG_ROLE_CLUSTER_ADMIN");
+    assert!(crate::support::column(&filtered.ok()["service_accounts"], "name").contains(&"robot".to_owned()));
     let cluster = id(&server.create_cluster("strings", "ADVANCED"));
     let string = client.get(&format!("/clusters/{cluster}/connection-string?os=OS_WINDOWS"));
     assert!(string.text("/connection_string").contains("$env:appdata"), "{string}");

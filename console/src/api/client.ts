@@ -10,7 +10,7 @@ export type Cluster = Schemas["Cluster"];
 export type FolderResource = Schemas["FolderResource"];
 
 /** The version of the API that the console is written for. */
-export const API_VERSION = "2024-09-16";
+export const API_VERSION = "2026-09-15";
 
 /** What the server answered when it refused, or that it could not be reached (`status` 0). */
 export class ApiError extends Error {

@@ -4,9 +4,10 @@ import { useChange } from "../shell/mutation";
 import { api, unwrap, type Schemas } from "./client";
 import { keys, type Role } from "./queries";
 
-/** Who may see users and databases, change databases, and change users: as expected/roles.txt has it. */
+/** Who may see SQL users, operate a cluster, change its databases, and change users: as expected/roles.txt has it. */
 export const SEES_INSIDE: Role[] = ["CLUSTER_ADMIN", "CLUSTER_OPERATOR_WRITER", "CLUSTER_DEVELOPER"];
 export const OPERATES: Role[] = ["CLUSTER_ADMIN", "CLUSTER_OPERATOR_WRITER"];
+export const CHANGES_DATABASES: Role[] = [...OPERATES, "CLUSTER_DATA_ACCESSOR"];
 export const ADMINISTERS: Role[] = ["CLUSTER_ADMIN"];
 
 const PAGE = 500;

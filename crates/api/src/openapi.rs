@@ -5,13 +5,14 @@ use crate::{
     operations::{Op, Operation, Scope, TABLE},
     params::{PathParams, QueryParams},
     scim,
+    versions::Version,
     wire::*,
 };
 use ootheca_model::identity::Requirement;
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
-/// The description, in the form of version 2024-09-16.
+/// The description, in the form of the newest version.
 pub fn document(server_url: &str) -> Value {
     let mut schemas = Schemas::new();
     let mut paths = Map::new();
@@ -26,7 +27,7 @@ pub fn document(server_url: &str) -> Value {
         "openapi": "3.1.0",
         "info": {
             "title": "Ootheca Cloud API",
-            "version": "2024-09-16",
+            "version": Version::LATEST.header(),
             "description": "Operations marked x-unimplemented answer 501 for now.",
             "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
         },
@@ -203,12 +204,17 @@ fn parameters() -> Map<String, Value> {
 }
 
 fn version_parameter() -> Value {
+    let latest = Version::LATEST.header();
+    let versions = Version::ALL.map(Version::header).into_iter().chain(["latest"]);
     json!({
         "name": "Cc-Version",
         "in": "header",
         "required": false,
-        "description": "Version of the API; 2022-03-31 where absent. This document describes 2024-09-16.",
-        "schema": { "type": "string", "enum": ["2022-03-31", "2022-09-20", "2023-04-10", "2024-09-16", "latest"] },
+        "description": format!(
+            "Version of the API; 2022-03-31 where absent. This document describes {latest}, without the \
+             operations that it added: those are not built yet and answer 404."
+        ),
+        "schema": { "type": "string", "enum": versions.collect::<Vec<_>>() },
     })
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{requests, router::Params};
 use ootheca_model::{
-    Error, Result, Timestamp,
+    Error, Result, Role, Timestamp,
     cluster::{CloudProvider, ClusterSortBy, OperatingSystem, SortOrder},
 };
 use serde_json::{Value, json};
@@ -32,6 +32,16 @@ pub trait ParamValue: Sized {
 
     /// Reads it; the error is the rule that it breaks.
     fn parse(text: &str) -> Result<Self, String>;
+
+    /// Reads all texts that a query gives for one name: the last one counts. An empty text is no value,
+    /// except of a parameter that is a text.
+    fn parse_all(texts: &[&str]) -> Result<Option<Self>, String> {
+        match texts.last() {
+            None => Ok(None),
+            Some(&"") => Ok(Self::parse("").ok()),
+            Some(text) => Self::parse(text).map(Some),
+        }
+    }
 }
 
 /// The decoded query of a request, names in their usual spelling.
@@ -45,13 +55,12 @@ impl Pairs {
         self.0.iter().rev().find(|(key, _)| *key == name).map(|(_, text)| text.as_str())
     }
 
-    /// The value of `name`. An empty text is no value, except of a parameter that is a text.
+    /// The value of `name`.
     pub fn value<T: ParamValue>(&self, name: &str) -> Result<Option<T>> {
-        match self.get(name) {
-            None => Ok(None),
-            Some("") => Ok(T::parse("").ok()),
-            Some(text) => T::parse(text).map(Some).map_err(|rule| Error::invalid(name, rule)),
-        }
+        let wanted = requests::snake_case(name);
+        let texts: Vec<&str> =
+            self.0.iter().filter(|(key, _)| *key == wanted).map(|(_, text)| text.as_str()).collect();
+        T::parse_all(&texts).map_err(|rule| Error::invalid(name, rule))
     }
 }
 
@@ -112,6 +121,23 @@ impl ParamValue for Timestamp {
     }
 }
 
+/// A parameter that may be given several times.
+impl<T: ParamValue> ParamValue for Vec<T> {
+    fn schema() -> Value {
+        json!({ "type": "array", "items": T::schema() })
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        Ok(vec![T::parse(text)?])
+    }
+
+    fn parse_all(texts: &[&str]) -> Result<Option<Self>, String> {
+        let given = texts.iter().filter(|text| !text.is_empty());
+        let all: Self = given.map(|text| T::parse(text)).collect::<Result<_, _>>()?;
+        Ok((!all.is_empty()).then_some(all))
+    }
+}
+
 macro_rules! words {
     ($($type:ident)*) => {$(
         impl ParamValue for $type {
@@ -129,7 +155,7 @@ macro_rules! words {
     )*};
 }
 
-words!(CloudProvider ClusterSortBy OperatingSystem SortOrder);
+words!(CloudProvider ClusterSortBy OperatingSystem Role SortOrder);
 
 /// An operation without path parameters.
 #[derive(Clone, Copy, Debug, Default)]

@@ -121,7 +121,7 @@ fn wrk(url: &str, key: &str) -> f64 {
 fn said(url: &str, key: &str) -> (String, f64, f64) {
     let authorization = format!("Authorization: Bearer {key}");
     let output = Command::new("wrk")
-        .args(["-t", "1", "-c", "16", "-d", "3s", "-H", &authorization, "-H", "Cc-Version: 2024-09-16", url])
+        .args(["-t", "1", "-c", "16", "-d", "3s", "-H", &authorization, "-H", "Cc-Version: 2026-09-15", url])
         .output()
         .expect("wrk runs");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -2,6 +2,7 @@
 //! and nothing else; redirects are not followed, so that a key goes to no other server.
 
 use crate::failure::{Exit, Failure, Result};
+use ootheca_api::versions::Version;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use std::{
@@ -15,8 +16,8 @@ use ureq::{
     tls::{RootCerts, TlsConfig},
 };
 
-/// The newest version of the API: what the answers look like.
-const VERSION: &str = "2024-09-16";
+/// The version of the API: what the answers look like.
+const VERSION: &str = Version::LATEST.header();
 /// How long a connection may take to come about.
 const CONNECT: Duration = Duration::from_secs(10);
 /// How long an answer may take: a cluster may be started for it.

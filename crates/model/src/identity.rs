@@ -221,6 +221,8 @@ pub const CLUSTER_READERS: &[Role] = &[
     Role::FolderMover,
     Role::MetricsViewer,
     Role::ClusterMonitor,
+    Role::Auditor,
+    Role::ClusterDataAccessor,
 ];
 
 /// The roles that read a folder.
@@ -234,6 +236,8 @@ pub const FOLDER_READERS: &[Role] = &[
     Role::FolderMover,
     Role::MetricsViewer,
     Role::ClusterMonitor,
+    Role::Auditor,
+    Role::ClusterDataAccessor,
 ];
 
 /// What an operation acts on.

@@ -55,6 +55,10 @@ roles! {
     FolderAdmin = "FOLDER_ADMIN", "OF";
     /// Moves folders and clusters.
     FolderMover = "FOLDER_MOVER", "OF";
+    /// Reads configuration, identities, grants and the audit log; changes nothing.
+    Auditor = "AUDITOR", "OFC";
+    /// Handles the databases of clusters; does not manage the clusters.
+    ClusterDataAccessor = "CLUSTER_DATA_ACCESSOR", "OFC";
 }
 
 impl fmt::Display for Role {

@@ -3,7 +3,7 @@
 use crate::{app::App, handlers::required, meter, rows};
 use ootheca_api::wire::*;
 use ootheca_model::{
-    Cluster as Model, Grant, Plan, Resource as Held, Result,
+    Cluster as Model, Error, ErrorKind, Grant, Plan, Resource as Held, Result,
     catalogue::{Region as CatalogueRegion, Version},
     cluster::{
         Config, NodeStatus, OperatingSystem, ResourceType, UsageLimits as Limits,
@@ -19,6 +19,12 @@ use std::collections::{BTreeMap, HashMap};
 /// What a request for a new cluster means.
 pub fn new_cluster(request: CreateClusterRequest) -> Result<NewCluster> {
     let spec = required("spec", request.spec)?;
+    // In every version: it would otherwise be ignored, and whoever asks for an edition would get a plan.
+    // The Terraform provider knows the refusal by this message.
+    if spec.edition.is_some() {
+        let message = "the requested edition is not enabled for this organization";
+        return Err(Error::new(ErrorKind::Denied, message));
+    }
     Ok(NewCluster {
         name: required("name", request.name)?,
         provider: request.provider,

@@ -23,4 +23,4 @@ pub use server::{Engine, Launch, Ootheca, Predecessor};
 pub use wait::{eventually, eventually_within};
 
 /// The version that the official clients send.
-pub const LATEST: &str = "2024-09-16";
+pub const LATEST: &str = "2026-09-15";

@@ -93,6 +93,18 @@ fn service_accounts_keys_and_roles() {
     let account = person.run(&["service-account", "get", "deploy", "--json"]).json();
     assert_eq!(account["description"], "from CI");
 
+    let names = |filters: &[&str]| {
+        let list = ["service-account", "list", "--output", "name"];
+        person.run(&[&list, filters].concat()).ok().to_owned()
+    };
+    assert_eq!(names(&["--name", "DEP"]), "deploy\n");
+    assert_eq!(names(&["--role", "auditor", "--role", "CLUSTER_DEVELOPER"]), "deploy\n");
+    assert_eq!(names(&["--role", "auditor"]), "");
+    let words = ["api", "ListServiceAccounts", "--service-account-name", "dep"];
+    let listed =
+        person.run(&[&words[..], &["--roles", "AUDITOR", "--roles", "CLUSTER_DEVELOPER"]].concat()).json();
+    assert_eq!(listed["service_accounts"][0]["name"], "deploy", "{listed}");
+
     let key = person.run(&["api-key", "create", "ci", "--service-account", "deploy", "--json"]).json();
     let secret = key["secret"].as_str().expect("a secret");
     let theirs = Person::new()

@@ -62,6 +62,18 @@ export const ROLES: RoleInfo[] = [
     meaning: "Renames and moves what lies in folders",
   },
   {
+    name: "AUDITOR",
+    label: "Auditor",
+    scopes: EVERYWHERE,
+    meaning: "Reads configuration, users, roles and the audit log; changes nothing",
+  },
+  {
+    name: "CLUSTER_DATA_ACCESSOR",
+    label: "Cluster data accessor",
+    scopes: EVERYWHERE,
+    meaning: "Views clusters and manages their databases",
+  },
+  {
     name: "BILLING_COORDINATOR",
     label: "Billing coordinator",
     scopes: ["ORGANIZATION"],

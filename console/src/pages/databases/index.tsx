@@ -5,7 +5,7 @@ import { Link, useNavigate } from "@tanstack/react-router";
 import { createColumnHelper, type ColumnDef } from "@tanstack/react-table";
 import { useMemo, useState } from "react";
 import type { Cluster, Schemas } from "../../api/client";
-import { ADMINISTERS, OPERATES, useDatabases } from "../../api/inside";
+import { ADMINISTERS, CHANGES_DATABASES, useDatabases } from "../../api/inside";
 import { useCanOnCluster } from "../../api/queries";
 import { ClusterPage } from "../../components/ClusterPage";
 import { DataTable } from "../../components/DataTable";
@@ -33,7 +33,7 @@ export default function DatabasesPage() {
 }
 
 function CreateButton({ cluster, onCreate }: { cluster: Cluster; onCreate: () => void }) {
-  const may = useCanOnCluster(cluster, OPERATES);
+  const may = useCanOnCluster(cluster, CHANGES_DATABASES);
   return may ? (
     <Button leftSection={<IconPlus size={16} aria-hidden />} onClick={onCreate}>
       Create database
@@ -43,7 +43,7 @@ function CreateButton({ cluster, onCreate }: { cluster: Cluster; onCreate: () =>
 
 function Databases(props: { cluster: Cluster; open: Open | null; setOpen: (open: Open | null) => void }) {
   const { cluster, open, setOpen } = props;
-  const may = useCanOnCluster(cluster, OPERATES);
+  const may = useCanOnCluster(cluster, CHANGES_DATABASES);
   const shell = useCanOnCluster(cluster, ADMINISTERS);
   const navigate = useNavigate();
   const databases = useDatabases(cluster.id);

@@ -103,6 +103,7 @@ function operation(document: Document, path: string, method: string, raw: RawOpe
 /** The values that a schema lists, or nothing where any value may do. */
 function choices(document: Document, schema: Schema | undefined): string[] | undefined {
   if (schema?.$ref) return choices(document, lookUp(document, schema.$ref) as Schema);
+  if (schema?.items) return choices(document, schema.items);
   if (schema?.enum) return schema.enum.map(String);
   const constants = schema?.oneOf?.flatMap((one) => (one.const === undefined ? [] : [String(one.const)]));
   return constants && constants.length > 0 && constants.length === schema?.oneOf?.length ? constants : undefined;

@@ -1,11 +1,10 @@
 /** What is sent for an operation: its address, headers and body, and the same as a curl command. */
+import { API_VERSION } from "../../api/client";
 import type { Operation } from "./document";
 
 export type Draft = { values: Record<string, string>; body: string; dryRun: boolean };
 
 export type Prepared = { method: string; path: string; headers: Record<string, string>; body?: string };
-
-const VERSION = "2024-09-16";
 
 /** Parameters that the page sets by itself. */
 export const OWN_PARAMETERS = ["Cc-Version", "dry_run"];
@@ -25,7 +24,7 @@ export function missing(operation: Operation, draft: Draft): string[] {
 export function prepare(operation: Operation, draft: Draft): Prepared {
   const given = operation.parameters.filter((parameter) => draft.values[parameter.name]);
   const query = new URLSearchParams();
-  const headers: Record<string, string> = { "Cc-Version": VERSION };
+  const headers: Record<string, string> = { "Cc-Version": API_VERSION };
   for (const parameter of given) {
     const value = draft.values[parameter.name] ?? "";
     if (parameter.in === "query") query.append(parameter.name, value);

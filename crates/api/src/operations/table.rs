@@ -20,7 +20,7 @@ macro_rules! for_each_operation {
             built {
                 { ListClusters, list_clusters, "Clusters", Get "/api/v1/clusters",
                   (NoPath, ListClustersQuery, NoBody) -> ListClustersResponse,
-                  [visible: OrgAdmin, ClusterAdmin, ClusterOperatorWriter, ClusterDeveloper, FolderAdmin, FolderMover, MetricsViewer, ClusterMonitor],
+                  [visible: OrgAdmin, ClusterAdmin, ClusterOperatorWriter, ClusterDeveloper, FolderAdmin, FolderMover, MetricsViewer, ClusterMonitor, Auditor, ClusterDataAccessor],
                   read, "List clusters" }
                 { CreateCluster, create_cluster, "Clusters", Post "/api/v1/clusters",
                   (NoPath, NoQuery, CreateClusterRequest) -> Cluster,
@@ -30,7 +30,7 @@ macro_rules! for_each_operation {
                   [member], read, "List the regions that clusters may use" }
                 { GetCluster, get_cluster, "Clusters", Get "/api/v1/clusters/{cluster_id}",
                   (ClusterPath, NoQuery, NoBody) -> Cluster,
-                  [cluster cluster_id: OrgAdmin, ClusterAdmin, ClusterOperatorWriter, ClusterDeveloper, FolderAdmin, FolderMover, MetricsViewer, ClusterMonitor],
+                  [cluster cluster_id: OrgAdmin, ClusterAdmin, ClusterOperatorWriter, ClusterDeveloper, FolderAdmin, FolderMover, MetricsViewer, ClusterMonitor, Auditor, ClusterDataAccessor],
                   read, "Get a cluster" }
                 { UpdateCluster, update_cluster, "Clusters", Patch "/api/v1/clusters/{cluster_id}",
                   (ClusterPath, NoQuery, UpdateClusterRequest) -> Cluster,
@@ -40,11 +40,11 @@ macro_rules! for_each_operation {
                   [cluster cluster_id: ClusterAdmin], change DELETE_CLUSTER, "Delete a cluster and all its data" }
                 { GetConnectionString, get_connection_string, "Clusters", Get "/api/v1/clusters/{cluster_id}/connection-string",
                   (ClusterPath, ConnectionStringQuery, NoBody) -> GetConnectionStringResponse,
-                  [cluster cluster_id: OrgAdmin, ClusterAdmin, ClusterOperatorWriter, ClusterDeveloper, FolderAdmin, FolderMover, MetricsViewer, ClusterMonitor],
+                  [cluster cluster_id: OrgAdmin, ClusterAdmin, ClusterOperatorWriter, ClusterDeveloper, FolderAdmin, FolderMover, MetricsViewer, ClusterMonitor, Auditor, ClusterDataAccessor],
                   read, "Get a connection string for SQL clients" }
                 { ListClusterNodes, list_cluster_nodes, "Clusters", Get "/api/v1/clusters/{cluster_id}/nodes",
                   (ClusterPath, ListClusterNodesQuery, NoBody) -> ListClusterNodesResponse,
-                  [cluster cluster_id: OrgAdmin, ClusterAdmin, ClusterOperatorWriter, ClusterDeveloper],
+                  [cluster cluster_id: OrgAdmin, ClusterAdmin, ClusterOperatorWriter, ClusterDeveloper, Auditor, ClusterDataAccessor],
                   read, "List the nodes of a cluster" }
                 { ListMajorClusterVersions, list_major_cluster_versions, "Clusters", Get "/api/v1/cluster-versions",
                   (NoPath, PageQuery, NoBody) -> ListMajorClusterVersionsResponse,
@@ -65,23 +65,23 @@ macro_rules! for_each_operation {
 
                 { ListDatabases, list_databases, "Databases", Get "/api/v1/clusters/{cluster_id}/databases",
                   (ClusterPath, PageQuery, NoBody) -> ListDatabasesResponse,
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, ClusterDeveloper], read, "List databases" }
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, ClusterDeveloper, ClusterDataAccessor], read, "List databases" }
                 { CreateDatabase, create_database, "Databases", Post "/api/v1/clusters/{cluster_id}/databases",
                   (ClusterPath, NoQuery, CreateDatabaseRequest) -> Database,
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change UPDATE_CLUSTER, "Create a database" }
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, ClusterDataAccessor], change UPDATE_CLUSTER, "Create a database" }
                 { EditDatabase2, edit_database2, "Databases", Patch "/api/v1/clusters/{cluster_id}/databases",
                   (ClusterPath, NoQuery, UpdateDatabaseRequest) -> Database,
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change UPDATE_CLUSTER, "Rename a database that the body names" }
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, ClusterDataAccessor], change UPDATE_CLUSTER, "Rename a database that the body names" }
                 { EditDatabase, edit_database, "Databases", Patch "/api/v1/clusters/{cluster_id}/databases/{name}",
                   (DatabasePath, NoQuery, UpdateDatabaseRequest) -> Database,
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change UPDATE_CLUSTER, "Rename a database" }
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, ClusterDataAccessor], change UPDATE_CLUSTER, "Rename a database" }
                 { DeleteDatabase, delete_database, "Databases", Delete "/api/v1/clusters/{cluster_id}/databases/{name}",
                   (DatabasePath, NoQuery, NoBody) -> Database,
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change UPDATE_CLUSTER, "Delete a database and all its data" }
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, ClusterDataAccessor], change UPDATE_CLUSTER, "Delete a database and all its data" }
 
                 { ListAllowlistEntries, list_allowlist_entries, "IP Allowlists", Get "/api/v1/clusters/{cluster_id}/networking/allowlist",
                   (ClusterPath, PageQuery, NoBody) -> ListAllowlistEntriesResponse,
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, ClusterDeveloper], read, "List the networks that may connect" }
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, ClusterDeveloper, Auditor], read, "List the networks that may connect" }
                 { AddAllowlistEntry, add_allowlist_entry, "IP Allowlists", Post "/api/v1/clusters/{cluster_id}/networking/allowlist",
                   (ClusterPath, NoQuery, AllowlistEntryRequest) -> AllowlistEntry,
                   [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change ADD_IP_ALLOWLIST, "Let a network connect" }
@@ -97,14 +97,14 @@ macro_rules! for_each_operation {
 
                 { ListFolders, list_folders, "Folders", Get "/api/v1/folders",
                   (NoPath, ListFoldersQuery, NoBody) -> ListFoldersResponse,
-                  [folders: OrgAdmin, ClusterAdmin, ClusterOperatorWriter, ClusterDeveloper, ClusterCreator, FolderAdmin, FolderMover, MetricsViewer, ClusterMonitor],
+                  [folders: OrgAdmin, ClusterAdmin, ClusterOperatorWriter, ClusterDeveloper, ClusterCreator, FolderAdmin, FolderMover, MetricsViewer, ClusterMonitor, Auditor, ClusterDataAccessor],
                   read, "List folders" }
                 { CreateFolder, create_folder, "Folders", Post "/api/v1/folders",
                   (NoPath, NoQuery, CreateFolderRequest) -> FolderResource,
                   [folders: FolderAdmin], change CREATE_FOLDER, "Create a folder" }
                 { GetFolder, get_folder, "Folders", Get "/api/v1/folders/{folder_id}",
                   (FolderPath, NoQuery, NoBody) -> FolderResource,
-                  [folder folder_id: OrgAdmin, ClusterAdmin, ClusterOperatorWriter, ClusterDeveloper, ClusterCreator, FolderAdmin, FolderMover, MetricsViewer, ClusterMonitor],
+                  [folder folder_id: OrgAdmin, ClusterAdmin, ClusterOperatorWriter, ClusterDeveloper, ClusterCreator, FolderAdmin, FolderMover, MetricsViewer, ClusterMonitor, Auditor, ClusterDataAccessor],
                   read, "Get a folder" }
                 { UpdateFolder, update_folder, "Folders", Patch "/api/v1/folders/{folder_id}",
                   (FolderPath, NoQuery, UpdateFolderSpecification) -> FolderResource,
@@ -114,21 +114,21 @@ macro_rules! for_each_operation {
                   [folder folder_id: FolderAdmin], change DELETE_FOLDER, "Delete an empty folder" }
                 { ListFolderContents, list_folder_contents, "Folders", Get "/api/v1/folders/{folder_id}/contents",
                   (FolderPath, PageQuery, NoBody) -> FolderResourceList,
-                  [visible: OrgAdmin, ClusterAdmin, ClusterOperatorWriter, ClusterDeveloper, FolderAdmin, FolderMover, MetricsViewer, ClusterMonitor],
+                  [visible: OrgAdmin, ClusterAdmin, ClusterOperatorWriter, ClusterDeveloper, FolderAdmin, FolderMover, MetricsViewer, ClusterMonitor, Auditor, ClusterDataAccessor],
                   read, "List what a folder holds" }
 
                 { GetOrganizationInfo, get_organization_info, "Organizations", Get "/api/v1/organization",
                   (NoPath, NoQuery, NoBody) -> Organization, [member], read, "Get the caller's organization" }
 
                 { ListServiceAccounts, list_service_accounts, "Service Accounts", Get "/api/v1/service-accounts",
-                  (NoPath, PageQuery, NoBody) -> ListServiceAccountsResponse,
-                  [organization: OrgAdmin, ClusterAdmin], read, "List service accounts" }
+                  (NoPath, ListServiceAccountsQuery, NoBody) -> ListServiceAccountsResponse,
+                  [organization: OrgAdmin, ClusterAdmin, Auditor], read, "List service accounts" }
                 { CreateServiceAccount, create_service_account, "Service Accounts", Post "/api/v1/service-accounts",
                   (NoPath, NoQuery, CreateServiceAccountRequest) -> ServiceAccount,
                   [organization: OrgAdmin, ClusterAdmin], change CREATE_SERVICE_ACCOUNT, "Create a service account" }
                 { GetServiceAccount, get_service_account, "Service Accounts", Get "/api/v1/service-accounts/{id}",
                   (IdPath, NoQuery, NoBody) -> ServiceAccount,
-                  [organization: OrgAdmin, ClusterAdmin], read, "Get a service account" }
+                  [organization: OrgAdmin, ClusterAdmin, Auditor], read, "Get a service account" }
                 { UpdateServiceAccount, update_service_account, "Service Accounts", Patch "/api/v1/service-accounts/{id}",
                   (IdPath, NoQuery, UpdateServiceAccountRequest) -> ServiceAccount,
                   [organization: OrgAdmin], change UPDATE_SERVICE_ACCOUNT, "Rename or describe a service account" }
@@ -138,13 +138,13 @@ macro_rules! for_each_operation {
 
                 { ListApiKeys, list_api_keys, "API Keys", Get "/api/v1/api-keys",
                   (NoPath, ListApiKeysQuery, NoBody) -> ListApiKeysResponse,
-                  [organization: OrgAdmin, ClusterAdmin], read, "List API keys" }
+                  [organization: OrgAdmin, ClusterAdmin, Auditor], read, "List API keys" }
                 { CreateApiKey, create_api_key, "API Keys", Post "/api/v1/api-keys",
                   (NoPath, NoQuery, CreateApiKeyRequest) -> CreateApiKeyResponse,
                   [organization: OrgAdmin], change CREATE_API_KEY, "Create an API key; its secret is shown once" }
                 { GetApiKey, get_api_key, "API Keys", Get "/api/v1/api-keys/{id}",
                   (IdPath, NoQuery, NoBody) -> ApiKey,
-                  [organization: OrgAdmin, ClusterAdmin], read, "Get an API key" }
+                  [organization: OrgAdmin, ClusterAdmin, Auditor], read, "Get an API key" }
                 { UpdateApiKey, update_api_key, "API Keys", Patch "/api/v1/api-keys/{id}",
                   (IdPath, NoQuery, UpdateApiKeyRequest) -> ApiKey,
                   [organization: OrgAdmin], change UPDATE_API_KEY, "Rename an API key" }
@@ -154,10 +154,10 @@ macro_rules! for_each_operation {
 
                 { ListRoleGrants, list_role_grants, "Role Management", Get "/api/v1/roles",
                   (NoPath, PageQuery, NoBody) -> ListRoleGrantsResponse,
-                  [organization: OrgAdmin, ClusterAdmin, FolderAdmin], read, "List who holds which roles" }
+                  [organization: OrgAdmin, ClusterAdmin, FolderAdmin, Auditor], read, "List who holds which roles" }
                 { GetAllRolesForUser, get_all_roles_for_user, "Role Management", Get "/api/v1/roles/{user_id}",
                   (UserPath, NoQuery, NoBody) -> GetAllRolesForUserResponse,
-                  [organization: OrgAdmin, ClusterAdmin, FolderAdmin], read, "Get the roles of a user or service account" }
+                  [organization: OrgAdmin, ClusterAdmin, FolderAdmin, Auditor], read, "Get the roles of a user or service account" }
                 { SetRolesForUser, set_roles_for_user, "Role Management", Put "/api/v1/roles/{user_id}",
                   (UserPath, NoQuery, SetRolesForUserRequest) -> GetAllRolesForUserResponse,
                   [grantor], change ASSIGN_USER_ROLE, "Replace the roles of a user or service account" }
@@ -169,27 +169,27 @@ macro_rules! for_each_operation {
                   [grantor], change REMOVE_USER_FROM_ROLE, "Revoke a role" }
                 { GetPersonUsersByEmail, get_person_users_by_email, "Role Management", Get "/api/v1/users/persons-by-email",
                   (NoPath, PersonQuery, NoBody) -> GetPersonUsersByEmailResponse,
-                  [organization: OrgAdmin, ClusterAdmin, FolderAdmin], read, "Find a person by e-mail address" }
+                  [organization: OrgAdmin, ClusterAdmin, FolderAdmin, Auditor], read, "Find a person by e-mail address" }
 
                 { ListAuditLogs, list_audit_logs, "Audit Logs", Get "/api/v1/auditlogevents",
                   (NoPath, ListAuditLogsQuery, NoBody) -> ListAuditLogsResponse,
-                  [organization: OrgAdmin, ClusterAdmin], read, "Export the audit log" }
+                  [organization: OrgAdmin, ClusterAdmin, Auditor], read, "Export the audit log" }
 
                 { GetGroups, get_groups, "SCIM", Get "/api/scim/v2/Groups",
                   (NoPath, ScimListQuery, NoBody) -> GetGroupsResponse,
-                  [organization: OrgAdmin], read, "List groups" }
+                  [organization: OrgAdmin, Auditor], read, "List groups" }
                 { CreateGroup, create_group, "SCIM", Post "/api/scim/v2/Groups",
                   (NoPath, NoQuery, CreateGroupRequest) -> ScimGroup,
                   [organization: OrgAdmin], change CREATE_GROUP, "Create a group" }
                 { GetGroups2, get_groups2, "SCIM", Put "/api/scim/v2/Groups/.search",
                   (NoPath, NoQuery, GetGroupsRequest) -> GetGroupsResponse,
-                  [organization: OrgAdmin], read, "Search groups (older form)" }
+                  [organization: OrgAdmin, Auditor], read, "Search groups (older form)" }
                 { SearchGroups, search_groups, "SCIM", Post "/api/scim/v2/Groups/.search",
                   (NoPath, NoQuery, GetGroupsRequest) -> GetGroupsResponse,
-                  [organization: OrgAdmin], read, "Search groups" }
+                  [organization: OrgAdmin, Auditor], read, "Search groups" }
                 { GetGroup, get_group, "SCIM", Get "/api/scim/v2/Groups/{id}",
                   (IdPath, ScimShowQuery, NoBody) -> ScimGroup,
-                  [organization: OrgAdmin], read, "Get a group" }
+                  [organization: OrgAdmin, Auditor], read, "Get a group" }
                 { UpdateGroup, update_group, "SCIM", Put "/api/scim/v2/Groups/{id}",
                   (IdPath, NoQuery, UpdateGroupBody) -> ScimGroup,
                   [organization: OrgAdmin], change UPDATE_GROUP, "Replace a group" }
@@ -201,10 +201,10 @@ macro_rules! for_each_operation {
                   [organization: OrgAdmin], change DELETE_GROUP, "Delete a group" }
                 { GetGroup2, get_group2, "SCIM", Put "/api/scim/v2/Groups/{id}/.search",
                   (IdPath, NoQuery, GetGroup2Body) -> ScimGroup,
-                  [organization: OrgAdmin], read, "Get chosen attributes of a group (older form)" }
+                  [organization: OrgAdmin, Auditor], read, "Get chosen attributes of a group (older form)" }
                 { SearchGroup, search_group, "SCIM", Post "/api/scim/v2/Groups/{id}/.search",
                   (IdPath, NoQuery, SearchGroupBody) -> ScimGroup,
-                  [organization: OrgAdmin], read, "Get chosen attributes of a group" }
+                  [organization: OrgAdmin, Auditor], read, "Get chosen attributes of a group" }
                 { GetResourceTypes, get_resource_types, "SCIM", Get "/api/scim/v2/ResourceTypes",
                   (NoPath, ScimShowQuery, NoBody) -> GetResourceTypesResponse,
                   [member], read, "List resource types" }
@@ -222,19 +222,19 @@ macro_rules! for_each_operation {
                   [member], read, "Get what this SCIM service can do" }
                 { GetUsers, get_users, "SCIM", Get "/api/scim/v2/Users",
                   (NoPath, ScimListQuery, NoBody) -> GetUsersResponse,
-                  [organization: OrgAdmin], read, "List users" }
+                  [organization: OrgAdmin, Auditor], read, "List users" }
                 { CreateUser, create_user, "SCIM", Post "/api/scim/v2/Users",
                   (NoPath, NoQuery, CreateUserRequest) -> ScimUser,
                   [organization: OrgAdmin], change CREATE_USER, "Create a user" }
                 { GetUsers2, get_users2, "SCIM", Put "/api/scim/v2/Users/.search",
                   (NoPath, NoQuery, GetUsersRequest) -> GetUsersResponse,
-                  [organization: OrgAdmin], read, "Search users (older form)" }
+                  [organization: OrgAdmin, Auditor], read, "Search users (older form)" }
                 { SearchUsers, search_users, "SCIM", Post "/api/scim/v2/Users/.search",
                   (NoPath, NoQuery, GetUsersRequest) -> GetUsersResponse,
-                  [organization: OrgAdmin], read, "Search users" }
+                  [organization: OrgAdmin, Auditor], read, "Search users" }
                 { GetUser, get_user, "SCIM", Get "/api/scim/v2/Users/{id}",
                   (IdPath, ScimShowQuery, NoBody) -> ScimUser,
-                  [organization: OrgAdmin], read, "Get a user" }
+                  [organization: OrgAdmin, Auditor], read, "Get a user" }
                 { UpdateUser, update_user, "SCIM", Put "/api/scim/v2/Users/{id}",
                   (IdPath, NoQuery, UpdateUserBody) -> ScimUser,
                   [organization: OrgAdmin], change UPDATE_USER, "Replace a user" }
@@ -246,20 +246,20 @@ macro_rules! for_each_operation {
                   [organization: OrgAdmin], change DELETE_USER, "Delete a user" }
                 { GetUser2, get_user2, "SCIM", Put "/api/scim/v2/Users/{id}/.search",
                   (IdPath, NoQuery, GetUser2Body) -> ScimUser,
-                  [organization: OrgAdmin], read, "Get chosen attributes of a user (older form)" }
+                  [organization: OrgAdmin, Auditor], read, "Get chosen attributes of a user (older form)" }
                 { SearchUser, search_user, "SCIM", Post "/api/scim/v2/Users/{id}/.search",
                   (IdPath, NoQuery, SearchUserBody) -> ScimUser,
-                  [organization: OrgAdmin], read, "Get chosen attributes of a user" }
+                  [organization: OrgAdmin, Auditor], read, "Get chosen attributes of a user" }
 
                 { ListJWTIssuers, list_jwt_issuers, "JWT Issuers", Get "/api/v1/jwt-issuers",
                   (NoPath, PageQuery, NoBody) -> ListJWTIssuersResponse,
-                  [organization: OrgAdmin], read, "List issuers of accepted tokens" }
+                  [organization: OrgAdmin, Auditor], read, "List issuers of accepted tokens" }
                 { AddJWTIssuer, add_jwt_issuer, "JWT Issuers", Post "/api/v1/jwt-issuers",
                   (NoPath, NoQuery, JWTIssuerRequest) -> JWTIssuer,
                   [organization: OrgAdmin], change ADD_JWT_ISSUER, "Accept tokens of an issuer" }
                 { GetJWTIssuer, get_jwt_issuer, "JWT Issuers", Get "/api/v1/jwt-issuers/{id}",
                   (IdPath, NoQuery, NoBody) -> JWTIssuer,
-                  [organization: OrgAdmin], read, "Get an issuer" }
+                  [organization: OrgAdmin, Auditor], read, "Get an issuer" }
                 { UpdateJWTIssuer, update_jwt_issuer, "JWT Issuers", Patch "/api/v1/jwt-issuers/{id}",
                   (IdPath, NoQuery, JWTIssuerRequest) -> JWTIssuer,
                   [organization: OrgAdmin], change UPDATE_JWT_ISSUER, "Change an issuer" }
@@ -269,17 +269,17 @@ macro_rules! for_each_operation {
             }
             later {
                 { ListBackups, later, "Backup/Restore", Get "/api/v1/clusters/{cluster_id}/backups",
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], read, "List backups" }
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, Auditor], read, "List backups" }
                 { GetBackupConfiguration, later, "Backup/Restore", Get "/api/v1/clusters/{cluster_id}/backups-config",
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], read, "Get the backup schedule" }
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, Auditor], read, "Get the backup schedule" }
                 { UpdateBackupConfiguration, later body, "Backup/Restore", Patch "/api/v1/clusters/{cluster_id}/backups-config",
                   [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change UPDATE_CLUSTER, "Change the backup schedule" }
                 { ListRestores, later, "Backup/Restore", Get "/api/v1/clusters/{cluster_id}/restores",
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], read, "List restore jobs" }
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, Auditor], read, "List restore jobs" }
                 { CreateRestore, later body, "Backup/Restore", Post "/api/v1/clusters/{destination_cluster_id}/restores",
                   [cluster destination_cluster_id: ClusterAdmin, ClusterOperatorWriter], change RESTORE_CLUSTER, "Restore a backup into a cluster" }
                 { GetRestore, later, "Backup/Restore", Get "/api/v1/clusters/{cluster_id}/restores/{restore_id}",
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], read, "Get a restore job" }
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, Auditor], read, "Get a restore job" }
 
                 { ListInvoices, later, "Billing", Get "/api/v1/invoices",
                   [organization: BillingCoordinator, ClusterAdmin], read, "List invoices" }
@@ -287,11 +287,11 @@ macro_rules! for_each_operation {
                   [organization: BillingCoordinator, ClusterAdmin], read, "Get an invoice" }
 
                 { ListBlackoutWindows, later, "Blackout Windows", Get "/api/v1/clusters/{cluster_id}/blackout-windows",
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], read, "List blackout windows" }
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, Auditor], read, "List blackout windows" }
                 { CreateBlackoutWindow, later body, "Blackout Windows", Post "/api/v1/clusters/{cluster_id}/blackout-windows",
                   [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change CREATE_CLUSTER_BLACKOUT_WINDOW, "Create a blackout window" }
                 { GetBlackoutWindow, later, "Blackout Windows", Get "/api/v1/clusters/{cluster_id}/blackout-windows/{blackout_window_id}",
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], read, "Get a blackout window" }
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, Auditor], read, "Get a blackout window" }
                 { UpdateBlackoutWindow, later body, "Blackout Windows", Patch "/api/v1/clusters/{cluster_id}/blackout-windows/{blackout_window_id}",
                   [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change UPDATE_CLUSTER_BLACKOUT_WINDOW, "Change a blackout window" }
                 { DeleteBlackoutWindow, later, "Blackout Windows", Delete "/api/v1/clusters/{cluster_id}/blackout-windows/{blackout_window_id}",
@@ -312,7 +312,7 @@ macro_rules! for_each_operation {
                   [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change UPDATE_CLUSTER_DISRUPTION, "Disrupt parts of a cluster, or stop that" }
 
                 { GetCMEKClusterInfo, later, "Customer-managed Encryption Keys", Get "/api/v1/clusters/{cluster_id}/cmek",
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], read, "Get the state of encryption keys" }
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, Auditor], read, "Get the state of encryption keys" }
                 { EnableCMEKSpec, later body, "Customer-managed Encryption Keys", Post "/api/v1/clusters/{cluster_id}/cmek",
                   [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change UPDATE_CMEK, "Encrypt with the caller's own keys" }
                 { UpdateCMEKSpec, later body, "Customer-managed Encryption Keys", Put "/api/v1/clusters/{cluster_id}/cmek",
@@ -321,11 +321,11 @@ macro_rules! for_each_operation {
                   [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change REVOKE_CMEK, "Revoke the encryption keys" }
 
                 { ListEgressPrivateEndpoints, later, "Egress Private Endpoints", Get "/api/v1/clusters/{cluster_id}/networking/egress-private-endpoints",
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], read, "List egress private endpoints" }
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, ClusterDeveloper, Auditor], read, "List egress private endpoints" }
                 { CreateEgressPrivateEndpoint, later body, "Egress Private Endpoints", Post "/api/v1/clusters/{cluster_id}/networking/egress-private-endpoints",
                   [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change CREATE_EGRESS_PRIVATE_ENDPOINT, "Create an egress private endpoint" }
                 { GetEgressPrivateEndpoint, later, "Egress Private Endpoints", Get "/api/v1/clusters/{cluster_id}/networking/egress-private-endpoints/{id}",
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], read, "Get an egress private endpoint" }
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, ClusterDeveloper, Auditor], read, "Get an egress private endpoint" }
                 { UpdateEgressPrivateEndpoint, later body, "Egress Private Endpoints", Patch "/api/v1/clusters/{cluster_id}/networking/egress-private-endpoints/{id}",
                   [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change UPDATE_EGRESS_PRIVATE_ENDPOINT, "Change an egress private endpoint" }
                 { DeleteEgressPrivateEndpoint, later, "Egress Private Endpoints", Delete "/api/v1/clusters/{cluster_id}/networking/egress-private-endpoints/{id}",
@@ -334,13 +334,13 @@ macro_rules! for_each_operation {
                   [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change UPDATE_EGRESS_PRIVATE_ENDPOINT, "Change domain names (older form)" }
 
                 { ListEgressRules, later, "Egress Rules", Get "/api/v1/clusters/{cluster_id}/networking/egress-rules",
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], read, "List egress rules" }
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, Auditor], read, "List egress rules" }
                 { AddEgressRule, later body, "Egress Rules", Post "/api/v1/clusters/{cluster_id}/networking/egress-rules",
                   [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change ADD_EGRESS_RULE, "Add an egress rule" }
                 { SetEgressTrafficPolicy, later body, "Egress Rules", Post "/api/v1/clusters/{cluster_id}/networking/egress-rules/egress-traffic-policy",
                   [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change SET_EGRESS_TRAFFIC_POLICY, "Allow or deny egress without a rule" }
                 { GetEgressRule, later, "Egress Rules", Get "/api/v1/clusters/{cluster_id}/networking/egress-rules/{rule_id}",
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], read, "Get an egress rule" }
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, Auditor], read, "Get an egress rule" }
                 { EditEgressRule, later body, "Egress Rules", Patch "/api/v1/clusters/{cluster_id}/networking/egress-rules/{rule_id}",
                   [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change EDIT_EGRESS_RULE, "Change an egress rule" }
                 { DeleteEgressRule, later, "Egress Rules", Delete "/api/v1/clusters/{cluster_id}/networking/egress-rules/{rule_id}",
@@ -348,33 +348,33 @@ macro_rules! for_each_operation {
 
 
                 { GetLogExportInfo, later, "Log Export", Get "/api/v1/clusters/{cluster_id}/logexport",
-                  [cluster cluster_id: OrgAdmin, ClusterAdmin, ClusterOperatorWriter, MetricsViewer], read, "Get the log export" }
+                  [cluster cluster_id: OrgAdmin, ClusterAdmin, ClusterOperatorWriter, MetricsViewer, Auditor], read, "Get the log export" }
                 { EnableLogExport, later body, "Log Export", Post "/api/v1/clusters/{cluster_id}/logexport",
                   [cluster cluster_id: OrgAdmin, ClusterAdmin, ClusterOperatorWriter], change UPDATE_CLUSTER_LOG_EXPORT, "Export logs, or change how" }
                 { DeleteLogExport, later, "Log Export", Delete "/api/v1/clusters/{cluster_id}/logexport",
                   [cluster cluster_id: OrgAdmin, ClusterAdmin, ClusterOperatorWriter], change DELETE_CLUSTER_LOG_EXPORT, "Stop the log export" }
 
                 { GetMaintenanceWindow, later, "Maintenance Windows", Get "/api/v1/clusters/{cluster_id}/maintenance-window",
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], read, "Get the maintenance window" }
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, Auditor], read, "Get the maintenance window" }
                 { SetMaintenanceWindow, later body, "Maintenance Windows", Put "/api/v1/clusters/{cluster_id}/maintenance-window",
                   [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change SET_CLUSTER_MAINTENANCE_WINDOW, "Set the maintenance window" }
                 { DeleteMaintenanceWindow, later, "Maintenance Windows", Delete "/api/v1/clusters/{cluster_id}/maintenance-window",
                   [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change DELETE_CLUSTER_MAINTENANCE_WINDOW, "Remove the maintenance window" }
 
                 { GetCloudWatchMetricExportInfo, later, "Metric Export", Get "/api/v1/clusters/{cluster_id}/metricexport/cloudwatch",
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, MetricsViewer], read, "Get the metric export to CloudWatch" }
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, MetricsViewer, Auditor], read, "Get the metric export to CloudWatch" }
                 { EnableCloudWatchMetricExport, later body, "Metric Export", Post "/api/v1/clusters/{cluster_id}/metricexport/cloudwatch",
                   [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change UPDATE_CLUSTER_METRIC_EXPORT, "Export metrics to CloudWatch" }
                 { DeleteCloudWatchMetricExport, later, "Metric Export", Delete "/api/v1/clusters/{cluster_id}/metricexport/cloudwatch",
                   [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change DELETE_CLUSTER_METRIC_EXPORT, "Stop the export to CloudWatch" }
                 { GetDatadogMetricExportInfo, later, "Metric Export", Get "/api/v1/clusters/{cluster_id}/metricexport/datadog",
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, MetricsViewer], read, "Get the metric export to Datadog" }
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, MetricsViewer, Auditor], read, "Get the metric export to Datadog" }
                 { EnableDatadogMetricExport, later body, "Metric Export", Post "/api/v1/clusters/{cluster_id}/metricexport/datadog",
                   [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change UPDATE_CLUSTER_METRIC_EXPORT, "Export metrics to Datadog" }
                 { DeleteDatadogMetricExport, later, "Metric Export", Delete "/api/v1/clusters/{cluster_id}/metricexport/datadog",
                   [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change DELETE_CLUSTER_METRIC_EXPORT, "Stop the export to Datadog" }
                 { GetPrometheusMetricExportInfo, later, "Metric Export", Get "/api/v1/clusters/{cluster_id}/metricexport/prometheus",
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, MetricsViewer], read, "Get the metrics endpoint" }
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, MetricsViewer, Auditor], read, "Get the metrics endpoint" }
                 { EnablePrometheusMetricExport, later, "Metric Export", Post "/api/v1/clusters/{cluster_id}/metricexport/prometheus",
                   [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change UPDATE_CLUSTER_METRIC_EXPORT, "Offer a metrics endpoint" }
                 { DeletePrometheusMetricExport, later, "Metric Export", Delete "/api/v1/clusters/{cluster_id}/metricexport/prometheus",
@@ -390,30 +390,30 @@ macro_rules! for_each_operation {
                   [visible: ClusterAdmin], change FAILOVER_PHYSICAL_REPLICATION_STREAM, "Fail over or cancel a replication stream" }
 
                 { ListAwsEndpointConnections, later, "Private Endpoint Services", Get "/api/v1/clusters/{cluster_id}/networking/aws-endpoint-connections",
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], read, "List endpoint connections on AWS" }
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, ClusterDeveloper, Auditor], read, "List endpoint connections on AWS" }
                 { SetAwsEndpointConnectionState, later body, "Private Endpoint Services", Patch "/api/v1/clusters/{cluster_id}/networking/aws-endpoint-connections/{endpoint_id}",
                   [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change ACCEPT_PRIVATE_LINK, "Accept or reject an endpoint connection on AWS" }
                 { ListPrivateEndpointConnections, later, "Private Endpoint Services", Get "/api/v1/clusters/{cluster_id}/networking/private-endpoint-connections",
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], read, "List private endpoint connections" }
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, ClusterDeveloper, Auditor], read, "List private endpoint connections" }
                 { AddPrivateEndpointConnection, later body, "Private Endpoint Services", Post "/api/v1/clusters/{cluster_id}/networking/private-endpoint-connections",
                   [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change ACCEPT_PRIVATE_LINK, "Accept a private endpoint connection" }
                 { DeletePrivateEndpointConnection, later, "Private Endpoint Services", Delete "/api/v1/clusters/{cluster_id}/networking/private-endpoint-connections/{endpoint_id}",
                   [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change REJECT_PRIVATE_LINK, "Remove a private endpoint connection" }
                 { ListPrivateEndpointServices, later, "Private Endpoint Services", Get "/api/v1/clusters/{cluster_id}/networking/private-endpoint-services",
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], read, "List private endpoint services" }
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, ClusterDeveloper, Auditor], read, "List private endpoint services" }
                 { CreatePrivateEndpointServices, later, "Private Endpoint Services", Post "/api/v1/clusters/{cluster_id}/networking/private-endpoint-services",
                   [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change CREATE_PRIVATE_LINK, "Create the private endpoint services" }
                 { ListPrivateEndpointTrustedOwners, later, "Private Endpoint Services", Get "/api/v1/clusters/{cluster_id}/networking/private-endpoint-trusted-owners",
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], read, "List trusted owners of private endpoints" }
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, Auditor], read, "List trusted owners of private endpoints" }
                 { AddPrivateEndpointTrustedOwner, later body, "Private Endpoint Services", Post "/api/v1/clusters/{cluster_id}/networking/private-endpoint-trusted-owners",
                   [cluster cluster_id: ClusterAdmin], change ADD_PRIVATE_ENDPOINT_TRUSTED_OWNER, "Trust an owner of private endpoints" }
                 { GetPrivateEndpointTrustedOwner, later, "Private Endpoint Services", Get "/api/v1/clusters/{cluster_id}/networking/private-endpoint-trusted-owners/{owner_id}",
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], read, "Get a trusted owner" }
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, Auditor], read, "Get a trusted owner" }
                 { RemovePrivateEndpointTrustedOwner, later, "Private Endpoint Services", Delete "/api/v1/clusters/{cluster_id}/networking/private-endpoint-trusted-owners/{owner_id}",
                   [cluster cluster_id: ClusterAdmin], change REMOVE_PRIVATE_ENDPOINT_TRUSTED_OWNER, "Stop trusting an owner" }
 
                 { GetClusterVersionDeferral, later, "Version Deferral", Get "/api/v1/clusters/{cluster_id}/version-deferral",
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], read, "Get how upgrades are deferred" }
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, Auditor], read, "Get how upgrades are deferred" }
                 { SetClusterVersionDeferral, later body, "Version Deferral", Put "/api/v1/clusters/{cluster_id}/version-deferral",
                   [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change UPDATE_CLUSTER_VERSION_UPGRADE_DEFERRAL, "Defer upgrades" }
             }

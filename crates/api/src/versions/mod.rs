@@ -1,10 +1,13 @@
 //! The versions of the API, chosen by the header `Cc-Version`, and all that differs between them.
 //!
-//! Handlers know one form, that of 2024-09-16. Each module here is one boundary between versions: how a
+//! Handlers know one form, that of 2026-09-15. Each module here is one boundary between versions: how a
 //! request from before it is brought to the form after it, and an answer back. A request passes the
 //! boundaries from the caller's version to the newest, an answer from the newest to the caller's version.
 //! Words and names that are unmistakable are understood in every version; what a version asks for, and
 //! what it answers, is its own.
+//!
+//! Between 2024-09-16 and 2026-09-15 there is no boundary: the only thing that breaks is that a cluster may
+//! have an edition instead of a plan, and no cluster here has one.
 //!
 //! The default dialect, 2022-03-31, is no such form of the past but what the product's page shows; see
 //! [`v2022_03_31`]. Newer operations and members are not hidden from older versions.
@@ -31,8 +34,10 @@ pub enum Version {
     V2022_09_20,
     /// The third version.
     V2023_04_10,
-    /// The form that handlers know; also called `latest`.
+    /// The fourth version.
     V2024_09_16,
+    /// The form that handlers know; also called `latest`.
+    V2026_09_15,
 }
 
 /// What a list says about the page that it answers with.
@@ -53,15 +58,23 @@ pub struct Page {
 }
 
 impl Version {
+    /// The newest version, which `latest` means.
+    pub const LATEST: Version = Version::V2026_09_15;
+
     /// Every version, oldest first.
-    pub const ALL: [Version; 4] =
-        [Version::V2022_03_31, Version::V2022_09_20, Version::V2023_04_10, Version::V2024_09_16];
+    pub const ALL: [Version; 5] = [
+        Version::V2022_03_31,
+        Version::V2022_09_20,
+        Version::V2023_04_10,
+        Version::V2024_09_16,
+        Version::V2026_09_15,
+    ];
 
     /// The version that a request asks for.
     pub fn from_header(header: Option<&str>) -> Result<Self> {
         match header.map(str::trim) {
             None => Ok(Self::default()),
-            Some("latest") => Ok(Self::V2024_09_16),
+            Some("latest") => Ok(Self::LATEST),
             Some(text) => {
                 let known = Self::ALL.into_iter().find(|version| version.header() == text);
                 known.ok_or_else(|| Error::new(ErrorKind::Invalid, "invalid Cc-Version"))
@@ -70,12 +83,13 @@ impl Version {
     }
 
     /// Its date, as the header names it.
-    pub fn header(self) -> &'static str {
+    pub const fn header(self) -> &'static str {
         match self {
             Version::V2022_03_31 => "2022-03-31",
             Version::V2022_09_20 => "2022-09-20",
             Version::V2023_04_10 => "2023-04-10",
             Version::V2024_09_16 => "2024-09-16",
+            Version::V2026_09_15 => "2026-09-15",
         }
     }
 
@@ -85,7 +99,7 @@ impl Version {
             Version::V2022_03_31 => &[v2022_03_31::BOUNDARY],
             Version::V2022_09_20 => &[v2024_09_16::BOUNDARY, v2023_04_10::BOUNDARY],
             Version::V2023_04_10 => &[v2024_09_16::BOUNDARY],
-            Version::V2024_09_16 => &[],
+            Version::V2024_09_16 | Version::V2026_09_15 => &[],
         }
     }
 

@@ -19,11 +19,12 @@ fn shown(version: Version, op: Op, page: Page) -> Value {
 #[test]
 fn the_header_chooses() {
     assert_eq!(Version::from_header(None).unwrap(), Version::V2022_03_31);
-    assert_eq!(Version::from_header(Some("latest")).unwrap(), Version::V2024_09_16);
+    assert_eq!(Version::from_header(Some("latest")).unwrap(), Version::V2026_09_15);
+    assert_eq!(Version::ALL.last(), Some(&Version::LATEST));
     for version in Version::ALL {
         assert_eq!(Version::from_header(Some(version.header())).unwrap(), version);
     }
-    for text in ["", "2022-07-12", "2024-9-16", "LATEST", "2026-09-15"] {
+    for text in ["", "2022-07-12", "2024-9-16", "LATEST", "2026-10-04"] {
         let error = Version::from_header(Some(text)).unwrap_err();
         assert_eq!((error.kind(), error.message()), (ErrorKind::Invalid, "invalid Cc-Version"), "{text}");
     }
@@ -34,7 +35,9 @@ fn the_default_dialect_answers_patch_and_delete_with_nothing() {
     let body = br#"{"id":"x"}"#.to_vec();
     for op in [Op::UpdateCluster, Op::DeleteCluster] {
         assert!(Version::V2022_03_31.render(op, body.clone()).is_empty());
-        assert_eq!(Version::V2024_09_16.render(op, body.clone()), body);
+        for version in [Version::V2024_09_16, Version::V2026_09_15] {
+            assert_eq!(version.render(op, body.clone()), body);
+        }
     }
     assert_eq!(Version::V2022_03_31.render(Op::GetCluster, body.clone()), body);
     assert_eq!(Version::V2022_03_31.render(Op::DeleteSQLUser, body.clone()), body);

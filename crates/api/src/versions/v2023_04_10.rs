@@ -81,7 +81,7 @@ const REQUESTS: [Words; 4] = [
 ];
 
 /// Parameters of paths and queries.
-const PARAMETERS: [(&str, &str); 2] = [("role_name", ROLE), ("os", "OS_")];
+const PARAMETERS: [(&str, &str); 3] = [("role_name", ROLE), ("roles", ROLE), ("os", "OS_")];
 
 /// The newer spelling of a parameter.
 pub(super) fn parameter<'a>(name: &str, text: &'a str) -> &'a str {

@@ -6,7 +6,7 @@ use ootheca_model::cluster::{
     CloudProvider, ClusterUpgradeStatus, DeleteProtection, NetworkVisibility, Plan, UpgradeType,
 };
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 use std::collections::BTreeMap;
 
 /// Body of `CreateCluster`.
@@ -25,6 +25,9 @@ pub struct CreateClusterRequest {
 pub struct CreateClusterSpecification {
     /// Plan.
     pub plan: Option<Plan>,
+    /// Edition, in place of a plan. No edition is enabled here, so every value is refused.
+    #[schemars(with = "Option<Edition>")]
+    pub edition: Option<IgnoredAny>,
     /// BASIC and STANDARD.
     pub serverless: Option<ServerlessClusterCreateSpecification>,
     /// ADVANCED.
@@ -37,6 +40,15 @@ pub struct CreateClusterSpecification {
     pub delete_protection: Option<DeleteProtection>,
     /// An account in the caller's own cloud.
     pub customer_cloud_account: Option<CustomerCloudAccount>,
+}
+
+/// A product edition, for organizations that have editions enabled.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "SCREAMING_SNAKE_CASE")]
+#[allow(missing_docs)]
+pub enum Edition {
+    Standard,
+    MissionCritical,
 }
 
 /// A new BASIC or STANDARD cluster.

@@ -1,8 +1,8 @@
 //! Service accounts.
 
 use super::{BuiltInFromGroups, BuiltInRole, BuiltInRoleRequest, DateTime, KeysetPaginationResponse};
-use crate::params::path_params;
-use ootheca_model::Timestamp;
+use crate::params::{path_params, query_params};
+use ootheca_model::{Role, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +11,17 @@ path_params! {
     IdPath {
         /// Id.
         id: String,
+    }
+}
+
+query_params! {
+    /// Of `ListServiceAccounts`.
+    ListServiceAccountsQuery {
+        /// Only accounts whose name contains this text, in upper or lower case.
+        service_account_name: String = "service_account_name",
+        /// Only accounts that hold at least one of these roles, anywhere; may be given several times.
+        roles: Vec<Role> = "roles",
+        ..page
     }
 }
 

@@ -10,7 +10,14 @@ use serde_json::{Map, json};
 pub(crate) enum Verb {
     /// List the service accounts
     #[command(visible_alias = "ls")]
-    List,
+    List {
+        /// Only those whose name contains this text, in upper or lower case
+        #[arg(long, value_name = "TEXT")]
+        name: Option<String>,
+        /// Only those that hold this role; may be given several times, for any of them
+        #[arg(long, value_name = "ROLE", ignore_case = true, value_parser = role::words())]
+        role: Vec<String>,
+    },
     /// Show a service account and its roles
     Get {
         /// Name or id of the service account
@@ -65,7 +72,12 @@ pub(crate) fn run(context: &Context, verb: Verb) -> Result<()> {
         Ok(format!("{ACCOUNTS}/{}", segment(resolve::id(&resolve::service_account(client, wanted)?))))
     };
     match verb {
-        Verb::List => context.out.list(&COLUMNS, &client.list(ACCOUNTS, "service_accounts")?),
+        Verb::List { name, role } => {
+            let roles = role.iter().map(|role| ("roles", role::wire(role)));
+            let filters = name.map(|name| ("service_account_name", name)).into_iter().chain(roles);
+            let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(filters).finish();
+            context.out.list(&COLUMNS, &client.list(&format!("{ACCOUNTS}?{query}"), "service_accounts")?)
+        }
         Verb::Get { service_account } => {
             context.out.record(&resolve::service_account(client, &service_account)?, &COLUMNS)
         }

@@ -2,7 +2,7 @@
 
 use crate::call::Call;
 use ootheca_api::{
-    page::{PageRequest, PageToken, fingerprint},
+    page::{LIMIT, PageRequest, PageToken, fingerprint},
     versions::Page,
     wire::{KeysetPaginationResponse, PageQuery},
 };
@@ -15,8 +15,19 @@ pub async fn rows(
     page: &PageQuery,
     rows: Query,
 ) -> Result<(Vec<Row>, KeysetPaginationResponse)> {
+    matching_rows(call, page, rows, "", |_| Ok(true)).await
+}
+
+/// The same of those rows that `keep` keeps, which depends on `filters`: a page of one is no page of another.
+pub async fn matching_rows(
+    call: &Call,
+    page: &PageQuery,
+    rows: Query,
+    filters: &str,
+    keep: impl Fn(&Row) -> Result<bool>,
+) -> Result<(Vec<Row>, KeysetPaginationResponse)> {
     let filters = format!(
-        "{:?} {:?} {:?} {:?} {:?}",
+        "{:?} {:?} {:?} {:?} {:?}{filters}",
         rows.parent, rows.ids, rows.parents, rows.active_only, rows.order
     );
     let list = List::read(call, page, &filters, SortOrder::Asc)?;
@@ -24,7 +35,7 @@ pub async fn rows(
     let backward = request.token.as_ref().is_some_and(|token| token.backward);
     let after =
         request.token.as_ref().map(|token| Position { value: token.value.clone(), id: token.id.clone() });
-    let query = Query {
+    let mut query = Query {
         organization: Some(call.granted.organization()),
         as_of: Some(request.as_of),
         descending: (request.order == SortOrder::Desc) != backward,
@@ -33,7 +44,21 @@ pub async fn rows(
         ..rows
     };
     let order = query.order;
-    let mut found = call.app.store.list(&query).await?;
+    let mut found = Vec::new();
+    loop {
+        let some = call.app.store.list(&query).await?;
+        let last = some.len() < query.limit;
+        query.after = some.last().map(|row| Position::of(row, order));
+        query.limit = LIMIT;
+        for row in some {
+            if keep(&row)? {
+                found.push(row);
+            }
+        }
+        if last || found.len() > request.limit {
+            break;
+        }
+    }
     let more = found.len() > request.limit;
     found.truncate(request.limit);
     if backward {

@@ -191,7 +191,7 @@ async fn check_named(call: &Call, grant: Grant) -> Result<()> {
     check_grantor(call, &[grant]).await
 }
 
-/// Whether the caller handles roles on `resource`, and so may see who holds them.
+/// Whether the caller handles roles on `resource`.
 async fn administers(call: &Call, resource: Held) -> Result<bool> {
     let principal = call.granted.principal();
     let folders = places::folders(&call.app, principal, resource).await?;
@@ -286,17 +286,23 @@ fn resource(call: &Call, field: &str, kind: ResourceType, id: &str) -> Result<He
     }
 }
 
+/// Whether the caller may see who holds roles on `resource`.
+async fn sees(call: &Call, resource: Held) -> Result<bool> {
+    let audits = call.granted.principal().holds(&[Role::Auditor], Held::Organization, &[]);
+    Ok(audits || administers(call, resource).await?)
+}
+
 /// What somebody holds, as far as the caller may see it: what everybody holds, and what is on something
-/// where the caller handles roles.
+/// where the caller handles roles; all of it for an auditor.
 async fn show(call: &Call, holder: &Holder, grants: &[Grant]) -> Result<GetAllRolesForUserResponse> {
     let mut shown = GetAllRolesForUserResponse { roles: Vec::new(), group_roles: Vec::new() };
     for grant in grants {
-        if *grant == MEMBER || administers(call, grant.resource).await? {
+        if *grant == MEMBER || sees(call, grant.resource).await? {
             shown.roles.push(render::grant(grant));
         }
     }
     for (grant, group_names) in given(call, holder).await? {
-        if administers(call, grant.resource).await? {
+        if sees(call, grant.resource).await? {
             shown.group_roles.push(BuiltInFromGroups { role: render::grant(&grant), group_names });
         }
     }

@@ -10,17 +10,26 @@ use crate::{
 };
 use ootheca_api::wire::*;
 use ootheca_model::{Error, PrincipalId, Result, ServiceAccount as Model, identity::normal_grants, names};
-use ootheca_store::{Batch, Change as RowChange, Kind, Query};
+use ootheca_store::{Batch, Change as RowChange, Kind, Query, Row};
 use std::sync::Arc;
 
-/// `GET /service-accounts`
+/// `GET /service-accounts`. No account is in a group, so what each holds itself decides.
 pub async fn list_service_accounts(
     call: Arc<Call>,
     _path: NoPath,
-    query: PageQuery,
+    query: ListServiceAccountsQuery,
     _body: NoBody,
 ) -> Result<ListServiceAccountsResponse> {
-    let (rows, pagination) = paging::rows(&call, &query, Query::all(Kind::ServiceAccount)).await?;
+    let name = query.service_account_name.unwrap_or_default().to_lowercase();
+    let roles = query.roles.unwrap_or_default();
+    let filters = format!("{name:?} {roles:?}");
+    let wanted = |row: &Row| {
+        let Model { name: has, grants, .. } = rows::decode(row.clone())?.value;
+        let holds = roles.is_empty() || grants.iter().any(|grant| roles.contains(&grant.role));
+        Ok(holds && has.to_lowercase().contains(&name))
+    };
+    let all = Query::all(Kind::ServiceAccount);
+    let (rows, pagination) = paging::matching_rows(&call, &query.page, all, &filters, wanted).await?;
     let accounts = rows.into_iter().map(|row| Ok(show(rows::decode::<Model>(row)?.value)));
     Ok(ListServiceAccountsResponse { service_accounts: accounts.collect::<Result<_>>()?, pagination })
 }
