@@ -39,6 +39,7 @@ mod schemathesis;
 mod scim;
 mod sessions;
 mod sql;
+mod sql_names;
 mod sql_shell;
 mod store;
 mod support;
