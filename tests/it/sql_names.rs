@@ -15,7 +15,7 @@ const LOOKALIKE: &str = r"bad\\xff";
 const SQL_PASSWORD: &str = "a password set in SQL";
 
 /// A cluster with the users `keeper` and `other`, and a database `ascii` where names may be any bytes.
-fn furnish(server: &Ootheca, plan: &str) -> String {
+pub(crate) fn furnish(server: &Ootheca, plan: &str) -> String {
     let cluster = id(&server.create_cluster("some-cluster", plan));
     sql_user(server, &cluster, "keeper");
     sql_user(server, &cluster, "other");
@@ -33,7 +33,7 @@ fn in_ascii(server: &Ootheca, cluster: &str, sql: &str) -> String {
 
 /// Runs SQL with `%I` in the place of the name of these bytes.
 #[track_caller]
-fn with_name(server: &Ootheca, cluster: &str, sql: &str, bytes: &str) {
+pub(crate) fn with_name(server: &Ootheca, cluster: &str, sql: &str, bytes: &str) {
     let name = format!("convert_from('{bytes}', 'SQL_ASCII')");
     let sql = sql.replace('\'', "''");
     in_ascii(server, cluster, &format!("DO $$ BEGIN EXECUTE format('{sql}', {name}); END $$"));
@@ -59,12 +59,12 @@ fn users(server: &Ootheca, cluster: &str) -> Vec<String> {
 }
 
 #[track_caller]
-fn databases(server: &Ootheca, cluster: &str) -> Vec<String> {
+pub(crate) fn databases(server: &Ootheca, cluster: &str) -> Vec<String> {
     column(&server.get(&format!("/clusters/{cluster}/databases")).ok()["databases"], "name")
 }
 
 /// The path of a thing with this name.
-fn at(cluster: &str, what: &str, name: &str) -> String {
+pub(crate) fn at(cluster: &str, what: &str, name: &str) -> String {
     format!("/clusters/{cluster}/{what}/{}", name.replace('%', "%25").replace('\\', "%5C"))
 }
 
