@@ -41,6 +41,7 @@ mod scim;
 mod service_accounts;
 mod sessions;
 mod sql;
+mod sql_names;
 mod sql_shell;
 mod store;
 mod support;

@@ -119,8 +119,8 @@ pub trait Engine: Send + Sync + 'static {
     async fn close(&self, detach: bool);
 }
 
-/// The administrative verbs inside one cluster. Names were checked by `ootheca_model::names`, and
-/// are quoted all the same.
+/// The administrative verbs inside one cluster. New names were checked by `ootheca_model::names`, and are
+/// quoted all the same; others are given and returned as `ootheca_model::sql_name` shows them.
 #[async_trait]
 pub trait Admin: Send {
     /// Names of the SQL users, sorted byte by byte, without the engine's own roles.

@@ -29,8 +29,8 @@ const RETRY: Duration = Duration::from_millis(200);
 pub(crate) struct Request {
     /// The routing id.
     pub(crate) routing_id: String,
-    /// The SQL user; `None` if it is not text.
-    pub(crate) user: Option<String>,
+    /// The SQL user, as `sql_name` shows it.
+    pub(crate) user: String,
     /// The peer's address.
     pub(crate) peer: IpAddr,
 }
@@ -58,15 +58,12 @@ pub(crate) async fn admit(shared: &Shared, request: &Request) -> Result<Admitted
     if !found.policy.allows(*peer) {
         return Err(Refusal::denied(routing_id));
     }
-    if let Some(user) = user.as_ref().filter(|user| names::reserved_user(user)) {
+    if names::reserved_user(user) {
         return Err(Refusal::reserved(user));
     }
     shared.throttle.check(*peer, found.cluster, Instant::now()).map_err(Refusal::throttled)?;
     let live = sessions.register(found.cluster, *peer);
-    let secret = match user {
-        Some(user) => directory.secret(found.cluster, user).await.map_err(failed)?,
-        None => None,
-    };
+    let secret = directory.secret(found.cluster, user).await.map_err(failed)?;
     Ok(Admitted { live, secret, iterations: found.iterations, policy: found.policy, seen })
 }
 

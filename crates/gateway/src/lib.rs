@@ -135,8 +135,8 @@ pub struct Activity {
 pub trait Directory: Send + Sync + 'static {
     /// The active cluster with this routing id (`name-number`); `None` if there is none.
     async fn resolve(&self, routing_id: &str) -> Result<Option<Destination>>;
-    /// What a user's password is checked against; `None` if there is no such user. Never wakes the
-    /// cluster. Not older than a second where a session may have changed it.
+    /// What a user's password is checked against; `None` if there is no such user. The name is given as
+    /// `ootheca_model::sql_name` shows it. Never wakes the cluster. Not older than a second where a session may have changed it.
     async fn secret(&self, cluster: ClusterId, user: &str) -> Result<Option<Secret>>;
     /// Says that a secret turned out to be old: the server refused what it had let pass.
     async fn distrust(&self, cluster: ClusterId);

@@ -15,7 +15,7 @@ use crate::{
     startup::Startup,
     upstream::{self, Server},
 };
-use ootheca_model::{ClusterId, login::Secret};
+use ootheca_model::{ClusterId, login::Secret, sql_name};
 use std::{io, sync::Arc, time::Duration};
 use tokio::{
     net::TcpStream,
@@ -69,8 +69,8 @@ pub(crate) async fn log_in(
     }
     let routing_id = route(&mut startup, client.get_ref().1.server_name(), &shared.zones)?;
     let named = startup.get("user").filter(|user| !user.is_empty()).ok_or_else(Refusal::no_user)?;
-    let (user, shown) = (String::from_utf8(named.to_vec()).ok(), String::from_utf8_lossy(named).into_owned());
-    let request = Arc::new(Request { routing_id, user, peer: record.peer });
+    let user = sql_name::show(named);
+    let request = Arc::new(Request { routing_id, user: user.clone(), peer: record.peer });
     let admitted = {
         let (shared, request) = (shared.clone(), request.clone());
         async move { admission::admit(&shared, &request).await }
@@ -84,7 +84,7 @@ pub(crate) async fn log_in(
     }?;
     let (cluster, switch) = (admitted.live.cluster, admitted.live.switch.clone());
     record.cluster = Some(cluster);
-    let attempt = Attempt { shared, cluster, user: shown, startup, request };
+    let attempt = Attempt { shared, cluster, user, startup, request };
     let login = async {
         let (verifier, known) = attempt.verifier(admitted.secret.as_ref(), admitted.iterations)?;
         let before = attempt.startup.negotiation();

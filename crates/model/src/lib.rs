@@ -21,6 +21,7 @@ pub mod names;
 pub mod period;
 pub mod profile;
 pub mod role;
+pub mod sql_name;
 pub mod standing;
 pub mod throttle;
 pub mod time;

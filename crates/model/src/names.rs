@@ -15,13 +15,24 @@ pub const SHELL_USER: &str = "ootheca_console";
 /// Names that no database may take, whatever their case.
 pub const RESERVED_DATABASES: [&str; 4] = ["postgres", "system", "template0", "template1"];
 
-/// Whether `name` belongs to the engine or the server and never to a tenant.
+/// Whether the role is one of the engine's or the server's own. A tenant can make roles with other reserved
+/// names in SQL; those are shown and can be deleted.
+pub fn engine_user(name: &str) -> bool {
+    name.starts_with("pg_") || ["admin", "ootheca", SHELL_USER].contains(&name)
+}
+
+/// Whether the database is one of the engine's own, which are hidden from tenants.
+pub fn engine_database(name: &str) -> bool {
+    ["postgres", "template0", "template1"].contains(&name)
+}
+
+/// Whether no tenant may take `name` for a SQL user or log in with it.
 pub fn reserved_user(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
     lower.starts_with("pg_") || RESERVED_USERS.contains(&lower.as_str())
 }
 
-/// Whether `name` belongs to the engine and is hidden from tenants.
+/// Whether no tenant may take `name` for a database over the API.
 pub fn reserved_database(name: &str) -> bool {
     RESERVED_DATABASES.contains(&name.to_ascii_lowercase().as_str())
 }

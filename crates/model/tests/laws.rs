@@ -14,6 +14,7 @@ use ootheca_model::{
     identity::{Requirement, Target, authorize, normal_grants},
     names,
     role::may_grant,
+    sql_name,
 };
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -43,6 +44,16 @@ fn principal(grants: Vec<Grant>) -> Arc<Principal> {
 }
 
 const ROLES: &[Role] = &[Role::ClusterAdmin, Role::ClusterDeveloper];
+
+/// Bytes of names, with what their text escapes more often than chance would have it.
+fn sql_name() -> impl Strategy<Value = Vec<u8>> {
+    let part = prop_oneof![
+        any::<u8>().prop_map(|byte| vec![byte]),
+        any::<char>().prop_map(|character| character.to_string().into_bytes()),
+        prop::sample::select(&[r"\", r"\x", r"\xff", r"\\xff", "ff", "\n"][..]).prop_map(|text| text.into()),
+    ];
+    prop::collection::vec(part, 0..12).prop_map(|parts| parts.concat())
+}
 
 proptest! {
     /// The check agrees with the plain reading: some grant has one of the roles and covers the target.
@@ -101,6 +112,33 @@ proptest! {
         prop_assert!(names::sql_user(&name).is_err());
         let prefixed = format!("pg_{name}");
         prop_assert!(names::sql_user(&prefixed).is_err());
+    }
+
+    #[test]
+    fn the_engines_own_names_are_reserved(name in "\\PC{0,20}", own in prop::sample::select(&["", "pg_", "admin", "template1"][..])) {
+        let name = format!("{own}{name}");
+        prop_assert!(!names::engine_user(&name) || names::reserved_user(&name));
+        prop_assert!(!names::engine_database(&name) || names::reserved_database(&name));
+    }
+
+    /// So no two names are shown the same.
+    #[test]
+    fn every_sql_name_is_known_again_by_how_it_is_shown(name in sql_name()) {
+        let shown = sql_name::show(&name);
+        prop_assert!(!shown.chars().any(char::is_control));
+        prop_assert_eq!(sql_name::parse(&shown), Some(name));
+    }
+
+    #[test]
+    fn text_stands_for_one_sql_name_or_none(text in "(\\\\|x|f|\\\\xff|\\\\x0a|\\PC|\\n){0,8}") {
+        if let Some(name) = sql_name::parse(&text) {
+            prop_assert_eq!(sql_name::show(&name), text);
+        }
+    }
+
+    #[test]
+    fn names_that_the_api_makes_are_shown_as_they_are(name in "[a-zA-Z0-9_][a-zA-Z0-9._-]{0,62}") {
+        prop_assert_eq!(sql_name::show(name.as_bytes()), name);
     }
 
     #[test]

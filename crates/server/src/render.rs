@@ -12,6 +12,7 @@ use ootheca_model::{
     },
     folder::{parse_parent, show_parent},
     meter::Meter,
+    sql_name,
 };
 use ootheca_store::{Kind, Query};
 use std::collections::{BTreeMap, HashMap};
@@ -275,6 +276,8 @@ pub fn connection_string(
     GetConnectionStringResponse { connection_string: text, params }
 }
 
-fn percent(text: &str) -> String {
-    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+/// A name for a connection string: the bytes that are shown as `name`, or of the text if it shows no name.
+fn percent(name: &str) -> String {
+    let bytes = sql_name::parse(name).unwrap_or_else(|| name.as_bytes().to_vec());
+    percent_encoding::percent_encode(&bytes, percent_encoding::NON_ALPHANUMERIC).to_string()
 }

@@ -172,7 +172,7 @@ async fn byte_order(connection: &deadpool_postgres::Object) -> Result<&'static s
     if connection.query_one(COLLATED, &[]).await.is_ok() {
         return Ok(r#"TEXT COLLATE "C""#);
     }
-    if connection.query_one(PLAIN, &[]).await?.get(0) {
+    if connection.query_one(PLAIN, &[]).await?.try_get(0)? {
         let rule = "the server must compare text byte by byte: make the database with LC_COLLATE 'C'";
         return Err(Error::precondition(format!("store: {rule}")).into());
     }
@@ -184,7 +184,7 @@ async fn migrate(connection: &mut deadpool_postgres::Object) -> Result<(), Failu
     let transaction =
         connection.build_transaction().isolation_level(IsolationLevel::Serializable).start().await?;
     transaction.batch_execute(migrations::RECORD).await?;
-    let version: Option<i64> = transaction.query_one(migrations::VERSION, &[]).await?.get(0);
+    let version: Option<i64> = transaction.query_one(migrations::VERSION, &[]).await?.try_get(0)?;
     for (number, step) in migrations::after(version.unwrap_or(0), text)? {
         for sql in &step {
             transaction.batch_execute(sql).await?;
@@ -266,7 +266,7 @@ impl From<tokio_postgres::Error> for Failure {
             | SqlState::DUPLICATE_TABLE
             | SqlState::T_R_SERIALIZATION_FAILURE
             | SqlState::T_R_DEADLOCK_DETECTED => Failure::Again(message),
-            _ if ["08", "53", "57"].contains(&&code.code()[..2]) => {
+            _ if ["08", "53", "57"].iter().any(|class| code.code().starts_with(class)) => {
                 Failure::Other(Error::unavailable(message))
             }
             _ => Failure::Other(Error::internal(message)),

@@ -71,7 +71,12 @@ impl Ootheca {
 
     /// A session that stays open.
     pub fn session(&self, cluster: &str, user: &str, password: &str) -> Session {
-        Session::open(self.psql_command(&self.connection_string(cluster, user), password))
+        self.session_at(&self.connection_string(cluster, user), password)
+    }
+
+    /// The same over a connection string.
+    pub fn session_at(&self, string: &str, password: &str) -> Session {
+        Session::open(self.psql_command(string, password))
     }
 
     fn psql_command(&self, string: &str, password: &str) -> Command {

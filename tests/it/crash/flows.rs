@@ -1,7 +1,10 @@
 //! The changes that are cut short.
 
 use super::{Flow, NEVER, clear, run, suspended};
-use crate::support::{PASSWORD, column, id, sql_user};
+use crate::{
+    sql_names::{at, databases, furnish, with_name},
+    support::{PASSWORD, column, id, sql_user},
+};
 use ootheca_testkit::{Answer, Lost, Ootheca, eventually};
 use serde_json::json;
 
@@ -168,6 +171,54 @@ impl Flow for Delete {
     }
 }
 
+/// Deletes a database whose name is not UTF-8, which takes more than one step.
+#[derive(Default)]
+struct DeleteDatabase(Round);
+
+impl DeleteDatabase {
+    fn name(&self) -> String {
+        format!(r"bad{}\xff", self.0.number)
+    }
+
+    /// The databases that a test made or a kill left.
+    fn others(&self, server: &Ootheca) -> Vec<String> {
+        let all = databases(server, &self.0.cluster).into_iter();
+        all.filter(|name| !["ascii", "defaultdb"].contains(&name.as_str())).collect()
+    }
+}
+
+impl Flow for DeleteDatabase {
+    fn prepare(&mut self, server: &Ootheca) {
+        if self.0.number == 0 {
+            self.0.cluster = furnish(server, "BASIC");
+        }
+        for left in self.others(server) {
+            server.delete(&at(&self.0.cluster, "databases", &left)).ok();
+        }
+        assert!(self.others(server).is_empty(), "whatever a kill left can be deleted");
+        self.0.number += 1;
+        server.psql(&self.0.cluster, "keeper", PASSWORD, "CREATE DATABASE plain").ok();
+        let name: String =
+            format!("bad{}", self.0.number).bytes().map(|byte| format!("{byte:02x}")).collect();
+        with_name(server, &self.0.cluster, "ALTER DATABASE plain RENAME TO %I", &format!(r"\x{name}ff"));
+        assert_eq!(self.others(server), [self.name()]);
+    }
+
+    fn act(&self, server: &Ootheca) -> Result<Answer, Lost> {
+        server.request("DELETE", &at(&self.0.cluster, "databases", &self.name())).try_send()
+    }
+
+    fn check(&self, server: &Ootheca, acknowledged: Option<&Answer>) {
+        let left = self.others(server);
+        assert!(left.is_empty() || acknowledged.is_none(), "acknowledged, so it is gone: {left:?}");
+        assert!(left.len() <= 1, "{left:?}");
+    }
+
+    fn entry(&self) -> Option<(&'static str, String)> {
+        Some(("_UPDATE_CLUSTER", format!(r"bad{}\\xff", self.0.number)))
+    }
+}
+
 const KEPT: &str = "SELECT string_agg(n::text, ',') FROM kept";
 
 impl Round {
@@ -290,6 +341,11 @@ fn a_change_cut_short() {
 #[test]
 fn a_user_creation_cut_short() {
     run("create SQL user", 0, CreateUser::default());
+}
+
+#[test]
+fn a_deletion_of_a_database_cut_short() {
+    run("delete database", 0, DeleteDatabase::default());
 }
 
 #[test]

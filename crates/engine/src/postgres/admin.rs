@@ -2,19 +2,40 @@
 
 use super::{
     admin_role,
-    host::Host,
+    host::{Host, new_id},
+    object::{Name, Object},
     server,
     sql::{Identifier, Literal},
+    statement_error::StatementError,
 };
 use crate::{Admin, Database};
 use async_trait::async_trait;
 use ootheca_model::{
     Error, Result, effect,
     login::{Login, Secret},
-    names,
+    names, sql_name,
 };
-use std::{path::PathBuf, sync::Arc};
-use tokio_postgres::{Client, Row, error::SqlState};
+use std::{path::PathBuf, sync::Arc, time::Duration};
+use tokio::time::timeout;
+use tokio_postgres::{
+    Client, Row,
+    types::{FromSqlOwned, ToSql},
+};
+
+const COUNT_TABLES: &str = "SELECT count(*) FROM pg_catalog.pg_class c \
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+    WHERE c.relkind IN ('r', 'p') AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'";
+
+/// How long counting the tables of a database may take.
+const COUNT_TIMEOUT: Duration = Duration::from_secs(10);
+
+const DEPENDENT_OBJECTS_STILL_EXIST: &str = "2BP01";
+const DUPLICATE_DATABASE: &str = "42P04";
+const DUPLICATE_OBJECT: &str = "42710";
+const NO_DATA_FOUND: &str = "P0002";
+const OBJECT_IN_USE: &str = "55006";
+const UNDEFINED_DATABASE: &str = "3D000";
+const UNDEFINED_OBJECT: &str = "42704";
 
 /// A session of the control user.
 pub(super) struct Session {
@@ -30,70 +51,115 @@ impl Session {
         Ok(Self { host, sockets, client })
     }
 
-    /// The id of a tenant's role; `NotFound` for ours, whatever was asked.
+    /// The first columns of what a query returns; a row that can't be read is left out.
+    async fn column<T: FromSqlOwned>(
+        &self,
+        query: &str,
+        values: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<T>, StatementError> {
+        let rows = self.client.query(query, values).await?;
+        Ok(rows.iter().filter_map(|row| readable(row.try_get(0))).collect())
+    }
+
+    /// The oid that a query finds by the name that is shown so.
+    async fn find(&self, query: &str, name: &str) -> Result<Option<u32>, StatementError> {
+        let Some(name) = sql_name::parse(name) else { return Ok(None) };
+        let row = self.client.query_opt(query, &[&name]).await?;
+        Ok(row.map(|row| row.try_get(0)).transpose()?)
+    }
+
+    /// The oid of a tenant's role; `NotFound` for ours, whatever was asked.
     async fn role(&self, name: &str) -> Result<u32> {
-        let query = "SELECT oid FROM pg_roles WHERE rolname = $1 AND NOT rolsuper";
-        let row = self.client.query_opt(query, &[&name]).await.map_err(|error| user_error(name, error))?;
-        let row = row.filter(|_| !names::reserved_user(name));
-        row.map(|row| row.get(0)).ok_or_else(|| Error::not_found(format!("SQL user {name}")))
+        let query = "SELECT oid FROM pg_roles WHERE namesend(rolname) = $1 AND NOT rolsuper";
+        let found = self.find(query, name).await.map_err(|error| user_error(name, error))?;
+        let found = found.filter(|_| !names::engine_user(name));
+        found.ok_or_else(|| Error::not_found(format!("SQL user {name}")))
+    }
+
+    /// The oid of a tenant's database. Its owner may have marked it as a template.
+    async fn database(&self, name: &str) -> Result<u32> {
+        let query = "SELECT oid FROM pg_database WHERE namesend(datname) = $1";
+        let found = self.find(query, name).await.map_err(|error| database_error(name, error))?;
+        let found = found.filter(|_| !names::engine_database(name));
+        found.ok_or_else(|| Error::not_found(format!("database {name}")))
     }
 
     async fn end_sessions(&self, role: u32) -> Result<()> {
         let query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usesysid = $1";
-        self.client
-            .query(query, &[&role])
-            .await
-            .map(|_| ())
-            .map_err(|error| other_error("end sessions", error))
+        let ended = self.column::<bool>(query, &[&role]).await;
+        ended.map(|_| ()).map_err(|error| error.other("end sessions"))
     }
 
     /// Databases in which the role owns or may do something.
-    async fn databases_of(&self, role: u32) -> Result<Vec<String>> {
-        let query = "SELECT DISTINCT d.datname::text FROM pg_shdepend s JOIN pg_database d ON d.oid = s.dbid \
+    async fn databases_of(&self, role: u32) -> Result<Vec<Name>> {
+        let query = "SELECT DISTINCT d.datname FROM pg_shdepend s JOIN pg_database d ON d.oid = s.dbid \
                      WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = $1 AND d.datallowconn \
                      AND d.datname <> 'postgres'";
-        let rows =
-            self.client.query(query, &[&role]).await.map_err(|error| other_error("look up a role", error))?;
-        Ok(rows.iter().map(|row| row.get(0)).collect())
+        self.column(query, &[&role]).await.map_err(|error| error.other("look up a role"))
     }
 
-    /// Checks that a tenant's database is there. Its owner may have marked it as a template.
-    async fn known_database(&self, name: &str) -> Result<()> {
-        let query = "SELECT FROM pg_database WHERE datname = $1";
-        let row =
-            self.client.query_opt(query, &[&name]).await.map_err(|error| database_error(name, error))?;
-        let known = row.is_some() && !names::reserved_database(name);
-        if known { Ok(()) } else { Err(Error::not_found(format!("database {name}"))) }
+    /// Runs statements.
+    async fn run(&self, statements: &str) -> Result<(), StatementError> {
+        Ok(self.client.batch_execute(statements).await?)
     }
+
+    /// Gives a database that is to be dropped a name that a statement can hold. After a crash it is listed
+    /// under that name, and can be dropped.
+    async fn make_droppable(&self, oid: u32) -> Result<String, StatementError> {
+        let database = Object::Database(oid);
+        self.run(&database.statement("ALTER DATABASE %1$I ALLOW_CONNECTIONS false", "")).await?;
+        effect::done("database closed");
+        let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datid = $1";
+        self.column::<bool>(end, &[&oid]).await?;
+        let name = format!("deleted-{}", new_id());
+        // Waits until the sessions have ended.
+        self.run(&database.statement("ALTER DATABASE %1$I RENAME TO %2$I", &name)).await?;
+        effect::done("database renamed to be dropped");
+        Ok(name)
+    }
+}
+
+/// What was read of a row. A row that can't be read is left out of a list, and the list still answers.
+fn readable<T>(read: Result<T, tokio_postgres::Error>) -> Option<T> {
+    read.inspect_err(|error| tracing::warn!(%error, "catalog row skipped: it can't be read")).ok()
+}
+
+fn login(row: &Row) -> Result<Login, tokio_postgres::Error> {
+    let name = row.try_get::<_, Name>(0)?.to_string();
+    Ok(Login { name, secret: secret(row.try_get(1)?, row.try_get(2)?) })
+}
+
+/// The tenant's names as they are shown, sorted.
+fn shown(names: &[Name], is_engine: fn(&str) -> bool) -> Vec<String> {
+    let mut shown: Vec<String> = names.iter().map(Name::to_string).filter(|name| !is_engine(name)).collect();
+    shown.sort_unstable();
+    shown
 }
 
 #[async_trait]
 impl Admin for Session {
     async fn users(&mut self) -> Result<Vec<String>> {
-        let query = "SELECT rolname::text FROM pg_roles WHERE rolcanlogin AND NOT rolsuper ORDER BY rolname COLLATE \"C\"";
-        let rows =
-            self.client.query(query, &[]).await.map_err(|error| other_error("list SQL users", error))?;
-        let names = rows.iter().map(|row| row.get::<_, String>(0));
-        Ok(names.filter(|name| !names::reserved_user(name)).collect())
+        let query = "SELECT rolname FROM pg_roles WHERE rolcanlogin AND NOT rolsuper";
+        let names = self.column::<Name>(query, &[]).await.map_err(|error| error.other("list SQL users"))?;
+        Ok(shown(&names, names::engine_user))
     }
 
     async fn logins(&mut self) -> Result<Vec<Login>> {
-        let query = "SELECT rolname::text, rolpassword, coalesce(rolvaliduntil <= now(), false) \
-                     FROM pg_authid WHERE rolcanlogin AND NOT rolsuper ORDER BY rolname COLLATE \"C\"";
-        let rows = self
-            .client
-            .query(query, &[])
-            .await
-            .map_err(|error| other_error("read the logins of SQL users", error))?;
-        let login = |row: &Row| Login { name: row.get(0), secret: secret(row.get(1), row.get(2)) };
-        Ok(rows.iter().map(login).filter(|login| !names::reserved_user(&login.name)).collect())
+        let query = "SELECT rolname, rolpassword, coalesce(rolvaliduntil <= now(), false) \
+                     FROM pg_authid WHERE rolcanlogin AND NOT rolsuper";
+        let failed = |error| StatementError::from(error).other("read the logins of SQL users");
+        let rows = self.client.query(query, &[]).await.map_err(failed)?;
+        let logins = rows.iter().filter_map(|row| readable(login(row)));
+        let mut logins: Vec<Login> = logins.filter(|login| !names::engine_user(&login.name)).collect();
+        logins.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+        Ok(logins)
     }
 
     async fn create_user(&mut self, name: &str, password: &str) -> Result<()> {
         admin_role::mend(&mut self.client).await?;
         let verifier = crate::scram::verifier(password).await?;
         let (role, verifier) = (Identifier(name), Literal(&verifier));
-        let failed = |error| user_error(name, error);
+        let failed = |error| user_error(name, StatementError::from(error));
         let transaction = self.client.transaction().await.map_err(failed)?;
         let statements = format!(
             "CREATE ROLE {role} LOGIN CREATEDB CREATEROLE INHERIT IN ROLE admin PASSWORD {verifier};\n\
@@ -107,72 +173,76 @@ impl Admin for Session {
 
     async fn set_password(&mut self, name: &str, password: &str) -> Result<()> {
         admin_role::mend(&mut self.client).await?;
-        self.role(name).await?;
+        let role = Object::Role(self.role(name).await?);
         let verifier = crate::scram::verifier(password).await?;
-        let statement = format!("ALTER ROLE {} PASSWORD {}", Identifier(name), Literal(&verifier));
-        self.client.batch_execute(&statement).await.map_err(|error| user_error(name, error))?;
+        let statement = role.statement("ALTER ROLE %1$I PASSWORD %2$L", &verifier);
+        self.run(&statement).await.map_err(|error| user_error(name, error))?;
         effect::done("password changed");
         Ok(())
     }
 
     async fn delete_user(&mut self, name: &str) -> Result<()> {
         admin_role::mend(&mut self.client).await?;
-        let role = self.role(name).await?;
-        self.end_sessions(role).await?;
-        let give = format!("REASSIGN OWNED BY {0} TO admin; DROP OWNED BY {0};", Identifier(name));
-        for database in self.databases_of(role).await? {
-            let client = server::connect(&self.host, &self.sockets, &database).await?;
-            client.batch_execute(&give).await.map_err(|error| user_error(name, error))?;
+        let oid = self.role(name).await?;
+        let role = Object::Role(oid);
+        self.end_sessions(oid).await?;
+        let give = role.statement("REASSIGN OWNED BY %1$I TO admin; DROP OWNED BY %1$I", "");
+        for database in self.databases_of(oid).await? {
+            let mut inside = server::enter(&self.host, &self.sockets, &database).await?;
+            inside.simple(&give).await.map_err(|error| user_error(name, error.into()))?;
+            inside.close().await;
             effect::done("objects given to admin");
         }
         // Here also goes what belongs to no single database: the databases themselves.
-        self.client.batch_execute(&give).await.map_err(|error| user_error(name, error))?;
+        self.run(&give).await.map_err(|error| user_error(name, error))?;
         effect::done("databases given to admin");
-        let drop = format!("DROP ROLE {}", Identifier(name));
-        self.client.batch_execute(&drop).await.map_err(|error| user_error(name, error))?;
+        let drop = role.statement("DROP ROLE %1$I", "");
+        self.run(&drop).await.map_err(|error| user_error(name, error))?;
         effect::done("SQL user dropped");
         // Those that came in the meantime; the role can not log in again.
-        self.end_sessions(role).await
+        self.end_sessions(oid).await
     }
 
     async fn databases(&mut self) -> Result<Vec<Database>> {
-        let query = "SELECT datname::text FROM pg_database ORDER BY datname COLLATE \"C\"";
-        let rows =
-            self.client.query(query, &[]).await.map_err(|error| other_error("list databases", error))?;
-        let names = rows.iter().map(|row| row.get::<_, String>(0));
-        let tenant = names.filter(|name| !names::reserved_database(name));
-        Ok(tenant.map(|name| Database { name, tables: None }).collect())
+        let query = "SELECT datname FROM pg_database";
+        let names = self.column::<Name>(query, &[]).await.map_err(|error| error.other("list databases"))?;
+        let names = shown(&names, names::engine_database);
+        Ok(names.into_iter().map(|name| Database { name, tables: None }).collect())
     }
 
     async fn count_tables(&mut self, database: &str) -> Result<Option<i64>> {
-        self.known_database(database).await?;
-        // Its owner may have closed it to everybody.
-        let Ok(client) = server::connect(&self.host, &self.sockets, database).await else { return Ok(None) };
-        let query = "SELECT count(*) FROM pg_catalog.pg_class c \
-                     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-                     WHERE c.relkind IN ('r', 'p') AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'";
-        match client.query_one(query, &[]).await {
-            Ok(row) => Ok(Some(row.get(0))),
-            Err(error) => {
-                tracing::debug!(%error, "tables not counted");
-                Ok(None)
-            }
-        }
+        self.database(database).await?;
+        let Some(name) = Name::parse(database) else { return Ok(None) };
+        let count = async {
+            // Its owner may have closed it to everybody.
+            let mut inside = server::enter(&self.host, &self.sockets, &name).await?;
+            let rows =
+                inside.simple(COUNT_TABLES).await.map_err(|error| database_error(database, error.into()))?;
+            inside.close().await;
+            let count = rows.into_iter().flatten().flatten().next();
+            Ok::<_, Error>(count.and_then(|count| count.parse().ok()))
+        };
+        let counted = timeout(COUNT_TIMEOUT, count).await;
+        let late = || Error::unavailable("the tables of a database can't be counted in time");
+        Ok(counted.unwrap_or_else(|_| Err(late())).unwrap_or_else(|error| {
+            tracing::debug!(error = error.chain(), "tables not counted");
+            None
+        }))
     }
 
     async fn create_database(&mut self, name: &str) -> Result<()> {
         admin_role::mend(&mut self.client).await?;
         let statement = format!("CREATE DATABASE {} OWNER admin", Identifier(name));
-        self.client.batch_execute(&statement).await.map_err(|error| database_error(name, error))?;
+        self.run(&statement).await.map_err(|error| database_error(name, error))?;
         effect::done("database created");
         Ok(())
     }
 
     async fn rename_database(&mut self, name: &str, new_name: &str) -> Result<()> {
-        self.known_database(name).await?;
-        let statement = format!("ALTER DATABASE {} RENAME TO {}", Identifier(name), Identifier(new_name));
-        self.client.batch_execute(&statement).await.map_err(|error| match error.code() {
-            Some(&SqlState::DUPLICATE_DATABASE) => database_error(new_name, error),
+        let database = Object::Database(self.database(name).await?);
+        let statement = database.statement("ALTER DATABASE %1$I RENAME TO %2$I", new_name);
+        self.run(&statement).await.map_err(|error| match error.sqlstate() {
+            DUPLICATE_DATABASE => database_error(new_name, error),
             _ => database_error(name, error),
         })?;
         effect::done("database renamed");
@@ -180,12 +250,19 @@ impl Admin for Session {
     }
 
     async fn drop_database(&mut self, name: &str) -> Result<()> {
-        self.known_database(name).await?;
+        let oid = self.database(name).await?;
+        let failed = |error| database_error(name, error);
         // A template can not be dropped.
-        let unmark = format!("ALTER DATABASE {} IS_TEMPLATE false", Identifier(name));
-        self.client.batch_execute(&unmark).await.map_err(|error| database_error(name, error))?;
-        let statement = format!("DROP DATABASE {} WITH (FORCE)", Identifier(name));
-        self.client.batch_execute(&statement).await.map_err(|error| database_error(name, error))?;
+        let unmark = Object::Database(oid).statement("ALTER DATABASE %1$I IS_TEMPLATE false", "");
+        self.run(&unmark).await.map_err(failed)?;
+        // No block of code can drop a database, and a statement must be UTF-8.
+        let text = sql_name::parse(name).and_then(|name| String::from_utf8(name).ok());
+        let text = match text {
+            Some(text) => text,
+            None => self.make_droppable(oid).await.map_err(failed)?,
+        };
+        let statement = format!("DROP DATABASE {} WITH (FORCE)", Identifier(&text));
+        self.run(&statement).await.map_err(failed)?;
         effect::done("database dropped");
         Ok(())
     }
@@ -201,41 +278,30 @@ fn secret(password: Option<String>, expired: bool) -> Secret {
     }
 }
 
-fn user_error(name: &str, error: tokio_postgres::Error) -> Error {
-    match error.code() {
-        Some(&SqlState::DUPLICATE_OBJECT) => Error::exists(format!("SQL user {name}")),
-        Some(&SqlState::UNDEFINED_OBJECT) if !is_about_admin(&error) => {
-            Error::not_found(format!("SQL user {name}"))
-        }
-        Some(&SqlState::DEPENDENT_OBJECTS_STILL_EXIST) => Error::precondition(format!(
+fn user_error(name: &str, error: StatementError) -> Error {
+    match error.sqlstate() {
+        DUPLICATE_OBJECT => Error::exists(format!("SQL user {name}")),
+        NO_DATA_FOUND => Error::not_found(format!("SQL user {name}")),
+        UNDEFINED_OBJECT if !is_about_admin(&error) => Error::not_found(format!("SQL user {name}")),
+        DEPENDENT_OBJECTS_STILL_EXIST => Error::precondition(format!(
             "SQL user {name} still owns objects, perhaps in a database that allows no connections"
         )),
-        _ => other_error(&format!("change SQL user {name}"), error),
+        _ => error.other(&format!("change SQL user {name}")),
     }
 }
 
 /// Whether a statement failed for want of the role `admin`, not of the user.
-fn is_about_admin(error: &tokio_postgres::Error) -> bool {
-    let missing = format!("role \"{}\" does not exist", admin_role::NAME);
-    error.as_db_error().is_some_and(|error| error.message() == missing)
+fn is_about_admin(error: &StatementError) -> bool {
+    error.message() == format!("role \"{}\" does not exist", admin_role::NAME)
 }
 
-fn database_error(name: &str, error: tokio_postgres::Error) -> Error {
-    match error.code() {
-        Some(&SqlState::DUPLICATE_DATABASE) => Error::exists(format!("database {name}")),
-        Some(&SqlState::UNDEFINED_DATABASE) => Error::not_found(format!("database {name}")),
-        Some(&SqlState::OBJECT_IN_USE) => Error::precondition(format!(
+fn database_error(name: &str, error: StatementError) -> Error {
+    match error.sqlstate() {
+        DUPLICATE_DATABASE => Error::exists(format!("database {name}")),
+        UNDEFINED_DATABASE | NO_DATA_FOUND => Error::not_found(format!("database {name}")),
+        OBJECT_IN_USE => Error::precondition(format!(
             "database {name} is in use by SQL sessions: end them, then try again"
         )),
-        _ => other_error(&format!("change database {name}"), error),
+        _ => error.other(&format!("change database {name}")),
     }
-}
-
-/// Trouble that has no name of its own. The server's text may quote a statement: it is for the log.
-fn other_error(what: &str, error: tokio_postgres::Error) -> Error {
-    let passing = error.is_closed()
-        || error.code().is_none_or(|code| matches!(&code.code()[..2], "57" | "53" | "40" | "08" | "55"));
-    let message = format!("can not {what}");
-    let result = if passing { Error::unavailable(message) } else { Error::internal(message) };
-    result.because(error)
 }

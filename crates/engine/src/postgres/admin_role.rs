@@ -3,7 +3,11 @@
 //! Every SQL user of the API may change roles, this one too. It can not be dropped: it has a right in
 //! `template1`, where nobody else has one; so it is found again under whatever name.
 
-use super::sql::Identifier;
+use super::{
+    host::new_id,
+    object::{Name, Object},
+    sql::Identifier,
+};
 use ootheca_model::{Error, Result};
 use tokio_postgres::Client;
 
@@ -11,7 +15,7 @@ use tokio_postgres::Client;
 pub(super) const NAME: &str = "admin";
 
 const FIND: &str = "
-SELECT r.oid, r.rolname::text,
+SELECT r.oid, r.rolname,
     r.rolname = 'admin' AND r.rolinherit AND r.rolcreatedb AND r.rolcreaterole AND NOT r.rolcanlogin
         AND r.rolpassword IS NULL
 FROM pg_authid r JOIN pg_shdepend s ON s.refobjid = r.oid JOIN pg_database d ON d.oid = s.dbid
@@ -24,22 +28,24 @@ const TURN: &str = "SELECT pg_advisory_xact_lock(1)";
 pub(super) async fn mend(client: &mut Client) -> Result<()> {
     let failed = |error| Error::internal("can not make the role admin right again").because(error);
     let found = client.query_opt(FIND, &[]).await.map_err(failed)?;
-    if found.is_some_and(|row| row.get(2)) {
+    if found.is_some_and(|row| row.try_get(2).unwrap_or(false)) {
         return Ok(());
     }
     let transaction = client.transaction().await.map_err(failed)?;
     transaction.batch_execute(TURN).await.map_err(failed)?;
     let found = transaction.query_opt(FIND, &[]).await.map_err(failed)?;
     let row = found.ok_or_else(|| Error::internal("the role admin is not found"))?;
-    let (oid, name): (u32, String) = (row.get(0), row.get(1));
-    if name != NAME {
-        let other = "SELECT oid FROM pg_authid WHERE rolname = $1";
-        if let Some(other) = transaction.query_opt(other, &[&NAME]).await.map_err(failed)? {
-            let renamed = format!("admin_{}", other.get::<_, u32>(0));
+    let oid: u32 = row.try_get(0).map_err(failed)?;
+    let name = row.try_get::<_, Name>(1).map_err(failed)?;
+    if name.bytes() != NAME.as_bytes() {
+        let other = "SELECT FROM pg_authid WHERE rolname = $1";
+        if transaction.query_opt(other, &[&NAME]).await.map_err(failed)?.is_some() {
+            // A name that no tenant can have taken before.
+            let renamed = format!("admin_{}", new_id());
             let rename = format!("ALTER ROLE {NAME} RENAME TO {}", Identifier(&renamed));
             transaction.batch_execute(&rename).await.map_err(failed)?;
         }
-        let rename = format!("ALTER ROLE {} RENAME TO {NAME}", Identifier(&name));
+        let rename = Object::Role(oid).statement("ALTER ROLE %1$I RENAME TO %2$I", NAME);
         transaction.batch_execute(&rename).await.map_err(failed)?;
     }
     let attributes = format!(
@@ -50,6 +56,6 @@ pub(super) async fn mend(client: &mut Client) -> Result<()> {
     );
     transaction.batch_execute(&attributes).await.map_err(failed)?;
     transaction.commit().await.map_err(failed)?;
-    tracing::info!(oid, was = name, "made the role admin right again");
+    tracing::info!(oid, was = %name, "made the role admin right again");
     Ok(())
 }

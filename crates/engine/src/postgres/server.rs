@@ -3,7 +3,9 @@
 use super::copy::make_private_folder;
 use super::{
     binaries::Programs,
+    connection::{Connection, Failure},
     host::{CONTROL_USER, Haste, Host, SOCKET},
+    object::Name,
     process::{self, Process},
 };
 use crate::files::failed;
@@ -131,7 +133,13 @@ pub(super) async fn stop(process: &Process, data: &Path, mut haste: watch::Recei
     process::clear(data, Duration::ZERO).await;
 }
 
-/// Connects as the control user. What a tenant set for a database or a path does not apply.
+/// How long opening a session may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// What a tenant set for a database or a path does not apply.
+const OPTIONS: &str = "-c search_path=pg_catalog -c role=none -c default_transaction_read_only=off \
+                       -c statement_timeout=60s -c lock_timeout=30s";
+
+/// Connects as the control user.
 pub(super) async fn connect(host: &Host, sockets: &Path, database: &str) -> Result<Client> {
     let mut config = tokio_postgres::Config::new();
     config
@@ -141,11 +149,8 @@ pub(super) async fn connect(host: &Host, sockets: &Path, database: &str) -> Resu
         .password(host.secret()?)
         .dbname(database)
         .application_name("ootheca")
-        .connect_timeout(Duration::from_secs(10))
-        .options(
-            "-c search_path=pg_catalog -c role=none -c default_transaction_read_only=off -c statement_timeout=60s \
-             -c lock_timeout=30s",
-        );
+        .connect_timeout(CONNECT_TIMEOUT)
+        .options(OPTIONS);
     let (client, connection) = config.connect(NoTls).await.map_err(|error| match error.as_db_error() {
         Some(refused) if refused.code().code() == "3D000" => Error::not_found("database"),
         Some(refused) if refused.code().code() == "53300" => {
@@ -159,6 +164,30 @@ pub(super) async fn connect(host: &Host, sockets: &Path, database: &str) -> Resu
         }
     });
     Ok(client)
+}
+
+/// Connects as the control user to a database of a tenant, whatever its name and encoding. Statements and
+/// what is read of their answers must be ASCII.
+pub(super) async fn enter(host: &Host, sockets: &Path, database: &Name) -> Result<Connection> {
+    let (socket, password) = (socket(sockets), host.secret()?);
+    let parameters = [
+        ("user", CONTROL_USER.as_bytes()),
+        ("database", database.bytes()),
+        ("application_name", b"ootheca"),
+        // No conversion: not every encoding can be converted to UTF-8.
+        ("client_encoding", b"SQL_ASCII"),
+        ("options", OPTIONS.as_bytes()),
+    ];
+    let opened = tokio::time::timeout(CONNECT_TIMEOUT, Connection::open(&socket, &parameters, password));
+    let failed = || Error::unavailable(format!("can not connect to the database {database}"));
+    match opened.await {
+        Ok(Ok(connection)) => Ok(connection),
+        Ok(Err(Failure::Refused(refused))) if refused.sqlstate == "3D000" => {
+            Err(Error::not_found(format!("database {database}")))
+        }
+        Ok(Err(failure)) => Err(failed().because(failure)),
+        Err(late) => Err(failed().because(late)),
+    }
 }
 
 /// The path of the socket in its folder.

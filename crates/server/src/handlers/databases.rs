@@ -27,7 +27,11 @@ pub async fn list_databases(
             let (names, pagination) = paging::slice(&call, &query, names, String::clone)?;
             let mut page = Vec::with_capacity(names.len());
             for database in all.iter_mut().filter(|database| names.contains(&database.name)) {
-                database.tables = admin.count_tables(&database.name).await?;
+                database.tables = match admin.count_tables(&database.name).await {
+                    // It was dropped or renamed meanwhile.
+                    Err(error) if error.kind() == ErrorKind::NotFound => None,
+                    tables => tables?,
+                };
                 page.push(Noted { name: database.name.clone(), tables: database.tables });
             }
             catalog::write(&call.app, cluster, &Seen::Databases(all)).await?;
@@ -117,5 +121,5 @@ async fn rename(call: &Call, name: String, new_name: Option<String>) -> Result<C
 
 /// The engine's own databases do not exist for tenants.
 fn known(name: &str) -> Result<()> {
-    if names::reserved_database(name) { Err(Error::not_found("database")) } else { Ok(()) }
+    if names::engine_database(name) { Err(Error::not_found("database")) } else { Ok(()) }
 }

@@ -86,5 +86,5 @@ pub async fn delete_sql_user(
 
 /// The engine's own roles do not exist for tenants.
 fn known(name: &str) -> Result<()> {
-    if names::reserved_user(name) { Err(Error::not_found("SQL user")) } else { Ok(()) }
+    if names::engine_user(name) { Err(Error::not_found("SQL user")) } else { Ok(()) }
 }

@@ -81,7 +81,7 @@ async fn admit(visit: &Visit, caller: &Caller, id: &str, wish: Wish) -> Result<(
     if wish.database.is_empty() || wish.database.contains('\0') {
         return Err(Error::invalid("database", "is required"));
     }
-    if names::reserved_database(&wish.database) {
+    if names::engine_database(&wish.database) {
         return Err(Error::not_found(format!("database {}", wish.database)));
     }
     rules::admit(&standing(app, &cluster).await?, &wish.statement, wish.write)?;

@@ -1,6 +1,7 @@
-//! A session of the shell: the server's protocol, with every answer as text and none of any size.
+//! A session over the server's protocol, with every answer as text and none of any size.
 //!
-//! The usual client would take values in their binary form, and a message of a gigabyte into memory.
+//! The usual client would take values in their binary form, and a message of a gigabyte into memory; and it
+//! can't name a database whose name is not UTF-8.
 
 use crate::statement::Refused;
 use bytes::BytesMut;
@@ -8,7 +9,7 @@ use postgres_protocol::{
     authentication::sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256},
     message::frontend,
 };
-use std::{io, path::Path, time::Duration};
+use std::{fmt, io, path::Path, time::Duration};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader, copy, sink},
     net::UnixStream,
@@ -86,6 +87,17 @@ impl From<io::Error> for Failure {
     }
 }
 
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(refused) => write!(f, "{} (SQLSTATE {})", refused.message, refused.sqlstate),
+            Self::Broken(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
 pub(super) type Result<T> = std::result::Result<T, Failure>;
 
 /// A session that is ready for a request.
@@ -97,10 +109,10 @@ pub(super) struct Connection {
 
 impl Connection {
     /// Logs in with SCRAM-SHA-256; `parameters` are those of the startup message.
-    pub(super) async fn open(socket: &Path, parameters: &[(&str, &str)], password: &str) -> Result<Self> {
+    pub(super) async fn open(socket: &Path, parameters: &[(&str, &[u8])], password: &str) -> Result<Self> {
         let stream = BufReader::new(UnixStream::connect(socket).await?);
         let mut this = Self { stream, process: 0 };
-        this.send(|out| frontend::startup_message(parameters.iter().copied(), out)).await?;
+        this.send(|out| startup(parameters, out)).await?;
         this.log_in(password).await?;
         Ok(this)
     }
@@ -193,6 +205,23 @@ impl Connection {
     }
 }
 
+/// The usual encoder takes text only.
+fn startup(parameters: &[(&str, &[u8])], out: &mut BytesMut) -> io::Result<()> {
+    let mut body = vec![0, 3, 0, 0];
+    for text in parameters.iter().flat_map(|(name, value)| [name.as_bytes(), value]) {
+        if text.contains(&0) {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "a startup parameter has a zero byte"));
+        }
+        body.extend_from_slice(text);
+        body.push(0);
+    }
+    body.push(0);
+    let length = u32::try_from(body.len() + 4).map_err(io::Error::other)?;
+    out.extend_from_slice(&length.to_be_bytes());
+    out.extend_from_slice(&body);
+    Ok(())
+}
+
 pub(super) fn unexpected(kind: u8) -> Failure {
     let text = format!("a message of the kind {:?} was not expected", char::from(kind));
     Failure::Broken(io::Error::other(text))
@@ -231,6 +260,15 @@ mod tests {
         let sent = [Some("a"), None, Some(""), Some("é")];
         let read = values(&row(&sent));
         assert_eq!(read.iter().map(Option::as_deref).collect::<Vec<_>>(), sent);
+    }
+
+    #[test]
+    fn a_startup_message_is_that_of_the_usual_encoder() {
+        let (mut ours, mut usual) = (BytesMut::new(), BytesMut::new());
+        startup(&[("user", b"a"), ("database", "é".as_bytes())], &mut ours).unwrap();
+        frontend::startup_message([("user", "a"), ("database", "é")], &mut usual).unwrap();
+        assert_eq!(ours, usual);
+        assert!(startup(&[("user", b"a\0b")], &mut ours).is_err());
     }
 
     #[test]

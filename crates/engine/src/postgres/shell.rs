@@ -5,17 +5,15 @@
 //! role that is a member of `admin` and nothing else. That role is made, or made right again, when it can
 //! not log in; its password is another one in every process.
 
-mod connection;
-
 use super::{
     admin_role,
+    connection::{self, Connection, Failure, cut, unexpected, values},
     host::Host,
     server,
     sql::{Identifier, Literal},
 };
 use crate::statement::{Answer, Column, Ran, Refused, Statement};
-use connection::{Connection, Failure, cut, unexpected, values};
-use ootheca_model::{Error, Result, names::SHELL_USER};
+use ootheca_model::{Error, Result, names::SHELL_USER, sql_name};
 use postgres_protocol::message::frontend;
 use std::{
     path::{Path, PathBuf},
@@ -103,13 +101,15 @@ async fn enter(
     statement: &Statement,
 ) -> Result<std::result::Result<Connection, Refused>> {
     let socket = server::socket(sockets);
+    let unknown = || Error::not_found(format!("database {}", statement.database));
+    let database = sql_name::parse(&statement.database).ok_or_else(unknown)?;
     let options = options(statement);
     let parameters = [
-        ("user", SHELL_USER),
-        ("database", statement.database.as_str()),
-        ("application_name", "ootheca console"),
-        ("client_encoding", "UTF8"),
-        ("options", options.as_str()),
+        ("user", SHELL_USER.as_bytes()),
+        ("database", &database),
+        ("application_name", b"ootheca console"),
+        ("client_encoding", b"UTF8"),
+        ("options", options.as_bytes()),
     ];
     let attempt = || Connection::open(&socket, &parameters, host.shell.password());
     let mut opened = attempt().await;
@@ -123,7 +123,7 @@ async fn enter(
             Err(Error::unavailable("can not connect to the SQL server").because(error))
         }
         Err(Failure::Refused(refused)) => match refused.sqlstate.as_str() {
-            "3D000" => Err(Error::not_found(format!("database {}", statement.database))),
+            "3D000" => Err(unknown()),
             "53300" => Err(Error::unavailable("too many statements run at this moment; try again")),
             _ => Ok(Err(refused)),
         },
