@@ -83,7 +83,8 @@ fn slow_and_half_open_clients_cost_nothing_for_long() {
     for (n, stream) in slow.iter_mut().enumerate() {
         stream.write_all(beginnings[n % 3]).expect("sent");
     }
-    let mut session = wire.connect().expect("a connection").expect("let in");
+    // On a busy machine its own handshake can last longer than that second.
+    let mut session = eventually("another client is let in", || wire.connect().ok()?.ok());
     assert_eq!(session.value("SELECT 1").as_deref(), Some("1"));
     for stream in &mut slow {
         let mut rest = Vec::new();
