@@ -123,7 +123,7 @@ fn what_was_cut_short_says_so() {
     const VARIABLE: &str = "OOTHECA_CRASH_AFTER_EFFECT";
     let mut server = simulated();
     let users = format!("/clusters/{}/sql-users", id(&server.create_cluster("some-cluster", "BASIC")));
-    // What happens in the background counts too, so the kill may come before the entry or after its completion.
+    // Background effects count too, so the kill may precede the entry or follow its completion.
     let mut n = 1;
     for attempt in 1..=20 {
         let name = format!("maxroach-{attempt}");

@@ -66,10 +66,10 @@ fn run(what: &str, spares: usize, mut flow: impl Flow) {
     panic!("{what}: more than {ENOUGH} effects");
 }
 
-/// Waits until the server is dead or at rest, then stops it; says whether it survived all that.
+/// Waits until the server is dead or at rest, then stops it; returns whether it survived.
 ///
-/// A server at rest still does something: it renews its lease, it books usage. So this is decided by its
-/// exit, not while it runs: a clean stop waits for what is under way, and nothing can happen after it.
+/// A server at rest still has effects: it renews its lease and books usage. Its exit status decides, because
+/// a clean stop waits for the work under way, and no effect can follow it.
 fn survives(server: &mut Ootheca, spares: usize) -> bool {
     eventually("it is dead or at rest", || {
         let rests = state(server).is_some_and(|state| state.is_calm(spares));
@@ -84,7 +84,7 @@ fn survives(server: &mut Ootheca, spares: usize) -> bool {
 struct State {
     folders: BTreeSet<String>,
     trash: usize,
-    /// How many clusters the reconciler is not done with.
+    /// How many clusters the reconciler still has work for.
     due: i64,
     rows: Vec<Value>,
     clusters: Vec<Value>,
@@ -114,7 +114,7 @@ fn due(server: &Ootheca) -> Option<i64> {
     store.query_row(count, [], |row| row.get(0)).ok()
 }
 
-/// Whether an instance was whole and durable as a spare; its server starts before that.
+/// Whether a spare is complete and durable; its server starts before that.
 fn is_whole(row: &Value) -> bool {
     Path::new(row["data"].as_str().expect("a path")).with_file_name("spare-ready").exists()
 }

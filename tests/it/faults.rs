@@ -83,7 +83,7 @@ fn slow_and_half_open_clients_cost_nothing_for_long() {
     for (n, stream) in slow.iter_mut().enumerate() {
         stream.write_all(beginnings[n % 3]).expect("sent");
     }
-    // On a busy machine its own handshake can last longer than that second.
+    // On a busy machine its own handshake can exceed the limit.
     let mut session = eventually("another client is let in", || wire.connect().ok()?.ok());
     assert_eq!(session.value("SELECT 1").as_deref(), Some("1"));
     for stream in &mut slow {
@@ -139,7 +139,7 @@ fn a_storm_on_a_suspended_cluster_wakes_it_once() {
     eventually("the cluster is suspended", suspended);
     let starts = starts(&server, &cluster_id);
     let wire = wire(&server, &asleep);
-    // Nobody leaves before all were served, or the cluster could be suspended before the last one comes.
+    // Every session stays until all were served, or the cluster could be suspended in between.
     let all = Barrier::new(STORM);
     let answers: Vec<Option<String>> = thread::scope(|scope| {
         let clients: Vec<_> = (0..STORM)

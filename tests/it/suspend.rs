@@ -1,7 +1,7 @@
 //! Scale to zero: BASIC clusters that nobody uses have no server, and nobody can tell.
 //!
-//! Time passes by the test clock: on a busy machine every second can lie between two lines of a test, and
-//! a cluster that falls asleep after one of them would be woken, or found asleep, by chance.
+//! Time passes by the test clock. With an idle time of a second, a busy machine could suspend a cluster
+//! between any two lines of a test.
 
 use crate::support::{PASSWORD, PROGRAM, advance, audit_log, column, id, sql_user};
 use ootheca_testkit::{Engine, Launch, Ootheca, eventually, processes};
@@ -26,7 +26,7 @@ fn asleep(server: &Ootheca, cluster: &str) -> bool {
     server.get(&format!("/clusters/{cluster}/nodes")).ok()["nodes"].as_array().expect("nodes").is_empty()
 }
 
-/// Lets time pass until the cluster is suspended: again, if the last use was noted only after that.
+/// Lets time pass until the cluster is suspended; more than once if a use is recorded after that.
 #[track_caller]
 fn until_asleep(server: &Ootheca, cluster: &str) {
     eventually("it is suspended", || {

@@ -27,8 +27,8 @@ pub fn done(name: &str) {
     match LEFT.fetch_sub(1, Ordering::SeqCst) {
         1 => crash(name),
         left if left > 1 => {}
-        // Another thread is killing the process. Going on from here, this one could still answer a
-        // request, and the effect that was counted last would not be the last one.
+        // Another thread is killing the process. Without this, effects could follow the n-th one, and
+        // a request could still be answered.
         _ => stand_still(),
     }
 }
