@@ -5,14 +5,17 @@ mod flows;
 
 use crate::support::{PROGRAM, audit_log, id};
 use ootheca_testkit::{Answer, Engine, Launch, Lost, Ootheca, eventually, processes};
+use rusqlite::{Connection, OpenFlags};
 use serde_json::Value;
-use std::{collections::BTreeSet, fs, time::Duration};
+use std::{collections::BTreeSet, fs, os::unix::process::ExitStatusExt as _, path::Path};
 
 const VARIABLE: &str = "OOTHECA_CRASH_AFTER_EFFECT";
 const IDLE: &str = "OOTHECA_SCALE_TO_ZERO__IDLE_SECONDS";
 const NEVER: &str = "0";
 /// What the program says before it kills itself.
 const SAID: &str = "stopped after the effect: ";
+/// The signal by which it does.
+const KILLED: i32 = 9;
 /// More effects than any flow has.
 const ENOUGH: usize = 60;
 
@@ -44,13 +47,8 @@ fn run(what: &str, spares: usize, mut flow: impl Flow) {
         let started = server.try_start().is_ok();
         let answer = if started { flow.act(&server).ok() } else { None };
         let acknowledged = answer.as_ref().filter(|answer| answer.status == 200);
-        let survived = started && rests(&mut server, spares);
+        let survived = started && survives(&mut server, spares);
         assert!(!survived || acknowledged.is_some(), "{what}: neither killed nor done");
-        if survived {
-            server.kill();
-        } else if started {
-            server.wait(Duration::from_secs(10));
-        }
         server.relaunch(|launch| launch.without_env(VARIABLE).env(IDLE, idle_else));
         server.start();
         calm(&server, spares);
@@ -68,21 +66,26 @@ fn run(what: &str, spares: usize, mut flow: impl Flow) {
     panic!("{what}: more than {ENOUGH} effects");
 }
 
-/// Waits until the server is dead or has nothing more to do; says whether it lives.
-fn rests(server: &mut Ootheca, spares: usize) -> bool {
-    eventually("it is dead or at rest", || match server.runs() {
-        false => Some(false),
-        true => {
-            let rested = state(server).is_some_and(|state| state.is_calm(spares));
-            (rested && server.runs()).then_some(true)
-        }
-    })
+/// Waits until the server is dead or at rest, then stops it; returns whether it survived.
+///
+/// A server at rest still has effects: it renews its lease and books usage. Its exit status decides, because
+/// a clean stop waits for the work under way, and no effect can follow it.
+fn survives(server: &mut Ootheca, spares: usize) -> bool {
+    eventually("it is dead or at rest", || {
+        let rests = state(server).is_some_and(|state| state.is_calm(spares));
+        (rests || !server.runs()).then_some(())
+    });
+    let status = server.stop();
+    assert!(status.success() || status.signal() == Some(KILLED), "it ended with {status}");
+    status.success()
 }
 
 /// What is on the disk and in the store.
 struct State {
     folders: BTreeSet<String>,
     trash: usize,
+    /// How many clusters the reconciler still has work for.
+    due: i64,
     rows: Vec<Value>,
     clusters: Vec<Value>,
 }
@@ -98,9 +101,22 @@ fn state(server: &Ootheca) -> Option<State> {
     Some(State {
         folders: names(server, "instances"),
         trash: names(server, "trash").len(),
+        due: due(server)?,
         rows: server.instances(),
         clusters,
     })
+}
+
+fn due(server: &Ootheca) -> Option<i64> {
+    let path = server.data_dir().join("store.db");
+    let store = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).ok()?;
+    let count = "SELECT count(*) FROM entries WHERE kind = 'cluster' AND due_at IS NOT NULL";
+    store.query_row(count, [], |row| row.get(0)).ok()
+}
+
+/// Whether a spare is complete and durable; its server starts before that.
+fn is_whole(row: &Value) -> bool {
+    Path::new(row["data"].as_str().expect("a path")).with_file_name("spare-ready").exists()
 }
 
 impl State {
@@ -118,10 +134,11 @@ impl State {
             .filter(|cluster| cluster["ootheca"]["suspended"] == true)
             .map(|cluster| text(&cluster["id"]))
             .collect();
-        let spares = self.rows.iter().filter(|row| row["cluster"].is_null()).count();
+        let spares = self.rows.iter().filter(|row| row["cluster"].is_null() && is_whole(row)).count();
         let settled =
             |cluster: &Value| cluster["state"] == "CREATED" && cluster["operation_status"] == "UNSPECIFIED";
         self.trash == 0
+            && self.due == 0
             && spares == wanted
             && instances == self.folders
             && served == active

@@ -1,14 +1,24 @@
 //! Scale to zero: BASIC clusters that nobody uses have no server, and nobody can tell.
+//!
+//! Time passes by the test clock. With an idle time of a second, a busy machine could suspend a cluster
+//! between any two lines of a test.
 
-use crate::support::{PASSWORD, PROGRAM, audit_log, column, id, sql_user};
+use crate::support::{PASSWORD, PROGRAM, advance, audit_log, column, id, sql_user};
 use ootheca_testkit::{Engine, Launch, Ootheca, eventually, processes};
 use serde_json::{Value, json};
 use std::{fs, thread};
 
 const IDLE: &str = "OOTHECA_SCALE_TO_ZERO__IDLE_SECONDS";
 
+/// After how long without use a cluster is suspended, in seconds.
+const MOMENT: i64 = 300;
+
+fn launch(engine: Engine) -> Launch {
+    Launch::new(PROGRAM).engine(engine).arg("--test-clock").env(IDLE, &MOMENT.to_string())
+}
+
 fn boot(engine: Engine) -> Ootheca {
-    Launch::new(PROGRAM).engine(engine).env(IDLE, "1").boot()
+    launch(engine).boot()
 }
 
 /// Whether the cluster has no node, which the API tells without waking it.
@@ -16,9 +26,13 @@ fn asleep(server: &Ootheca, cluster: &str) -> bool {
     server.get(&format!("/clusters/{cluster}/nodes")).ok()["nodes"].as_array().expect("nodes").is_empty()
 }
 
+/// Lets time pass until the cluster is suspended; more than once if a use is recorded after that.
 #[track_caller]
 fn until_asleep(server: &Ootheca, cluster: &str) {
-    eventually("it is suspended", || asleep(server, cluster).then_some(()));
+    eventually("it is suspended", || {
+        advance(server, MOMENT);
+        asleep(server, cluster).then_some(())
+    });
 }
 
 /// The power that the simulated engine was told of last.
@@ -54,6 +68,7 @@ fn reads_of_a_suspended_cluster_answer_without_waking_it() {
     eventually("who only looks does not keep it awake", || {
         server.get(&format!("{at}/databases")).ok();
         server.get(&format!("{at}/sql-users")).ok();
+        advance(&server, MOMENT / 10);
         asleep(&server, &cluster).then_some(())
     });
     eventually("the engine is told", || (simulated_power(&server, &cluster) == "off").then_some(()));
@@ -140,9 +155,10 @@ fn only_basic_is_suspended_and_another_plan_wakes_it() {
 
 #[test]
 fn zero_is_never() {
-    let mut server = Launch::new(PROGRAM).env(IDLE, "0").boot();
+    let mut server = launch(Engine::Simulated).env(IDLE, "0").boot();
     let cluster = id(&server.create_cluster("some-cluster", "BASIC"));
-    server.relaunch(|launch| launch.env(IDLE, "1"));
+    advance(&server, MOMENT);
+    server.relaunch(|launch| launch.env(IDLE, &MOMENT.to_string()));
     assert!(!server.log().contains("suspended"));
     server.restart();
     until_asleep(&server, &cluster);
@@ -275,21 +291,17 @@ fn a_suspended_cluster_can_be_deleted() {
 }
 
 #[test]
-fn five_minutes_by_the_injected_clock() {
+fn five_minutes_are_the_default() {
     let server = Launch::new(PROGRAM).arg("--test-clock").boot();
     let cluster = id(&server.create_cluster("some-cluster", "BASIC"));
-    let advance = |seconds: i64| {
-        let body = json!({ "advance_seconds": seconds });
-        server.client().raw("POST", "/api/ootheca/v1/clock").json(&body).send().ok();
-    };
-    advance(240);
+    advance(&server, 240);
     assert!(!asleep(&server, &cluster));
-    advance(61);
-    until_asleep(&server, &cluster);
+    advance(&server, 60);
+    eventually("it is suspended", || asleep(&server, &cluster).then_some(()));
     sql_user(&server, &cluster, "keeper");
     assert!(!asleep(&server, &cluster));
-    advance(299);
+    advance(&server, 240);
     assert!(!asleep(&server, &cluster), "since its last use");
-    advance(1);
-    until_asleep(&server, &cluster);
+    advance(&server, 60);
+    eventually("it is suspended", || asleep(&server, &cluster).then_some(()));
 }

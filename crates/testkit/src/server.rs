@@ -248,10 +248,17 @@ impl Ootheca {
 
     /// Asks it to end and waits until it has; its exit must be a success.
     pub fn terminate(&mut self) {
-        self.signal(Signal::TERM);
-        let status = self.wait(Duration::from_secs(30));
+        let status = self.stop();
         assert!(status.success(), "it ended with {status}");
         self.closed();
+    }
+
+    /// Asks it to end, unless it has ended already, and waits until it has; says how it ended.
+    pub fn stop(&mut self) -> ExitStatus {
+        if self.runs() {
+            self.signal(Signal::TERM);
+        }
+        self.wait(Duration::from_secs(30))
     }
 
     /// Ends it as `kill -9` does; the SQL servers live on.
