@@ -48,8 +48,7 @@ export interface Invitation {
 }
 
 export type SignIn =
-  | { email: string; password: string; organization?: string }
-  | { link_token: string; password?: string };
+  { email: string; password: string; organization?: string } | { link_token: string; password?: string };
 
 async function keep(answer: Promise<Whoami>): Promise<Whoami> {
   const whoami = await answer;

@@ -12,9 +12,7 @@ export const ADMINISTERS: Role[] = ["CLUSTER_ADMIN"];
 const PAGE = 500;
 
 /** Everything of a list that comes in pages. */
-export async function everything<T>(
-  ask: (page: string) => Promise<{ items: T[]; next: string }>,
-): Promise<T[]> {
+export async function everything<T>(ask: (page: string) => Promise<{ items: T[]; next: string }>): Promise<T[]> {
   const all: T[] = [];
   let page = "";
   do {

@@ -68,7 +68,12 @@ export function Chart(props: ChartProps) {
             const value = newest(values);
             return (
               <span key={label} className={classes.key}>
-                <span className={classes.swatch} data-dashed={dashed || undefined} data-color={color ?? index} aria-hidden />
+                <span
+                  className={classes.swatch}
+                  data-dashed={dashed || undefined}
+                  data-color={color ?? index}
+                  aria-hidden
+                />
                 {series.length > 1 && <span>{label}</span>}
                 {value !== null && <strong className="tabular">{format(value)}</strong>}
               </span>

@@ -84,7 +84,13 @@ export default function ChartCanvas({ times, series, format, height, group, bina
       },
       axes: [
         { ...axis, size: 26, space: 64, values: (_, splits) => splits.map((split) => at(split, times)) },
-        { ...axis, size: 62, space: 30, values: (_, splits) => splits.map(write), ...(binary ? { incrs: POWERS } : {}) },
+        {
+          ...axis,
+          size: 62,
+          space: 30,
+          values: (_, splits) => splits.map(write),
+          ...(binary ? { incrs: POWERS } : {}),
+        },
       ],
       series: [
         {},

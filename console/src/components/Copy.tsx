@@ -19,7 +19,11 @@ export function Copy({ value, label = "Copy", inline = false }: Props) {
         return (
           <Tooltip label={copied ? "Copied" : label}>
             {inline ? (
-              <UnstyledButton className={classes.inline} onClick={copy} aria-label={copied ? "Copied" : `${label} ${value}`}>
+              <UnstyledButton
+                className={classes.inline}
+                onClick={copy}
+                aria-label={copied ? "Copied" : `${label} ${value}`}
+              >
                 <code>{value}</code>
                 {sign}
               </UnstyledButton>

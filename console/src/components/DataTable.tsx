@@ -17,7 +17,17 @@ import {
   type SortingState,
 } from "@tanstack/react-table";
 import { useWindowVirtualizer } from "@tanstack/react-virtual";
-import { memo, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState, type KeyboardEvent, type ReactNode } from "react";
+import {
+  memo,
+  useCallback,
+  useEffect,
+  useLayoutEffect,
+  useMemo,
+  useRef,
+  useState,
+  type KeyboardEvent,
+  type ReactNode,
+} from "react";
 import classes from "./DataTable.module.css";
 
 declare module "@tanstack/react-table" {
@@ -220,7 +230,11 @@ function HeadCell<T>({ header }: { header: Header<T, unknown> }) {
       aria-sort={sorted === "asc" ? "ascending" : sorted === "desc" ? "descending" : undefined}
     >
       {column.getCanSort() ? (
-        <UnstyledButton className={classes.sort} onClick={column.getToggleSortingHandler()} data-sorted={sorted || undefined}>
+        <UnstyledButton
+          className={classes.sort}
+          onClick={column.getToggleSortingHandler()}
+          data-sorted={sorted || undefined}
+        >
           {content}
           <Sign size={13} aria-hidden />
         </UnstyledButton>
@@ -241,7 +255,8 @@ function isPlain(target: EventTarget, row: HTMLElement): boolean {
 function onKey<T>(event: KeyboardEvent<HTMLDivElement>, row: Row<T>, onOpen?: (row: T) => void) {
   if (event.target !== event.currentTarget) return;
   if (event.key === "Enter" && onOpen) onOpen(row.original);
-  const next = event.key === "ArrowDown" ? "nextElementSibling" : event.key === "ArrowUp" ? "previousElementSibling" : null;
+  const next =
+    event.key === "ArrowDown" ? "nextElementSibling" : event.key === "ArrowUp" ? "previousElementSibling" : null;
   const sibling = next && event.currentTarget[next];
   if (sibling instanceof HTMLElement) {
     event.preventDefault();

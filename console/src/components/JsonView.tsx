@@ -52,5 +52,11 @@ export default function JsonView({ value, label, onChange, minHeight, maxHeight 
     if (editor && shown !== value) editor.dispatch({ changes: { from: 0, to: shown?.length ?? 0, insert: value } });
   }, [value, label, writable]);
 
-  return <div ref={host} className={classes.json} style={{ "--json-min": `${minHeight ?? 0}px`, "--json-max": `${maxHeight}px` } as object} />;
+  return (
+    <div
+      ref={host}
+      className={classes.json}
+      style={{ "--json-min": `${minHeight ?? 0}px`, "--json-max": `${maxHeight}px` } as object}
+    />
+  );
 }

@@ -27,7 +27,12 @@ function look(cluster: Cluster): Look {
   if (state === "DELETED") return { label: "Deleted", tone: "quiet", hint: "It is gone" };
   if (operation.endsWith("_FAILED")) return { label: `${words(operation)} failed`, tone: "bad", hint: operation };
   if (isBusy(cluster)) {
-    return { label: words(operation === "UNSPECIFIED" ? "LOCKED" : operation), tone: "busy", busy: true, hint: operation };
+    return {
+      label: words(operation === "UNSPECIFIED" ? "LOCKED" : operation),
+      tone: "busy",
+      busy: true,
+      hint: operation,
+    };
   }
   if (ootheca.standing === "REQUEST_UNIT_LIMIT_EXCEEDED") {
     return { label: "Disabled", tone: "bad", hint: "Its request units of this month are used up" };

@@ -15,7 +15,8 @@ export function notifyError(error: unknown, title = "That did not work") {
       "div",
       null,
       describe(error),
-      traceId && createElement("div", { className: "tabular" }, "Trace ", createElement(Copy, { value: traceId, inline: true })),
+      traceId &&
+        createElement("div", { className: "tabular" }, "Trace ", createElement(Copy, { value: traceId, inline: true })),
     ),
     autoClose: 12_000,
   });

@@ -18,7 +18,8 @@ export function Groups() {
   return (
     <>
       <Text size="sm" c="dimmed">
-        Groups and their members come from your identity provider over SCIM. Roles are given here; every member has them.
+        Groups and their members come from your identity provider over SCIM. Roles are given here; every member has
+        them.
       </Text>
       <DataTable
         label="Groups"
@@ -53,7 +54,9 @@ function columnsFor(edit: (group: Principal) => void): ColumnDef<Group, any>[] {
       accessorFn: (group) => group.members?.length ?? 0,
       meta: { width: "110px" },
       cell: ({ row, getValue }) => (
-        <span title={row.original.members?.map((member) => member.display ?? member.value).join(", ")}>{getValue()}</span>
+        <span title={row.original.members?.map((member) => member.display ?? member.value).join(", ")}>
+          {getValue()}
+        </span>
       ),
     },
     {
@@ -84,5 +87,11 @@ function columnsFor(edit: (group: Principal) => void): ColumnDef<Group, any>[] {
 
 function RolesOfGroup({ id }: { id: string }) {
   const roles = useRolesOf(id);
-  return roles.data ? <RoleList grants={roles.data.roles} /> : <Text size="sm" c="dimmed">…</Text>;
+  return roles.data ? (
+    <RoleList grants={roles.data.roles} />
+  ) : (
+    <Text size="sm" c="dimmed">
+      …
+    </Text>
+  );
 }

@@ -74,7 +74,12 @@ function Form({ account, onClose }: Omit<Props, "opened">) {
           onChange={(event) => setName(event.currentTarget.value)}
         />
         <Group grow align="flex-end">
-          <NativeSelect label="Ends" data={ENDS} value={ends} onChange={(event) => setEnds(event.currentTarget.value)} />
+          <NativeSelect
+            label="Ends"
+            data={ENDS}
+            value={ends}
+            onChange={(event) => setEnds(event.currentTarget.value)}
+          />
           {ends === "at" && (
             <TextInput
               label="Moment"

@@ -44,7 +44,14 @@ export function Keys({ account, mayChange }: Props) {
           data={list.data ?? []}
           rowId={(key) => key.id}
           loading={list.isPending}
-          empty={<Empty icon={IconKey} title="No keys yet" text="Without a key nothing can act as this account." action={create} />}
+          empty={
+            <Empty
+              icon={IconKey}
+              title="No keys yet"
+              text="Without a key nothing can act as this account."
+              action={create}
+            />
+          }
         />
       )}
       <KeyDialog account={account} opened={creating} onClose={() => setCreating(false)} />
@@ -63,14 +70,31 @@ function columnsFor(onDelete?: (key: ApiKey) => void): ColumnDef<ApiKey, any>[] 
       meta: { width: "minmax(0, 1.6fr)" },
       cell: ({ getValue }) => <Copy value={getValue()} label="Copy id" inline />,
     },
-    { accessorKey: "created_at", header: "Created", meta: { width: "120px" }, cell: ({ getValue }) => <TimeAgo time={getValue()} /> },
+    {
+      accessorKey: "created_at",
+      header: "Created",
+      meta: { width: "120px" },
+      cell: ({ getValue }) => <TimeAgo time={getValue()} />,
+    },
     {
       accessorKey: "last_used_at",
       header: "Last used",
       meta: { width: "120px" },
-      cell: ({ getValue }) => (getValue() ? <TimeAgo time={getValue()} /> : <Text span size="sm" c="dimmed">Never</Text>),
+      cell: ({ getValue }) =>
+        getValue() ? (
+          <TimeAgo time={getValue()} />
+        ) : (
+          <Text span size="sm" c="dimmed">
+            Never
+          </Text>
+        ),
     },
-    { accessorKey: "expiration_time", header: "Ends", meta: { width: "120px" }, cell: ({ getValue }) => <End time={getValue()} /> },
+    {
+      accessorKey: "expiration_time",
+      header: "Ends",
+      meta: { width: "120px" },
+      cell: ({ getValue }) => <End time={getValue()} />,
+    },
   ];
   if (!onDelete) return columns;
   return [
@@ -82,7 +106,12 @@ function columnsFor(onDelete?: (key: ApiKey) => void): ColumnDef<ApiKey, any>[] 
       meta: { width: "40px", align: "right", corner: true },
       cell: ({ row: { original } }) => (
         <Tooltip label="Delete">
-          <ActionIcon variant="subtle" color="gray" aria-label={`Delete key ${original.name}`} onClick={() => onDelete(original)}>
+          <ActionIcon
+            variant="subtle"
+            color="gray"
+            aria-label={`Delete key ${original.name}`}
+            onClick={() => onDelete(original)}
+          >
             <IconTrash size={16} aria-hidden />
           </ActionIcon>
         </Tooltip>
@@ -92,8 +121,18 @@ function columnsFor(onDelete?: (key: ApiKey) => void): ColumnDef<ApiKey, any>[] 
 }
 
 function End({ time }: { time?: string | null }) {
-  if (!time) return <Text span size="sm" c="dimmed">Never</Text>;
-  if (Date.parse(time) <= Date.now()) return <Badge color="gray" variant="light">Ended</Badge>;
+  if (!time)
+    return (
+      <Text span size="sm" c="dimmed">
+        Never
+      </Text>
+    );
+  if (Date.parse(time) <= Date.now())
+    return (
+      <Badge color="gray" variant="light">
+        Ended
+      </Badge>
+    );
   return <TimeAgo time={time} />;
 }
 

@@ -35,7 +35,10 @@ export function People() {
   const rows = useMemo(() => joined(people.data ?? [], invitations.data ?? []), [people.data, invitations.data]);
   const shown = rows.filter((row) => row.person.email.includes(search.trim().toLowerCase()));
   const newLink = (row: Row) =>
-    fresh.mutate({ email: row.person.email, roles: [] }, { onError: (error) => notifyError(error, "There is no new link") });
+    fresh.mutate(
+      { email: row.person.email, roles: [] },
+      { onError: (error) => notifyError(error, "There is no new link") },
+    );
   const columns = useColumns(setAsked, newLink);
   const close = () => setAsked(null);
 
@@ -65,7 +68,9 @@ export function People() {
           <Empty
             icon={IconUsers}
             title={search ? "Nobody matches" : "Nobody can sign in yet"}
-            text={search ? "Search for a part of the address." : "Invite the first person: you get a link to hand over."}
+            text={
+              search ? "Search for a part of the address." : "Invite the first person: you get a link to hand over."
+            }
           />
         }
       />
@@ -100,7 +105,12 @@ function useColumns(ask: (asked: Asked) => void, newLink: (row: Row) => void): C
         cell: ({ row: { original } }) => (
           <span>
             {original.person.email}
-            {original.person.id === me && <Text span c="dimmed"> (you)</Text>}
+            {original.person.id === me && (
+              <Text span c="dimmed">
+                {" "}
+                (you)
+              </Text>
+            )}
           </span>
         ),
       },
@@ -111,7 +121,13 @@ function useColumns(ask: (asked: Asked) => void, newLink: (row: Row) => void): C
         meta: { width: "minmax(0, 2fr)" },
         cell: ({ row }) => <RoleList grants={row.original.person.roles} />,
       },
-      { id: "state", header: "State", enableSorting: false, meta: { width: "190px" }, cell: ({ row }) => <State row={row.original} /> },
+      {
+        id: "state",
+        header: "State",
+        enableSorting: false,
+        meta: { width: "190px" },
+        cell: ({ row }) => <State row={row.original} />,
+      },
       {
         id: "created",
         header: "Added",
@@ -124,7 +140,9 @@ function useColumns(ask: (asked: Asked) => void, newLink: (row: Row) => void): C
         header: () => <span className="visually-hidden">Actions</span>,
         enableSorting: false,
         meta: { width: "40px", align: "right", corner: true },
-        cell: ({ row }) => <Actions row={row.original} mine={row.original.person.id === me} ask={ask} newLink={newLink} />,
+        cell: ({ row }) => (
+          <Actions row={row.original} mine={row.original.person.id === me} ask={ask} newLink={newLink} />
+        ),
       },
     ],
     [me, ask, newLink],
@@ -141,7 +159,13 @@ function State({ row: { person, invitation } }: { row: Row }) {
       </span>
     );
   }
-  return person.has_password ? <span>Active</span> : <Text span size="sm" c="dimmed">No password yet</Text>;
+  return person.has_password ? (
+    <span>Active</span>
+  ) : (
+    <Text span size="sm" c="dimmed">
+      No password yet
+    </Text>
+  );
 }
 
 interface ActionsProps {

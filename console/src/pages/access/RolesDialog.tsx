@@ -24,7 +24,9 @@ function Editor({ principal, onClose }: { principal: Principal; onClose: () => v
   const roles = useRolesOf(principal.id);
   if (roles.error) return <ErrorNote error={roles.error} retry={() => void roles.refetch()} />;
   if (!roles.data) return <Text c="dimmed">Loading…</Text>;
-  return <Form principal={principal} held={roles.data.roles} throughGroups={roles.data.group_roles} onClose={onClose} />;
+  return (
+    <Form principal={principal} held={roles.data.roles} throughGroups={roles.data.group_roles} onClose={onClose} />
+  );
 }
 
 interface FormProps {

@@ -21,7 +21,9 @@ interface Props {
 
 export function RolesField({ value, onChange, organizationOnly = false }: Props) {
   const replace = (index: number, grant: Grant) => onChange(value.with(index, grant));
-  const next = HARMLESS.find((name) => !value.some((grant) => grant.name === name && grant.resource.type === "ORGANIZATION"));
+  const next = HARMLESS.find(
+    (name) => !value.some((grant) => grant.name === name && grant.resource.type === "ORGANIZATION"),
+  );
   return (
     <Stack gap="xs" role="group" aria-label="Roles">
       {value.map((grant, index) => (
@@ -44,7 +46,9 @@ export function RolesField({ value, onChange, organizationOnly = false }: Props)
           variant="default"
           size="xs"
           leftSection={<IconPlus size={14} aria-hidden />}
-          onClick={() => onChange([...value, { name: next ?? "CLUSTER_DEVELOPER", resource: { type: "ORGANIZATION" } }])}
+          onClick={() =>
+            onChange([...value, { name: next ?? "CLUSTER_DEVELOPER", resource: { type: "ORGANIZATION" } }])
+          }
         >
           Add a role
         </Button>
@@ -90,10 +94,18 @@ function Line({ number, grant, organizationOnly, onChange, onRemove }: LineProps
         onChange={(event) => onChange({ ...grant, resource: { type: event.currentTarget.value } })}
       />
       {type === "FOLDER" && (
-        <FolderSelect label={`Folder of role ${number}`} value={id} onChange={(id) => onChange({ ...grant, resource: { type, id } })} />
+        <FolderSelect
+          label={`Folder of role ${number}`}
+          value={id}
+          onChange={(id) => onChange({ ...grant, resource: { type, id } })}
+        />
       )}
       {type === "CLUSTER" && (
-        <ClusterSelect label={`Cluster of role ${number}`} value={id} onChange={(id) => onChange({ ...grant, resource: { type, id } })} />
+        <ClusterSelect
+          label={`Cluster of role ${number}`}
+          value={id}
+          onChange={(id) => onChange({ ...grant, resource: { type, id } })}
+        />
       )}
       <ActionIcon variant="subtle" color="gray" size="lg" aria-label={`Remove role ${number}`} onClick={onRemove}>
         <IconTrash size={16} aria-hidden />
@@ -140,7 +152,13 @@ function ClusterSelect({ label, value, onChange }: PlaceProps) {
   return <PlaceSelect label={label} value={value} onChange={onChange} data={data} nothing="There is no cluster" />;
 }
 
-function PlaceSelect({ label, value, onChange, data, nothing }: PlaceProps & { data: ComboboxItem[]; nothing: string }) {
+function PlaceSelect({
+  label,
+  value,
+  onChange,
+  data,
+  nothing,
+}: PlaceProps & { data: ComboboxItem[]; nothing: string }) {
   return (
     <Select
       aria-label={label}

@@ -59,7 +59,9 @@ export function ServiceAccounts() {
   const [search, setSearch] = useState("");
   const [creating, setCreating] = useState(false);
   const words = search.trim().toLowerCase();
-  const shown = (accounts.data ?? []).filter((one) => `${one.name} ${one.description} ${one.id}`.toLowerCase().includes(words));
+  const shown = (accounts.data ?? []).filter((one) =>
+    `${one.name} ${one.description} ${one.id}`.toLowerCase().includes(words),
+  );
   const open = ({ id }: ServiceAccount) => void navigate({ to: "/access/service-accounts/$id", params: { id } });
   const mayCreate = can(whoami, ["ORG_ADMIN", "CLUSTER_ADMIN"]);
   const create = mayCreate && (

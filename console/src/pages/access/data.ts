@@ -60,8 +60,7 @@ export const useAccount = (id: string) =>
 export const useRolesOf = (id: string, enabled = true) =>
   useQuery({
     queryKey: [...keys.roles, id],
-    queryFn: ({ signal }) =>
-      unwrap(api.GET("/api/v1/roles/{user_id}", { params: { path: { user_id: id } }, signal })),
+    queryFn: ({ signal }) => unwrap(api.GET("/api/v1/roles/{user_id}", { params: { path: { user_id: id } }, signal })),
     enabled,
   });
 
@@ -78,7 +77,15 @@ async function every<T>(page: (token: string) => Promise<[T[], string]>): Promis
 }
 
 /** One change here often shows in several lists. */
-const touches = [keys.people, keys.invitations, keys.serviceAccounts, keys.apiKeys, keys.groups, keys.roles, keys.session];
+const touches = [
+  keys.people,
+  keys.invitations,
+  keys.serviceAccounts,
+  keys.apiKeys,
+  keys.groups,
+  keys.roles,
+  keys.session,
+];
 
 interface Ending<Out> {
   done?: string;
@@ -130,7 +137,4 @@ export const useCreateKey = (ending?: Ending<Schemas["CreateApiKeyResponse"]>) =
   );
 
 export const useDeleteKey = (ending?: Ending<unknown>) =>
-  useAccessChange(
-    (id: string) => unwrap(api.DELETE("/api/v1/api-keys/{id}", { params: { path: { id } } })),
-    ending,
-  );
+  useAccessChange((id: string) => unwrap(api.DELETE("/api/v1/api-keys/{id}", { params: { path: { id } } })), ending);

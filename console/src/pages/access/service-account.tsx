@@ -45,13 +45,26 @@ function Account({ account }: { account: ServiceAccount }) {
       actions={
         admin && (
           <>
-            <Button variant="default" leftSection={<IconPencil size={16} aria-hidden />} onClick={() => setEditing("account")}>
+            <Button
+              variant="default"
+              leftSection={<IconPencil size={16} aria-hidden />}
+              onClick={() => setEditing("account")}
+            >
               Edit
             </Button>
-            <Button variant="default" leftSection={<IconShield size={16} aria-hidden />} onClick={() => setEditing("roles")}>
+            <Button
+              variant="default"
+              leftSection={<IconShield size={16} aria-hidden />}
+              onClick={() => setEditing("roles")}
+            >
               Roles
             </Button>
-            <Button variant="default" c="light-dark(var(--mantine-color-red-8), var(--mantine-color-red-4))" leftSection={<IconTrash size={16} aria-hidden />} onClick={() => setEditing("delete")}>
+            <Button
+              variant="default"
+              c="light-dark(var(--mantine-color-red-8), var(--mantine-color-red-4))"
+              leftSection={<IconTrash size={16} aria-hidden />}
+              onClick={() => setEditing("delete")}
+            >
               Delete
             </Button>
           </>
@@ -92,7 +105,10 @@ function Facts({ account }: { account: ServiceAccount }) {
         )}
         <dt>Created</dt>
         <dd>
-          <TimeAgo time={account.created_at} /> <Text span size="sm" c="dimmed">by {account.creator_name}</Text>
+          <TimeAgo time={account.created_at} />{" "}
+          <Text span size="sm" c="dimmed">
+            by {account.creator_name}
+          </Text>
         </dd>
       </dl>
     </section>

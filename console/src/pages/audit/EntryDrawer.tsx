@@ -21,9 +21,21 @@ interface Props {
 
 export function EntryDrawer({ opened, entry, missing, error, onClose, onFilter }: Props) {
   return (
-    <Drawer opened={opened} onClose={onClose} position="right" size="lg" title={entry ? actionLabel(entry.action) : "Audit entry"}>
+    <Drawer
+      opened={opened}
+      onClose={onClose}
+      position="right"
+      size="lg"
+      title={entry ? actionLabel(entry.action) : "Audit entry"}
+    >
       {entry && <Whole entry={entry} onFilter={onFilter} />}
-      {missing && <Empty icon={IconX} title="This entry is not here" text="The link names an entry that this organization does not have." />}
+      {missing && (
+        <Empty
+          icon={IconX}
+          title="This entry is not here"
+          text="The link names an entry that this organization does not have."
+        />
+      )}
       {error ? <ErrorNote error={error} /> : null}
     </Drawer>
   );
@@ -59,7 +71,11 @@ function Whole({ entry, onFilter }: { entry: Entry; onFilter: Props["onFilter"] 
           <>
             <dt>Cluster</dt>
             <dd>
-              <Link to="/clusters/$clusterId/overview" params={{ clusterId: entry.cluster_id }} className={classes.link}>
+              <Link
+                to="/clusters/$clusterId/overview"
+                params={{ clusterId: entry.cluster_id }}
+                className={classes.link}
+              >
                 {entry.cluster_name ?? entry.cluster_id}
               </Link>
             </dd>

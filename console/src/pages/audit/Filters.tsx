@@ -54,8 +54,18 @@ export function Filters({ search, entries, onChange }: Props) {
         nothingFoundMessage="No such action"
         clearButtonProps={{ "aria-label": "Any action" }}
       />
-      <Words label="Who" placeholder="E-mail or service account" value={search.actor} onChange={(actor) => onChange({ actor })} />
-      <Words label="Cluster" placeholder="Name or id" value={search.cluster} onChange={(cluster) => onChange({ cluster })} />
+      <Words
+        label="Who"
+        placeholder="E-mail or service account"
+        value={search.actor}
+        onChange={(actor) => onChange({ actor })}
+      />
+      <Words
+        label="Cluster"
+        placeholder="Name or id"
+        value={search.cluster}
+        onChange={(cluster) => onChange({ cluster })}
+      />
       <NativeSelect
         label="Outcome"
         data={OUTCOMES}

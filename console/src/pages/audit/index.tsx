@@ -42,7 +42,12 @@ const COLUMNS: ColumnDef<Entry, any>[] = [
     header: "Cluster",
     enableSorting: false,
     meta: { width: "minmax(0, 1fr)" },
-    cell: ({ row }) => row.original.cluster_name ?? <Text span size="sm" c="dimmed">–</Text>,
+    cell: ({ row }) =>
+      row.original.cluster_name ?? (
+        <Text span size="sm" c="dimmed">
+          –
+        </Text>
+      ),
   },
   {
     id: "source",
@@ -81,7 +86,11 @@ export default function Audit() {
   return (
     <Page
       title="Audit log"
-      text={entries.live ? "Every change, and every one that was refused. New entries appear on top." : "Every change, and every one that was refused."}
+      text={
+        entries.live
+          ? "Every change, and every one that was refused. New entries appear on top."
+          : "Every change, and every one that was refused."
+      }
     >
       <Filters search={search} entries={entries.shown} onChange={change} />
       {entries.error ? (

@@ -1,5 +1,12 @@
 import { ActionIcon, Anchor, Menu } from "@mantine/core";
-import { IconDots, IconFolderSymlink, IconPlugConnected, IconShieldLock, IconTags, IconTrash } from "@tabler/icons-react";
+import {
+  IconDots,
+  IconFolderSymlink,
+  IconPlugConnected,
+  IconShieldLock,
+  IconTags,
+  IconTrash,
+} from "@tabler/icons-react";
 import { Link } from "@tanstack/react-router";
 import { createColumnHelper, type ColumnDef } from "@tanstack/react-table";
 import { createContext, useContext, useState } from "react";

@@ -93,7 +93,9 @@ export default function ClustersPage() {
                 aria-label="Search clusters"
                 placeholder="Search by name, id, folder, region or label"
                 leftSection={<IconSearch size={16} aria-hidden />}
-                rightSection={q ? <CloseButton size="sm" aria-label="Clear the search" onClick={() => search("")} /> : null}
+                rightSection={
+                  q ? <CloseButton size="sm" aria-label="Clear the search" onClick={() => search("")} /> : null
+                }
                 value={q}
                 onChange={(event) => search(event.currentTarget.value)}
               />
@@ -116,7 +118,11 @@ export default function ClustersPage() {
               onVisible={(shown) => setVisible(shown.map(({ cluster }) => cluster.id))}
               empty={
                 wanted ? (
-                  <Empty icon={IconZoomQuestion} title="Nothing matches" text={`No cluster here matches “${wanted}”.`} />
+                  <Empty
+                    icon={IconZoomQuestion}
+                    title="Nothing matches"
+                    text={`No cluster here matches “${wanted}”.`}
+                  />
                 ) : (
                   <NoClusters inFolder={folder !== undefined} action={mayCreate ? createButton : undefined} />
                 )
@@ -126,7 +132,9 @@ export default function ClustersPage() {
         </>
       )}
       <Suspense fallback={null}>
-        {dialog && <ClusterDialogs {...dialog} cluster={latest(clusters, dialog.cluster)} onClose={() => setDialog(null)} />}
+        {dialog && (
+          <ClusterDialogs {...dialog} cluster={latest(clusters, dialog.cluster)} onClose={() => setDialog(null)} />
+        )}
         {creating && <NewFolderDialog parent={folderId} onClose={newFolder.close} />}
       </Suspense>
     </Page>

@@ -82,16 +82,8 @@ export function Instructions({ cluster, users, sees, made, onAdd, onLeave }: Pro
           </>
         ) : (
           <>
-            <TextInput
-              label="SQL user"
-              value={user}
-              onChange={(event) => setUser(event.currentTarget.value)}
-            />
-            <TextInput
-              label="Database"
-              value={database}
-              onChange={(event) => setDatabase(event.currentTarget.value)}
-            />
+            <TextInput label="SQL user" value={user} onChange={(event) => setUser(event.currentTarget.value)} />
+            <TextInput label="Database" value={database} onChange={(event) => setDatabase(event.currentTarget.value)} />
           </>
         )}
       </div>
@@ -104,12 +96,7 @@ export function Instructions({ cluster, users, sees, made, onAdd, onLeave }: Pro
           <Anchor
             size="sm"
             renderRoot={(props) => (
-              <Link
-                {...props}
-                to="/clusters/$clusterId/users"
-                params={{ clusterId: cluster.id }}
-                onClick={onLeave}
-              />
+              <Link {...props} to="/clusters/$clusterId/users" params={{ clusterId: cluster.id }} onClick={onLeave} />
             )}
           >
             change a password
@@ -136,8 +123,8 @@ function Steps({ cluster, to, password }: { cluster: Cluster; to: Target; passwo
     <ol className={classes.steps}>
       <Step title="Get the certificate">
         <Text size="sm">
-          It proves that this is the right server. Once is enough for all clusters of this server; it replaces
-          a <code>~/{CERTIFICATE}</code> that is there.
+          It proves that this is the right server. Once is enough for all clusters of this server; it replaces a{" "}
+          <code>~/{CERTIFICATE}</code> that is there.
         </Text>
         <CodeBlock
           wrap
@@ -162,8 +149,8 @@ function Steps({ cluster, to, password }: { cluster: Cluster; to: Target; passwo
       </Step>
       <Step title="Put the password into the environment">
         <Text size="sm">
-          Run this, then type or paste the password. It stays out of the shell&apos;s history.{" "}
-          <code>psql</code> asks by itself.
+          Run this, then type or paste the password. It stays out of the shell&apos;s history. <code>psql</code> asks by
+          itself.
         </Text>
         <CodeBlock wrap label="Command that reads the password" code={PASSWORD_COMMAND} />
       </Step>
@@ -210,11 +197,7 @@ function Language({ snippet }: { snippet: Snippet }) {
           <Text size="sm" c="dimmed">
             The driver
           </Text>
-          <CodeBlock
-            wrap
-            label={`Command that installs the ${snippet.label} driver`}
-            code={snippet.install}
-          />
+          <CodeBlock wrap label={`Command that installs the ${snippet.label} driver`} code={snippet.install} />
           <Text size="sm" c="dimmed">
             <code>{snippet.file}</code>
           </Text>

@@ -36,9 +36,7 @@ function Body({ cluster, onClose }: { cluster: Cluster; onClose: () => void }) {
   const [adding, setAdding] = useState(false);
   if (sees && users.isPending) return <Skeleton height={260} role="status" aria-label="Loading" />;
   if (users.error && !users.data) {
-    return (
-      <ErrorNote title="SQL users can not be shown" error={users.error} retry={() => void users.refetch()} />
-    );
+    return <ErrorNote title="SQL users can not be shown" error={users.error} retry={() => void users.refetch()} />;
   }
   const names = (users.data ?? []).map((user) => user.name);
   const first = sees && names.length === 0 && made === null;

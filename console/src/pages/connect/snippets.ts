@@ -161,8 +161,7 @@ with psycopg.connect(
 }
 
 function java(to: Target): Snippet {
-  const options =
-    to.options === null ? "" : `\n        properties.setProperty("options", ${quoted(to.options)});`;
+  const options = to.options === null ? "" : `\n        properties.setProperty("options", ${quoted(to.options)});`;
   const url = `jdbc:postgresql://${host(to.host)}:${to.port}/${percent(to.database)}`;
   return {
     id: "java",

@@ -36,7 +36,10 @@ export function Progress({ id }: { id: string }) {
     });
   }, [ready, id, navigate]);
   return (
-    <Page title={data ? `Creating ${data.name}` : "Creating the cluster"} breadcrumbs={[{ label: "Clusters", to: "/clusters" }]}>
+    <Page
+      title={data ? `Creating ${data.name}` : "Creating the cluster"}
+      breadcrumbs={[{ label: "Clusters", to: "/clusters" }]}
+    >
       {error && <ErrorNote error={error} />}
       <Stack className={`panel ${classes.progress}`} gap="sm" role="status">
         {stepsOf(data).map(([text, step]) => (

@@ -81,8 +81,8 @@ export function RegionChoice({ draft, all, onChange, problem }: Props) {
         </Group>
       )}
       <Text size="xs" c="dimmed">
-        Regions are labels here: everything runs on this server’s machine. Names and addresses are those that
-        your tools expect.
+        Regions are labels here: everything runs on this server’s machine. Names and addresses are those that your tools
+        expect.
       </Text>
       {problem && (
         <Text size="sm" c="var(--mantine-color-error)" role="alert">

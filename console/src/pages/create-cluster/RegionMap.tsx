@@ -10,7 +10,9 @@ import classes from "./create.module.css";
 const WIDTH = 720;
 const HEIGHT = 330;
 
-const projection = geoNaturalEarth1().scale(142).translate([WIDTH / 2, HEIGHT / 2 + 34]);
+const projection = geoNaturalEarth1()
+  .scale(142)
+  .translate([WIDTH / 2, HEIGHT / 2 + 34]);
 const topology = land as unknown as Topology<{ land: GeometryCollection }>;
 const outline = geoPath(projection)(feature(topology, topology.objects.land)) ?? "";
 

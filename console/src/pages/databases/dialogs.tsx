@@ -39,22 +39,14 @@ export function RenameDatabase({ cluster, name, onClose }: Props & { name: strin
       failed="The database was not renamed"
       error={rename.error}
       onClose={onClose}
-      onSubmit={(newName) =>
-        newName === name ? onClose() : rename.mutate({ name, newName }, { onSuccess: onClose })
-      }
+      onSubmit={(newName) => (newName === name ? onClose() : rename.mutate({ name, newName }, { onSuccess: onClose }))}
     />
   );
 }
 
-export function DeleteDatabase({
-  cluster,
-  name,
-  tables,
-  onClose,
-}: Props & { name: string; tables: string | null }) {
+export function DeleteDatabase({ cluster, name, tables, onClose }: Props & { name: string; tables: string | null }) {
   const remove = useDeleteDatabase(cluster);
-  const count =
-    tables === null ? "everything in it" : tables === "1" ? "its 1 table" : `its ${tables} tables`;
+  const count = tables === null ? "everything in it" : tables === "1" ? "its 1 table" : `its ${tables} tables`;
   return (
     <Confirm
       opened
@@ -84,17 +76,7 @@ interface NameDialogProps {
   onSubmit: (name: string) => void;
 }
 
-function NameDialog({
-  title,
-  label,
-  text,
-  initial = "",
-  action,
-  pending,
-  failed,
-  error,
-  ...on
-}: NameDialogProps) {
+function NameDialog({ title, label, text, initial = "", action, pending, failed, error, ...on }: NameDialogProps) {
   const [name, setName] = useState(initial);
   const [strict, setStrict] = useState(false);
   return (

@@ -59,11 +59,7 @@ function Databases(props: { cluster: Cluster; open: Open | null; setOpen: (open:
   const close = () => setOpen(null);
   if (databases.error && !databases.data) {
     return (
-      <ErrorNote
-        title="Databases can not be shown"
-        error={databases.error}
-        retry={() => void databases.refetch()}
-      />
+      <ErrorNote title="Databases can not be shown" error={databases.error} retry={() => void databases.refetch()} />
     );
   }
   return (
@@ -85,9 +81,7 @@ function Databases(props: { cluster: Cluster; open: Open | null; setOpen: (open:
         }
       />
       {open?.what === "create" && <CreateDatabase cluster={cluster.id} onClose={close} />}
-      {open?.what === "rename" && (
-        <RenameDatabase cluster={cluster.id} name={open.database.name} onClose={close} />
-      )}
+      {open?.what === "rename" && <RenameDatabase cluster={cluster.id} name={open.database.name} onClose={close} />}
       {open?.what === "delete" && (
         <DeleteDatabase
           cluster={cluster.id}
@@ -133,9 +127,7 @@ function columnsOf(
     header: "Tables",
     meta: { width: "110px", align: "right" },
     cell: (cell) => (
-      <span className="tabular">
-        {cell.getValue() < 0 ? "not known" : cell.getValue().toLocaleString("en-US")}
-      </span>
+      <span className="tabular">{cell.getValue() < 0 ? "not known" : cell.getValue().toLocaleString("en-US")}</span>
     ),
   });
   const actions = column.display({

@@ -42,7 +42,9 @@ export function Parameters({ operation, values, missing, onChange }: Props) {
               size="compact-sm"
               color="gray"
               aria-expanded={open}
-              leftSection={open ? <IconChevronDown size={14} aria-hidden /> : <IconChevronRight size={14} aria-hidden />}
+              leftSection={
+                open ? <IconChevronDown size={14} aria-hidden /> : <IconChevronRight size={14} aria-hidden />
+              }
               onClick={toggle}
             >
               {optional.length} optional
@@ -77,6 +79,11 @@ function Field({ parameter, value, error, onChange }: FieldProps) {
     return <NativeSelect {...shared} data={data} onChange={(event) => onChange(event.currentTarget.value)} />;
   }
   return (
-    <TextInput {...shared} autoComplete="off" spellCheck={false} onChange={(event) => onChange(event.currentTarget.value)} />
+    <TextInput
+      {...shared}
+      autoComplete="off"
+      spellCheck={false}
+      onChange={(event) => onChange(event.currentTarget.value)}
+    />
   );
 }

@@ -1,6 +1,14 @@
 /** One folder: its place, its labels, what lies in it, and what can be done with it. */
 import { Badge, Button, Group, Stack, Text, Title } from "@mantine/core";
-import { IconFolder, IconFolderPlus, IconFolderSymlink, IconPencil, IconServer2, IconTag, IconTrash } from "@tabler/icons-react";
+import {
+  IconFolder,
+  IconFolderPlus,
+  IconFolderSymlink,
+  IconPencil,
+  IconServer2,
+  IconTag,
+  IconTrash,
+} from "@tabler/icons-react";
 import { Link } from "@tanstack/react-router";
 import { useState } from "react";
 import type { Cluster, FolderResource } from "../../api/client";
@@ -42,7 +50,9 @@ export function Contents({ folders, clusters, folder, organization, onChoose }: 
         <div className={classes.title}>
           <Title order={2}>{name}</Title>
           <Text size="sm" c="dimmed">
-            {folder ? ["Top", ...folder.path.map((segment) => segment.name)].join(" / ") : "The top: what lies in no folder"}
+            {folder
+              ? ["Top", ...folder.path.map((segment) => segment.name)].join(" / ")
+              : "The top: what lies in no folder"}
           </Text>
         </div>
         <Group gap="xs">
@@ -61,7 +71,9 @@ export function Contents({ folders, clusters, folder, organization, onChoose }: 
         onMove={mover ? setMoved : undefined}
         onChoose={onChoose}
       />
-      {asked === "create" && <CreateDialog parent={id} place={name} onClose={close} onDone={(made) => onChoose(made.resource_id)} />}
+      {asked === "create" && (
+        <CreateDialog parent={id} place={name} onClose={close} onDone={(made) => onChoose(made.resource_id)} />
+      )}
       {folder && asked === "rename" && <RenameDialog folder={folder} onClose={close} />}
       {folder && asked === "move" && <MoveDialog folder={folder} onClose={close} />}
       {folder && asked === "labels" && <LabelsDialog folder={folder} onClose={close} />}
@@ -148,7 +160,10 @@ function List({ folders, clusters, onMove, onChoose }: ListProps) {
           </Link>
           <StateBadge cluster={cluster} />
           {onMove && (
-            <RowMenu name={cluster.name} actions={[{ label: "Move", icon: IconFolderSymlink, run: () => onMove(cluster) }]} />
+            <RowMenu
+              name={cluster.name}
+              actions={[{ label: "Move", icon: IconFolderSymlink, run: () => onMove(cluster) }]}
+            />
           )}
         </li>
       ))}

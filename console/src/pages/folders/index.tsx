@@ -22,7 +22,10 @@ export default function Folders() {
   const choose = (id: string) => void navigate({ to: "/folders", search: { folder: id === ROOT ? undefined : id } });
 
   return (
-    <Page title="Folders" text="A role on a folder counts for everything in it, so put together what the same people look after.">
+    <Page
+      title="Folders"
+      text="A role on a folder counts for everything in it, so put together what the same people look after."
+    >
       {folders.isPending && <PageLoading />}
       {folders.error && <ErrorNote error={folders.error} retry={() => void folders.refetch()} />}
       {folders.data && (

@@ -28,7 +28,10 @@ export function branches(folders: FolderResource[]): Branch[] {
     folder,
     children: childrenOf(folders, folder.resource_id).map(grow),
   });
-  return folders.filter((folder) => !known.has(parentOf(folder))).sort(byName).map(grow);
+  return folders
+    .filter((folder) => !known.has(parentOf(folder)))
+    .sort(byName)
+    .map(grow);
 }
 
 /** The folder and all that lie in it: where it can not be moved to. */
@@ -41,7 +44,8 @@ export function within(folders: FolderResource[], id: string): Set<string> {
 }
 
 /** `Production / Payments`. */
-export const pathText = (folder: FolderResource) => [...folder.path.map((segment) => segment.name), folder.name].join(" / ");
+export const pathText = (folder: FolderResource) =>
+  [...folder.path.map((segment) => segment.name), folder.name].join(" / ");
 
 /** What is wrong with a name, or nothing; the server's rule. */
 export function nameFault(name: string): string | undefined {

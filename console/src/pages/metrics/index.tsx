@@ -37,7 +37,11 @@ function Charts({ cluster }: { cluster: Cluster }) {
     void navigate({ to, params: { clusterId }, search: { ...search, ...change }, replace: true });
   };
   return (
-    <Tabs value={tab} onChange={(tab) => change({ tab: tab === "overview" || !tab ? undefined : tab })} keepMounted={false}>
+    <Tabs
+      value={tab}
+      onChange={(tab) => change({ tab: tab === "overview" || !tab ? undefined : tab })}
+      keepMounted={false}
+    >
       <Tabs.List>
         <Tabs.Tab value="overview">Overview</Tabs.Tab>
         <Tabs.Tab value="sql">SQL</Tabs.Tab>
@@ -45,7 +49,11 @@ function Charts({ cluster }: { cluster: Cluster }) {
       </Tabs.List>
       <div className={classes.bar}>
         <div className={classes.range}>
-          <TimeRange value={span.value} onChange={(value) => change(searchFor(value, span, Date.now()))} ranges={CHOICES} />
+          <TimeRange
+            value={span.value}
+            onChange={(value) => change(searchFor(value, span, Date.now()))}
+            ranges={CHOICES}
+          />
         </div>
         {span.fixed && <Moments span={span} onChange={change} />}
         <Button
@@ -100,7 +108,12 @@ function GraphView({ graph, samples }: { graph: Graph; samples?: Samples }) {
     <Chart
       title={graph.title}
       times={samples?.times ?? []}
-      series={graph.lines.map(({ label, values }, index) => ({ label, values, color: index, area: graph.lines.length === 1 }))}
+      series={graph.lines.map(({ label, values }, index) => ({
+        label,
+        values,
+        color: index,
+        area: graph.lines.length === 1,
+      }))}
       format={(value) => formatted(value, graph.unit)}
       height={190}
       group="metrics"

@@ -17,8 +17,7 @@ export const EVERYBODY: Network = { cidr_ip: "0.0.0.0", cidr_mask: 0 };
 /** The number behind an IPv4 address, or null. Leading zeros are refused: some read them as octal. */
 export function ipv4(text: string): number | null {
   const parts = text.split(".");
-  if (parts.length !== 4 || !parts.every((part) => /^(0|[1-9]\d{0,2})$/.test(part) && Number(part) <= 255))
-    return null;
+  if (parts.length !== 4 || !parts.every((part) => /^(0|[1-9]\d{0,2})$/.test(part) && Number(part) <= 255)) return null;
   return parts.reduce((number, part) => number * 256 + Number(part), 0);
 }
 
@@ -38,9 +37,7 @@ export function parse(text: string): Network | { error: string } {
   const ip = ipv4(address);
   if (ip === null)
     return {
-      error: address.includes(":")
-        ? "must be an IPv4 address; IPv6 is not supported"
-        : "must be an IPv4 address",
+      error: address.includes(":") ? "must be an IPv4 address; IPv6 is not supported" : "must be an IPv4 address",
     };
   if (more.length > 0 || !/^\d{1,2}$/.test(mask) || Number(mask) > 32)
     return { error: "the mask must be from 0 to 32" };

@@ -12,9 +12,7 @@ export function useAllowlist(cluster: string) {
     queryFn: ({ signal }) =>
       everything<Entry>(async (page) => {
         const params = { path: { cluster_id: cluster }, query: pageQuery(page) };
-        const answer = await unwrap(
-          api.GET("/api/v1/clusters/{cluster_id}/networking/allowlist", { params, signal }),
-        );
+        const answer = await unwrap(api.GET("/api/v1/clusters/{cluster_id}/networking/allowlist", { params, signal }));
         return { items: answer.allowlist, next: answer.pagination.next_page };
       }),
   });

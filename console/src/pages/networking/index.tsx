@@ -30,9 +30,7 @@ export default function NetworkingPage() {
     <ClusterPage
       title="Networking"
       text="SQL clients are let in from these networks only. A change holds at once, for open sessions too."
-      actions={(cluster) => (
-        <AddButton cluster={cluster} onAdd={() => setOpen({ what: "add", kind: "new" })} />
-      )}
+      actions={(cluster) => <AddButton cluster={cluster} onAdd={() => setOpen({ what: "add", kind: "new" })} />}
     >
       {(cluster) => <Networks cluster={cluster} open={open} setOpen={setOpen} />}
     </ClusterPage>
@@ -105,10 +103,7 @@ function Networks(props: { cluster: Cluster; open: Open | null; setOpen: (open: 
             title="Nobody is let in"
             text="No network is on the allowlist, so no SQL client can connect. Add the networks of your programs."
             action={
-              <AddButton
-                cluster={cluster}
-                onAdd={() => setOpen({ what: "add", kind: address ? "mine" : "new" })}
-              />
+              <AddButton cluster={cluster} onAdd={() => setOpen({ what: "add", kind: address ? "mine" : "new" })} />
             }
           />
         }
@@ -182,12 +177,7 @@ function Standing({ entries, address, may, onAddMine }: StandingProps) {
   }
   if (entries.length > 0 && address !== null && !lets(entries, address)) {
     return (
-      <Alert
-        color="blue"
-        variant="light"
-        icon={sign}
-        title={`Your current address, ${address}, is not let in`}
-      >
+      <Alert color="blue" variant="light" icon={sign} title={`Your current address, ${address}, is not let in`}>
         <Text size="sm">SQL clients on this machine can not connect.</Text>
         {may && (
           <Button size="xs" variant="default" mt="sm" onClick={onAddMine}>

@@ -48,7 +48,12 @@ export function IssuerDialog({ onClose }: { onClose: () => void }) {
             {...field("issuer_url")}
           />
           <TextInput label="Audience" description="The aud that its tokens must hold" required {...field("audience")} />
-          <TextInput label="Claim" description="The claim that names the caller" placeholder="sub" {...field("claim")} />
+          <TextInput
+            label="Claim"
+            description="The claim that names the caller"
+            placeholder="sub"
+            {...field("claim")}
+          />
           <Textarea
             label="Public keys"
             description="A JSON Web Key Set; where it is left out, the server fetches it from the issuer"
@@ -81,8 +86,8 @@ function Identities({ lines, onChange }: { lines: Line[]; onChange: (lines: Line
           Identities
         </Text>
         <Text size="xs" c="dimmed">
-          From the identity in a token, or an expression such as <code>/^ci-(.*)$/</code>, to an e-mail address or the id
-          of a service account; <code>\1</code> is what the expression matched.
+          From the identity in a token, or an expression such as <code>/^ci-(.*)$/</code>, to an e-mail address or the
+          id of a service account; <code>\1</code> is what the expression matched.
         </Text>
       </div>
       {lines.map((line, index) => (

@@ -108,7 +108,12 @@ function columnsFor(onDelete: (issuer: Issuer) => void): ColumnDef<Issuer, any>[
       meta: { width: "40px", align: "right", corner: true },
       cell: ({ row: { original } }) => (
         <Tooltip label="Delete">
-          <ActionIcon variant="subtle" color="gray" aria-label={`Delete issuer ${original.issuer_url}`} onClick={() => onDelete(original)}>
+          <ActionIcon
+            variant="subtle"
+            color="gray"
+            aria-label={`Delete issuer ${original.issuer_url}`}
+            onClick={() => onDelete(original)}
+          >
             <IconTrash size={16} aria-hidden />
           </ActionIcon>
         </Tooltip>

@@ -87,7 +87,9 @@ export function Charts({ cluster }: { cluster: Cluster }) {
               {...chart}
               group="overview"
               loading={isPending}
-              empty={cluster.ootheca.suspended ? "Asleep: nothing to show in this time" : "Nothing was seen in this time"}
+              empty={
+                cluster.ootheca.suspended ? "Asleep: nothing to show in this time" : "Nothing was seen in this time"
+              }
             />
           ))}
         </div>

@@ -20,7 +20,12 @@ function noticesOf(cluster: Cluster): Notice[] {
     notices.push({ key, color, title, text, icon: IconAlertTriangle, limits });
   if (state === "DELETED") warn("gone", "gray", "This cluster is deleted", "Nothing of it is left but this page.");
   if (state === "CREATION_FAILED") {
-    warn("failed", "red", "This cluster could not be made", "Delete it and create another one; the server’s log says why.");
+    warn(
+      "failed",
+      "red",
+      "This cluster could not be made",
+      "Delete it and create another one; the server’s log says why.",
+    );
   }
   if (operation.endsWith("_FAILED")) {
     warn("operation", "red", "The last operation failed", `${operation}. The server tries again; its log says why.`);

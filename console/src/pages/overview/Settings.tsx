@@ -50,7 +50,12 @@ function Line({ name, children, edit }: { name: string; children: ReactNode; edi
 
 function Labels({ labels }: { labels: Record<string, string> }) {
   const entries = Object.entries(labels);
-  if (entries.length === 0) return <Text span c="dimmed" size="sm">None</Text>;
+  if (entries.length === 0)
+    return (
+      <Text span c="dimmed" size="sm">
+        None
+      </Text>
+    );
   return (
     <Group gap={6}>
       {entries.map(([key, value]) => (

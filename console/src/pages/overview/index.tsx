@@ -101,11 +101,7 @@ function Overview({ cluster }: { cluster: Cluster }) {
             <Button size="xs" onClick={connect.open}>
               Connect
             </Button>
-            <Button
-              size="xs"
-              variant="subtle"
-              onClick={() => void navigate({ to: ".", search: {}, replace: true })}
-            >
+            <Button size="xs" variant="subtle" onClick={() => void navigate({ to: ".", search: {}, replace: true })}>
               Later
             </Button>
           </Group>

@@ -28,8 +28,7 @@ export function Answer({ outcome, write }: { outcome: Outcome | null; write: boo
         </Text>
         {result.truncated && (
           <Text size="sm" c="dimmed">
-            Cut off after {result.rows.length.toLocaleString("en-US")} rows: add a LIMIT or a WHERE to see
-            others.
+            Cut off after {result.rows.length.toLocaleString("en-US")} rows: add a LIMIT or a WHERE to see others.
           </Text>
         )}
         {result.columns.length > 0 && !wish.explain && (

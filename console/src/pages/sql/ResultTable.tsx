@@ -14,9 +14,7 @@ const column = createColumnHelper<Row>();
 /** A width that fits most of what a column holds, in characters. */
 function width(result: SqlResult, index: number): number {
   const head = (result.columns[index]?.name.length ?? 0) + (result.columns[index]?.type.length ?? 0) + 2;
-  const longest = result.rows
-    .slice(0, 200)
-    .reduce((most, row) => Math.max(most, row[index]?.length ?? 4), head);
+  const longest = result.rows.slice(0, 200).reduce((most, row) => Math.max(most, row[index]?.length ?? 4), head);
   return Math.min(Math.max(longest, 6), 48) + 4;
 }
 
@@ -52,12 +50,7 @@ export function ResultTable({ result }: { result: SqlResult }) {
   const right = result.columns.map(({ type }) => numeric(type));
   return (
     <div className={`panel ${classes.scroll}`} ref={scroll} tabIndex={0} role="region" aria-label="Rows">
-      <table
-        className={classes.table}
-        aria-label="Result"
-        aria-rowcount={rows.length + 1}
-        style={{ minWidth: "100%" }}
-      >
+      <table className={classes.table} aria-label="Result" aria-rowcount={rows.length + 1} style={{ minWidth: "100%" }}>
         <colgroup>
           {widths.map((characters, index) => (
             <col key={index} style={{ width: `${characters}ch` }} />

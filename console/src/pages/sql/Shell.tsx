@@ -1,15 +1,4 @@
-import {
-  ActionIcon,
-  Button,
-  CopyButton,
-  Group,
-  Kbd,
-  Select,
-  Skeleton,
-  Switch,
-  Text,
-  Tooltip,
-} from "@mantine/core";
+import { ActionIcon, Button, CopyButton, Group, Kbd, Select, Skeleton, Switch, Text, Tooltip } from "@mantine/core";
 import { IconCheck, IconLink, IconPlayerPlay, IconPlayerStop, IconTestPipe } from "@tabler/icons-react";
 import { lazy, Suspense, useState } from "react";
 import type { Cluster } from "../../api/client";
@@ -60,12 +49,7 @@ export function Shell({ cluster }: { cluster: Cluster }) {
             <CopyButton value={location.href} timeout={1500}>
               {({ copied, copy }) => (
                 <Tooltip label={copied ? "Copied" : "Copy a link to this statement"}>
-                  <ActionIcon
-                    variant="subtle"
-                    color="gray"
-                    onClick={copy}
-                    aria-label="Copy a link to this statement"
-                  >
+                  <ActionIcon variant="subtle" color="gray" onClick={copy} aria-label="Copy a link to this statement">
                     {copied ? <IconCheck size={17} aria-hidden /> : <IconLink size={17} aria-hidden />}
                   </ActionIcon>
                 </Tooltip>
@@ -79,9 +63,7 @@ export function Shell({ cluster }: { cluster: Cluster }) {
           </Group>
         </div>
         <div className={classes.frame}>
-          <Suspense
-            fallback={<Skeleton height="100%" radius={0} role="status" aria-label="Loading the editor" />}
-          >
+          <Suspense fallback={<Skeleton height="100%" radius={0} role="status" aria-label="Loading the editor" />}>
             <Editor
               value={statement}
               onChange={(text) => change({ statement: text })}

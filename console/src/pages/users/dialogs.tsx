@@ -16,12 +16,7 @@ interface Props {
 export function AddUser({ cluster, onClose }: Props) {
   const [made, setMade] = useState<NewSqlUser | null>(null);
   return (
-    <Modal
-      opened
-      onClose={onClose}
-      title={made ? "SQL user created" : "Add a SQL user"}
-      closeOnClickOutside={!made}
-    >
+    <Modal opened onClose={onClose} title={made ? "SQL user created" : "Add a SQL user"} closeOnClickOutside={!made}>
       {made ? (
         <Made user={made} onClose={onClose} text={`${made.name} can log in now.`} />
       ) : (
@@ -41,10 +36,7 @@ export function ChangePassword({ cluster, name, onClose }: Props & { name: strin
     setStrict(true);
     if (wishProblem(wish) || change.isPending) return;
     const password = passwordOf(wish);
-    change.mutate(
-      { name, password },
-      { onSuccess: () => setMade({ name, generated: wish.own ? null : password }) },
-    );
+    change.mutate({ name, password }, { onSuccess: () => setMade({ name, generated: wish.own ? null : password }) });
   };
   return (
     <Modal
@@ -64,9 +56,7 @@ export function ChangePassword({ cluster, name, onClose }: Props & { name: strin
           }}
         >
           <Stack>
-            <Text size="sm">
-              Programs that log in with the old password fail until they have the new one.
-            </Text>
+            <Text size="sm">Programs that log in with the old password fail until they have the new one.</Text>
             <NewPassword wish={wish} onChange={setWish} strict={strict} />
             {change.error && <ErrorNote title="The password was not changed" error={change.error} />}
             <Group justify="flex-end">

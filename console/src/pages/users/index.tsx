@@ -52,9 +52,7 @@ function Users(props: { cluster: Cluster; open: Open | null; setOpen: (open: Ope
   const columns = useMemo(() => columnsOf(may, setOpen), [may, setOpen]);
   const close = () => setOpen(null);
   if (users.error && !users.data) {
-    return (
-      <ErrorNote title="SQL users can not be shown" error={users.error} retry={() => void users.refetch()} />
-    );
+    return <ErrorNote title="SQL users can not be shown" error={users.error} retry={() => void users.refetch()} />;
   }
   return (
     <>
