@@ -1,4 +1,4 @@
-/** Starts the console. */
+/** The entry point of the console. */
 import "./mantine.css";
 import "@mantine/notifications/styles.css";
 import "./global.css";
@@ -12,8 +12,8 @@ import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { queryClient } from "./api/queries";
 import { router } from "./routes";
-import { ErrorBoundary } from "./shell/ErrorBoundary";
-import { theme, variables } from "./shell/theme";
+import { ErrorBoundary } from "./layouts/ErrorBoundary";
+import { theme, variables } from "./theme";
 
 const nonce = document.querySelector<HTMLMetaElement>("meta[name=csp-nonce]")?.content ?? "";
 setNonce(nonce);

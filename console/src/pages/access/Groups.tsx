@@ -1,20 +1,22 @@
-/** Groups that an identity provider keeps over SCIM, and the roles that they give. */
 import { Button, Code, Text } from "@mantine/core";
 import { IconUsersGroup } from "@tabler/icons-react";
 import type { ColumnDef } from "@tanstack/react-table";
 import { useMemo, useState } from "react";
 import { DataTable } from "../../components/DataTable";
-import { Empty } from "../../components/Empty";
-import { ErrorNote } from "../../components/ErrorNote";
-import { useGroups, useRolesOf, type Group } from "./data";
-import { RoleList } from "./RoleList";
-import { RolesDialog, type Principal } from "./RolesDialog";
+import { EmptyState } from "../../components/EmptyState";
+import { ErrorAlert } from "../../components/ErrorAlert";
+import { useGroups, useRolesOf, type Group } from "../../features/access/data";
+import { RoleList } from "../../features/access/RoleList";
+import { RolesDialog, type Principal } from "../../features/access/RolesDialog";
 
+/** The groups that an identity provider manages over SCIM, and their roles. */
 export function Groups() {
   const groups = useGroups();
   const [edited, setEdited] = useState<Principal | null>(null);
   const columns = useMemo(() => columnsFor(setEdited), []);
-  if (groups.error) return <ErrorNote error={groups.error} retry={() => void groups.refetch()} />;
+  if (groups.error) {
+    return <ErrorAlert title="Couldn't load groups" error={groups.error} retry={() => void groups.refetch()} />;
+  }
   return (
     <>
       <Text size="sm" c="dimmed">
@@ -28,19 +30,20 @@ export function Groups() {
         rowId={(group) => group.id}
         loading={groups.isPending}
         empty={
-          <Empty
+          <EmptyState
             icon={IconUsersGroup}
-            title="No groups yet"
+            title="No groups"
             text={
               <>
-                Point your identity provider’s SCIM at <Code>{location.origin}/api/scim/v2</Code> with the key of a
-                service account that is organization admin. The groups that it pushes appear here.
+                To sync groups, configure SCIM in your identity provider with the base URL{" "}
+                <Code>{location.origin}/api/scim/v2</Code> and an API key of a service account with the Organization
+                admin role.
               </>
             }
           />
         }
       />
-      <RolesDialog principal={edited} onClose={() => setEdited(null)} />
+      {edited && <RolesDialog principal={edited} onClose={() => setEdited(null)} />}
     </>
   );
 }
@@ -76,7 +79,13 @@ function columnsFor(edit: (group: Principal) => void): ColumnDef<Group, any>[] {
           size="xs"
           variant="default"
           aria-label={`Edit roles of ${original.displayName}`}
-          onClick={() => edit({ id: original.id, name: original.displayName ?? "group" })}
+          onClick={() =>
+            edit({
+              id: original.id,
+              name: original.displayName ?? "group",
+              withoutRoles: "Without roles, the group grants its members no access.",
+            })
+          }
         >
           Edit roles
         </Button>
@@ -87,11 +96,5 @@ function columnsFor(edit: (group: Principal) => void): ColumnDef<Group, any>[] {
 
 function RolesOfGroup({ id }: { id: string }) {
   const roles = useRolesOf(id);
-  return roles.data ? (
-    <RoleList grants={roles.data.roles} />
-  ) : (
-    <Text size="sm" c="dimmed">
-      …
-    </Text>
-  );
+  return roles.data ? <RoleList grants={roles.data.roles} /> : null;
 }
