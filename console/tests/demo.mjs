@@ -1,5 +1,4 @@
-// What the screenshots show: some teams with clusters in folders, people, service accounts, and an hour of load
-// on one cluster.
+// The sample data of the screenshots: folders with clusters, users, service accounts, and an hour of load on a cluster.
 import { spawn } from "node:child_process";
 
 const BASIC = { plan: "BASIC", serverless: { regions: ["europe-west3"] } };
@@ -22,7 +21,7 @@ const CLUSTERS = [
   ["analytics", "", { plan: "BASIC", serverless: { regions: ["us-central1"] } }, "GCP"],
   ["playground-ada", "", BASIC, "GCP"],
 ];
-const PEOPLE = [
+const USERS = [
   ["grace@example.com", ["CLUSTER_ADMIN"], true],
   ["linus@example.com", ["CLUSTER_DEVELOPER"], true],
   ["barbara@example.com", ["ORG_ADMIN"], true],
@@ -33,30 +32,14 @@ const TABLES = `
   INSERT INTO orders SELECT n, 'customer ' || n % 97, (n * 7919) % 50000 / 100.0, now() - n * interval '11 minutes'
   FROM generate_series(1, 20000) AS n;
 `;
-/** How often the clock is moved on, each time by ten seconds: an hour. */
+/** An hour, in steps of ten seconds. */
 const STEPS = 360;
 
-/** Fills a server; returns what the pictures are of, and how to end the load. */
-export async function furnish({ base, key, certificate }, { email, password }) {
-  const call = async (method, path, body) => {
-    const answer = await fetch(base + path, {
-      method,
-      headers: { authorization: `Bearer ${key}`, "cc-version": "2024-09-16", "content-type": "application/json" },
-      body: body && JSON.stringify(body),
-    });
-    const text = await answer.text();
-    if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${text}`);
-    return text ? JSON.parse(text) : {};
-  };
-  const enter = async (address, roles, comes) => {
-    const { link_token } = await call("POST", "/api/ootheca/v1/invitations", { email: address, roles });
-    if (!comes) return;
-    await fetch(`${base}/api/ootheca/v1/session`, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify({ link_token, password }),
-    });
-  };
+/** Creates the sample data. Returns what the screenshots show, and a function that ends the load. */
+export async function createSampleData(server, { email, password }) {
+  const call = (...args) => server.call(...args);
+  const addUser = (address, roles, accepts) =>
+    accepts ? server.createUser(address, roles) : server.invite(address, roles);
   const folders = { "": "" };
   const team = await call("POST", "/api/v1/folders", { name: "teams", parent_id: "" });
   for (const name of ["shop", "billing"]) {
@@ -67,42 +50,39 @@ export async function furnish({ base, key, certificate }, { email, password }) {
     const parent = folders[folder] ? { parent_id: folders[folder] } : {};
     clusters[name] = await call("POST", "/api/v1/clusters", { name, provider, spec: { ...spec, ...parent } });
   }
-  await enter(email, ["ORG_ADMIN", "CLUSTER_ADMIN", "FOLDER_ADMIN"], true);
-  for (const one of PEOPLE) await enter(...one);
+  await addUser(email, ["ORG_ADMIN", "CLUSTER_ADMIN", "FOLDER_ADMIN"], true);
+  for (const user of USERS) await addUser(...user);
   let account;
   for (const [name, description] of [
-    ["terraform", "makes the clusters of all teams"],
-    ["backup-check", "reads, each night"],
+    ["terraform", "Manages the clusters of all teams"],
+    ["backup-check", "Verifies backups every night"],
   ]) {
     const roles = [{ name: "CLUSTER_ADMIN", resource: { type: "ORGANIZATION" } }];
-    const made = await call("POST", "/api/v1/service-accounts", { name, description, roles });
-    account ??= made.id;
-    await call("POST", "/api/v1/api-keys", { name: `${name} in CI`, service_account_id: made.id });
+    const created = await call("POST", "/api/v1/service-accounts", { name, description, roles });
+    account ??= created.id;
+    await call("POST", "/api/v1/api-keys", { name: `${name} in CI`, service_account_id: created.id });
   }
   const { id } = clusters["shop-production"];
-  const inside = `/api/v1/clusters/${id}`;
-  for (const name of ["shop_app", "reporting"]) await call("POST", `${inside}/sql-users`, { name, password });
-  for (const name of ["shop", "carts"]) await call("POST", `${inside}/databases`, { name });
+  const path = `/api/v1/clusters/${id}`;
+  for (const name of ["shop_app", "reporting"]) await call("POST", `${path}/sql-users`, { name, password });
+  for (const name of ["shop", "carts"]) await call("POST", `${path}/databases`, { name });
   const networks = [
     ["10.20.0.0", 16, "office"],
-    ["127.0.0.1", 32, "this machine"],
+    ["127.0.0.1", 32, "laptop"],
     ["192.0.2.17", 32, "CI"],
   ];
   for (const [cidr_ip, cidr_mask, name] of networks) {
-    await call("POST", `${inside}/networking/allowlist`, { cidr_ip, cidr_mask, name, sql: true, ui: false });
+    await call("POST", `${path}/networking/allowlist`, { cidr_ip, cidr_mask, name, sql: true, ui: false });
   }
-  await call("DELETE", `${inside}/networking/allowlist/0.0.0.0/0`);
-  const { connection_string: address } = await call(
-    "GET",
-    `${inside}/connection-string?sql_user=shop_app&database=shop`,
-  );
-  const load = await hour(call, address, certificate, password);
-  return { id, account, folder: folders.shop, ...load };
+  await call("DELETE", `${path}/networking/allowlist/0.0.0.0/0`);
+  const { connection_string: address } = await call("GET", `${path}/connection-string?sql_user=shop_app&database=shop`);
+  const running = await load(server, address, password);
+  return { id, account, folder: folders.shop, ...running };
 }
 
-/** An hour of more and less load. */
-async function hour(call, address, certificate, password) {
-  const url = `${address}${address.includes("?") ? "&" : "?"}sslrootcert=${encodeURIComponent(certificate)}`;
+/** Runs an hour of varying load. */
+async function load(server, address, password) {
+  const url = `${address}${address.includes("?") ? "&" : "?"}sslrootcert=${encodeURIComponent(server.certificate)}`;
   const connect = () =>
     spawn("psql", ["-qAt", "-o", "/dev/null", url], {
       env: { PATH: process.env.PATH, PGPASSWORD: password },
@@ -127,7 +107,7 @@ async function hour(call, address, certificate, password) {
         );
       }
     }
-    ({ now } = await call("POST", "/api/ootheca/v1/clock", { advance_seconds: 10 }));
+    ({ now } = await server.call("POST", "/api/ootheca/v1/clock", { advance_seconds: 10 }));
   }
   const end = () =>
     Promise.all(

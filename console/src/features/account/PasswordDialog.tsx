@@ -49,7 +49,7 @@ export function PasswordDialog({ onClose }: { onClose: () => void }) {
       )}
       <PasswordInput
         label="New password"
-        description={PASSWORD_RULE}
+        description={form.errors.new_password ? undefined : PASSWORD_RULE}
         autoComplete="new-password"
         required
         key={form.key("new_password")}

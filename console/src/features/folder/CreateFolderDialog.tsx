@@ -5,6 +5,7 @@ import { keys } from "../../api/queries";
 import { FOLDER_NAME_RULE, folderNameError } from "../../api/validation";
 import { FormDialog } from "../../components/DialogForm";
 import { useNotifiedMutation } from "../../components/useNotifiedMutation";
+import { withRule } from "../../components/withRule";
 import { FolderSelect } from "../cluster/FolderSelect";
 
 interface NameProps {
@@ -17,12 +18,12 @@ export function FolderNameInput({ value, onChange }: NameProps) {
   return (
     <TextInput
       label="Name"
-      description={FOLDER_NAME_RULE}
+
       required
       data-autofocus
       autoComplete="off"
       value={value}
-      error={value.trim().length >= 3 ? folderNameError(value) : null}
+      {...withRule(FOLDER_NAME_RULE, value.trim().length >= 3 ? folderNameError(value) : null)}
       onChange={(event) => onChange(event.currentTarget.value)}
     />
   );

@@ -1,5 +1,6 @@
 import { PasswordInput, Radio, Stack } from "@mantine/core";
 import { PASSWORD_RULE, passwordError } from "../../api/validation";
+import { withRule } from "../../components/withRule";
 import { generatePassword } from "../../lib/generate-password";
 
 /** The password of a SQL user: generated, or chosen by the user. */
@@ -41,11 +42,11 @@ export function PasswordFields({ choice, onChange, showErrors }: Props) {
       {!choice.generated && (
         <PasswordInput
           label="New password"
-          description={PASSWORD_RULE}
+
           autoComplete="new-password"
           value={choice.text}
           onChange={(event) => onChange({ ...choice, text: event.currentTarget.value })}
-          error={showErrors ? passwordError(choice.text) : null}
+          {...withRule(PASSWORD_RULE, showErrors ? passwordError(choice.text) : null)}
         />
       )}
     </Stack>

@@ -5,6 +5,7 @@ import { keys } from "../../api/queries";
 import { SQL_NAME_RULE, sqlUserNameError } from "../../api/validation";
 import { DialogForm } from "../../components/DialogForm";
 import { useNotifiedMutation } from "../../components/useNotifiedMutation";
+import { withRule } from "../../components/withRule";
 import { GENERATED, PasswordFields, passwordChoiceError, passwordOf } from "./PasswordFields";
 
 /** A SQL user that was just created. A generated password is kept so that it can be shown once. */
@@ -55,11 +56,11 @@ export function SqlUserForm({ cluster, onCreated, onCancel }: Props) {
     >
       <TextInput
         label="User name"
-        description={SQL_NAME_RULE}
+
         placeholder="maxroach"
         value={name}
         onChange={(event) => setName(event.currentTarget.value)}
-        error={showErrors ? sqlUserNameError(name) : null}
+        {...withRule(SQL_NAME_RULE, showErrors ? sqlUserNameError(name) : null)}
         autoComplete="off"
         autoCapitalize="none"
         spellCheck={false}

@@ -96,7 +96,7 @@ function Form({ folder }: { folder: string }) {
           <Section title="Name and folder">
             <TextInput
               label="Name"
-              description={`${CLUSTER_NAME_RULE} You can't change the name later.`}
+              description={`${errors.name ? "" : CLUSTER_NAME_RULE} You can't change the name later.`}
               required
               spellCheck={false}
               autoComplete="off"

@@ -3,6 +3,7 @@ import { useState } from "react";
 import { databaseNameError, SQL_NAME_RULE } from "../../api/validation";
 import { ConfirmDialog } from "../../components/ConfirmDialog";
 import { FormDialog } from "../../components/DialogForm";
+import { withRule } from "../../components/withRule";
 import { formatCount } from "../../lib/format";
 import { useCreateDatabase, useDeleteDatabase, useRenameDatabase } from "./mutations";
 
@@ -94,10 +95,10 @@ function NameDialog({ label, text, initial = "", onSubmit, ...dialog }: NameDial
       {text && <Text size="sm">{text}</Text>}
       <TextInput
         label={label}
-        description={SQL_NAME_RULE}
+
         value={name}
         onChange={(event) => setName(event.currentTarget.value)}
-        error={showErrors ? databaseNameError(name) : null}
+        {...withRule(SQL_NAME_RULE, showErrors ? databaseNameError(name) : null)}
         autoComplete="off"
         autoCapitalize="none"
         spellCheck={false}

@@ -6,6 +6,7 @@ import { signIn, type Session, type SignIn } from "../../api/extensions";
 import { PASSWORD_RULE, passwordError } from "../../api/validation";
 import { ErrorAlert } from "../../components/ErrorAlert";
 import { useNotifiedMutation } from "../../components/useNotifiedMutation";
+import { withRule } from "../../components/withRule";
 import { useSignInRedirect } from "../../features/account/useSignInRedirect";
 import { AuthLayout } from "../../layouts/AuthLayout";
 
@@ -64,12 +65,12 @@ function SignInForm({ token }: { token: string }) {
         {setsPassword && (
           <PasswordInput
             label="New password"
-            description={PASSWORD_RULE}
+
             autoComplete="new-password"
             required
             autoFocus
             value={password}
-            error={showErrors ? passwordError(password) : null}
+            {...withRule(PASSWORD_RULE, showErrors ? passwordError(password) : null)}
             onChange={(event) => setPassword(event.currentTarget.value)}
           />
         )}
