@@ -1,21 +1,21 @@
-// Writes the constants that the console takes from the OpenAPI document: the roles that may call each operation, and
-// the actions of the audit log. Usage: node generate-constants.mjs OPENAPI.json OUTPUT.ts
+// Writes the constants that the console takes from the OpenAPI document: the roles that may call each implemented
+// operation, and the actions of the audit log. Usage: node generate-constants.mjs OPENAPI.json FOLDER
 import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 
-const [source, output] = process.argv.slice(2);
+const [source, folder] = process.argv.slice(2);
 const document = JSON.parse(readFileSync(source, "utf8"));
-const operations = Object.values(document.paths).flatMap((methods) => Object.values(methods));
-const roles = Object.fromEntries(
-  operations
-    .filter(({ operationId }) => operationId)
-    .map(({ operationId, "x-roles": names }) => [operationId, names ?? []]),
-);
-const actions = document.components.schemas.AuditLogAction.enum;
+const operations = Object.values(document.paths)
+  .flatMap((methods) => Object.values(methods))
+  .filter((operation) => operation.operationId && !operation["x-unimplemented"]);
+const roles = Object.fromEntries(operations.map(({ operationId, "x-roles": names }) => [operationId, names ?? []]));
 
-writeFileSync(
-  output,
-  `// Generated from the OpenAPI document by scripts/generate-constants.mjs.
-export const OPERATION_ROLES = ${JSON.stringify(roles, null, 2)} as const;
-export const AUDIT_ACTIONS = ${JSON.stringify(actions, null, 2)} as const;
-`,
-);
+function write(name, constant, value) {
+  const text = `// Generated from the OpenAPI document by scripts/generate-constants.mjs.
+export const ${constant} = ${JSON.stringify(value, null, 2)} as const;
+`;
+  writeFileSync(join(folder, name), text);
+}
+
+write("operation-roles.generated.ts", "OPERATION_ROLES", roles);
+write("audit-actions.generated.ts", "AUDIT_ACTIONS", document.components.schemas.AuditLogAction.enum);

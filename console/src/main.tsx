@@ -3,7 +3,6 @@ import "./mantine.css";
 import "@mantine/notifications/styles.css";
 import "./global.css";
 import { MantineProvider } from "@mantine/core";
-import { ModalsProvider } from "@mantine/modals";
 import { Notifications } from "@mantine/notifications";
 import { QueryClientProvider } from "@tanstack/react-query";
 import { RouterProvider } from "@tanstack/react-router";
@@ -30,10 +29,8 @@ if (root) {
       >
         <ErrorBoundary>
           <QueryClientProvider client={queryClient}>
-            <ModalsProvider>
-              <Notifications position="bottom-right" limit={4} />
-              <RouterProvider router={router} />
-            </ModalsProvider>
+            <Notifications position="bottom-right" limit={4} />
+            <RouterProvider router={router} />
           </QueryClientProvider>
         </ErrorBoundary>
       </MantineProvider>

@@ -1,5 +1,6 @@
 // The sample data of the screenshots: folders with clusters, users, service accounts, and an hour of load on a cluster.
 import { spawn } from "node:child_process";
+import { createInterface } from "node:readline";
 
 const BASIC = { plan: "BASIC", serverless: { regions: ["europe-west3"] } };
 const STANDARD = {
@@ -80,44 +81,51 @@ export async function createSampleData(server, { email, password }) {
   return { id, account, folder: folders.shop, ...running };
 }
 
+/** Opens a psql session. `run` resolves when the session has run its statements and reported its statistics. */
+function openSession(url, password) {
+  const child = spawn("psql", ["-qAt", "-o", "/dev/null", url], {
+    env: { PATH: process.env.PATH, PGPASSWORD: password },
+    stdio: ["pipe", "pipe", "inherit"],
+  });
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  return {
+    async run(statements) {
+      child.stdin.write(`${statements}SELECT pg_stat_force_next_flush();\n\\echo done\n`);
+      await lines.next();
+    },
+    async close() {
+      const exited = new Promise((resolve) => child.once("exit", resolve));
+      child.stdin.end();
+      await exited;
+    },
+  };
+}
+
 /** Runs an hour of varying load. */
 async function load(server, address, password) {
   const url = `${address}${address.includes("?") ? "&" : "?"}sslrootcert=${encodeURIComponent(server.certificate)}`;
-  const connect = () =>
-    spawn("psql", ["-qAt", "-o", "/dev/null", url], {
-      env: { PATH: process.env.PATH, PGPASSWORD: password },
-      stdio: ["pipe", "ignore", "inherit"],
-    });
-  const first = connect();
-  first.stdin.write(TABLES);
-  const open = [first];
+  const sessions = [openSession(url, password)];
+  await sessions[0].run(TABLES);
   let now;
   for (let step = 0; step < STEPS; step += 1) {
     const wave = 1 + Math.sin(step / 40) + 0.4 * Math.sin(step / 7) + (step % 90 < 4 ? 2 : 0);
     const wanted = 2 + Math.round(3 * Math.max(0, wave));
-    while (open.length < wanted) open.push(connect());
-    while (open.length > wanted) open.pop().stdin.end();
-    for (const session of open) {
-      for (let n = 0; n < 25 * Math.max(0.2, wave); n += 1) {
-        const id = (step * 31 + n * 17) % 20_000;
-        session.stdin.write(
-          n % 5
-            ? `SELECT total FROM orders WHERE id = ${id};\n`
-            : `UPDATE orders SET total = total + 1 WHERE id = ${id};\n`,
-        );
-      }
-    }
+    while (sessions.length < wanted) sessions.push(openSession(url, password));
+    while (sessions.length > wanted) await sessions.pop().close();
+    await Promise.all(sessions.map((session) => session.run(statementsOf(step, wave))));
     ({ now } = await server.call("POST", "/api/ootheca/v1/clock", { advance_seconds: 10 }));
   }
-  const end = () =>
-    Promise.all(
-      open.map(
-        (session) =>
-          new Promise((ended) => {
-            session.once("exit", ended);
-            session.stdin.end();
-          }),
-      ),
-    );
-  return { now, end };
+  return { now, end: () => Promise.all(sessions.map((session) => session.close())) };
+}
+
+function statementsOf(step, wave) {
+  let text = "";
+  for (let n = 0; n < 25 * Math.max(0.2, wave); n += 1) {
+    const id = (step * 31 + n * 17) % 20_000;
+    text +=
+      n % 5
+        ? `SELECT total FROM orders WHERE id = ${id};\n`
+        : `UPDATE orders SET total = total + 1 WHERE id = ${id};\n`;
+  }
+  return text;
 }

@@ -3,7 +3,7 @@
  * this only hides what it would refuse.
  */
 import type { Cluster, FolderResource, Schemas } from "./client";
-import { OPERATION_ROLES } from "./constants.generated";
+import { OPERATION_ROLES } from "./operation-roles.generated";
 import type { Session } from "./extensions";
 import { foldersAbove, useFolders, useSession } from "./queries";
 

@@ -6,7 +6,7 @@ import { CopyButton } from "./CopyButton";
 interface Props {
   error: unknown;
   title?: string;
-  /** Adds a button that tries again. */
+  /** Tries to load again what couldn't be loaded. */
   retry?: () => void;
 }
 
@@ -20,7 +20,7 @@ export function ErrorAlert({ error, title, retry }: Props) {
       variant="light"
       role="alert"
       icon={<IconAlertTriangle size={18} aria-hidden />}
-      title={title ?? (denied ? "You don't have permission to do this" : undefined)}
+      title={denied ? `You don't have permission to ${retry ? "view" : "do"} this` : title}
     >
       <Text size="sm" c="var(--mantine-color-text)" style={{ overflowWrap: "anywhere" }}>
         {errorMessage(error)}

@@ -2,11 +2,15 @@ import { Menu, SegmentedControl, UnstyledButton, useMantineColorScheme, type Man
 import { useDisclosure } from "@mantine/hooks";
 import { IconChevronUp, IconKey, IconLogout } from "@tabler/icons-react";
 import { useNavigate } from "@tanstack/react-router";
+import { lazy, Suspense } from "react";
 import { signOut } from "../api/extensions";
 import { queryClient, useSession } from "../api/queries";
-import { PasswordDialog } from "../features/account/PasswordDialog";
 import { useNotifiedMutation } from "../components/useNotifiedMutation";
 import classes from "./UserMenu.module.css";
+
+const PasswordDialog = lazy(() =>
+  import("../features/account/PasswordDialog").then((module) => ({ default: module.PasswordDialog })),
+);
 
 function ThemeControl() {
   const { colorScheme, setColorScheme } = useMantineColorScheme();
@@ -65,7 +69,11 @@ export function UserMenu() {
           </Menu.Item>
         </Menu.Dropdown>
       </Menu>
-      {opened && <PasswordDialog onClose={dialog.close} />}
+      {opened && (
+        <Suspense fallback={null}>
+          <PasswordDialog onClose={dialog.close} />
+        </Suspense>
+      )}
     </>
   );
 }

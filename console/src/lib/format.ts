@@ -81,13 +81,13 @@ const UNITS: [Intl.RelativeTimeFormatUnit, number][] = [
   ["minute", 60],
 ];
 
-/** `3 minutes ago`. A server clock that is slightly ahead still reads as `just now`. */
+/** `3 minutes ago` or `in 3 minutes`. */
 export function formatRelative(time: Date, now: number): string {
   const seconds = (time.getTime() - now) / 1000;
   for (const [unit, length] of UNITS) {
     if (Math.abs(seconds) >= length) return relative.format(Math.trunc(seconds / length), unit);
   }
-  return seconds > 30 ? "in less than a minute" : "just now";
+  return seconds > 0 ? "in less than a minute" : "just now";
 }
 
 /** The value of a `datetime-local` input, in the time zone of the browser. */

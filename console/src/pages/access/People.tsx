@@ -163,7 +163,7 @@ function State({ row: { person, invitation } }: { row: Row }) {
     return (
       <span>
         {invitation.for_new_password ? "Password reset, link expires " : "Invited, link expires "}
-        <RelativeTime time={invitation.expires_at} />
+        <RelativeTime time={invitation.expires_at} future />
       </span>
     );
   }

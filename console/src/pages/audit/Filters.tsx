@@ -1,7 +1,7 @@
 import { Button, NativeSelect, Select, TextInput } from "@mantine/core";
 import { useDebouncedCallback } from "@mantine/hooks";
 import { useState } from "react";
-import { AUDIT_ACTIONS } from "../../api/constants.generated";
+import { AUDIT_ACTIONS } from "../../api/audit-actions.generated";
 import classes from "./audit.module.css";
 import { DEFAULT_AUDIT_RANGE } from "../../lib/time-ranges";
 import { toLocalInput } from "../../lib/format";

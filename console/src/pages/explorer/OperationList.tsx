@@ -59,7 +59,7 @@ function Entry({ operation, chosen, search }: { operation: Operation; chosen: bo
       <Method name={operation.method} />
       <span className={classes.summary}>{operation.summary}</span>
       {operation.unimplemented && (
-        <Badge size="xs" variant="outline" color="gray" title="The server responds with 501">
+        <Badge size="xs" variant="outline" color="gray" tt="none" fw={500} title="The server responds with 501">
           Not implemented
         </Badge>
       )}

@@ -99,6 +99,6 @@ function time(key: "last_used_at" | "created_at" | "expires_at", header: string)
     accessorKey: key,
     header,
     meta: { width: "125px" },
-    cell: ({ getValue }) => <RelativeTime time={getValue()} />,
+    cell: ({ getValue }) => <RelativeTime time={getValue()} future={key === "expires_at"} />,
   };
 }

@@ -122,7 +122,7 @@ function columnsFor(onDelete?: (key: ApiKey) => void): ColumnDef<ApiKey, any>[] 
 function Expiration({ time }: { time?: string | null }) {
   const now = useNow();
   if (!time) return <Never />;
-  if (Date.parse(time) > now) return <RelativeTime time={time} />;
+  if (Date.parse(time) > now) return <RelativeTime time={time} future />;
   return (
     <Badge color="gray" variant="light">
       Expired
