@@ -1,10 +1,10 @@
 import react from "@vitejs/plugin-react";
 import { defineConfig } from "vite";
 
-/** The server that `npm run dev` speaks to. */
+/** The server that `npm run dev` uses. */
 const server = process.env.OOTHECA_SERVER ?? "http://127.0.0.1:8080";
 
-// The server compares Origin with Host, so the proxy must leave Host as the browser sent it.
+// The server compares Origin with Host, so the proxy must not change Host.
 const proxy = { target: server, changeOrigin: false };
 
 export default defineConfig({
@@ -15,7 +15,7 @@ export default defineConfig({
   },
   build: {
     target: "es2022",
-    // The content security policy knows no data: scripts; small fonts and images stay files as well.
+    // The content security policy forbids data: URLs, so small files are not inlined.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     chunkSizeWarningLimit: 700,

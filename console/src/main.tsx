@@ -1,9 +1,8 @@
-/** Starts the console. */
+/** The entry point of the console. */
 import "./mantine.css";
 import "@mantine/notifications/styles.css";
 import "./global.css";
 import { MantineProvider } from "@mantine/core";
-import { ModalsProvider } from "@mantine/modals";
 import { Notifications } from "@mantine/notifications";
 import { QueryClientProvider } from "@tanstack/react-query";
 import { RouterProvider } from "@tanstack/react-router";
@@ -12,8 +11,8 @@ import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { queryClient } from "./api/queries";
 import { router } from "./routes";
-import { ErrorBoundary } from "./shell/ErrorBoundary";
-import { theme, variables } from "./shell/theme";
+import { ErrorBoundary } from "./layouts/ErrorBoundary";
+import { theme, variables } from "./theme";
 
 const nonce = document.querySelector<HTMLMetaElement>("meta[name=csp-nonce]")?.content ?? "";
 setNonce(nonce);
@@ -22,13 +21,16 @@ const root = document.getElementById("root");
 if (root) {
   createRoot(root).render(
     <StrictMode>
-      <MantineProvider theme={theme} cssVariablesResolver={variables} defaultColorScheme="auto" getStyleNonce={() => nonce}>
+      <MantineProvider
+        theme={theme}
+        cssVariablesResolver={variables}
+        defaultColorScheme="auto"
+        getStyleNonce={() => nonce}
+      >
         <ErrorBoundary>
           <QueryClientProvider client={queryClient}>
-            <ModalsProvider>
-              <Notifications position="bottom-right" limit={4} />
-              <RouterProvider router={router} />
-            </ModalsProvider>
+            <Notifications position="bottom-right" limit={4} />
+            <RouterProvider router={router} />
           </QueryClientProvider>
         </ErrorBoundary>
       </MantineProvider>

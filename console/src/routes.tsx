@@ -1,4 +1,4 @@
-/** Every page has a path, and loads its code when it is first shown. */
+/** The routes. The code of a page is loaded when the page is first opened. */
 import {
   createRootRoute,
   createRoute,
@@ -9,13 +9,13 @@ import {
   type RouteComponent,
 } from "@tanstack/react-router";
 import { queryClient, sessionQuery } from "./api/queries";
-import { Frame } from "./shell/Frame";
-import { NotFound, Nowhere } from "./shell/NotFound";
-import { PageError } from "./shell/PageError";
-import { PageLoading } from "./shell/PageLoading";
-import { RootLayout } from "./shell/RootLayout";
+import { AppLayout } from "./layouts/AppLayout";
+import { NotFound, BareNotFound } from "./layouts/NotFound";
+import { PageError } from "./layouts/PageError";
+import { PageLoading } from "./components/PageLoading";
+import { RootLayout } from "./layouts/RootLayout";
 
-/** What stands after `?` is plain text to every page. */
+/** The search parameters of every page, as strings. */
 export type Search = { [name: string]: string | undefined };
 
 const validateSearch = (search: Record<string, unknown>): Search =>
@@ -23,29 +23,29 @@ const validateSearch = (search: Record<string, unknown>): Search =>
     Object.entries(search).flatMap(([name, value]) => (value === undefined ? [] : [[name, String(value)]])),
   );
 
-const root = createRootRoute({ component: RootLayout, notFoundComponent: Nowhere, validateSearch });
+const root = createRootRoute({ component: RootLayout, notFoundComponent: BareNotFound, validateSearch });
 
 type Load = () => Promise<{ default: RouteComponent }>;
 
-const bare = (path: "/sign-in" | "/link", load: Load) =>
+const authPage = (path: "/sign-in" | "/link", load: Load) =>
   createRoute({ getParentRoute: () => root, path, component: lazyRouteComponent(load) });
 
-const frame = createRoute({
+const app = createRoute({
   getParentRoute: () => root,
-  id: "frame",
-  component: Frame,
+  id: "app",
+  component: AppLayout,
   beforeLoad: async ({ location }) => {
-    const known = queryClient.getQueryData(sessionQuery.queryKey) ?? (await queryClient.fetchQuery(sessionQuery));
-    if (!known) throw redirect({ to: "/sign-in", search: location.href === "/" ? {} : { to: location.href } });
+    const session = queryClient.getQueryData(sessionQuery.queryKey) ?? (await queryClient.fetchQuery(sessionQuery));
+    if (!session) throw redirect({ to: "/sign-in", search: location.href === "/" ? {} : { to: location.href } });
   },
 });
 
 function page<const Path extends string>(path: Path, load: Load) {
-  return createRoute({ getParentRoute: () => frame, path, component: lazyRouteComponent(load) });
+  return createRoute({ getParentRoute: () => app, path, component: lazyRouteComponent(load) });
 }
 
 const start = createRoute({
-  getParentRoute: () => frame,
+  getParentRoute: () => app,
   path: "/",
   beforeLoad: () => {
     throw redirect({ to: "/clusters" });
@@ -53,7 +53,7 @@ const start = createRoute({
 });
 
 const clusterStart = createRoute({
-  getParentRoute: () => frame,
+  getParentRoute: () => app,
   path: "/clusters/$clusterId",
   beforeLoad: ({ params }) => {
     throw redirect({ to: "/clusters/$clusterId/overview", params });
@@ -61,23 +61,23 @@ const clusterStart = createRoute({
 });
 
 const tree = root.addChildren([
-  bare("/sign-in", () => import("./pages/sign-in")),
-  bare("/link", () => import("./pages/link")),
-  frame.addChildren([
+  authPage("/sign-in", () => import("./pages/sign-in")),
+  authPage("/link", () => import("./pages/link")),
+  app.addChildren([
     start,
     page("/clusters", () => import("./pages/clusters")),
     page("/folders/$folderId", () => import("./pages/clusters")),
     page("/clusters/new", () => import("./pages/create-cluster")),
     clusterStart,
     page("/clusters/$clusterId/overview", () => import("./pages/overview")),
-    page("/clusters/$clusterId/users", () => import("./pages/users")),
+    page("/clusters/$clusterId/users", () => import("./pages/sql-users")),
     page("/clusters/$clusterId/databases", () => import("./pages/databases")),
-    page("/clusters/$clusterId/sql", () => import("./pages/sql")),
+    page("/clusters/$clusterId/sql", () => import("./pages/sql-shell")),
     page("/clusters/$clusterId/networking", () => import("./pages/networking")),
     page("/clusters/$clusterId/metrics", () => import("./pages/metrics")),
     page("/access", () => import("./pages/access")),
     page("/access/$tab", () => import("./pages/access")),
-    page("/access/service-accounts/$id", () => import("./pages/access/service-account")),
+    page("/access/service-accounts/$id", () => import("./pages/service-account")),
     page("/folders", () => import("./pages/folders")),
     page("/organization", () => import("./pages/organization")),
     page("/audit", () => import("./pages/audit")),

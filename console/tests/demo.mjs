@@ -1,121 +1,131 @@
-// What the screenshots show: some teams with clusters in folders, people, service accounts, and an hour of load
-// on one cluster.
-import { spawn } from 'node:child_process'
+// The sample data of the screenshots: folders with clusters, users, service accounts, and an hour of load on a cluster.
+import { spawn } from "node:child_process";
+import { createInterface } from "node:readline";
 
-const BASIC = { plan: 'BASIC', serverless: { regions: ['europe-west3'] } }
+const BASIC = { plan: "BASIC", serverless: { regions: ["europe-west3"] } };
 const STANDARD = {
-  plan: 'STANDARD',
-  serverless: { regions: ['us-central1'], usage_limits: { provisioned_virtual_cpus: 2 } },
-}
+  plan: "STANDARD",
+  serverless: { regions: ["us-central1"], usage_limits: { provisioned_virtual_cpus: 2 } },
+};
 const ADVANCED = {
-  plan: 'ADVANCED',
+  plan: "ADVANCED",
   dedicated: {
-    region_nodes: { 'us-east1': 1 },
+    region_nodes: { "us-east1": 1 },
     hardware: { machine_spec: { num_virtual_cpus: 4 }, storage_gib: 35 },
   },
-}
+};
 const CLUSTERS = [
-  ['shop-production', 'shop', STANDARD, 'GCP'],
-  ['shop-staging', 'shop', BASIC, 'GCP'],
-  ['billing-ledger', 'billing', ADVANCED, 'GCP'],
-  ['billing-reports', 'billing', BASIC, 'GCP'],
-  ['analytics', '', { plan: 'BASIC', serverless: { regions: ['us-central1'] } }, 'GCP'],
-  ['playground-ada', '', BASIC, 'GCP'],
-]
-const PEOPLE = [
-  ['grace@example.com', ['CLUSTER_ADMIN'], true],
-  ['linus@example.com', ['CLUSTER_DEVELOPER'], true],
-  ['barbara@example.com', ['ORG_ADMIN'], true],
-  ['donald@example.com', ['CLUSTER_OPERATOR_WRITER'], false],
-]
+  ["shop-production", "shop", STANDARD, "GCP"],
+  ["shop-staging", "shop", BASIC, "GCP"],
+  ["billing-ledger", "billing", ADVANCED, "GCP"],
+  ["billing-reports", "billing", BASIC, "GCP"],
+  ["analytics", "", { plan: "BASIC", serverless: { regions: ["us-central1"] } }, "GCP"],
+  ["playground-ada", "", BASIC, "GCP"],
+];
+const USERS = [
+  ["grace@example.com", ["CLUSTER_ADMIN"], true],
+  ["linus@example.com", ["CLUSTER_DEVELOPER"], true],
+  ["barbara@example.com", ["ORG_ADMIN"], true],
+  ["donald@example.com", ["CLUSTER_OPERATOR_WRITER"], false],
+];
 const TABLES = `
   CREATE TABLE orders (id int PRIMARY KEY, customer text, total numeric(10, 2), placed_at timestamptz);
   INSERT INTO orders SELECT n, 'customer ' || n % 97, (n * 7919) % 50000 / 100.0, now() - n * interval '11 minutes'
   FROM generate_series(1, 20000) AS n;
-`
-/** How often the clock is moved on, each time by ten seconds: an hour. */
-const STEPS = 360
+`;
+/** An hour, in steps of ten seconds. */
+const STEPS = 360;
 
-/** Fills a server; returns what the pictures are of, and how to end the load. */
-export async function furnish({ base, key, certificate }, { email, password }) {
-  const call = async (method, path, body) => {
-    const answer = await fetch(base + path, {
-      method,
-      headers: { authorization: `Bearer ${key}`, 'cc-version': '2026-09-15', 'content-type': 'application/json' },
-      body: body && JSON.stringify(body),
-    })
-    const text = await answer.text()
-    if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${text}`)
-    return text ? JSON.parse(text) : {}
+/** Creates the sample data. Returns what the screenshots show, and a function that ends the load. */
+export async function createSampleData(server, { email, password }) {
+  const call = (...args) => server.call(...args);
+  const addUser = (address, roles, accepts) =>
+    accepts ? server.createUser(address, roles) : server.invite(address, roles);
+  const folders = { "": "" };
+  const team = await call("POST", "/api/v1/folders", { name: "teams", parent_id: "" });
+  for (const name of ["shop", "billing"]) {
+    folders[name] = (await call("POST", "/api/v1/folders", { name, parent_id: team.resource_id })).resource_id;
   }
-  const enter = async (address, roles, comes) => {
-    const { link_token } = await call('POST', '/api/ootheca/v1/invitations', { email: address, roles })
-    if (!comes) return
-    await fetch(`${base}/api/ootheca/v1/session`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ link_token, password }),
-    })
-  }
-  const folders = { '': '' }
-  const team = await call('POST', '/api/v1/folders', { name: 'teams', parent_id: '' })
-  for (const name of ['shop', 'billing']) {
-    folders[name] = (await call('POST', '/api/v1/folders', { name, parent_id: team.resource_id })).resource_id
-  }
-  const clusters = {}
+  const clusters = {};
   for (const [name, folder, spec, provider] of CLUSTERS) {
-    const parent = folders[folder] ? { parent_id: folders[folder] } : {}
-    clusters[name] = await call('POST', '/api/v1/clusters', { name, provider, spec: { ...spec, ...parent } })
+    const parent = folders[folder] ? { parent_id: folders[folder] } : {};
+    clusters[name] = await call("POST", "/api/v1/clusters", { name, provider, spec: { ...spec, ...parent } });
   }
-  await enter(email, ['ORG_ADMIN', 'CLUSTER_ADMIN', 'FOLDER_ADMIN'], true)
-  for (const one of PEOPLE) await enter(...one)
-  let account
-  for (const [name, description] of [['terraform', 'makes the clusters of all teams'], ['backup-check', 'reads, each night']]) {
-    const roles = [{ name: 'CLUSTER_ADMIN', resource: { type: 'ORGANIZATION' } }]
-    const made = await call('POST', '/api/v1/service-accounts', { name, description, roles })
-    account ??= made.id
-    await call('POST', '/api/v1/api-keys', { name: `${name} in CI`, service_account_id: made.id })
+  await addUser(email, ["ORG_ADMIN", "CLUSTER_ADMIN", "FOLDER_ADMIN"], true);
+  for (const user of USERS) await addUser(...user);
+  let account;
+  for (const [name, description] of [
+    ["terraform", "Manages the clusters of all teams"],
+    ["backup-check", "Verifies backups every night"],
+  ]) {
+    const roles = [{ name: "CLUSTER_ADMIN", resource: { type: "ORGANIZATION" } }];
+    const created = await call("POST", "/api/v1/service-accounts", { name, description, roles });
+    account ??= created.id;
+    await call("POST", "/api/v1/api-keys", { name: `${name} in CI`, service_account_id: created.id });
   }
-  const { id } = clusters['shop-production']
-  const inside = `/api/v1/clusters/${id}`
-  for (const name of ['shop_app', 'reporting']) await call('POST', `${inside}/sql-users`, { name, password })
-  for (const name of ['shop', 'carts']) await call('POST', `${inside}/databases`, { name })
-  const networks = [['10.20.0.0', 16, 'office'], ['127.0.0.1', 32, 'this machine'], ['192.0.2.17', 32, 'CI']]
+  const { id } = clusters["shop-production"];
+  const path = `/api/v1/clusters/${id}`;
+  for (const name of ["shop_app", "reporting"]) await call("POST", `${path}/sql-users`, { name, password });
+  for (const name of ["shop", "carts"]) await call("POST", `${path}/databases`, { name });
+  const networks = [
+    ["10.20.0.0", 16, "office"],
+    ["127.0.0.1", 32, "laptop"],
+    ["192.0.2.17", 32, "CI"],
+  ];
   for (const [cidr_ip, cidr_mask, name] of networks) {
-    await call('POST', `${inside}/networking/allowlist`, { cidr_ip, cidr_mask, name, sql: true, ui: false })
+    await call("POST", `${path}/networking/allowlist`, { cidr_ip, cidr_mask, name, sql: true, ui: false });
   }
-  await call('DELETE', `${inside}/networking/allowlist/0.0.0.0/0`)
-  const { connection_string: address } = await call('GET', `${inside}/connection-string?sql_user=shop_app&database=shop`)
-  const load = await hour(call, address, certificate, password)
-  return { id, account, folder: folders.shop, ...load }
+  await call("DELETE", `${path}/networking/allowlist/0.0.0.0/0`);
+  const { connection_string: address } = await call("GET", `${path}/connection-string?sql_user=shop_app&database=shop`);
+  const running = await load(server, address, password);
+  return { id, account, folder: folders.shop, ...running };
 }
 
-/** An hour of more and less load. */
-async function hour(call, address, certificate, password) {
-  const url = `${address}${address.includes('?') ? '&' : '?'}sslrootcert=${encodeURIComponent(certificate)}`
-  const connect = () => spawn('psql', ['-qAt', '-o', '/dev/null', url], {
-    env: { PATH: process.env.PATH, PGPASSWORD: password }, stdio: ['pipe', 'ignore', 'inherit'],
-  })
-  const first = connect()
-  first.stdin.write(TABLES)
-  const open = [first]
-  let now
+/** Opens a psql session. `run` resolves when the session has run its statements and reported its statistics. */
+function openSession(url, password) {
+  const child = spawn("psql", ["-qAt", "-o", "/dev/null", url], {
+    env: { PATH: process.env.PATH, PGPASSWORD: password },
+    stdio: ["pipe", "pipe", "inherit"],
+  });
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  return {
+    async run(statements) {
+      child.stdin.write(`${statements}SELECT pg_stat_force_next_flush();\n\\echo done\n`);
+      await lines.next();
+    },
+    async close() {
+      const exited = new Promise((resolve) => child.once("exit", resolve));
+      child.stdin.end();
+      await exited;
+    },
+  };
+}
+
+/** Runs an hour of varying load. */
+async function load(server, address, password) {
+  const url = `${address}${address.includes("?") ? "&" : "?"}sslrootcert=${encodeURIComponent(server.certificate)}`;
+  const sessions = [openSession(url, password)];
+  await sessions[0].run(TABLES);
+  let now;
   for (let step = 0; step < STEPS; step += 1) {
-    const wave = 1 + Math.sin(step / 40) + 0.4 * Math.sin(step / 7) + (step % 90 < 4 ? 2 : 0)
-    const wanted = 2 + Math.round(3 * Math.max(0, wave))
-    while (open.length < wanted) open.push(connect())
-    while (open.length > wanted) open.pop().stdin.end()
-    for (const session of open) {
-      for (let n = 0; n < 25 * Math.max(0.2, wave); n += 1) {
-        const id = (step * 31 + n * 17) % 20_000
-        session.stdin.write(n % 5 ? `SELECT total FROM orders WHERE id = ${id};\n` : `UPDATE orders SET total = total + 1 WHERE id = ${id};\n`)
-      }
-    }
-    ({ now } = await call('POST', '/api/ootheca/v1/clock', { advance_seconds: 10 }))
+    const wave = 1 + Math.sin(step / 40) + 0.4 * Math.sin(step / 7) + (step % 90 < 4 ? 2 : 0);
+    const wanted = 2 + Math.round(3 * Math.max(0, wave));
+    while (sessions.length < wanted) sessions.push(openSession(url, password));
+    while (sessions.length > wanted) await sessions.pop().close();
+    await Promise.all(sessions.map((session) => session.run(statementsOf(step, wave))));
+    ({ now } = await server.call("POST", "/api/ootheca/v1/clock", { advance_seconds: 10 }));
   }
-  const end = () => Promise.all(open.map((session) => new Promise((ended) => {
-    session.once('exit', ended)
-    session.stdin.end()
-  })))
-  return { now, end }
+  return { now, end: () => Promise.all(sessions.map((session) => session.close())) };
+}
+
+function statementsOf(step, wave) {
+  let text = "";
+  for (let n = 0; n < 25 * Math.max(0.2, wave); n += 1) {
+    const id = (step * 31 + n * 17) % 20_000;
+    text +=
+      n % 5
+        ? `SELECT total FROM orders WHERE id = ${id};\n`
+        : `UPDATE orders SET total = total + 1 WHERE id = ${id};\n`;
+  }
+  return text;
 }

@@ -1,6 +1,6 @@
 /**
- * The one client of the API: types come from the server's own OpenAPI document, and the session's cookie
- * from the browser. A change carries the session's second token, as the server demands.
+ * The client of the API. Types come from the server's own OpenAPI document, and the session is a cookie of the
+ * browser. Requests that change something carry the session's CSRF token.
  */
 import createClient, { type Middleware } from "openapi-fetch";
 import type { components, paths } from "./schema.generated";
@@ -9,10 +9,10 @@ export type Schemas = components["schemas"];
 export type Cluster = Schemas["Cluster"];
 export type FolderResource = Schemas["FolderResource"];
 
-/** The version of the API that the console is written for. */
+/** The version of the API that the console uses. */
 export const API_VERSION = "2026-09-15";
 
-/** What the server answered when it refused, or that it could not be reached (`status` 0). */
+/** An error response of the server. Status 0 means that the server can't be reached. */
 export class ApiError extends Error {
   constructor(
     readonly status: number,
@@ -25,31 +25,31 @@ export class ApiError extends Error {
 }
 
 let csrfToken = "";
-const ended = new Set<() => void>();
-const reach = new Set<(reached: boolean) => void>();
+const sessionListeners = new Set<() => void>();
+const connectionListeners = new Set<(connected: boolean) => void>();
 
-/** Keeps the token that changes must carry; `GET session` tells it. */
-export function keepCsrfToken(token: string) {
+/** Sets the token that `GET session` has returned. */
+export function setCsrfToken(token: string) {
   csrfToken = token;
 }
 
-/** Calls back when the server no longer knows the session. Returns how to stop. */
+/** Calls back when the server no longer accepts the session. Returns a function that unsubscribes. */
 export function onSessionEnded(listener: () => void) {
-  ended.add(listener);
-  return () => void ended.delete(listener);
+  sessionListeners.add(listener);
+  return () => void sessionListeners.delete(listener);
 }
 
-/** Calls back with whether the last request reached the server. Returns how to stop. */
-export function onReach(listener: (reached: boolean) => void) {
-  reach.add(listener);
-  return () => void reach.delete(listener);
+/** Calls back with whether the last request reached the server. Returns a function that unsubscribes. */
+export function onConnectionChange(listener: (connected: boolean) => void) {
+  connectionListeners.add(listener);
+  return () => void connectionListeners.delete(listener);
 }
 
-function tellReach(reached: boolean) {
-  for (const listener of reach) listener(reached);
+function notifyConnection(connected: boolean) {
+  for (const listener of connectionListeners) listener(connected);
 }
 
-/** `fetch` with what every request needs. Rejects with `ApiError` when nobody answers. */
+/** `fetch` with the headers that every request needs. Rejects with `ApiError` if there is no response. */
 export async function request(input: Request): Promise<Response> {
   input.headers.set("Cc-Version", API_VERSION);
   if (input.method !== "GET" && csrfToken) input.headers.set("X-CSRF-Token", csrfToken);
@@ -58,24 +58,24 @@ export async function request(input: Request): Promise<Response> {
     response = await fetch(input);
   } catch (error) {
     if (error instanceof DOMException && error.name === "AbortError") throw error;
-    tellReach(false);
-    throw new ApiError(0, "the server can not be reached; the console keeps trying");
+    notifyConnection(false);
+    throw new ApiError(0, "The server can't be reached. The console keeps trying.");
   }
-  const between = response.status === 502 || response.status === 504;
-  tellReach(!between && response.status !== 503);
+  // A proxy answers 502 or 504 for a server that is down, and a server that is starting answers 503.
+  notifyConnection(![502, 503, 504].includes(response.status));
   if (response.status === 401 && !input.url.endsWith("/api/ootheca/v1/session")) {
-    for (const listener of ended) listener();
+    for (const listener of sessionListeners) listener();
   }
   return response;
 }
 
-/** What a refusing response says. */
-export async function refusal(response: Response): Promise<ApiError> {
+/** Reads an error response. */
+async function readError(response: Response): Promise<ApiError> {
   const text = await response.text().catch(() => "");
-  return refusalOf(response, text);
+  return toApiError(response, text);
 }
 
-function refusalOf(response: Response, body: unknown): ApiError {
+function toApiError(response: Response, body: unknown): ApiError {
   let message = "";
   if (typeof body === "string") {
     try {
@@ -86,47 +86,67 @@ function refusalOf(response: Response, body: unknown): ApiError {
   } else {
     message = messageOf(body);
   }
-  if (!message) message = `the server answered ${response.status} ${response.statusText}`.trim();
+  if (!message) message = `The server returned ${response.status} ${response.statusText}`.trim();
   return new ApiError(response.status, message, response.headers.get("cc-trace-id") ?? undefined);
 }
 
+/** The API describes errors in `message`, SCIM in `detail`. */
 function messageOf(body: unknown): string {
   if (typeof body !== "object" || body === null) return "";
   const { message, detail } = body as { message?: unknown; detail?: unknown };
   return typeof message === "string" ? message : typeof detail === "string" ? detail : "";
 }
 
-const refuse: Middleware = {
+const throwOnError: Middleware = {
   async onResponse({ response }) {
-    if (!response.ok) throw await refusal(response);
+    if (!response.ok) throw await readError(response);
     return response;
   },
 };
 
 /** Typed by path: `api.GET("/api/v1/clusters/{cluster_id}", { params: … })`. */
 export const api = createClient<paths>({ baseUrl: "/", fetch: request, headers: { Accept: "application/json" } });
-api.use(refuse);
+api.use(throwOnError);
 
-/** The body of an answer; throws `ApiError` when there is none. */
+/** The body of a response; throws `ApiError` on failure. */
 export async function unwrap<T>(answer: Promise<{ data?: T; error?: unknown; response: Response }>): Promise<T> {
   const { data, error, response } = await answer;
-  if (error !== undefined || !response.ok) throw refusalOf(response, error);
+  if (error !== undefined || !response.ok) throw toApiError(response, error);
   return data as T;
 }
 
-/** For paths that the OpenAPI document does not hold. */
+/** Calls a path that is missing from the OpenAPI document. */
 export async function call<T>(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
   const headers: Record<string, string> = { Accept: "application/json" };
   if (body !== undefined) headers["Content-Type"] = "application/json";
   const response = await request(
     new Request(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body), signal }),
   );
-  if (!response.ok) throw await refusal(response);
+  if (!response.ok) throw await readError(response);
   const text = await response.text();
   return (text ? JSON.parse(text) : {}) as T;
 }
 
-/** Text for a person, of anything that was thrown. */
-export function describe(error: unknown): string {
+export const PAGE_SIZE = 500;
+
+/** The query parameters of one page of a list. */
+export const pageQuery = (page: string) => ({ "pagination.limit": PAGE_SIZE, "pagination.page": page });
+
+/** Reads a list to its last page. */
+export async function fetchAllPages<T>(
+  fetchPage: (page: string) => Promise<{ items: T[]; next: string }>,
+): Promise<T[]> {
+  const all: T[] = [];
+  let page = "";
+  do {
+    const answer = await fetchPage(page);
+    all.push(...answer.items);
+    page = answer.next;
+  } while (page);
+  return all;
+}
+
+/** The message of anything that was thrown. */
+export function errorMessage(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

@@ -1,5 +1,5 @@
-/** The server's extensions under `/api/ootheca/v1`, typed by hand: docs/console.md describes them. */
-import { ApiError, call, keepCsrfToken, type Schemas } from "./client";
+/** The extensions under `/api/ootheca/v1`. The OpenAPI document does not hold them, so they are typed here. */
+import { ApiError, call, setCsrfToken, type Schemas } from "./client";
 
 const BASE = "/api/ootheca/v1/";
 
@@ -13,14 +13,14 @@ export interface SessionInfo {
   current: boolean;
 }
 
-/** Who is signed in. */
-export interface Whoami {
+/** The session with its user, roles, and CSRF token. */
+export interface Session {
   user: { id: string; email: string; has_password: boolean };
   organization: { id: string; name: string; label: string };
   roles: Schemas["BuiltInRole"][];
   session: SessionInfo;
   csrf_token: string;
-  /** Where the caller is seen to come from; older servers do not say. */
+  /** The IP address of the caller as the server sees it. Older servers omit it. */
   address?: string;
 }
 
@@ -42,40 +42,39 @@ export interface Invitation {
   creator_name: string;
   created_at: string;
   expires_at: string;
-  /** Shown once, in the answer to `create`. */
+  /** Only in the response to `create`. */
   link?: string;
   link_token?: string;
 }
 
 export type SignIn =
-  | { email: string; password: string; organization?: string }
-  | { link_token: string; password?: string };
+  { email: string; password: string; organization?: string } | { link_token: string; password?: string };
 
-async function keep(answer: Promise<Whoami>): Promise<Whoami> {
-  const whoami = await answer;
-  keepCsrfToken(whoami.csrf_token);
-  return whoami;
+async function rememberCsrfToken(answer: Promise<Session>): Promise<Session> {
+  const session = await answer;
+  setCsrfToken(session.csrf_token);
+  return session;
 }
 
-/** Who is signed in; `null` when nobody is. */
-export async function session(signal?: AbortSignal): Promise<Whoami | null> {
+/** The current session, or `null` without one. */
+export async function getSession(signal?: AbortSignal): Promise<Session | null> {
   try {
-    return await keep(call<Whoami>("GET", `${BASE}session`, undefined, signal));
+    return await rememberCsrfToken(call<Session>("GET", `${BASE}session`, undefined, signal));
   } catch (error) {
     if (error instanceof ApiError && error.status === 401) return null;
     throw error;
   }
 }
 
-export const signIn = (wish: SignIn) => keep(call<Whoami>("POST", `${BASE}session`, wish));
+export const signIn = (input: SignIn) => rememberCsrfToken(call<Session>("POST", `${BASE}session`, input));
 
 export async function signOut() {
   await call("DELETE", `${BASE}session`);
-  keepCsrfToken("");
+  setCsrfToken("");
 }
 
-export const changePassword = (wish: { old_password?: string; new_password: string }) =>
-  keep(call<Whoami>("PUT", `${BASE}session/password`, wish));
+export const changePassword = (input: { old_password?: string; new_password: string }) =>
+  rememberCsrfToken(call<Session>("PUT", `${BASE}session/password`, input));
 
 export const sessions = {
   list: async () => (await call<{ sessions: SessionInfo[] }>("GET", `${BASE}sessions`)).sessions,
@@ -89,11 +88,11 @@ export const people = {
 
 export const invitations = {
   list: async () => (await call<{ invitations: Invitation[] }>("GET", `${BASE}invitations`)).invitations,
-  create: (wish: { email: string; roles: string[] }) => call<Invitation>("POST", `${BASE}invitations`, wish),
+  create: (input: { email: string; roles: string[] }) => call<Invitation>("POST", `${BASE}invitations`, input),
   revoke: (id: string) => call("DELETE", `${BASE}invitations/${encodeURIComponent(id)}`),
 };
 
-/** Series on common times; `null` where there was no sample. */
+/** Time series with common timestamps; `null` where there is no sample. */
 export interface Samples {
   /** Unix seconds. */
   from: number | string;
@@ -104,10 +103,10 @@ export interface Samples {
   series: Record<string, (number | null)[]>;
 }
 
-/** The newest sample of a cluster: a name and a number each. */
-export type NewestSample = Record<string, number | null>;
+/** The latest sample of a cluster: the value of each series. */
+export type LatestSample = Record<string, number | null>;
 
-async function unlessMissing<T>(answer: Promise<T>, instead: T): Promise<T> {
+async function orIfMissing<T>(answer: Promise<T>, instead: T): Promise<T> {
   try {
     return await answer;
   } catch (error) {
@@ -116,23 +115,23 @@ async function unlessMissing<T>(answer: Promise<T>, instead: T): Promise<T> {
   }
 }
 
-/** Series of a cluster; `null` when the server keeps none. */
+/** The time series of a cluster, or `null` if the server keeps none. */
 export function samples(cluster: string, from: Date, to: Date, points = 300, signal?: AbortSignal) {
   const query = new URLSearchParams({ from: from.toISOString(), to: to.toISOString(), points: String(points) });
   const path = `${BASE}clusters/${encodeURIComponent(cluster)}/samples?${query}`;
-  return unlessMissing<Samples | null>(call<Samples>("GET", path, undefined, signal), null);
+  return orIfMissing<Samples | null>(call<Samples>("GET", path, undefined, signal), null);
 }
 
-interface NewestAnswer {
-  samples: { cluster_id: string; time: number | string; values: NewestSample }[];
+interface LatestSamplesResponse {
+  samples: { cluster_id: string; time: number | string; values: LatestSample }[];
 }
 
-/** The newest sample of each cluster, by its id; at most 200 are asked for. */
-export async function newestSamples(ids: string[], signal?: AbortSignal): Promise<Record<string, NewestSample>> {
+/** The latest sample of each cluster by cluster ID, for the first 200 clusters. */
+export async function latestSamples(ids: string[], signal?: AbortSignal): Promise<Record<string, LatestSample>> {
   if (ids.length === 0) return {};
   const query = ids.slice(0, 200).map(encodeURIComponent).join(",");
-  const answer = call<NewestAnswer>("GET", `${BASE}samples?clusters=${query}`, undefined, signal);
-  const { samples } = await unlessMissing(answer, { samples: [] });
+  const answer = call<LatestSamplesResponse>("GET", `${BASE}samples?clusters=${query}`, undefined, signal);
+  const { samples } = await orIfMissing(answer, { samples: [] });
   return Object.fromEntries(samples.map(({ cluster_id, values }) => [cluster_id, values]));
 }
 
@@ -153,6 +152,6 @@ export interface SqlResult {
   notices: string[];
 }
 
-/** One statement, in a transaction of its own, as the cluster's owner. */
-export const sql = (cluster: string, wish: SqlRequest, signal?: AbortSignal) =>
-  call<SqlResult>("POST", `${BASE}clusters/${encodeURIComponent(cluster)}/sql`, wish, signal);
+/** Runs one statement in its own transaction, as the owner of the cluster. */
+export const sql = (cluster: string, input: SqlRequest, signal?: AbortSignal) =>
+  call<SqlResult>("POST", `${BASE}clusters/${encodeURIComponent(cluster)}/sql`, input, signal);

@@ -1,4 +1,4 @@
-/** Query keys, and the questions that more than one page asks. */
+/** Query keys, and the queries that more than one page uses. */
 import {
   QueryClient,
   infiniteQueryOptions,
@@ -8,10 +8,20 @@ import {
   type InfiniteData,
 } from "@tanstack/react-query";
 import { useEffect, useMemo } from "react";
-import { ApiError, api, unwrap, type Cluster, type FolderResource, type Schemas } from "./client";
-import { newestSamples, samples, session, type Whoami } from "./extensions";
+import {
+  ApiError,
+  api,
+  fetchAllPages,
+  PAGE_SIZE,
+  pageQuery,
+  unwrap,
+  type Cluster,
+  type FolderResource,
+  type Schemas,
+} from "./client";
+import { getSession, latestSamples, samples, type Session } from "./extensions";
 
-/** What is asked about a cluster lies under its key, so that one event makes all of it void. */
+/** Queries about a cluster share the prefix of its key, so that one event invalidates all of them. */
 export const keys = {
   session: ["session"],
   clusters: ["clusters"],
@@ -35,7 +45,7 @@ export const keys = {
   versions: ["versions"],
 } as const;
 
-/** Refusals are final; what failed on the way is tried again, without end when nobody answers. */
+/** Errors of the API are final. Requests that the server could not answer are retried until it can. */
 function retry(failures: number, error: Error) {
   if (!(error instanceof ApiError)) return failures < 2;
   if (error.status === 0 || error.status === 502 || error.status === 503) return true;
@@ -48,7 +58,7 @@ export const queryClient = new QueryClient({
       retry,
       retryDelay: (failures) => Math.min(500 * 2 ** failures, 5_000),
       staleTime: 10_000,
-      // The server may be on this machine while the world is not reached.
+      // The server may run on this machine, which can be offline.
       networkMode: "always",
     },
     mutations: { networkMode: "always" },
@@ -57,12 +67,12 @@ export const queryClient = new QueryClient({
 
 export const sessionQuery = queryOptions({
   queryKey: keys.session,
-  queryFn: ({ signal }) => session(signal),
+  queryFn: ({ signal }) => getSession(signal),
   staleTime: 60_000,
 });
 
-/** Who is signed in. Inside the frame there is always somebody. */
-export function useSession(): Whoami | null {
+/** The current session. Pages inside AppLayout always have one. */
+export function useSession(): Session | null {
   return useQuery(sessionQuery).data ?? null;
 }
 
@@ -76,24 +86,29 @@ export const clusterQuery = (id: string) =>
 export function useCluster(id: string) {
   return useQuery({
     ...clusterQuery(id),
-    // What it uses changes without an event; what is at work may.
+    // Usage changes without an event. A running operation is followed more closely.
     refetchInterval: (query) => (query.state.data && isBusy(query.state.data) ? 2_000 : 15_000),
   });
 }
 
-/** Whether a long operation is at work on it. */
+/** Whether a long-running operation is in progress. */
 export function isBusy(cluster: Cluster): boolean {
   return cluster.state === "CREATING" || cluster.state === "LOCKED" || cluster.operation_status.endsWith("_RUNNING");
 }
 
-const PAGE = 500;
+/** The condition of a cluster whose data the engine can't find. */
+export const DATA_MISSING = "DataMissing";
+
+export function isDataMissing(cluster: Cluster): boolean {
+  return cluster.ootheca.conditions.some(({ kind, holds }) => kind === DATA_MISSING && holds);
+}
 
 export const clustersQuery = infiniteQueryOptions({
   queryKey: keys.clusters,
   queryFn: ({ pageParam, signal }) =>
     unwrap(
       api.GET("/api/v1/clusters", {
-        params: { query: { "pagination.limit": PAGE, "pagination.page": pageParam, "pagination.sort_by": "NAME" } },
+        params: { query: { ...pageQuery(pageParam), "pagination.sort_by": "NAME" } },
         signal,
       }),
     ),
@@ -101,7 +116,7 @@ export const clustersQuery = infiniteQueryOptions({
   getNextPageParam: (page) => page.pagination.next_page || undefined,
 });
 
-/** All clusters; they appear page by page, and `complete` tells when the last one is there. */
+/** All clusters. They arrive page by page; `complete` is true after the last page. */
 export function useClusters() {
   const query = useInfiniteQuery(clustersQuery);
   const { hasNextPage, isFetching, isError, fetchNextPage } = query;
@@ -114,20 +129,20 @@ export function useClusters() {
 
 type ClusterPages = InfiniteData<Schemas["ListClustersResponse"], string>;
 
-/** Brings one cluster up to date in the list, which may be too long to be asked again for each event. */
+/** Updates one cluster in the list, which may be too long to reload for each event. */
 export async function refreshInList(client: QueryClient, id: string) {
   if (!client.getQueryData(keys.clusters)) return;
   let cluster: Cluster | undefined;
   try {
     cluster = await client.fetchQuery({ ...clusterQuery(id), staleTime: 0 });
   } catch (error) {
-    // Who may not see it any more sees it no more.
+    // A cluster that is gone, or that the user may no longer read, leaves the list.
     if (!(error instanceof ApiError) || (error.status !== 404 && error.status !== 403)) return;
   }
   client.setQueryData<ClusterPages>(keys.clusters, (list) => list && withCluster(list, id, cluster));
 }
 
-/** The list with a cluster replaced, added, or without it where it is gone. */
+/** The list with a cluster replaced or added, or removed if it is gone. */
 export function withCluster(list: ClusterPages, id: string, cluster?: Cluster): ClusterPages {
   const shown = cluster && cluster.state !== "DELETED" ? cluster : undefined;
   let found = false;
@@ -144,20 +159,14 @@ export function withCluster(list: ClusterPages, id: string, cluster?: Cluster): 
 
 export const foldersQuery = queryOptions({
   queryKey: keys.folders,
-  queryFn: async ({ signal }) => {
-    const all: FolderResource[] = [];
-    let page = "";
-    do {
-      const query = { "pagination.limit": PAGE, "pagination.page": page };
-      const answer = await unwrap(api.GET("/api/v1/folders", { params: { query }, signal }));
-      all.push(...answer.folders);
-      page = answer.pagination.next_page;
-    } while (page);
-    return all;
-  },
+  queryFn: ({ signal }) =>
+    fetchAllPages<FolderResource>(async (page) => {
+      const answer = await unwrap(api.GET("/api/v1/folders", { params: { query: pageQuery(page) }, signal }));
+      return { items: answer.folders, next: answer.pagination.next_page };
+    }),
 });
 
-/** All folders that one may see. Who may see none gets none. */
+/** The folders that the user can read. */
 export function useFolders() {
   return useQuery(foldersQuery);
 }
@@ -165,7 +174,7 @@ export function useFolders() {
 export const regionsQuery = queryOptions({
   queryKey: keys.regions,
   queryFn: async ({ signal }) => {
-    const query = { "pagination.limit": PAGE };
+    const query = { "pagination.limit": PAGE_SIZE };
     return (await unwrap(api.GET("/api/v1/clusters/available-regions", { params: { query }, signal }))).regions;
   },
   staleTime: 3_600_000,
@@ -174,25 +183,25 @@ export const regionsQuery = queryOptions({
 export const versionsQuery = queryOptions({
   queryKey: keys.versions,
   queryFn: async ({ signal }) => {
-    const query = { "pagination.limit": PAGE };
+    const query = { "pagination.limit": PAGE_SIZE };
     return (await unwrap(api.GET("/api/v1/cluster-versions", { params: { query }, signal }))).versions;
   },
   staleTime: 3_600_000,
 });
 
-/** The newest samples of clusters that a list shows. */
-export function useNewestSamples(ids: string[]) {
+/** The latest samples of the clusters on the screen. */
+export function useLatestSamples(ids: string[]) {
   return useQuery({
-    queryKey: ["newest-samples", ids],
-    queryFn: ({ signal }) => newestSamples(ids, signal),
-    // A server that keeps none need not be asked all the time.
+    queryKey: ["latest-samples", ids],
+    queryFn: ({ signal }) => latestSamples(ids, signal),
+    // A server without samples is polled less often.
     refetchInterval: (query) => (Object.keys(query.state.data ?? {}).length > 0 ? 10_000 : 60_000),
-    placeholderData: (before) => before,
+    placeholderData: (previous) => previous,
     enabled: ids.length > 0,
   });
 }
 
-/** Series of a cluster over the last `seconds`, which move on. */
+/** The time series of a cluster over the last `seconds`. */
 export function useSamples(id: string, seconds: number, points = 300) {
   return useQuery({
     queryKey: [...keys.samples(id), seconds, points],
@@ -201,25 +210,7 @@ export function useSamples(id: string, seconds: number, points = 300) {
       return samples(id, new Date(now - seconds * 1000), new Date(now), points, signal);
     },
     refetchInterval: Math.max(10_000, (seconds * 1000) / points),
-    placeholderData: (before) => before,
-  });
-}
-
-export type Role = Schemas["BuiltInRole"]["name"];
-
-/** Where something lies: on the organization, in folders (outermost first), or a cluster in such. */
-export interface Place {
-  cluster?: string;
-  folders?: string[];
-}
-
-/** Whether somebody holds one of `roles` for a place. The server decides; this only hides what it would refuse. */
-export function can(whoami: Whoami | null, roles: Role[], place: Place = {}): boolean {
-  return (whoami?.roles ?? []).some(({ name, resource }) => {
-    if (!roles.includes(name)) return false;
-    if (resource.type === "ORGANIZATION") return true;
-    if (resource.type === "CLUSTER") return place.cluster !== undefined && resource.id === place.cluster;
-    return resource.id != null && (place.folders ?? []).includes(resource.id);
+    placeholderData: (previous) => previous,
   });
 }
 
@@ -231,13 +222,4 @@ export function foldersAbove(folders: FolderResource[], parent: string): FolderR
     found.unshift(folder);
   }
   return found;
-}
-
-/** Whether the one who is signed in holds one of `roles` on a cluster. */
-export function useCanOnCluster(cluster: Cluster | undefined, roles: Role[]): boolean {
-  const whoami = useSession();
-  const folders = useFolders().data ?? [];
-  if (!cluster) return false;
-  const above = foldersAbove(folders, cluster.parent_id).map((folder) => folder.resource_id);
-  return can(whoami, roles, { cluster: cluster.id, folders: above });
 }

@@ -1,11 +1,12 @@
 import "uplot/dist/uPlot.min.css";
 import { useComputedColorScheme } from "@mantine/core";
-import { useEffect, useRef } from "react";
+import { useEffect, useEffectEvent, useMemo, useRef } from "react";
 import uPlot from "uplot";
-import type { ChartProps } from "./Chart";
+import { formatClockTime, formatDateTime, formatDay, formatNumber } from "../lib/format";
+import type { ChartProps, Series } from "./Chart";
 import classes from "./Chart.module.css";
 
-/** The palette, as in Chart.module.css. */
+/** The palette of Chart.module.css. */
 const PALETTE = {
   light: ["#0b7a6b", "#3b5bdb", "#b45309", "#9c36b5", "#c92a2a", "#1971c2", "#5c7c00", "#7a5c4a"],
   dark: ["#4ec3aa", "#8ea6ff", "#f0a44b", "#d69aea", "#ff8f8f", "#74c0fc", "#b4d455", "#cdb09c"],
@@ -17,10 +18,10 @@ const INK = {
 const POWERS = Array.from({ length: 50 }, (_, power) => 2 ** power);
 const FONT = "11px system-ui, sans-serif";
 
-/** A box at the cursor with the values of its moment. */
-function tip(format: (value: number) => string, colors: string[]): uPlot.Plugin {
+/** A tooltip at the cursor with the values at its time. */
+function tooltip(format: (value: number) => string, colors: string[]): uPlot.Plugin {
   const box = document.createElement("div");
-  box.className = classes.tip ?? "";
+  box.className = classes.tooltip ?? "";
   return {
     hooks: {
       init: (plot) => void plot.over.append(box),
@@ -31,7 +32,7 @@ function tip(format: (value: number) => string, colors: string[]): uPlot.Plugin 
           return;
         }
         const lines = [document.createElement("div")];
-        lines[0]!.textContent = new Date((plot.data[0][idx] ?? 0) * 1000).toLocaleString();
+        lines[0]!.textContent = formatDateTime((plot.data[0][idx] ?? 0) * 1000);
         plot.series.slice(1).forEach((series, index) => {
           const value = plot.data[index + 1]?.[idx];
           const line = document.createElement("div");
@@ -49,19 +50,20 @@ function tip(format: (value: number) => string, colors: string[]): uPlot.Plugin 
   };
 }
 
-export default function ChartCanvas({ times, series, format, height, group, binary }: ChartProps & { height: number }) {
+/** What the chart is made of besides its data. The chart is created again when it changes. */
+function shapeOf(series: Series[]): string {
+  return series.map(({ label, color, area, dashed }) => [label, color, area, dashed].join()).join(";");
+}
+
+export default function ChartCanvas(props: ChartProps & { height: number }) {
+  const { times, series, format = formatNumber, height, group, binary } = props;
   const holder = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot>(null);
   const scheme = useComputedColorScheme("light");
-  const write = format ?? String;
-  const shape = series.map(({ label, color, area, dashed }) => [label, color, area, dashed].join()).join(";");
-  const data = [times, ...series.map(({ values }) => values)] as uPlot.AlignedData;
-  const latest = useRef(data);
-  latest.current = data;
+  const shape = shapeOf(series);
+  const data = useMemo(() => [times, ...series.map(({ values }) => values)] as uPlot.AlignedData, [times, series]);
 
-  useEffect(() => {
-    const element = holder.current;
-    if (!element) return;
+  const create = useEffectEvent((element: HTMLDivElement) => {
     const palette = PALETTE[scheme];
     const ink = INK[scheme];
     const colors = series.map(({ color, dashed }, index) =>
@@ -83,8 +85,14 @@ export default function ChartCanvas({ times, series, format, height, group, bina
         y: { range: (_, __, max) => [0, max > 0 ? max * 1.1 : 1] },
       },
       axes: [
-        { ...axis, size: 26, space: 64, values: (_, splits) => splits.map((split) => at(split, times)) },
-        { ...axis, size: 62, space: 30, values: (_, splits) => splits.map(write), ...(binary ? { incrs: POWERS } : {}) },
+        { ...axis, size: 26, space: 64, values: (plot, splits) => splits.map((split) => axisLabel(split, plot)) },
+        {
+          ...axis,
+          size: 62,
+          space: 30,
+          values: (_, splits) => splits.map(format),
+          ...(binary ? { incrs: POWERS } : {}),
+        },
       ],
       series: [
         {},
@@ -98,33 +106,38 @@ export default function ChartCanvas({ times, series, format, height, group, bina
           ...(area && !dashed ? { fill: `${colors[index]}22` } : {}),
         })),
       ],
-      plugins: [tip(write, colors)],
+      plugins: [tooltip(format, colors)],
     };
-    const drawn = new uPlot(options, latest.current, element);
-    plot.current = drawn;
-    const watch = new ResizeObserver(() => {
-      if (element.clientWidth > 0) drawn.setSize({ width: element.clientWidth, height });
+    return new uPlot(options, data, element);
+  });
+
+  useEffect(() => {
+    const element = holder.current;
+    if (!element) return;
+    const created = create(element);
+    plot.current = created;
+    const observer = new ResizeObserver(() => {
+      if (element.clientWidth > 0) created.setSize({ width: element.clientWidth, height });
     });
-    watch.observe(element);
+    observer.observe(element);
     return () => {
-      watch.disconnect();
-      drawn.destroy();
+      observer.disconnect();
+      created.destroy();
       plot.current = null;
     };
-    // What is drawn changes through setData below.
   }, [scheme, shape, height, group, binary]);
 
   useEffect(() => {
-    plot.current?.setData(latest.current);
-  }, [times, series]);
+    plot.current?.setData(data);
+  }, [data]);
 
   return <div ref={holder} />;
 }
 
-/** A moment under the axis: the hour, or the day where the range is long. */
-function at(seconds: number, times: number[]): string {
+/** A label of the time axis: the time, or the date if the range is long. */
+function axisLabel(seconds: number, plot: uPlot): string {
+  const times = plot.data[0];
   const time = new Date(seconds * 1000);
   const span = (times.at(-1) ?? 0) - (times[0] ?? 0);
-  if (span > 2 * 86_400) return time.toLocaleDateString(undefined, { month: "short", day: "numeric" });
-  return time.toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit", hour12: false });
+  return span > 2 * 86_400 ? formatDay(time) : formatClockTime(time);
 }

@@ -1,15 +1,15 @@
-import { Copy } from "./Copy";
+import { CopyButton } from "./CopyButton";
 import classes from "./CodeBlock.module.css";
 
 interface Props {
   code: string;
-  /** What it is; also names the button that copies it. */
+  /** Describes the code, also for the copy button. */
   label: string;
-  /** Breaks long lines: for one command, where the lines are no part of it. */
+  /** Wraps long lines, for a command without line breaks. */
   wrap?: boolean;
 }
 
-/** Code to take away. It scrolls sideways, also by keyboard. */
+/** Code with a copy button. It scrolls sideways, also with the keyboard. */
 export function CodeBlock({ code, label, wrap }: Props) {
   return (
     <div className={classes.block}>
@@ -17,7 +17,7 @@ export function CodeBlock({ code, label, wrap }: Props) {
         <code>{code}</code>
       </pre>
       <div className={classes.copy}>
-        <Copy value={code} label={`Copy ${label.charAt(0).toLowerCase()}${label.slice(1)}`} />
+        <CopyButton value={code} label={`Copy ${label.charAt(0).toLowerCase()}${label.slice(1)}`} />
       </div>
     </div>
   );

@@ -1,6 +1,6 @@
 /**
- * The one table: TanStack Table for order and columns, TanStack Virtual so that ten thousand rows stay smooth.
- * On a narrow screen each row becomes a card. A row that leads somewhere opens with Enter or a click.
+ * The table of all lists: sorted by TanStack Table, and virtualized by TanStack Virtual so that it can hold thousands
+ * of rows. On a narrow screen each row becomes a card. A row with a page opens on Enter or on a click.
  */
 import { Skeleton, UnstyledButton } from "@mantine/core";
 import { useElementSize } from "@mantine/hooks";
@@ -17,48 +17,61 @@ import {
   type SortingState,
 } from "@tanstack/react-table";
 import { useWindowVirtualizer } from "@tanstack/react-virtual";
-import { memo, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState, type KeyboardEvent, type ReactNode } from "react";
+import {
+  memo,
+  useCallback,
+  useEffect,
+  useEffectEvent,
+  useLayoutEffect,
+  useMemo,
+  useRef,
+  useState,
+  type KeyboardEvent,
+  type ReactNode,
+} from "react";
 import classes from "./DataTable.module.css";
 
 declare module "@tanstack/react-table" {
+  // The type parameters must match the interface that this one extends.
+  // eslint-disable-next-line @typescript-eslint/no-unused-vars
   interface ColumnMeta<TData extends RowData, TValue> {
     /** A width for `grid-template-columns`, for example `120px` or `minmax(0, 2fr)`. */
     width?: string;
     align?: "left" | "right";
-    /** No label on a card, for example for a name. */
+    /** Hides the label on a card, for example of a name. */
     bare?: boolean;
-    /** Stands in the upper right corner of a card, for example buttons. */
+    /** Moves the cell to the upper right corner of a card, for example for buttons. */
     corner?: boolean;
-    /** Left out where the table is narrower, in pixels. */
+    /** Hides the column if the table is narrower than this, in pixels. */
     from?: number;
   }
 }
 
 interface Props<T> {
-  /** What the table holds, for screen readers. */
+  /** Describes the table for screen readers. */
   label: string;
   columns: ColumnDef<T, any>[];
   data: T[];
-  /** A stable identity of a row. */
+  /** A stable key of a row. */
   rowId: (row: T) => string;
   initialSort?: SortingState;
-  /** Shown in place of rows. */
+  /** Shown if there are no rows. */
   empty?: ReactNode;
   loading?: boolean;
   onOpen?: (row: T) => void;
-  /** Called with the rows on the screen, for what is loaded only for them. */
+  /** Called with the visible rows, to load data only for them. */
   onVisible?: (rows: T[]) => void;
 }
 
 const ROW = 46;
-/** A narrower table is a list of cards. */
-const CARDS = 600;
+/** A table narrower than this is a list of cards, in pixels. */
+const CARD_WIDTH = 600;
 
 export function DataTable<T>(props: Props<T>) {
   const { label, columns, data, rowId, initialSort = [], empty, loading, onOpen, onVisible } = props;
   const [sorting, setSorting] = useState<SortingState>(initialSort);
   const { ref, width } = useElementSize();
-  const narrow = width > 0 && width < CARDS;
+  const narrow = width > 0 && width < CARD_WIDTH;
   const columnVisibility = useMemo(() => {
     const small = columns.filter(({ meta }) => (meta?.from ?? 0) > (width || Infinity));
     return Object.fromEntries(small.map((column) => [column.id ?? "", false]));
@@ -73,15 +86,18 @@ export function DataTable<T>(props: Props<T>) {
     getSortedRowModel: getSortedRowModel(),
   });
   const rows = table.getRowModel().rows;
+  const isEmpty = rows.length === 0;
   const body = useRef<HTMLDivElement>(null);
   const latestOpen = useRef(onOpen);
-  latestOpen.current = onOpen;
+  useLayoutEffect(() => {
+    latestOpen.current = onOpen;
+  });
   const open = useCallback((row: unknown) => latestOpen.current?.(row as T), []);
   const [offset, setOffset] = useState(0);
   useLayoutEffect(() => {
     const top = body.current?.getBoundingClientRect().top;
     if (top !== undefined) setOffset(top + window.scrollY);
-  }, [narrow, rows.length === 0]);
+  }, [narrow, isEmpty]);
   const virtualizer = useWindowVirtualizer({
     count: rows.length,
     estimateSize: () => (narrow ? 132 : ROW),
@@ -95,7 +111,6 @@ export function DataTable<T>(props: Props<T>) {
     .getVisibleLeafColumns()
     .map((column) => column.columnDef.meta?.width ?? "minmax(0, 1fr)")
     .join(" ");
-  const nothing = rows.length === 0;
   return (
     <div
       ref={ref}
@@ -106,14 +121,14 @@ export function DataTable<T>(props: Props<T>) {
       data-narrow={narrow || undefined}
       style={{ "--columns": template } as React.CSSProperties}
     >
-      {!narrow && !(nothing && !loading && empty) && (
+      {!narrow && !(isEmpty && !loading && empty) && (
         <div role="row" className={classes.head} aria-rowindex={1}>
           {table.getFlatHeaders().map((header) => (
             <HeadCell key={header.id} header={header} />
           ))}
         </div>
       )}
-      {nothing && loading && (
+      {isEmpty && loading && (
         <div className={classes.loading} role="row">
           <div role="cell" aria-label="Loading">
             {[0, 1, 2, 3].map((line) => (
@@ -122,7 +137,7 @@ export function DataTable<T>(props: Props<T>) {
           </div>
         </div>
       )}
-      {nothing && !loading && empty && (
+      {isEmpty && !loading && empty && (
         <div role="row">
           <div role="cell">{empty}</div>
         </div>
@@ -155,14 +170,14 @@ interface RowProps {
   index: number;
   top: number;
   narrow: boolean;
-  /** The columns and which of them are hidden: when they change, the row is drawn anew. */
+  /** The columns and the hidden ones: the row renders again when they change. */
   shape: unknown;
   hidden: unknown;
   measure: (element: Element | null) => void;
   onOpen?: (row: unknown) => void;
 }
 
-/** Drawn once while one scrolls. */
+/** Renders once while the table is scrolled. */
 const RowView = memo(
   function RowView({ row, index, top, narrow, measure, onOpen }: RowProps) {
     return (
@@ -174,7 +189,7 @@ const RowView = memo(
         className={classes.row}
         data-opens={onOpen ? true : undefined}
         tabIndex={onOpen ? 0 : undefined}
-        onClick={(event) => onOpen && isPlain(event.target, event.currentTarget) && onOpen(row.original)}
+        onClick={(event) => onOpen && isRowClick(event.target, event.currentTarget) && onOpen(row.original)}
         onKeyDown={(event) => onKey(event, row, onOpen)}
         style={{ transform: `translateY(${top}px)` }}
       >
@@ -211,7 +226,7 @@ function HeadCell<T>({ header }: { header: Header<T, unknown> }) {
   const { column } = header;
   const sorted = column.getIsSorted();
   const content = header.isPlaceholder ? null : flexRender(column.columnDef.header, header.getContext());
-  const Sign = sorted === "asc" ? IconArrowUp : sorted === "desc" ? IconArrowDown : IconArrowsSort;
+  const Icon = sorted === "asc" ? IconArrowUp : sorted === "desc" ? IconArrowDown : IconArrowsSort;
   return (
     <div
       role="columnheader"
@@ -220,9 +235,13 @@ function HeadCell<T>({ header }: { header: Header<T, unknown> }) {
       aria-sort={sorted === "asc" ? "ascending" : sorted === "desc" ? "descending" : undefined}
     >
       {column.getCanSort() ? (
-        <UnstyledButton className={classes.sort} onClick={column.getToggleSortingHandler()} data-sorted={sorted || undefined}>
+        <UnstyledButton
+          className={classes.sort}
+          onClick={column.getToggleSortingHandler()}
+          data-sorted={sorted || undefined}
+        >
           {content}
-          <Sign size={13} aria-hidden />
+          <Icon size={13} aria-hidden />
         </UnstyledButton>
       ) : (
         content
@@ -231,8 +250,8 @@ function HeadCell<T>({ header }: { header: Header<T, unknown> }) {
   );
 }
 
-/** A click beside buttons, links and fields, and not the end of a selection. Portals are other places. */
-function isPlain(target: EventTarget, row: HTMLElement): boolean {
+/** Whether a click is for the row: not on a control, not in a portal, and not the end of a selection. */
+function isRowClick(target: EventTarget, row: HTMLElement): boolean {
   if (!(target instanceof Element) || !row.contains(target)) return false;
   if (target.closest("a, button, input, label, textarea, [role=menu], [role=dialog]")) return false;
   return !window.getSelection()?.toString();
@@ -241,7 +260,8 @@ function isPlain(target: EventTarget, row: HTMLElement): boolean {
 function onKey<T>(event: KeyboardEvent<HTMLDivElement>, row: Row<T>, onOpen?: (row: T) => void) {
   if (event.target !== event.currentTarget) return;
   if (event.key === "Enter" && onOpen) onOpen(row.original);
-  const next = event.key === "ArrowDown" ? "nextElementSibling" : event.key === "ArrowUp" ? "previousElementSibling" : null;
+  const next =
+    event.key === "ArrowDown" ? "nextElementSibling" : event.key === "ArrowUp" ? "previousElementSibling" : null;
   const sibling = next && event.currentTarget[next];
   if (sibling instanceof HTMLElement) {
     event.preventDefault();
@@ -249,17 +269,16 @@ function onKey<T>(event: KeyboardEvent<HTMLDivElement>, row: Row<T>, onOpen?: (r
   }
 }
 
-/** Rows that are scrolled past are not told. */
-const REST_MS = 200;
+/** Rows that are only scrolled past are not reported. */
+const SETTLE_MS = 200;
 
 function useVisible<T>(items: { index: number }[], rows: Row<T>[], onVisible?: (rows: T[]) => void) {
   const first = items[0]?.index ?? 0;
   const last = items.at(-1)?.index ?? -1;
   const span = `${first}-${last}-${rows[first]?.id ?? ""}-${rows[last]?.id ?? ""}`;
+  const report = useEffectEvent(() => onVisible?.(rows.slice(first, last + 1).map((row) => row.original)));
   useEffect(() => {
-    if (!onVisible) return;
-    const timer = setTimeout(() => onVisible(rows.slice(first, last + 1).map((row) => row.original)), REST_MS);
+    const timer = setTimeout(() => report(), SETTLE_MS);
     return () => clearTimeout(timer);
-    // The span says all that matters.
   }, [span]);
 }

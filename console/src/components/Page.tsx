@@ -5,23 +5,23 @@ import classes from "./Page.module.css";
 
 export interface Crumb {
   label: string;
-  /** A path of this console, parameters filled in. */
+  /** A path of this console. */
   to?: string;
 }
 
 interface Props {
   title: string;
-  /** Beside the title, for example a state. */
+  /** Shown beside the title, for example a state. */
   badge?: ReactNode;
-  /** One sentence under the title. */
+  /** A description below the title. */
   text?: ReactNode;
-  /** Buttons at the right. */
+  /** Buttons beside the title. */
   actions?: ReactNode;
   breadcrumbs?: Crumb[];
   children?: ReactNode;
 }
 
-/** A page: its title is the window's too. */
+/** A page with its title, which also names the browser tab. */
 export function Page({ title, badge, text, actions, breadcrumbs = [], children }: Props) {
   useEffect(() => {
     document.title = `${title} · Ootheca`;
@@ -29,7 +29,7 @@ export function Page({ title, badge, text, actions, breadcrumbs = [], children }
   return (
     <div className={classes.page}>
       {breadcrumbs.length > 0 && (
-        <nav aria-label="Where this is" className={classes.crumbs}>
+        <nav aria-label="Breadcrumbs" className={classes.crumbs}>
           {breadcrumbs.map((crumb, index) => (
             <span key={`${index}-${crumb.label}`}>
               {crumb.to ? (

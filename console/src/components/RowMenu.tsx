@@ -8,7 +8,7 @@ export interface RowAction {
   run: () => void;
 }
 
-/** What can be done with a row. */
+/** The menu of a row. */
 export function RowMenu({ name, actions }: { name: string; actions: RowAction[] }) {
   return (
     <Menu>
@@ -18,12 +18,12 @@ export function RowMenu({ name, actions }: { name: string; actions: RowAction[] 
         </ActionIcon>
       </Menu.Target>
       <Menu.Dropdown>
-        {actions.map(({ label, icon: Sign, danger, run }) => (
+        {actions.map(({ label, icon: Icon, danger, run }) => (
           <Menu.Item
             key={label}
             onClick={run}
             color={danger ? "light-dark(var(--mantine-color-red-8), var(--mantine-color-red-4))" : undefined}
-            leftSection={<Sign size={16} aria-hidden />}
+            leftSection={<Icon size={16} aria-hidden />}
           >
             {label}
           </Menu.Item>

@@ -1,4 +1,4 @@
-//! Thousands of clusters at once: one is made, and the others are copies of it in store and engine.
+//! Creates thousands of clusters: one through the API, and the others as copies of it in the store and the engine.
 
 use crate::support::id;
 use ootheca_testkit::Ootheca;
@@ -20,8 +20,8 @@ const COPY: &str = "
         replace(replace(replace(document, id, copy), alias, replace(alias, name, new)), name, new)
     FROM copies";
 
-/// Makes `count` clusters, named `copy-00001` and so on but for the first, `many-00000`; starts the server again.
-pub(super) fn clusters(server: &mut Ootheca, count: u32) {
+/// Creates `count` clusters and restarts the server. The first is `many-00000`; the others are `copy-00001` and so on.
+pub(super) fn create_clusters(server: &mut Ootheca, count: u32) {
     let first = id(&server.create_cluster("many-00000", "BASIC"));
     server.terminate();
     let store = Connection::open(server.data_dir().join("store.db")).expect("the store opens");

@@ -1,24 +1,27 @@
-/** Groups that an identity provider keeps over SCIM, and the roles that they give. */
 import { Button, Code, Text } from "@mantine/core";
 import { IconUsersGroup } from "@tabler/icons-react";
 import type { ColumnDef } from "@tanstack/react-table";
 import { useMemo, useState } from "react";
 import { DataTable } from "../../components/DataTable";
-import { Empty } from "../../components/Empty";
-import { ErrorNote } from "../../components/ErrorNote";
-import { useGroups, useRolesOf, type Group } from "./data";
-import { RoleList } from "./RoleList";
-import { RolesDialog, type Principal } from "./RolesDialog";
+import { EmptyState } from "../../components/EmptyState";
+import { ErrorAlert } from "../../components/ErrorAlert";
+import { useGroups, useRolesOf, type Group } from "../../features/access/data";
+import { RoleList } from "../../features/access/RoleList";
+import { RolesDialog, type Principal } from "../../features/access/RolesDialog";
 
+/** The groups that an identity provider manages over SCIM, and their roles. */
 export function Groups() {
   const groups = useGroups();
   const [edited, setEdited] = useState<Principal | null>(null);
   const columns = useMemo(() => columnsFor(setEdited), []);
-  if (groups.error) return <ErrorNote error={groups.error} retry={() => void groups.refetch()} />;
+  if (groups.error) {
+    return <ErrorAlert title="Couldn't load groups" error={groups.error} retry={() => void groups.refetch()} />;
+  }
   return (
     <>
       <Text size="sm" c="dimmed">
-        Groups and their members come from your identity provider over SCIM. Roles are given here; every member has them.
+        Groups and their members come from your identity provider over SCIM. Roles are given here; every member has
+        them.
       </Text>
       <DataTable
         label="Groups"
@@ -27,19 +30,20 @@ export function Groups() {
         rowId={(group) => group.id}
         loading={groups.isPending}
         empty={
-          <Empty
+          <EmptyState
             icon={IconUsersGroup}
-            title="No groups yet"
+            title="No groups"
             text={
               <>
-                Point your identity provider’s SCIM at <Code>{location.origin}/api/scim/v2</Code> with the key of a
-                service account that is organization admin. The groups that it pushes appear here.
+                To sync groups, configure SCIM in your identity provider with the base URL{" "}
+                <Code>{location.origin}/api/scim/v2</Code> and an API key of a service account with the Organization
+                admin role.
               </>
             }
           />
         }
       />
-      <RolesDialog principal={edited} onClose={() => setEdited(null)} />
+      {edited && <RolesDialog principal={edited} onClose={() => setEdited(null)} />}
     </>
   );
 }
@@ -53,7 +57,9 @@ function columnsFor(edit: (group: Principal) => void): ColumnDef<Group, any>[] {
       accessorFn: (group) => group.members?.length ?? 0,
       meta: { width: "110px" },
       cell: ({ row, getValue }) => (
-        <span title={row.original.members?.map((member) => member.display ?? member.value).join(", ")}>{getValue()}</span>
+        <span title={row.original.members?.map((member) => member.display ?? member.value).join(", ")}>
+          {getValue()}
+        </span>
       ),
     },
     {
@@ -73,7 +79,13 @@ function columnsFor(edit: (group: Principal) => void): ColumnDef<Group, any>[] {
           size="xs"
           variant="default"
           aria-label={`Edit roles of ${original.displayName}`}
-          onClick={() => edit({ id: original.id, name: original.displayName ?? "group" })}
+          onClick={() =>
+            edit({
+              id: original.id,
+              name: original.displayName ?? "group",
+              withoutRoles: "Without roles, the group grants its members no access.",
+            })
+          }
         >
           Edit roles
         </Button>
@@ -84,5 +96,5 @@ function columnsFor(edit: (group: Principal) => void): ColumnDef<Group, any>[] {
 
 function RolesOfGroup({ id }: { id: string }) {
   const roles = useRolesOf(id);
-  return roles.data ? <RoleList grants={roles.data.roles} /> : <Text size="sm" c="dimmed">…</Text>;
+  return roles.data ? <RoleList grants={roles.data.roles} /> : null;
 }

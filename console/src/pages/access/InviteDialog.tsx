@@ -1,79 +1,82 @@
-/** Invites somebody: the server makes a link that works once, and shows it once. */
-import { Button, Group, Modal, Stack, Text, TextInput } from "@mantine/core";
+import { Modal, Stack, Text, TextInput } from "@mantine/core";
 import { useState } from "react";
 import type { Invitation } from "../../api/extensions";
-import { ErrorNote } from "../../components/ErrorNote";
-import { SecretOnce } from "../../components/SecretOnce";
-import { moment } from "../../components/time";
-import { useInvite } from "./data";
-import type { Grant } from "./roles";
-import { RolesField } from "./RolesField";
+import { DialogDone, DialogForm } from "../../components/DialogForm";
+import { Secret } from "../../components/Secret";
+import { useInvite } from "../../features/access/data";
+import { RolesField } from "../../features/access/RolesField";
+import type { Grant } from "../../features/access/roles";
+import { formatDateTime } from "../../lib/format";
 
-export function InviteDialog({ opened, onClose }: { opened: boolean; onClose: () => void }) {
+/** Invites a user. The server creates a one-time link, and the dialog shows it once. */
+export function InviteDialog({ onClose }: { onClose: () => void }) {
+  const invite = useInvite();
   return (
-    <Modal opened={opened} onClose={onClose} title="Invite a person" size="lg">
-      {opened && <Form onClose={onClose} />}
+    <Modal opened onClose={onClose} title="Invite user" size="lg" closeOnClickOutside={!invite.data}>
+      {invite.data ? (
+        <InviteLink invitation={invite.data} onClose={onClose} />
+      ) : (
+        <InviteForm invite={invite} onClose={onClose} />
+      )}
     </Modal>
   );
 }
 
-function Form({ onClose }: { onClose: () => void }) {
+function InviteForm({ invite, onClose }: { invite: ReturnType<typeof useInvite>; onClose: () => void }) {
   const [email, setEmail] = useState("");
   const [grants, setGrants] = useState<Grant[]>([{ name: "CLUSTER_DEVELOPER", resource: { type: "ORGANIZATION" } }]);
-  const invite = useInvite();
-  if (invite.data) return <InvitationLink invitation={invite.data} onClose={onClose} />;
+  const submit = () => invite.mutate({ email: email.trim(), roles: [...new Set(grants.map((grant) => grant.name))] });
   return (
-    <form
-      onSubmit={(event) => {
-        event.preventDefault();
-        invite.mutate({ email: email.trim(), roles: [...new Set(grants.map((grant) => grant.name))] });
-      }}
+    <DialogForm
+      action="Create invite link"
+      pending={invite.isPending}
+      error={invite.error}
+      errorTitle="Couldn't create the invite link"
+      onSubmit={submit}
+      onCancel={onClose}
     >
-      <Stack>
-        <TextInput
-          label="E-mail address"
-          description="It is the name to sign in with. The server sends no mail: you hand over the link."
-          type="email"
-          required
-          data-autofocus
-          autoComplete="off"
-          value={email}
-          onChange={(event) => setEmail(event.currentTarget.value)}
-        />
-        <div>
-          <Text size="sm" fw={500} mb={6}>
-            Roles on the organization
-          </Text>
-          <RolesField value={grants} onChange={setGrants} organizationOnly />
-        </div>
-        <Text size="sm" c="dimmed">
-          Roles on folders and clusters can be given once the invitation is made.
+      <TextInput
+        label="Email address"
+        description="The server doesn't send email. Share the invite link with the user yourself."
+        type="email"
+        required
+        data-autofocus
+        autoComplete="off"
+        value={email}
+        onChange={(event) => setEmail(event.currentTarget.value)}
+      />
+      <div>
+        <Text size="sm" fw={500} mb={6}>
+          Roles on the organization
         </Text>
-        {invite.error && <ErrorNote error={invite.error} />}
-        <Group justify="flex-end">
-          <Button variant="default" onClick={onClose}>
-            Cancel
-          </Button>
-          <Button type="submit" loading={invite.isPending}>
-            Make the link
-          </Button>
-        </Group>
-      </Stack>
-    </form>
+        <RolesField
+          value={grants}
+          onChange={setGrants}
+          organizationOnly
+          empty="Without roles, the user can sign in but can't see any clusters."
+        />
+      </div>
+      <Text size="sm" c="dimmed">
+        You can add roles on folders and clusters after you create the invite link.
+      </Text>
+    </DialogForm>
   );
 }
 
-export function InvitationLink({ invitation, onClose }: { invitation: Invitation; onClose: () => void }) {
+/** A new invite link, shown once. */
+export function InviteLink({ invitation, onClose }: { invitation: Invitation; onClose: () => void }) {
   return (
     <Stack>
-      <SecretOnce label={`Link for ${invitation.email}`} value={invitation.link ?? ""} />
+      <Secret
+        label={`Invite link for ${invitation.email}`}
+        value={invitation.link ?? ""}
+        note={`Share this link with ${invitation.email} only. It won't be shown again.`}
+      />
       <Text size="sm" c="dimmed">
-        Who opens it comes in as {invitation.email} and chooses a password. It works once, until{" "}
-        {moment(invitation.expires_at)}.
+        The link signs in {invitation.email} once and asks for a new password. It expires on{" "}
+        {formatDateTime(invitation.expires_at)}.
       </Text>
-      <Group justify="flex-end">
-        <Button onClick={onClose}>Done</Button>
-      </Group>
+      <DialogDone onClose={onClose} />
     </Stack>
   );
 }

@@ -1,106 +1,121 @@
-/** Who can come in, who is invited, and what they may do. */
-import { Badge, Button, Modal, Text, TextInput } from "@mantine/core";
-import { IconKey, IconLinkOff, IconSearch, IconShield, IconTrash, IconUserPlus, IconUsers } from "@tabler/icons-react";
+import { Badge, Button, Modal, Text } from "@mantine/core";
+import { IconKey, IconLinkOff, IconShield, IconTrash, IconUserPlus, IconUsers } from "@tabler/icons-react";
 import type { ColumnDef } from "@tanstack/react-table";
 import { useMemo, useState } from "react";
 import type { Invitation, Person } from "../../api/extensions";
 import { useSession } from "../../api/queries";
-import { Confirm } from "../../components/Confirm";
+import { ConfirmDialog } from "../../components/ConfirmDialog";
 import { DataTable } from "../../components/DataTable";
-import { Empty } from "../../components/Empty";
-import { ErrorNote } from "../../components/ErrorNote";
+import { EmptyState } from "../../components/EmptyState";
+import { ErrorAlert } from "../../components/ErrorAlert";
+import { RelativeTime } from "../../components/RelativeTime";
 import { RowMenu, type RowAction } from "../../components/RowMenu";
-import { TimeAgo } from "../../components/TimeAgo";
-import { notifyError } from "../../shell/mutation";
-import classes from "./access.module.css";
-import { useInvitations, useInvite, usePeople, useRemovePerson, useRevoke } from "./data";
-import { InvitationLink, InviteDialog } from "./InviteDialog";
-import { RoleList } from "./RoleList";
-import { RolesDialog } from "./RolesDialog";
+import { SearchInput } from "../../components/SearchInput";
+import { Toolbar } from "../../components/Toolbar";
+import { notifyError } from "../../components/useNotifiedMutation";
+import { useInvitations, useInvite, usePeople, useRemovePerson, useRevoke } from "../../features/access/data";
+import { RoleList } from "../../features/access/RoleList";
+import { RolesDialog } from "../../features/access/RolesDialog";
+import { InviteDialog, InviteLink } from "./InviteDialog";
 
 interface Row {
   person: Person;
   invitation?: Invitation;
 }
 
-type Asked = { what: "roles" | "remove" | "revoke"; row: Row };
+type Dialog = { kind: "roles" | "remove" | "revoke"; row: Row };
 
+/** The users of the organization, including those who have been invited. */
 export function People() {
   const people = usePeople();
   const invitations = useInvitations();
   const [search, setSearch] = useState("");
   const [inviting, setInviting] = useState(false);
-  const [asked, setAsked] = useState<Asked | null>(null);
-  const fresh = useInvite();
-  const rows = useMemo(() => joined(people.data ?? [], invitations.data ?? []), [people.data, invitations.data]);
+  const [dialog, setDialog] = useState<Dialog | null>(null);
+  const newLink = useInvite();
+  const rows = useMemo(
+    () => joinInvitations(people.data ?? [], invitations.data ?? []),
+    [people.data, invitations.data],
+  );
   const shown = rows.filter((row) => row.person.email.includes(search.trim().toLowerCase()));
-  const newLink = (row: Row) =>
-    fresh.mutate({ email: row.person.email, roles: [] }, { onError: (error) => notifyError(error, "There is no new link") });
-  const columns = useColumns(setAsked, newLink);
-  const close = () => setAsked(null);
+  const { mutate: createLink } = newLink;
+  const columns = useColumns(setDialog, createLink);
 
-  if (people.error) return <ErrorNote error={people.error} retry={() => void people.refetch()} />;
+  if (people.error) {
+    return <ErrorAlert title="Couldn't load users" error={people.error} retry={() => void people.refetch()} />;
+  }
   return (
     <>
-      <div className={classes.bar}>
-        <TextInput
-          className={classes.search}
-          aria-label="Search people"
-          placeholder="Search by e-mail address"
-          leftSection={<IconSearch size={16} aria-hidden />}
-          value={search}
-          onChange={(event) => setSearch(event.currentTarget.value)}
-        />
+      <Toolbar>
+        <SearchInput label="Search users" placeholder="Search by email address" value={search} onChange={setSearch} />
         <Button leftSection={<IconUserPlus size={16} aria-hidden />} onClick={() => setInviting(true)}>
-          Invite
+          Invite user
         </Button>
-      </div>
+      </Toolbar>
       <DataTable
-        label="People"
+        label="Users"
         columns={columns}
         data={shown}
         rowId={(row) => row.person.id}
         loading={people.isPending}
         empty={
-          <Empty
+          <EmptyState
             icon={IconUsers}
-            title={search ? "Nobody matches" : "Nobody can sign in yet"}
-            text={search ? "Search for a part of the address." : "Invite the first person: you get a link to hand over."}
+            title={search ? "No users match" : "No users"}
+            text={search ? "Search for a part of the email address." : "Invite a user to give them access."}
           />
         }
       />
-      <InviteDialog opened={inviting} onClose={() => setInviting(false)} />
-      <RolesDialog
-        principal={asked?.what === "roles" ? { id: asked.row.person.id, name: asked.row.person.email } : null}
-        onClose={close}
-      />
-      <Remove row={asked?.what === "remove" ? asked.row : undefined} onClose={close} />
-      <Revoke row={asked?.what === "revoke" ? asked.row : undefined} onClose={close} />
-      <Modal opened={fresh.data !== undefined} onClose={fresh.reset} title="A new link" size="lg">
-        {fresh.data && <InvitationLink invitation={fresh.data} onClose={fresh.reset} />}
-      </Modal>
+      {inviting && <InviteDialog onClose={() => setInviting(false)} />}
+      {dialog && <Dialogs {...dialog} onClose={() => setDialog(null)} />}
+      {newLink.data && (
+        <Modal opened onClose={newLink.reset} title="Invite link created" size="lg" closeOnClickOutside={false}>
+          <InviteLink invitation={newLink.data} onClose={newLink.reset} />
+        </Modal>
+      )}
     </>
   );
 }
 
-function joined(people: Person[], invitations: Invitation[]): Row[] {
-  const links = new Map(invitations.map((invitation) => [invitation.user_id, invitation]));
-  return people.map((person) => ({ person, invitation: links.get(person.id) }));
+function Dialogs({ kind, row, onClose }: Dialog & { onClose: () => void }) {
+  switch (kind) {
+    case "roles": {
+      const { id, email } = row.person;
+      const withoutRoles = "Without roles, the user can sign in but can't see any clusters.";
+      return <RolesDialog principal={{ id, name: email, withoutRoles }} onClose={onClose} />;
+    }
+    case "remove":
+      return <RemoveDialog row={row} onClose={onClose} />;
+    case "revoke":
+      return <RevokeDialog row={row} onClose={onClose} />;
+  }
 }
 
-function useColumns(ask: (asked: Asked) => void, newLink: (row: Row) => void): ColumnDef<Row, any>[] {
-  const me = useSession()?.user.id;
+function joinInvitations(people: Person[], invitations: Invitation[]): Row[] {
+  const byUser = new Map(invitations.map((invitation) => [invitation.user_id, invitation]));
+  return people.map((person) => ({ person, invitation: byUser.get(person.id) }));
+}
+
+type CreateLink = ReturnType<typeof useInvite>["mutate"];
+
+function useColumns(open: (dialog: Dialog) => void, createLink: CreateLink): ColumnDef<Row, any>[] {
+  const ownId = useSession()?.user.id;
   return useMemo(
     () => [
       {
         id: "email",
-        header: "E-mail",
+        header: "Email",
         accessorFn: (row) => row.person.email,
         meta: { width: "minmax(0, 1.4fr)" },
         cell: ({ row: { original } }) => (
           <span>
             {original.person.email}
-            {original.person.id === me && <Text span c="dimmed"> (you)</Text>}
+            {original.person.id === ownId && (
+              <Text span c="dimmed">
+                {" "}
+                (you)
+              </Text>
+            )}
           </span>
         ),
       },
@@ -111,23 +126,34 @@ function useColumns(ask: (asked: Asked) => void, newLink: (row: Row) => void): C
         meta: { width: "minmax(0, 2fr)" },
         cell: ({ row }) => <RoleList grants={row.original.person.roles} />,
       },
-      { id: "state", header: "State", enableSorting: false, meta: { width: "190px" }, cell: ({ row }) => <State row={row.original} /> },
+      {
+        id: "state",
+        header: "State",
+        enableSorting: false,
+        meta: { width: "190px" },
+        cell: ({ row }) => <State row={row.original} />,
+      },
       {
         id: "created",
-        header: "Added",
+        header: "Created",
         accessorFn: (row) => row.person.created_at,
         meta: { width: "120px" },
-        cell: ({ getValue }) => <TimeAgo time={getValue()} />,
+        cell: ({ getValue }) => <RelativeTime time={getValue()} />,
       },
       {
         id: "actions",
         header: () => <span className="visually-hidden">Actions</span>,
         enableSorting: false,
         meta: { width: "40px", align: "right", corner: true },
-        cell: ({ row }) => <Actions row={row.original} mine={row.original.person.id === me} ask={ask} newLink={newLink} />,
+        cell: ({ row: { original } }) => (
+          <RowMenu
+            name={original.person.email}
+            actions={actionsOf(original, original.person.id === ownId, open, createLink)}
+          />
+        ),
       },
     ],
-    [me, ask, newLink],
+    [ownId, open, createLink],
   );
 }
 
@@ -136,74 +162,68 @@ function State({ row: { person, invitation } }: { row: Row }) {
   if (invitation) {
     return (
       <span>
-        {invitation.for_new_password ? "New password, link ends " : "Invited, link ends "}
-        <TimeAgo time={invitation.expires_at} />
+        {invitation.for_new_password ? "Password reset, link expires " : "Invited, link expires "}
+        <RelativeTime time={invitation.expires_at} future />
       </span>
     );
   }
-  return person.has_password ? <span>Active</span> : <Text span size="sm" c="dimmed">No password yet</Text>;
-}
-
-interface ActionsProps {
-  row: Row;
-  mine: boolean;
-  ask: (asked: Asked) => void;
-  newLink: (row: Row) => void;
-}
-
-function Actions({ row, mine, ask, newLink }: ActionsProps) {
-  const actions: RowAction[] = [{ label: "Edit roles", icon: IconShield, run: () => ask({ what: "roles", row }) }];
-  if (!row.person.has_password) actions.push({ label: "Make a new link", icon: IconKey, run: () => newLink(row) });
-  if (row.invitation) {
-    actions.push({ label: "Revoke the link", icon: IconLinkOff, run: () => ask({ what: "revoke", row }) });
-  }
-  if (!mine) {
-    actions.push({ label: "Remove", icon: IconTrash, danger: true, run: () => ask({ what: "remove", row }) });
-  }
-  return <RowMenu name={row.person.email} actions={actions} />;
-}
-
-interface AskProps {
-  row?: Row;
-  onClose: () => void;
-}
-
-function Remove({ row, onClose }: AskProps) {
-  const remove = useRemovePerson({ done: "Removed", onSuccess: onClose });
+  if (person.has_password) return <span>Active</span>;
   return (
-    <Confirm
-      opened={row !== undefined}
-      onClose={() => {
-        remove.reset();
-        onClose();
-      }}
-      title={`Remove ${row?.person.email ?? ""}?`}
-      action="Remove"
-      pending={remove.isPending}
-      error={remove.error}
-      onConfirm={() => row && remove.mutate(row.person.id)}
-    >
-      Their sessions end at once and their roles are gone. What they made stays.
-    </Confirm>
+    <Text span size="sm" c="dimmed">
+      No password
+    </Text>
   );
 }
 
-function Revoke({ row, onClose }: AskProps) {
-  const revoke = useRevoke({ done: "The link no longer works", onSuccess: onClose });
+function actionsOf(row: Row, isSelf: boolean, open: (dialog: Dialog) => void, createLink: CreateLink): RowAction[] {
+  const actions: RowAction[] = [{ label: "Edit roles", icon: IconShield, run: () => open({ kind: "roles", row }) }];
+  if (!row.person.has_password) {
+    const onError = (error: Error) => notifyError(error, "Couldn't create the invite link");
+    const run = () => createLink({ email: row.person.email, roles: [] }, { onError });
+    actions.push({ label: "Create new invite link", icon: IconKey, run });
+  }
+  if (row.invitation) {
+    actions.push({ label: "Revoke invite link", icon: IconLinkOff, run: () => open({ kind: "revoke", row }) });
+  }
+  if (!isSelf) {
+    actions.push({ label: "Remove user", icon: IconTrash, danger: true, run: () => open({ kind: "remove", row }) });
+  }
+  return actions;
+}
+
+interface DialogProps {
+  row: Row;
+  onClose: () => void;
+}
+
+function RemoveDialog({ row: { person }, onClose }: DialogProps) {
+  const remove = useRemovePerson({ successMessage: "User removed", onSuccess: onClose });
   return (
-    <Confirm
-      opened={row !== undefined}
-      onClose={() => {
-        revoke.reset();
-        onClose();
-      }}
-      title={`Revoke the link of ${row?.person.email ?? ""}?`}
-      action="Revoke"
+    <ConfirmDialog
+      onClose={onClose}
+      title={`Remove ${person.email}?`}
+      action="Remove user"
+      pending={remove.isPending}
+      error={remove.error}
+      onConfirm={() => remove.mutate(person.id)}
+    >
+      The user is signed out immediately and loses all roles. Resources that the user created are kept.
+    </ConfirmDialog>
+  );
+}
+
+function RevokeDialog({ row: { person, invitation }, onClose }: DialogProps) {
+  const revoke = useRevoke({ successMessage: "Invite link revoked", onSuccess: onClose });
+  return (
+    <ConfirmDialog
+      onClose={onClose}
+      title={`Revoke the invite link of ${person.email}?`}
+      action="Revoke link"
       pending={revoke.isPending}
       error={revoke.error}
-      onConfirm={() => row?.invitation && revoke.mutate(row.invitation.id)}
+      onConfirm={() => invitation && revoke.mutate(invitation.id)}
     >
-      It stops working at once. Who was invited and has never come in is removed with it.
-    </Confirm>
+      The link stops working immediately. A user who has never signed in is removed.
+    </ConfirmDialog>
   );
 }

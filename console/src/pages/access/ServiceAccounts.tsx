@@ -1,18 +1,19 @@
-/** Programs that call the API. */
-import { Anchor, Button, Text, TextInput } from "@mantine/core";
-import { IconPlus, IconRobot, IconSearch } from "@tabler/icons-react";
+import { Anchor, Button, Text } from "@mantine/core";
+import { IconPlus, IconRobot } from "@tabler/icons-react";
 import { Link, useNavigate } from "@tanstack/react-router";
 import type { ColumnDef } from "@tanstack/react-table";
 import { useState } from "react";
-import { can, useSession } from "../../api/queries";
+import { isAllowed } from "../../api/permissions";
+import { useSession } from "../../api/queries";
 import { DataTable } from "../../components/DataTable";
-import { Empty } from "../../components/Empty";
-import { ErrorNote } from "../../components/ErrorNote";
-import { TimeAgo } from "../../components/TimeAgo";
-import classes from "./access.module.css";
-import { AccountDialog } from "./AccountDialog";
-import { useAccounts, type ServiceAccount } from "./data";
-import { RoleList } from "./RoleList";
+import { EmptyState } from "../../components/EmptyState";
+import { ErrorAlert } from "../../components/ErrorAlert";
+import { RelativeTime } from "../../components/RelativeTime";
+import { SearchInput } from "../../components/SearchInput";
+import { Toolbar } from "../../components/Toolbar";
+import { useAccounts, type ServiceAccount } from "../../features/access/data";
+import { RoleList } from "../../features/access/RoleList";
+import { ServiceAccountDialog } from "../../features/access/ServiceAccountDialog";
 
 const COLUMNS: ColumnDef<ServiceAccount, any>[] = [
   {
@@ -48,40 +49,44 @@ const COLUMNS: ColumnDef<ServiceAccount, any>[] = [
     accessorKey: "created_at",
     header: "Created",
     meta: { width: "120px" },
-    cell: ({ getValue }) => <TimeAgo time={getValue()} />,
+    cell: ({ getValue }) => <RelativeTime time={getValue()} />,
   },
 ];
 
+/** The service accounts of the organization. */
 export function ServiceAccounts() {
   const accounts = useAccounts();
-  const whoami = useSession();
+  const canCreate = isAllowed(useSession(), "CreateServiceAccount");
   const navigate = useNavigate();
   const [search, setSearch] = useState("");
   const [creating, setCreating] = useState(false);
-  const words = search.trim().toLowerCase();
-  const shown = (accounts.data ?? []).filter((one) => `${one.name} ${one.description} ${one.id}`.toLowerCase().includes(words));
+  const text = search.trim().toLowerCase();
+  const shown = (accounts.data ?? []).filter((account) =>
+    `${account.name} ${account.description} ${account.id}`.toLowerCase().includes(text),
+  );
   const open = ({ id }: ServiceAccount) => void navigate({ to: "/access/service-accounts/$id", params: { id } });
-  const mayCreate = can(whoami, ["ORG_ADMIN", "CLUSTER_ADMIN"]);
-  const create = mayCreate && (
+  const create = canCreate && (
     <Button leftSection={<IconPlus size={16} aria-hidden />} onClick={() => setCreating(true)}>
       Create service account
     </Button>
   );
 
-  if (accounts.error) return <ErrorNote error={accounts.error} retry={() => void accounts.refetch()} />;
+  if (accounts.error) {
+    return (
+      <ErrorAlert title="Couldn't load service accounts" error={accounts.error} retry={() => void accounts.refetch()} />
+    );
+  }
   return (
     <>
-      <div className={classes.bar}>
-        <TextInput
-          className={classes.search}
-          aria-label="Search service accounts"
-          placeholder="Search by name or description"
-          leftSection={<IconSearch size={16} aria-hidden />}
+      <Toolbar>
+        <SearchInput
+          label="Search service accounts"
+          placeholder="Search by name, description, or ID"
           value={search}
-          onChange={(event) => setSearch(event.currentTarget.value)}
+          onChange={setSearch}
         />
         {create}
-      </div>
+      </Toolbar>
       <DataTable
         label="Service accounts"
         columns={COLUMNS}
@@ -90,19 +95,19 @@ export function ServiceAccounts() {
         loading={accounts.isPending}
         onOpen={open}
         empty={
-          words ? (
-            <Empty icon={IconRobot} title="No service account matches" text="Search for a part of its name." />
+          text ? (
+            <EmptyState icon={IconRobot} title="No service accounts match" text="Search for a part of the name." />
           ) : (
-            <Empty
+            <EmptyState
               icon={IconRobot}
-              title="No service accounts yet"
-              text="A service account lets a program call the API, with roles of its own and keys that can end."
+              title="No service accounts"
+              text="A service account lets a program call the API with its own roles and API keys."
               action={create}
             />
           )
         }
       />
-      <AccountDialog opened={creating} onClose={() => setCreating(false)} onDone={open} />
+      {creating && <ServiceAccountDialog onClose={() => setCreating(false)} onSuccess={open} />}
     </>
   );
 }

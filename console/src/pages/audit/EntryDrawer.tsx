@@ -1,12 +1,12 @@
-/** One entry, whole: who, what, from where, how it ended, and its payload. */
 import { Alert, Badge, Button, Drawer, Group, Stack, Text, Title } from "@mantine/core";
 import { IconX } from "@tabler/icons-react";
 import { Link } from "@tanstack/react-router";
-import { Copy } from "../../components/Copy";
-import { Empty } from "../../components/Empty";
-import { ErrorNote } from "../../components/ErrorNote";
-import { Json, pretty } from "../../components/Json";
-import { moment } from "../../components/time";
+import { CopyButton } from "../../components/CopyButton";
+import { DescriptionList } from "../../components/DescriptionList";
+import { EmptyState } from "../../components/EmptyState";
+import { ErrorAlert } from "../../components/ErrorAlert";
+import { JsonEditor, formatJson } from "../../components/JsonEditor";
+import { formatDateTime } from "../../lib/format";
 import classes from "./audit.module.css";
 import { actionLabel, actorOf, bareAction, sourceLabel, type AuditSearch, type Entry } from "./filters";
 
@@ -19,78 +19,93 @@ interface Props {
   onFilter: (change: Partial<AuditSearch>) => void;
 }
 
+/** One entry with all its details. */
 export function EntryDrawer({ opened, entry, missing, error, onClose, onFilter }: Props) {
   return (
-    <Drawer opened={opened} onClose={onClose} position="right" size="lg" title={entry ? actionLabel(entry.action) : "Audit entry"}>
-      {entry && <Whole entry={entry} onFilter={onFilter} />}
-      {missing && <Empty icon={IconX} title="This entry is not here" text="The link names an entry that this organization does not have." />}
-      {error ? <ErrorNote error={error} /> : null}
+    <Drawer
+      opened={opened}
+      onClose={onClose}
+      position="right"
+      size="lg"
+      title={entry ? actionLabel(entry.action) : "Audit log entry"}
+    >
+      {entry && <Details entry={entry} onFilter={onFilter} />}
+      {missing && (
+        <EmptyState
+          icon={IconX}
+          title="Entry not found"
+          text="This organization has no audit log entry with this ID."
+        />
+      )}
+      {error ? <ErrorAlert error={error} /> : null}
     </Drawer>
   );
 }
 
-function Whole({ entry, onFilter }: { entry: Entry; onFilter: Props["onFilter"] }) {
+function Details({ entry, onFilter }: { entry: Entry; onFilter: Props["onFilter"] }) {
   return (
     <Stack>
       {entry.error ? (
-        <Alert color="red" variant="light" title="It was refused or failed">
+        <Alert color="red" variant="light" title="Failed">
           {entry.error}
         </Alert>
       ) : (
         <div>
           <Badge color="green" variant="light" c="light-dark(#1d5c2c, var(--mantine-color-green-3))">
-            Done
+            Succeeded
           </Badge>
         </div>
       )}
-      <dl className={classes.facts}>
-        <dt>When</dt>
-        <dd>
-          {moment(entry.created_at)} <span className={classes.code}>{entry.created_at}</span>
-        </dd>
-        <dt>Who</dt>
-        <dd>{actorOf(entry)}</dd>
-        <dt>Through</dt>
-        <dd>
-          {sourceLabel(entry.source)}
-          {entry.metadata?.ip_address && ` from ${entry.metadata.ip_address}`}
-        </dd>
-        {entry.cluster_id && (
-          <>
-            <dt>Cluster</dt>
-            <dd>
-              <Link to="/clusters/$clusterId/overview" params={{ clusterId: entry.cluster_id }} className={classes.link}>
-                {entry.cluster_name ?? entry.cluster_id}
-              </Link>
-            </dd>
-          </>
-        )}
-        <dt>Trace</dt>
-        <dd>
-          <Copy value={entry.trace_id} label="Copy trace id" inline />
-        </dd>
-        <dt>Entry</dt>
-        <dd>
-          <Copy value={entry.id} label="Copy id" inline />
-        </dd>
-      </dl>
+      <DescriptionList
+        items={[
+          {
+            term: "Time",
+            value: (
+              <>
+                {formatDateTime(entry.created_at)} <span className={classes.code}>{entry.created_at}</span>
+              </>
+            ),
+          },
+          { term: "Actor", value: actorOf(entry) },
+          {
+            term: "Source",
+            value: [sourceLabel(entry.source), entry.metadata?.ip_address].filter(Boolean).join(", "),
+          },
+          entry.cluster_id
+            ? {
+                term: "Cluster",
+                value: (
+                  <Link
+                    to="/clusters/$clusterId/overview"
+                    params={{ clusterId: entry.cluster_id }}
+                    className={classes.link}
+                  >
+                    {entry.cluster_name ?? entry.cluster_id}
+                  </Link>
+                ),
+              }
+            : null,
+          { term: "Trace ID", value: <CopyButton value={entry.trace_id} label="Copy trace ID" inline /> },
+          { term: "Entry ID", value: <CopyButton value={entry.id} label="Copy entry ID" inline /> },
+        ]}
+      />
       <Stack gap={6}>
         <Title order={3}>Payload</Title>
-        <Json value={pretty(entry.payload)} label="Payload" />
+        <JsonEditor value={formatJson(entry.payload)} label="Payload" />
         <Text size="xs" c="dimmed">
-          The operation, its path and its body, without secrets; long ones are cut at 8 KiB.
+          The operation with its path and body, without secrets. Payloads are truncated at 8 KiB.
         </Text>
       </Stack>
       <Group gap="xs">
         <Button variant="default" size="xs" onClick={() => onFilter({ action: bareAction(entry.action) })}>
-          Only this action
+          Filter by this action
         </Button>
         <Button variant="default" size="xs" onClick={() => onFilter({ actor: actorOf(entry) })}>
-          Only {actorOf(entry)}
+          Filter by this actor
         </Button>
         {entry.cluster_id && (
           <Button variant="default" size="xs" onClick={() => onFilter({ cluster: entry.cluster_id ?? undefined })}>
-            Only this cluster
+            Filter by this cluster
           </Button>
         )}
       </Group>

@@ -1,61 +1,85 @@
-/** What narrows the list. Every choice goes into the URL. */
 import { Button, NativeSelect, Select, TextInput } from "@mantine/core";
 import { useDebouncedCallback } from "@mantine/hooks";
-import { useEffect, useState } from "react";
-import { ACTIONS } from "./actions";
+import { useState } from "react";
+import { AUDIT_ACTIONS } from "../../api/audit-actions.generated";
 import classes from "./audit.module.css";
-import { actionLabel, bareAction, rangeOf, RANGES, type AuditSearch, type Entry } from "./filters";
+import { DEFAULT_AUDIT_RANGE } from "../../lib/time-ranges";
+import { toLocalInput } from "../../lib/format";
+import { actionLabel, bareAction, rangeOf, RANGE_OPTIONS, type AuditSearch } from "./filters";
+
+const ACTIONS = AUDIT_ACTIONS.map((action) => ({ value: bareAction(action), label: actionLabel(action) })).sort(
+  (one, other) => one.label.localeCompare(other.label),
+);
 
 interface Props {
   search: AuditSearch;
-  /** Entries that are there, for actions that are not in our list. */
-  entries: Entry[];
+
   onChange: (change: Partial<AuditSearch>) => void;
 }
 
 const OUTCOMES = [
   { value: "", label: "All" },
-  { value: "done", label: "Done" },
-  { value: "failed", label: "Refused or failed" },
+  { value: "done", label: "Succeeded" },
+  { value: "failed", label: "Failed" },
 ];
 
-export function Filters({ search, entries, onChange }: Props) {
+/** The filters of the audit log. The URL holds their values. */
+export function Filters({ search, onChange }: Props) {
   const range = rangeOf(search);
-  const actions = [...new Set([...ACTIONS, ...entries.map((entry) => bareAction(entry.action))])].sort();
-  const narrowed = search.action || search.actor || search.cluster || search.outcome || range !== "48h";
+
+  const narrowed = search.action || search.actor || search.cluster || search.outcome || range !== DEFAULT_AUDIT_RANGE;
   const choose = (value: string) => {
     const dayAgo = new Date(Date.now() - 86_400_000).toISOString();
     if (value === "custom") onChange({ range: undefined, startingFrom: dayAgo, endingAt: new Date().toISOString() });
-    else onChange({ range: value === "48h" ? undefined : value, startingFrom: undefined, endingAt: undefined });
+    else
+      onChange({
+        range: value === DEFAULT_AUDIT_RANGE ? undefined : value,
+        startingFrom: undefined,
+        endingAt: undefined,
+      });
   };
   return (
     <div className={classes.filters} role="search" aria-label="Filter the audit log">
       <NativeSelect
         label="Time"
-        data={RANGES.map(({ value, label }) => ({ value, label }))}
+        data={RANGE_OPTIONS}
         value={range}
         onChange={(event) => choose(event.currentTarget.value)}
       />
       {range === "custom" && (
         <>
-          <Moment label="From" value={search.startingFrom} onChange={(startingFrom) => onChange({ startingFrom })} />
-          <Moment label="To" value={search.endingAt} onChange={(endingAt) => onChange({ endingAt })} />
+          <DateTimeFilter
+            label="From"
+            value={search.startingFrom}
+            onChange={(startingFrom) => onChange({ startingFrom })}
+          />
+          <DateTimeFilter label="To" value={search.endingAt} onChange={(endingAt) => onChange({ endingAt })} />
         </>
       )}
       <Select
         label="Action"
         placeholder="Any"
-        data={actions.map((action) => ({ value: action, label: actionLabel(action) }))}
+        data={ACTIONS}
         value={search.action ?? null}
         onChange={(action) => onChange({ action: action ?? undefined })}
         searchable
         clearable
-        limit={60}
-        nothingFoundMessage="No such action"
+
+        nothingFoundMessage="No actions match"
         clearButtonProps={{ "aria-label": "Any action" }}
       />
-      <Words label="Who" placeholder="E-mail or service account" value={search.actor} onChange={(actor) => onChange({ actor })} />
-      <Words label="Cluster" placeholder="Name or id" value={search.cluster} onChange={(cluster) => onChange({ cluster })} />
+      <TextFilter
+        label="Actor"
+        placeholder="Email or service account"
+        value={search.actor}
+        onChange={(actor) => onChange({ actor })}
+      />
+      <TextFilter
+        label="Cluster"
+        placeholder="Name or ID"
+        value={search.cluster}
+        onChange={(cluster) => onChange({ cluster })}
+      />
       <NativeSelect
         label="Outcome"
         data={OUTCOMES}
@@ -79,7 +103,7 @@ export function Filters({ search, entries, onChange }: Props) {
             })
           }
         >
-          Clear
+          Clear filters
         </Button>
       )}
     </div>
@@ -93,11 +117,16 @@ interface FieldProps {
   onChange: (value: string | undefined) => void;
 }
 
-/** Text that is taken when typing pauses. */
-function Words({ label, placeholder, value = "", onChange }: FieldProps) {
+/** A text filter that is applied when typing pauses. */
+function TextFilter({ label, placeholder, value = "", onChange }: FieldProps) {
   const [text, setText] = useState(value);
-  const take = useDebouncedCallback((text: string) => onChange(text.trim() || undefined), 350);
-  useEffect(() => setText((before) => (before.trim() === value ? before : value)), [value]);
+  const apply = useDebouncedCallback((text: string) => onChange(text.trim() || undefined), 350);
+  const [previous, setPrevious] = useState(value);
+  // The URL changes without typing, for example when the filters are cleared.
+  if (value !== previous) {
+    setPrevious(value);
+    if (text.trim() !== value) setText(value);
+  }
   return (
     <TextInput
       label={label}
@@ -106,29 +135,23 @@ function Words({ label, placeholder, value = "", onChange }: FieldProps) {
       autoComplete="off"
       onChange={(event) => {
         setText(event.currentTarget.value);
-        take(event.currentTarget.value);
+        apply(event.currentTarget.value);
       }}
     />
   );
 }
 
-/** A moment in the reader's own time zone; the URL holds it in UTC. */
-function Moment({ label, value, onChange }: FieldProps) {
+/** A date and time in the time zone of the browser. The URL holds it in UTC. */
+function DateTimeFilter({ label, value, onChange }: FieldProps) {
   return (
     <TextInput
       label={label}
       type="datetime-local"
-      value={localText(value)}
+      value={toLocalInput(value)}
       onChange={(event) => {
         const time = Date.parse(event.currentTarget.value);
         onChange(Number.isNaN(time) ? undefined : new Date(time).toISOString());
       }}
     />
   );
-}
-
-function localText(value: string | undefined): string {
-  const time = value ? new Date(value) : undefined;
-  if (!time || Number.isNaN(time.getTime())) return "";
-  return new Date(time.getTime() - time.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
 }

@@ -1,20 +1,20 @@
-/** The entries that the page shows: pages into the past, and what is new. */
+/** The entries of the audit log: older ones page by page, and new ones as they are written. */
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { useMemo, useState } from "react";
 import { api, unwrap } from "../../api/client";
 import { keys } from "../../api/queries";
 import { earliest, passes, type AuditSearch, type Entry } from "./filters";
 
-/** Entries that are asked for at a time. */
+/** Entries per request. */
 const PAGE = 200;
-/** Pages that are looked through for one screen of what matches. */
+/** Requests per screen: filters are applied here, so a page may hold few matches. */
 const PAGES_AT_A_TIME = 5;
-/** Matches that make a screen. */
-const ENOUGH = 50;
-/** A refused call leaves an entry but no event, so the page also asks by itself. */
-const POLL = 5_000;
+/** Matches per screen. */
+const SCREEN = 50;
+/** A rejected request adds an entry but causes no event, so the page also polls. */
+const POLL_MS = 5_000;
 
-type Found = { entries: Entry[]; next?: string; lookedBackTo?: string };
+type Found = { entries: Entry[]; next?: string; searchedUntil?: string };
 
 async function list(order: "ASC" | "DESC", from: string, limit: number, signal?: AbortSignal) {
   const query = { sort_order: order, starting_from: from, limit };
@@ -22,22 +22,22 @@ async function list(order: "ASC" | "DESC", from: string, limit: number, signal?:
   return { entries: answer.entries as Entry[], next: answer.next_starting_from ?? undefined };
 }
 
-/** One screen of matches from `from` into the past, or as far as was looked. */
+/** One screen of matches before `from`, or fewer after `PAGES_AT_A_TIME` requests. */
 async function older(search: AuditSearch, from: string, until: number, signal: AbortSignal): Promise<Found> {
   const found: Entry[] = [];
   let next: string | undefined = from;
-  let lookedBackTo: string | undefined;
-  for (let page = 0; page < PAGES_AT_A_TIME && next && found.length < ENOUGH; page++) {
+  let searchedUntil: string | undefined;
+  for (let page = 0; page < PAGES_AT_A_TIME && next && found.length < SCREEN; page++) {
     const answer: { entries: Entry[]; next?: string } = await list("DESC", next, PAGE, signal);
     const inside = answer.entries.filter((entry) => Date.parse(entry.created_at) >= until);
     found.push(...inside.filter((entry) => passes(entry, search)));
-    lookedBackTo = answer.entries.at(-1)?.created_at ?? lookedBackTo;
+    searchedUntil = answer.entries.at(-1)?.created_at ?? searchedUntil;
     next = inside.length < answer.entries.length ? undefined : answer.next;
   }
-  return { entries: found, next, lookedBackTo };
+  return { entries: found, next, searchedUntil };
 }
 
-/** The filters alone: opening an entry does not ask again. */
+/** The filters without the opened entry, so that opening an entry does not refetch the list. */
 const filtersOf = ({ logId: _, at: __, ...filters }: AuditSearch) => filters;
 
 export function useEntries(search: AuditSearch) {
@@ -47,12 +47,12 @@ export function useEntries(search: AuditSearch) {
   const start = search.endingAt ?? new Date(opened).toISOString();
   const until = earliest(search, opened);
   const past = useInfiniteQuery({
-    // Not under the key of the audit log: an event must not ask for all of the past again.
+    // Not under the key of the audit log: an event must not refetch old entries.
     queryKey: ["audit-past", filters, start],
     queryFn: ({ pageParam, signal }) => older(search, pageParam, until, signal),
     initialPageParam: start,
     getNextPageParam: (page) => page.next,
-    // The past does not change.
+    // Entries never change.
     staleTime: Infinity,
     refetchOnWindowFocus: false,
   });
@@ -65,10 +65,10 @@ export function useEntries(search: AuditSearch) {
     const seen = new Set<string>();
     return all.filter((entry) => !seen.has(entry.id) && seen.add(entry.id));
   }, [fresh, past.data, search]);
-  return { ...past, shown, live, lookedBackTo: past.data?.pages.at(-1)?.lookedBackTo };
+  return { ...past, shown, live, searchedUntil: past.data?.pages.at(-1)?.searchedUntil };
 }
 
-/** What came after `start`, newest first. */
+/** The entries after `start`, newest first. */
 function useNewer(start: string, enabled: boolean): Entry[] {
   const newer = useQuery({
     queryKey: [...keys.audit, "newer", start],
@@ -79,12 +79,12 @@ function useNewer(start: string, enabled: boolean): Entry[] {
       return { entries, next: answer.next ?? start };
     },
     enabled,
-    refetchInterval: POLL,
+    refetchInterval: POLL_MS,
   });
   return useMemo(() => newer.data?.entries ?? [], [newer.data]);
 }
 
-/** The entry that a shared link names. */
+/** The entry in the URL. */
 export function useEntry(search: AuditSearch, shown: Entry[]) {
   const inList = shown.find((entry) => entry.id === search.logId);
   const alone = useQuery({

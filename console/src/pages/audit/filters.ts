@@ -1,4 +1,6 @@
-/** The filters of the audit log: as they stand in the URL, and what they let through. */
+/** The filters of the audit log: reading them from the URL, and applying them. */
+import { AUDIT_RANGES, DEFAULT_AUDIT_RANGE } from "../../lib/time-ranges";
+
 export type Entry = {
   id: string;
   action: string;
@@ -16,7 +18,7 @@ export type Entry = {
   error?: string | null;
 };
 
-/** Everything the URL says. `startingFrom` and `endingAt` win over `range`. */
+/** The search parameters of the page. `startingFrom` and `endingAt` take precedence over `range`. */
 export type AuditSearch = {
   range?: string;
   startingFrom?: string;
@@ -29,17 +31,11 @@ export type AuditSearch = {
   at?: string;
 };
 
-export const RANGES = [
-  { value: "1h", label: "Last hour", hours: 1 },
-  { value: "24h", label: "Last 24 hours", hours: 24 },
-  { value: "48h", label: "Last 48 hours", hours: 48 },
-  { value: "7d", label: "Last 7 days", hours: 24 * 7 },
-  { value: "30d", label: "Last 30 days", hours: 24 * 30 },
-  { value: "all", label: "Since the beginning", hours: Infinity },
-  { value: "custom", label: "Between two moments", hours: Infinity },
+export const RANGE_OPTIONS = [
+  ...AUDIT_RANGES.map(({ value, longLabel }) => ({ value, label: longLabel })),
+  { value: "all", label: "All time" },
+  { value: "custom", label: "Custom range" },
 ];
-
-export const DEFAULT_RANGE = "48h";
 
 export function readSearch(search: Record<string, unknown>): AuditSearch {
   const text = (name: keyof AuditSearch) => {
@@ -59,18 +55,19 @@ export function readSearch(search: Record<string, unknown>): AuditSearch {
   };
 }
 
-/** The range that is chosen, a custom one where moments stand in the URL. */
+/** The selected range; custom if the URL holds a start or an end. */
 export function rangeOf(search: AuditSearch): string {
   if (search.startingFrom || search.endingAt) return "custom";
-  return RANGES.some((range) => range.value === search.range) ? search.range! : DEFAULT_RANGE;
+  const known = RANGE_OPTIONS.find((range) => range.value === search.range);
+  return known?.value ?? DEFAULT_AUDIT_RANGE;
 }
 
-/** The first moment that is shown, in milliseconds; -Infinity for the beginning. */
+/** The start of the selected range in milliseconds, or -Infinity. */
 export function earliest(search: AuditSearch, now: number): number {
   const from = search.startingFrom ? Date.parse(search.startingFrom) : NaN;
   if (!Number.isNaN(from)) return from;
-  const hours = RANGES.find((range) => range.value === rangeOf(search))?.hours ?? Infinity;
-  return hours === Infinity ? -Infinity : now - hours * 3_600_000;
+  const range = AUDIT_RANGES.find(({ value }) => value === rangeOf(search));
+  return range ? now - range.seconds * 1000 : -Infinity;
 }
 
 export const bareAction = (action: string) => action.replace(/^AUDIT_LOG_ACTION_/, "");
@@ -86,7 +83,7 @@ const SOURCES: Record<string, string> = {
 
 export const sourceLabel = (source: string) => SOURCES[bareSource(source)] ?? bareSource(source);
 
-/** `CREATE_CLUSTER` as a sentence begins: “Create cluster”. */
+/** `CREATE_CLUSTER` as `Create cluster`. */
 export function actionLabel(action: string): string {
   const words = bareAction(action).toLowerCase().replaceAll("_", " ");
   const text = words.replace(/\b(sql|ip|api|jwt|cmek|ca|ttl)\b/g, (word) => word.toUpperCase());
@@ -97,6 +94,7 @@ export function actorOf(entry: Entry): string {
   return entry.user_email || entry.service_account_name || entry.system_actor_name || "Unknown";
 }
 
+/** Whether an entry matches the filters other than the time range. */
 export function passes(entry: Entry, search: AuditSearch): boolean {
   if (search.action && bareAction(entry.action) !== search.action) return false;
   if (search.actor && !actorOf(entry).toLowerCase().includes(search.actor.toLowerCase())) return false;

@@ -1,14 +1,14 @@
-/** The audit log: who did what, newest first; new entries appear on top. */
+/** The audit log, newest entries first. */
 import { Button, Loader, Text, VisuallyHidden } from "@mantine/core";
 import { IconHistory } from "@tabler/icons-react";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import type { ColumnDef } from "@tanstack/react-table";
 import { DataTable } from "../../components/DataTable";
-import { Empty } from "../../components/Empty";
-import { ErrorNote } from "../../components/ErrorNote";
+import { EmptyState } from "../../components/EmptyState";
+import { ErrorAlert } from "../../components/ErrorAlert";
 import { Page } from "../../components/Page";
-import { moment } from "../../components/time";
-import { TimeAgo } from "../../components/TimeAgo";
+import { formatDateTime } from "../../lib/format";
+import { RelativeTime } from "../../components/RelativeTime";
 import classes from "./audit.module.css";
 import { useEntries, useEntry } from "./entries";
 import { EntryDrawer } from "./EntryDrawer";
@@ -18,10 +18,10 @@ import { Filters } from "./Filters";
 const COLUMNS: ColumnDef<Entry, any>[] = [
   {
     id: "time",
-    header: "When",
+    header: "Time",
     enableSorting: false,
     meta: { width: "130px" },
-    cell: ({ row }) => <TimeAgo time={row.original.created_at} />,
+    cell: ({ row }) => <RelativeTime time={row.original.created_at} />,
   },
   {
     id: "action",
@@ -32,7 +32,7 @@ const COLUMNS: ColumnDef<Entry, any>[] = [
   },
   {
     id: "actor",
-    header: "Who",
+    header: "Actor",
     enableSorting: false,
     meta: { width: "minmax(0, 1.2fr)" },
     cell: ({ row }) => actorOf(row.original),
@@ -42,11 +42,16 @@ const COLUMNS: ColumnDef<Entry, any>[] = [
     header: "Cluster",
     enableSorting: false,
     meta: { width: "minmax(0, 1fr)" },
-    cell: ({ row }) => row.original.cluster_name ?? <Text span size="sm" c="dimmed">–</Text>,
+    cell: ({ row }) =>
+      row.original.cluster_name ?? (
+        <Text span size="sm" c="dimmed">
+          –
+        </Text>
+      ),
   },
   {
     id: "source",
-    header: "Through",
+    header: "Source",
     enableSorting: false,
     meta: { width: "120px" },
     cell: ({ row }) => sourceLabel(row.original.source),
@@ -59,7 +64,7 @@ function Action({ entry }: { entry: Entry }) {
       <span className={classes.dot} data-failed={entry.error ? true : undefined} aria-hidden />
       <span>
         {actionLabel(entry.action)}
-        {entry.error && <VisuallyHidden>, refused or failed</VisuallyHidden>}
+        {entry.error && <VisuallyHidden>, failed</VisuallyHidden>}
       </span>
     </span>
   );
@@ -79,13 +84,10 @@ export default function Audit() {
   };
 
   return (
-    <Page
-      title="Audit log"
-      text={entries.live ? "Every change, and every one that was refused. New entries appear on top." : "Every change, and every one that was refused."}
-    >
-      <Filters search={search} entries={entries.shown} onChange={change} />
+    <Page title="Audit log" text="Every change and every rejected request in this organization.">
+      <Filters search={search} onChange={change} />
       {entries.error ? (
-        <ErrorNote error={entries.error} retry={() => void entries.refetch()} />
+        <ErrorAlert error={entries.error} retry={() => void entries.refetch()} />
       ) : (
         <>
           <DataTable
@@ -97,10 +99,10 @@ export default function Audit() {
             onOpen={(entry) => change({ logId: entry.id, at: entry.created_at })}
             onVisible={more}
             empty={
-              <Empty
+              <EmptyState
                 icon={IconHistory}
-                title="Nothing matches"
-                text="No entry of this time passes the filters. Choose a longer time, or clear a filter."
+                title="No matching entries"
+                text="Select a longer time range, or clear the filters."
               />
             }
           />
@@ -117,29 +119,29 @@ export default function Audit() {
   );
 }
 
-/** How far back was looked, and the way further. */
+/** How far back the search went, and a button to continue. */
 function End({ entries }: { entries: ReturnType<typeof useEntries> }) {
-  const { isFetchingNextPage, hasNextPage, fetchNextPage, lookedBackTo, shown, isPending } = entries;
+  const { isFetchingNextPage, hasNextPage, fetchNextPage, searchedUntil, shown, isPending } = entries;
   if (isPending) return null;
   return (
     <div className={classes.end} role="status">
       {isFetchingNextPage ? (
-        <Loader size="sm" aria-label="Looking further back" />
+        <Loader size="sm" aria-label="Loading older entries" />
       ) : hasNextPage ? (
         <>
-          {lookedBackTo && (
+          {searchedUntil && (
             <Text size="sm" c="dimmed">
-              Looked back to {moment(lookedBackTo)}
+              Searched back to {formatDateTime(searchedUntil)}
             </Text>
           )}
           <Button variant="default" size="xs" onClick={() => void fetchNextPage()}>
-            Look further back
+            Load older entries
           </Button>
         </>
       ) : (
         shown.length > 0 && (
           <Text size="sm" c="dimmed">
-            That is all of this time
+            No more entries in this time range
           </Text>
         )
       )}

@@ -11,7 +11,7 @@ interface Props {
   clusters: Cluster[];
 }
 
-/** The folders in this one. */
+/** The subfolders of a folder, with the number of clusters in each. */
 export function FolderTiles({ folders, parent, clusters }: Props) {
   const tiles = useMemo(
     () =>

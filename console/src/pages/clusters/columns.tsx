@@ -1,33 +1,46 @@
 import { ActionIcon, Anchor, Menu } from "@mantine/core";
-import { IconDots, IconFolderSymlink, IconPlugConnected, IconShieldLock, IconTags, IconTrash } from "@tabler/icons-react";
+import {
+  IconDots,
+  IconFolderSymlink,
+  IconPlugConnected,
+  IconShieldLock,
+  IconTags,
+  IconTrash,
+} from "@tabler/icons-react";
 import { Link } from "@tanstack/react-router";
 import { createColumnHelper, type ColumnDef } from "@tanstack/react-table";
 import { createContext, useContext, useState } from "react";
 import type { Cluster } from "../../api/client";
-import type { NewestSample } from "../../api/extensions";
-import { useCanOnCluster } from "../../api/queries";
-import { StateBadge } from "../../components/StateBadge";
-import { TimeAgo } from "../../components/TimeAgo";
-import { CLOUD, PLAN, regionsOf } from "../../components/cluster/words";
-import { bytes, count } from "../../components/time";
-import type { OpenDialog } from "./ClusterDialogs";
+import type { LatestSample } from "../../api/extensions";
+import { useAllowed } from "../../api/permissions";
+import { StateBadge } from "../../features/cluster/StateBadge";
+import { RelativeTime } from "../../components/RelativeTime";
+import type { ClusterDialog } from "../../features/cluster/ClusterDialogs";
+import { CLOUD_NAMES, labelText, MIB, PLAN_NAMES, regionNames } from "../../features/cluster/format";
+import { formatBytes, formatNumber } from "../../lib/format";
+
 import type { ClusterRow } from "./rows";
 import classes from "./clusters.module.css";
 
 const column = createColumnHelper<ClusterRow>();
 
-type Open = (dialog: OpenDialog) => void;
-
-/** What is newest of the clusters on the screen. */
-export const SamplesContext = createContext<Record<string, NewestSample>>({});
-
-/** A number of the newest sample. It comes by context: new columns would draw every row anew. */
-function Newest({ cluster, name, instead }: { cluster: Cluster; name: string; instead?: number }) {
-  const value = useContext(SamplesContext)[cluster.id]?.[name] ?? instead;
-  return <span className="tabular">{value == null ? "–" : count(value)}</span>;
+export interface OpenDialog {
+  kind: ClusterDialog;
+  cluster: Cluster;
 }
 
-/** The columns; they must stay the same ones as long as the page is shown. */
+type Open = (dialog: OpenDialog) => void;
+
+/** The latest samples of the clusters on the screen. */
+export const SamplesContext = createContext<Record<string, LatestSample>>({});
+
+/** A value of the latest sample. It comes through a context, because new columns would render every row again. */
+function LatestValue({ cluster, name, fallback }: { cluster: Cluster; name: string; fallback?: number }) {
+  const value = useContext(SamplesContext)[cluster.id]?.[name] ?? fallback;
+  return <span className="tabular">{value == null ? "–" : formatNumber(value)}</span>;
+}
+
+/** The columns. The page must create them only once. */
 export function columnsOf(open: Open): ColumnDef<ClusterRow, any>[] {
   return [
     column.accessor((row) => row.cluster.name, {
@@ -46,14 +59,14 @@ export function columnsOf(open: Open): ColumnDef<ClusterRow, any>[] {
       id: "plan",
       header: "Plan",
       meta: { width: "minmax(66px, 0.6fr)", from: 700 },
-      cell: ({ row }) => PLAN[row.original.cluster.plan],
+      cell: ({ row }) => PLAN_NAMES[row.original.cluster.plan],
     }),
-    column.accessor((row) => regionsOf(row.cluster), {
+    column.accessor((row) => regionNames(row.cluster), {
       id: "regions",
       header: "Region",
       meta: { width: "minmax(100px, 1.2fr)" },
       cell: ({ row }) => (
-        <span title={CLOUD[row.original.cluster.cloud_provider]}>{regionsOf(row.original.cluster)}</span>
+        <span title={CLOUD_NAMES[row.original.cluster.cloud_provider]}>{regionNames(row.original.cluster)}</span>
       ),
     }),
     column.accessor((row) => row.cluster.ootheca.usage.connections, {
@@ -61,26 +74,26 @@ export function columnsOf(open: Open): ColumnDef<ClusterRow, any>[] {
       header: "Connections",
       meta: { width: "minmax(108px, 0.7fr)", align: "right" },
       cell: ({ row, getValue }) => (
-        <Newest cluster={row.original.cluster} name="connections" instead={Number(getValue())} />
+        <LatestValue cluster={row.original.cluster} name="connections" fallback={Number(getValue())} />
       ),
     }),
     column.display({
       id: "statements",
-      header: "Statements/s",
+      header: "Transactions/s",
       meta: { width: "minmax(94px, 0.7fr)", align: "right", from: 860 },
-      cell: ({ row }) => <Newest cluster={row.original.cluster} name="statements" />,
+      cell: ({ row }) => <LatestValue cluster={row.original.cluster} name="statements" />,
     }),
     column.accessor((row) => row.cluster.ootheca.usage.storage_mib, {
       id: "storage",
       header: "Storage",
       meta: { width: "minmax(76px, 0.7fr)", align: "right" },
-      cell: ({ getValue }) => <span className="tabular">{bytes(Number(getValue()) * 1024 * 1024)}</span>,
+      cell: ({ getValue }) => <span className="tabular">{formatBytes(Number(getValue()) * MIB)}</span>,
     }),
     column.accessor((row) => row.cluster.created_at ?? "", {
       id: "created",
       header: "Created",
       meta: { width: "minmax(102px, 0.8fr)", from: 980 },
-      cell: ({ row }) => <TimeAgo time={row.original.cluster.created_at} />,
+      cell: ({ row }) => <RelativeTime time={row.original.cluster.created_at} />,
     }),
     column.display({
       id: "actions",
@@ -113,26 +126,24 @@ function Name({ row: { cluster, folder } }: { row: ClusterRow }) {
       </span>
       {(folder || labels.length > 0) && (
         <span className={classes.below}>
-          {[folder, ...labels.slice(0, 3).map(([key, value]) => (value ? `${key}: ${value}` : key))]
-            .filter(Boolean)
-            .join(" · ")}
+          {[folder, ...labels.slice(0, 3).map(([key, value]) => labelText(key, value))].filter(Boolean).join(" · ")}
         </span>
       )}
     </div>
   );
 }
 
-/** The button of a menu, which is made when it is wanted: thousands of rows pass by. */
+/** The button of the menu. The menu is created on the first click, because lists can have thousands of rows. */
 function Actions({ cluster, open }: { cluster: Cluster; open: Open }) {
-  const [wanted, setWanted] = useState(false);
-  if (wanted) return <ActionMenu cluster={cluster} open={open} />;
+  const [opened, setOpened] = useState(false);
+  if (opened) return <ActionMenu cluster={cluster} open={open} />;
   return (
     <ActionIcon
       variant="subtle"
       color="gray"
       aria-label={`Actions for ${cluster.name}`}
       aria-haspopup="menu"
-      onClick={() => setWanted(true)}
+      onClick={() => setOpened(true)}
     >
       <IconDots size={16} aria-hidden />
     </ActionIcon>
@@ -140,8 +151,8 @@ function Actions({ cluster, open }: { cluster: Cluster; open: Open }) {
 }
 
 function ActionMenu({ cluster, open }: { cluster: Cluster; open: Open }) {
-  const mayChange = useCanOnCluster(cluster, ["CLUSTER_ADMIN", "CLUSTER_OPERATOR_WRITER"]);
-  const mayDelete = useCanOnCluster(cluster, ["CLUSTER_ADMIN"]);
+  const canEdit = useAllowed(cluster, "UpdateCluster");
+  const canDelete = useAllowed(cluster, "DeleteCluster");
   return (
     <Menu width={190} defaultOpened>
       <Menu.Target>
@@ -155,23 +166,23 @@ function ActionMenu({ cluster, open }: { cluster: Cluster; open: Open }) {
         </Menu.Item>
         <Menu.Item
           leftSection={<IconTags size={16} />}
-          disabled={!mayChange}
+          disabled={!canEdit}
           onClick={() => open({ kind: "labels", cluster })}
         >
           Edit labels
         </Menu.Item>
         <Menu.Item
           leftSection={<IconFolderSymlink size={16} />}
-          disabled={!mayChange}
+          disabled={!canEdit}
           onClick={() => open({ kind: "move", cluster })}
         >
-          Move to a folder
+          Move to folder
         </Menu.Item>
         <Menu.Divider />
         <Menu.Item
           c="var(--mantine-color-error)"
           leftSection={<IconTrash size={16} />}
-          disabled={!mayDelete}
+          disabled={!canDelete}
           onClick={() => open({ kind: "delete", cluster })}
         >
           Delete

@@ -1,24 +1,30 @@
-/** Clusters: all of them, or those in a folder; found by name, id, folder, region or label. */
-import { Button, CloseButton, Group, Text, TextInput } from "@mantine/core";
+/** The list of clusters: all of them, or those in a folder. */
+import { Button, Text } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
-import { IconFolderPlus, IconPlus, IconSearch, IconServer2, IconZoomQuestion } from "@tabler/icons-react";
+import { IconFolderPlus, IconPlus, IconServer2, IconZoomQuestion } from "@tabler/icons-react";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { lazy, Suspense, useDeferredValue, useMemo, useState } from "react";
 import type { Cluster } from "../../api/client";
-import { can, foldersAbove, useClusters, useFolders, useNewestSamples, useSession } from "../../api/queries";
+import { isAllowed } from "../../api/permissions";
+import { foldersAbove, useClusters, useFolders, useLatestSamples, useSession } from "../../api/queries";
 import { DataTable } from "../../components/DataTable";
-import { Empty } from "../../components/Empty";
-import { ErrorNote } from "../../components/ErrorNote";
+import { EmptyState } from "../../components/EmptyState";
+import { ErrorAlert } from "../../components/ErrorAlert";
 import { Page, type Crumb } from "../../components/Page";
-import type { OpenDialog } from "./ClusterDialogs";
+import { SearchInput } from "../../components/SearchInput";
+import { Toolbar } from "../../components/Toolbar";
+import { formatCount } from "../../lib/format";
 import { FolderTiles } from "./FolderTiles";
-import { SamplesContext, columnsOf } from "./columns";
-import { haystack, inFolder, matches, type ClusterRow } from "./rows";
-import classes from "./clusters.module.css";
+import { columnsOf, SamplesContext, type OpenDialog } from "./columns";
+import { toRow, inFolder, matches, type ClusterRow } from "./rows";
 
-// The list comes first; dialogs and their fields follow.
-const ClusterDialogs = lazy(() => import("./ClusterDialogs").then((module) => ({ default: module.ClusterDialogs })));
-const NewFolderDialog = lazy(() => import("./NewFolderDialog").then((module) => ({ default: module.NewFolderDialog })));
+// Dialogs are loaded after the list.
+const ClusterDialogs = lazy(() =>
+  import("../../features/cluster/ClusterDialogs").then((module) => ({ default: module.ClusterDialogs })),
+);
+const CreateFolderDialog = lazy(() =>
+  import("../../features/folder/CreateFolderDialog").then((module) => ({ default: module.CreateFolderDialog })),
+);
 
 const NONE = {};
 
@@ -26,28 +32,28 @@ export default function ClustersPage() {
   const { folderId = "root" } = useParams({ strict: false });
   const { q = "" } = useSearch({ strict: false });
   const navigate = useNavigate();
-  const whoami = useSession();
+  const session = useSession();
   const { clusters, complete, isPending, error, refetch } = useClusters();
   const folderQuery = useFolders();
   const [dialog, setDialog] = useState<OpenDialog | null>(null);
   const [creating, newFolder] = useDisclosure();
   const [visible, setVisible] = useState<string[]>([]);
-  const samples = useNewestSamples(visible).data;
+  const samples = useLatestSamples(visible).data;
 
   const folders = useMemo(() => folderQuery.data ?? [], [folderQuery.data]);
   const above = foldersAbove(folders, folderId);
   const folder = above.at(-1);
   const rows = useMemo(() => {
     const paths = new Map<string, string>();
-    return inFolder(clusters, folders, folderId).map((cluster): ClusterRow => haystack(cluster, folders, paths));
+    return inFolder(clusters, folders, folderId).map((cluster): ClusterRow => toRow(cluster, folders, paths));
   }, [clusters, folders, folderId]);
-  const wanted = useDeferredValue(q);
-  const found = useMemo(() => rows.filter((row) => matches(row, wanted)), [rows, wanted]);
+  const deferred = useDeferredValue(q);
+  const found = useMemo(() => rows.filter((row) => matches(row, deferred)), [rows, deferred]);
   const columns = useMemo(() => columnsOf(setDialog), []);
 
-  const place = { folders: above.map(({ resource_id }) => resource_id) };
-  const mayCreate = can(whoami, ["CLUSTER_ADMIN", "CLUSTER_CREATOR"], place);
-  const mayAddFolder = can(whoami, ["FOLDER_ADMIN"], place);
+  const scope = { folders: above.map(({ resource_id }) => resource_id) };
+  const canCreate = isAllowed(session, "CreateCluster", scope);
+  const canCreateFolder = isAllowed(session, "CreateFolder", scope);
   const newCluster = folder ? { folder: folder.resource_id } : {};
   const createButton = (
     <Button
@@ -72,35 +78,32 @@ export default function ClustersPage() {
       breadcrumbs={crumbs}
       actions={
         <>
-          {mayAddFolder && (
+          {canCreateFolder && (
             <Button variant="default" leftSection={<IconFolderPlus size={16} aria-hidden />} onClick={newFolder.open}>
               Create folder
             </Button>
           )}
-          {mayCreate && createButton}
+          {canCreate && createButton}
         </>
       }
     >
-      {!wanted && <FolderTiles folders={folders} parent={folderId} clusters={clusters} />}
+      {!deferred && <FolderTiles folders={folders} parent={folderId} clusters={clusters} />}
       {error && clusters.length === 0 ? (
-        <ErrorNote error={error} retry={() => void refetch()} />
+        <ErrorAlert error={error} retry={() => void refetch()} />
       ) : (
         <>
           {(rows.length > 0 || q !== "") && (
-            <Group justify="space-between" gap="sm">
-              <TextInput
-                className={classes.search}
-                aria-label="Search clusters"
-                placeholder="Search by name, id, folder, region or label"
-                leftSection={<IconSearch size={16} aria-hidden />}
-                rightSection={q ? <CloseButton size="sm" aria-label="Clear the search" onClick={() => search("")} /> : null}
+            <Toolbar>
+              <SearchInput
+                label="Search clusters"
+                placeholder="Search by name, ID, folder, region, or label"
                 value={q}
-                onChange={(event) => search(event.currentTarget.value)}
+                onChange={search}
               />
               <Text size="sm" c="dimmed" className="tabular" role="status">
                 {countText(found.length, rows.length, complete)}
               </Text>
-            </Group>
+            </Toolbar>
           )}
           <SamplesContext value={samples ?? NONE}>
             <DataTable
@@ -115,10 +118,14 @@ export default function ClustersPage() {
               }
               onVisible={(shown) => setVisible(shown.map(({ cluster }) => cluster.id))}
               empty={
-                wanted ? (
-                  <Empty icon={IconZoomQuestion} title="Nothing matches" text={`No cluster here matches “${wanted}”.`} />
+                deferred ? (
+                  <EmptyState
+                    icon={IconZoomQuestion}
+                    title="No clusters match"
+                    text={`No cluster matches “${deferred}”.`}
+                  />
                 ) : (
-                  <NoClusters inFolder={folder !== undefined} action={mayCreate ? createButton : undefined} />
+                  <NoClusters inFolder={folder !== undefined} action={canCreate ? createButton : undefined} />
                 )
               }
             />
@@ -126,8 +133,10 @@ export default function ClustersPage() {
         </>
       )}
       <Suspense fallback={null}>
-        {dialog && <ClusterDialogs {...dialog} cluster={latest(clusters, dialog.cluster)} onClose={() => setDialog(null)} />}
-        {creating && <NewFolderDialog parent={folderId} onClose={newFolder.close} />}
+        {dialog && (
+          <ClusterDialogs {...dialog} cluster={latest(clusters, dialog.cluster)} onClose={() => setDialog(null)} />
+        )}
+        {creating && <CreateFolderDialog parent={folderId} onClose={newFolder.close} />}
       </Suspense>
     </Page>
   );
@@ -135,13 +144,13 @@ export default function ClustersPage() {
 
 function NoClusters({ inFolder, action }: { inFolder: boolean; action?: React.ReactNode }) {
   return (
-    <Empty
+    <EmptyState
       icon={IconServer2}
-      title={inFolder ? "This folder holds no cluster" : "No clusters yet"}
+      title={inFolder ? "No clusters in this folder" : "No clusters"}
       text={
         action
-          ? "A cluster is a SQL server of its own, with its databases, users and limits. The first one takes a few seconds."
-          : "Nobody has made a cluster that you may see. Ask an administrator for the role Cluster Creator."
+          ? "Create a cluster to get started. It is ready in a few seconds."
+          : "You don't have access to any clusters. To create one, ask an organization admin for the Cluster creator role."
       }
       action={action}
     />
@@ -153,7 +162,6 @@ function latest(clusters: Cluster[], cluster: Cluster): Cluster {
 }
 
 function countText(found: number, all: number, complete: boolean): string {
-  const more = complete ? "" : " so far…";
-  const total = `${all.toLocaleString("en")} ${all === 1 ? "cluster" : "clusters"}`;
-  return found === all ? `${total}${more}` : `${found.toLocaleString("en")} of ${total}${more}`;
+  const total = formatCount(all, "cluster") + (complete ? "" : " so far…");
+  return found === all ? total : `${found.toLocaleString("en-US")} of ${total}`;
 }

@@ -1,6 +1,6 @@
-/** Clusters with what they are searched by. */
+/** The rows of the cluster list, with the text that the search matches. */
 import type { Cluster, FolderResource } from "../../api/client";
-import { folderPath } from "../../components/cluster/words";
+import { folderPath } from "../../features/cluster/format";
 
 export interface ClusterRow {
   cluster: Cluster;
@@ -8,8 +8,8 @@ export interface ClusterRow {
   text: string;
 }
 
-/** A cluster as a row. `paths` remembers the folders that were written out. */
-export function haystack(cluster: Cluster, folders: FolderResource[], paths: Map<string, string>): ClusterRow {
+/** Builds a row. `paths` caches the paths of folders. */
+export function toRow(cluster: Cluster, folders: FolderResource[], paths: Map<string, string>): ClusterRow {
   const parent = cluster.parent_id;
   let folder = paths.get(parent);
   if (folder === undefined) {
@@ -22,7 +22,7 @@ export function haystack(cluster: Cluster, folders: FolderResource[], paths: Map
   return { cluster, folder, text: text.join("\n").toLowerCase() };
 }
 
-/** Whether a row holds every word of the search. */
+/** Whether a row contains every word of the search. */
 export function matches(row: ClusterRow, search: string): boolean {
   return search
     .toLowerCase()
@@ -30,7 +30,7 @@ export function matches(row: ClusterRow, search: string): boolean {
     .every((word) => row.text.includes(word));
 }
 
-/** The folders in a folder, at any depth, and itself. */
+/** A folder and its subfolders at any depth. */
 export function folderTree(folders: FolderResource[], id: string): Set<string> {
   const children = new Map<string, string[]>();
   for (const { parent_id, resource_id } of folders) {

@@ -1,118 +1,83 @@
-import { Chip, Group, NumberInput, Stack, Switch, Text } from "@mantine/core";
-import { MACHINES, SMALLEST_STORAGE, STORAGE_PER_VCPU, type Draft } from "./draft";
-import classes from "./create.module.css";
+import { Chip, Group, NumberInput, Stack, Text } from "@mantine/core";
+import { MAX_STORAGE_GIB_PER_VCPU, MAX_VCPUS, MIN_STORAGE_GIB, MIN_VCPUS, NODE_VCPUS } from "../../api/validation";
+import { UsageLimits } from "../../features/cluster/UsageLimits";
+import type { Draft } from "./draft";
 
 interface Props {
   draft: Draft;
   onChange: (draft: Draft) => void;
-  problem?: string;
+  error: string | null;
 }
 
-/** A limit that can be left out. */
-function Limit(props: {
-  label: string;
-  hint: string;
-  unit: string;
-  value: number | null;
-  start: number;
-  onChange: (value: number | null) => void;
-}) {
-  const { label, hint, unit, value, start, onChange } = props;
+const SUGGESTED_VCPUS = [2, 4, 8, 16, 32];
+
+/** The capacity of a cluster: usage limits, vCPUs, or the size of the node, depending on the plan. */
+export function Capacity({ draft, onChange, error }: Props) {
+  switch (draft.plan) {
+    case "BASIC":
+      return (
+        <Stack>
+          <UsageLimits {...draft} onChange={(limits) => onChange({ ...draft, ...limits })} />
+        </Stack>
+      );
+    case "STANDARD":
+      return <Vcpus draft={draft} onChange={onChange} error={error} />;
+    case "ADVANCED":
+      return <NodeSize draft={draft} onChange={onChange} error={error} />;
+  }
+}
+
+function Vcpus({ draft, onChange, error }: Props) {
   return (
-    <div className={classes.limit}>
-      <Switch
-        label={label}
-        description={hint}
-        checked={value !== null}
-        onChange={(event) => onChange(event.currentTarget.checked ? start : null)}
+    <Stack gap="xs">
+      <Sizes
+        label="Common sizes"
+        sizes={SUGGESTED_VCPUS}
+        value={draft.vcpus}
+        onChange={(vcpus) => onChange({ ...draft, vcpus })}
       />
-      {value !== null && (
-        <NumberInput
-          aria-label={`${label}, in ${unit}`}
-          value={value}
-          min={1}
-          thousandSeparator=" "
-          allowDecimal={false}
-          suffix={` ${unit}`}
-          onChange={(next) => onChange(Number(next) || 1)}
-          maw={240}
-        />
-      )}
-    </div>
+      <NumberInput
+        label="vCPUs"
+        description={`Use ${MIN_VCPUS} to ${MAX_VCPUS} vCPUs. You can increase them at any time and decrease them three times in seven days.`}
+        value={draft.vcpus}
+        min={MIN_VCPUS}
+        max={MAX_VCPUS}
+        allowDecimal={false}
+        error={error}
+        onChange={(value) => onChange({ ...draft, vcpus: Number(value) })}
+        maw={420}
+      />
+    </Stack>
   );
 }
 
-export function Capacity({ draft, onChange, problem }: Props) {
-  if (draft.plan === "BASIC") {
-    return (
-      <Stack>
-        <Limit
-          label="Limit request units"
-          hint="When a month’s are used up, the cluster takes no connections until the next month or a higher limit."
-          unit="RU a month"
-          value={draft.requestUnits}
-          start={50_000_000}
-          onChange={(requestUnits) => onChange({ ...draft, requestUnits })}
-        />
-        <Limit
-          label="Limit storage"
-          hint="Above it one session at a time may connect, to delete."
-          unit="MiB"
-          value={draft.storageMib}
-          start={10_240}
-          onChange={(storageMib) => onChange({ ...draft, storageMib })}
-        />
-      </Stack>
-    );
-  }
-  if (draft.plan === "STANDARD") {
-    return (
-      <Stack gap="xs">
-        <Sizes
-          label="vCPUs"
-          sizes={[2, 4, 8, 16, 32]}
-          value={draft.vcpus}
-          onChange={(vcpus) => onChange({ ...draft, vcpus })}
-        />
-        <NumberInput
-          label="vCPUs"
-          description="You can raise them at any time, and lower them three times a week."
-          value={draft.vcpus}
-          min={2}
-          max={200}
-          allowDecimal={false}
-          error={problem}
-          onChange={(value) => onChange({ ...draft, vcpus: Number(value) })}
-          maw={240}
-        />
-      </Stack>
-    );
-  }
+function NodeSize({ draft, onChange, error }: Props) {
+  const maxStorage = draft.nodeVcpus * MAX_STORAGE_GIB_PER_VCPU;
   return (
     <Stack gap="xs">
       <Text size="sm" fw={500}>
-        vCPUs of the node
+        vCPUs per node
       </Text>
       <Sizes
-        label="vCPUs of the node"
-        sizes={MACHINES}
-        value={draft.machineVcpus}
-        onChange={(machineVcpus) => onChange({ ...draft, machineVcpus })}
+        label="vCPUs per node"
+        sizes={NODE_VCPUS}
+        value={draft.nodeVcpus}
+        onChange={(nodeVcpus) => onChange({ ...draft, nodeVcpus })}
       />
       <Text size="xs" c="dimmed">
-        With {draft.machineVcpus * 4} GiB of memory.
+        Includes {draft.nodeVcpus * 4} GiB of memory.
       </Text>
       <NumberInput
-        label="Storage of the node"
-        description="It can grow later, but not shrink."
+        label="Storage per node"
+        description={`Use ${MIN_STORAGE_GIB} to ${maxStorage} GiB. You can increase it later, but not decrease it.`}
         suffix=" GiB"
-        min={SMALLEST_STORAGE}
-        max={draft.machineVcpus * STORAGE_PER_VCPU}
+        min={MIN_STORAGE_GIB}
+        max={maxStorage}
         allowDecimal={false}
-        value={draft.machineStorage}
-        error={problem}
-        onChange={(value) => onChange({ ...draft, machineStorage: Number(value) })}
-        maw={240}
+        value={draft.nodeStorageGib}
+        error={error}
+        onChange={(value) => onChange({ ...draft, nodeStorageGib: Number(value) })}
+        maw={420}
       />
     </Stack>
   );

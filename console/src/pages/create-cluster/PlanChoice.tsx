@@ -2,24 +2,24 @@ import { Group, Radio, Text } from "@mantine/core";
 import type { Plan } from "./draft";
 import classes from "./create.module.css";
 
-const PLANS: { plan: Plan; name: string; text: string; points: string }[] = [
+const PLANS: { plan: Plan; name: string; text: string; details: string }[] = [
   {
     plan: "BASIC",
     name: "Basic",
-    text: "For trying and for what is used now and then.",
-    points: "Sleeps when nobody is connected, wakes in a moment. Counted in request units.",
+    text: "For development and occasional workloads.",
+    details: "Suspends when idle and resumes when a client connects. Usage is measured in request units.",
   },
   {
     plan: "STANDARD",
     name: "Standard",
-    text: "For applications that are always there.",
-    points: "Always awake, with a fixed number of vCPUs that you can change.",
+    text: "For production applications.",
+    details: "Always running, with provisioned vCPUs that you can change at any time.",
   },
   {
     plan: "ADVANCED",
     name: "Advanced",
-    text: "A machine of its own size.",
-    points: "A node with its own vCPUs, memory and storage.",
+    text: "For workloads that need dedicated hardware.",
+    details: "Dedicated nodes with their own vCPUs, memory, and storage.",
   },
 ];
 
@@ -27,7 +27,7 @@ export function PlanChoice({ plan, onChange }: { plan: Plan; onChange: (plan: Pl
   return (
     <Radio.Group aria-label="Plan" value={plan} onChange={(value) => onChange(value as Plan)}>
       <div className={classes.plans}>
-        {PLANS.map(({ plan: value, name, text, points }) => (
+        {PLANS.map(({ plan: value, name, text, details }) => (
           <Radio.Card key={value} value={value} className={classes.plan}>
             <Group gap={10} wrap="nowrap" mb={4}>
               <Radio.Indicator />
@@ -35,7 +35,7 @@ export function PlanChoice({ plan, onChange }: { plan: Plan; onChange: (plan: Pl
             </Group>
             <Text size="sm">{text}</Text>
             <Text size="xs" c="dimmed" mt={4}>
-              {points}
+              {details}
             </Text>
           </Radio.Card>
         ))}

@@ -4,24 +4,24 @@ import { Link, useNavigate } from "@tanstack/react-router";
 import { useEffect } from "react";
 import type { Cluster } from "../../api/client";
 import { isBusy, useCluster } from "../../api/queries";
-import { ErrorNote } from "../../components/ErrorNote";
+import { ErrorAlert } from "../../components/ErrorAlert";
 import { Page } from "../../components/Page";
 import classes from "./create.module.css";
 
-type Step = "done" | "now" | "later" | "failed";
+type Status = "done" | "running" | "waiting" | "failed";
 
-function stepsOf(cluster: Cluster | undefined): [string, Step][] {
-  if (!cluster) return [["Asking the server", "now"]];
+function stepsOf(cluster: Cluster | undefined): [string, Status][] {
+  if (!cluster) return [["Contacting the server", "running"]];
   const failed = cluster.state === "CREATION_FAILED";
   const ready = cluster.state === "CREATED" && !isBusy(cluster);
   return [
-    ["The cluster is written down, with its name and address", "done"],
-    ["The SQL server is made and started", failed ? "failed" : ready ? "done" : "now"],
-    ["It takes connections", ready ? "done" : "later"],
+    ["Reserve the name and address", "done"],
+    ["Start the SQL server", failed ? "failed" : ready ? "done" : "running"],
+    ["Accept connections", ready ? "done" : "waiting"],
   ];
 }
 
-/** How far the making is; goes on to the cluster when it is ready. */
+/** The progress of creating a cluster. Opens the cluster when it is ready. */
 export function Progress({ id }: { id: string }) {
   const { data, error } = useCluster(id);
   const navigate = useNavigate();
@@ -36,29 +36,34 @@ export function Progress({ id }: { id: string }) {
     });
   }, [ready, id, navigate]);
   return (
-    <Page title={data ? `Creating ${data.name}` : "Creating the cluster"} breadcrumbs={[{ label: "Clusters", to: "/clusters" }]}>
-      {error && <ErrorNote error={error} />}
+    <Page
+      title={data ? `Creating ${data.name}` : "Creating cluster"}
+      breadcrumbs={[{ label: "Clusters", to: "/clusters" }]}
+    >
+      {error && <ErrorAlert title="Couldn't load the cluster" error={error} />}
       <Stack className={`panel ${classes.progress}`} gap="sm" role="status">
-        {stepsOf(data).map(([text, step]) => (
-          <div key={text} className={classes.step} data-step={step}>
-            {step === "now" && <Loader size={16} aria-hidden />}
-            {step === "done" && <IconCheck size={17} aria-hidden />}
-            {step === "failed" && <IconX size={17} aria-hidden />}
-            {step === "later" && <span className={classes.later} aria-hidden />}
+        {stepsOf(data).map(([text, status]) => (
+          <div key={text} className={classes.step} data-status={status}>
+            {status === "running" && <Loader size={16} aria-hidden />}
+            {status === "done" && <IconCheck size={17} aria-hidden />}
+            {status === "failed" && <IconX size={17} aria-hidden />}
+            {status === "waiting" && <span className={classes.waiting} aria-hidden />}
             <Text component="span">{text}</Text>
           </div>
         ))}
       </Stack>
       {data?.state === "CREATION_FAILED" && (
-        <ErrorNote
-          title="It could not be made"
-          error={new Error(data.ootheca.conditions.find(({ holds }) => holds)?.message ?? "The server’s log says why.")}
+        <ErrorAlert
+          title="Couldn't create the cluster"
+          error={
+            new Error(data.ootheca.conditions.find(({ holds }) => holds)?.message ?? "See the server log for details.")
+          }
         />
       )}
       <Text size="sm" c="dimmed">
-        You can leave this page; it goes on without you.{" "}
+        You can leave this page. The cluster is created in the background.{" "}
         <Anchor size="sm" renderRoot={(props) => <Link {...props} to="/clusters" />}>
-          All clusters
+          View all clusters
         </Anchor>
       </Text>
     </Page>

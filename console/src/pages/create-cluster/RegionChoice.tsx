@@ -1,8 +1,9 @@
 import { Button, Group, SegmentedControl, Skeleton, Text, UnstyledButton } from "@mantine/core";
 import { IconCheck, IconStar, IconStarFilled } from "@tabler/icons-react";
 import { Suspense, lazy } from "react";
-import { CLOUD } from "../../components/cluster/words";
-import { MOST_REGIONS, offered, settle, type Cloud, type Draft, type RegionInfo } from "./draft";
+import { MAX_REGIONS } from "../../api/validation";
+import { CLOUD_NAMES } from "../../features/cluster/format";
+import { offeredRegions, withOfferedRegions, type Cloud, type Draft, type RegionInfo } from "./draft";
 import classes from "./create.module.css";
 
 const RegionMap = lazy(() => import("./RegionMap"));
@@ -11,32 +12,34 @@ interface Props {
   draft: Draft;
   all: RegionInfo[];
   onChange: (draft: Draft) => void;
-  problem?: string;
+  error: string | null;
 }
 
-/** The cloud and its regions, on a map and as a list. */
-export function RegionChoice({ draft, all, onChange, problem }: Props) {
-  const regions = offered(all, draft.plan, draft.cloud);
+/** Selects the cloud and its regions, on a map and in a list. */
+export function RegionChoice({ draft, all, onChange, error }: Props) {
+  const regions = offeredRegions(all, draft.plan, draft.cloud);
   const single = draft.plan === "ADVANCED";
-  const clouds = (Object.keys(CLOUD) as Cloud[]).filter((cloud) => offered(all, draft.plan, cloud).length > 0);
+  const clouds = (Object.keys(CLOUD_NAMES) as Cloud[]).filter(
+    (cloud) => offeredRegions(all, draft.plan, cloud).length > 0,
+  );
   const toggle = (name: string) => {
     if (single) return onChange({ ...draft, regions: [name] });
     const without = draft.regions.filter((other) => other !== name);
     if (without.length < draft.regions.length) {
       if (without.length > 0) onChange({ ...draft, regions: without });
-    } else if (draft.regions.length < MOST_REGIONS) {
+    } else if (draft.regions.length < MAX_REGIONS) {
       onChange({ ...draft, regions: [...draft.regions, name] });
     }
   };
-  const lead = (name: string) =>
+  const makePrimary = (name: string) =>
     onChange({ ...draft, regions: [name, ...draft.regions.filter((other) => other !== name)] });
   return (
     <>
       <SegmentedControl
         aria-label="Cloud"
         value={draft.cloud}
-        onChange={(cloud) => onChange(settle({ ...draft, cloud: cloud as Cloud, regions: [] }, all))}
-        data={clouds.map((cloud) => ({ value: cloud, label: CLOUD[cloud] }))}
+        onChange={(cloud) => onChange(withOfferedRegions({ ...draft, cloud: cloud as Cloud, regions: [] }, all))}
+        data={clouds.map((cloud) => ({ value: cloud, label: CLOUD_NAMES[cloud] }))}
         style={{ alignSelf: "flex-start" }}
       />
       <div className={classes.mapFrame}>
@@ -55,7 +58,7 @@ export function RegionChoice({ draft, all, onChange, problem }: Props) {
                 data-chosen={chosen || undefined}
                 onClick={() => toggle(name)}
               >
-                <span className={classes.regionPlace}>{location}</span>
+                <span className={classes.regionLocation}>{location}</span>
                 <span className={classes.regionName}>{name}</span>
                 {chosen && <IconCheck size={15} aria-hidden />}
               </UnstyledButton>
@@ -73,7 +76,7 @@ export function RegionChoice({ draft, all, onChange, problem }: Props) {
               variant={index === 0 ? "light" : "default"}
               aria-pressed={index === 0}
               leftSection={index === 0 ? <IconStarFilled size={12} aria-hidden /> : <IconStar size={12} aria-hidden />}
-              onClick={() => lead(name)}
+              onClick={() => makePrimary(name)}
             >
               {name}
             </Button>
@@ -81,12 +84,11 @@ export function RegionChoice({ draft, all, onChange, problem }: Props) {
         </Group>
       )}
       <Text size="xs" c="dimmed">
-        Regions are labels here: everything runs on this server’s machine. Names and addresses are those that
-        your tools expect.
+        Regions are labels: every cluster runs on this server. They let tools for CockroachDB Cloud work unchanged.
       </Text>
-      {problem && (
+      {error && (
         <Text size="sm" c="var(--mantine-color-error)" role="alert">
-          {problem}
+          {error}
         </Text>
       )}
     </>

@@ -1,16 +1,18 @@
-/** Regions on the map of the world. The list beside it holds the same choice for keyboard and screen reader. */
+/** Regions on a map of the world. The list below it offers the same choice to keyboards and screen readers. */
 import { geoNaturalEarth1, geoPath } from "d3-geo";
 import { feature } from "topojson-client";
 import type { GeometryCollection, Topology } from "topojson-specification";
 import land from "world-atlas/land-110m.json";
 import type { RegionInfo } from "./draft";
-import { PLACES } from "./places";
+import { COORDINATES } from "./region-coordinates";
 import classes from "./create.module.css";
 
 const WIDTH = 720;
 const HEIGHT = 330;
 
-const projection = geoNaturalEarth1().scale(142).translate([WIDTH / 2, HEIGHT / 2 + 34]);
+const projection = geoNaturalEarth1()
+  .scale(142)
+  .translate([WIDTH / 2, HEIGHT / 2 + 34]);
 const topology = land as unknown as Topology<{ land: GeometryCollection }>;
 const outline = geoPath(projection)(feature(topology, topology.objects.land)) ?? "";
 
@@ -22,11 +24,11 @@ interface Props {
 
 export default function RegionMap({ regions, chosen, onToggle }: Props) {
   const points = regions.flatMap((region) => {
-    const place = PLACES[region.location];
-    const point = place && projection(place);
+    const coordinates = COORDINATES[region.location];
+    const point = coordinates && projection(coordinates);
     return point ? [{ region, point }] : [];
   });
-  // Chosen ones lie on top.
+  // Draw selected regions on top.
   points.sort((one, other) => Number(chosen.includes(one.region.name)) - Number(chosen.includes(other.region.name)));
   return (
     <svg viewBox={`0 0 ${WIDTH} ${HEIGHT}`} className={classes.map} aria-hidden="true">

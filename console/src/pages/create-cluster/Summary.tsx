@@ -1,11 +1,12 @@
 import { Button, Text } from "@mantine/core";
 import { IconCoinOff } from "@tabler/icons-react";
-import { ErrorNote } from "../../components/ErrorNote";
-import { CLOUD, PLAN, folderPath } from "../../components/cluster/words";
 import { useFolders } from "../../api/queries";
-import { bytes, count } from "../../components/time";
-import type { Draft } from "./draft";
+import { DescriptionList } from "../../components/DescriptionList";
+import { ErrorAlert } from "../../components/ErrorAlert";
+import { CLOUD_NAMES, folderPath, MIB, PLAN_NAMES } from "../../features/cluster/format";
+import { formatBytes, formatNumber } from "../../lib/format";
 import classes from "./create.module.css";
+import type { Draft } from "./draft";
 
 interface Props {
   draft: Draft;
@@ -16,46 +17,41 @@ interface Props {
 
 function capacityOf(draft: Draft): string {
   if (draft.plan === "STANDARD") return `${draft.vcpus} vCPUs`;
-  if (draft.plan === "ADVANCED") return `1 node, ${draft.machineVcpus} vCPUs, ${draft.machineStorage} GiB`;
+  if (draft.plan === "ADVANCED") return `1 node, ${draft.nodeVcpus} vCPUs, ${draft.nodeStorageGib} GiB`;
   const limits = [
-    draft.requestUnits === null ? null : `${count(draft.requestUnits)} RU a month`,
-    draft.storageMib === null ? null : bytes(draft.storageMib * 1024 * 1024),
+    draft.requestUnits === null ? null : `${formatNumber(draft.requestUnits)} RU per month`,
+    draft.storageMib === null ? null : formatBytes(draft.storageMib * MIB),
   ].filter((limit) => limit !== null);
-  return limits.length > 0 ? `At most ${limits.join(", ")}` : "No limits";
+  return limits.length > 0 ? `Up to ${limits.join(", ")}` : "No limits";
 }
 
-/** What will be made; stays in sight. */
+/** The cluster that will be created. It stays in view while the form scrolls. */
 export function Summary({ draft, ready, pending, error }: Props) {
   const folders = useFolders().data ?? [];
-  const lines: [string, string][] = [
-    ["Name", draft.name || "–"],
-    ["Plan", PLAN[draft.plan]],
-    ["Cloud", CLOUD[draft.cloud]],
-    [draft.regions.length > 1 ? "Regions" : "Region", draft.regions.join(", ") || "–"],
-    ["Capacity", capacityOf(draft)],
-    ["Folder", folderPath(folders, draft.folder) || "None"],
-    ["Delete protection", draft.protected ? "On" : "Off"],
-  ];
   return (
     <aside className={`panel ${classes.summary}`} aria-label="Summary">
       <Text fw={620} mb="sm" component="h2">
         Summary
       </Text>
-      <dl className={classes.lines}>
-        {lines.map(([name, value]) => (
-          <div key={name}>
-            <dt>{name}</dt>
-            <dd>{value}</dd>
-          </div>
-        ))}
-      </dl>
+      <DescriptionList
+        variant="summary"
+        items={[
+          { term: "Name", value: draft.name || "–" },
+          { term: "Plan", value: PLAN_NAMES[draft.plan] },
+          { term: "Cloud", value: CLOUD_NAMES[draft.cloud] },
+          { term: draft.regions.length > 1 ? "Regions" : "Region", value: draft.regions.join(", ") || "–" },
+          { term: "Capacity", value: capacityOf(draft) },
+          { term: "Folder", value: folderPath(folders, draft.folder) || "None" },
+          { term: "Delete protection", value: draft.protected ? "On" : "Off" },
+        ]}
+      />
       <div className={classes.costs}>
         <IconCoinOff size={18} aria-hidden />
         <span>
-          <strong>Costs nothing.</strong> It runs on your machine, and takes what it uses of it.
+          <strong>Free.</strong> Runs on this server.
         </span>
       </div>
-      {error && <ErrorNote error={error} title="It was not made" />}
+      {error && <ErrorAlert error={error} title="Couldn't create the cluster" />}
       <Button type="submit" fullWidth mt={error ? "md" : 0} disabled={!ready} loading={pending}>
         Create cluster
       </Button>

@@ -1,4 +1,4 @@
-/** Making a cluster: plan, cloud and regions, capacity, name. While it is made, `?made=ID` shows how far it is. */
+/** Creates a cluster. `?created=ID` shows the progress of the cluster with that ID. */
 import { ActionIcon, Stack, Switch, Text, TextInput, Title, Tooltip } from "@mantine/core";
 import { IconRefresh } from "@tabler/icons-react";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
@@ -6,23 +6,24 @@ import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useState, type ReactNode } from "react";
 import { api, unwrap, type Cluster } from "../../api/client";
 import { keys, regionsQuery, refreshInList, useClusters } from "../../api/queries";
-import { ErrorNote } from "../../components/ErrorNote";
+import { CLUSTER_NAME_RULE } from "../../api/validation";
+import { ErrorAlert } from "../../components/ErrorAlert";
 import { Page } from "../../components/Page";
-import { FolderSelect } from "../../components/cluster/FolderSelect";
-import { LabelsInput } from "../../components/cluster/LabelsInput";
-import { useChange } from "../../shell/mutation";
+import { FolderSelect } from "../../features/cluster/FolderSelect";
+import { LabelsInput } from "../../features/cluster/LabelsInput";
+import { useNotifiedMutation } from "../../components/useNotifiedMutation";
 import { Capacity } from "./Capacity";
 import { PlanChoice } from "./PlanChoice";
 import { Progress } from "./Progress";
 import { RegionChoice } from "./RegionChoice";
 import { Summary } from "./Summary";
-import { newDraft, problemsOf, requestOf, settle, type Draft } from "./draft";
-import { suggestName } from "./suggestion";
+import { newDraft, validate, toRequest, withOfferedRegions, type Draft } from "./draft";
+import { suggestName } from "./suggest-name";
 import classes from "./create.module.css";
 
 export default function CreateClusterPage() {
-  const { made, folder = "root" } = useSearch({ strict: false });
-  return made ? <Progress id={made} /> : <Form folder={folder} />;
+  const { created, folder = "root" } = useSearch({ strict: false });
+  return created ? <Progress id={created} /> : <Form folder={folder} />;
 }
 
 function Section({ title, text, children }: { title: string; text?: string; children: ReactNode }) {
@@ -52,21 +53,21 @@ function Form({ folder }: { folder: string }) {
   const taken = useTakenNames();
   const regions = useQuery(regionsQuery);
   const [draft, setDraft] = useState<Draft>(() => newDraft(suggestName(taken), folder));
-  const create = useChange<Cluster, Draft>({
-    mutationFn: (wish) => unwrap(api.POST("/api/v1/clusters", { body: requestOf(wish) })),
-    failed: null,
+  const create = useNotifiedMutation<Cluster, Draft>({
+    mutationFn: (draft) => unwrap(api.POST("/api/v1/clusters", { body: toRequest(draft) })),
+    errorTitle: null,
     onSuccess: (cluster) => {
       client.setQueryData(keys.cluster(cluster.id), cluster);
       void refreshInList(client, cluster.id);
-      void navigate({ to: "/clusters/new", search: { made: cluster.id }, replace: true });
+      void navigate({ to: "/clusters/new", search: { created: cluster.id }, replace: true });
     },
   });
   const all = regions.data ?? [];
-  const problems = problemsOf(draft);
-  const ready = Object.keys(problems).length === 0 && all.length > 0;
-  const set = (part: Partial<Draft>) => setDraft((before) => ({ ...before, ...part }));
+  const errors = validate(draft);
+  const ready = Object.values(errors).every((error) => error === null) && all.length > 0;
+  const set = (part: Partial<Draft>) => setDraft((previous) => ({ ...previous, ...part }));
   return (
-    <Page title="Create a cluster" breadcrumbs={[{ label: "Clusters", to: "/clusters" }]}>
+    <Page title="Create cluster" breadcrumbs={[{ label: "Clusters", to: "/clusters" }]}>
       <form
         className={classes.form}
         onSubmit={(event) => {
@@ -76,30 +77,34 @@ function Form({ folder }: { folder: string }) {
       >
         <Stack>
           <Section title="Plan">
-            <PlanChoice plan={draft.plan} onChange={(plan) => setDraft(settle({ ...draft, plan }, all))} />
+            <PlanChoice plan={draft.plan} onChange={(plan) => setDraft(withOfferedRegions({ ...draft, plan }, all))} />
           </Section>
           <Section title="Cloud and regions">
             {regions.error ? (
-              <ErrorNote error={regions.error} retry={() => void regions.refetch()} />
+              <ErrorAlert
+                title="Couldn't load the regions"
+                error={regions.error}
+                retry={() => void regions.refetch()}
+              />
             ) : (
-              <RegionChoice draft={draft} all={all} onChange={setDraft} problem={problems.regions} />
+              <RegionChoice draft={draft} all={all} onChange={setDraft} error={errors.regions} />
             )}
           </Section>
           <Section title="Capacity">
-            <Capacity draft={draft} onChange={setDraft} problem={problems.capacity} />
+            <Capacity draft={draft} onChange={setDraft} error={errors.capacity} />
           </Section>
-          <Section title="Name and place">
+          <Section title="Name and folder">
             <TextInput
               label="Name"
-              description="It is part of the address, and can not be changed later."
+              description={`${errors.name ? "" : CLUSTER_NAME_RULE} You can't change the name later.`}
               required
               spellCheck={false}
               autoComplete="off"
               value={draft.name}
-              error={problems.name}
+              error={errors.name}
               onChange={(event) => set({ name: event.currentTarget.value })}
               rightSection={
-                <Tooltip label="Another suggestion">
+                <Tooltip label="Suggest another name">
                   <ActionIcon
                     variant="subtle"
                     color="gray"
@@ -114,7 +119,7 @@ function Form({ folder }: { folder: string }) {
             <FolderSelect value={draft.folder} onChange={(id) => set({ folder: id })} />
             <Switch
               label="Delete protection"
-              description="It must be turned off before the cluster can be deleted."
+              description="The cluster can't be deleted while protection is on."
               checked={draft.protected}
               onChange={(event) => set({ protected: event.currentTarget.checked })}
             />
@@ -122,7 +127,7 @@ function Form({ folder }: { folder: string }) {
               <Text size="sm" fw={500} mb={6}>
                 Labels
               </Text>
-              <LabelsInput rows={draft.labels} onChange={(labels) => set({ labels })} problem={problems.labels} />
+              <LabelsInput rows={draft.labels} onChange={(labels) => set({ labels })} problem={errors.labels} />
             </div>
           </Section>
         </Stack>

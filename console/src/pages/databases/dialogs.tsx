@@ -1,63 +1,62 @@
-import { Button, Group, Modal, Stack, Text, TextInput } from "@mantine/core";
+import { Text, TextInput } from "@mantine/core";
 import { useState } from "react";
-import { databaseProblem } from "../../api/names";
-import { Confirm } from "../../components/Confirm";
-import { ErrorNote } from "../../components/ErrorNote";
-import { useCreateDatabase, useDeleteDatabase, useRenameDatabase } from "./changes";
+import { databaseNameError, SQL_NAME_RULE } from "../../api/validation";
+import { ConfirmDialog } from "../../components/ConfirmDialog";
+import { FormDialog } from "../../components/DialogForm";
+import { withRule } from "../../components/withRule";
+import { formatCount } from "../../lib/format";
+import { useCreateDatabase, useDeleteDatabase, useRenameDatabase } from "./mutations";
 
 interface Props {
   cluster: string;
   onClose: () => void;
 }
 
-export function CreateDatabase({ cluster, onClose }: Props) {
+export function CreateDialog({ cluster, onClose }: Props) {
   const create = useCreateDatabase(cluster);
   return (
     <NameDialog
-      title="Create a database"
+      title="Create database"
       label="Database name"
       action="Create database"
       pending={create.isPending}
-      failed="The database was not created"
       error={create.error}
+      errorTitle="Couldn't create the database"
       onClose={onClose}
       onSubmit={(name) => create.mutate(name, { onSuccess: onClose })}
     />
   );
 }
 
-export function RenameDatabase({ cluster, name, onClose }: Props & { name: string }) {
+export function RenameDialog({ cluster, name, onClose }: Props & { name: string }) {
   const rename = useRenameDatabase(cluster);
   return (
     <NameDialog
       title={`Rename ${name}`}
       label="New name"
-      text="It can be renamed while no session is in it. Afterwards programs must connect under the new name."
+      text="You can rename a database only while no sessions use it. Programs must then connect with the new name."
       initial={name}
       action="Rename"
       pending={rename.isPending}
-      failed="The database was not renamed"
       error={rename.error}
+      errorTitle="Couldn't rename the database"
       onClose={onClose}
-      onSubmit={(newName) =>
-        newName === name ? onClose() : rename.mutate({ name, newName }, { onSuccess: onClose })
-      }
+      onSubmit={(newName) => (newName === name ? onClose() : rename.mutate({ name, newName }, { onSuccess: onClose }))}
     />
   );
 }
 
-export function DeleteDatabase({
-  cluster,
-  name,
-  tables,
-  onClose,
-}: Props & { name: string; tables: string | null }) {
+interface DeleteProps extends Props {
+  name: string;
+  /** The number of tables, if it is known. */
+  tables: number | null;
+}
+
+export function DeleteDialog({ cluster, name, tables, onClose }: DeleteProps) {
   const remove = useDeleteDatabase(cluster);
-  const count =
-    tables === null ? "everything in it" : tables === "1" ? "its 1 table" : `its ${tables} tables`;
+  const contents = tables ? `its ${formatCount(tables, "table")}` : "everything in it";
   return (
-    <Confirm
-      opened
+    <ConfirmDialog
       onClose={onClose}
       title={`Delete database ${name}?`}
       name={name}
@@ -66,8 +65,8 @@ export function DeleteDatabase({
       error={remove.error}
       onConfirm={() => remove.mutate(name, { onSuccess: onClose })}
     >
-      {`${name} and ${tables === "0" ? "everything in it" : count} are deleted at once. This can not be undone.`}
-    </Confirm>
+      {`This deletes ${name} and ${contents}. You can't undo this action.`}
+    </ConfirmDialog>
   );
 }
 
@@ -78,58 +77,33 @@ interface NameDialogProps {
   initial?: string;
   action: string;
   pending: boolean;
-  failed: string;
   error: unknown;
+  errorTitle: string;
   onClose: () => void;
   onSubmit: (name: string) => void;
 }
 
-function NameDialog({
-  title,
-  label,
-  text,
-  initial = "",
-  action,
-  pending,
-  failed,
-  error,
-  ...on
-}: NameDialogProps) {
+function NameDialog({ label, text, initial = "", onSubmit, ...dialog }: NameDialogProps) {
   const [name, setName] = useState(initial);
-  const [strict, setStrict] = useState(false);
+  const [showErrors, setShowErrors] = useState(false);
+  const submit = () => {
+    setShowErrors(true);
+    if (!databaseNameError(name)) onSubmit(name);
+  };
   return (
-    <Modal opened onClose={on.onClose} title={title}>
-      <form
-        noValidate
-        onSubmit={(event) => {
-          event.preventDefault();
-          setStrict(true);
-          if (!databaseProblem(name) && !pending) on.onSubmit(name);
-        }}
-      >
-        <Stack>
-          {text && <Text size="sm">{text}</Text>}
-          <TextInput
-            label={label}
-            value={name}
-            onChange={(event) => setName(event.currentTarget.value)}
-            error={strict ? databaseProblem(name) : null}
-            autoComplete="off"
-            autoCapitalize="none"
-            spellCheck={false}
-            data-autofocus
-          />
-          {error ? <ErrorNote title={failed} error={error} /> : null}
-          <Group justify="flex-end">
-            <Button variant="default" onClick={on.onClose}>
-              Cancel
-            </Button>
-            <Button type="submit" loading={pending}>
-              {action}
-            </Button>
-          </Group>
-        </Stack>
-      </form>
-    </Modal>
+    <FormDialog {...dialog} noValidate onSubmit={submit}>
+      {text && <Text size="sm">{text}</Text>}
+      <TextInput
+        label={label}
+
+        value={name}
+        onChange={(event) => setName(event.currentTarget.value)}
+        {...withRule(SQL_NAME_RULE, showErrors ? databaseNameError(name) : null)}
+        autoComplete="off"
+        autoCapitalize="none"
+        spellCheck={false}
+        data-autofocus
+      />
+    </FormDialog>
   );
 }

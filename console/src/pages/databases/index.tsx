@@ -1,18 +1,20 @@
-/** Databases of a cluster. */
+/** The databases of a cluster. */
 import { Anchor, Button } from "@mantine/core";
 import { IconDatabase, IconPencil, IconPlus, IconTerminal2, IconTrash } from "@tabler/icons-react";
 import { Link, useNavigate } from "@tanstack/react-router";
 import { createColumnHelper, type ColumnDef } from "@tanstack/react-table";
 import { useMemo, useState } from "react";
 import type { Cluster, Schemas } from "../../api/client";
-import { ADMINISTERS, CHANGES_DATABASES, useDatabases } from "../../api/inside";
-import { useCanOnCluster } from "../../api/queries";
-import { ClusterPage } from "../../components/ClusterPage";
+import { useAllowed } from "../../api/permissions";
+import { useDatabases } from "../../api/sql-objects";
+import { parseAmount } from "../../features/cluster/format";
+import { ClusterPage } from "../../features/cluster/ClusterPage";
 import { DataTable } from "../../components/DataTable";
-import { Empty } from "../../components/Empty";
-import { ErrorNote } from "../../components/ErrorNote";
+import { EmptyState } from "../../components/EmptyState";
+import { ErrorAlert } from "../../components/ErrorAlert";
 import { RowMenu, type RowAction } from "../../components/RowMenu";
-import { CreateDatabase, DeleteDatabase, RenameDatabase } from "./dialogs";
+import { formatNumber } from "../../lib/format";
+import { CreateDialog, DeleteDialog, RenameDialog } from "./dialogs";
 
 type Database = Schemas["Database"];
 type Open = { what: "create" } | { what: "rename" | "delete"; database: Database };
@@ -24,7 +26,7 @@ export default function DatabasesPage() {
   return (
     <ClusterPage
       title="Databases"
-      text="A session is in one database. Tables are made in SQL, by a SQL user or in the SQL shell."
+      text="Create databases here. To create tables, use the SQL shell or connect as a SQL user."
       actions={(cluster) => <CreateButton cluster={cluster} onCreate={() => setOpen({ what: "create" })} />}
     >
       {(cluster) => <Databases cluster={cluster} open={open} setOpen={setOpen} />}
@@ -33,8 +35,8 @@ export default function DatabasesPage() {
 }
 
 function CreateButton({ cluster, onCreate }: { cluster: Cluster; onCreate: () => void }) {
-  const may = useCanOnCluster(cluster, CHANGES_DATABASES);
-  return may ? (
+  const canEdit = useAllowed(cluster, "CreateDatabase");
+  return canEdit ? (
     <Button leftSection={<IconPlus size={16} aria-hidden />} onClick={onCreate}>
       Create database
     </Button>
@@ -43,8 +45,8 @@ function CreateButton({ cluster, onCreate }: { cluster: Cluster; onCreate: () =>
 
 function Databases(props: { cluster: Cluster; open: Open | null; setOpen: (open: Open | null) => void }) {
   const { cluster, open, setOpen } = props;
-  const may = useCanOnCluster(cluster, CHANGES_DATABASES);
-  const shell = useCanOnCluster(cluster, ADMINISTERS);
+  const canEdit = useAllowed(cluster, "CreateDatabase");
+  const canQuery = useAllowed(cluster, "RunStatement");
   const navigate = useNavigate();
   const databases = useDatabases(cluster.id);
   const columns = useMemo(() => {
@@ -54,16 +56,12 @@ function Databases(props: { cluster: Cluster; open: Open | null; setOpen: (open:
         params: { clusterId: cluster.id },
         search: { db: name },
       });
-    return columnsOf(cluster.id, may, shell, setOpen, query);
-  }, [cluster.id, may, shell, setOpen, navigate]);
+    return columnsOf(cluster.id, canEdit, canQuery, setOpen, query);
+  }, [cluster.id, canEdit, canQuery, setOpen, navigate]);
   const close = () => setOpen(null);
   if (databases.error && !databases.data) {
     return (
-      <ErrorNote
-        title="Databases can not be shown"
-        error={databases.error}
-        retry={() => void databases.refetch()}
-      />
+      <ErrorAlert title="Couldn't load databases" error={databases.error} retry={() => void databases.refetch()} />
     );
   }
   return (
@@ -76,23 +74,21 @@ function Databases(props: { cluster: Cluster; open: Open | null; setOpen: (open:
         initialSort={[{ id: "name", desc: false }]}
         loading={databases.isPending}
         empty={
-          <Empty
+          <EmptyState
             icon={IconDatabase}
-            title="No database"
-            text="A program needs one to connect to."
+            title="No databases"
+            text="Create a database to connect to."
             action={<CreateButton cluster={cluster} onCreate={() => setOpen({ what: "create" })} />}
           />
         }
       />
-      {open?.what === "create" && <CreateDatabase cluster={cluster.id} onClose={close} />}
-      {open?.what === "rename" && (
-        <RenameDatabase cluster={cluster.id} name={open.database.name} onClose={close} />
-      )}
+      {open?.what === "create" && <CreateDialog cluster={cluster.id} onClose={close} />}
+      {open?.what === "rename" && <RenameDialog cluster={cluster.id} name={open.database.name} onClose={close} />}
       {open?.what === "delete" && (
-        <DeleteDatabase
+        <DeleteDialog
           cluster={cluster.id}
           name={open.database.name}
-          tables={open.database.table_count ?? null}
+          tables={parseAmount(open.database.table_count)}
           onClose={close}
         />
       )}
@@ -102,15 +98,15 @@ function Databases(props: { cluster: Cluster; open: Open | null; setOpen: (open:
 
 function columnsOf(
   cluster: string,
-  may: boolean,
-  shell: boolean,
+  canEdit: boolean,
+  canQuery: boolean,
   setOpen: (open: Open) => void,
   query: (name: string) => void,
 ): ColumnDef<Database, any>[] {
   const name = column.accessor("name", {
     header: "Name",
     cell: (cell) =>
-      shell ? (
+      canQuery ? (
         <Anchor
           size="sm"
           renderRoot={(props) => (
@@ -132,11 +128,7 @@ function columnsOf(
     id: "tables",
     header: "Tables",
     meta: { width: "110px", align: "right" },
-    cell: (cell) => (
-      <span className="tabular">
-        {cell.getValue() < 0 ? "not known" : cell.getValue().toLocaleString("en-US")}
-      </span>
-    ),
+    cell: (cell) => <span className="tabular">{cell.getValue() < 0 ? "–" : formatNumber(cell.getValue())}</span>,
   });
   const actions = column.display({
     id: "actions",
@@ -144,7 +136,7 @@ function columnsOf(
     meta: { width: "40px", align: "right", bare: true, corner: true },
     cell: ({ row: { original: database } }) => {
       const sql: RowAction = {
-        label: "Open in the SQL shell",
+        label: "Open in SQL shell",
         icon: IconTerminal2,
         run: () => query(database.name),
       };
@@ -157,8 +149,8 @@ function columnsOf(
           run: () => setOpen({ what: "delete", database }),
         },
       ];
-      return <RowMenu name={database.name} actions={[...(shell ? [sql] : []), ...(may ? change : [])]} />;
+      return <RowMenu name={database.name} actions={[...(canQuery ? [sql] : []), ...(canEdit ? change : [])]} />;
     },
   });
-  return may || shell ? [name, tables, actions] : [name, tables];
+  return canEdit || canQuery ? [name, tables, actions] : [name, tables];
 }

@@ -1,4 +1,4 @@
-/** A method of HTTP, of the same width everywhere. */
+/** An HTTP method, always of the same width. */
 import classes from "./explorer.module.css";
 
 export function Method({ name }: { name: string }) {

@@ -1,42 +1,42 @@
-/** One operation: what it needs, the button that sends it, and what came back. */
+/** One operation: its parameters, its body, the send button, and the response. */
 import { Alert, Anchor, Badge, Button, Group, Stack, Switch, Text, Title } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
 import { IconInfoCircle, IconSend, IconTerminal2 } from "@tabler/icons-react";
 import { useId, useState, type FormEvent } from "react";
 import { CodeBlock } from "../../components/CodeBlock";
-import { Copy } from "../../components/Copy";
-import { ErrorNote } from "../../components/ErrorNote";
-import { Json } from "../../components/Json";
-import { Confirm } from "../../components/Confirm";
+import { CopyButton } from "../../components/CopyButton";
+import { ErrorAlert } from "../../components/ErrorAlert";
+import { JsonEditor } from "../../components/JsonEditor";
+import { ConfirmDialog } from "../../components/ConfirmDialog";
 import type { Document, Operation } from "./document";
 import classes from "./explorer.module.css";
 import { Method } from "./Method";
 import { Parameters } from "./Parameters";
-import { canRehearse, curl, fault, missing, prepare, type Draft } from "./request";
+import { curl, jsonError, missing, prepare, supportsDryRun, type Draft } from "./request";
 import { Response } from "./Response";
 import { useSend } from "./send";
-import { bodyText } from "./skeleton";
+import { exampleBody } from "./example";
 
 export function OperationForm({ document, operation }: { document: Document; operation: Operation }) {
   const [draft, setDraft] = useState<Draft>(() => ({
     values: {},
-    body: bodyText(document, operation),
+    body: exampleBody(document, operation),
     dryRun: false,
   }));
   const [attempted, setAttempted] = useState(false);
-  const [asking, setAsking] = useState(false);
+  const [confirming, setConfirming] = useState(false);
   const send = useSend();
-  const empty = missing(operation, draft);
-  const broken = operation.body && fault(draft.body);
+  const missingNames = missing(operation, draft);
+  const bodyError = operation.body && jsonError(draft.body);
   const prepared = prepare(operation, draft);
-  const rehearsal = draft.dryRun && canRehearse(operation);
-  const destroys = operation.method === "DELETE" && !rehearsal;
+  const dryRun = draft.dryRun && supportsDryRun(operation);
+  const destroys = operation.method === "DELETE" && !dryRun;
 
   const submit = (event: FormEvent) => {
     event.preventDefault();
     setAttempted(true);
-    if (empty.length > 0 || broken) return;
-    if (destroys) setAsking(true);
+    if (missingNames.length > 0 || bodyError) return;
+    if (destroys) setConfirming(true);
     else send.mutate(prepared);
   };
 
@@ -48,15 +48,15 @@ export function OperationForm({ document, operation }: { document: Document; ope
           <Parameters
             operation={operation}
             values={draft.values}
-            missing={attempted ? empty : []}
+            missing={attempted ? missingNames : []}
             onChange={(name, value) => setDraft({ ...draft, values: { ...draft.values, [name]: value } })}
           />
           {operation.body && (
             <Body
               text={draft.body}
-              fault={broken || undefined}
+              error={bodyError || undefined}
               onChange={(body) => setDraft((draft) => ({ ...draft, body }))}
-              onReset={() => setDraft((draft) => ({ ...draft, body: bodyText(document, operation) }))}
+              onReset={() => setDraft((draft) => ({ ...draft, body: exampleBody(document, operation) }))}
             />
           )}
           <Group gap="lg">
@@ -66,12 +66,12 @@ export function OperationForm({ document, operation }: { document: Document; ope
               color={destroys ? "red.8" : undefined}
               leftSection={<IconSend size={16} aria-hidden />}
             >
-              {rehearsal ? "Send as dry run" : "Send"}
+              {dryRun ? "Send as dry run" : "Send"}
             </Button>
-            {canRehearse(operation) && (
+            {supportsDryRun(operation) && (
               <Switch
                 label="Dry run"
-                description="Everything but the change"
+                description="Check the request without changing anything"
                 checked={draft.dryRun}
                 onChange={(event) => setDraft({ ...draft, dryRun: event.currentTarget.checked })}
               />
@@ -79,21 +79,22 @@ export function OperationForm({ document, operation }: { document: Document; ope
           </Group>
         </Stack>
       </form>
-      <AsCurl text={curl(prepared, location.origin)} />
-      {send.error && <ErrorNote error={send.error} />}
-      {send.data && <Response answer={send.data} />}
-      <Confirm
-        opened={asking}
-        onClose={() => setAsking(false)}
-        title={`${operation.summary}?`}
-        action="Send"
-        onConfirm={() => {
-          setAsking(false);
-          send.mutate(prepared);
-        }}
-      >
-        {`This sends DELETE ${prepared.path} for real. Cancel and switch on the dry run to only see what would happen.`}
-      </Confirm>
+      <CurlCommand text={curl(prepared, location.origin)} />
+      {send.error && <ErrorAlert title="Couldn't send the request" error={send.error} />}
+      {send.data && <Response response={send.data} />}
+      {confirming && (
+        <ConfirmDialog
+          onClose={() => setConfirming(false)}
+          title={`${operation.summary}?`}
+          action="Send"
+          onConfirm={() => {
+            setConfirming(false);
+            send.mutate(prepared);
+          }}
+        >
+          {`This sends DELETE ${prepared.path}. To check the request without deleting anything, cancel and turn on Dry run.`}
+        </ConfirmDialog>
+      )}
     </Stack>
   );
 }
@@ -114,14 +115,14 @@ function Heading({ operation }: { operation: Operation }) {
       <Group gap="xs" wrap="nowrap" align="center">
         <Method name={operation.method} />
         <span className={classes.path}>{operation.path}</span>
-        <Copy value={operation.path} label="Copy path" />
+        <CopyButton value={operation.path} label="Copy path" />
       </Group>
       <Text size="sm" c="dimmed">
         {operation.description} <span className={classes.headers}>{operation.id}</span>
       </Text>
       {operation.unimplemented && (
-        <Alert icon={<IconInfoCircle />} color="gray" variant="light" title="Not built yet">
-          This server knows the operation and answers it with 501. You can still send it.
+        <Alert icon={<IconInfoCircle />} color="gray" variant="light" title="Not implemented">
+          This server responds to this operation with 501 Not Implemented.
         </Alert>
       )}
     </Stack>
@@ -130,12 +131,12 @@ function Heading({ operation }: { operation: Operation }) {
 
 interface BodyProps {
   text: string;
-  fault?: string;
+  error?: string;
   onChange: (text: string) => void;
   onReset: () => void;
 }
 
-function Body({ text, fault, onChange, onReset }: BodyProps) {
+function Body({ text, error, onChange, onReset }: BodyProps) {
   const id = useId();
   return (
     <Stack gap={6}>
@@ -144,23 +145,23 @@ function Body({ text, fault, onChange, onReset }: BodyProps) {
           Body
         </Title>
         <Anchor component="button" type="button" size="sm" onClick={onReset}>
-          Start again from the example
+          Reset to example
         </Anchor>
       </Group>
       <Text size="xs" c="dimmed">
-        An example with every member. Remove what you do not want to set.
+        The example contains every field. Remove the fields that you don't want to set.
       </Text>
-      <Json value={text} onChange={onChange} label="Body of the request, JSON" minHeight={140} />
-      {fault && (
+      <JsonEditor value={text} onChange={onChange} label="Request body (JSON)" minHeight={140} />
+      {error && (
         <Text id={id} size="sm" c="red" role="alert">
-          This is not JSON yet: {fault}
+          Invalid JSON: {error}
         </Text>
       )}
     </Stack>
   );
 }
 
-function AsCurl({ text }: { text: string }) {
+function CurlCommand({ text }: { text: string }) {
   const [open, { toggle }] = useDisclosure(false);
   return (
     <Stack gap="xs" align="stretch">
@@ -172,10 +173,10 @@ function AsCurl({ text }: { text: string }) {
           aria-expanded={open}
           onClick={toggle}
         >
-          As curl
+          Show curl command
         </Button>
       </div>
-      {open && <CodeBlock code={text} label="Request as a curl command" />}
+      {open && <CodeBlock code={text} label="curl command" />}
     </Stack>
   );
 }

@@ -1,8 +1,9 @@
-/** All operations by tag, searched by words. Each is a link: its page can be shared. */
-import { Badge, Stack, Text, TextInput, Title } from "@mantine/core";
-import { IconSearch } from "@tabler/icons-react";
+/** The operations by tag, with a search. */
+import { Badge, Stack, Text, Title } from "@mantine/core";
+
 import { Link } from "@tanstack/react-router";
 import { useMemo } from "react";
+import { SearchInput } from "../../components/SearchInput";
 import { byTag, matching, type Operation } from "./document";
 import { Method } from "./Method";
 import classes from "./explorer.module.css";
@@ -18,13 +19,11 @@ export function OperationList({ all, chosen, search, onSearch }: Props) {
   const groups = useMemo(() => byTag(matching(all, search)), [all, search]);
   return (
     <nav aria-label="Operations" className={classes.list}>
-      <TextInput
-        aria-label="Search operations"
-        placeholder="Search, for example “allowlist post”"
-        leftSection={<IconSearch size={16} aria-hidden />}
+      <SearchInput
+        label="Search operations"
+        placeholder="Search by name, path, or method"
         value={search}
-        onChange={(event) => onSearch(event.currentTarget.value)}
-        mb="sm"
+        onChange={onSearch}
       />
       <div className={classes.operations}>
         {groups.map(([tag, operations]) => (
@@ -39,7 +38,7 @@ export function OperationList({ all, chosen, search, onSearch }: Props) {
         ))}
         {groups.length === 0 && (
           <Text size="sm" c="dimmed" p="xs">
-            No operation matches. Search for a part of its name, path or method.
+            No operations match. Search for a part of the name, path, or method.
           </Text>
         )}
       </div>
@@ -54,14 +53,14 @@ function Entry({ operation, chosen, search }: { operation: Operation; chosen: bo
       search={{ operation: operation.id, q: search || undefined }}
       className={classes.entry}
       data-chosen={chosen || undefined}
-      data-later={operation.unimplemented || undefined}
+      data-unimplemented={operation.unimplemented || undefined}
       aria-current={chosen ? "page" : undefined}
     >
       <Method name={operation.method} />
       <span className={classes.summary}>{operation.summary}</span>
       {operation.unimplemented && (
-        <Badge size="xs" variant="outline" color="gray" title="Not built yet: the server answers 501">
-          later
+        <Badge size="xs" variant="outline" color="gray" tt="none" fw={500} title="The server responds with 501">
+          Not implemented
         </Badge>
       )}
     </Link>

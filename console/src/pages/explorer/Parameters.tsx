@@ -1,30 +1,31 @@
-/** A field for each parameter of an operation: of the path first, what is optional folded away. */
+/** A field for each parameter of an operation. Optional parameters are collapsed. */
 import { Button, Collapse, SimpleGrid, Stack, TextInput, NativeSelect, Title } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
 import { IconChevronDown, IconChevronRight } from "@tabler/icons-react";
+import { formatCount } from "../../lib/format";
 import type { Operation, Parameter } from "./document";
-import { OWN_PARAMETERS } from "./request";
+import { AUTOMATIC_PARAMETERS } from "./request";
 
 interface Props {
   operation: Operation;
   values: Record<string, string>;
-  /** Names of those that must get a value first. */
+  /** The names of required parameters without a value. */
   missing: string[];
   onChange: (name: string, value: string) => void;
 }
 
 export function Parameters({ operation, values, missing, onChange }: Props) {
-  const shown = operation.parameters.filter((parameter) => !OWN_PARAMETERS.includes(parameter.name));
-  const needed = shown.filter((parameter) => parameter.required);
+  const shown = operation.parameters.filter((parameter) => !AUTOMATIC_PARAMETERS.includes(parameter.name));
+  const required = shown.filter((parameter) => parameter.required);
   const optional = shown.filter((parameter) => !parameter.required);
-  const [open, { toggle }] = useDisclosure(needed.length === 0 && operation.method === "GET");
+  const [open, { toggle }] = useDisclosure(required.length === 0 && operation.method === "GET");
   if (shown.length === 0) return null;
   const field = (parameter: Parameter) => (
     <Field
       key={parameter.name}
       parameter={parameter}
       value={values[parameter.name] ?? ""}
-      error={missing.includes(parameter.name) ? "needs a value" : undefined}
+      error={missing.includes(parameter.name) ? "Required" : undefined}
       onChange={(value) => onChange(parameter.name, value)}
     />
   );
@@ -33,7 +34,7 @@ export function Parameters({ operation, values, missing, onChange }: Props) {
       <Title order={3} size="h3">
         Parameters
       </Title>
-      {needed.length > 0 && <SimpleGrid cols={{ base: 1, sm: 2 }}>{needed.map(field)}</SimpleGrid>}
+      {required.length > 0 && <SimpleGrid cols={{ base: 1, sm: 2 }}>{required.map(field)}</SimpleGrid>}
       {optional.length > 0 && (
         <>
           <div>
@@ -42,10 +43,12 @@ export function Parameters({ operation, values, missing, onChange }: Props) {
               size="compact-sm"
               color="gray"
               aria-expanded={open}
-              leftSection={open ? <IconChevronDown size={14} aria-hidden /> : <IconChevronRight size={14} aria-hidden />}
+              leftSection={
+                open ? <IconChevronDown size={14} aria-hidden /> : <IconChevronRight size={14} aria-hidden />
+              }
               onClick={toggle}
             >
-              {optional.length} optional
+              {formatCount(optional.length, "optional parameter")}
             </Button>
           </div>
           <Collapse expanded={open}>
@@ -77,6 +80,11 @@ function Field({ parameter, value, error, onChange }: FieldProps) {
     return <NativeSelect {...shared} data={data} onChange={(event) => onChange(event.currentTarget.value)} />;
   }
   return (
-    <TextInput {...shared} autoComplete="off" spellCheck={false} onChange={(event) => onChange(event.currentTarget.value)} />
+    <TextInput
+      {...shared}
+      autoComplete="off"
+      spellCheck={false}
+      onChange={(event) => onChange(event.currentTarget.value)}
+    />
   );
 }

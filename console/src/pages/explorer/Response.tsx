@@ -1,53 +1,54 @@
-/** What the server answered: status, time, trace id, headers and body. */
+/** The response of the server: status, duration, trace ID, headers, and body. */
 import { Badge, Group, Stack, Table, Tabs, Text, Title } from "@mantine/core";
-import { Copy } from "../../components/Copy";
-import { Json, pretty } from "../../components/Json";
+import { CopyButton } from "../../components/CopyButton";
+import { JsonEditor, formatJson } from "../../components/JsonEditor";
 import classes from "./explorer.module.css";
-import type { Answer } from "./send";
+import { formatDuration } from "../../lib/format";
+import type { RecordedResponse } from "./send";
 
-export function Response({ answer }: { answer: Answer }) {
+export function Response({ response }: { response: RecordedResponse }) {
   return (
     <Stack component="section" gap="sm" aria-labelledby="explorer-response">
       <Group gap="sm">
         <Title order={3} size="h3" id="explorer-response">
           Response
         </Title>
-        <Badge {...look(answer.status)} variant="light" tt="none" role="status">
-          {answer.status} {answer.statusText}
+        <Badge {...statusColor(response.status)} variant="light" tt="none" role="status">
+          {response.status} {response.statusText}
         </Badge>
-        {answer.dryRun && answer.status < 300 && (
+        {response.dryRun && response.status < 300 && (
           <Badge color="grape" variant="light" tt="none" c="light-dark(#6d2080, var(--mantine-color-grape-2))">
-            Dry run: nothing was changed
+            Dry run: nothing changed
           </Badge>
         )}
         <Text size="sm" c="dimmed">
-          {Math.round(answer.elapsed)} ms
+          {formatDuration(response.elapsed)}
         </Text>
-        {answer.traceId && (
+        {response.traceId && (
           <Group gap={4} wrap="nowrap">
             <Text size="sm" c="dimmed" className={classes.path}>
-              Trace {answer.traceId}
+              Trace {response.traceId}
             </Text>
-            <Copy value={answer.traceId} label="Copy trace id" />
+            <CopyButton value={response.traceId} label="Copy trace ID" />
           </Group>
         )}
       </Group>
       <Tabs defaultValue="body" keepMounted={false}>
         <Tabs.List>
           <Tabs.Tab value="body">Body</Tabs.Tab>
-          <Tabs.Tab value="headers">Headers ({answer.headers.length})</Tabs.Tab>
+          <Tabs.Tab value="headers">Headers ({response.headers.length})</Tabs.Tab>
         </Tabs.List>
         <Tabs.Panel value="body" pt="sm">
-          {answer.body ? (
-            <Json value={pretty(answer.body)} label="Body of the response" />
+          {response.body ? (
+            <JsonEditor value={formatJson(response.body)} label="Response body" />
           ) : (
             <Text size="sm" c="dimmed">
-              The body is empty.
+              No response body.
             </Text>
           )}
         </Tabs.Panel>
         <Tabs.Panel value="headers" pt="sm">
-          <Headers headers={answer.headers} />
+          <Headers headers={response.headers} />
         </Tabs.Panel>
       </Tabs>
     </Stack>
@@ -75,8 +76,8 @@ function Headers({ headers }: { headers: [string, string][] }) {
   );
 }
 
-/** Green, orange or red, with a text that is read easily on its light ground. */
-function look(status: number) {
+/** A color for the status, with enough contrast on its light background. */
+function statusColor(status: number) {
   if (status < 300) return { color: "green", c: "light-dark(#1d5c2c, var(--mantine-color-green-3))" };
   if (status < 500) return { color: "orange", c: "light-dark(#8a3a00, var(--mantine-color-orange-3))" };
   return { color: "red", c: "light-dark(#a11d1d, var(--mantine-color-red-3))" };

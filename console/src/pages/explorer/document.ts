@@ -1,4 +1,4 @@
-/** The OpenAPI document as the explorer uses it: operations with their parameters and bodies. */
+/** Reads the operations with their parameters and bodies from the OpenAPI document. */
 export type Schema = {
   $ref?: string;
   type?: string | string[];
@@ -21,7 +21,7 @@ export type Parameter = {
   description?: string;
   required?: boolean;
   schema?: Schema;
-  /** The only values that it may have. */
+  /** The allowed values, if the schema lists them. */
   choices?: string[];
 };
 
@@ -60,15 +60,15 @@ export type Operation = {
 
 const METHODS = ["get", "post", "put", "patch", "delete"];
 
-/** What `reference` points to, inside the document. */
-export function lookUp(document: Document, reference: string): unknown {
+/** Resolves a reference inside the document. */
+export function resolveReference(document: Document, reference: string): unknown {
   return reference
     .replace(/^#\//, "")
     .split("/")
     .reduce<unknown>((value, key) => (value as Record<string, unknown> | undefined)?.[key], document);
 }
 
-/** All operations, in the order of their tags. */
+/** All operations, sorted by tag. */
 export function operations(document: Document): Operation[] {
   const found: Operation[] = [];
   for (const [path, methods] of Object.entries(document.paths)) {
@@ -82,7 +82,7 @@ export function operations(document: Document): Operation[] {
 
 function operation(document: Document, path: string, method: string, raw: RawOperation): Operation {
   const parameters = (raw.parameters ?? []).map((parameter) => {
-    const found = "$ref" in parameter ? (lookUp(document, parameter.$ref) as Parameter) : parameter;
+    const found = "$ref" in parameter ? (resolveReference(document, parameter.$ref) as Parameter) : parameter;
     return { ...found, choices: choices(document, found.schema) };
   });
   const content = raw.requestBody?.content;
@@ -100,16 +100,16 @@ function operation(document: Document, path: string, method: string, raw: RawOpe
   };
 }
 
-/** The values that a schema lists, or nothing where any value may do. */
+/** The values that a schema lists, or undefined if it allows any value. */
 function choices(document: Document, schema: Schema | undefined): string[] | undefined {
-  if (schema?.$ref) return choices(document, lookUp(document, schema.$ref) as Schema);
+  if (schema?.$ref) return choices(document, resolveReference(document, schema.$ref) as Schema);
   if (schema?.items) return choices(document, schema.items);
   if (schema?.enum) return schema.enum.map(String);
   const constants = schema?.oneOf?.flatMap((one) => (one.const === undefined ? [] : [String(one.const)]));
   return constants && constants.length > 0 && constants.length === schema?.oneOf?.length ? constants : undefined;
 }
 
-/** Those whose name, path or summary holds every word of `search`. */
+/** The operations whose name, path, or summary contains every word of `search`. */
 export function matching(all: Operation[], search: string): Operation[] {
   const words = search.toLowerCase().split(/\s+/).filter(Boolean);
   return all.filter((operation) => {
@@ -119,7 +119,7 @@ export function matching(all: Operation[], search: string): Operation[] {
   });
 }
 
-/** Operations by tag, in the order they came. */
+/** Groups operations by tag, and keeps their order. */
 export function byTag(all: Operation[]): [string, Operation[]][] {
   const groups = new Map<string, Operation[]>();
   for (const operation of all) groups.set(operation.tag, [...(groups.get(operation.tag) ?? []), operation]);

@@ -1,15 +1,16 @@
-/** The API explorer: every operation of our own OpenAPI document, to read and to try with one's session. */
+/** The API explorer: every operation of the server's OpenAPI document, to read and to try. */
 import { Anchor } from "@mantine/core";
 import { IconApi, IconArrowLeft, IconQuestionMark } from "@tabler/icons-react";
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { useMemo } from "react";
 import { call } from "../../api/client";
-import { Empty } from "../../components/Empty";
-import { ErrorNote } from "../../components/ErrorNote";
+import { EmptyState } from "../../components/EmptyState";
+import { ErrorAlert } from "../../components/ErrorAlert";
 import { Page } from "../../components/Page";
-import { PageLoading } from "../../shell/PageLoading";
+import { PageLoading } from "../../components/PageLoading";
 import { operations, type Document } from "./document";
+import { formatCount } from "../../lib/format";
 import classes from "./explorer.module.css";
 import { OperationForm } from "./OperationForm";
 import { OperationList } from "./OperationList";
@@ -23,9 +24,12 @@ const documentQuery = {
 export default function Explorer() {
   const { data: document, error, isPending, refetch } = useQuery(documentQuery);
   return (
-    <Page title="API explorer" text="Every operation of the Cloud API. What you send here is sent for real, as you.">
+    <Page
+      title="API explorer"
+      text="Read about and try every operation of the Cloud API. Requests are sent with your session and take effect."
+    >
       {isPending && <PageLoading />}
-      {error && <ErrorNote error={error} retry={() => void refetch()} />}
+      {error && <ErrorAlert title="Couldn't load the OpenAPI document" error={error} retry={() => void refetch()} />}
       {document && <Operations document={document} />}
     </Page>
   );
@@ -55,17 +59,17 @@ function Operations({ document }: { document: Document }) {
         </Anchor>
         {operation && <OperationForm key={operation.id} document={document} operation={operation} />}
         {!operation && chosen && (
-          <Empty
+          <EmptyState
             icon={IconQuestionMark}
-            title={`There is no operation “${chosen}”`}
-            text="Choose one from the list; the search finds parts of names and paths."
+            title="Operation not found"
+            text={`The API has no operation “${chosen}”. Select one from the list.`}
           />
         )}
         {!chosen && (
-          <Empty
+          <EmptyState
             icon={IconApi}
-            title="Choose an operation"
-            text={`${all.length} operations, version ${document.info.version}. See what each needs, send it with your session, try a change as a dry run, and copy the same as a curl command.`}
+            title="Select an operation"
+            text={`${formatCount(all.length, "operation")}, API version ${document.info.version}. Send requests, check changes with a dry run, and copy requests as curl commands.`}
           />
         )}
       </div>

@@ -1,4 +1,4 @@
-/** What is sent for an operation: its address, headers and body, and the same as a curl command. */
+/** Builds the request of an operation, and the equivalent curl command. */
 import { API_VERSION } from "../../api/client";
 import type { Operation } from "./document";
 
@@ -6,17 +6,17 @@ export type Draft = { values: Record<string, string>; body: string; dryRun: bool
 
 export type Prepared = { method: string; path: string; headers: Record<string, string>; body?: string };
 
-/** Parameters that the page sets by itself. */
-export const OWN_PARAMETERS = ["Cc-Version", "dry_run"];
+/** Parameters that the page sets itself. */
+export const AUTOMATIC_PARAMETERS = ["Cc-Version", "dry_run"];
 
-/** Whether the operation can be tried without being done. */
-export const canRehearse = (operation: Operation) =>
+/** Whether the operation has a dry run. */
+export const supportsDryRun = (operation: Operation) =>
   operation.parameters.some((parameter) => parameter.name === "dry_run");
 
-/** Path parameters that have no value yet. A grant on the organization has an empty id. */
+/** The required parameters without a value. `resource_id` can be empty: it stands for the organization. */
 export function missing(operation: Operation, draft: Draft): string[] {
   return operation.parameters
-    .filter((parameter) => parameter.required && !OWN_PARAMETERS.includes(parameter.name))
+    .filter((parameter) => parameter.required && !AUTOMATIC_PARAMETERS.includes(parameter.name))
     .map((parameter) => parameter.name)
     .filter((name) => !draft.values[name] && name !== "resource_id");
 }
@@ -30,7 +30,7 @@ export function prepare(operation: Operation, draft: Draft): Prepared {
     if (parameter.in === "query") query.append(parameter.name, value);
     if (parameter.in === "header") headers[parameter.name] = value;
   }
-  if (draft.dryRun && canRehearse(operation)) query.set("dry_run", "true");
+  if (draft.dryRun && supportsDryRun(operation)) query.set("dry_run", "true");
   const filled = operation.path.replace(/\{([^}]+)\}/g, (_, name: string) =>
     encodeURIComponent(draft.values[name] ?? ""),
   );
@@ -40,7 +40,7 @@ export function prepare(operation: Operation, draft: Draft): Prepared {
   return { method: operation.method, path: filled + tail, headers, body };
 }
 
-/** The same request for a shell, with an API key in place of the session. */
+/** The request as a curl command, with an API key instead of the session. */
 export function curl(prepared: Prepared, origin: string): string {
   const lines = [`curl -X ${prepared.method} ${quote(origin + prepared.path)}`];
   lines.push(`-H "Authorization: Bearer $OOTHECA_API_KEY"`);
@@ -59,13 +59,13 @@ function compact(body: string): string {
   }
 }
 
-/** Why `body` is no JSON, or nothing. */
-export function fault(body: string): string | undefined {
+/** Why `body` isn't valid JSON, or undefined. */
+export function jsonError(body: string): string | undefined {
   if (body.trim() === "") return undefined;
   try {
     JSON.parse(body);
     return undefined;
   } catch (error) {
-    return error instanceof Error ? error.message : "not JSON";
+    return error instanceof Error ? error.message : "not valid JSON";
   }
 }

@@ -1,9 +1,9 @@
-/** Sends what was prepared, with the session, and measures it. A refusal is an answer as well. */
+/** Sends a request with the session and measures it. An error response is a result as well. */
 import { useMutation } from "@tanstack/react-query";
 import { request } from "../../api/client";
 import type { Prepared } from "./request";
 
-export interface Answer {
+export interface RecordedResponse {
   status: number;
   statusText: string;
   headers: [string, string][];
@@ -13,7 +13,7 @@ export interface Answer {
   dryRun: boolean;
 }
 
-async function send({ method, path, headers, body }: Prepared): Promise<Answer> {
+async function send({ method, path, headers, body }: Prepared): Promise<RecordedResponse> {
   const started = performance.now();
   const response = await request(new Request(path, { method, headers, body }));
   const text = await response.text();

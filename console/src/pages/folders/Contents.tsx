@@ -1,40 +1,52 @@
-/** One folder: its place, its labels, what lies in it, and what can be done with it. */
-import { Badge, Button, Group, Stack, Text, Title } from "@mantine/core";
-import { IconFolder, IconFolderPlus, IconFolderSymlink, IconPencil, IconServer2, IconTag, IconTrash } from "@tabler/icons-react";
+/** A folder: its path, labels, contents, and actions. */
+import { Button, Group, Stack, Text, Title } from "@mantine/core";
+import {
+  IconFolder,
+  IconFolderPlus,
+  IconFolderSymlink,
+  IconPencil,
+  IconServer2,
+  IconTag,
+  IconTrash,
+} from "@tabler/icons-react";
 import { Link } from "@tanstack/react-router";
 import { useState } from "react";
 import type { Cluster, FolderResource } from "../../api/client";
-import { can, useSession } from "../../api/queries";
-import { MoveDialog as MoveClusterDialog } from "../../components/cluster/MoveDialog";
-import { Copy } from "../../components/Copy";
-import { Empty } from "../../components/Empty";
+import { isAllowed } from "../../api/permissions";
+import { useSession } from "../../api/queries";
+import { MoveDialog as MoveClusterDialog } from "../../features/cluster/MoveDialog";
+import { CopyButton } from "../../components/CopyButton";
+import { EmptyState } from "../../components/EmptyState";
 import { RowMenu, type RowAction } from "../../components/RowMenu";
-import { StateBadge } from "../../components/StateBadge";
-import { CreateDialog, DeleteDialog, LabelsDialog, MoveDialog, RenameDialog } from "./dialogs";
+import { StateBadge } from "../../features/cluster/StateBadge";
+import { Labels } from "../../features/cluster/Labels";
+import { CreateFolderDialog } from "../../features/folder/CreateFolderDialog";
+import { DeleteDialog, LabelsDialog, MoveDialog, RenameDialog } from "./dialogs";
 import classes from "./folders.module.css";
 import { childrenOf, clustersIn, ROOT } from "./tree";
 
 interface Props {
   folders: FolderResource[];
   clusters: Cluster[];
-  /** The folder, or nothing at the top. */
+  /** The folder, or undefined for the root. */
   folder?: FolderResource;
   organization: string;
   onChoose: (id: string) => void;
 }
 
-type Asked = "create" | "rename" | "move" | "labels" | "delete";
+type Dialog = "create" | "rename" | "move" | "labels" | "delete";
 
 export function Contents({ folders, clusters, folder, organization, onChoose }: Props) {
   const id = folder?.resource_id ?? ROOT;
-  const [asked, setAsked] = useState<Asked | null>(null);
+  const [dialog, setDialog] = useState<Dialog | null>(null);
   const [moved, setMoved] = useState<Cluster>();
-  const whoami = useSession();
-  const place = { folders: folder ? [...folder.path.map((segment) => segment.id), id] : [] };
-  const admin = can(whoami, ["FOLDER_ADMIN"], place);
-  const mover = admin || can(whoami, ["FOLDER_MOVER"], place);
+  const session = useSession();
+  const scope = { folders: folder ? [...folder.path.map((segment) => segment.id), id] : [] };
+  const canManage = isAllowed(session, "CreateFolder", scope);
+  const canMove = isAllowed(session, "UpdateFolder", scope);
+  const canCreateCluster = isAllowed(session, "CreateCluster", scope);
   const name = folder?.name ?? organization;
-  const close = () => setAsked(null);
+  const close = () => setDialog(null);
 
   return (
     <Stack gap="md">
@@ -42,86 +54,93 @@ export function Contents({ folders, clusters, folder, organization, onChoose }: 
         <div className={classes.title}>
           <Title order={2}>{name}</Title>
           <Text size="sm" c="dimmed">
-            {folder ? ["Top", ...folder.path.map((segment) => segment.name)].join(" / ") : "The top: what lies in no folder"}
+            {folder
+              ? [organization, ...folder.path.map((segment) => segment.name)].join(" / ")
+              : "Clusters and folders at the top level"}
           </Text>
         </div>
         <Group gap="xs">
-          {admin && (
-            <Button size="xs" leftSection={<IconFolderPlus size={15} aria-hidden />} onClick={() => setAsked("create")}>
-              New folder here
+          {canManage && (
+            <Button
+              size="xs"
+              leftSection={<IconFolderPlus size={15} aria-hidden />}
+              onClick={() => setDialog("create")}
+            >
+              Create folder
             </Button>
           )}
-          {folder && mover && <RowMenu name={folder.name} actions={actions(admin, setAsked)} />}
+          {folder && canMove && <RowMenu name={folder.name} actions={actionsOf(canManage, setDialog)} />}
         </Group>
       </div>
-      {folder && <Facts folder={folder} />}
-      <List
+      {folder && (
+        <Group gap="xs">
+          <Labels labels={folder.labels} />
+          <Text size="xs" c="dimmed" component="span">
+            <CopyButton value={folder.resource_id} label="Copy ID" inline />
+          </Text>
+        </Group>
+      )}
+      <ContentList
         folders={childrenOf(folders, id)}
         clusters={clustersIn(clusters, id)}
-        onMove={mover ? setMoved : undefined}
+        newCluster={canCreateCluster ? { folder: folder?.resource_id } : undefined}
+        onMove={canMove ? setMoved : undefined}
         onChoose={onChoose}
       />
-      {asked === "create" && <CreateDialog parent={id} place={name} onClose={close} onDone={(made) => onChoose(made.resource_id)} />}
-      {folder && asked === "rename" && <RenameDialog folder={folder} onClose={close} />}
-      {folder && asked === "move" && <MoveDialog folder={folder} onClose={close} />}
-      {folder && asked === "labels" && <LabelsDialog folder={folder} onClose={close} />}
-      {folder && asked === "delete" && (
-        <DeleteDialog folder={folder} onClose={close} onDone={() => onChoose(folder.parent_id || ROOT)} />
+      {dialog === "create" && (
+        <CreateFolderDialog parent={id} onClose={close} onCreated={(created) => onChoose(created.resource_id)} />
+      )}
+      {folder && dialog === "rename" && <RenameDialog folder={folder} onClose={close} />}
+      {folder && dialog === "move" && <MoveDialog folder={folder} onClose={close} />}
+      {folder && dialog === "labels" && <LabelsDialog folder={folder} onClose={close} />}
+      {folder && dialog === "delete" && (
+        <DeleteDialog folder={folder} onClose={close} onDeleted={() => onChoose(folder.parent_id || ROOT)} />
       )}
       {moved && <MoveClusterDialog cluster={moved} onClose={() => setMoved(undefined)} />}
     </Stack>
   );
 }
 
-function actions(admin: boolean, ask: (what: Asked) => void): RowAction[] {
+function actionsOf(canManage: boolean, open: (dialog: Dialog) => void): RowAction[] {
   const forMovers: RowAction[] = [
-    { label: "Rename", icon: IconPencil, run: () => ask("rename") },
-    { label: "Move", icon: IconFolderSymlink, run: () => ask("move") },
+    { label: "Rename", icon: IconPencil, run: () => open("rename") },
+    { label: "Move", icon: IconFolderSymlink, run: () => open("move") },
   ];
-  if (!admin) return forMovers;
+  if (!canManage) return forMovers;
   return [
     ...forMovers,
-    { label: "Labels", icon: IconTag, run: () => ask("labels") },
-    { label: "Delete", icon: IconTrash, danger: true, run: () => ask("delete") },
+    { label: "Edit labels", icon: IconTag, run: () => open("labels") },
+    { label: "Delete", icon: IconTrash, danger: true, run: () => open("delete") },
   ];
-}
-
-function Facts({ folder }: { folder: FolderResource }) {
-  const labels = Object.entries(folder.labels);
-  return (
-    <Group gap="xs">
-      {labels.map(([key, value]) => (
-        <Badge key={key} variant="default" radius="sm" tt="none" fw={500}>
-          {value ? `${key}: ${value}` : key}
-        </Badge>
-      ))}
-      <Text size="xs" c="dimmed" component="span">
-        <Copy value={folder.resource_id} label="Copy id" inline />
-      </Text>
-    </Group>
-  );
 }
 
 interface ListProps {
   folders: FolderResource[];
   clusters: Cluster[];
-  /** Moves a cluster, where one may. */
+  /** Moves a cluster, if the user is allowed to. */
   onMove?: (cluster: Cluster) => void;
   onChoose: (id: string) => void;
+  /** The search parameters of the page that creates a cluster here, if the user is allowed to. */
+  newCluster?: { folder?: string };
 }
 
-function List({ folders, clusters, onMove, onChoose }: ListProps) {
+function ContentList({ folders, clusters, newCluster, onMove, onChoose }: ListProps) {
   if (folders.length + clusters.length === 0) {
     return (
       <div className="panel">
-        <Empty
+        <EmptyState
           icon={IconFolder}
-          title="Nothing in here"
-          text="Move a cluster here, or choose this folder when you create one."
+          title="This folder is empty"
+          text="Move a cluster here, or select this folder when you create a cluster."
           action={
-            <Button variant="default" renderRoot={(props) => <Link {...props} to="/clusters/new" />}>
-              Create a cluster
-            </Button>
+            newCluster && (
+              <Button
+                variant="default"
+                renderRoot={(props) => <Link {...props} to="/clusters/new" search={newCluster} />}
+              >
+                Create cluster
+              </Button>
+            )
           }
         />
       </div>
@@ -131,7 +150,7 @@ function List({ folders, clusters, onMove, onChoose }: ListProps) {
     <ul className={`panel ${classes.list}`} aria-label="Contents">
       {folders.map((folder) => (
         <li key={folder.resource_id} className={classes.item}>
-          <IconFolder size={18} stroke={1.6} aria-hidden className={classes.sign} />
+          <IconFolder size={18} stroke={1.6} aria-hidden className={classes.icon} />
           <button type="button" className={classes.name} onClick={() => onChoose(folder.resource_id)}>
             {folder.name}
           </button>
@@ -142,13 +161,16 @@ function List({ folders, clusters, onMove, onChoose }: ListProps) {
       ))}
       {clusters.map((cluster) => (
         <li key={cluster.id} className={classes.item}>
-          <IconServer2 size={18} stroke={1.6} aria-hidden className={classes.sign} />
+          <IconServer2 size={18} stroke={1.6} aria-hidden className={classes.icon} />
           <Link to="/clusters/$clusterId/overview" params={{ clusterId: cluster.id }} className={classes.name}>
             {cluster.name}
           </Link>
           <StateBadge cluster={cluster} />
           {onMove && (
-            <RowMenu name={cluster.name} actions={[{ label: "Move", icon: IconFolderSymlink, run: () => onMove(cluster) }]} />
+            <RowMenu
+              name={cluster.name}
+              actions={[{ label: "Move", icon: IconFolderSymlink, run: () => onMove(cluster) }]}
+            />
           )}
         </li>
       ))}

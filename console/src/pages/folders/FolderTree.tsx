@@ -1,8 +1,9 @@
-/** The tree: arrows move and open, Enter chooses. */
+/** The tree of folders. The arrow keys move the focus and expand folders; Enter selects one. */
 import { Tree, useTree, type TreeNodeData } from "@mantine/core";
 import { IconBuilding, IconChevronRight, IconFolder, IconFolderOpen } from "@tabler/icons-react";
-import { useEffect, useMemo } from "react";
+import { useEffect, useEffectEvent, useMemo } from "react";
 import type { Cluster, FolderResource } from "../../api/client";
+import { formatCount } from "../../lib/format";
 import classes from "./folders.module.css";
 import { branches, clustersIn, ROOT, type Branch } from "./tree";
 
@@ -21,12 +22,15 @@ export function FolderTree({ folders, clusters, organization, chosen, onChoose }
   );
   const tree = useTree({ initialExpandedState: { [ROOT]: true }, selectedState: [chosen] });
   const above = folders.find((folder) => folder.resource_id === chosen)?.path;
-  const { setExpandedState, expandedState } = tree;
+  const depth = above?.length ?? 0;
+  // Only selecting a folder expands the folders above it; a folder that the user collapses stays collapsed.
+  const expandAncestors = useEffectEvent(() => {
+    const ancestors = Object.fromEntries((above ?? []).map((segment) => [segment.id, true]));
+    tree.setExpandedState({ ...tree.expandedState, ...ancestors, [ROOT]: true });
+  });
   useEffect(() => {
-    const open = Object.fromEntries((above ?? []).map((segment) => [segment.id, true]));
-    setExpandedState({ ...expandedState, ...open, [ROOT]: true });
-    // Only what was chosen opens the way to it; what a person closes stays closed.
-  }, [chosen, above?.length]);
+    expandAncestors();
+  }, [chosen, depth]);
 
   return (
     <Tree
@@ -63,7 +67,7 @@ export function FolderTree({ folders, clusters, organization, chosen, onChoose }
           >
             <IconChevronRight size={15} />
           </span>
-          <Sign id={node.value} open={expanded && hasChildren} />
+          <NodeIcon id={node.value} open={expanded && hasChildren} />
           <span className={classes.label}>{node.label}</span>
           <Count clusters={clustersIn(clusters, node.value).length} />
         </div>
@@ -76,15 +80,15 @@ function node({ folder, children }: Branch): TreeNodeData {
   return { value: folder.resource_id, label: folder.name, children: children.map(node) };
 }
 
-function Sign({ id, open }: { id: string; open: boolean }) {
+function NodeIcon({ id, open }: { id: string; open: boolean }) {
   const Icon = id === ROOT ? IconBuilding : open ? IconFolderOpen : IconFolder;
-  return <Icon size={17} stroke={1.6} aria-hidden className={classes.sign} />;
+  return <Icon size={17} stroke={1.6} aria-hidden className={classes.icon} />;
 }
 
 function Count({ clusters }: { clusters: number }) {
   if (clusters === 0) return null;
   return (
-    <span className={classes.count} title={`${clusters} ${clusters === 1 ? "cluster" : "clusters"} here`}>
+    <span className={classes.count} title={formatCount(clusters, "cluster")}>
       {clusters}
     </span>
   );

@@ -1,209 +1,107 @@
-/** What can be done with a folder. Each dialog is mounted while it is open. */
-import { Button, Group, Modal, Select, Stack, Text, TextInput } from "@mantine/core";
-import { useState, type ReactNode } from "react";
+/** The dialogs of a folder. */
+import { useState } from "react";
 import { api, unwrap, type FolderResource } from "../../api/client";
 import { keys, useFolders } from "../../api/queries";
-import { LabelsInput } from "../../components/cluster/LabelsInput";
-import { labelsOf, labelsProblem, type LabelRow } from "../../components/cluster/words";
-import { Confirm } from "../../components/Confirm";
-import { ErrorNote } from "../../components/ErrorNote";
-import { useChange } from "../../shell/mutation";
-import { nameFault, pathText, ROOT, within } from "./tree";
+import { folderNameError } from "../../api/validation";
+import { ConfirmDialog } from "../../components/ConfirmDialog";
+import { FormDialog } from "../../components/DialogForm";
+import { useNotifiedMutation } from "../../components/useNotifiedMutation";
+import { FolderSelect } from "../../features/cluster/FolderSelect";
+import { LabelsDialog as SharedLabelsDialog } from "../../features/cluster/LabelsDialog";
+import { FolderNameInput } from "../../features/folder/CreateFolderDialog";
+import { ROOT, withDescendants } from "./tree";
 
 interface Props {
   folder: FolderResource;
   onClose: () => void;
 }
 
-type FolderChange = { name?: string; parent_id?: string; labels?: Record<string, string> };
+type FolderUpdate = { name?: string; parent_id?: string; labels?: Record<string, string> };
 
-function useUpdate(folder: FolderResource, done: string, onSuccess: () => void) {
-  return useChange<FolderResource, FolderChange>({
+function useUpdate(folder: FolderResource, successMessage: string, onSuccess: () => void) {
+  return useNotifiedMutation<FolderResource, FolderUpdate>({
     mutationFn: (body) =>
       unwrap(api.PATCH("/api/v1/folders/{folder_id}", { params: { path: { folder_id: folder.resource_id } }, body })),
-    done,
-    failed: null,
-    touches: [keys.folders, keys.clusters],
+    successMessage,
+    errorTitle: null,
+    invalidates: [keys.folders, keys.clusters],
     onSuccess,
   });
 }
 
-interface DialogProps {
-  title: string;
-  action: string;
-  ready: boolean;
-  pending: boolean;
-  error: unknown;
-  children: ReactNode;
-  onSubmit: () => void;
-  onClose: () => void;
-}
-
-function Dialog({ title, action, ready, pending, error, children, onSubmit, onClose }: DialogProps) {
-  return (
-    <Modal opened onClose={onClose} title={title}>
-      <form
-        onSubmit={(event) => {
-          event.preventDefault();
-          if (ready && !pending) onSubmit();
-        }}
-      >
-        <Stack>
-          {children}
-          {error != null && <ErrorNote error={error} />}
-          <Group justify="flex-end">
-            <Button variant="default" onClick={onClose}>
-              Cancel
-            </Button>
-            <Button type="submit" loading={pending} disabled={!ready}>
-              {action}
-            </Button>
-          </Group>
-        </Stack>
-      </form>
-    </Modal>
-  );
-}
-
-function NameInput({ value, onChange }: { value: string; onChange: (value: string) => void }) {
-  return (
-    <TextInput
-      label="Name"
-      required
-      data-autofocus
-      autoComplete="off"
-      value={value}
-      error={value.trim().length >= 3 ? nameFault(value) : undefined}
-      onChange={(event) => onChange(event.currentTarget.value)}
-    />
-  );
-}
-
-interface CreateProps {
-  parent: string;
-  /** Where it will lie, for people. */
-  place: string;
-  onClose: () => void;
-  onDone: (folder: FolderResource) => void;
-}
-
-export function CreateDialog({ parent, place, onClose, onDone }: CreateProps) {
-  const [name, setName] = useState("");
-  const create = useChange<FolderResource, void>({
-    mutationFn: () => unwrap(api.POST("/api/v1/folders", { body: { name: name.trim(), parent_id: parent } })),
-    done: (folder) => `The folder ${folder.name} is there`,
-    failed: null,
-    touches: [keys.folders],
-    onSuccess: (folder) => {
-      onClose();
-      onDone(folder);
-    },
-  });
-  return (
-    <Dialog
-      title={parent === ROOT ? "Create a folder" : `Create a folder in ${place}`}
-      action="Create"
-      ready={!nameFault(name)}
-      pending={create.isPending}
-      error={create.error}
-      onSubmit={() => create.mutate()}
-      onClose={onClose}
-    >
-      <NameInput value={name} onChange={setName} />
-    </Dialog>
-  );
-}
-
 export function RenameDialog({ folder, onClose }: Props) {
   const [name, setName] = useState(folder.name);
-  const update = useUpdate(folder, "Renamed", onClose);
+  const update = useUpdate(folder, "Folder renamed", onClose);
   return (
-    <Dialog
+    <FormDialog
       title={`Rename ${folder.name}`}
       action="Rename"
-      ready={!nameFault(name) && name.trim() !== folder.name}
+      disabled={folderNameError(name) !== null || name.trim() === folder.name}
       pending={update.isPending}
       error={update.error}
+      errorTitle="Couldn't rename the folder"
       onSubmit={() => update.mutate({ name: name.trim() })}
       onClose={onClose}
     >
-      <NameInput value={name} onChange={setName} />
-    </Dialog>
+      <FolderNameInput value={name} onChange={setName} />
+    </FormDialog>
   );
 }
 
 export function MoveDialog({ folder, onClose }: Props) {
   const folders = useFolders().data ?? [];
   const [parent, setParent] = useState(folder.parent_id || ROOT);
-  const update = useUpdate(folder, `${folder.name} is moved`, onClose);
-  const inside = within(folders, folder.resource_id);
-  const places = folders
-    .filter((other) => !inside.has(other.resource_id))
-    .map((other) => ({ value: other.resource_id, label: pathText(other) }))
-    .sort((one, other) => one.label.localeCompare(other.label));
+  const update = useUpdate(folder, "Folder moved", onClose);
   return (
-    <Dialog
+    <FormDialog
       title={`Move ${folder.name}`}
       action="Move"
-      ready={parent !== (folder.parent_id || ROOT)}
+      disabled={parent === (folder.parent_id || ROOT)}
       pending={update.isPending}
       error={update.error}
+      errorTitle="Couldn't move the folder"
       onSubmit={() => update.mutate({ parent_id: parent })}
       onClose={onClose}
     >
-      <Select
-        label="Into"
-        data={[{ value: ROOT, label: "The top" }, ...places]}
+      <FolderSelect
+        label="Parent folder"
+        description="Everything in the folder moves with it. Roles on its parent folders change accordingly."
         value={parent}
-        onChange={(id) => setParent(id ?? ROOT)}
-        searchable
-        allowDeselect={false}
-        nothingFoundMessage="No folder of this name"
+        onChange={setParent}
+        exclude={withDescendants(folders, folder.resource_id)}
       />
-      <Text size="sm" c="dimmed">
-        All that lies in it moves along. Roles held on the folders above it change with the place.
-      </Text>
-    </Dialog>
+    </FormDialog>
   );
 }
 
 export function LabelsDialog({ folder, onClose }: Props) {
-  const [rows, setRows] = useState<LabelRow[]>(() => {
-    const known = Object.entries(folder.labels);
-    return known.length > 0 ? known : [["", ""]];
-  });
-  const update = useUpdate(folder, "Labels are saved", onClose);
-  const problem = labelsProblem(rows);
+  const update = useUpdate(folder, "Labels updated", onClose);
   return (
-    <Dialog
-      title={`Labels of ${folder.name}`}
-      action="Save"
-      ready={problem === null}
+    <SharedLabelsDialog
+      name={folder.name}
+      labels={folder.labels}
       pending={update.isPending}
       error={update.error}
-      onSubmit={() => update.mutate({ labels: labelsOf(rows) })}
+      onSubmit={(labels) => update.mutate({ labels })}
       onClose={onClose}
-    >
-      <LabelsInput rows={rows} onChange={setRows} problem={problem} />
-    </Dialog>
+    />
   );
 }
 
-export function DeleteDialog({ folder, onClose, onDone }: Props & { onDone: () => void }) {
-  const remove = useChange<unknown, void>({
+export function DeleteDialog({ folder, onClose, onDeleted }: Props & { onDeleted: () => void }) {
+  const remove = useNotifiedMutation<unknown, void>({
     mutationFn: () =>
       unwrap(api.DELETE("/api/v1/folders/{folder_id}", { params: { path: { folder_id: folder.resource_id } } })),
-    done: `The folder ${folder.name} is deleted`,
-    failed: null,
-    touches: [keys.folders],
+    successMessage: `Folder ${folder.name} deleted`,
+    errorTitle: null,
+    invalidates: [keys.folders],
     onSuccess: () => {
       onClose();
-      onDone();
+      onDeleted();
     },
   });
   return (
-    <Confirm
-      opened
+    <ConfirmDialog
       onClose={onClose}
       title={`Delete ${folder.name}?`}
       action="Delete folder"
@@ -211,7 +109,7 @@ export function DeleteDialog({ folder, onClose, onDone }: Props & { onDone: () =
       error={remove.error}
       onConfirm={() => remove.mutate()}
     >
-      Only an empty folder can be deleted. Roles that are held on it are gone with it.
-    </Confirm>
+      You can delete only an empty folder. Roles on the folder are removed. You can't undo this action.
+    </ConfirmDialog>
   );
 }

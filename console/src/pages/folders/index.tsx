@@ -1,12 +1,12 @@
-/** Folders: the tree at the left, the chosen folder beside it. The choice is in the URL. */
+/** Folders: the tree, and the contents of the selected folder. The URL holds the selection. */
 import { IconFolderQuestion } from "@tabler/icons-react";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { Anchor } from "@mantine/core";
 import { useClusters, useFolders, useSession } from "../../api/queries";
-import { Empty } from "../../components/Empty";
-import { ErrorNote } from "../../components/ErrorNote";
+import { EmptyState } from "../../components/EmptyState";
+import { ErrorAlert } from "../../components/ErrorAlert";
 import { Page } from "../../components/Page";
-import { PageLoading } from "../../shell/PageLoading";
+import { PageLoading } from "../../components/PageLoading";
 import { Contents } from "./Contents";
 import classes from "./folders.module.css";
 import { FolderTree } from "./FolderTree";
@@ -22,9 +22,11 @@ export default function Folders() {
   const choose = (id: string) => void navigate({ to: "/folders", search: { folder: id === ROOT ? undefined : id } });
 
   return (
-    <Page title="Folders" text="A role on a folder counts for everything in it, so put together what the same people look after.">
+    <Page title="Folders" text="Organize clusters into folders. Roles on a folder apply to everything in it.">
       {folders.isPending && <PageLoading />}
-      {folders.error && <ErrorNote error={folders.error} retry={() => void folders.refetch()} />}
+      {folders.error && (
+        <ErrorAlert title="Couldn't load folders" error={folders.error} retry={() => void folders.refetch()} />
+      )}
       {folders.data && (
         <div className={classes.page}>
           <div className={`panel ${classes.aside}`}>
@@ -46,11 +48,11 @@ export default function Folders() {
               onChoose={choose}
             />
           ) : (
-            <Empty
+            <EmptyState
               icon={IconFolderQuestion}
-              title="This folder is not there"
-              text="It was deleted, or you may not see it."
-              action={<Anchor renderRoot={(props) => <Link {...props} to="/folders" />}>To the top</Anchor>}
+              title="Folder not found"
+              text="The folder was deleted, or you don't have permission to view it."
+              action={<Anchor renderRoot={(props) => <Link {...props} to="/folders" />}>View top-level folders</Anchor>}
             />
           )}
         </div>

@@ -1,7 +1,7 @@
-/** Folders as a tree, made from the flat list of the API. */
+/** Builds a tree from the flat list of folders that the API returns. */
 import type { Cluster, FolderResource } from "../../api/client";
 
-/** The top, as the API names it. */
+/** The parent of top-level folders and clusters in the API. */
 export const ROOT = "root";
 
 export interface Branch {
@@ -21,34 +21,24 @@ export function clustersIn(clusters: Cluster[], parent: string): Cluster[] {
   return clusters.filter((cluster) => parentOf(cluster) === parent).sort(byName);
 }
 
-/** The branches from the top; a folder whose parent one may not see is one of them. */
+/** The top-level branches, including folders whose parent the user can't read. */
 export function branches(folders: FolderResource[]): Branch[] {
   const known = new Set(folders.map((folder) => folder.resource_id));
-  const grow = (folder: FolderResource): Branch => ({
+  const toBranch = (folder: FolderResource): Branch => ({
     folder,
-    children: childrenOf(folders, folder.resource_id).map(grow),
+    children: childrenOf(folders, folder.resource_id).map(toBranch),
   });
-  return folders.filter((folder) => !known.has(parentOf(folder))).sort(byName).map(grow);
+  return folders
+    .filter((folder) => !known.has(parentOf(folder)))
+    .sort(byName)
+    .map(toBranch);
 }
 
-/** The folder and all that lie in it: where it can not be moved to. */
-export function within(folders: FolderResource[], id: string): Set<string> {
+/** A folder and its subfolders at any depth. */
+export function withDescendants(folders: FolderResource[], id: string): Set<string> {
   const found = new Set([id]);
   for (const folder of folders) {
     if (folder.path.some((segment) => segment.id === id)) found.add(folder.resource_id);
   }
   return found;
-}
-
-/** `Production / Payments`. */
-export const pathText = (folder: FolderResource) => [...folder.path.map((segment) => segment.name), folder.name].join(" / ");
-
-/** What is wrong with a name, or nothing; the server's rule. */
-export function nameFault(name: string): string | undefined {
-  const text = name.trim();
-  if (text.length < 3 || text.length > 40) return "must have 3 to 40 characters";
-  if (!/^[A-Za-z0-9][A-Za-z0-9 '_-]*[A-Za-z0-9]$/.test(text)) {
-    return "may hold letters, digits, spaces, hyphens, apostrophes and underscores; a letter or digit at both ends";
-  }
-  return undefined;
 }

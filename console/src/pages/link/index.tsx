@@ -1,63 +1,85 @@
-/** Coming in with a link, once: `/link#TOKEN`. The token stays out of requests' addresses and of the history. */
+/** Signs in with a one-time link, `/link#TOKEN`. The token is kept out of requests and of the browser history. */
 import { Anchor, Button, PasswordInput, Stack, Switch } from "@mantine/core";
 import { Link } from "@tanstack/react-router";
 import { useEffect, useState } from "react";
-import { signIn, type SignIn, type Whoami } from "../../api/extensions";
-import { ErrorNote } from "../../components/ErrorNote";
-import { Door } from "../../shell/Door";
-import { useEntered } from "../../shell/entered";
-import { useChange } from "../../shell/mutation";
+import { signIn, type Session, type SignIn } from "../../api/extensions";
+import { PASSWORD_RULE, passwordError } from "../../api/validation";
+import { ErrorAlert } from "../../components/ErrorAlert";
+import { useNotifiedMutation } from "../../components/useNotifiedMutation";
+import { withRule } from "../../components/withRule";
+import { useSignInRedirect } from "../../features/account/useSignInRedirect";
+import { AuthLayout } from "../../layouts/AuthLayout";
 
 export default function LinkPage() {
   const [token] = useState(() => location.hash.slice(1));
-  const [choose, setChoose] = useState(true);
-  const [password, setPassword] = useState("");
-  const entered = useEntered();
-  const enter = useChange<Whoami, SignIn>({ mutationFn: signIn, failed: null, onSuccess: entered });
   useEffect(() => {
     if (location.hash) history.replaceState(history.state, "", location.pathname);
   }, []);
-  if (!token) {
+  if (token) {
     return (
-      <Door title="This link is not complete" text="Open it as it was printed, with everything after the #.">
-        <Anchor renderRoot={(props) => <Link {...props} to="/sign-in" />}>Sign in with a password instead</Anchor>
-      </Door>
+      <AuthLayout title="Welcome" text="Sign in with this one-time link.">
+        <SignInForm token={token} />
+      </AuthLayout>
     );
   }
   return (
-    <Door title="Welcome" text="This link lets you in once. Choose a password for the next time.">
-      <form
-        onSubmit={(event) => {
-          event.preventDefault();
-          enter.mutate({ link_token: token, ...(choose ? { password } : {}) });
-        }}
-      >
-        <Stack>
-          <Switch
-            label="Choose a password"
-            checked={choose}
-            onChange={(event) => setChoose(event.currentTarget.checked)}
+    <AuthLayout title="This link is incomplete" text="Copy the whole link, including everything after the #.">
+      <PasswordSignInLink />
+    </AuthLayout>
+  );
+}
+
+function PasswordSignInLink() {
+  return (
+    <Anchor size="sm" ta="center" renderRoot={(props) => <Link {...props} to="/sign-in" />}>
+      Sign in with a password
+    </Anchor>
+  );
+}
+
+function SignInForm({ token }: { token: string }) {
+  const [setsPassword, setSetsPassword] = useState(true);
+  const [password, setPassword] = useState("");
+  const [showErrors, setShowErrors] = useState(false);
+  const onSuccess = useSignInRedirect();
+  const enter = useNotifiedMutation<Session, SignIn>({ mutationFn: signIn, errorTitle: null, onSuccess });
+  const submit = () => {
+    setShowErrors(true);
+    if (setsPassword && passwordError(password)) return;
+    enter.mutate({ link_token: token, ...(setsPassword ? { password } : {}) });
+  };
+  return (
+    <form
+      onSubmit={(event) => {
+        event.preventDefault();
+        submit();
+      }}
+    >
+      <Stack>
+        <Switch
+          label="Set a password"
+          description="Use it the next time you sign in."
+          checked={setsPassword}
+          onChange={(event) => setSetsPassword(event.currentTarget.checked)}
+        />
+        {setsPassword && (
+          <PasswordInput
+            label="New password"
+
+            autoComplete="new-password"
+            required
+            autoFocus
+            value={password}
+            {...withRule(PASSWORD_RULE, showErrors ? passwordError(password) : null)}
+            onChange={(event) => setPassword(event.currentTarget.value)}
           />
-          {choose && (
-            <PasswordInput
-              label="New password"
-              description="You can sign in with it later, from anywhere."
-              autoComplete="new-password"
-              required
-              autoFocus
-              value={password}
-              onChange={(event) => setPassword(event.currentTarget.value)}
-            />
-          )}
-          {enter.error && <ErrorNote error={enter.error} />}
-          <Button type="submit" fullWidth loading={enter.isPending}>
-            {choose ? "Save and come in" : "Come in"}
-          </Button>
-          <Anchor size="sm" ta="center" renderRoot={(props) => <Link {...props} to="/sign-in" />}>
-            Sign in with a password
-          </Anchor>
-        </Stack>
-      </form>
-    </Door>
+        )}
+        {enter.error && <ErrorAlert title="Couldn't sign in" error={enter.error} />}
+        <Button type="submit" fullWidth loading={enter.isPending}>
+          {setsPassword ? "Save and sign in" : "Sign in"}
+        </Button>
+        <PasswordSignInLink />
+      </Stack>
+    </form>
   );
 }

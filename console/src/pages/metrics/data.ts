@@ -1,21 +1,21 @@
-/** The samples that the charts show. */
 import { useQuery } from "@tanstack/react-query";
 import { samples } from "../../api/extensions";
 import { keys } from "../../api/queries";
-import { momentsOf, type Span } from "./range";
+import { boundsOf, type TimeWindow } from "./time-window";
 
 const POINTS = 300;
-/** Samples are taken each 10 s. */
-const SAMPLED_MS = 10_000;
+/** The server takes a sample every 10 seconds. */
+const SAMPLE_INTERVAL_MS = 10_000;
 
-export function useMetrics(cluster: string, span: Span) {
+/** The samples of a cluster in a time window. */
+export function useMetrics(cluster: string, window: TimeWindow) {
   return useQuery({
-    queryKey: [...keys.samples(cluster), "metrics", span.value, span.fixed?.from, span.fixed?.to],
+    queryKey: [...keys.samples(cluster), "metrics", window.value, window.fixed?.from, window.fixed?.to],
     queryFn: ({ signal }) => {
-      const { from, to } = momentsOf(span, Date.now());
+      const { from, to } = boundsOf(window, Date.now());
       return samples(cluster, from, to, POINTS, signal);
     },
-    refetchInterval: span.fixed ? false : Math.max(SAMPLED_MS, (span.seconds * 1000) / POINTS),
-    placeholderData: (before) => before,
+    refetchInterval: window.fixed ? false : Math.max(SAMPLE_INTERVAL_MS, (window.seconds * 1000) / POINTS),
+    placeholderData: (previous) => previous,
   });
 }

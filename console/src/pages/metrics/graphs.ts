@@ -1,55 +1,51 @@
-/** Which graphs each tab shows, and which series each graph is made of. */
+/** The graphs of each tab, and the series of each graph. */
 import type { Samples } from "../../api/extensions";
-import { bytes } from "../../components/time";
+import { formatBytes, formatMeasurement } from "../../lib/format";
 
 export type Unit = "count" | "perSecond" | "milliseconds" | "cores" | "bytes" | "requestUnits";
 
 export type Line = { name: string; label: string; values: (number | null)[] };
 
-export type Graph = { id: string; title: string; about: string; unit: Unit; lines: Line[] };
+export type Graph = { id: string; title: string; unit: Unit; lines: Line[] };
 
 export type Tab = "overview" | "sql" | "capacity";
 
-/** Batches, requests and bytes of reads are one line, and so are those of writes. */
+/** The components of request units. Batches, requests, and bytes of reads are one line, and so are those of writes. */
 const COMPONENTS: Record<string, string> = { cpu: "CPU", egress: "Egress", read: "Reads", write: "Writes" };
 
-type Kind = { id: string; title: string; about: string; unit: Unit; series?: string };
+type Definition = { id: string; title: string; unit: Unit; series?: string };
 
-const KINDS: Record<string, Kind> = {
+const DEFINITIONS: Record<string, Definition> = {
   connections: {
     id: "connections",
     title: "SQL connections",
-    about: "Open connections through the gateway",
     unit: "count",
     series: "connections",
   },
   statements: {
     id: "statements",
-    title: "SQL statements",
-    about: "Statements a second",
+    title: "Transactions",
     unit: "perSecond",
     series: "statements",
   },
   latency: {
     id: "latency",
     title: "Transaction latency",
-    about: "Mean time of a transaction",
     unit: "milliseconds",
     series: "latency_ms",
   },
-  units: { id: "units", title: "Request units", about: "Request units a second, all components", unit: "requestUnits" },
+  units: { id: "units", title: "Request units", unit: "requestUnits" },
   components: {
     id: "components",
-    title: "By component",
-    about: "Request units a second",
+    title: "Request units by component",
     unit: "requestUnits",
   },
-  cpu: { id: "cpu", title: "CPU", about: "Cores in use", unit: "cores", series: "cpu" },
-  storage: { id: "storage", title: "Storage", about: "Data on disk", unit: "bytes", series: "storage_bytes" },
+  cpu: { id: "cpu", title: "CPU", unit: "cores", series: "cpu" },
+  storage: { id: "storage", title: "Storage", unit: "bytes", series: "storage_bytes" },
 };
 
-/** The graphs of a tab for a cluster of `plan`. */
-export function kindsOf(tab: Tab, plan: string): string[] {
+/** The graphs of a tab for a plan. */
+export function graphsOfTab(tab: Tab, plan: string): string[] {
   const basic = plan === "BASIC";
   switch (tab) {
     case "overview":
@@ -61,7 +57,7 @@ export function kindsOf(tab: Tab, plan: string): string[] {
   }
 }
 
-/** The parts of the request units, related ones added up. */
+/** The request units by component. */
 export function components(samples: Samples): Line[] {
   const groups = new Map<string, Line[]>();
   for (const [name, values] of Object.entries(samples.series)) {
@@ -75,7 +71,7 @@ export function components(samples: Samples): Line[] {
   }));
 }
 
-/** The sum of all lines at each moment; nothing where none has a value. */
+/** The sum of all lines at each time; null if no line has a value. */
 export function sum(lines: Line[], length: number): (number | null)[] {
   return Array.from({ length }, (_, index) => {
     const values = lines.map((line) => line.values[index] ?? null).filter((value) => value !== null);
@@ -83,9 +79,9 @@ export function sum(lines: Line[], length: number): (number | null)[] {
   });
 }
 
-function linesOf(kind: Kind, samples: Samples): Line[] {
-  if (kind.id === "components") return components(samples);
-  if (kind.id === "units") {
+function linesOf(definition: Definition, samples: Samples): Line[] {
+  if (definition.id === "components") return components(samples);
+  if (definition.id === "units") {
     const whole = samples.series.request_units;
     return [
       {
@@ -95,60 +91,61 @@ function linesOf(kind: Kind, samples: Samples): Line[] {
       },
     ];
   }
-  const values = kind.series === undefined ? undefined : samples.series[kind.series];
-  return [{ name: kind.series ?? kind.id, label: kind.title, values: values ?? samples.times.map(() => null) }];
+  const values = definition.series === undefined ? undefined : samples.series[definition.series];
+  return [
+    {
+      name: definition.series ?? definition.id,
+      label: definition.title,
+      values: values ?? samples.times.map(() => null),
+    },
+  ];
 }
 
 export function graphs(tab: Tab, plan: string, samples: Samples): Graph[] {
-  return kindsOf(tab, plan).flatMap((name) => {
-    const kind = KINDS[name];
-    return kind ? [{ ...kind, lines: linesOf(kind, samples) }] : [];
+  return graphsOfTab(tab, plan).flatMap((name) => {
+    const definition = DEFINITIONS[name];
+    return definition ? [{ ...definition, lines: linesOf(definition, samples) }] : [];
   });
 }
 
-export type Summary = { least: number | null; mean: number | null; most: number | null; last: number | null };
+export type Summary = { min: number | null; average: number | null; max: number | null; last: number | null };
 
-export function summary(values: (number | null)[]): Summary {
+export function summarize(values: (number | null)[]): Summary {
   const known = values.filter((value) => value !== null);
-  if (known.length === 0) return { least: null, mean: null, most: null, last: null };
+  if (known.length === 0) return { min: null, average: null, max: null, last: null };
   const total = known.reduce((sum, value) => sum + value, 0);
   return {
-    least: known.reduce((least, value) => Math.min(least, value)),
-    mean: total / known.length,
-    most: known.reduce((most, value) => Math.max(most, value)),
+    min: known.reduce((min, value) => Math.min(min, value)),
+    average: total / known.length,
+    max: known.reduce((max, value) => Math.max(max, value)),
     last: known.at(-1) ?? null,
   };
 }
 
-/** Whether nothing at all is known: the cluster slept, or did not exist. */
+/** Whether no series has a value: the cluster was suspended or didn't exist. */
 export const isEmpty = (samples: Samples) =>
   Object.values(samples.series).every((values) => values.every((value) => value === null));
 
-/** A value as people read it. */
-export function formatted(value: number | null | undefined, unit: Unit): string {
+/** A value with its unit. */
+export function formatValue(value: number | null | undefined, unit: Unit): string {
   if (value === null || value === undefined) return "–";
   switch (unit) {
     case "bytes":
-      return bytes(value);
+      return formatBytes(value);
     case "milliseconds":
-      return value >= 1000 ? `${digits(value / 1000)} s` : `${digits(value)} ms`;
+      return value >= 1000 ? `${formatMeasurement(value / 1000)} s` : `${formatMeasurement(value)} ms`;
     case "perSecond":
-      return `${digits(value)}/s`;
+      return `${formatMeasurement(value)}/s`;
     case "requestUnits":
-      return `${digits(value)} RU/s`;
+      return `${formatMeasurement(value)} RU/s`;
     case "cores":
-      return `${digits(value)} cores`;
+      return `${formatMeasurement(value)} cores`;
     case "count":
-      return digits(value);
+      return formatMeasurement(value);
   }
 }
 
-function digits(value: number): string {
-  const places = Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 10 ? 1 : 2;
-  return value.toLocaleString("en", { maximumFractionDigits: places });
-}
-
-/** Every series, a row a moment, for spreadsheets. */
+/** All series as CSV, one row for each time. */
 export function csv(samples: Samples): string {
   const names = Object.keys(samples.series).sort();
   const rows = samples.times.map((time, index) => {

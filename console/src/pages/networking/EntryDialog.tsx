@@ -1,16 +1,17 @@
-import { Alert, Button, Group, Modal, SegmentedControl, Stack, Switch, Text, TextInput } from "@mantine/core";
+import { Alert, SegmentedControl, Switch, Text, TextInput } from "@mantine/core";
 import { IconAlertTriangle } from "@tabler/icons-react";
 import { useState } from "react";
-import { ErrorNote } from "../../components/ErrorNote";
-import { cidr, EVERYBODY, parse, size, warnings, withEntry, type Entry, type Warning } from "./allowlist";
-import { useAddEntry, useUpdateEntry } from "./changes";
+import { MAX_NETWORK_NAME_LENGTH } from "../../api/validation";
+import { FormDialog } from "../../components/DialogForm";
+import { ANY_ADDRESS, cidr, parse, size, warnings, withEntry, type Entry, type Warning } from "./allowlist";
+import { useAddEntry, useUpdateEntry } from "./mutations";
 
-type Kind = "new" | "mine" | "public";
+export type NetworkKind = "new" | "current" | "public";
 
 interface Props {
   cluster: string;
   entries: Entry[];
-  /** The caller's IPv4 address, where there is one. */
+  /** The IPv4 address of the caller, if it has one. */
   address: string | null;
   onClose: () => void;
 }
@@ -29,137 +30,121 @@ export function Warnings({ found }: { found: Warning[] }) {
   ));
 }
 
-/** Adds a network: a new one, the caller's own address, or everybody's. */
-export function AddEntry({ cluster, entries, address, kind: first, onClose }: Props & { kind: Kind }) {
-  const [kind, setKind] = useState<Kind>(first === "mine" && address === null ? "new" : first);
+const DESCRIPTIONS: Record<NetworkKind, string> = {
+  new: "Enter an IPv4 address or a network in CIDR notation, such as 203.0.113.0/24.",
+  current: "The IP address of your browser as the server sees it.",
+  public: "All addresses.",
+};
+
+/** Adds a network: a new one, the address of the caller, or all addresses. */
+export function AddDialog({ cluster, entries, address, kind: initial, onClose }: Props & { kind: NetworkKind }) {
+  const [kind, setKind] = useState<NetworkKind>(initial === "current" && address === null ? "new" : initial);
   const [text, setText] = useState("");
   const [details, setDetails] = useState({ name: "", sql: true, ui: false });
-  const [strict, setStrict] = useState(false);
+  const [showErrors, setShowErrors] = useState(false);
   const add = useAddEntry(cluster);
-  const wish = kind === "public" ? cidr(EVERYBODY) : kind === "mine" ? `${address}/32` : text;
-  const network = parse(wish);
+  const input = kind === "public" ? cidr(ANY_ADDRESS) : kind === "current" ? `${address}/32` : text;
+  const network = parse(input);
   const entry = "error" in network ? null : { ...network, ...details };
-  const known = entry !== null && entries.some((other) => cidr(other) === cidr(entry));
-  const problem = "error" in network ? network.error : known ? "is on the allowlist already" : null;
+  const exists = entry !== null && entries.some((other) => cidr(other) === cidr(entry));
+  const error = "error" in network ? network.error : exists ? "This network is already on the allowlist." : null;
+  const submit = () => {
+    setShowErrors(true);
+    if (entry && !error) add.mutate(entry, { onSuccess: onClose });
+  };
   return (
-    <Modal opened onClose={onClose} title="Add a network">
-      <form
-        noValidate
-        onSubmit={(event) => {
-          event.preventDefault();
-          setStrict(true);
-          if (entry && !problem && !add.isPending) add.mutate(entry, { onSuccess: onClose });
-        }}
-      >
-        <Stack>
-          <SegmentedControl
-            aria-label="Which network"
-            fullWidth
-            value={kind}
-            onChange={(value) => setKind(value as Kind)}
-            data={[
-              { value: "new", label: "New network" },
-              { value: "mine", label: "My address", disabled: address === null },
-              { value: "public", label: "Public" },
-            ]}
-          />
-          <TextInput
-            label="Network"
-            description={
-              kind === "new"
-                ? "An IPv4 address or a network, for example 203.0.113.0/24"
-                : kind === "mine"
-                  ? "The address that this browser is seen to come from"
-                  : "Every address"
-            }
-            value={wish}
-            readOnly={kind !== "new"}
-            onChange={(event) => setText(event.currentTarget.value)}
-            error={strict || kind !== "new" ? problem : null}
-            rightSectionWidth={130}
-            rightSection={
-              entry && !problem ? (
-                <Text size="xs" c="dimmed">
-                  {size(entry)}
-                </Text>
-              ) : null
-            }
-            autoComplete="off"
-            spellCheck={false}
-            data-autofocus
-          />
-          <Details value={details} onChange={setDetails} />
-          {entry && !problem && <Warnings found={warnings(entries, withEntry(entries, entry), address)} />}
-          {add.error && <ErrorNote title="The network was not added" error={add.error} />}
-          <Buttons action="Add network" pending={add.isPending} onClose={onClose} />
-        </Stack>
-      </form>
-    </Modal>
+    <FormDialog
+      title="Add network"
+      action="Add network"
+      noValidate
+      pending={add.isPending}
+      error={add.error}
+      errorTitle="Couldn't add the network"
+      onSubmit={submit}
+      onClose={onClose}
+    >
+      <SegmentedControl
+        aria-label="Type of network"
+        fullWidth
+        value={kind}
+        onChange={(value) => setKind(value as NetworkKind)}
+        data={[
+          { value: "new", label: "New network" },
+          { value: "current", label: "Current network", disabled: address === null },
+          { value: "public", label: "Public" },
+        ]}
+      />
+      <TextInput
+        label="Network"
+        description={DESCRIPTIONS[kind]}
+        value={input}
+        readOnly={kind !== "new"}
+        onChange={(event) => setText(event.currentTarget.value)}
+        error={showErrors || kind !== "new" ? error : null}
+        rightSectionWidth={130}
+        rightSection={
+          entry && !error ? (
+            <Text size="xs" c="dimmed">
+              {size(entry)}
+            </Text>
+          ) : null
+        }
+        autoComplete="off"
+        spellCheck={false}
+        data-autofocus
+      />
+      <DetailFields value={details} onChange={setDetails} />
+      {entry && !error && <Warnings found={warnings(entries, withEntry(entries, entry), address)} />}
+    </FormDialog>
   );
 }
 
-/** Changes the name of an entry and what it may reach. */
-export function EditEntry({ cluster, entries, address, entry, onClose }: Props & { entry: Entry }) {
+/** Edits the name and the access of a network. */
+export function EditDialog({ cluster, entries, address, entry, onClose }: Props & { entry: Entry }) {
   const [details, setDetails] = useState({ name: entry.name, sql: entry.sql, ui: entry.ui });
   const update = useUpdateEntry(cluster);
-  const after = { ...entry, ...details };
+  const edited = { ...entry, ...details };
   return (
-    <Modal opened onClose={onClose} title={`Edit ${cidr(entry)}`}>
-      <form
-        noValidate
-        onSubmit={(event) => {
-          event.preventDefault();
-          if (!update.isPending) update.mutate(after, { onSuccess: onClose });
-        }}
-      >
-        <Stack>
-          <Details value={details} onChange={setDetails} />
-          <Warnings found={warnings(entries, withEntry(entries, after), address)} />
-          {update.error && <ErrorNote title="The network was not changed" error={update.error} />}
-          <Buttons action="Save" pending={update.isPending} onClose={onClose} />
-        </Stack>
-      </form>
-    </Modal>
+    <FormDialog
+      title={`Edit ${cidr(entry)}`}
+      action="Save"
+      noValidate
+      pending={update.isPending}
+      error={update.error}
+      errorTitle="Couldn't update the network"
+      onSubmit={() => update.mutate(edited, { onSuccess: onClose })}
+      onClose={onClose}
+    >
+      <DetailFields value={details} onChange={setDetails} />
+      <Warnings found={warnings(entries, withEntry(entries, edited), address)} />
+    </FormDialog>
   );
 }
 
-type Rest = Pick<Entry, "name" | "sql" | "ui">;
+type Details = Pick<Entry, "name" | "sql" | "ui">;
 
-function Details({ value, onChange }: { value: Rest; onChange: (value: Rest) => void }) {
+function DetailFields({ value, onChange }: { value: Details; onChange: (value: Details) => void }) {
   return (
     <>
       <TextInput
         label="Name"
-        description="For people; may be empty"
-        maxLength={255}
+        description={`Optional. Use at most ${MAX_NETWORK_NAME_LENGTH} characters.`}
+        maxLength={MAX_NETWORK_NAME_LENGTH}
         value={value.name}
         onChange={(event) => onChange({ ...value, name: event.currentTarget.value })}
       />
       <Switch
         label="SQL"
-        description="Programs there may connect to databases"
+        description="Allow SQL clients in this network to connect."
         checked={value.sql}
         onChange={(event) => onChange({ ...value, sql: event.currentTarget.checked })}
       />
       <Switch
         label="DB Console"
-        description="Kept for tools that set it; there is no DB Console here"
+        description="Stored for compatibility. This server has no DB Console."
         checked={value.ui}
         onChange={(event) => onChange({ ...value, ui: event.currentTarget.checked })}
       />
     </>
-  );
-}
-
-function Buttons({ action, pending, onClose }: { action: string; pending: boolean; onClose: () => void }) {
-  return (
-    <Group justify="flex-end">
-      <Button variant="default" onClick={onClose}>
-        Cancel
-      </Button>
-      <Button type="submit" loading={pending}>
-        {action}
-      </Button>
-    </Group>
   );
 }

@@ -1,4 +1,4 @@
-/** What an allowlist means. Pure; the server's rules and texts, so that a mistake shows before it is sent. */
+/** The meaning of an allowlist, as pure functions. They follow the rules of the server. */
 
 export interface Network {
   cidr_ip: string;
@@ -11,18 +11,17 @@ export interface Entry extends Network {
   ui: boolean;
 }
 
-/** The network of everybody. */
-export const EVERYBODY: Network = { cidr_ip: "0.0.0.0", cidr_mask: 0 };
+/** The network of all addresses. */
+export const ANY_ADDRESS: Network = { cidr_ip: "0.0.0.0", cidr_mask: 0 };
 
-/** The number behind an IPv4 address, or null. Leading zeros are refused: some read them as octal. */
+/** An IPv4 address as a number, or null. Leading zeros are invalid, because some programs read them as octal. */
 export function ipv4(text: string): number | null {
   const parts = text.split(".");
-  if (parts.length !== 4 || !parts.every((part) => /^(0|[1-9]\d{0,2})$/.test(part) && Number(part) <= 255))
-    return null;
+  if (parts.length !== 4 || !parts.every((part) => /^(0|[1-9]\d{0,2})$/.test(part) && Number(part) <= 255)) return null;
   return parts.reduce((number, part) => number * 256 + Number(part), 0);
 }
 
-/** The address of a caller as an IPv4 address, where it is one; a mapped one counts. */
+/** An IPv4 address, or an IPv4 address mapped to IPv6. Otherwise null. */
 export function asIpv4(address: string | null | undefined): string | null {
   const bare = (address ?? "").replace(/^::ffff:/i, "");
   return ipv4(bare) === null ? null : bare;
@@ -32,21 +31,20 @@ export function cidr(network: Network): string {
   return `${network.cidr_ip}/${network.cidr_mask}`;
 }
 
-/** A network of what somebody typed: an address alone is itself. Or what is wrong with it. */
+/** Parses a network. An address without a mask stands for itself. Returns an error for invalid input. */
 export function parse(text: string): Network | { error: string } {
   const [address = "", mask = "32", ...more] = text.trim().split("/");
   const ip = ipv4(address);
   if (ip === null)
     return {
       error: address.includes(":")
-        ? "must be an IPv4 address; IPv6 is not supported"
-        : "must be an IPv4 address",
+        ? "Enter an IPv4 address. IPv6 isn't supported."
+        : "Enter an IPv4 address or network.",
     };
-  if (more.length > 0 || !/^\d{1,2}$/.test(mask) || Number(mask) > 32)
-    return { error: "the mask must be from 0 to 32" };
+  if (more.length > 0 || !/^\d{1,2}$/.test(mask) || Number(mask) > 32) return { error: "Use a mask from 0 to 32." };
   const bits = Number(mask);
-  const meant = truncated(ip, bits);
-  if (meant !== ip) return { error: `has bits outside the mask; did you mean ${dotted(meant)}/${bits}?` };
+  const base = truncated(ip, bits);
+  if (base !== ip) return { error: `The address has bits outside the mask. Did you mean ${dotted(base)}/${bits}?` };
   return { cidr_ip: dotted(ip), cidr_mask: bits };
 }
 
@@ -56,49 +54,49 @@ export function contains(network: Network, address: string): boolean {
   return base !== null && ip !== null && truncated(ip, network.cidr_mask) === base;
 }
 
-/** How many addresses a network has, in words. */
+/** The number of addresses of a network. */
 export function size(network: Network): string {
-  if (network.cidr_mask === 0) return "every address";
+  if (network.cidr_mask === 0) return "All addresses";
   const count = 2 ** (32 - network.cidr_mask);
   return count === 1 ? "1 address" : `${count.toLocaleString("en-US")} addresses`;
 }
 
-/** Whether SQL clients at `address` are let in. */
-export function lets(entries: Entry[], address: string): boolean {
+/** Whether SQL clients at `address` can connect. */
+export function allows(entries: Entry[], address: string): boolean {
   return entries.some((entry) => entry.sql && contains(entry, address));
 }
 
 export interface Warning {
-  kind: "shut-out" | "nobody" | "everybody";
+  kind: "blocks-caller" | "blocks-all" | "allows-all";
   text: string;
 }
 
-/** What a change of the list would do that nobody should do unaware. `address` is where the caller is. */
+/** The risks of changing an allowlist. `address` is the address of the caller. */
 export function warnings(before: Entry[], after: Entry[], address: string | null): Warning[] {
   const found: Warning[] = [];
-  const nobody = (entries: Entry[]) => !entries.some((entry) => entry.sql);
-  const everybody = (entries: Entry[]) => entries.some((entry) => entry.sql && entry.cidr_mask === 0);
-  if (nobody(after) && !nobody(before)) {
+  const blocksAll = (entries: Entry[]) => !entries.some((entry) => entry.sql);
+  const allowsAll = (entries: Entry[]) => entries.some((entry) => entry.sql && entry.cidr_mask === 0);
+  if (blocksAll(after) && !blocksAll(before)) {
     found.push({
-      kind: "nobody",
-      text: "No SQL client could connect any more: no other network is allowed.",
+      kind: "blocks-all",
+      text: "SQL clients won't be able to connect, because no other network is allowed.",
     });
-  } else if (address !== null && lets(before, address) && !lets(after, address)) {
+  } else if (address !== null && allows(before, address) && !allows(after, address)) {
     found.push({
-      kind: "shut-out",
-      text: `SQL clients at your current address, ${address}, could not connect any more, and their sessions end.`,
+      kind: "blocks-caller",
+      text: `SQL clients at your IP address, ${address}, will be disconnected and won't be able to connect.`,
     });
   }
-  if (everybody(after) && !everybody(before)) {
+  if (allowsAll(after) && !allowsAll(before)) {
     found.push({
-      kind: "everybody",
-      text: "Every address could connect. Only passwords would keep strangers out.",
+      kind: "allows-all",
+      text: "SQL clients will be able to connect from any address. Only passwords protect the cluster.",
     });
   }
   return found;
 }
 
-/** The list with one entry put in, in place of the one with its network. */
+/** The entries with one added, or replaced if its network is already listed. */
 export function withEntry(entries: Entry[], entry: Entry): Entry[] {
   return [...without(entries, entry), entry];
 }

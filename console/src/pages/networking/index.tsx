@@ -1,26 +1,24 @@
-/** The allowlist of a cluster: from where SQL clients are let in. */
+/** The IP allowlist of a cluster: the networks from which SQL clients can connect. */
 import { Alert, Badge, Button, Stack, Switch, Text } from "@mantine/core";
 import { IconAlertTriangle, IconNetwork, IconPencil, IconPlus, IconTrash } from "@tabler/icons-react";
 import { createColumnHelper, type ColumnDef } from "@tanstack/react-table";
 import { useMemo, useState } from "react";
 import type { Cluster } from "../../api/client";
-import { OPERATES } from "../../api/inside";
-import { useCanOnCluster, useSession } from "../../api/queries";
-import { ClusterPage } from "../../components/ClusterPage";
-import { Confirm } from "../../components/Confirm";
+import { useAllowed } from "../../api/permissions";
+import { useSession } from "../../api/queries";
+import { ClusterPage } from "../../features/cluster/ClusterPage";
+import { ConfirmDialog } from "../../components/ConfirmDialog";
 import { DataTable } from "../../components/DataTable";
-import { Empty } from "../../components/Empty";
-import { ErrorNote } from "../../components/ErrorNote";
+import { EmptyState } from "../../components/EmptyState";
+import { ErrorAlert } from "../../components/ErrorAlert";
 import { RowMenu } from "../../components/RowMenu";
-import { asIpv4, cidr, contains, lets, warnings, without, withEntry, type Entry } from "./allowlist";
-import { useAllowlist, useDeleteEntry, useUpdateEntry } from "./changes";
-import { AddEntry, EditEntry, Warnings } from "./EntryDialog";
+import { asIpv4, cidr, contains, allows, warnings, without, withEntry, type Entry } from "./allowlist";
+import { useAllowlist, useDeleteEntry, useUpdateEntry } from "./mutations";
+import { AddDialog, EditDialog, Warnings, type NetworkKind } from "./EntryDialog";
 import classes from "./Networking.module.css";
 
 type Open =
-  | { what: "add"; kind: "new" | "mine" | "public" }
-  | { what: "edit" | "delete"; entry: Entry }
-  | { what: "switch"; entry: Entry };
+  { what: "add"; kind: NetworkKind } | { what: "edit" | "delete"; entry: Entry } | { what: "switch"; entry: Entry };
 
 const column = createColumnHelper<Entry>();
 
@@ -29,10 +27,8 @@ export default function NetworkingPage() {
   return (
     <ClusterPage
       title="Networking"
-      text="SQL clients are let in from these networks only. A change holds at once, for open sessions too."
-      actions={(cluster) => (
-        <AddButton cluster={cluster} onAdd={() => setOpen({ what: "add", kind: "new" })} />
-      )}
+      text="SQL clients can connect only from these networks. Changes take effect immediately and also apply to open sessions."
+      actions={(cluster) => <AddButton cluster={cluster} onAdd={() => setOpen({ what: "add", kind: "new" })} />}
     >
       {(cluster) => <Networks cluster={cluster} open={open} setOpen={setOpen} />}
     </ClusterPage>
@@ -40,57 +36,54 @@ export default function NetworkingPage() {
 }
 
 function AddButton({ cluster, onAdd }: { cluster: Cluster; onAdd: () => void }) {
-  const may = useCanOnCluster(cluster, OPERATES);
-  return may ? (
+  const canEdit = useAllowed(cluster, "AddAllowlistEntry");
+  return canEdit ? (
     <Button leftSection={<IconPlus size={16} aria-hidden />} onClick={onAdd}>
       Add network
     </Button>
   ) : null;
 }
 
-/** Where the caller is seen to come from, as far as an allowlist can say it. */
+/** The IPv4 address of the caller as the server sees it. Allowlists hold IPv4 networks only. */
 function useAddress(): string | null {
-  const whoami = useSession();
-  return asIpv4(whoami?.address ?? whoami?.session.ip_address);
+  const session = useSession();
+  return asIpv4(session?.address ?? session?.session.ip_address);
 }
 
 function Networks(props: { cluster: Cluster; open: Open | null; setOpen: (open: Open | null) => void }) {
   const { cluster, open, setOpen } = props;
-  const may = useCanOnCluster(cluster, OPERATES);
+  const canEdit = useAllowed(cluster, "AddAllowlistEntry");
   const address = useAddress();
   const allowlist = useAllowlist(cluster.id);
-  const entries = allowlist.data ?? [];
+  const entries = useMemo(() => allowlist.data ?? [], [allowlist.data]);
   const change = useUpdateEntry(cluster.id);
+  const { mutate } = change;
   const columns = useMemo(() => {
     const toggle = (entry: Entry) => {
       const risky = warnings(entries, withEntry(entries, entry), address).length > 0;
       if (risky) setOpen({ what: "switch", entry });
-      else change.mutate(entry, { onError: () => setOpen({ what: "switch", entry }) });
+      else mutate(entry, { onError: () => setOpen({ what: "switch", entry }) });
     };
-    return columnsOf(may, address, setOpen, toggle);
-  }, [may, address, allowlist.data, setOpen]);
+    return columnsOf(canEdit, address, setOpen, toggle);
+  }, [canEdit, address, entries, setOpen, mutate]);
   const close = () => {
     setOpen(null);
     change.reset();
   };
   if (allowlist.error && !allowlist.data) {
     return (
-      <ErrorNote
-        title="The allowlist can not be shown"
-        error={allowlist.error}
-        retry={() => void allowlist.refetch()}
-      />
+      <ErrorAlert title="Couldn't load the allowlist" error={allowlist.error} retry={() => void allowlist.refetch()} />
     );
   }
   const common = { cluster: cluster.id, entries, address, onClose: close };
   return (
     <>
       {allowlist.data && (
-        <Standing
+        <AllowlistAlert
           entries={entries}
           address={address}
-          may={may}
-          onAddMine={() => setOpen({ what: "add", kind: "mine" })}
+          canEdit={canEdit}
+          onAddCurrent={() => setOpen({ what: "add", kind: "current" })}
         />
       )}
       <DataTable
@@ -100,34 +93,30 @@ function Networks(props: { cluster: Cluster; open: Open | null; setOpen: (open: 
         rowId={cidr}
         loading={allowlist.isPending}
         empty={
-          <Empty
+          <EmptyState
             icon={IconNetwork}
-            title="Nobody is let in"
-            text="No network is on the allowlist, so no SQL client can connect. Add the networks of your programs."
+            title="No networks allowed"
+            text="SQL clients can't connect. Add the networks that your programs connect from."
             action={
-              <AddButton
-                cluster={cluster}
-                onAdd={() => setOpen({ what: "add", kind: address ? "mine" : "new" })}
-              />
+              <AddButton cluster={cluster} onAdd={() => setOpen({ what: "add", kind: address ? "current" : "new" })} />
             }
           />
         }
       />
-      {open?.what === "add" && <AddEntry {...common} kind={open.kind} />}
-      {open?.what === "edit" && <EditEntry {...common} entry={open.entry} />}
-      {open?.what === "delete" && <DeleteEntry {...common} entry={open.entry} />}
+      {open?.what === "add" && <AddDialog {...common} kind={open.kind} />}
+      {open?.what === "edit" && <EditDialog {...common} entry={open.entry} />}
+      {open?.what === "delete" && <DeleteDialog {...common} entry={open.entry} />}
       {open?.what === "switch" && (
-        <Confirm
-          opened
+        <ConfirmDialog
           onClose={close}
-          title={`Change ${cidr(open.entry)}?`}
-          action="Change network"
+          title={`Update ${cidr(open.entry)}?`}
+          action="Update network"
           pending={change.isPending}
           error={change.error}
           onConfirm={() => change.mutate(open.entry, { onSuccess: close })}
         >
           <Warnings found={warnings(entries, withEntry(entries, open.entry), address)} />
-        </Confirm>
+        </ConfirmDialog>
       )}
     </>
   );
@@ -141,57 +130,51 @@ interface DeleteProps {
   onClose: () => void;
 }
 
-function DeleteEntry({ cluster, entries, address, entry, onClose }: DeleteProps) {
+function DeleteDialog({ cluster, entries, address, entry, onClose }: DeleteProps) {
   const remove = useDeleteEntry(cluster);
   return (
-    <Confirm
-      opened
+    <ConfirmDialog
       onClose={onClose}
-      title={`Take ${cidr(entry)} off the allowlist?`}
+      title={`Delete ${cidr(entry)}?`}
       action="Delete network"
       pending={remove.isPending}
       error={remove.error}
       onConfirm={() => remove.mutate(entry, { onSuccess: onClose })}
     >
       <Stack>
-        <Text size="sm">SQL sessions that no other network allows end at once.</Text>
+        <Text size="sm">Sessions that no other network allows are closed immediately.</Text>
         <Warnings found={warnings(entries, without(entries, entry), address)} />
       </Stack>
-    </Confirm>
+    </ConfirmDialog>
   );
 }
 
-interface StandingProps {
+interface AllowlistAlertProps {
   entries: Entry[];
   address: string | null;
-  may: boolean;
-  onAddMine: () => void;
+  canEdit: boolean;
+  onAddCurrent: () => void;
 }
 
-/** What the list means as it is, where that may surprise. */
-function Standing({ entries, address, may, onAddMine }: StandingProps) {
-  const sign = <IconAlertTriangle size={18} aria-hidden />;
+/** Points out an allowlist that is open to everyone, or that blocks the caller. */
+function AllowlistAlert({ entries, address, canEdit, onAddCurrent }: AllowlistAlertProps) {
+  const icon = <IconAlertTriangle size={18} aria-hidden />;
   if (entries.some((entry) => entry.sql && entry.cidr_mask === 0)) {
     return (
-      <Alert color="orange" variant="light" icon={sign} title="Open to every address">
+      <Alert color="orange" variant="light" icon={icon} title="Open to all addresses">
         <Text size="sm">
-          Only passwords keep strangers out. Add the networks of your programs, then delete 0.0.0.0/0.
+          Only passwords protect the cluster. Add the networks that your programs connect from, then delete 0.0.0.0/0.
         </Text>
       </Alert>
     );
   }
-  if (entries.length > 0 && address !== null && !lets(entries, address)) {
+  if (entries.length > 0 && address !== null && !allows(entries, address)) {
     return (
-      <Alert
-        color="blue"
-        variant="light"
-        icon={sign}
-        title={`Your current address, ${address}, is not let in`}
-      >
-        <Text size="sm">SQL clients on this machine can not connect.</Text>
-        {may && (
-          <Button size="xs" variant="default" mt="sm" onClick={onAddMine}>
-            Add my address
+      <Alert color="blue" variant="light" icon={icon} title={`Your IP address, ${address}, isn't allowed`}>
+        <Text size="sm">SQL clients on this computer can't connect.</Text>
+        {canEdit && (
+          <Button size="xs" variant="default" mt="sm" onClick={onAddCurrent}>
+            Add current network
           </Button>
         )}
       </Alert>
@@ -201,7 +184,7 @@ function Standing({ entries, address, may, onAddMine }: StandingProps) {
 }
 
 function columnsOf(
-  may: boolean,
+  canEdit: boolean,
   address: string | null,
   setOpen: (open: Open) => void,
   toggle: (entry: Entry) => void,
@@ -215,7 +198,7 @@ function columnsOf(
         <code>{cidr(entry)}</code>
         {address !== null && contains(entry, address) && (
           <Badge variant="light" color="gray" radius="sm" tt="none" c="var(--mantine-color-text)">
-            {entry.cidr_mask === 0 ? "every address" : "your address"}
+            {entry.cidr_mask === 0 ? "All addresses" : "Your address"}
           </Badge>
         )}
       </span>
@@ -234,7 +217,7 @@ function columnsOf(
         <Switch
           aria-label={`${header} from ${cidr(entry)}`}
           checked={entry[key]}
-          disabled={!may}
+          disabled={!canEdit}
           onChange={() => toggle({ ...entry, [key]: !entry[key] })}
         />
       ),
@@ -259,5 +242,5 @@ function columnsOf(
     ),
   });
   const shown = [network, name, flag("sql", "SQL"), flag("ui", "DB Console")];
-  return may ? [...shown, actions] : shown;
+  return canEdit ? [...shown, actions] : shown;
 }

@@ -1,25 +1,24 @@
-/** Adds an issuer whose tokens are accepted beside API keys. */
-import { ActionIcon, Button, Group, Modal, Stack, Text, Textarea, TextInput } from "@mantine/core";
+import { ActionIcon, Button, Stack, Text, Textarea, TextInput } from "@mantine/core";
 import { IconPlus, IconTrash } from "@tabler/icons-react";
 import { useState } from "react";
-import { ErrorNote } from "../../components/ErrorNote";
+import { FormDialog } from "../../components/DialogForm";
 import { useAddIssuer } from "./data";
 import classes from "./organization.module.css";
 
-type Line = { token_identity: string; cc_identity: string };
+type Mapping = { token_identity: string; cc_identity: string };
 
-const EMPTY: Line = { token_identity: "", cc_identity: "" };
+const EMPTY: Mapping = { token_identity: "", cc_identity: "" };
 
-/** Mounted while it is open. */
+/** Adds a JWT issuer. */
 export function IssuerDialog({ onClose }: { onClose: () => void }) {
   const [fields, setFields] = useState({ issuer_url: "", audience: "", claim: "", jwks: "" });
-  const [map, setMap] = useState<Line[]>([EMPTY]);
+  const [mappings, setMappings] = useState<Mapping[]>([EMPTY]);
   const add = useAddIssuer(onClose);
   const field = (name: keyof typeof fields) => ({
     value: fields[name],
     onChange: (event: { currentTarget: { value: string } }) => {
       const { value } = event.currentTarget;
-      setFields((before) => ({ ...before, [name]: value }));
+      setFields((previous) => ({ ...previous, [name]: value }));
     },
   });
   const submit = () =>
@@ -28,83 +27,86 @@ export function IssuerDialog({ onClose }: { onClose: () => void }) {
       audience: fields.audience.trim(),
       claim: fields.claim.trim() || undefined,
       jwks: fields.jwks.trim() || undefined,
-      identity_map: map.filter((line) => line.token_identity.trim() && line.cc_identity.trim()),
+      identity_map: mappings.filter((mapping) => mapping.token_identity.trim() && mapping.cc_identity.trim()),
     });
   return (
-    <Modal opened onClose={onClose} title="Add a JWT issuer" size="lg">
-      <form
-        onSubmit={(event) => {
-          event.preventDefault();
-          submit();
-        }}
-      >
-        <Stack>
-          <TextInput
-            label="Issuer"
-            description="The iss of its tokens, an https address"
-            placeholder="https://accounts.example.com"
-            required
-            data-autofocus
-            {...field("issuer_url")}
-          />
-          <TextInput label="Audience" description="The aud that its tokens must hold" required {...field("audience")} />
-          <TextInput label="Claim" description="The claim that names the caller" placeholder="sub" {...field("claim")} />
-          <Textarea
-            label="Public keys"
-            description="A JSON Web Key Set; where it is left out, the server fetches it from the issuer"
-            autosize
-            minRows={2}
-            maxRows={8}
-            {...field("jwks")}
-          />
-          <Identities lines={map} onChange={setMap} />
-          {add.error && <ErrorNote error={add.error} />}
-          <Group justify="flex-end">
-            <Button variant="default" onClick={onClose}>
-              Cancel
-            </Button>
-            <Button type="submit" loading={add.isPending}>
-              Add issuer
-            </Button>
-          </Group>
-        </Stack>
-      </form>
-    </Modal>
+    <FormDialog
+      title="Add JWT issuer"
+      size="lg"
+      action="Add issuer"
+      pending={add.isPending}
+      error={add.error}
+      errorTitle="Couldn't add the issuer"
+      onSubmit={submit}
+      onClose={onClose}
+    >
+      <TextInput
+        label="Issuer URL"
+        description="The iss claim of the tokens. Use an https:// URL."
+        placeholder="https://accounts.example.com"
+        required
+        data-autofocus
+        {...field("issuer_url")}
+      />
+      <TextInput label="Audience" description="The required aud claim of the tokens." required {...field("audience")} />
+      <TextInput
+        label="Claim"
+        description="The claim that identifies the caller. The default is sub."
+        placeholder="sub"
+        {...field("claim")}
+      />
+      <Textarea
+        label="Public keys"
+        description="A JSON Web Key Set. If you leave this blank, the server fetches the keys from the issuer."
+        autosize
+        minRows={2}
+        maxRows={8}
+        {...field("jwks")}
+      />
+      <IdentityMap mappings={mappings} onChange={setMappings} />
+    </FormDialog>
   );
 }
 
-function Identities({ lines, onChange }: { lines: Line[]; onChange: (lines: Line[]) => void }) {
+interface IdentityMapProps {
+  mappings: Mapping[];
+  onChange: (mappings: Mapping[]) => void;
+}
+
+function IdentityMap({ mappings, onChange }: IdentityMapProps) {
   return (
-    <Stack gap="xs" role="group" aria-label="Identities">
+    <Stack gap="xs" role="group" aria-label="Identity map">
       <div>
         <Text size="sm" fw={500}>
-          Identities
+          Identity map
         </Text>
         <Text size="xs" c="dimmed">
-          From the identity in a token, or an expression such as <code>/^ci-(.*)$/</code>, to an e-mail address or the id
-          of a service account; <code>\1</code> is what the expression matched.
+          Maps an identity in a token, or a regular expression such as <code>/^ci-(.*)$/</code>, to the email address of
+          a user or the ID of a service account. <code>\1</code> stands for the first group of the match.
         </Text>
       </div>
-      {lines.map((line, index) => (
-        <div key={index} className={classes.line}>
+      {mappings.map((mapping, index) => (
+        <div key={index} className={classes.mapping}>
           <TextInput
-            aria-label={`Identity in the token, line ${index + 1}`}
-            placeholder="In the token"
-            value={line.token_identity}
-            onChange={(event) => onChange(lines.with(index, { ...line, token_identity: event.currentTarget.value }))}
+            aria-label={`Token identity ${index + 1}`}
+            placeholder="Token identity"
+            value={mapping.token_identity}
+            onChange={(event) =>
+              onChange(mappings.with(index, { ...mapping, token_identity: event.currentTarget.value }))
+            }
           />
           <TextInput
-            aria-label={`Identity here, line ${index + 1}`}
-            placeholder="Here"
-            value={line.cc_identity}
-            onChange={(event) => onChange(lines.with(index, { ...line, cc_identity: event.currentTarget.value }))}
+            aria-label={`User or service account ${index + 1}`}
+            placeholder="User or service account"
+            value={mapping.cc_identity}
+            onChange={(event) => onChange(mappings.with(index, { ...mapping, cc_identity: event.currentTarget.value }))}
           />
           <ActionIcon
             variant="subtle"
             color="gray"
             size="lg"
-            aria-label={`Remove line ${index + 1}`}
-            onClick={() => onChange(lines.toSpliced(index, 1))}
+            aria-label={`Remove mapping ${index + 1}`}
+            onClick={() => onChange(mappings.toSpliced(index, 1))}
           >
             <IconTrash size={16} aria-hidden />
           </ActionIcon>
@@ -115,9 +117,9 @@ function Identities({ lines, onChange }: { lines: Line[]; onChange: (lines: Line
           size="xs"
           variant="default"
           leftSection={<IconPlus size={14} aria-hidden />}
-          onClick={() => onChange([...lines, EMPTY])}
+          onClick={() => onChange([...mappings, EMPTY])}
         >
-          Add a line
+          Add mapping
         </Button>
       </div>
     </Stack>

@@ -1,21 +1,22 @@
-/** Whose tokens are accepted beside API keys. */
-import { ActionIcon, Button, Text, Title, Tooltip } from "@mantine/core";
+import { ActionIcon, Button, Tooltip } from "@mantine/core";
 import { IconCertificate, IconPlus, IconTrash } from "@tabler/icons-react";
 import type { ColumnDef } from "@tanstack/react-table";
 import { useMemo, useState } from "react";
-import { Confirm } from "../../components/Confirm";
+import { ConfirmDialog } from "../../components/ConfirmDialog";
 import { DataTable } from "../../components/DataTable";
-import { Empty } from "../../components/Empty";
-import { ErrorNote } from "../../components/ErrorNote";
+import { EmptyState } from "../../components/EmptyState";
+import { ErrorAlert } from "../../components/ErrorAlert";
+import { SectionHeader } from "../../components/Toolbar";
 import { useDeleteIssuer, useIssuers, type Issuer } from "./data";
 import { IssuerDialog } from "./IssuerDialog";
 import classes from "./organization.module.css";
 
+/** The JWT issuers whose tokens the server accepts. */
 export function Issuers() {
   const issuers = useIssuers(true);
   const [adding, setAdding] = useState(false);
-  const [doomed, setDoomed] = useState<Issuer>();
-  const columns = useMemo(() => columnsFor(setDoomed), []);
+  const [issuerToDelete, setIssuerToDelete] = useState<Issuer>();
+  const columns = useMemo(() => columnsFor(setIssuerToDelete), []);
   const add = (
     <Button size="xs" leftSection={<IconPlus size={14} aria-hidden />} onClick={() => setAdding(true)}>
       Add issuer
@@ -23,19 +24,14 @@ export function Issuers() {
   );
   return (
     <section className={classes.section} aria-labelledby="issuers">
-      <div className={classes.bar}>
-        <div>
-          <Title order={2} id="issuers">
-            JWT issuers
-          </Title>
-          <Text size="sm" c="dimmed">
-            Programs and people may come in with tokens of these, in place of API keys and passwords.
-          </Text>
-        </div>
-        {add}
-      </div>
+      <SectionHeader
+        id="issuers"
+        title="JWT issuers"
+        text="Users and programs can authenticate with tokens of these issuers instead of passwords and API keys."
+        actions={add}
+      />
       {issuers.error ? (
-        <ErrorNote error={issuers.error} retry={() => void issuers.refetch()} />
+        <ErrorAlert title="Couldn't load the issuers" error={issuers.error} retry={() => void issuers.refetch()} />
       ) : (
         <DataTable
           label="JWT issuers"
@@ -44,34 +40,33 @@ export function Issuers() {
           rowId={(issuer) => issuer.id}
           loading={issuers.isPending}
           empty={
-            <Empty
+            <EmptyState
               icon={IconCertificate}
               title="No issuers"
-              text="Add the issuer of your identity provider or of your pipelines, so that nobody keeps a long-lived key."
+              text="Add your identity provider or CI system to authenticate with its tokens instead of long-lived API keys."
             />
           }
         />
       )}
       {adding && <IssuerDialog onClose={() => setAdding(false)} />}
-      {doomed && <Delete issuer={doomed} onClose={() => setDoomed(undefined)} />}
+      {issuerToDelete && <DeleteDialog issuer={issuerToDelete} onClose={() => setIssuerToDelete(undefined)} />}
     </section>
   );
 }
 
-function Delete({ issuer, onClose }: { issuer: Issuer; onClose: () => void }) {
+function DeleteDialog({ issuer, onClose }: { issuer: Issuer; onClose: () => void }) {
   const remove = useDeleteIssuer(onClose);
   return (
-    <Confirm
-      opened
+    <ConfirmDialog
       onClose={onClose}
-      title="Delete this issuer?"
+      title="Delete issuer?"
       action="Delete issuer"
       pending={remove.isPending}
       error={remove.error}
       onConfirm={() => remove.mutate(issuer.id)}
     >
-      {`Tokens of ${issuer.issuer_url} are refused from then on.`}
-    </Confirm>
+      {`Tokens of ${issuer.issuer_url} will be rejected. You can't undo this action.`}
+    </ConfirmDialog>
   );
 }
 
@@ -88,7 +83,7 @@ function columnsFor(onDelete: (issuer: Issuer) => void): ColumnDef<Issuer, any>[
     },
     {
       id: "identities",
-      header: "Identities",
+      header: "Identity map",
       enableSorting: false,
       meta: { width: "minmax(0, 2fr)" },
       cell: ({ row }) => (
@@ -108,7 +103,12 @@ function columnsFor(onDelete: (issuer: Issuer) => void): ColumnDef<Issuer, any>[
       meta: { width: "40px", align: "right", corner: true },
       cell: ({ row: { original } }) => (
         <Tooltip label="Delete">
-          <ActionIcon variant="subtle" color="gray" aria-label={`Delete issuer ${original.issuer_url}`} onClick={() => onDelete(original)}>
+          <ActionIcon
+            variant="subtle"
+            color="gray"
+            aria-label={`Delete issuer ${original.issuer_url}`}
+            onClick={() => onDelete(original)}
+          >
             <IconTrash size={16} aria-hidden />
           </ActionIcon>
         </Tooltip>

@@ -1,17 +1,18 @@
-/** Where one is signed in, and the end of it. */
-import { Badge, Button, Text, Title } from "@mantine/core";
+import { Badge, Button } from "@mantine/core";
 import { IconDeviceDesktop } from "@tabler/icons-react";
 import type { ColumnDef } from "@tanstack/react-table";
 import { useMemo } from "react";
 import type { SessionInfo } from "../../api/extensions";
 import { DataTable } from "../../components/DataTable";
-import { Empty } from "../../components/Empty";
-import { ErrorNote } from "../../components/ErrorNote";
-import { TimeAgo } from "../../components/TimeAgo";
-import { agentName } from "./agent";
+import { EmptyState } from "../../components/EmptyState";
+import { ErrorAlert } from "../../components/ErrorAlert";
+import { RelativeTime } from "../../components/RelativeTime";
+import { SectionHeader } from "../../components/Toolbar";
+import { userAgentName } from "./user-agent";
 import { useEndSession, useEndSessions, useSessions } from "./data";
 import classes from "./organization.module.css";
 
+/** The sessions of the signed-in user. */
 export function Sessions() {
   const sessions = useSessions();
   const end = useEndSession();
@@ -22,23 +23,20 @@ export function Sessions() {
   const columns = useMemo(() => columnsFor(mutate, pending), [mutate, pending]);
   return (
     <section className={classes.section} aria-labelledby="sessions">
-      <div className={classes.bar}>
-        <div>
-          <Title order={2} id="sessions">
-            Where you are signed in
-          </Title>
-          <Text size="sm" c="dimmed">
-            End what you do not know, then change your password.
-          </Text>
-        </div>
-        {others.length > 0 && (
-          <Button variant="default" size="xs" loading={endAll.isPending} onClick={() => endAll.mutate(others)}>
-            Sign out everywhere else
-          </Button>
-        )}
-      </div>
+      <SectionHeader
+        id="sessions"
+        title="Sessions"
+        text="Sign out any session you don't recognize, then change your password."
+        actions={
+          others.length > 0 && (
+            <Button variant="default" size="xs" loading={endAll.isPending} onClick={() => endAll.mutate(others)}>
+              Sign out all other sessions
+            </Button>
+          )
+        }
+      />
       {sessions.error ? (
-        <ErrorNote error={sessions.error} retry={() => void sessions.refetch()} />
+        <ErrorAlert title="Couldn't load the sessions" error={sessions.error} retry={() => void sessions.refetch()} />
       ) : (
         <DataTable
           label="Sessions"
@@ -46,7 +44,7 @@ export function Sessions() {
           data={sessions.data ?? []}
           rowId={(session) => session.id}
           loading={sessions.isPending}
-          empty={<Empty icon={IconDeviceDesktop} title="No sessions" />}
+          empty={<EmptyState icon={IconDeviceDesktop} title="No sessions" />}
         />
       )}
     </section>
@@ -62,19 +60,19 @@ function columnsFor(end: (id: string) => void, pending: string | undefined): Col
       meta: { width: "minmax(0, 1.6fr)" },
       cell: ({ row: { original } }) => (
         <span className={classes.agent}>
-          <span title={original.user_agent}>{agentName(original.user_agent)}</span>
+          <span title={original.user_agent}>{userAgentName(original.user_agent)}</span>
           {original.current && (
             <Badge size="sm" variant="light" tt="none" c="var(--accent-text)">
-              This one
+              Current session
             </Badge>
           )}
         </span>
       ),
     },
-    { accessorKey: "ip_address", header: "Address", enableSorting: false, meta: { width: "minmax(0, 1fr)" } },
+    { accessorKey: "ip_address", header: "IP address", enableSorting: false, meta: { width: "minmax(0, 1fr)" } },
     time("last_used_at", "Last used"),
     time("created_at", "Signed in"),
-    time("expires_at", "Ends"),
+    time("expires_at", "Expires"),
     {
       id: "actions",
       header: () => <span className="visually-hidden">Actions</span>,
@@ -86,7 +84,7 @@ function columnsFor(end: (id: string) => void, pending: string | undefined): Col
             size="compact-xs"
             variant="default"
             loading={pending === original.id}
-            aria-label={`Sign out ${agentName(original.user_agent)} at ${original.ip_address}`}
+            aria-label={`Sign out ${userAgentName(original.user_agent)} at ${original.ip_address}`}
             onClick={() => end(original.id)}
           >
             Sign out
@@ -97,5 +95,10 @@ function columnsFor(end: (id: string) => void, pending: string | undefined): Col
 }
 
 function time(key: "last_used_at" | "created_at" | "expires_at", header: string): ColumnDef<SessionInfo, any> {
-  return { accessorKey: key, header, meta: { width: "125px" }, cell: ({ getValue }) => <TimeAgo time={getValue()} /> };
+  return {
+    accessorKey: key,
+    header,
+    meta: { width: "125px" },
+    cell: ({ getValue }) => <RelativeTime time={getValue()} future={key === "expires_at"} />,
+  };
 }

@@ -1,9 +1,9 @@
-/** What the page reads and changes. */
+/** Queries and mutations of the page. */
 import { useQuery } from "@tanstack/react-query";
 import { api, unwrap, type Schemas } from "../../api/client";
 import { sessions } from "../../api/extensions";
 import { keys } from "../../api/queries";
-import { useChange } from "../../shell/mutation";
+import { useNotifiedMutation } from "../../components/useNotifiedMutation";
 
 export type Issuer = Schemas["JWTIssuer"];
 export type IssuerRequest = Schemas["JWTIssuerRequest"];
@@ -20,16 +20,20 @@ export const useOrganization = () =>
 export const useSessions = () => useQuery({ queryKey: SESSIONS, queryFn: sessions.list });
 
 export const useEndSession = () =>
-  useChange<unknown, string>({ mutationFn: sessions.end, done: "Signed out there", touches: [SESSIONS] });
+  useNotifiedMutation<unknown, string>({
+    mutationFn: sessions.end,
+    successMessage: "Session signed out",
+    invalidates: [SESSIONS],
+  });
 
-/** Ends all of `ids`, one after the other. */
+/** Signs out several sessions, one after the other. */
 export const useEndSessions = () =>
-  useChange<void, string[]>({
+  useNotifiedMutation<void, string[]>({
     mutationFn: async (ids) => {
       for (const id of ids) await sessions.end(id);
     },
-    done: "Signed out everywhere else",
-    touches: [SESSIONS],
+    successMessage: "Signed out of all other sessions",
+    invalidates: [SESSIONS],
   });
 
 export const useIssuers = (enabled: boolean) =>
@@ -43,19 +47,19 @@ export const useIssuers = (enabled: boolean) =>
   });
 
 export const useAddIssuer = (onSuccess: () => void) =>
-  useChange<Issuer, IssuerRequest>({
+  useNotifiedMutation<Issuer, IssuerRequest>({
     mutationFn: (body) => unwrap(api.POST("/api/v1/jwt-issuers", { body })),
-    done: "Its tokens are accepted now",
-    failed: null,
-    touches: [ISSUERS],
+    successMessage: "Issuer added",
+    errorTitle: null,
+    invalidates: [ISSUERS],
     onSuccess,
   });
 
 export const useDeleteIssuer = (onSuccess: () => void) =>
-  useChange<Issuer, string>({
+  useNotifiedMutation<Issuer, string>({
     mutationFn: (id) => unwrap(api.DELETE("/api/v1/jwt-issuers/{id}", { params: { path: { id } } })),
-    done: "Its tokens are refused now",
-    failed: null,
-    touches: [ISSUERS],
+    successMessage: "Issuer deleted",
+    errorTitle: null,
+    invalidates: [ISSUERS],
     onSuccess,
   });

@@ -1,88 +1,96 @@
-/** The organization, and what concerns the one who is signed in: sessions and password. */
+/** The organization, and the account of the signed-in user. */
 import { Button, Code, Text, Title } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
 import { IconKey } from "@tabler/icons-react";
 import { API_VERSION, type Schemas } from "../../api/client";
-import { can, useSession } from "../../api/queries";
-import { Copy } from "../../components/Copy";
-import { ErrorNote } from "../../components/ErrorNote";
+import { isAllowed } from "../../api/permissions";
+import { useSession } from "../../api/queries";
+import { CopyButton } from "../../components/CopyButton";
+import { DescriptionList } from "../../components/DescriptionList";
+import { ErrorAlert } from "../../components/ErrorAlert";
 import { Page } from "../../components/Page";
-import { moment } from "../../components/time";
-import { PageLoading } from "../../shell/PageLoading";
-import { PasswordDialog } from "../../shell/PasswordDialog";
+import { PageLoading } from "../../components/PageLoading";
+import { PasswordDialog } from "../../features/account/PasswordDialog";
+import { formatDateTime } from "../../lib/format";
 import { useOrganization } from "./data";
 import { Issuers } from "./Issuers";
 import classes from "./organization.module.css";
 import { Sessions } from "./Sessions";
 
-export default function Organization() {
+export default function OrganizationPage() {
   const organization = useOrganization();
-  const whoami = useSession();
+  const session = useSession();
   return (
     <Page title="Organization">
       {organization.isPending && <PageLoading />}
-      {organization.error && <ErrorNote error={organization.error} retry={() => void organization.refetch()} />}
-      {organization.data && <Facts organization={organization.data} />}
-      <You />
+      {organization.error && (
+        <ErrorAlert
+          title="Couldn't load the organization"
+          error={organization.error}
+          retry={() => void organization.refetch()}
+        />
+      )}
+      {organization.data && <Details organization={organization.data} />}
+      <Account />
       <Sessions />
-      {can(whoami, ["ORG_ADMIN"]) && <Issuers />}
+      {isAllowed(session, "ListJWTIssuers") && <Issuers />}
     </Page>
   );
 }
 
-function Facts({ organization }: { organization: Schemas["Organization"] }) {
+function Details({ organization }: { organization: Schemas["Organization"] }) {
   return (
     <section aria-label="Information" className={classes.section}>
-      <dl className={`panel ${classes.facts}`}>
-        <dt>Name</dt>
-        <dd>{organization.name}</dd>
-        <dt>Short name</dt>
-        <dd>
-          <Code>{organization.label}</Code>
-        </dd>
-        <dt>Id</dt>
-        <dd>
-          <Copy value={organization.id} label="Copy id" inline />
-        </dd>
-        <dt>Created</dt>
-        <dd>{moment(organization.created_at)}</dd>
-        <dt>Cloud API</dt>
-        <dd>
-          <Copy value={location.origin} label="Copy address" inline />{" "}
-          <Text span size="sm" c="dimmed">
-            version {API_VERSION}
-          </Text>
-        </dd>
-      </dl>
+      <DescriptionList
+        panel
+        items={[
+          { term: "Name", value: organization.name },
+          { term: "Label", value: <Code>{organization.label}</Code> },
+          { term: "ID", value: <CopyButton value={organization.id} label="Copy ID" inline /> },
+          { term: "Created", value: formatDateTime(organization.created_at) },
+          {
+            term: "Cloud API",
+            value: (
+              <>
+                <CopyButton value={location.origin} label="Copy URL" inline />{" "}
+                <Text span size="sm" c="dimmed">
+                  version {API_VERSION}
+                </Text>
+              </>
+            ),
+          },
+        ]}
+      />
     </section>
   );
 }
 
-function You() {
-  const whoami = useSession();
-  const [opened, password] = useDisclosure();
-  if (!whoami) return null;
+function Account() {
+  const session = useSession();
+  const [opened, dialog] = useDisclosure();
+  if (!session) return null;
+  const { email, has_password: hasPassword } = session.user;
   return (
-    <section className={classes.section} aria-labelledby="you">
-      <Title order={2} id="you">
-        You
+    <section className={classes.section} aria-labelledby="account">
+      <Title order={2} id="account">
+        Your account
       </Title>
-      <div className={`panel ${classes.you}`}>
-        <div className={classes.who}>
+      <div className={`panel ${classes.account}`}>
+        <div className={classes.user}>
           <Text fw={600} className={classes.email}>
-            {whoami.user.email}
+            {email}
           </Text>
           <Text size="sm" c="dimmed">
-            {whoami.user.has_password
-              ? "You sign in with your password. Changing it ends your other sessions."
-              : "You have no password yet: choose one, or you will need another link."}
+            {hasPassword
+              ? "You sign in with a password. Changing it signs you out of your other sessions."
+              : "You don't have a password. Without one, you need a new link to sign in again."}
           </Text>
         </div>
-        <Button variant="default" leftSection={<IconKey size={16} aria-hidden />} onClick={password.open}>
-          {whoami.user.has_password ? "Change password" : "Choose a password"}
+        <Button variant="default" leftSection={<IconKey size={16} aria-hidden />} onClick={dialog.open}>
+          {hasPassword ? "Change password" : "Set a password"}
         </Button>
       </div>
-      <PasswordDialog opened={opened} onClose={password.close} />
+      {opened && <PasswordDialog onClose={dialog.close} />}
     </section>
   );
 }

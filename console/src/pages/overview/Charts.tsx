@@ -4,91 +4,92 @@ import type { Cluster } from "../../api/client";
 import type { Samples } from "../../api/extensions";
 import { useSamples } from "../../api/queries";
 import { Chart, type ChartProps } from "../../components/Chart";
-import { ErrorNote } from "../../components/ErrorNote";
-import { RANGES, TimeRange, rangeOf } from "../../components/TimeRange";
-import { bytes, count } from "../../components/time";
-import { cpuLimit, limit, named, storageLimit, sum } from "./series";
+import { ErrorAlert } from "../../components/ErrorAlert";
+import { TimeRangeControl } from "../../components/TimeRangeControl";
+import { limitsOf, MIB } from "../../features/cluster/format";
+import { chartRange, DEFAULT_CHART_RANGE } from "../../lib/time-ranges";
+import { formatBytes, formatMeasurement, formatNumber } from "../../lib/format";
+import { limit, sum, valuesOf } from "./series";
 import classes from "./overview.module.css";
 
-const SHOWN = RANGES.slice(0, 5);
-const NONE: Samples = { from: 0, to: 0, step_seconds: 0, times: [], series: {} };
+const NO_SAMPLES: Samples = { from: 0, to: 0, step_seconds: 0, times: [], series: {} };
 
 function chartsOf(cluster: Cluster, samples: Samples): ChartProps[] {
   const { times } = samples;
-  const work: ChartProps =
+  const limits = limitsOf(cluster);
+  const usage: ChartProps =
     cluster.plan === "BASIC"
       ? {
           title: "Request units",
           times,
-          format: (value) => `${count(value)}/s`,
+          format: (value) => `${formatMeasurement(value)}/s`,
           series: [{ label: "Request units", values: sum(samples, "request_units"), area: true }],
         }
       : {
-          title: "vCPUs busy",
+          title: "vCPUs in use",
           times,
           series: [
-            { label: "Busy", values: named(samples, "cpu"), area: true },
-            ...limit(samples, "Provisioned", cpuLimit(cluster)),
+            { label: "In use", values: valuesOf(samples, "cpu"), area: true },
+            ...limit(samples, "Provisioned", limits.vcpus),
           ],
         };
   return [
     {
       title: "Connections",
       times,
-      format: count,
-      series: [{ label: "Connections", values: named(samples, "connections"), area: true }],
+      format: formatNumber,
+      series: [{ label: "Connections", values: valuesOf(samples, "connections"), area: true }],
     },
     {
-      title: "Statements",
+      title: "Transactions",
       times,
-      format: (value) => `${count(value)}/s`,
-      series: [{ label: "Statements", values: named(samples, "statements"), color: 1, area: true }],
+      format: (value) => `${formatMeasurement(value)}/s`,
+      series: [{ label: "Transactions", values: valuesOf(samples, "statements"), color: 1, area: true }],
     },
-    work,
+    usage,
     {
       title: "Storage",
       times,
-      format: bytes,
+      format: formatBytes,
       binary: true,
       series: [
-        { label: "Data", values: named(samples, "storage_bytes"), color: 2, area: true },
-        ...limit(samples, "Limit", storageLimit(cluster)),
+        { label: "Data", values: valuesOf(samples, "storage_bytes"), color: 2, area: true },
+        ...limit(samples, "Limit", limits.storageMib === null ? null : limits.storageMib * MIB),
       ],
     },
   ];
 }
 
-/** What happened in the last time; moves on by itself. */
+/** The recent activity of the cluster. */
 export function Charts({ cluster }: { cluster: Cluster }) {
-  const { range: wanted } = useSearch({ strict: false });
+  const { range: value } = useSearch({ strict: false });
   const navigate = useNavigate();
-  const range = rangeOf(wanted, SHOWN);
+  const range = chartRange(value);
   const { data, error, isPending, refetch } = useSamples(cluster.id, range.seconds);
   const choose = (value: string) =>
-    void navigate({ to: ".", search: (before) => ({ ...before, range: value }), replace: true, resetScroll: false });
+    void navigate({
+      to: ".",
+      search: (previous) => ({ ...previous, range: value === DEFAULT_CHART_RANGE ? undefined : value }),
+      replace: true,
+      resetScroll: false,
+    });
   return (
     <section aria-labelledby="activity" className={classes.activity}>
       <Group justify="space-between">
         <Title order={2} id="activity">
           Activity
         </Title>
-        <TimeRange value={range.value} onChange={choose} ranges={SHOWN} />
+        <TimeRangeControl value={range.value} onChange={choose} />
       </Group>
-      {error && <ErrorNote error={error} retry={() => void refetch()} />}
+      {error && <ErrorAlert title="Couldn't load the charts" error={error} retry={() => void refetch()} />}
       {data === null ? (
         <Text size="sm" c="dimmed">
-          This server keeps no samples of its clusters, so there are no charts.
+          Charts aren't available, because this server doesn't collect metrics.
         </Text>
       ) : (
         <div className={classes.charts}>
-          {chartsOf(cluster, data ?? NONE).map((chart) => (
-            <Chart
-              key={chart.title}
-              {...chart}
-              group="overview"
-              loading={isPending}
-              empty={cluster.ootheca.suspended ? "Asleep: nothing to show in this time" : "Nothing was seen in this time"}
-            />
+          {chartsOf(cluster, data ?? NO_SAMPLES).map((chart) => (
+            <Chart key={chart.title} {...chart} group="overview" loading={isPending} />
           ))}
         </div>
       )}

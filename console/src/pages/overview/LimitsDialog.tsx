@@ -1,145 +1,99 @@
-import { Button, Group, Modal, NumberInput, Stack, Switch, Text } from "@mantine/core";
+import { NumberInput, Text } from "@mantine/core";
 import { useState } from "react";
 import type { Cluster, Schemas } from "../../api/client";
-import { ErrorNote } from "../../components/ErrorNote";
-import { useUpdateCluster, type ClusterChange } from "../../components/cluster/changes";
-import { amount } from "../../components/cluster/words";
+import { MAX_VCPUS, MIN_VCPUS, storageError, vcpusError } from "../../api/validation";
+import { FormDialog } from "../../components/DialogForm";
+import { limitsOf } from "../../features/cluster/format";
+import { useUpdateCluster, type ClusterUpdate } from "../../features/cluster/mutations";
+import { UsageLimits } from "../../features/cluster/UsageLimits";
 
 interface Values {
-  units: number | null;
+  requestUnits: number | null;
   storageMib: number | null;
-  cpus: number;
+  vcpus: number;
   storageGib: number;
 }
 
 function valuesOf(cluster: Cluster): Values {
-  const limits = cluster.config.serverless?.usage_limits;
-  const { dedicated } = cluster.config;
+  const limits = limitsOf(cluster);
   return {
-    units: amount(limits?.request_unit_limit),
-    storageMib: amount(limits?.storage_mib_limit),
-    cpus: amount(limits?.provisioned_virtual_cpus) ?? dedicated?.num_virtual_cpus ?? 2,
-    storageGib: dedicated?.storage_gib ?? 0,
+    requestUnits: limits.requestUnits,
+    storageMib: limits.storageMib,
+    vcpus: limits.vcpus ?? MIN_VCPUS,
+    storageGib: cluster.config.dedicated?.storage_gib ?? 0,
   };
 }
 
-function changeOf(plan: Schemas["Plan"], values: Values): ClusterChange {
+function toUpdate(plan: Schemas["Plan"], values: Values): ClusterUpdate {
   if (plan === "STANDARD") {
-    return { serverless: { usage_limits: { provisioned_virtual_cpus: String(values.cpus) } } };
+    return { serverless: { usage_limits: { provisioned_virtual_cpus: String(values.vcpus) } } };
   }
   if (plan === "ADVANCED") {
-    const hardware = { machine_spec: { num_virtual_cpus: values.cpus }, storage_gib: values.storageGib };
+    const hardware = { machine_spec: { num_virtual_cpus: values.vcpus }, storage_gib: values.storageGib };
     return { dedicated: { hardware } };
   }
   return {
     serverless: {
       usage_limits: {
-        ...(values.units === null ? {} : { request_unit_limit: String(values.units) }),
+        ...(values.requestUnits === null ? {} : { request_unit_limit: String(values.requestUnits) }),
         ...(values.storageMib === null ? {} : { storage_mib_limit: String(values.storageMib) }),
       },
     },
   };
 }
 
-/** Mounted while it is open. */
+/** Edits the usage limits of a Basic cluster, or the capacity of another one. */
 export function LimitsDialog({ cluster, onClose }: { cluster: Cluster; onClose: () => void }) {
+  const { plan } = cluster;
   const [values, setValues] = useState(() => valuesOf(cluster));
-  const update = useUpdateCluster(cluster, "The capacity is changed", onClose, null);
+  const update = useUpdateCluster(cluster, {
+    successMessage: plan === "BASIC" ? "Limits updated" : "Capacity updated",
+    errorTitle: null,
+    onSuccess: onClose,
+  });
   const set = (part: Partial<Values>) => setValues({ ...values, ...part });
+  const invalid =
+    (plan === "STANDARD" && vcpusError(values.vcpus)) ||
+    (plan === "ADVANCED" && storageError(values.storageGib, values.vcpus));
   return (
-    <Modal opened onClose={onClose} title={cluster.plan === "BASIC" ? "Limits" : "Capacity"}>
-      <form
-        onSubmit={(event) => {
-          event.preventDefault();
-          update.mutate(changeOf(cluster.plan, values));
-        }}
-      >
-        <Stack>
-          {cluster.plan === "BASIC" && (
-            <>
-              <OptionalLimit
-                label="Limit request units"
-                suffix=" RU a month"
-                value={values.units}
-                start={50_000_000}
-                onChange={(units) => set({ units })}
-              />
-              <OptionalLimit
-                label="Limit storage"
-                suffix=" MiB"
-                value={values.storageMib}
-                start={10_240}
-                onChange={(storageMib) => set({ storageMib })}
-              />
-            </>
-          )}
-          {cluster.plan !== "BASIC" && (
-            <NumberInput
-              label="vCPUs"
-              data-autofocus
-              allowDecimal={false}
-              min={2}
-              max={200}
-              value={values.cpus}
-              onChange={(value) => set({ cpus: Number(value) })}
-            />
-          )}
-          {cluster.plan === "ADVANCED" && (
-            <NumberInput
-              label="Storage"
-              description="It can grow, but not shrink."
-              suffix=" GiB"
-              allowDecimal={false}
-              value={values.storageGib}
-              onChange={(value) => set({ storageGib: Number(value) })}
-            />
-          )}
-          <Text size="sm" c="dimmed">
-            {cluster.plan === "STANDARD"
-              ? "Raise them at any time; lower them at most three times in seven days. It takes effect at once."
-              : "It takes effect at once."}
-          </Text>
-          {update.error && <ErrorNote error={update.error} />}
-          <Group justify="flex-end">
-            <Button variant="default" onClick={onClose}>
-              Cancel
-            </Button>
-            <Button type="submit" loading={update.isPending}>
-              Save
-            </Button>
-          </Group>
-        </Stack>
-      </form>
-    </Modal>
-  );
-}
-
-function OptionalLimit(props: {
-  label: string;
-  suffix: string;
-  value: number | null;
-  start: number;
-  onChange: (value: number | null) => void;
-}) {
-  const { label, suffix, value, start, onChange } = props;
-  return (
-    <Stack gap={8}>
-      <Switch
-        label={label}
-        checked={value !== null}
-        onChange={(event) => onChange(event.currentTarget.checked ? start : null)}
-      />
-      {value !== null && (
+    <FormDialog
+      title={plan === "BASIC" ? "Edit limits" : "Edit capacity"}
+      action="Save"
+      disabled={invalid}
+      pending={update.isPending}
+      error={update.error}
+      errorTitle={plan === "BASIC" ? "Couldn't update the limits" : "Couldn't update the capacity"}
+      onSubmit={() => update.mutate(toUpdate(plan, values))}
+      onClose={onClose}
+    >
+      {plan === "BASIC" ? (
+        <UsageLimits {...values} onChange={set} />
+      ) : (
         <NumberInput
-          aria-label={label}
-          suffix={suffix}
-          thousandSeparator=" "
+          label="vCPUs"
+          data-autofocus
           allowDecimal={false}
-          min={1}
-          value={value}
-          onChange={(next) => onChange(Number(next) || 1)}
+          min={MIN_VCPUS}
+          max={MAX_VCPUS}
+          value={values.vcpus}
+          onChange={(value) => set({ vcpus: Number(value) })}
         />
       )}
-    </Stack>
+      {plan === "ADVANCED" && (
+        <NumberInput
+          label="Storage"
+          description="You can increase the storage, but not decrease it."
+          suffix=" GiB"
+          allowDecimal={false}
+          value={values.storageGib}
+          onChange={(value) => set({ storageGib: Number(value) })}
+        />
+      )}
+      <Text size="sm" c="dimmed">
+        {plan === "STANDARD"
+          ? "Changes take effect immediately. You can increase vCPUs at any time and decrease them three times in seven days."
+          : "Changes take effect immediately."}
+      </Text>
+    </FormDialog>
   );
 }

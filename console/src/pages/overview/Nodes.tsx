@@ -2,10 +2,10 @@ import { Skeleton, Text, Title } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { api, unwrap, type Cluster } from "../../api/client";
 import { keys } from "../../api/queries";
-import { ErrorNote } from "../../components/ErrorNote";
+import { ErrorAlert } from "../../components/ErrorAlert";
 import classes from "./overview.module.css";
 
-/** The SQL servers behind the cluster. */
+/** The nodes of the cluster. */
 export function Nodes({ cluster }: { cluster: Cluster }) {
   const { data, error, isPending } = useQuery({
     queryKey: keys.nodes(cluster.id),
@@ -21,10 +21,10 @@ export function Nodes({ cluster }: { cluster: Cluster }) {
         Nodes
       </Title>
       {isPending && <Skeleton height={40} />}
-      {error && <ErrorNote error={error} />}
+      {error && <ErrorAlert title="Couldn't load the nodes" error={error} />}
       {data?.length === 0 && (
         <Text size="sm" c="dimmed">
-          {cluster.ootheca.suspended ? "None: the cluster is asleep." : "None is running."}
+          {cluster.ootheca.suspended ? "The cluster is suspended and has no running nodes." : "No nodes are running."}
         </Text>
       )}
       {data && data.length > 0 && (
@@ -34,7 +34,7 @@ export function Nodes({ cluster }: { cluster: Cluster }) {
               <span className={classes.nodeDot} data-live={status === "LIVE" || undefined} aria-hidden />
               <span className={classes.nodeName}>{name}</span>
               <Text span size="sm" c="dimmed">
-                {region} · {status === "LIVE" ? "live" : "not ready"}
+                {region} · {status === "LIVE" ? "Live" : "Not ready"}
               </Text>
             </li>
           ))}

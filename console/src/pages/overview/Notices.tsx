@@ -1,7 +1,8 @@
-/** What a user should know at once, and what to do about it. */
+/** Alerts about the state of the cluster. */
 import { Alert, Button, Text } from "@mantine/core";
 import { IconAlertTriangle, IconInfoCircle, IconMoon } from "@tabler/icons-react";
 import type { Cluster } from "../../api/client";
+import { DATA_MISSING, isDataMissing } from "../../api/queries";
 
 interface Notice {
   key: string;
@@ -9,7 +10,7 @@ interface Notice {
   title: string;
   text: string;
   icon: typeof IconMoon;
-  /** Whether more room helps. */
+  /** Whether raising a limit solves the problem. */
   limits?: boolean;
 }
 
@@ -18,19 +19,29 @@ function noticesOf(cluster: Cluster): Notice[] {
   const notices: Notice[] = [];
   const warn = (key: string, color: string, title: string, text: string, limits = false) =>
     notices.push({ key, color, title, text, icon: IconAlertTriangle, limits });
-  if (state === "DELETED") warn("gone", "gray", "This cluster is deleted", "Nothing of it is left but this page.");
+  if (state === "DELETED") warn("deleted", "gray", "This cluster has been deleted", "Its data is gone.");
   if (state === "CREATION_FAILED") {
-    warn("failed", "red", "This cluster could not be made", "Delete it and create another one; the server’s log says why.");
+    warn(
+      "failed",
+      "red",
+      "Couldn't create this cluster",
+      "See the server log for details, then delete this cluster and create another one.",
+    );
   }
   if (operation.endsWith("_FAILED")) {
-    warn("operation", "red", "The last operation failed", `${operation}. The server tries again; its log says why.`);
+    warn(
+      "operation",
+      "red",
+      "The last operation failed",
+      `${operation}. The server will retry. See its log for details.`,
+    );
   }
   if (ootheca.standing === "REQUEST_UNIT_LIMIT_EXCEEDED") {
     warn(
       "units",
       "red",
-      "Disabled: the request units of this month are used up",
-      "No session is let in until the limit is raised or the next month begins. Nothing is lost.",
+      "Disabled: this month's request units are used up",
+      "SQL clients can't connect until you raise the limit or the next month begins. Your data is safe.",
       true,
     );
   }
@@ -38,20 +49,22 @@ function noticesOf(cluster: Cluster): Notice[] {
     warn(
       "storage",
       "orange",
-      "Over its storage limit",
-      "One session at a time may connect, and only to delete. Delete data or raise the limit.",
+      "Storage limit exceeded",
+      "Over the limit, only one connection at a time is allowed, so that you can delete data. Delete data or raise the limit.",
       true,
     );
   }
   for (const { kind, holds, message } of ootheca.conditions) {
-    if (holds) notices.push({ key: kind, color: "blue", title: message, text: "", icon: IconInfoCircle });
+    if (!holds) continue;
+    if (kind === DATA_MISSING) warn("data", "red", "Data missing", message);
+    else notices.push({ key: kind, color: "blue", title: message, text: "", icon: IconInfoCircle });
   }
-  if (ootheca.suspended && state === "CREATED") {
+  if (ootheca.suspended && state === "CREATED" && !isDataMissing(cluster)) {
     notices.push({
-      key: "asleep",
+      key: "suspended",
       color: "gray",
       title: "",
-      text: "Asleep: nobody was connected for a while, so its server is stopped and costs nothing. It wakes in a moment when somebody connects.",
+      text: "This cluster is suspended because it was idle. It resumes when a client connects.",
       icon: IconMoon,
     });
   }
@@ -59,8 +72,8 @@ function noticesOf(cluster: Cluster): Notice[] {
 }
 
 export function Notices({ cluster, onEditLimits }: { cluster: Cluster; onEditLimits?: () => void }) {
-  return noticesOf(cluster).map(({ key, color, title, text, icon: Sign, limits }) => (
-    <Alert key={key} color={color} variant="light" title={title || undefined} icon={<Sign size={18} aria-hidden />}>
+  return noticesOf(cluster).map(({ key, color, title, text, icon: Icon, limits }) => (
+    <Alert key={key} color={color} variant="light" title={title || undefined} icon={<Icon size={18} aria-hidden />}>
       {text && (
         <Text size="sm" c="var(--mantine-color-text)">
           {text}
@@ -68,7 +81,7 @@ export function Notices({ cluster, onEditLimits }: { cluster: Cluster; onEditLim
       )}
       {limits && onEditLimits && (
         <Button size="xs" variant="default" mt="sm" onClick={onEditLimits}>
-          Raise the limit
+          Raise limit
         </Button>
       )}
     </Alert>

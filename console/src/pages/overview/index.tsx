@@ -1,45 +1,40 @@
-/** One cluster: how it is, what it uses, and its settings. */
+/** The overview of a cluster: its state, usage, activity, and settings. */
 import { ActionIcon, Button, Group, Menu, Skeleton, Text } from "@mantine/core";
-import { useDisclosure } from "@mantine/hooks";
 import { IconDots, IconPlugConnected } from "@tabler/icons-react";
 import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
-import { Suspense, lazy, useState } from "react";
+import { useState } from "react";
 import type { Cluster } from "../../api/client";
-import { foldersAbove, useCanOnCluster, useCluster, useFolders } from "../../api/queries";
-import { ErrorNote } from "../../components/ErrorNote";
+import { useAllowed } from "../../api/permissions";
+import { foldersAbove, useCluster, useFolders } from "../../api/queries";
+import { ErrorAlert } from "../../components/ErrorAlert";
 import { Page, type Crumb } from "../../components/Page";
-import { StateBadge } from "../../components/StateBadge";
-import { DeleteDialog } from "../../components/cluster/DeleteDialog";
-import { LabelsDialog } from "../../components/cluster/LabelsDialog";
-import { MoveDialog } from "../../components/cluster/MoveDialog";
+import { ClusterDialogs, type ClusterDialog } from "../../features/cluster/ClusterDialogs";
+import { StateBadge } from "../../features/cluster/StateBadge";
 import { Charts } from "./Charts";
 import { LimitsDialog } from "./LimitsDialog";
 import { Nodes } from "./Nodes";
 import { Notices } from "./Notices";
+import classes from "./overview.module.css";
 import { Settings } from "./Settings";
 import { Stats } from "./Stats";
-import classes from "./overview.module.css";
 
-const ConnectDialog = lazy(() => import("../connect"));
-
-/** What can be opened over the page. */
-export type Edit = "labels" | "move" | "delete" | "limits";
+/** The dialogs that the page can open. */
+export type Dialog = ClusterDialog | "limits";
 
 export default function OverviewPage() {
   const { clusterId = "" } = useParams({ strict: false });
   const { data: cluster, error, refetch } = useCluster(clusterId);
   if (cluster) return <Overview cluster={cluster} />;
-  if (error) {
-    return (
-      <Page title="Cluster" breadcrumbs={[{ label: "Clusters", to: "/clusters" }]}>
-        <ErrorNote error={error} retry={() => void refetch()} />
-      </Page>
-    );
-  }
   return (
-    <Page title="Cluster">
-      <Skeleton height={92} />
-      <Skeleton height={220} />
+    <Page title="Cluster" breadcrumbs={[{ label: "Clusters", to: "/clusters" }]}>
+      {error ? (
+        <ErrorAlert title="Couldn't load the cluster" error={error} retry={() => void refetch()} />
+      ) : (
+        <>
+          <Skeleton height={92} />
+          <Skeleton height={220} />
+        </>
+      )}
     </Page>
   );
 }
@@ -47,23 +42,57 @@ export default function OverviewPage() {
 function Overview({ cluster }: { cluster: Cluster }) {
   const navigate = useNavigate();
   const folders = useFolders().data ?? [];
-  const [edit, setEdit] = useState<Edit | null>(null);
-  const { new: fresh } = useSearch({ strict: false });
-  const [connecting, connect] = useDisclosure();
-  const mayChange = useCanOnCluster(cluster, ["CLUSTER_ADMIN", "CLUSTER_OPERATOR_WRITER"]);
-  const mayDelete = useCanOnCluster(cluster, ["CLUSTER_ADMIN"]);
-  const gone = cluster.state === "DELETED";
-  const close = () => setEdit(null);
-  const crumbs: Crumb[] = [
+  const [dialog, setDialog] = useState<Dialog | null>(null);
+  const { new: created } = useSearch({ strict: false });
+  const deleted = cluster.state === "DELETED";
+  const canEdit = useAllowed(cluster, "UpdateCluster") && !deleted;
+  const close = () => setDialog(null);
+  const breadcrumbs: Crumb[] = [
     { label: "Clusters", to: "/clusters" },
     ...foldersAbove(folders, cluster.parent_id).map(({ name, resource_id }) => ({
       label: name,
       to: `/folders/${resource_id}`,
     })),
   ];
-  const actions = !gone && (
+  return (
+    <Page
+      title={cluster.name}
+      badge={<StateBadge cluster={cluster} />}
+      breadcrumbs={breadcrumbs}
+      actions={!deleted && <Actions cluster={cluster} canEdit={canEdit} open={setDialog} />}
+    >
+      {created && !deleted && <Welcome cluster={cluster} onConnect={() => setDialog("connect")} />}
+      <Notices cluster={cluster} onEditLimits={canEdit ? () => setDialog("limits") : undefined} />
+      <Stats cluster={cluster} />
+      <Charts cluster={cluster} />
+      <div className={classes.columns}>
+        <Settings cluster={cluster} canEdit={canEdit} onEdit={setDialog} />
+        <Nodes cluster={cluster} />
+      </div>
+      {dialog === "limits" && <LimitsDialog cluster={cluster} onClose={close} />}
+      {dialog && dialog !== "limits" && (
+        <ClusterDialogs
+          kind={dialog}
+          cluster={cluster}
+          onClose={close}
+          onDeleted={() => void navigate({ to: "/clusters" })}
+        />
+      )}
+    </Page>
+  );
+}
+
+interface ActionsProps {
+  cluster: Cluster;
+  canEdit: boolean;
+  open: (dialog: Dialog) => void;
+}
+
+function Actions({ cluster, canEdit, open }: ActionsProps) {
+  const canDelete = useAllowed(cluster, "DeleteCluster");
+  return (
     <>
-      <Button leftSection={<IconPlugConnected size={16} aria-hidden />} onClick={connect.open}>
+      <Button leftSection={<IconPlugConnected size={16} aria-hidden />} onClick={() => open("connect")}>
         Connect
       </Button>
       <Menu width={190}>
@@ -73,62 +102,41 @@ function Overview({ cluster }: { cluster: Cluster }) {
           </ActionIcon>
         </Menu.Target>
         <Menu.Dropdown>
-          <Menu.Item disabled={!mayChange} onClick={() => setEdit("labels")}>
+          <Menu.Item disabled={!canEdit} onClick={() => open("labels")}>
             Edit labels
           </Menu.Item>
-          <Menu.Item disabled={!mayChange} onClick={() => setEdit("move")}>
-            Move to a folder
+          <Menu.Item disabled={!canEdit} onClick={() => open("move")}>
+            Move to folder
           </Menu.Item>
-          <Menu.Item disabled={!mayChange} onClick={() => setEdit("limits")}>
-            Edit capacity
+          <Menu.Item disabled={!canEdit} onClick={() => open("limits")}>
+            {cluster.plan === "BASIC" ? "Edit limits" : "Edit capacity"}
           </Menu.Item>
           <Menu.Divider />
-          <Menu.Item c="var(--mantine-color-error)" disabled={!mayDelete} onClick={() => setEdit("delete")}>
+          <Menu.Item c="var(--mantine-color-error)" disabled={!canDelete} onClick={() => open("delete")}>
             Delete
           </Menu.Item>
         </Menu.Dropdown>
       </Menu>
     </>
   );
+}
+
+/** Shown once after the cluster was created. */
+function Welcome({ cluster, onConnect }: { cluster: Cluster; onConnect: () => void }) {
+  const navigate = useNavigate();
   return (
-    <Page title={cluster.name} badge={<StateBadge cluster={cluster} />} breadcrumbs={crumbs} actions={actions}>
-      {fresh && !gone && (
-        <div className={classes.welcome} role="status">
-          <Text>
-            <strong>{cluster.name} is ready.</strong> Make a SQL user and connect to it.
-          </Text>
-          <Group gap="xs">
-            <Button size="xs" onClick={connect.open}>
-              Connect
-            </Button>
-            <Button
-              size="xs"
-              variant="subtle"
-              onClick={() => void navigate({ to: ".", search: {}, replace: true })}
-            >
-              Later
-            </Button>
-          </Group>
-        </div>
-      )}
-      <Notices cluster={cluster} onEditLimits={mayChange ? () => setEdit("limits") : undefined} />
-      <Stats cluster={cluster} />
-      <Charts cluster={cluster} />
-      <div className={classes.columns}>
-        <Settings cluster={cluster} mayChange={mayChange && !gone} onEdit={setEdit} />
-        <Nodes cluster={cluster} />
-      </div>
-      {connecting && (
-        <Suspense fallback={null}>
-          <ConnectDialog cluster={cluster} opened onClose={connect.close} />
-        </Suspense>
-      )}
-      {edit === "labels" && <LabelsDialog cluster={cluster} onClose={close} />}
-      {edit === "move" && <MoveDialog cluster={cluster} onClose={close} />}
-      {edit === "limits" && <LimitsDialog cluster={cluster} onClose={close} />}
-      {edit === "delete" && (
-        <DeleteDialog cluster={cluster} onClose={close} onDeleted={() => void navigate({ to: "/clusters" })} />
-      )}
-    </Page>
+    <div className={classes.welcome} role="status">
+      <Text>
+        <strong>{cluster.name} is ready.</strong> Create a SQL user and connect.
+      </Text>
+      <Group gap="xs">
+        <Button size="xs" onClick={onConnect}>
+          Connect
+        </Button>
+        <Button size="xs" variant="subtle" onClick={() => void navigate({ to: ".", search: {}, replace: true })}>
+          Dismiss
+        </Button>
+      </Group>
+    </div>
   );
 }

@@ -1,19 +1,21 @@
-/** Coming in with a password. */
+/** Signs in with an email address and a password. */
 import { Alert, Button, Code, PasswordInput, Stack, Text, TextInput } from "@mantine/core";
 import { useForm } from "@mantine/form";
 import { useSearch } from "@tanstack/react-router";
 import { ApiError } from "../../api/client";
-import { signIn, type SignIn, type Whoami } from "../../api/extensions";
-import { ErrorNote } from "../../components/ErrorNote";
-import { Door } from "../../shell/Door";
-import { useEntered } from "../../shell/entered";
-import { useChange } from "../../shell/mutation";
+import { signIn, type Session, type SignIn } from "../../api/extensions";
+import { ErrorAlert } from "../../components/ErrorAlert";
+import { useNotifiedMutation } from "../../components/useNotifiedMutation";
+import { useSignInRedirect } from "../../features/account/useSignInRedirect";
+import { AuthLayout } from "../../layouts/AuthLayout";
+
+/** A server with several organizations rejects the request until it names one. */
+const needsOrganization = (error: unknown) => error instanceof ApiError && /\borganization: /.test(error.message);
 
 export default function SignInPage() {
   const { to, expired } = useSearch({ strict: false });
-  const entered = useEntered(to);
-  const enter = useChange<Whoami, SignIn>({ mutationFn: signIn, failed: null, onSuccess: entered });
-  const several = enter.error instanceof ApiError && enter.error.message.includes("several");
+  const onSuccess = useSignInRedirect(to);
+  const enter = useNotifiedMutation<Session, SignIn>({ mutationFn: signIn, errorTitle: null, onSuccess });
   const form = useForm({
     mode: "uncontrolled",
     initialValues: { email: "", password: "", organization: "" },
@@ -22,19 +24,19 @@ export default function SignInPage() {
     enter.mutate({ email, password, ...(organization ? { organization } : {}) }),
   );
   return (
-    <Door title="Sign in">
+    <AuthLayout title="Sign in">
       <form onSubmit={submit}>
         <Stack>
           {expired && !enter.error && (
             <Alert color="blue" variant="light">
-              Your session has ended. Sign in to go on where you were.
+              Your session has ended. Sign in to continue where you left off.
             </Alert>
           )}
-          {several && (
+          {needsOrganization(enter.error) && (
             <TextInput label="Organization" key={form.key("organization")} {...form.getInputProps("organization")} />
           )}
           <TextInput
-            label="E-mail address"
+            label="Email address"
             type="email"
             autoComplete="username"
             required
@@ -49,16 +51,16 @@ export default function SignInPage() {
             key={form.key("password")}
             {...form.getInputProps("password")}
           />
-          {enter.error && <ErrorNote error={enter.error} title="You are not signed in" />}
+          {enter.error && <ErrorAlert error={enter.error} title="Couldn't sign in" />}
           <Button type="submit" fullWidth loading={enter.isPending}>
             Sign in
           </Button>
           <Text size="xs" c="dimmed">
-            On the machine itself: <Code>ootheca serve</Code> prints a link at its first start that lets you in once. An
-            administrator can make one for you as well.
+            No password? An organization admin can send you an invite link. On the server, run{" "}
+            <Code>ootheca admin link</Code> to print a one-time link.
           </Text>
         </Stack>
       </form>
-    </Door>
+    </AuthLayout>
   );
 }

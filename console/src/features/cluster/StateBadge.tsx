@@ -1,0 +1,58 @@
+import { Loader } from "@mantine/core";
+import type { Cluster } from "../../api/client";
+import { isBusy, isDataMissing } from "../../api/queries";
+import classes from "./StateBadge.module.css";
+
+interface State {
+  label: string;
+  tone: "good" | "busy" | "quiet" | "warn" | "bad";
+  hint: string;
+}
+
+/** `CRDB_SCALE_RUNNING` as `Scale`. */
+function operationLabel(status: string): string {
+  const text = status
+    .replace(/^(CRDB|TENANT|DEDICATED_FULL_CLUSTER)_/, "")
+    .replace(/_(RUNNING|FAILED)$/, "")
+    .replaceAll("_", " ")
+    .toLowerCase();
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+function stateOf(cluster: Cluster): State {
+  const { state, operation_status: operation, ootheca } = cluster;
+  if (state === "CREATING") return { label: "Creating", tone: "busy", hint: "The cluster is being created" };
+  if (state === "CREATION_FAILED") return { label: "Failed", tone: "bad", hint: "The cluster couldn't be created" };
+  if (state === "DELETED") return { label: "Deleted", tone: "quiet", hint: "The cluster has been deleted" };
+  if (operation.endsWith("_FAILED")) {
+    return { label: `${operationLabel(operation)} failed`, tone: "bad", hint: operation };
+  }
+  if (isBusy(cluster)) {
+    const label = operationLabel(operation === "UNSPECIFIED" ? "LOCKED" : operation);
+    return { label, tone: "busy", hint: operation };
+  }
+  if (isDataMissing(cluster)) return { label: "Data missing", tone: "bad", hint: "SQL clients can't connect" };
+  if (ootheca.standing === "REQUEST_UNIT_LIMIT_EXCEEDED") {
+    return { label: "Disabled", tone: "bad", hint: "This month's request units are used up" };
+  }
+  if (ootheca.standing === "STORAGE_LIMIT_EXCEEDED") {
+    return { label: "Over storage limit", tone: "warn", hint: "The cluster stores more than its limit" };
+  }
+  if (ootheca.suspended) return { label: "Suspended", tone: "quiet", hint: "Resumes when a client connects" };
+  return { label: "Ready", tone: "good", hint: "Accepting connections" };
+}
+
+/** The state of a cluster. */
+export function StateBadge({ cluster }: { cluster: Cluster }) {
+  const { label, tone, hint } = stateOf(cluster);
+  return (
+    <span className={classes.badge} data-tone={tone} title={hint}>
+      {tone === "busy" ? (
+        <Loader size={10} color="currentColor" aria-hidden />
+      ) : (
+        <span className={classes.dot} aria-hidden />
+      )}
+      {label}
+    </span>
+  );
+}
