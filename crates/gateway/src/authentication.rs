@@ -1,17 +1,14 @@
 //! The client proves that it knows its user's password.
 
-use crate::{
-    scram::{self, Challenge, Failure, MAX_MESSAGE, Proof, Verifier},
-    startup::Malformed,
-    wire,
+use ootheca_pg_protocol::{
+    ProtocolViolation,
+    backend::AuthenticationRequest,
+    frontend::SASL_RESPONSE,
+    message::{HEADER_LENGTH, Header},
+    scram::{self, AuthenticationError, MAX_MESSAGE_LENGTH, Proof, ServerExchange, Verifier},
 };
 use std::io;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
-
-/// Codes of authentication requests.
-const SASL: u32 = 10;
-const SASL_CONTINUE: u32 = 11;
-const SASL_FINAL: u32 = 12;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 /// One exchange with a client. `binding` is the hash of our certificate, `before` what goes out ahead
 /// of the first request.
@@ -20,31 +17,31 @@ pub(crate) async fn prove<S: AsyncRead + AsyncWrite + Unpin>(
     verifier: &Verifier,
     binding: Option<&[u8]>,
     before: Option<Vec<u8>>,
-) -> io::Result<Result<Proof, Failure>> {
+) -> io::Result<Result<Proof, AuthenticationError>> {
     let mut out = before.unwrap_or_default();
-    wire::put_authentication(&mut out, SASL, &scram::offer(binding.is_some()));
+    AuthenticationRequest::Sasl(&scram::mechanisms(binding.is_some())).put(&mut out);
     send(client, &out).await?;
     let first = match response(client).await? {
         Ok(first) => first,
         Err(why) => return Ok(Err(why.into())),
     };
-    let challenge = match Challenge::begin(verifier, binding, &first) {
-        Ok(challenge) => challenge,
+    let exchange = match ServerExchange::start(verifier, binding, &first) {
+        Ok(exchange) => exchange,
         Err(failure) => return Ok(Err(failure)),
     };
     let mut out = Vec::new();
-    wire::put_authentication(&mut out, SASL_CONTINUE, challenge.message.as_bytes());
+    AuthenticationRequest::SaslContinue(exchange.challenge().as_bytes()).put(&mut out);
     send(client, &out).await?;
     Ok(match response(client).await? {
-        Ok(last) => challenge.finish(verifier, &last),
+        Ok(last) => exchange.finish(verifier, &last),
         Err(why) => Err(why.into()),
     })
 }
 
 /// What ends the exchange, once there is more to say.
 pub(crate) fn put_end(out: &mut Vec<u8>, proof: &Proof) {
-    wire::put_authentication(out, SASL_FINAL, proof.message.as_bytes());
-    wire::put_authentication(out, 0, &[]);
+    AuthenticationRequest::SaslFinal(proof.server_final.as_bytes()).put(out);
+    AuthenticationRequest::Ok.put(out);
 }
 
 async fn send<S: AsyncWrite + Unpin>(client: &mut S, bytes: &[u8]) -> io::Result<()> {
@@ -52,10 +49,17 @@ async fn send<S: AsyncWrite + Unpin>(client: &mut S, bytes: &[u8]) -> io::Result
     client.flush().await
 }
 
-async fn response<S: AsyncRead + Unpin>(client: &mut S) -> io::Result<Result<Vec<u8>, Malformed>> {
-    Ok(match wire::read(client, MAX_MESSAGE).await? {
-        Ok((b'p', body)) => Ok(body),
-        Ok((kind, _)) => Err(Malformed(format!("expected SASL response, got message type {kind}"))),
-        Err(why) => Err(why),
+async fn response<S: AsyncRead + Unpin>(client: &mut S) -> io::Result<Result<Vec<u8>, ProtocolViolation>> {
+    let mut header = [0; HEADER_LENGTH];
+    client.read_exact(&mut header).await?;
+    let header = match Header::parse(header, MAX_MESSAGE_LENGTH) {
+        Ok(header) => header,
+        Err(why) => return Ok(Err(why)),
+    };
+    let mut body = vec![0; header.body_length];
+    client.read_exact(&mut body).await?;
+    Ok(match header.kind {
+        SASL_RESPONSE => Ok(body),
+        kind => Err(ProtocolViolation::new(format!("expected SASL response, got message type {kind}"))),
     })
 }

@@ -3,7 +3,7 @@
 //! A client never sees its server's own key, so a request is only good here, and only with the
 //! secret of the session that it is about.
 
-use crate::startup::Key;
+use ootheca_pg_protocol::startup::CancelKey;
 use std::{
     collections::HashMap,
     fmt, io,
@@ -26,14 +26,14 @@ pub(crate) struct Target {
     /// Where the server listens.
     pub(crate) socket: Arc<Path>,
     /// The session's key there.
-    pub(crate) key: Key,
+    pub(crate) key: CancelKey,
     /// Counts who holds the target: a request that is on its way does.
     in_use: Arc<()>,
 }
 
 impl Target {
     /// The session with `key` at `socket`.
-    pub(crate) fn new(socket: Arc<Path>, key: Key) -> Self {
+    pub(crate) fn new(socket: Arc<Path>, key: CancelKey) -> Self {
         Self { socket, key, in_use: Arc::default() }
     }
 
@@ -76,11 +76,11 @@ impl Keys {
             }
         };
         keys.insert(pid, (secret.clone(), target.clone()));
-        HandedOut { keys: self.clone(), key: Key { pid, secret }, target }
+        HandedOut { keys: self.clone(), key: CancelKey { pid, secret }, target }
     }
 
     /// The session that a client's key stands for.
-    pub(crate) fn find(&self, key: &Key) -> Option<Target> {
+    pub(crate) fn find(&self, key: &CancelKey) -> Option<Target> {
         let keys = self.lock();
         let (secret, target) = keys.get(&key.pid)?;
         bool::from(secret.ct_eq(&key.secret)).then(|| target.clone())
@@ -91,7 +91,7 @@ impl Keys {
 pub(crate) struct HandedOut {
     keys: Arc<Keys>,
     /// What the client knows.
-    pub(crate) key: Key,
+    pub(crate) key: CancelKey,
     /// What it stands for.
     pub(crate) target: Target,
 }
@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn only_the_right_secret_and_only_while_in_use() {
         let keys = Arc::new(Keys::default());
-        let own = Key { pid: 5, secret: vec![5; 4] };
+        let own = CancelKey { pid: 5, secret: vec![5; 4] };
         let target = Target::new(Path::new("/nowhere").into(), own.clone());
         let handed = keys.hand_out(target);
         let key = handed.key.clone();

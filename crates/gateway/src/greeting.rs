@@ -1,12 +1,10 @@
 //! A connection up to the first packet that asks for something: PROXY header, TLS, startup packet.
 
-use crate::{
-    ALPN,
-    proxy_protocol::{self, Header},
-    refusal::Refusal,
-    relay::linger,
-    session::Stop,
-    startup::{self, Malformed, Packet},
+use crate::{ALPN, refusal::Refusal, relay::linger, session::Stop};
+use ootheca_pg_protocol::{
+    ProtocolViolation,
+    proxy_header::{self, FIXED_LENGTH, Header, MAX_LENGTH},
+    startup::Packet,
 };
 use std::{io, net::SocketAddr, time::Duration};
 use tokio::{
@@ -20,10 +18,6 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The first byte of a client that begins with TLS.
 const TLS_HANDSHAKE: u8 = 0x16;
-
-/// The fixed part of a PROXY header, and the longest one.
-const PROXY_HEAD: usize = 16;
-const PROXY_MAX: usize = 2048;
 
 /// A client that has said what it wants.
 pub(crate) enum Client {
@@ -53,14 +47,14 @@ impl Client {
 
 /// Reads who the client is from the proxy in front of us; `None`: the proxy speaks for itself.
 pub(crate) async fn source(stream: &mut TcpStream) -> Result<Option<SocketAddr>, Stop> {
-    let mut bytes = vec![0; PROXY_HEAD];
-    stream.read_exact(&mut bytes).await?;
-    let mut parsed = proxy_protocol::parse(&bytes);
+    let mut fixed = [0; FIXED_LENGTH];
+    stream.read_exact(&mut fixed).await?;
+    let mut bytes = fixed.to_vec();
+    let mut parsed = proxy_header::parse(&bytes);
     if parsed == Ok(None) {
-        let length = PROXY_HEAD + usize::from(u16::from_be_bytes([bytes[14], bytes[15]]));
-        bytes.resize(length.min(PROXY_MAX), 0);
-        stream.read_exact(&mut bytes[PROXY_HEAD..]).await?;
-        parsed = proxy_protocol::parse(&bytes);
+        bytes.resize(proxy_header::stated_length(&fixed).min(MAX_LENGTH), 0);
+        stream.read_exact(&mut bytes[FIXED_LENGTH..]).await?;
+        parsed = proxy_header::parse(&bytes);
     }
     match parsed {
         Ok(Some(Header { length, source })) if length == bytes.len() => Ok(source),
@@ -77,7 +71,7 @@ pub(crate) async fn greet(tls: &TlsAcceptor, mut stream: TcpStream) -> Result<(C
     let direct = first[0] == TLS_HANDSHAKE;
     if !direct {
         match negotiate(&mut stream).await? {
-            Ok(Packet::Tls) => stream.write_all(b"S").await?,
+            Ok(Packet::SslRequest) => stream.write_all(b"S").await?,
             Ok(packet) => return Ok((Client::Plain(stream), packet)),
             Err(why) => return Err(Stop::Refused(Client::Plain(stream), Refusal::malformed(why))),
         }
@@ -96,23 +90,23 @@ pub(crate) async fn greet(tls: &TlsAcceptor, mut stream: TcpStream) -> Result<(C
 }
 
 /// The first packet of a client that does not begin with TLS. GSSAPI is declined, once.
-async fn negotiate(stream: &mut TcpStream) -> io::Result<Result<Packet, Malformed>> {
+async fn negotiate(stream: &mut TcpStream) -> io::Result<Result<Packet, ProtocolViolation>> {
     let packet = read_packet(stream).await?;
-    if packet != Ok(Packet::Gss) {
+    if packet != Ok(Packet::GssEncRequest) {
         return Ok(packet);
     }
     stream.write_all(b"N").await?;
     read_packet(stream).await
 }
 
-async fn read_packet<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<Result<Packet, Malformed>> {
+async fn read_packet<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<Result<Packet, ProtocolViolation>> {
     let mut word = [0; 4];
     stream.read_exact(&mut word).await?;
-    let length = match startup::body_length(word) {
+    let length = match Packet::body_length(word) {
         Ok(length) => length,
         Err(why) => return Ok(Err(why)),
     };
     let mut packet = vec![0; length];
     stream.read_exact(&mut packet).await?;
-    Ok(startup::parse(&packet))
+    Ok(Packet::parse(&packet))
 }

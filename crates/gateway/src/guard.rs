@@ -14,8 +14,15 @@ mod statement;
 mod text;
 mod tokens;
 
-use crate::{Notice, startup::Malformed};
-use frames::{Fate, Frames, Inspect, Message, encode};
+use crate::Notice;
+use frames::{Fate, Frames, Inspect, Message};
+use ootheca_pg_protocol::{
+    ProtocolViolation,
+    backend::{ERROR_RESPONSE, MESSAGE, SQLSTATE, error_response, field},
+    frontend::{FUNCTION_CALL, PARSE, QUERY},
+    message::encode,
+    split_at_zero,
+};
 pub(crate) use statement::adds_data;
 use std::sync::{
     Arc,
@@ -43,19 +50,22 @@ impl Guard {
     /// A guard that refuses with this notice, while the cluster is over its limit.
     pub(crate) fn new(notice: &Notice, over: Arc<AtomicBool>) -> Self {
         let requests = Requests { over, refused: false };
-        let answers = Answers { error: error_response(notice), refused: false };
+        let answers = Answers {
+            error: error_response("ERROR", DISK_FULL, &notice.message, Some(&notice.hint)),
+            refused: false,
+        };
         Self { up: Frames::default(), down: Frames::default(), requests, answers }
     }
 
     /// Takes bytes of the client, and writes those for the server.
-    pub(crate) fn up(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
+    pub(crate) fn up(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), ProtocolViolation> {
         let fed = self.up.feed(bytes, &mut self.requests, out);
         self.answers.refused |= self.requests.refused;
         fed
     }
 
     /// Takes bytes of the server, and writes those for the client.
-    pub(crate) fn down(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
+    pub(crate) fn down(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), ProtocolViolation> {
         self.down.feed(bytes, &mut self.answers, out)
     }
 }
@@ -72,9 +82,9 @@ impl Requests {
         let marker = MARKER.as_bytes();
         out.extend(match kind {
             // Its name, its text, and that it tells no types.
-            b'P' => encode(b'P', &[name, b"\0", marker, b"\0\0\0"].concat()),
+            PARSE => encode(PARSE, &[name, b"\0", marker, b"\0\0\0"].concat()),
             // A function call is answered as a simple query is.
-            _ => encode(b'Q', &[marker, b"\0"].concat()),
+            _ => encode(QUERY, &[marker, b"\0"].concat()),
         });
     }
 }
@@ -82,9 +92,9 @@ impl Requests {
 impl Inspect for Requests {
     fn begins(&mut self, kind: u8, length: usize, out: &mut Vec<u8>) -> Fate {
         match kind {
-            b'Q' | b'P' | b'F' if !self.over.load(Ordering::Relaxed) => Fate::Pass,
-            b'Q' | b'P' if length <= LONGEST_STATEMENT => Fate::Keep,
-            b'Q' | b'P' | b'F' => {
+            QUERY | PARSE | FUNCTION_CALL if !self.over.load(Ordering::Relaxed) => Fate::Pass,
+            QUERY | PARSE if length <= LONGEST_STATEMENT => Fate::Keep,
+            QUERY | PARSE | FUNCTION_CALL => {
                 self.refuse(kind, MARKER.as_bytes(), out);
                 Fate::Drop
             }
@@ -93,7 +103,8 @@ impl Inspect for Requests {
     }
 
     fn whole(&mut self, message: Message<'_>, out: &mut Vec<u8>) {
-        let (name, text) = if message.kind == b'P' { split(message.body) } else { (&[][..], message.body) };
+        let (name, text) =
+            if message.kind == PARSE { split_at_zero(message.body) } else { (&[][..], message.body) };
         if adds_data(text) {
             self.refuse(message.kind, name, out);
         } else {
@@ -112,7 +123,11 @@ struct Answers {
 
 impl Inspect for Answers {
     fn begins(&mut self, kind: u8, length: usize, _: &mut Vec<u8>) -> Fate {
-        if self.refused && kind == b'E' && length <= LONGEST_ERROR { Fate::Keep } else { Fate::Pass }
+        if self.refused && kind == ERROR_RESPONSE && length <= LONGEST_ERROR {
+            Fate::Keep
+        } else {
+            Fate::Pass
+        }
     }
 
     fn whole(&mut self, message: Message<'_>, out: &mut Vec<u8>) {
@@ -121,37 +136,9 @@ impl Inspect for Answers {
     }
 }
 
-/// Texts before and after the first zero byte.
-fn split(bytes: &[u8]) -> (&[u8], &[u8]) {
-    let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
-    (&bytes[..end], bytes.get(end + 1..).unwrap_or_default())
-}
-
-fn is_about_marker(mut body: &[u8]) -> bool {
-    let (mut syntax, mut marked) = (false, false);
-    while let Some((field, rest)) = body.split_first() {
-        let (value, rest) = split(rest);
-        match field {
-            b'C' => syntax = value == SYNTAX_ERROR,
-            b'M' => marked = value.windows(MARKER.len()).any(|window| window == MARKER.as_bytes()),
-            _ => {}
-        }
-        body = rest;
-    }
-    syntax && marked
-}
-
-fn error_response(notice: &Notice) -> Vec<u8> {
-    let (message, hint) = (notice.message.as_str(), notice.hint.as_str());
-    let mut body = Vec::new();
-    for (field, text) in [(b'S', "ERROR"), (b'V', "ERROR"), (b'C', DISK_FULL), (b'M', message), (b'H', hint)]
-    {
-        body.push(field);
-        body.extend(text.bytes().filter(|byte| *byte != 0));
-        body.push(0);
-    }
-    body.push(0);
-    encode(b'E', &body)
+fn is_about_marker(body: &[u8]) -> bool {
+    let names_marker = |text: &[u8]| text.windows(MARKER.len()).any(|window| window == MARKER.as_bytes());
+    field(body, SQLSTATE) == Some(SYNTAX_ERROR) && field(body, MESSAGE).is_some_and(names_marker)
 }
 
 #[cfg(test)]

@@ -12,12 +12,11 @@ mod activity;
 mod admission;
 mod authentication;
 mod backend;
-mod binding;
 mod cancel;
 mod certificates;
 mod cut;
 mod farewell;
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 mod gateway;
 mod greeting;
@@ -25,19 +24,15 @@ mod guard;
 mod keepalive;
 mod login;
 mod metrics;
-mod proxy_protocol;
 mod refusal;
 mod relay;
 mod reuse;
 mod route;
-mod scram;
 mod session;
 mod sessions;
 mod settings;
-mod startup;
 mod threads;
 mod upstream;
-mod wire;
 
 pub use certificates::Certificates;
 pub use gateway::Gateway;

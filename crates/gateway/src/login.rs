@@ -9,13 +9,15 @@ use crate::{
     refusal::Refusal,
     reuse::Identity,
     route::route,
-    scram::{Failure, Proof, Verifier},
     session::{Record, Shared},
     sessions::{Live, Over},
-    startup::Startup,
     upstream::{self, Server},
 };
 use ootheca_model::{ClusterId, login::Secret};
+use ootheca_pg_protocol::{
+    scram::{AuthenticationError, Proof, Verifier},
+    startup::StartupMessage,
+};
 use std::{io, sync::Arc, time::Duration};
 use tokio::{
     net::TcpStream,
@@ -59,7 +61,7 @@ pub(crate) struct Login {
 pub(crate) async fn log_in(
     shared: &Arc<Shared>,
     client: &mut TlsStream<TcpStream>,
-    mut startup: Startup,
+    mut startup: StartupMessage,
     binding: Option<&[u8]>,
     record: &mut Record,
 ) -> Result<Login, NoLogin> {
@@ -117,7 +119,7 @@ struct Attempt<'a> {
     cluster: ClusterId,
     /// The user's name, to be shown.
     user: String,
-    startup: Startup,
+    startup: StartupMessage,
     request: Arc<Request>,
 }
 
@@ -143,7 +145,7 @@ impl Attempt<'_> {
     }
 
     /// What a client's exchange with us comes to.
-    async fn judge(&self, proof: Result<Proof, Failure>, known: bool) -> Result<Proof, Refusal> {
+    async fn judge(&self, proof: Result<Proof, AuthenticationError>, known: bool) -> Result<Proof, Refusal> {
         let (throttle, peer) = (&self.shared.throttle, self.request.peer);
         // Again: many exchanges at once would all have begun before the first one failed.
         throttle.check(peer, self.cluster, std::time::Instant::now()).map_err(Refusal::throttled)?;
@@ -152,18 +154,17 @@ impl Attempt<'_> {
                 throttle.succeeded(peer, self.cluster);
                 Ok(proof)
             }
-            Err(Failure::WrongProof) => {
+            Err(AuthenticationError::WrongPassword) => {
                 throttle.failed(peer, self.cluster, std::time::Instant::now());
                 if known {
                     self.distrust().await?;
                 }
                 Err(Refusal::password(&self.user))
             }
-            Err(Failure::Malformed(why)) => Err(Refusal::malformed(why)),
-            Err(Failure::Downgrade) => Err(Refusal::binding(
-                "the client supports SCRAM channel binding but was told that the server does not",
-            )),
-            Err(Failure::WrongBinding) => Err(Refusal::binding("SCRAM channel binding check failed")),
+            Err(AuthenticationError::Protocol(why)) => Err(Refusal::malformed(why)),
+            Err(error @ (AuthenticationError::Downgrade | AuthenticationError::ChannelBinding)) => {
+                Err(Refusal::binding(&error))
+            }
         }
     }
 
@@ -190,7 +191,7 @@ impl Attempt<'_> {
         record.wake = Some(wake);
         self.shared.metrics.woke(wake);
         let mut startup = self.startup.clone();
-        startup.simplify();
+        startup.downgrade();
         let identity = Identity { socket: socket.into(), startup: startup.encode(), key: proof.client_key };
         let kept = if over.is_none() { self.shared.pool.take(self.cluster, &identity) } else { None };
         record.reused = kept.is_some();
@@ -232,7 +233,7 @@ impl Attempt<'_> {
                 Err(Refusal::backend_down())
             }
             Err(upstream::Failure::Malformed(why)) => {
-                tracing::error!(%cluster, cause = why.0, "the cluster's server is not understood");
+                tracing::error!(%cluster, cause = %why, "the cluster's server is not understood");
                 Err(Refusal::internal())
             }
         }

@@ -2,7 +2,8 @@
 //!
 //! The text for the client is written here on purpose, apart from what is logged.
 
-use crate::{Notice, cut::Cut, startup::Malformed, wire};
+use crate::{Notice, cut::Cut};
+use ootheca_pg_protocol::{ProtocolViolation, backend, scram::AuthenticationError};
 use std::time::Duration;
 
 /// The answer to a client that is turned away.
@@ -89,8 +90,8 @@ impl Refusal {
     }
 
     /// Somebody may be between the client and the gateway.
-    pub(crate) fn binding(message: &str) -> Self {
-        Self::new("channel_binding", "28000", format!("codeAuthFailed: {message}"))
+    pub(crate) fn binding(error: &AuthenticationError) -> Self {
+        Self::new("channel_binding", "28000", format!("codeAuthFailed: {error}"))
             .hint("Somebody may be between you and the server: check its certificate.")
     }
 
@@ -161,8 +162,8 @@ impl Refusal {
     }
 
     /// A packet that is none, or in the wrong place.
-    pub(crate) fn malformed(why: Malformed) -> Self {
-        Self::new("malformed", "08P01", format!("codeUnexpectedStartupMessage: {}", why.0))
+    pub(crate) fn malformed(why: ProtocolViolation) -> Self {
+        Self::new("malformed", "08P01", format!("codeUnexpectedStartupMessage: {why}"))
     }
 
     /// Replication goes around everything that the control plane knows.
@@ -217,16 +218,7 @@ impl Refusal {
         if let Some(answer) = &self.answer {
             return answer.clone();
         }
-        let fields = [(b'S', "FATAL"), (b'V', "FATAL"), (b'C', self.sqlstate), (b'M', &self.message)];
-        let hint = self.hint.as_deref().map(|hint| (b'H', hint));
-        let mut body = Vec::new();
-        for (field, text) in fields.into_iter().chain(hint) {
-            body.push(field);
-            body.extend(text.bytes().filter(|byte| *byte != 0));
-            body.push(0);
-        }
-        body.push(0);
-        wire::message(b'E', &body)
+        backend::error_response("FATAL", self.sqlstate, &self.message, self.hint.as_deref())
     }
 }
 

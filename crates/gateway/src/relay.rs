@@ -14,8 +14,12 @@ use crate::{
     backend::Backend,
     guard::Guard,
     sessions::{Cut, Switch},
-    startup::Malformed,
-    wire,
+};
+use ootheca_pg_protocol::{
+    ProtocolViolation,
+    backend::{ERROR_RESPONSE, READY_FOR_QUERY, SQLSTATE, field},
+    frontend::TERMINATE,
+    message,
 };
 use rustls::ServerConnection;
 use std::{
@@ -37,10 +41,9 @@ const CHUNK: usize = 32 * 1024;
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// A client that says goodbye closes; if it has not so soon after, it waits for the server.
 const GOODBYE: Duration = Duration::from_millis(100);
-const TERMINATE: &[u8] = b"X\0\0\0\x04";
 /// How long a canceled statement may take to end.
 const SETTLE_TIMEOUT: Duration = Duration::from_millis(500);
-const READY: [u8; 5] = *b"Z\0\0\0\x05";
+const READY: [u8; 5] = [READY_FOR_QUERY, 0, 0, 0, 5];
 const QUERY_CANCELED: &[u8] = b"57014";
 
 thread_local! {
@@ -326,8 +329,8 @@ impl Relay {
     }
 }
 
-fn invalid(why: Malformed) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, why.0)
+fn invalid(why: ProtocolViolation) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, why)
 }
 
 /// Where whole messages end with the error of a canceled statement, and with its end if that is there:
@@ -335,13 +338,13 @@ fn invalid(why: Malformed) -> io::Error {
 fn cancellation(bytes: &[u8]) -> Option<usize> {
     let (mut at, mut found) = (0, None);
     while at < bytes.len() {
-        let (kind, body, length) = wire::first(&bytes[at..], CHUNK).ok()??;
-        match kind {
-            b'E' if wire::error_field(body, b'C') == Some(QUERY_CANCELED) => found = Some(at),
-            b'Z' => found = found.or(Some(at)),
+        let frame = message::first(&bytes[at..], CHUNK).ok()??;
+        match frame.kind {
+            ERROR_RESPONSE if field(frame.body, SQLSTATE) == Some(QUERY_CANCELED) => found = Some(at),
+            READY_FOR_QUERY => found = found.or(Some(at)),
             _ => found = None,
         }
-        at += length;
+        at += frame.length();
     }
     found
 }

@@ -7,12 +7,16 @@
 use crate::{
     backend::Backend,
     cancel::Target,
-    scram::ClientKey,
     sessions::Sessions,
     upstream::{Parameters, Server},
-    wire,
 };
 use ootheca_model::ClusterId;
+use ootheca_pg_protocol::{
+    backend::{COMMAND_COMPLETE, NOTICE_RESPONSE, NOTIFICATION_RESPONSE, PARAMETER_STATUS, READY_FOR_QUERY},
+    frontend::QUERY,
+    message,
+    scram::ClientKey,
+};
 use std::{
     collections::HashMap,
     future::poll_fn,
@@ -155,7 +159,7 @@ impl Left {
 
 /// Whether the server is as new.
 async fn reset(server: &mut Backend, parameters: &mut Parameters) -> io::Result<bool> {
-    let query = wire::message(b'Q', TAG);
+    let query = message::encode(QUERY, TAG);
     let mut rest = query.as_slice();
     while !rest.is_empty() {
         let count = poll_fn(|cx| server.poll_write(cx, rest)).await?;
@@ -179,16 +183,16 @@ async fn reset(server: &mut Backend, parameters: &mut Parameters) -> io::Result<
 fn answer(mut bytes: &[u8], parameters: &mut Parameters) -> Option<bool> {
     let mut discarded = false;
     loop {
-        let (kind, body, length) = match wire::first(bytes, LONGEST_MESSAGE) {
-            Ok(found) => found?,
+        let frame = match message::first(bytes, LONGEST_MESSAGE) {
+            Ok(frame) => frame?,
             Err(_) => return Some(false),
         };
-        bytes = &bytes[length..];
-        match (kind, body) {
-            (b'S', _) => parameters.note(body),
-            (b'N' | b'A', _) => {}
-            (b'C', TAG) if !discarded => discarded = true,
-            (b'Z', b"I") => return Some(discarded && bytes.is_empty()),
+        bytes = &bytes[frame.length()..];
+        match (frame.kind, frame.body) {
+            (PARAMETER_STATUS, body) => parameters.note(body),
+            (NOTICE_RESPONSE | NOTIFICATION_RESPONSE, _) => {}
+            (COMMAND_COMPLETE, TAG) if !discarded => discarded = true,
+            (READY_FOR_QUERY, b"I") => return Some(discarded && bytes.is_empty()),
             _ => return Some(false),
         }
     }
@@ -200,7 +204,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn read(messages: &[(u8, &[u8])]) -> Option<bool> {
-        let bytes: Vec<u8> = messages.iter().flat_map(|(kind, body)| wire::message(*kind, body)).collect();
+        let bytes: Vec<u8> = messages.iter().flat_map(|(kind, body)| message::encode(*kind, body)).collect();
         answer(&bytes, &mut Parameters::default())
     }
 
@@ -228,7 +232,8 @@ mod tests {
         let mut parameters = Parameters::default();
         parameters.note(b"a\x001\0");
         parameters.note(b"b\x002\0");
-        let bytes = [wire::message(b'C', TAG), wire::message(b'S', b"a\x003\0"), wire::message(b'Z', b"I")];
+        let bytes =
+            [message::encode(b'C', TAG), message::encode(b'S', b"a\x003\0"), message::encode(b'Z', b"I")];
         assert_eq!(answer(&bytes.concat(), &mut parameters), Some(true));
         let mut out = Vec::new();
         parameters.put(&mut out);

@@ -10,11 +10,12 @@
 //! All that name one must agree; a server name counts for that only right below a zone of the gateway,
 //! since other hosts may be called `name-number` by chance. What was consumed does not go on to the server.
 
-use crate::{refusal::Refusal, startup::Startup};
+use crate::refusal::Refusal;
+use ootheca_pg_protocol::startup::StartupMessage;
 
 /// The routing id; `startup` loses what named it. `zones` are the gateway's own.
 pub(crate) fn route(
-    startup: &mut Startup,
+    startup: &mut StartupMessage,
     server_name: Option<&str>,
     zones: &[String],
 ) -> Result<String, Refusal> {

@@ -1,13 +1,17 @@
 use super::*;
 use proptest::prelude::*;
 
+fn startup(parameters: &[(&str, &str)]) -> StartupMessage {
+    StartupMessage::new(parameters.iter().copied()).expect("valid parameters")
+}
+
 fn zones() -> Vec<String> {
     vec!["sql.test".to_owned()]
 }
 
 /// Routes and shows `id | database | options`, or the message of the error.
 fn routed(parameters: &[(&str, &str)], server_name: Option<&str>) -> String {
-    let mut startup = Startup::new(parameters);
+    let mut startup = startup(parameters);
     match route(&mut startup, server_name, &zones()) {
         Ok(id) => {
             let show = |name| startup.get(name).map_or("-".into(), String::from_utf8_lossy);
@@ -94,7 +98,7 @@ fn by_server_name() {
 
 #[test]
 fn other_options_stay_as_they_are() {
-    let mut startup = Startup::new(&[("options", "-c  a=b"), ("database", "shop-12.a")]);
+    let mut startup = startup(&[("options", "-c  a=b"), ("database", "shop-12.a")]);
     assert_eq!(route(&mut startup, None, &zones()).expect("a route"), "shop-12");
     assert_eq!(startup.get("options"), Some(&b"-c  a=b"[..]));
 }
@@ -102,13 +106,13 @@ fn other_options_stay_as_they_are() {
 proptest! {
     #[test]
     fn never_panics(options in "[-c= \\\\a-z0-9.]{0,40}", database in "\\PC{0,20}", name in proptest::option::of("\\PC{0,20}")) {
-        let mut startup = Startup::new(&[("options", &options), ("database", &database)]);
+        let mut startup = startup(&[("options", &options), ("database", &database)]);
         let _ = route(&mut startup, name.as_deref(), &zones());
     }
 
     #[test]
     fn the_flag_is_found_among_others(before in "(-c [a-b]=[x-z] ){0,3}", after in "( -c [a-b]=[x-z]){0,3}") {
-        let mut startup = Startup::new(&[("options", &format!("{before}--cluster=shop-12{after}"))]);
+        let mut startup = startup(&[("options", &format!("{before}--cluster=shop-12{after}"))]);
         prop_assert_eq!(route(&mut startup, None, &zones()).expect("a route"), "shop-12");
         let rest = format!("{}{after}", before.trim_end());
         prop_assert_eq!(String::from_utf8_lossy(startup.get("options").unwrap_or_default()), rest.trim());

@@ -3,7 +3,6 @@
 use crate::{
     Directory, authentication,
     backend::Backend,
-    binding::tls_server_end_point,
     cancel::{HandedOut, Keys},
     certificates::Certificates,
     greeting::{Client, greet, source},
@@ -15,11 +14,16 @@ use crate::{
     relay::{End, Relay},
     reuse::{Identity, Left, Pool},
     sessions::{Live, Sessions},
-    startup::{Key, Malformed, Packet},
     upstream::{Parameters, Server},
-    wire,
 };
 use ootheca_model::{ClusterId, throttle::Throttle};
+use ootheca_pg_protocol::{
+    ProtocolViolation,
+    backend::{BACKEND_KEY_DATA, READY_FOR_QUERY},
+    channel_binding::tls_server_end_point,
+    message,
+    startup::{CancelKey, Packet},
+};
 use std::{
     future::Future,
     io,
@@ -172,16 +176,16 @@ async fn open(
     });
     let (client, packet) = greeted.await.unwrap_or(Err(Stop::Gone("handshake_timeout")))?;
     let (mut client, startup) = match (client, packet) {
-        (client, Packet::Cancel(key)) => {
+        (client, Packet::CancelRequest(key)) => {
             cancel(shared, &key).await;
             drop(client);
             return Ok(Opened::Canceled);
         }
         (client, _) if too_many => return Err(Stop::Refused(client, Refusal::full())),
-        (Client::Tls(client), Packet::Startup(startup)) => (client, startup),
+        (Client::Tls(client), Packet::StartupMessage(startup)) => (client, startup),
         (client @ Client::Plain(_), _) => return Err(Stop::Refused(client, Refusal::plaintext())),
         (client, _) => {
-            let why = Malformed("TLS is already on".into());
+            let why = ProtocolViolation::new("TLS is already on");
             return Err(Stop::Refused(client, Refusal::malformed(why)));
         }
     };
@@ -192,7 +196,7 @@ async fn open(
     }
 }
 
-async fn cancel(shared: &Shared, key: &Key) {
+async fn cancel(shared: &Shared, key: &CancelKey) {
     match shared.keys.find(key) {
         None => tracing::debug!("a cancel request with an unknown key"),
         Some(target) => match target.cancel().await {
@@ -222,9 +226,9 @@ impl Session {
         parameters.put(&mut greeting);
         greeting.extend_from_slice(&notices);
         if let Some(HandedOut { key, .. }) = &handed_out {
-            wire::put(&mut greeting, b'K', &[&key.pid.to_be_bytes()[..], &key.secret].concat());
+            message::put(&mut greeting, BACKEND_KEY_DATA, &key.body());
         }
-        wire::put(&mut greeting, b'Z', b"I");
+        message::put(&mut greeting, READY_FOR_QUERY, b"I");
         greeting.extend_from_slice(&rest);
         let leaves = over.is_none() && shared.pool.is_on() && handed_out.is_some();
         let guard = over.map(|(notice, over)| Guard::new(&notice, over));

@@ -1,10 +1,17 @@
 //! A session at a cluster's server, as a user whose client key is known.
 
-use crate::{
-    cancel::Target,
-    scram::{ClientKey, Login, Verifier},
-    startup::{Key, Malformed},
-    wire,
+use crate::cancel::Target;
+use ootheca_pg_protocol::{
+    ProtocolViolation,
+    backend::{
+        AUTHENTICATION, AuthenticationRequest, BACKEND_KEY_DATA, ERROR_RESPONSE, NOTICE_RESPONSE,
+        PARAMETER_STATUS, READY_FOR_QUERY, SQLSTATE, field,
+    },
+    frontend::sasl_response,
+    message::{self, Frame, HEADER_LENGTH},
+    scram::{ClientKey, KeyExchange, Verifier},
+    split_at_zero,
+    startup::CancelKey,
 };
 use std::{io, os::unix::net, path::Path, sync::Arc, time::Duration};
 use tokio::{
@@ -25,16 +32,17 @@ pub(crate) struct Parameters(Vec<u8>);
 impl Parameters {
     /// Takes the body of a ParameterStatus.
     pub(crate) fn note(&mut self, body: &[u8]) {
-        let name = |body: &[u8]| body.iter().position(|byte| *byte == 0);
+        let (name, _) = split_at_zero(body);
         let (mut at, mut found) = (0, None);
-        while let Ok(Some((_, known, length))) = wire::first(&self.0[at..], MOST) {
-            if name(known).is_some_and(|end| body.starts_with(&known[..=end])) {
-                found = Some(at..at + length);
+        while let Ok(Some(known)) = message::first(&self.0[at..], MOST) {
+            let end = at + known.length();
+            if split_at_zero(known.body).0 == name {
+                found = Some(at..end);
             }
-            at += length;
+            at = end;
         }
         let range = found.unwrap_or(at..at);
-        self.0.splice(range, wire::message(b'S', body));
+        self.0.splice(range, message::encode(PARAMETER_STATUS, body));
     }
 
     /// Says it all again.
@@ -64,7 +72,7 @@ pub(crate) enum Failure {
     /// It says no, in a message for the client; with the SQLSTATE.
     Refused(Vec<u8>, Vec<u8>),
     /// It says something that makes no sense.
-    Malformed(Malformed),
+    Malformed(ProtocolViolation),
     /// It does not know the verifier's other half.
     Unsigned,
 }
@@ -75,8 +83,8 @@ impl From<io::Error> for Failure {
     }
 }
 
-impl From<Malformed> for Failure {
-    fn from(why: Malformed) -> Self {
+impl From<ProtocolViolation> for Failure {
+    fn from(why: ProtocolViolation) -> Self {
         Self::Malformed(why)
     }
 }
@@ -115,11 +123,11 @@ struct Conversation {
 }
 
 impl Conversation {
-    async fn next(&mut self) -> Result<(u8, &[u8]), Failure> {
+    async fn next(&mut self) -> Result<Frame<'_>, Failure> {
         loop {
-            let (start, end) = match wire::first(&self.bytes[self.read..], MOST)? {
-                Some((_, _, length)) => (self.read, self.read + length),
-                None if self.bytes.len() > MOST => return Err(Malformed("too long".into()).into()),
+            let (start, end) = match message::first(&self.bytes[self.read..], MOST)? {
+                Some(frame) => (self.read, self.read + frame.length()),
+                None if self.bytes.len() > MOST => return Err(ProtocolViolation::new("too long").into()),
                 None => {
                     if self.stream.read_buf(&mut self.bytes).await? == 0 {
                         return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
@@ -128,12 +136,12 @@ impl Conversation {
                 }
             };
             self.read = end;
-            return Ok((self.bytes[start], &self.bytes[start + 5..end]));
+            return Ok(Frame { kind: self.bytes[start], body: &self.bytes[start + HEADER_LENGTH..end] });
         }
     }
 
     async fn respond(&mut self, body: &[u8]) -> io::Result<()> {
-        self.stream.write_all(&wire::message(b'p', body)).await
+        self.stream.write_all(&sasl_response(body)).await
     }
 }
 
@@ -143,39 +151,49 @@ async fn talk(
     verifier: &Verifier,
     key: &ClientKey,
 ) -> Result<Server, Failure> {
-    let login = Login::new(verifier, key);
+    let exchange = KeyExchange::new(verifier, key);
     let (mut signature, mut signed) = (None, false);
     let (mut parameters, mut notices, mut target) = (Parameters::default(), Vec::new(), None);
     loop {
-        let (kind, body) = with.next().await?;
-        let request = body.split_first_chunk::<4>().map(|(code, rest)| (u32::from_be_bytes(*code), rest));
-        match (kind, request) {
-            (b'R', Some((0, _))) if signed => {}
-            (b'R', Some((10, _))) => with.respond(&login.first()).await?,
-            (b'R', Some((11, challenge))) if signature.is_none() => {
-                let (answer, expected) = login.answer(challenge)?;
-                signature = Some(expected);
-                with.respond(answer.as_bytes()).await?;
-            }
-            (b'R', Some((12, last))) => {
-                signed = signature.is_some_and(|signature| Login::signed(last, &signature));
-                if !signed {
-                    return Err(Failure::Unsigned);
+        let Frame { kind, body } = with.next().await?;
+        match kind {
+            AUTHENTICATION => match AuthenticationRequest::parse(body) {
+                Some(AuthenticationRequest::Ok) if signed => {}
+                Some(AuthenticationRequest::Sasl(_)) => {
+                    with.respond(&exchange.initial_response()).await?;
                 }
+                Some(AuthenticationRequest::SaslContinue(challenge)) if signature.is_none() => {
+                    let (answer, expected) = exchange.respond(challenge)?;
+                    signature = Some(expected);
+                    with.respond(answer.as_bytes()).await?;
+                }
+                Some(AuthenticationRequest::SaslFinal(last)) => {
+                    signed = signature.is_some_and(|signature| KeyExchange::is_signed(last, &signature));
+                    if !signed {
+                        return Err(Failure::Unsigned);
+                    }
+                }
+                _ => return Err(unsupported()),
+            },
+            ERROR_RESPONSE => {
+                let state = field(body, SQLSTATE).unwrap_or_default().to_vec();
+                return Err(Failure::Refused(message::encode(kind, body), state));
             }
-            (b'E', _) => {
-                let state = wire::error_field(body, b'C').unwrap_or_default().to_vec();
-                return Err(Failure::Refused(wire::message(kind, body), state));
+            NOTICE_RESPONSE => message::put(&mut notices, kind, body),
+            PARAMETER_STATUS => parameters.note(body),
+            BACKEND_KEY_DATA if signed => {
+                target = Some(Target::new(socket.clone(), CancelKey::parse(body)?));
             }
-            (b'N', _) => wire::put(&mut notices, kind, body),
-            (b'S', _) => parameters.note(body),
-            (b'K', _) if signed => target = Some(Target::new(socket.clone(), Key::parse(body)?)),
-            (b'Z', _) if signed => {
+            READY_FOR_QUERY if signed => {
                 let rest = with.bytes.split_off(with.read);
                 let socket = with.stream.into_std()?;
                 return Ok(Server { socket, parameters, target, notices, rest });
             }
-            _ => return Err(Malformed("the server does not ask for SCRAM-SHA-256".into()).into()),
+            _ => return Err(unsupported()),
         }
     }
+}
+
+fn unsupported() -> Failure {
+    ProtocolViolation::new("the server does not ask for SCRAM-SHA-256").into()
 }

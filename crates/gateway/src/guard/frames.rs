@@ -1,6 +1,9 @@
 //! A stream of messages, cut as it comes in: each is passed on, kept until it is whole, or dropped.
 
-use crate::startup::Malformed;
+use ootheca_pg_protocol::{
+    ProtocolViolation,
+    message::{HEADER_LENGTH, Header},
+};
 
 /// What becomes of a message, decided by its type and the length of its body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +35,6 @@ pub(super) struct Message<'a> {
     pub(super) bytes: &'a [u8],
 }
 
-const HEADER: usize = 5;
 const USUAL: usize = 1024;
 
 /// Where in the stream we are.
@@ -51,19 +53,19 @@ impl Frames {
         mut bytes: &[u8],
         inspect: &mut impl Inspect,
         out: &mut Vec<u8>,
-    ) -> Result<(), Malformed> {
+    ) -> Result<(), ProtocolViolation> {
         while !bytes.is_empty() {
             let wanted = match self.rest {
                 Some((rest, _)) => rest,
-                None => HEADER.saturating_sub(self.kept.len()),
+                None => HEADER_LENGTH.saturating_sub(self.kept.len()),
             };
             let (now, later) = bytes.split_at(wanted.min(bytes.len()));
             bytes = later;
             let Some((rest, fate)) = self.rest else {
                 self.kept.extend_from_slice(now);
-                if let Some((kind, word)) = self.kept.split_first().filter(|_| now.len() == wanted) {
-                    let (kind, length) = (*kind, body_length(word)?);
-                    self.begin(kind, length, inspect, out);
+                if let Ok(header) = <[u8; HEADER_LENGTH]>::try_from(self.kept.as_slice()) {
+                    let header = Header::parse(header, usize::MAX)?;
+                    self.begin(header.kind, header.body_length, inspect, out);
                 }
                 continue;
             };
@@ -101,16 +103,4 @@ impl Frames {
         self.kept.clear();
         self.kept.shrink_to(USUAL);
     }
-}
-
-fn body_length(word: &[u8]) -> Result<usize, Malformed> {
-    let word: Option<[u8; 4]> = word.try_into().ok();
-    let length = word.and_then(|word| usize::try_from(u32::from_be_bytes(word)).ok()?.checked_sub(4));
-    length.ok_or_else(|| Malformed("invalid message length".into()))
-}
-
-/// A message of a type.
-pub(super) fn encode(kind: u8, body: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(body.len() + 4).unwrap_or(u32::MAX);
-    [&[kind], length.to_be_bytes().as_slice(), body].concat()
 }

@@ -1,6 +1,7 @@
 //! The guard before a real server: a refused statement leaves the session as any failed one does.
 
 use super::*;
+use ootheca_pg_protocol::startup::StartupMessage;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::UnixStream,
@@ -23,7 +24,7 @@ impl Session {
         let notice = Notice { message: "over the limit".into(), hint: "delete something".into() };
         let guard = Guard::new(&notice, Arc::new(over.into()));
         let mut stream = UnixStream::connect(server.socket()).await.expect("the server answers");
-        let startup = crate::startup::Startup::new(&[("user", "ootheca"), ("database", "postgres")]);
+        let startup = StartupMessage::new([("user", "ootheca"), ("database", "postgres")]).expect("valid");
         stream.write_all(&startup.encode()).await.expect("a startup");
         let mut session = Self { stream, guard };
         session.answer(&[]).await;

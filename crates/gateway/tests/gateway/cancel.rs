@@ -1,6 +1,7 @@
 //! Cancel requests reach the right session, and no other.
 
 use crate::support::{Front, Server, eventually};
+use ootheca_pg_protocol::startup::CancelKey;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_postgres::{NoTls, error::SqlState};
@@ -46,9 +47,8 @@ async fn the_servers_own_key_is_worth_nothing() {
     let pid: i32 = row.get(0);
     for secret in [0u32, 1, u32::MAX] {
         let mut stream = front.raw().tcp().await;
-        let request =
-            [&[0, 0, 0, 16, 4, 210, 22, 46][..], &pid.to_be_bytes(), &secret.to_be_bytes()].concat();
-        stream.write_all(&request).await.expect("sent");
+        let key = CancelKey { pid: pid.cast_unsigned(), secret: secret.to_be_bytes().to_vec() };
+        stream.write_all(&key.cancel_request()).await.expect("sent");
         assert_eq!(stream.read(&mut [0]).await.expect("the end"), 0);
     }
     client.simple_query("SELECT 1").await.expect("unharmed");

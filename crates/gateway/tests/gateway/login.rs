@@ -1,8 +1,12 @@
 //! Who is let in, and that nobody else touches the server.
 
-use crate::support::{Front, PASSWORD, Server, USER, eventually, log_in, message, rest, startup};
+use crate::support::{Front, PASSWORD, Server, USER, eventually, log_in, read_message, rest, startup};
 use futures_util::future::join_all;
 use ootheca_model::login::Secret;
+use ootheca_pg_protocol::{
+    frontend::{sasl_initial_response, sasl_response},
+    startup::SSL_REQUEST,
+};
 use std::time::{Duration, Instant};
 use tokio::io::AsyncWriteExt as _;
 
@@ -60,11 +64,8 @@ async fn channel_binding_and_what_psql_asks_for() {
 #[tokio::test(flavor = "multi_thread")]
 async fn somebody_in_between_is_noticed() {
     let front = Front::start("/nowhere/.s.PGSQL.5432".into()).await;
-    let first = |mechanism: &str, text: &str| {
-        let body =
-            [mechanism.as_bytes(), b"\0", &(text.len() as u32).to_be_bytes(), text.as_bytes()].concat();
-        [b"p", &(body.len() as u32 + 4).to_be_bytes()[..], &body].concat()
-    };
+    let first =
+        |mechanism: &str, text: &str| sasl_response(&sasl_initial_response(mechanism, text.as_bytes()));
     for (sent, told) in [
         (first("SCRAM-SHA-256", "y,,n=,r=abc"), "was told that the server does not"),
         (first("SCRAM-SHA-256-PLUS", "n,,n=,r=abc"), "malformed SCRAM message"),
@@ -74,7 +75,7 @@ async fn somebody_in_between_is_noticed() {
     ] {
         let mut stream = front.raw().tls("localhost").await;
         stream.write_all(&startup(&[("user", USER), ("database", "shop-12.any")])).await.expect("sent");
-        assert_eq!(message(&mut stream).await.0, b'R');
+        assert_eq!(read_message(&mut stream).await.0, b'R');
         stream.write_all(&sent).await.expect("sent");
         let answer = rest(&mut stream).await;
         assert!(answer.contains(told), "{answer:?}");
@@ -162,7 +163,7 @@ async fn newer_protocols_and_their_options() {
     hello[4..8].copy_from_slice(&[0, 3, 0, 9]);
     let mut stream = front.raw().tls("localhost").await;
     stream.write_all(&hello).await.expect("sent");
-    let (kind, body) = message(&mut stream).await;
+    let (kind, body) = read_message(&mut stream).await;
     assert_eq!((kind, body), (b'v', b"\0\x03\0\x02\0\0\0\x01_pq_.unheard_of\0".to_vec()));
     let said = log_in(&mut stream, PASSWORD).await;
     assert!(said.ends_with(b"Z\0\0\0\x05I"));
@@ -197,14 +198,14 @@ async fn a_proxy_in_front_says_who_is_there() {
         stream.write_all(&header).await.expect("sent");
         let mut stream = front.raw().tls_over(stream, "localhost").await;
         stream.write_all(&startup(&[("user", USER), ("database", "shop-12.any")])).await.expect("sent");
-        let (kind, body) = message(&mut stream).await;
+        let (kind, body) = read_message(&mut stream).await;
         (kind, String::from_utf8_lossy(&body).into_owned())
     };
     assert_eq!(told([10, 1, 2, 3]).await.0, b'R', "may try");
     let (kind, text) = told([192, 0, 2, 1]).await;
     assert!(kind == b'E' && text.contains("not found"), "{text}");
     let mut stream = front.raw().tcp().await;
-    stream.write_all(&[0, 0, 0, 8, 4, 210, 22, 47, 0, 0, 0, 0, 0, 0, 0, 0]).await.expect("sent");
+    stream.write_all(&[SSL_REQUEST, [0; 8]].concat()).await.expect("sent");
     let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
     eventually("it is counted", SECOND, async || {
         front.gateway.metrics().closed.get("proxy_protocol") == Some(&1)
@@ -251,7 +252,7 @@ async fn what_is_sent_ahead_is_not_lost() {
     front.town.be_awake(true);
     let mut kinds = Vec::new();
     while kinds.iter().filter(|kind| **kind == b'Z').count() < 2 {
-        kinds.push(message(&mut stream).await.0);
+        kinds.push(read_message(&mut stream).await.0);
     }
     assert!(kinds.contains(&b'D'), "{kinds:?}");
     front.stop().await;
@@ -264,11 +265,10 @@ async fn nobody_can_tell_who_is_no_user() {
     let iterations = async |user: &str| {
         let mut stream = front.raw().tls("localhost").await;
         stream.write_all(&startup(&[("user", user), ("database", "shop-12.any")])).await.expect("sent");
-        message(&mut stream).await;
-        let first = b"SCRAM-SHA-256\0\0\0\0\x0cn,,n=,r=abcd";
-        let sent = [b"p", &(first.len() as u32 + 4).to_be_bytes()[..], first].concat();
-        stream.write_all(&sent).await.expect("sent");
-        let (_, body) = message(&mut stream).await;
+        read_message(&mut stream).await;
+        let first = sasl_initial_response("SCRAM-SHA-256", b"n,,n=,r=abcd");
+        stream.write_all(&sasl_response(&first)).await.expect("sent");
+        let (_, body) = read_message(&mut stream).await;
         String::from_utf8_lossy(&body).rsplit_once(",i=").map(|(_, count)| count.to_owned())
     };
     assert_eq!(iterations(USER).await.as_deref(), Some("4096"));

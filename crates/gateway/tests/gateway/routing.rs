@@ -1,6 +1,7 @@
 //! Which connections reach a cluster, and what the others are told.
 
 use crate::support::{Front, PASSWORD, Server, USER, log_in, rest, startup};
+use ootheca_pg_protocol::startup::{GSSENC_REQUEST, SSL_REQUEST};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 const WHERE: &str = "SELECT current_database()";
@@ -100,9 +101,9 @@ async fn opening_packets() {
     let front = Front::start(server.socket()).await;
     let raw = front.raw();
     let mut stream = raw.tcp().await;
-    stream.write_all(&[0, 0, 0, 8, 4, 210, 22, 48]).await.expect("GSSENCRequest");
+    stream.write_all(&GSSENC_REQUEST).await.expect("GSSENCRequest");
     assert_eq!(stream.read_u8().await.expect("an answer"), b'N');
-    stream.write_all(&[0, 0, 0, 8, 4, 210, 22, 47]).await.expect("SSLRequest");
+    stream.write_all(&SSL_REQUEST).await.expect("SSLRequest");
     assert_eq!(stream.read_u8().await.expect("an answer"), b'S');
     drop(stream);
 
@@ -120,7 +121,7 @@ async fn opening_packets() {
     assert!(raw.direct(&["http/1.1"]).await.is_err());
 
     let mut stream = raw.tls("localhost").await;
-    stream.write_all(&[0, 0, 0, 8, 4, 210, 22, 47]).await.expect("SSLRequest again");
+    stream.write_all(&SSL_REQUEST).await.expect("SSLRequest again");
     assert!(rest(&mut stream).await.contains("TLS is already on"));
     front.stop().await;
 }

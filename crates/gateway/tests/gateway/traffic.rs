@@ -1,6 +1,6 @@
 //! What goes through arrives as it was, much or little, at once or never.
 
-use crate::support::{Front, GREETING, PASSWORD, Server, USER, admit, log_in, startup};
+use crate::support::{Front, LOGIN_COMPLETE, PASSWORD, Server, USER, accept_login, log_in, startup};
 use proptest::{prelude::*, test_runner::TestRunner};
 use std::process::Stdio;
 use tokio::{
@@ -86,12 +86,12 @@ fn any_bytes_arrive_the_same_in_order_both_ways() {
             client.write_all(&hello).await.expect("sent");
             let reached = async {
                 let (mut server, _) = listener.accept().await.expect("a connection");
-                let seen = admit(&mut server).await;
+                let seen = accept_login(&mut server).await;
                 (server, seen)
             };
             let (said, (mut server, seen)) = tokio::join!(log_in(&mut client, PASSWORD), reached);
             assert_eq!(seen, startup(&[("user", USER), ("database", "any")]));
-            assert_eq!(said.len(), GREETING.len());
+            assert_eq!(said.len(), LOGIN_COMPLETE.len());
             let ((mut client_in, mut client_out), (mut server_in, mut server_out)) =
                 (split(client), server.split());
             let send_up = async {
@@ -130,7 +130,7 @@ async fn bytes_that_look_like_the_end_and_are_none() {
     client.write_all(&startup(&[("user", USER), ("database", "shop-12.any")])).await.expect("sent");
     let reached = async {
         let (mut server, _) = listener.accept().await.expect("a connection");
-        admit(&mut server).await;
+        accept_login(&mut server).await;
         server
     };
     let (_, mut server) = tokio::join!(log_in(&mut client, PASSWORD), reached);

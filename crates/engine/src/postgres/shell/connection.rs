@@ -3,10 +3,16 @@
 //! The usual client would take values in their binary form, and a message of a gigabyte into memory.
 
 use crate::statement::Refused;
-use bytes::BytesMut;
-use postgres_protocol::{
-    authentication::sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256},
-    message::frontend,
+use ootheca_pg_protocol::{
+    ProtocolViolation,
+    backend::{
+        AUTHENTICATION, AuthenticationRequest, BACKEND_KEY_DATA, DATA_ROW, ERROR_RESPONSE, HINT, MESSAGE,
+        NOTICE_RESPONSE, PARAMETER_STATUS, READY_FOR_QUERY, SQLSTATE, field, row_values,
+    },
+    frontend::{TERMINATE, put_query, sasl_initial_response, sasl_response},
+    message::{HEADER_LENGTH, Header},
+    scram::{ChannelBinding, PasswordExchange, SCRAM_SHA_256},
+    startup::StartupMessage,
 };
 use std::{io, path::Path, time::Duration};
 use tokio::{
@@ -43,32 +49,18 @@ impl Message {
             return Refused { sqlstate: "54000".to_owned(), message, ..Refused::default() };
         }
         Refused {
-            sqlstate: self.field(b'C').unwrap_or_default(),
-            message: self.field(b'M').unwrap_or_default(),
+            sqlstate: self.field(SQLSTATE).unwrap_or_default(),
+            message: self.field(MESSAGE).unwrap_or_default(),
             detail: self.field(b'D'),
-            hint: self.field(b'H'),
+            hint: self.field(HINT),
             position: self.field(b'P').and_then(|text| text.parse().ok()),
         }
     }
 
     pub(super) fn field(&self, wanted: u8) -> Option<String> {
-        let mut rest = self.body.as_slice();
-        while let Some((kind, text)) = rest.split_first().filter(|(kind, _)| **kind != 0) {
-            let (value, after) = cut(text);
-            if *kind == wanted {
-                let shown = &value[..value.len().min(LONGEST_TEXT)];
-                return Some(String::from_utf8_lossy(shown).into_owned());
-            }
-            rest = after;
-        }
-        None
+        let value = field(&self.body, wanted)?;
+        Some(String::from_utf8_lossy(&value[..value.len().min(LONGEST_TEXT)]).into_owned())
     }
-}
-
-/// What stands before and after the first zero byte.
-pub(super) fn cut(bytes: &[u8]) -> (&[u8], &[u8]) {
-    let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
-    (&bytes[..end], bytes.get(end + 1..).unwrap_or_default())
 }
 
 /// Why there is no answer.
@@ -86,6 +78,12 @@ impl From<io::Error> for Failure {
     }
 }
 
+impl From<ProtocolViolation> for Failure {
+    fn from(error: ProtocolViolation) -> Self {
+        Self::Broken(io::Error::new(io::ErrorKind::InvalidData, error))
+    }
+}
+
 pub(super) type Result<T> = std::result::Result<T, Failure>;
 
 /// A session that is ready for a request.
@@ -100,56 +98,55 @@ impl Connection {
     pub(super) async fn open(socket: &Path, parameters: &[(&str, &str)], password: &str) -> Result<Self> {
         let stream = BufReader::new(UnixStream::connect(socket).await?);
         let mut this = Self { stream, process: 0 };
-        this.send(|out| frontend::startup_message(parameters.iter().copied(), out)).await?;
+        this.send(&StartupMessage::new(parameters.iter().copied())?.encode()).await?;
         this.log_in(password).await?;
         Ok(this)
     }
 
     async fn log_in(&mut self, password: &str) -> Result<()> {
-        let mut scram = ScramSha256::new(password.as_bytes(), ChannelBinding::unsupported());
+        let mut scram = PasswordExchange::new(password.as_bytes(), ChannelBinding::unsupported());
         let mut proven = false;
         loop {
             let message = self.next().await?;
-            let (code, rest) = match message.body.split_first_chunk::<4>() {
-                Some((code, rest)) => (i32::from_be_bytes(*code), rest),
-                None => (-1, &[][..]),
-            };
-            match (message.kind, code) {
-                (b'R', 0) if proven => {}
-                (b'R', 10) => {
-                    let first = scram.message().to_vec();
-                    self.send(|out| frontend::sasl_initial_response(SCRAM_SHA_256, &first, out)).await?;
+            match message.kind {
+                AUTHENTICATION => match AuthenticationRequest::parse(&message.body) {
+                    Some(AuthenticationRequest::Ok) if proven => {}
+                    Some(AuthenticationRequest::Sasl(_)) => {
+                        let first = sasl_initial_response(SCRAM_SHA_256, scram.message());
+                        self.send(&sasl_response(&first)).await?;
+                    }
+                    Some(AuthenticationRequest::SaslContinue(challenge)) => {
+                        scram.update(challenge)?;
+                        self.send(&sasl_response(scram.message())).await?;
+                    }
+                    Some(AuthenticationRequest::SaslFinal(last)) => {
+                        scram.finish(last)?;
+                        proven = true;
+                    }
+                    _ => return Err(unexpected(message.kind)),
+                },
+                ERROR_RESPONSE => return Err(Failure::Refused(message.refusal())),
+                BACKEND_KEY_DATA => {
+                    let pid = message.body.first_chunk::<4>().ok_or_else(|| unexpected(message.kind))?;
+                    self.process = i32::from_be_bytes(*pid);
                 }
-                (b'R', 11) => {
-                    scram.update(rest)?;
-                    let answer = scram.message().to_vec();
-                    self.send(|out| frontend::sasl_response(&answer, out)).await?;
-                }
-                (b'R', 12) => {
-                    scram.finish(rest)?;
-                    proven = true;
-                }
-                (b'E', _) => return Err(Failure::Refused(message.refusal())),
-                (b'K', process) => self.process = process,
-                (b'Z', _) if proven => return Ok(()),
-                (b'S' | b'N', _) => {}
-                _ => return Err(unexpected(message.kind)),
+                READY_FOR_QUERY if proven => return Ok(()),
+                PARAMETER_STATUS | NOTICE_RESPONSE => {}
+                kind => return Err(unexpected(kind)),
             }
         }
     }
 
-    /// Sends what `write` puts down.
-    pub(super) async fn send(&mut self, write: impl FnOnce(&mut BytesMut) -> io::Result<()>) -> Result<()> {
-        let mut out = BytesMut::new();
-        write(&mut out)?;
-        Ok(self.stream.get_mut().write_all(&out).await?)
+    /// Sends encoded messages.
+    pub(super) async fn send(&mut self, messages: &[u8]) -> Result<()> {
+        Ok(self.stream.get_mut().write_all(messages).await?)
     }
 
     /// The next message.
     pub(super) async fn next(&mut self) -> Result<Message> {
-        let kind = self.stream.read_u8().await?;
-        let length = usize::try_from(self.stream.read_u32().await?).unwrap_or(usize::MAX);
-        let length = length.checked_sub(4).ok_or_else(|| unexpected(kind))?;
+        let mut header = [0; HEADER_LENGTH];
+        self.stream.read_exact(&mut header).await?;
+        let Header { kind, body_length: length } = Header::parse(header, usize::MAX)?;
         let mut body = Vec::new();
         if length <= LONGEST {
             body.resize(length, 0);
@@ -165,14 +162,16 @@ impl Connection {
 
     /// Runs statements of ours; the first values of the rows that they answer.
     pub(super) async fn simple(&mut self, text: &str) -> Result<Vec<Vec<Option<String>>>> {
-        self.send(|out| frontend::query(text, out)).await?;
+        let mut query = Vec::new();
+        put_query(&mut query, text)?;
+        self.send(&query).await?;
         let (mut rows, mut refused) = (Vec::new(), None);
         loop {
             let message = self.next().await?;
             match message.kind {
-                b'D' => rows.push(values(&message.body)),
-                b'E' => refused = Some(message.refusal()),
-                b'Z' => return refused.map_or(Ok(rows), |refused| Err(Failure::Refused(refused))),
+                DATA_ROW => rows.push(values(&message.body)),
+                ERROR_RESPONSE => refused = Some(message.refusal()),
+                READY_FOR_QUERY => return refused.map_or(Ok(rows), |refused| Err(Failure::Refused(refused))),
                 _ => {}
             }
         }
@@ -181,11 +180,7 @@ impl Connection {
     /// Ends it, and waits a little until the server has: whoever comes next finds nobody here.
     pub(super) async fn close(mut self) {
         let end = async {
-            self.send(|out| {
-                frontend::terminate(out);
-                Ok(())
-            })
-            .await?;
+            self.send(TERMINATE).await?;
             copy(&mut self.stream, &mut sink()).await?;
             Ok::<(), Failure>(())
         };
@@ -199,16 +194,8 @@ pub(super) fn unexpected(kind: u8) -> Failure {
 }
 
 /// The values of a row, as text.
-pub(super) fn values(mut body: &[u8]) -> Vec<Option<String>> {
-    let mut values = Vec::new();
-    body = body.get(2..).unwrap_or_default();
-    while let Some((length, rest)) = body.split_first_chunk::<4>() {
-        let length = usize::try_from(i32::from_be_bytes(*length));
-        let value = length.ok().map(|length| rest.get(..length).unwrap_or(rest));
-        body = &rest[value.map_or(0, <[u8]>::len)..];
-        values.push(value.map(|value| String::from_utf8_lossy(value).into_owned()));
-    }
-    values
+pub(super) fn values(body: &[u8]) -> Vec<Option<String>> {
+    row_values(body).map(|value| value.map(|value| String::from_utf8_lossy(value).into_owned())).collect()
 }
 
 #[cfg(test)]

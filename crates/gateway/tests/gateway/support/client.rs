@@ -1,7 +1,13 @@
 //! psql, and clients that are put together by hand.
 
 use super::{PASSWORD, USER, program};
-use postgres_protocol::authentication::sasl::{ChannelBinding, ScramSha256};
+use ootheca_pg_protocol::{
+    backend::{AUTHENTICATION, AuthenticationRequest, ERROR_RESPONSE, READY_FOR_QUERY},
+    frontend::{sasl_initial_response, sasl_response},
+    message::{self, HEADER_LENGTH, Header},
+    scram::{ChannelBinding, PasswordExchange, SCRAM_SHA_256, SCRAM_SHA_256_PLUS},
+    startup::{SSL_REQUEST, StartupMessage},
+};
 use rustls::{
     ClientConfig, RootCertStore,
     crypto::aws_lc_rs,
@@ -106,7 +112,7 @@ impl Raw {
         mut stream: TcpStream,
         server_name: &'static str,
     ) -> TlsStream<TcpStream> {
-        stream.write_all(&[0, 0, 0, 8, 4, 210, 22, 47]).await.expect("sent");
+        stream.write_all(&SSL_REQUEST).await.expect("sent");
         assert_eq!(stream.read_u8().await.expect("an answer"), b'S');
         let name = ServerName::try_from(server_name).expect("a name");
         TlsConnector::from(self.config.clone()).connect(name, stream).await.expect("TLS")
@@ -141,20 +147,16 @@ impl Raw {
     }
 }
 
-/// A startup message.
+/// Encodes a startup message.
 pub(crate) fn startup(parameters: &[(&str, &str)]) -> Vec<u8> {
-    let mut body = vec![0, 3, 0, 0];
-    for (name, value) in parameters {
-        body.extend([name.as_bytes(), &[0], value.as_bytes(), &[0]].concat());
-    }
-    body.push(0);
-    [&(body.len() as u32 + 4).to_be_bytes(), body.as_slice()].concat()
+    StartupMessage::new(parameters.iter().copied()).expect("valid parameters").encode()
 }
 
-/// Proves a password, and reads on until the server is ready: all that it said after the proof.
+/// Authenticates with a password. Returns all messages after authentication, up to ReadyForQuery or an
+/// error.
 pub(crate) async fn log_in(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), password: &str) -> Vec<u8> {
-    let scram = ScramSha256::new(password.as_bytes(), ChannelBinding::unsupported());
-    prove(stream, "SCRAM-SHA-256", scram).await
+    let exchange = PasswordExchange::new(password.as_bytes(), ChannelBinding::unsupported());
+    authenticate(stream, SCRAM_SHA_256, exchange).await
 }
 
 /// The same, bound to the hash of a certificate.
@@ -163,51 +165,48 @@ pub(crate) async fn log_in_bound(
     password: &str,
     hash: Vec<u8>,
 ) -> Vec<u8> {
-    let scram = ScramSha256::new(password.as_bytes(), ChannelBinding::tls_server_end_point(hash));
-    prove(stream, "SCRAM-SHA-256-PLUS", scram).await
+    let binding = ChannelBinding::tls_server_end_point(hash);
+    authenticate(stream, SCRAM_SHA_256_PLUS, PasswordExchange::new(password.as_bytes(), binding)).await
 }
 
-async fn prove(
+async fn authenticate(
     stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
     mechanism: &str,
-    mut scram: ScramSha256,
+    mut exchange: PasswordExchange,
 ) -> Vec<u8> {
-    let first = scram.message().to_vec();
-    let mut answer = [mechanism.as_bytes(), b"\0", &(first.len() as u32).to_be_bytes()[..], &first].concat();
-    let mut said = Vec::new();
+    let mut received = Vec::new();
     loop {
-        let (kind, body) = message(stream).await;
-        match (kind, body.first_chunk::<4>().map(|code| u32::from_be_bytes(*code))) {
-            (b'R', Some(10)) => send(stream, &answer).await,
-            (b'R', Some(11)) => {
-                scram.update(&body[4..]).expect("a challenge");
-                answer = scram.message().to_vec();
-                send(stream, &answer).await;
+        let (kind, body) = read_message(stream).await;
+        match AuthenticationRequest::parse(&body).filter(|_| kind == AUTHENTICATION) {
+            Some(AuthenticationRequest::Sasl(_)) => {
+                respond(stream, &sasl_initial_response(mechanism, exchange.message())).await;
             }
-            (b'R', Some(12)) => scram.finish(&body[4..]).expect("the server's signature"),
-            _ => {
-                said.push(kind);
-                said.extend((body.len() as u32 + 4).to_be_bytes());
-                said.extend(&body);
+            Some(AuthenticationRequest::SaslContinue(challenge)) => {
+                exchange.update(challenge).expect("a valid challenge");
+                respond(stream, exchange.message()).await;
             }
+            Some(AuthenticationRequest::SaslFinal(last)) => {
+                exchange.finish(last).expect("the signature of the server");
+            }
+            _ => message::put(&mut received, kind, &body),
         }
-        if matches!(kind, b'Z' | b'E') {
-            return said;
+        if matches!(kind, READY_FOR_QUERY | ERROR_RESPONSE) {
+            return received;
         }
     }
 }
 
-/// Sends a response to an authentication request.
-async fn send(stream: &mut (impl AsyncWrite + Unpin), body: &[u8]) {
-    let message = [b"p", &(body.len() as u32 + 4).to_be_bytes()[..], body].concat();
-    stream.write_all(&message).await.expect("sent");
+async fn respond(stream: &mut (impl AsyncWrite + Unpin), body: &[u8]) {
+    stream.write_all(&sasl_response(body)).await.expect("sent");
 }
 
 /// Reads a message: its type and its body.
-pub(crate) async fn message(stream: &mut (impl AsyncRead + Unpin)) -> (u8, Vec<u8>) {
-    let kind = stream.read_u8().await.expect("a message");
-    let mut body = vec![0; stream.read_u32().await.expect("its length") as usize - 4];
-    stream.read_exact(&mut body).await.expect("its body");
+pub(crate) async fn read_message(stream: &mut (impl AsyncRead + Unpin)) -> (u8, Vec<u8>) {
+    let mut header = [0; HEADER_LENGTH];
+    stream.read_exact(&mut header).await.expect("a message");
+    let Header { kind, body_length } = Header::parse(header, usize::MAX).expect("a valid header");
+    let mut body = vec![0; body_length];
+    stream.read_exact(&mut body).await.expect("a whole message");
     (kind, body)
 }
 

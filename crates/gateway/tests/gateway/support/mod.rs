@@ -5,8 +5,8 @@ mod fake;
 mod server;
 mod town;
 
-pub(crate) use client::{Psql, Raw, log_in, log_in_bound, message, rest, startup};
-pub(crate) use fake::{GREETING, VERIFIER, admit};
+pub(crate) use client::{Psql, Raw, log_in, log_in_bound, read_message, rest, startup};
+pub(crate) use fake::{LOGIN_COMPLETE, VERIFIER, accept_login};
 pub(crate) use server::{Server, program};
 pub(crate) use town::Town;
 

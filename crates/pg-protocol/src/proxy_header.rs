@@ -1,35 +1,40 @@
-//! The header that a load balancer may put before everything else, to say who the client is: PROXY
-//! protocol, version 2.
-//!
-//! Pure. Input comes from strangers: nothing here panics or allocates more than it was given.
+//! The header of the PROXY protocol, version 2: a load balancer sends it before anything else, to state
+//! the address of the client.
 
-use crate::startup::Malformed;
+use crate::ProtocolViolation;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// The longest header. Nobody sends more than some hundred bytes.
-pub(crate) const MAX_LENGTH: usize = 2048;
+/// The longest accepted header. Load balancers send a few hundred bytes at most.
+pub const MAX_LENGTH: usize = 2048;
+
+/// The length of the part that states the length of the rest.
+pub const FIXED_LENGTH: usize = 16;
 
 const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
-const FIXED: usize = 16;
 
-/// What the header says.
+/// A decoded header.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Header {
-    /// The length of the header; what follows belongs to the client.
-    pub(crate) length: usize,
-    /// The client. `None` where the balancer speaks for itself, or the client has no TCP address: then
-    /// the peer of the connection is meant.
-    pub(crate) source: Option<SocketAddr>,
+pub struct Header {
+    /// The length of the header; the bytes after it are the client's.
+    pub length: usize,
+    /// The client's address. `None` for connections of the load balancer itself, such as health checks,
+    /// and for clients without a TCP address; use the peer's address then.
+    pub source: Option<SocketAddr>,
 }
 
-/// Reads a header from the first bytes of a connection; `None` says that more are needed.
-pub(crate) fn parse(bytes: &[u8]) -> Result<Option<Header>, Malformed> {
+/// The length of the whole header, from its fixed part.
+pub fn stated_length(fixed: &[u8; FIXED_LENGTH]) -> usize {
+    FIXED_LENGTH + usize::from(u16::from_be_bytes([fixed[14], fixed[15]]))
+}
+
+/// Decodes a header from the first bytes of a connection; `None` if it is incomplete.
+pub fn parse(bytes: &[u8]) -> Result<Option<Header>, ProtocolViolation> {
     let start = &bytes[..bytes.len().min(SIGNATURE.len())];
     if !SIGNATURE.starts_with(start) {
         return Err(malformed(if bytes.starts_with(b"PROXY") {
-            "version 1 is not supported; have the load balancer send version 2"
+            "version 1 is not supported; configure the load balancer to send version 2"
         } else {
-            "the connection does not begin with a header of version 2; connect through the load balancer"
+            "the connection does not start with a version 2 header; connect through the load balancer"
         }));
     }
     let Some(([command, transport, high, low], rest)) =
@@ -38,7 +43,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Option<Header>, Malformed> {
         return Ok(None);
     };
     let length = usize::from(u16::from_be_bytes([*high, *low]));
-    if FIXED + length > MAX_LENGTH {
+    if FIXED_LENGTH + length > MAX_LENGTH {
         return Err(malformed("the header is too long"));
     }
     let local = match command {
@@ -47,24 +52,24 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Option<Header>, Malformed> {
         0x22..=0x2f => return Err(malformed("unknown command")),
         _ => return Err(malformed("unknown version")),
     };
-    // The addresses have to fit into what was announced, so that is checked before they are there.
-    let needed = if local { 0 } else { addresses(*transport)? };
+    // Checked before the addresses have arrived.
+    let needed = if local { 0 } else { addresses_length(*transport)? };
     if length < needed {
         return Err(malformed("the header is too short for its addresses"));
     }
     let Some(body) = rest.get(..length) else {
         return Ok(None);
     };
-    let source = if local { None } else { source(*transport, body) };
-    Ok(Some(Header { length: FIXED + length, source }))
+    let source = if local { None } else { source_address(*transport, body) };
+    Ok(Some(Header { length: FIXED_LENGTH + length, source }))
 }
 
-fn malformed(why: &str) -> Malformed {
-    Malformed(format!("invalid PROXY protocol header: {why}"))
+fn malformed(reason: &str) -> ProtocolViolation {
+    ProtocolViolation::new(format!("invalid PROXY protocol header: {reason}"))
 }
 
-/// The length of the addresses of a family and protocol.
-fn addresses(transport: u8) -> Result<usize, Malformed> {
+/// The length of the addresses of an address family and transport protocol.
+fn addresses_length(transport: u8) -> Result<usize, ProtocolViolation> {
     match transport {
         0x00..=0x02 => Ok(0),
         0x10..=0x12 => Ok(12),
@@ -74,7 +79,7 @@ fn addresses(transport: u8) -> Result<usize, Malformed> {
     }
 }
 
-fn source(transport: u8, body: &[u8]) -> Option<SocketAddr> {
+fn source_address(transport: u8, body: &[u8]) -> Option<SocketAddr> {
     let (address, ports): (IpAddr, _) = match transport {
         0x11 => {
             let (address, rest) = body.split_first_chunk::<4>()?;
@@ -109,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_of_clients() {
+    fn client_addresses_are_decoded() {
         for text in ["192.0.2.7:5000", "[2001:db8::7]:65535"] {
             let source: SocketAddr = text.parse().expect("an address");
             for more in [&[][..], b"\x03\0\x04abcd"] {
@@ -121,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn without_an_address() {
+    fn headers_without_a_tcp_address_have_no_source() {
         for bytes in [
             header(0x20, 0x00, &[]),
             header(0x20, 0x11, &[1; 12]),
@@ -136,8 +141,8 @@ mod tests {
     }
 
     #[test]
-    fn refused() {
-        let text = |bytes: &[u8]| parse(bytes).expect_err("refused").0;
+    fn malformed_headers_are_refused() {
+        let text = |bytes: &[u8]| parse(bytes).expect_err("refused").to_string();
         assert!(text(b"PROXY TCP4 192.0.2.7 10.0.0.1 5000 26257\r\n").contains("version 1"));
         for bytes in [
             &b"\0\0\0\x08\x04\xd2\x16\x2f"[..],
@@ -145,7 +150,7 @@ mod tests {
             b"\x16\x03\x01",
             b"\r\n\r\n\0\r\nQUIT!",
         ] {
-            assert!(text(bytes).contains("does not begin with"), "{bytes:?}");
+            assert!(text(bytes).contains("does not start with"), "{bytes:?}");
         }
         assert!(text(&header(0x11, 0x11, &[1; 12])).contains("version"));
         assert!(text(&header(0x22, 0x11, &[1; 12])).contains("command"));
@@ -167,7 +172,7 @@ mod tests {
         }
 
         #[test]
-        fn nothing_is_said_before_the_end(v6: bool, ip: u128, port: u16, more in prop::collection::vec(any::<u8>(), 0..40)) {
+        fn incomplete_headers_need_more_bytes(v6: bool, ip: u128, port: u16, more in prop::collection::vec(any::<u8>(), 0..40)) {
             let ip = if v6 { IpAddr::V6(ip.into()) } else { IpAddr::V4((ip as u32).into()) };
             let bytes = addressed(SocketAddr::new(ip, port), &more);
             for end in 0..bytes.len() {
