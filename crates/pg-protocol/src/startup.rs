@@ -1,9 +1,7 @@
 //! The packets that can open a connection: SSLRequest, GSSENCRequest, CancelRequest, and StartupMessage.
 //! They have a length but no type.
 
-use crate::{
-    ProtocolViolation, backend::NEGOTIATE_PROTOCOL_VERSION, length_word, message, put_string, split_at_zero,
-};
+use crate::{ProtocolViolation, backend::NEGOTIATE_PROTOCOL_VERSION, length_word, message, split_at_zero};
 use std::fmt;
 
 /// The longest opening packet; PostgreSQL has the same limit.
@@ -121,17 +119,19 @@ pub struct StartupMessage {
 }
 
 impl StartupMessage {
-    /// A message of protocol 3.0. Names and values must not contain zero bytes.
+    /// A message of protocol 3.0. Names must not be empty, and neither names nor values may contain zero
+    /// bytes.
     pub fn new<'a>(
         parameters: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Result<Self, ProtocolViolation> {
-        let mut body = Vec::new();
-        for (name, value) in parameters {
-            put_string(&mut body, name.as_bytes())?;
-            put_string(&mut body, value.as_bytes())?;
-        }
-        body.push(0);
-        Self::parse(OLDEST_VERSION, &body)
+        let valid = |(name, value): (&str, &str)| {
+            if name.is_empty() || name.contains('\0') || value.contains('\0') {
+                return Err(ProtocolViolation::new("invalid name or value of a startup parameter"));
+            }
+            Ok((name.as_bytes().to_vec(), value.as_bytes().to_vec()))
+        };
+        let parameters = parameters.into_iter().map(valid).collect::<Result<_, _>>()?;
+        Ok(Self { version: OLDEST_VERSION, parameters })
     }
 
     /// Decodes what follows the version.
