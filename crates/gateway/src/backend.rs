@@ -1,5 +1,7 @@
 //! The connection to a cluster's server.
 
+use crate::registry::cancel::Target;
+use ootheca_pg_protocol::{backend::PARAMETER_STATUS, message, split_at_zero};
 use std::{
     io::{self, Read as _, Write as _},
     net::Shutdown,
@@ -91,4 +93,44 @@ impl Backend {
 )]
 fn watch(socket: UnixStream, interest: Interest) -> io::Result<AsyncFd<UnixStream>> {
     AsyncFd::with_interest(socket, interest)
+}
+
+/// What the server has said of its settings: ParameterStatus messages, in its order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Parameters(Vec<u8>);
+
+impl Parameters {
+    /// Takes the body of a ParameterStatus.
+    pub(crate) fn note(&mut self, body: &[u8]) {
+        let (name, _) = split_at_zero(body);
+        let (mut at, mut found) = (0, None);
+        while let Ok(Some(known)) = message::first(&self.0[at..], usize::MAX) {
+            let end = at + known.length();
+            if split_at_zero(known.body).0 == name {
+                found = Some(at..end);
+            }
+            at = end;
+        }
+        let range = found.unwrap_or(at..at);
+        self.0.splice(range, message::encode(PARAMETER_STATUS, body));
+    }
+
+    /// Says it all again.
+    pub(crate) fn put(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.0);
+    }
+}
+
+/// A server that is ready for the first statement.
+pub(crate) struct Server {
+    /// The connection; does not block.
+    pub(crate) socket: UnixStream,
+    /// Its settings.
+    pub(crate) parameters: Parameters,
+    /// What a cancel request must name.
+    pub(crate) target: Option<Target>,
+    /// Notices, word for word.
+    pub(crate) notices: Vec<u8>,
+    /// What came after it was ready.
+    pub(crate) rest: Vec<u8>,
 }

@@ -3,8 +3,8 @@
 
 use crate::{
     Notice,
-    guard::{Guard, adds_data},
-    route::route,
+    session::routing::route,
+    storage_guard::{Guard, adds_data},
 };
 use ootheca_pg_protocol::{fuzzing::Target, startup::Packet};
 use std::sync::{Arc, atomic::AtomicBool};

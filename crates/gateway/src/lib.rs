@@ -8,37 +8,25 @@
 //! `upstream` or `reuse` (a session at the server) and `relay` (copying). `sessions` and `cancel` know
 //! who is live, `activity` reports it, `metrics` counts.
 
-mod activity;
-mod admission;
-mod authentication;
 mod backend;
-mod cancel;
-mod certificates;
-mod cut;
-mod farewell;
+mod error;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
-mod gateway;
-mod greeting;
-mod guard;
-mod keepalive;
-mod login;
 mod metrics;
-mod refusal;
-mod relay;
-mod reuse;
-mod route;
+mod pool;
+mod registry;
+mod server;
 mod session;
-mod sessions;
 mod settings;
-mod threads;
-mod upstream;
+mod storage_guard;
+mod tls;
+mod workers;
 
-pub use certificates::Certificates;
-pub use gateway::Gateway;
-pub use guard::{first_word, may_add_data, without_passwords};
 pub use metrics::{Histogram, Snapshot, Usage};
+pub use server::Gateway;
 pub use settings::Settings;
+pub use storage_guard::{first_word, may_add_data, without_passwords};
+pub use tls::Certificates;
 
 use async_trait::async_trait;
 use ipnet::IpNet;
@@ -49,9 +37,6 @@ use std::{
     path::PathBuf,
 };
 use tokio::sync::broadcast;
-
-/// The protocol's name in TLS.
-const ALPN: &[u8] = b"postgresql";
 
 /// What a client is told about a limit, in words of the control plane.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,7 +3,11 @@
 //! A connection is registered when its peer may reach the cluster, and entered when it has proven who
 //! it is. Only those that are entered count, for limits as well as for reports.
 
-pub(crate) use crate::cut::Cut;
+pub(crate) mod activity;
+pub(crate) mod cancel;
+mod termination;
+
+pub(crate) use termination::Cut;
 
 use crate::{Activity, Notice, Policy, Standing, metrics::Usage};
 use futures_util::task::AtomicWaker;
@@ -310,5 +314,4 @@ impl Drop for Live {
 }
 
 #[cfg(test)]
-#[path = "sessions_tests.rs"]
 mod tests;

@@ -1,29 +1,38 @@
 //! One connection from accept to close.
 
+pub(crate) mod admission;
+mod backend_login;
+mod disconnect;
+mod handshake;
+mod keepalive;
+mod login;
+mod relay;
+pub(crate) mod routing;
+mod sasl;
+
 use crate::{
-    Directory, authentication,
-    backend::Backend,
-    cancel::{HandedOut, Keys},
-    certificates::Certificates,
-    greeting::{Client, greet, source},
-    guard::Guard,
-    keepalive,
-    login::{Login, NoLogin, log_in},
+    Directory,
+    backend::{Backend, Parameters, Server},
+    error::Refusal,
     metrics::Metrics,
-    refusal::Refusal,
-    relay::{End, Relay},
-    reuse::{Identity, Left, Pool},
-    sessions::{Live, Sessions},
-    upstream::{Parameters, Server},
+    pool::{Identity, Left, Pool},
+    registry::{
+        Live, Sessions,
+        cancel::{HandedOut, Keys},
+    },
+    storage_guard::Guard,
+    tls::Tls,
 };
+use handshake::{Client, greet, source};
+use login::{Login, NoLogin, log_in};
 use ootheca_model::{ClusterId, throttle::Throttle};
 use ootheca_pg_protocol::{
     ProtocolViolation,
     backend::{BACKEND_KEY_DATA, READY_FOR_QUERY},
-    channel_binding::tls_server_end_point,
     message,
     startup::{CancelKey, Packet},
 };
+use relay::{End, Relay};
 use std::{
     future::Future,
     io,
@@ -37,22 +46,7 @@ use tokio::{
     task::JoinHandle,
     time::{Instant, timeout},
 };
-use tokio_rustls::{TlsAcceptor, server::TlsStream};
-
-/// What connections are encrypted with.
-#[derive(Clone)]
-pub(crate) struct Tls {
-    acceptor: TlsAcceptor,
-    /// What a login can be bound to.
-    binding: Option<Arc<[u8]>>,
-}
-
-impl Tls {
-    pub(crate) fn new(certificates: &Certificates) -> Self {
-        let binding = tls_server_end_point(certificates.leaf()).map(Arc::from);
-        Self { acceptor: TlsAcceptor::from(certificates.config()), binding }
-    }
-}
+use tokio_rustls::server::TlsStream;
 
 /// What every connection shares.
 pub(crate) struct Shared {
@@ -189,7 +183,7 @@ async fn open(
             return Err(Stop::Refused(client, Refusal::malformed(why)));
         }
     };
-    match log_in(shared, &mut client, startup, tls.binding.as_deref(), record).await {
+    match log_in(shared, &mut client, startup, tls.channel_binding.as_deref(), record).await {
         Ok(login) => Ok(Opened::Session(Box::new(Session::begin(login, shared, *client)?))),
         Err(NoLogin::Refused(refusal)) => Err(Stop::Refused(Client::Tls(client), refusal)),
         Err(NoLogin::Gone(cause)) => Err(cause.into()),
@@ -222,7 +216,7 @@ impl Session {
         let Server { socket, parameters, target, notices, rest } = server;
         let handed_out = target.map(|target| shared.keys.hand_out(target));
         let mut greeting = Vec::with_capacity(1024);
-        authentication::put_end(&mut greeting, &proof);
+        sasl::put_end(&mut greeting, &proof);
         parameters.put(&mut greeting);
         greeting.extend_from_slice(&notices);
         if let Some(HandedOut { key, .. }) = &handed_out {

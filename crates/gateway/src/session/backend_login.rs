@@ -1,6 +1,9 @@
 //! A session at a cluster's server, as a user whose client key is known.
 
-use crate::cancel::Target;
+use crate::{
+    backend::{Parameters, Server},
+    registry::cancel::Target,
+};
 use ootheca_pg_protocol::{
     ProtocolViolation,
     backend::{
@@ -10,10 +13,9 @@ use ootheca_pg_protocol::{
     frontend::sasl_response,
     message::{self, Frame, HEADER_LENGTH},
     scram::{ClientKey, KeyExchange, Verifier},
-    split_at_zero,
     startup::CancelKey,
 };
-use std::{io, os::unix::net, path::Path, sync::Arc, time::Duration};
+use std::{io, path::Path, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::UnixStream,
@@ -24,46 +26,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const LOGIN_TIMEOUT: Duration = Duration::from_secs(30);
 /// The most that a server may say before it is ready.
 const MOST: usize = 32 * 1024;
-
-/// What the server has said of its settings: ParameterStatus messages, in its order.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Parameters(Vec<u8>);
-
-impl Parameters {
-    /// Takes the body of a ParameterStatus.
-    pub(crate) fn note(&mut self, body: &[u8]) {
-        let (name, _) = split_at_zero(body);
-        let (mut at, mut found) = (0, None);
-        while let Ok(Some(known)) = message::first(&self.0[at..], MOST) {
-            let end = at + known.length();
-            if split_at_zero(known.body).0 == name {
-                found = Some(at..end);
-            }
-            at = end;
-        }
-        let range = found.unwrap_or(at..at);
-        self.0.splice(range, message::encode(PARAMETER_STATUS, body));
-    }
-
-    /// Says it all again.
-    pub(crate) fn put(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.0);
-    }
-}
-
-/// A server that is ready for the first statement.
-pub(crate) struct Server {
-    /// The connection; does not block.
-    pub(crate) socket: net::UnixStream,
-    /// Its settings.
-    pub(crate) parameters: Parameters,
-    /// What a cancel request must name.
-    pub(crate) target: Option<Target>,
-    /// Notices, word for word.
-    pub(crate) notices: Vec<u8>,
-    /// What came after it was ready.
-    pub(crate) rest: Vec<u8>,
-}
 
 /// Why there is no session.
 pub(crate) enum Failure {

@@ -2,7 +2,7 @@
 //!
 //! The text for the client is written here on purpose, apart from what is logged.
 
-use crate::{Notice, cut::Cut};
+use crate::{Notice, registry::Cut};
 use ootheca_pg_protocol::{ProtocolViolation, backend, scram::AuthenticationError};
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
 //! What can be told of a SQL text without a server, for who passes statements on by other ways.
 
-use super::tokens::{Token, Tokens};
+use super::lexer::{Token, Tokens};
 
 /// Whether any statement of a text adds data, or may: what is refused of a cluster over its storage.
 pub fn may_add_data(text: &str) -> bool {

@@ -10,9 +10,9 @@
 //! statement, and nothing between messages.
 
 mod frames;
+mod lexer;
 mod statement;
 mod text;
-mod tokens;
 
 use crate::Notice;
 use frames::{Fate, Frames, Inspect, Message};

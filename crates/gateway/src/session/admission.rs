@@ -2,12 +2,12 @@
 //!
 //! Runs where the rest of the program runs, never on the threads that copy.
 
+use super::Shared;
 use crate::{
     Directory, Policy,
-    refusal::Refusal,
-    reuse::Pool,
-    session::Shared,
-    sessions::{Closed, Live, Over, Sessions},
+    error::Refusal,
+    pool::Pool,
+    registry::{Closed, Live, Over, Sessions},
 };
 use ootheca_model::{ClusterId, Error, ErrorKind, login::Secret, names};
 use std::{

@@ -1,6 +1,7 @@
 //! A connection up to the first packet that asks for something: PROXY header, TLS, startup packet.
 
-use crate::{ALPN, refusal::Refusal, relay::linger, session::Stop};
+use super::{Stop, relay::linger};
+use crate::{error::Refusal, tls::ALPN};
 use ootheca_pg_protocol::{
     ProtocolViolation,
     proxy_header::{self, FIXED_LENGTH, Header, MAX_LENGTH},

@@ -11,7 +11,7 @@
 //! What is not known is refused. VACUUM FULL, CLUSTER and REINDEX pass although they need room for a
 //! while: they are how space is won back.
 
-use super::tokens::{Token, Tokens};
+use super::lexer::{Token, Tokens};
 
 /// First words of statements that add nothing.
 const HARMLESS: &[&str] = &[

@@ -1,13 +1,14 @@
 //! The listener, and what runs beside the sessions.
 
 use crate::{
-    Certificates, Directory, Settings, activity, admission,
+    Directory, Settings,
+    error::Refusal,
     metrics::Snapshot,
-    refusal::Refusal,
-    reuse::Pool,
-    session::{Shared, Tls},
-    sessions::{Cut, Sessions},
-    threads::{self, Accepted, Worker},
+    pool::Pool,
+    registry::{Cut, Sessions, activity},
+    session::{Shared, admission},
+    tls::{Certificates, Tls},
+    workers::{self, Accepted, Worker},
 };
 use ootheca_model::{Error, Result, throttle::Throttle};
 use std::{
@@ -92,7 +93,7 @@ impl Gateway {
         }
         let beside = beside.into_iter().map(|task| task.abort_handle()).collect();
         let (stop, stopped) = watch::channel(false);
-        let (threads, workers) = threads::start(settings.threads, stopped)?;
+        let (threads, workers) = workers::start(settings.threads, stopped)?;
         let max_connections = settings.max_connections.min(Semaphore::MAX_PERMITS).min(u32::MAX as usize);
         let slots = Arc::new(Semaphore::new(max_connections));
         let accept = tokio::spawn(accept(accepting, shared.clone(), slots.clone(), workers));
@@ -210,7 +211,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, slots: Arc<Semaphore
                 }
             },
         };
-        threads::hand_over(&workers, &shared, Accepted { stream, peer, slot, too_many });
+        workers::hand_over(&workers, &shared, Accepted { stream, peer, slot, too_many });
     }
 }
 

@@ -10,7 +10,7 @@
 //! All that name one must agree; a server name counts for that only right below a zone of the gateway,
 //! since other hosts may be called `name-number` by chance. What was consumed does not go on to the server.
 
-use crate::refusal::Refusal;
+use crate::error::Refusal;
 use ootheca_pg_protocol::startup::StartupMessage;
 
 /// The routing id; `startup` loses what named it. `zones` are the gateway's own.
@@ -152,5 +152,5 @@ fn words(options: &[u8]) -> Vec<Vec<u8>> {
 }
 
 #[cfg(test)]
-#[path = "route_tests.rs"]
+#[path = "routing_tests.rs"]
 mod tests;

@@ -5,6 +5,7 @@
 //! when it runs out within a month, or no longer fits the authority, its key or the wanted names.
 
 use ootheca_model::{Error, Result};
+use ootheca_pg_protocol::channel_binding::tls_server_end_point;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
     KeyPair, KeyUsagePurpose, date_time_ymd,
@@ -23,6 +24,10 @@ use std::{
     sync::Arc,
     time::{Duration, SystemTime},
 };
+use tokio_rustls::TlsAcceptor;
+
+/// The protocol's name in TLS.
+pub(crate) const ALPN: &[u8] = b"postgresql";
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const AUTHORITY_LIFE: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
@@ -72,6 +77,21 @@ impl Certificates {
     /// The gateway's own certificate.
     pub(crate) fn leaf(&self) -> &CertificateDer<'static> {
         &self.leaf
+    }
+}
+
+/// What connections are encrypted with.
+#[derive(Clone)]
+pub(crate) struct Tls {
+    pub(crate) acceptor: TlsAcceptor,
+    /// What a login can be bound to.
+    pub(crate) channel_binding: Option<Arc<[u8]>>,
+}
+
+impl Tls {
+    pub(crate) fn new(certificates: &Certificates) -> Self {
+        let channel_binding = tls_server_end_point(certificates.leaf()).map(Arc::from);
+        Self { acceptor: TlsAcceptor::from(certificates.config()), channel_binding }
     }
 }
 
@@ -153,7 +173,7 @@ fn read_server(
     good(&leaf, authority, names, now + RENEW_BEFORE, &provider).ok()?;
     let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().ok()?;
     let mut config = config.with_no_client_auth().with_single_cert(chain, key).ok()?;
-    config.alpn_protocols = vec![crate::ALPN.to_vec()];
+    config.alpn_protocols = vec![ALPN.to_vec()];
     config.ticketer = aws_lc_rs::Ticketer::new().ok()?;
     config.send_tls13_tickets = 1;
     Some((config, leaf))

@@ -1,6 +1,7 @@
 //! Tells the directory, every second, what clusters are used for.
 
-use crate::{Directory, sessions::Sessions};
+use super::Sessions;
+use crate::Directory;
 use std::{sync::Arc, time::Duration};
 use tokio::time::{MissedTickBehavior, interval};
 

@@ -12,8 +12,8 @@
 
 use crate::{
     backend::Backend,
-    guard::Guard,
-    sessions::{Cut, Switch},
+    registry::{Cut, Switch},
+    storage_guard::Guard,
 };
 use ootheca_pg_protocol::{
     ProtocolViolation,

@@ -5,10 +5,8 @@
 //! looks whether it is still there and has said nothing.
 
 use crate::{
-    backend::Backend,
-    cancel::Target,
-    sessions::Sessions,
-    upstream::{Parameters, Server},
+    backend::{Backend, Parameters, Server},
+    registry::{Sessions, cancel::Target},
 };
 use ootheca_model::ClusterId;
 use ootheca_pg_protocol::{

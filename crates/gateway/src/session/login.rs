@@ -3,15 +3,18 @@
 //! The order is what protects clusters: whatever can refuse a client comes before the proof, and
 //! nothing touches the server before it.
 
-use crate::{
+use super::{
+    Record, Shared,
     admission::{self, Admitted, Entered, Request},
-    authentication, farewell,
-    refusal::Refusal,
-    reuse::Identity,
-    route::route,
-    session::{Record, Shared},
-    sessions::{Live, Over},
-    upstream::{self, Server},
+    backend_login, disconnect,
+    routing::route,
+    sasl,
+};
+use crate::{
+    backend::Server,
+    error::Refusal,
+    pool::Identity,
+    registry::{Live, Over},
 };
 use ootheca_model::{ClusterId, login::Secret};
 use ootheca_pg_protocol::{
@@ -90,7 +93,7 @@ pub(crate) async fn log_in(
     let login = async {
         let (verifier, known) = attempt.verifier(admitted.secret.as_ref(), admitted.iterations)?;
         let before = attempt.startup.negotiation();
-        let proof = authentication::prove(client, &verifier, binding, before);
+        let proof = sasl::prove(client, &verifier, binding, before);
         let proof = match timeout_at(start + LOGIN_TIMEOUT, proof).await {
             Err(_) => return Err(Refusal::login_timeout().into()),
             Ok(proof) => proof.map_err(NoLogin::Gone)?,
@@ -99,7 +102,7 @@ pub(crate) async fn log_in(
         tokio::select! {
             biased;
             login = attempt.connect(admitted, proof, &verifier, record) => Ok(login?),
-            cause = farewell::gone(client) => Err(NoLogin::Gone(cause)),
+            cause = disconnect::gone(client) => Err(NoLogin::Gone(cause)),
         }
     };
     let login = tokio::select! {
@@ -203,7 +206,7 @@ impl Attempt<'_> {
     }
 
     async fn open(&self, identity: &Identity, verifier: &Verifier) -> Result<Server, Refusal> {
-        let open = || upstream::log_in(&identity.socket, &identity.startup, verifier, &identity.key);
+        let open = || backend_login::log_in(&identity.socket, &identity.startup, verifier, &identity.key);
         let mut opened = open().await;
         if is_full(&opened) && self.shared.pool.evict(self.cluster) {
             let start = Instant::now();
@@ -218,21 +221,21 @@ impl Attempt<'_> {
         let cluster = self.cluster;
         match opened {
             Ok(server) => Ok(server),
-            Err(upstream::Failure::Refused(_, state)) if state == INVALID_PASSWORD => {
+            Err(backend_login::Failure::Refused(_, state)) if state == INVALID_PASSWORD => {
                 self.distrust().await?;
                 Err(Refusal::changed(&self.user))
             }
-            Err(upstream::Failure::Refused(message, _)) => Err(Refusal::server(message)),
-            Err(upstream::Failure::Unsigned) => {
+            Err(backend_login::Failure::Refused(message, _)) => Err(Refusal::server(message)),
+            Err(backend_login::Failure::Unsigned) => {
                 self.distrust().await?;
                 tracing::warn!(%cluster, "the cluster's server does not know the user's verifier");
                 Err(Refusal::changed(&self.user))
             }
-            Err(upstream::Failure::Down(cause)) => {
+            Err(backend_login::Failure::Down(cause)) => {
                 tracing::warn!(%cluster, %cause, "the cluster's server does not answer");
                 Err(Refusal::backend_down())
             }
-            Err(upstream::Failure::Malformed(why)) => {
+            Err(backend_login::Failure::Malformed(why)) => {
                 tracing::error!(%cluster, cause = %why, "the cluster's server is not understood");
                 Err(Refusal::internal())
             }
@@ -241,6 +244,6 @@ impl Attempt<'_> {
 }
 
 /// Whether the server, or what it lets this user or database have, is full.
-fn is_full(opened: &Result<Server, upstream::Failure>) -> bool {
-    matches!(opened, Err(upstream::Failure::Refused(_, state)) if state == TOO_MANY_CONNECTIONS)
+fn is_full(opened: &Result<Server, backend_login::Failure>) -> bool {
+    matches!(opened, Err(backend_login::Failure::Refused(_, state)) if state == TOO_MANY_CONNECTIONS)
 }
