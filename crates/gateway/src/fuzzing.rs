@@ -4,7 +4,7 @@
 use crate::{
     Notice,
     session::routing::route,
-    storage_guard::{Guard, adds_data},
+    storage_guard::{StorageGuard, adds_data},
 };
 use ootheca_pg_protocol::{fuzzing::Target, startup::Packet};
 use std::sync::{Arc, atomic::AtomicBool};
@@ -13,27 +13,27 @@ use std::sync::{Arc, atomic::AtomicBool};
 pub const TARGETS: [Target; 3] =
     [("routing", routing), ("statement", statement), ("storage_guard", storage_guard)];
 
-/// What named the cluster is consumed, and what is left is still a packet. The bytes are a server name
-/// and a packet, with a zero byte between.
+/// The parts that identify the cluster are removed, and the rest is a valid packet. The input is a server
+/// name and a packet, separated by a zero byte.
 pub fn routing(bytes: &[u8]) {
     let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
     let server_name = std::str::from_utf8(&bytes[..end]).ok().filter(|name| !name.is_empty());
     let packet = bytes.get(end + 1..).unwrap_or_default();
     let Ok(Packet::StartupMessage(mut startup)) = Packet::parse(packet) else { return };
-    let zones = ["b".to_owned()];
-    let Ok(id) = route(&mut startup, server_name, &zones) else { return };
+    let domains = ["b".to_owned()];
+    let Ok(id) = route(&mut startup, server_name, &domains) else { return };
     assert!(id.rsplit_once('-').is_some_and(|(name, number)| !name.is_empty() && !number.is_empty()), "{id}");
     assert_eq!(Packet::parse(&startup.encode()[4..]), Ok(Packet::StartupMessage(startup.clone())));
     startup.replace("database", Vec::new());
-    assert!(route(&mut startup, None, &zones).is_err());
+    assert!(route(&mut startup, None, &domains).is_err());
 }
 
-/// A session is read the same however it is cut; nothing is left to refuse in what goes on; and without
-/// a limit all of it goes on. The first byte is the length of the cuts.
+/// The result does not depend on chunks; bytes that have passed pass again; and everything passes unless
+/// the limit is exceeded. The first byte is the length of the chunks.
 pub fn storage_guard(bytes: &[u8]) {
-    let Some((cut, bytes)) = bytes.split_first() else { return };
+    let Some((chunk_length, bytes)) = bytes.split_first() else { return };
     let whole = guarded(true, [bytes].into_iter());
-    assert_eq!(guarded(true, bytes.chunks(usize::from(*cut).max(1))), whole);
+    assert_eq!(guarded(true, bytes.chunks(usize::from(*chunk_length).max(1))), whole);
     assert_eq!(guarded(true, [whole.0.as_slice()].into_iter()).0, whole.0);
     let (up, down, well_formed) = guarded(false, [bytes].into_iter());
     for passed in [up, down] {
@@ -41,17 +41,20 @@ pub fn storage_guard(bytes: &[u8]) {
     }
 }
 
-/// What goes on to the server and to the client, and whether all of it could be read.
-fn guarded<'a>(over: bool, mut chunks: impl Iterator<Item = &'a [u8]> + Clone) -> (Vec<u8>, Vec<u8>, bool) {
+/// The bytes for the server and for the client, and whether the input is well-formed.
+fn guarded<'a>(
+    exceeded: bool,
+    mut chunks: impl Iterator<Item = &'a [u8]> + Clone,
+) -> (Vec<u8>, Vec<u8>, bool) {
     let notice = Notice { message: "message".into(), hint: "hint".into() };
-    let mut guard = Guard::new(&notice, Arc::new(AtomicBool::new(over)));
+    let mut guard = StorageGuard::new(&notice, Arc::new(AtomicBool::new(exceeded)));
     let (mut up, mut down) = (Vec::new(), Vec::new());
-    let sent = chunks.clone().all(|chunk| guard.up(chunk, &mut up).is_ok());
-    let answered = chunks.all(|chunk| guard.down(chunk, &mut down).is_ok());
+    let sent = chunks.clone().all(|chunk| guard.inbound(chunk, &mut up).is_ok());
+    let answered = chunks.all(|chunk| guard.outbound(chunk, &mut down).is_ok());
     (up, down, sent && answered)
 }
 
-/// A statement that adds data is found behind any other.
+/// A statement that adds data is recognized after any other.
 pub fn statement(bytes: &[u8]) {
     let adds = adds_data(bytes);
     assert_eq!(adds_data(&[b"select ';' ;", bytes].concat()), adds);

@@ -1,12 +1,12 @@
-//! Server connections that sessions have left, for the next who asks for the very same.
+//! Server connections of ended sessions, for later sessions that are identical.
 //!
-//! One is kept only when the server has answered `DISCARD ALL` to the letter, and only for the same
-//! cluster, socket, startup message and client key. Nobody watches it while it is kept: who takes it
-//! looks whether it is still there and has said nothing.
+//! A connection is pooled only after the server has answered `DISCARD ALL` with exactly the expected
+//! messages, and is reused only for the same cluster, socket, startup message, and client key. Pooled
+//! connections are not watched; taking one checks that it is still open and has sent nothing.
 
 use crate::{
-    backend::{Backend, Parameters, Server},
-    registry::{Sessions, cancel::Target},
+    backend::{BackendSession, BackendSocket, ParameterStatuses},
+    registry::{Registry, cancel::CancelTarget},
 };
 use ootheca_model::ClusterId;
 use ootheca_pg_protocol::{
@@ -15,149 +15,144 @@ use ootheca_pg_protocol::{
     message,
     scram::ClientKey,
 };
+use parking_lot::Mutex;
 use std::{
     collections::HashMap,
     future::poll_fn,
     io::{self, Read as _},
     os::unix::net::UnixStream,
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 use tokio::time::{Instant, interval, timeout};
 
-/// The most of a cluster.
-const MOST: usize = 128;
+const MAX_PER_CLUSTER: usize = 128;
 const RESET_TIMEOUT: Duration = Duration::from_secs(2);
-const LONGEST_MESSAGE: usize = 16 * 1024;
-const TAG: &[u8] = b"DISCARD ALL\0";
-const SWEEP: Duration = Duration::from_millis(250);
+const MAX_MESSAGE_LENGTH: usize = 16 * 1024;
+/// Both the query, and the command tag of its answer.
+const DISCARD_ALL: &[u8] = b"DISCARD ALL\0";
+const SWEEP_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Who may have a connection.
+/// What two sessions must have in common to use the same server connection.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Identity {
+pub(crate) struct PoolKey {
     pub(crate) socket: Arc<Path>,
-    /// The startup message, as the server got it.
+    /// The startup message, as sent to the server.
     pub(crate) startup: Vec<u8>,
-    pub(crate) key: ClientKey,
+    pub(crate) client_key: ClientKey,
 }
 
-struct Kept {
-    identity: Identity,
+struct Pooled {
+    key: PoolKey,
     socket: UnixStream,
-    parameters: Parameters,
-    target: Target,
+    parameters: ParameterStatuses,
+    cancel_target: CancelTarget,
     since: Instant,
 }
 
-/// What is kept.
 pub(crate) struct Pool {
-    time: Duration,
-    sessions: Arc<Sessions>,
-    kept: Mutex<HashMap<ClusterId, Vec<Kept>>>,
+    max_idle: Duration,
+    registry: Arc<Registry>,
+    connections: Mutex<HashMap<ClusterId, Vec<Pooled>>>,
 }
 
 impl Pool {
-    /// Keeps each for so long.
-    pub(crate) fn new(time: Duration, sessions: Arc<Sessions>) -> Self {
-        Self { time, sessions, kept: Mutex::default() }
+    /// A pool that keeps each connection for `max_idle`.
+    pub(crate) fn new(max_idle: Duration, registry: Arc<Registry>) -> Self {
+        Self { max_idle, registry, connections: Mutex::default() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<ClusterId, Vec<Kept>>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn is_enabled(&self) -> bool {
+        !self.max_idle.is_zero()
     }
 
-    /// Whether anything is ever kept.
-    pub(crate) fn is_on(&self) -> bool {
-        !self.time.is_zero()
-    }
-
-    /// The connection that was left last, if it is still good.
-    pub(crate) fn take(&self, cluster: ClusterId, identity: &Identity) -> Option<Server> {
+    /// Takes the most recent usable connection.
+    pub(crate) fn take(&self, cluster: ClusterId, key: &PoolKey) -> Option<BackendSession> {
         loop {
-            let Kept { socket, parameters, target, since, .. } = {
-                let mut kept = self.lock();
-                let of_cluster = kept.get_mut(&cluster)?;
-                let found = of_cluster.iter().rposition(|kept| kept.identity == *identity)?;
+            let Pooled { socket, parameters, cancel_target, since, .. } = {
+                let mut connections = self.connections.lock();
+                let of_cluster = connections.get_mut(&cluster)?;
+                let found = of_cluster.iter().rposition(|pooled| pooled.key == *key)?;
                 of_cluster.swap_remove(found)
             };
             let silent =
                 matches!((&socket).read(&mut [0]), Err(cause) if cause.kind() == io::ErrorKind::WouldBlock);
-            if silent && since.elapsed() < self.time && target.is_alone() {
-                let target = Some(target);
-                return Some(Server { socket, parameters, target, notices: Vec::new(), rest: Vec::new() });
+            if silent && since.elapsed() < self.max_idle && cancel_target.is_unshared() {
+                let (cancel_target, notices, trailing) = (Some(cancel_target), Vec::new(), Vec::new());
+                return Some(BackendSession { socket, parameters, cancel_target, notices, trailing });
             }
         }
     }
 
-    /// Lets those of a cluster go, if there are any.
+    /// Closes the connections of a cluster. Returns whether there were any.
     pub(crate) fn evict(&self, cluster: ClusterId) -> bool {
-        let evicted = self.lock().remove(&cluster);
-        evicted.is_some_and(|kept| !kept.is_empty())
+        let evicted = self.connections.lock().remove(&cluster);
+        evicted.is_some_and(|connections| !connections.is_empty())
     }
 
-    /// Lets all go.
+    /// Closes all connections.
     pub(crate) fn clear(&self) {
-        let all = std::mem::take(&mut *self.lock());
+        let all = std::mem::take(&mut *self.connections.lock());
         drop(all);
     }
 
-    /// Lets those go that nobody came for, for ever.
+    /// Closes connections that nothing has taken in time. Never returns.
     pub(crate) async fn sweep(self: Arc<Self>) {
-        let mut sweep = interval(SWEEP);
+        let mut interval = interval(SWEEP_INTERVAL);
         loop {
-            sweep.tick().await;
-            self.lock().retain(|_, kept| {
-                kept.retain(|kept| kept.since.elapsed() < self.time);
-                !kept.is_empty()
+            interval.tick().await;
+            self.connections.lock().retain(|_, of_cluster| {
+                of_cluster.retain(|pooled| pooled.since.elapsed() < self.max_idle);
+                !of_cluster.is_empty()
             });
         }
     }
 
-    /// Keeps one, unless a policy changed since `seen`: who evicts says so before.
-    fn keep(&self, cluster: ClusterId, kept: Kept, seen: u64) {
-        let mut all = self.lock();
-        if !kept.target.is_alone() || self.sessions.changes() != seen {
+    /// Adds a connection, unless a policy has changed since `seen_changes`: evictions do not wait for
+    /// connections that are being reset.
+    fn insert(&self, cluster: ClusterId, pooled: Pooled, seen_changes: u64) {
+        let mut connections = self.connections.lock();
+        if !pooled.cancel_target.is_unshared() || self.registry.policy_changes() != seen_changes {
             return;
         }
-        let of_cluster = all.entry(cluster).or_default();
-        if of_cluster.len() < MOST {
-            of_cluster.push(kept);
+        let of_cluster = connections.entry(cluster).or_default();
+        if of_cluster.len() < MAX_PER_CLUSTER {
+            of_cluster.push(pooled);
         }
     }
 }
 
-/// A server connection whose session has ended.
-pub(crate) struct Left {
+/// The server connection of a session that has ended.
+pub(crate) struct Released {
     pub(crate) cluster: ClusterId,
-    pub(crate) identity: Identity,
-    pub(crate) server: Backend,
-    pub(crate) parameters: Parameters,
-    pub(crate) target: Target,
+    pub(crate) key: PoolKey,
+    pub(crate) socket: BackendSocket,
+    pub(crate) parameters: ParameterStatuses,
+    pub(crate) cancel_target: CancelTarget,
 }
 
-impl Left {
-    /// Resets it and keeps it. Without a clean answer it is closed.
-    pub(crate) async fn offer(mut self, pool: &Pool) {
-        let seen = pool.sessions.changes();
-        let reset = reset(&mut self.server, &mut self.parameters);
+impl Released {
+    /// Resets the connection and adds it to the pool. Closes it if the reset fails.
+    pub(crate) async fn return_to(mut self, pool: &Pool) {
+        let seen_changes = pool.registry.policy_changes();
+        let reset = reset(&mut self.socket, &mut self.parameters);
         match timeout(RESET_TIMEOUT, reset).await {
             Ok(Ok(true)) => {}
-            Ok(Ok(false)) => return tracing::debug!("a server connection could not be reset"),
-            Ok(Err(cause)) => return tracing::debug!(%cause, "a server connection could not be reset"),
-            Err(_) => return tracing::debug!("a server connection was not reset in time"),
+            Ok(Ok(false)) => return tracing::debug!("server connection not reset: unexpected answer"),
+            Ok(Err(cause)) => return tracing::debug!(%cause, "server connection not reset"),
+            Err(_) => return tracing::debug!("server connection not reset: timeout"),
         }
-        let Some(socket) = self.server.into_inner() else { return };
-        let (identity, parameters, target, since) =
-            (self.identity, self.parameters, self.target, Instant::now());
-        let kept = Kept { identity, socket, parameters, target, since };
-        pool.keep(self.cluster, kept, seen);
+        let Some(socket) = self.socket.into_inner() else { return };
+        let Self { cluster, key, parameters, cancel_target, .. } = self;
+        let pooled = Pooled { key, socket, parameters, cancel_target, since: Instant::now() };
+        pool.insert(cluster, pooled, seen_changes);
     }
 }
 
-/// Whether the server is as new.
-async fn reset(server: &mut Backend, parameters: &mut Parameters) -> io::Result<bool> {
-    let query = message::encode(QUERY, TAG);
+/// Runs `DISCARD ALL`. Returns whether the session is in its initial state now.
+async fn reset(server: &mut BackendSocket, parameters: &mut ParameterStatuses) -> io::Result<bool> {
+    let query = message::encode(QUERY, DISCARD_ALL);
     let mut rest = query.as_slice();
     while !rest.is_empty() {
         let count = poll_fn(|cx| server.poll_write(cx, rest)).await?;
@@ -170,26 +165,26 @@ async fn reset(server: &mut Backend, parameters: &mut Parameters) -> io::Result<
             return Ok(false);
         }
         bytes.extend_from_slice(&chunk[..count]);
-        if let Some(clean) = answer(&bytes, parameters) {
-            return Ok(clean);
+        if let Some(is_reset) = check_reset(&bytes, parameters) {
+            return Ok(is_reset);
         }
     }
 }
 
-/// Whether the answer to `DISCARD ALL` is what it must be; `None`: it is not all there. Settings that
-/// went back to what they were are noted.
-fn answer(mut bytes: &[u8], parameters: &mut Parameters) -> Option<bool> {
+/// Whether the answer to `DISCARD ALL` is the expected one; `None` if it is incomplete. Records the
+/// settings that returned to their initial values.
+fn check_reset(mut bytes: &[u8], parameters: &mut ParameterStatuses) -> Option<bool> {
     let mut discarded = false;
     loop {
-        let frame = match message::first(bytes, LONGEST_MESSAGE) {
+        let frame = match message::first(bytes, MAX_MESSAGE_LENGTH) {
             Ok(frame) => frame?,
             Err(_) => return Some(false),
         };
         bytes = &bytes[frame.length()..];
         match (frame.kind, frame.body) {
-            (PARAMETER_STATUS, body) => parameters.note(body),
+            (PARAMETER_STATUS, body) => parameters.record(body),
             (NOTICE_RESPONSE | NOTIFICATION_RESPONSE, _) => {}
-            (COMMAND_COMPLETE, TAG) if !discarded => discarded = true,
+            (COMMAND_COMPLETE, DISCARD_ALL) if !discarded => discarded = true,
             (READY_FOR_QUERY, b"I") => return Some(discarded && bytes.is_empty()),
             _ => return Some(false),
         }
@@ -201,17 +196,17 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn read(messages: &[(u8, &[u8])]) -> Option<bool> {
+    fn check(messages: &[(u8, &[u8])]) -> Option<bool> {
         let bytes: Vec<u8> = messages.iter().flat_map(|(kind, body)| message::encode(*kind, body)).collect();
-        answer(&bytes, &mut Parameters::default())
+        check_reset(&bytes, &mut ParameterStatuses::default())
     }
 
     #[test]
-    fn only_the_one_answer() {
-        let (tag, ready) = ((b'C', TAG), (b'Z', &b"I"[..]));
-        assert_eq!(read(&[tag, ready]), Some(true));
-        assert_eq!(read(&[(b'A', b"x"), tag, (b'S', b"a\0b\0"), ready]), Some(true));
-        assert_eq!(read(&[tag]), None);
+    fn only_the_expected_answer_counts_as_a_reset() {
+        let (tag, ready) = ((b'C', DISCARD_ALL), (b'Z', &b"I"[..]));
+        assert_eq!(check(&[tag, ready]), Some(true));
+        assert_eq!(check(&[(b'A', b"x"), tag, (b'S', b"a\0b\0"), ready]), Some(true));
+        assert_eq!(check(&[tag]), None);
         for wrong in [
             vec![ready],
             vec![tag, ready, ready],
@@ -221,18 +216,21 @@ mod tests {
             vec![tag, (b'Z', b"T")],
             vec![(b'E', b"\0"), ready],
         ] {
-            assert_eq!(read(&wrong), Some(false), "{wrong:?}");
+            assert_eq!(check(&wrong), Some(false), "{wrong:?}");
         }
     }
 
     #[test]
-    fn settings_go_back() {
-        let mut parameters = Parameters::default();
-        parameters.note(b"a\x001\0");
-        parameters.note(b"b\x002\0");
-        let bytes =
-            [message::encode(b'C', TAG), message::encode(b'S', b"a\x003\0"), message::encode(b'Z', b"I")];
-        assert_eq!(answer(&bytes.concat(), &mut parameters), Some(true));
+    fn settings_changed_by_the_reset_are_recorded() {
+        let mut parameters = ParameterStatuses::default();
+        parameters.record(b"a\x001\0");
+        parameters.record(b"b\x002\0");
+        let bytes = [
+            message::encode(b'C', DISCARD_ALL),
+            message::encode(b'S', b"a\x003\0"),
+            message::encode(b'Z', b"I"),
+        ];
+        assert_eq!(check_reset(&bytes.concat(), &mut parameters), Some(true));
         let mut out = Vec::new();
         parameters.put(&mut out);
         assert_eq!(out, b"S\0\0\0\x08a\x003\0S\0\0\0\x08b\x002\0");
@@ -241,7 +239,7 @@ mod tests {
     proptest! {
         #[test]
         fn never_panics(bytes: Vec<u8>) {
-            let _ = answer(&bytes, &mut Parameters::default());
+            let _ = check_reset(&bytes, &mut ParameterStatuses::default());
         }
     }
 }

@@ -1,20 +1,21 @@
-//! The listener, and what runs beside the sessions.
+//! The listener, and the tasks that run beside the sessions.
 
 use crate::{
     Directory, Settings,
-    error::Refusal,
+    error::ClientError,
     metrics::Snapshot,
     pool::Pool,
-    registry::{Cut, Sessions, activity},
+    registry::{Registry, Termination, activity},
     session::{Shared, admission},
     tls::{Certificates, Tls},
-    workers::{self, Accepted, Worker},
+    workers::{self, AcceptedConnection, Worker},
 };
 use ootheca_model::{Error, Result, throttle::Throttle};
+use parking_lot::{Mutex, RwLock};
 use std::{
     io,
     net::{self, SocketAddr},
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::Arc,
     thread,
     time::Duration,
 };
@@ -27,26 +28,26 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-/// Wrong logins in a row at a cluster that an address may try: people mistype.
-const FREE_FAILURES: u32 = 3;
-const LONGEST_DELAY: Duration = Duration::from_secs(60 * 60);
-/// After the grace, how long sessions may take to say goodbye.
-const GOODBYE: Duration = Duration::from_millis(1500);
-/// How long the last report may take.
-const LAST_REPORT: Duration = Duration::from_secs(2);
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// How many of those that are too many may be told so at a time, each after its TLS handshake.
-const TOO_MANY: usize = 64;
+/// The number of failed logins in a row, per address and cluster, that are not throttled.
+const UNTHROTTLED_FAILURES: u32 = 3;
+const MAX_THROTTLE_DELAY: Duration = Duration::from_secs(60 * 60);
+/// The time that sessions have to send their last message after the grace period.
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(1500);
+const LAST_REPORT_TIMEOUT: Duration = Duration::from_secs(2);
+const ACCEPT_RETRY: Duration = Duration::from_millis(50);
+const REJECT_TIMEOUT: Duration = Duration::from_millis(50);
+/// The number of connections beyond the maximum that complete a TLS handshake to receive an error.
+const MAX_REJECTIONS: usize = 64;
 
-/// A running gateway. Dropping it ends every session at once.
+/// A running gateway. Dropping it terminates all sessions immediately.
 pub struct Gateway {
     address: SocketAddr,
     authority: String,
     shared: Arc<Shared>,
-    slots: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     max_connections: u32,
     listening: Mutex<Option<Listening>>,
-    beside: Vec<AbortHandle>,
+    background: Vec<AbortHandle>,
     stop: watch::Sender<bool>,
     threads: Vec<thread::JoinHandle<()>>,
 }
@@ -57,52 +58,37 @@ struct Listening {
 }
 
 impl Gateway {
-    /// Starts listening. `directory` is called on the runtime that this is called on.
+    /// Starts listening. The current runtime becomes the one that calls `directory`.
     pub async fn start(settings: Settings, directory: Arc<dyn Directory>) -> Result<Self> {
         let certificates = Certificates::open(&settings.certificates, &settings.domains)?;
-        let listening = |cause| {
-            Error::unavailable(format!("SQL gateway: can not listen on {}", settings.listen)).because(cause)
+        let failed = |cause| {
+            Error::unavailable(format!("SQL gateway: cannot listen on {}", settings.listen)).because(cause)
         };
-        let (listener, accepting) = listen(&settings).await.map_err(listening)?;
-        let address = listener.local_addr().map_err(listening)?;
-        let sessions = Arc::<Sessions>::default();
-        let pool = Arc::new(Pool::new(settings.reuse, sessions.clone()));
-        let shared = Arc::new(Shared {
-            home: Handle::current(),
-            tls: RwLock::new(Tls::new(&certificates)),
-            handshake_timeout: settings.handshake_timeout,
-            proxy_protocol: settings.proxy_protocol,
-            zones: settings.domains.clone(),
-            max_connections_per_cluster: settings.max_connections_per_cluster,
-            sessions: sessions.clone(),
-            keys: Arc::default(),
-            throttle: Throttle::new(FREE_FAILURES, LONGEST_DELAY),
-            pool: pool.clone(),
-            metrics: Default::default(),
-            mock: rand::random(),
-            directory: directory.clone(),
-        });
-        let changes = directory.changes();
-        let mut beside = vec![
-            tokio::spawn(admission::enforce(directory.clone(), sessions.clone(), pool.clone(), changes)),
-            tokio::spawn(activity::run(directory, sessions)),
-            tokio::spawn(renew(shared.clone(), settings.clone(), certificates.leaf().to_vec())),
-        ];
-        if pool.is_on() {
-            beside.push(tokio::spawn(pool.sweep()));
-        }
-        let beside = beside.into_iter().map(|task| task.abort_handle()).collect();
+        let (listener, acceptor) = listen(&settings).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let shared = Arc::new(share(&settings, &certificates, directory));
         let (stop, stopped) = watch::channel(false);
         let (threads, workers) = workers::start(settings.threads, stopped)?;
         let max_connections = settings.max_connections.min(Semaphore::MAX_PERMITS).min(u32::MAX as usize);
-        let slots = Arc::new(Semaphore::new(max_connections));
-        let accept = tokio::spawn(accept(accepting, shared.clone(), slots.clone(), workers));
+        let permits = Arc::new(Semaphore::new(max_connections));
         let (max_connections, authority) = (max_connections as u32, certificates.authority().to_owned());
+        let background = spawn_background_tasks(&shared, settings, &certificates);
+        let accept = tokio::spawn(accept(acceptor, shared.clone(), permits.clone(), workers));
         let listening = Mutex::new(Some(Listening { listener, accept }));
-        Ok(Self { address, authority, shared, slots, max_connections, listening, beside, stop, threads })
+        Ok(Self {
+            address,
+            authority,
+            shared,
+            permits,
+            max_connections,
+            listening,
+            background,
+            stop,
+            threads,
+        })
     }
 
-    /// Where it listens.
+    /// The address of the listening socket.
     pub fn local_addr(&self) -> SocketAddr {
         self.address
     }
@@ -114,51 +100,51 @@ impl Gateway {
 
     /// The number of open connections.
     pub fn connections(&self) -> usize {
-        self.max_connections as usize - self.slots.available_permits()
+        self.max_connections as usize - self.permits.available_permits()
     }
 
-    /// What it has done so far.
+    /// The current values of all metrics.
     pub fn metrics(&self) -> Snapshot {
-        self.shared.metrics.snapshot(self.shared.sessions.usage())
+        self.shared.metrics.snapshot(self.shared.registry.usage())
     }
 
-    /// Another descriptor of the listening socket, for a process that takes over: what connects while
-    /// nobody accepts waits for it.
+    /// Duplicates the listening socket, for a process that takes over. Connections that arrive while no
+    /// process accepts wait in the socket's backlog.
     pub fn listener(&self) -> io::Result<net::TcpListener> {
-        match &*self.listening.lock().unwrap_or_else(PoisonError::into_inner) {
+        match &*self.listening.lock() {
             Some(listening) => listening.listener.try_clone(),
             None => Err(io::ErrorKind::NotConnected.into()),
         }
     }
 
-    /// Accepts no more connections; those that are open go on. Unless another process has the listening
-    /// socket, new ones are refused from here on.
+    /// Stops accepting connections; open ones continue. Unless another process has the listening socket,
+    /// new connections are refused from now on.
     pub async fn stop_accepting(&self) {
-        let listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let listening = self.listening.lock().take();
         if let Some(Listening { listener, accept }) = listening {
             accept.abort();
-            // The port is free when the task is gone.
+            // The task owns a duplicate of the socket.
             let _ = accept.await;
             drop(listener);
         }
     }
 
-    /// Stops. New connections are refused at once; idle sessions end at once, the others between two
-    /// transactions or, at the end of `grace`, wherever they are.
+    /// Shuts down. Refuses new connections and terminates idle sessions immediately, other sessions
+    /// between two transactions, and the remaining ones after the `grace` period.
     pub async fn shutdown(mut self, grace: Duration) {
         self.stop_accepting().await;
-        self.shared.sessions.cut_all(Cut::Drain);
-        let all_gone = || self.slots.acquire_many(self.max_connections);
-        if timeout(grace, all_gone()).await.is_err() {
-            self.shared.sessions.cut_all(Cut::Shutdown);
-            let _ = timeout(GOODBYE, all_gone()).await;
+        self.shared.registry.terminate_all(Termination::Drain);
+        let all_closed = || self.permits.acquire_many(self.max_connections);
+        if timeout(grace, all_closed()).await.is_err() {
+            self.shared.registry.terminate_all(Termination::Shutdown);
+            let _ = timeout(CLOSE_TIMEOUT, all_closed()).await;
         }
-        self.beside.iter().for_each(AbortHandle::abort);
-        let last = activity::report(&*self.shared.directory, &self.shared.sessions);
-        match timeout(LAST_REPORT, last).await {
+        self.background.iter().for_each(AbortHandle::abort);
+        let report = activity::report(&*self.shared.directory, &self.shared.registry);
+        match timeout(LAST_REPORT_TIMEOUT, report).await {
             Ok(Ok(())) => {}
-            Ok(Err(cause)) => tracing::warn!(cause, "the last activity of clusters is not noted"),
-            Err(_) => tracing::warn!("the last activity of clusters was not noted in time"),
+            Ok(Err(cause)) => tracing::warn!(cause, "last activity report failed"),
+            Err(_) => tracing::warn!("last activity report timed out"),
         }
         self.stop.send_replace(true);
         let threads = std::mem::take(&mut self.threads);
@@ -170,76 +156,115 @@ impl Gateway {
 
 impl Drop for Gateway {
     fn drop(&mut self) {
-        if let Some(listening) = &*self.listening.lock().unwrap_or_else(PoisonError::into_inner) {
+        if let Some(listening) = &*self.listening.lock() {
             listening.accept.abort();
         }
-        self.beside.iter().for_each(AbortHandle::abort);
+        self.background.iter().for_each(AbortHandle::abort);
         self.shared.pool.clear();
         self.stop.send_replace(true);
     }
 }
 
-/// The listening socket, twice: one to be cloned, one to accept with.
+fn share(settings: &Settings, certificates: &Certificates, directory: Arc<dyn Directory>) -> Shared {
+    let registry = Arc::<Registry>::default();
+    Shared {
+        directory,
+        main_runtime: Handle::current(),
+        tls: RwLock::new(Tls::new(certificates)),
+        handshake_timeout: settings.handshake_timeout,
+        proxy_protocol: settings.proxy_protocol,
+        domains: settings.domains.clone(),
+        max_connections_per_cluster: settings.max_connections_per_cluster,
+        pool: Arc::new(Pool::new(settings.reuse, registry.clone())),
+        registry,
+        cancel_keys: Arc::default(),
+        login_throttle: Throttle::new(UNTHROTTLED_FAILURES, MAX_THROTTLE_DELAY),
+        metrics: Default::default(),
+        mock_secret: rand::random(),
+    }
+}
+
+fn spawn_background_tasks(
+    shared: &Arc<Shared>,
+    settings: Settings,
+    certificates: &Certificates,
+) -> Vec<AbortHandle> {
+    let Shared { directory, registry, pool, .. } = &**shared;
+    let changes = directory.changes();
+    let enforce = admission::enforce(directory.clone(), registry.clone(), pool.clone(), changes);
+    let mut tasks = vec![
+        tokio::spawn(enforce),
+        tokio::spawn(activity::run(directory.clone(), registry.clone())),
+        tokio::spawn(renew_certificate(shared.clone(), settings, certificates.leaf().to_vec())),
+    ];
+    if pool.is_enabled() {
+        tasks.push(tokio::spawn(pool.clone().sweep()));
+    }
+    tasks.into_iter().map(|task| task.abort_handle()).collect()
+}
+
+/// The listening socket, and a duplicate of it to accept with.
 async fn listen(settings: &Settings) -> io::Result<(net::TcpListener, TcpListener)> {
     let listener = match &settings.listener {
         Some(listener) => listener.try_clone()?,
         None => TcpListener::bind(settings.listen).await?.into_std()?,
     };
     listener.set_nonblocking(true)?;
-    let accepting = TcpListener::from_std(listener.try_clone()?)?;
-    Ok((listener, accepting))
+    let acceptor = TcpListener::from_std(listener.try_clone()?)?;
+    Ok((listener, acceptor))
 }
 
-async fn accept(listener: TcpListener, shared: Arc<Shared>, slots: Arc<Semaphore>, workers: Vec<Worker>) {
-    let beyond = Arc::new(Semaphore::new(TOO_MANY));
+async fn accept(listener: TcpListener, shared: Arc<Shared>, permits: Arc<Semaphore>, workers: Vec<Worker>) {
+    let rejections = Arc::new(Semaphore::new(MAX_REJECTIONS));
     loop {
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(cause) => {
-                tracing::warn!(%cause, "a SQL connection could not be accepted");
-                sleep(ACCEPT_PAUSE).await;
+                tracing::warn!(%cause, "SQL connection not accepted");
+                sleep(ACCEPT_RETRY).await;
                 continue;
             }
         };
-        let (slot, too_many) = match slots.clone().try_acquire_owned() {
-            Ok(slot) => (slot, false),
-            Err(_) => match beyond.clone().try_acquire_owned() {
-                Ok(slot) => (slot, true),
+        let (permit, beyond_max) = match permits.clone().try_acquire_owned() {
+            Ok(permit) => (permit, false),
+            Err(_) => match rejections.clone().try_acquire_owned() {
+                Ok(permit) => (permit, true),
                 Err(_) => {
-                    refuse(&shared, stream, peer).await;
+                    reject(&shared, stream, peer).await;
                     continue;
                 }
             },
         };
-        workers::hand_over(&workers, &shared, Accepted { stream, peer, slot, too_many });
+        workers::assign(&workers, &shared, AcceptedConnection { stream, peer, permit, beyond_max });
     }
 }
 
-/// Some clients show an error in place of the answer to their request for TLS.
-async fn refuse(shared: &Shared, mut stream: TcpStream, peer: SocketAddr) {
-    let refusal = Refusal::full();
+/// Sends an error without a handshake. Some clients display it when they receive it in place of the answer
+/// to their request for TLS.
+async fn reject(shared: &Shared, mut stream: TcpStream, peer: SocketAddr) {
+    let error = ClientError::too_many_connections();
     shared.metrics.accepted();
-    shared.metrics.refused(refusal.kind);
-    tracing::info!(kind = refusal.kind, peer = %peer.ip(), "sql connection closed");
-    let _ = timeout(ACCEPT_PAUSE, stream.write_all(&refusal.encode())).await;
+    shared.metrics.refused(error.kind);
+    tracing::info!(kind = error.kind, peer = %peer.ip(), "SQL connection closed");
+    let _ = timeout(REJECT_TIMEOUT, stream.write_all(&error.encode())).await;
 }
 
-/// Looks now and then whether the certificate has to be made again; new connections get the new one.
-async fn renew(shared: Arc<Shared>, settings: Settings, mut leaf: Vec<u8>) {
+/// Renews the certificate when it is due. New connections use the new one. Never returns.
+async fn renew_certificate(shared: Arc<Shared>, settings: Settings, mut leaf: Vec<u8>) {
     loop {
         sleep(settings.renewal).await;
         let (folder, domains) = (settings.certificates.clone(), settings.domains.clone());
         match spawn_blocking(move || Certificates::open(&folder, &domains)).await {
             Ok(Ok(certificates)) if certificates.leaf().as_ref() != leaf => {
                 leaf = certificates.leaf().to_vec();
-                *shared.tls.write().unwrap_or_else(PoisonError::into_inner) = Tls::new(&certificates);
-                tracing::info!("the SQL gateway has a new certificate");
+                *shared.tls.write() = Tls::new(&certificates);
+                tracing::info!("SQL gateway certificate renewed");
             }
             Ok(Ok(_)) => {}
             Ok(Err(error)) => {
-                tracing::error!(cause = error.chain(), "the SQL gateway's certificate was not checked");
+                tracing::error!(cause = error.chain(), "SQL gateway certificate not checked");
             }
-            Err(cause) => tracing::error!(%cause, "the SQL gateway's certificate was not checked"),
+            Err(cause) => tracing::error!(%cause, "SQL gateway certificate not checked"),
         }
     }
 }

@@ -1,8 +1,9 @@
-//! The certificate authority of this installation, and the gateway's own certificate.
+//! TLS, with certificates from the installation's own certificate authority.
 //!
-//! A folder holds `ca.pem`, `ca-key.pem`, `server.pem` and `server-key.pem`, made on first use. The
-//! authority is never replaced: clients keep its certificate. The server's certificate is made again
-//! when it runs out within a month, or no longer fits the authority, its key or the wanted names.
+//! A folder contains `ca.pem`, `ca-key.pem`, `server.pem`, and `server-key.pem`, which are created on first
+//! use. The authority is never replaced, because clients keep its certificate. The server certificate is
+//! replaced 30 days before it expires, or when it no longer matches the authority, its key, or the
+//! configured names.
 
 use ootheca_model::{Error, Result};
 use ootheca_pg_protocol::channel_binding::tls_server_end_point;
@@ -26,7 +27,7 @@ use std::{
 };
 use tokio_rustls::TlsAcceptor;
 
-/// The protocol's name in TLS.
+/// The name of the PostgreSQL protocol in ALPN.
 pub(crate) const ALPN: &[u8] = b"postgresql";
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -34,7 +35,7 @@ const AUTHORITY_LIFE: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 const SERVER_LIFE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 const RENEW_BEFORE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
-/// What the gateway serves TLS with.
+/// The certificate authority, and the gateway's certificate.
 pub struct Certificates {
     authority: String,
     config: Arc<ServerConfig>,
@@ -42,18 +43,19 @@ pub struct Certificates {
 }
 
 impl Certificates {
-    /// Opens the folder, making what is missing or no longer good. `domains` are names of the gateway
-    /// beside `localhost` and the loopback addresses; each counts with the names right below it.
+    /// Opens the folder, and creates or replaces certificates as needed. The certificate is valid for
+    /// `localhost`, the loopback addresses, the `domains`, and the names directly below each domain.
     pub fn open(folder: &Path, domains: &[String]) -> Result<Self> {
         let open = || {
             fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
             let authority = open_authority(folder)?;
             let names = names(domains);
-            let (config, leaf) = match read_server(folder, &authority, &names, SystemTime::now()) {
+            let (config, leaf) = match read_server_certificate(folder, &authority, &names, SystemTime::now())
+            {
                 Some(read) => read,
                 None => {
-                    make_server(folder, &authority, &names)?;
-                    read_server(folder, &authority, &names, SystemTime::now())
+                    create_server_certificate(folder, &authority, &names)?;
+                    read_server_certificate(folder, &authority, &names, SystemTime::now())
                         .ok_or("the new server certificate does not verify")?
                 }
             };
@@ -64,27 +66,26 @@ impl Certificates {
         })
     }
 
-    /// The authority's certificate in PEM form: what clients verify the gateway with.
+    /// The authority's certificate in PEM form, with which clients verify the gateway.
     pub fn authority(&self) -> &str {
         &self.authority
     }
 
-    /// The TLS settings.
     pub(crate) fn config(&self) -> Arc<ServerConfig> {
         self.config.clone()
     }
 
-    /// The gateway's own certificate.
+    /// The gateway's certificate.
     pub(crate) fn leaf(&self) -> &CertificateDer<'static> {
         &self.leaf
     }
 }
 
-/// What connections are encrypted with.
+/// The TLS configuration of new connections.
 #[derive(Clone)]
 pub(crate) struct Tls {
     pub(crate) acceptor: TlsAcceptor,
-    /// What a login can be bound to.
+    /// The channel binding of the certificate.
     pub(crate) channel_binding: Option<Arc<[u8]>>,
 }
 
@@ -113,8 +114,7 @@ fn open_authority(folder: &Path) -> Result<String, Failure> {
     let (certificate, key) = (folder.join("ca.pem"), folder.join("ca-key.pem"));
     match fs::read_to_string(&certificate) {
         Ok(_) if !key.exists() => {
-            Err("ca.pem has lost its ca-key.pem: restore it, or remove ca.pem to begin a new authority"
-                .into())
+            Err("ca-key.pem is missing: restore it, or remove ca.pem to create a new authority".into())
         }
         Ok(pem) => Ok(pem),
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
@@ -131,7 +131,7 @@ fn open_authority(folder: &Path) -> Result<String, Failure> {
     }
 }
 
-fn make_server(folder: &Path, authority: &str, names: &[String]) -> Result<(), Failure> {
+fn create_server_certificate(folder: &Path, authority: &str, names: &[String]) -> Result<(), Failure> {
     let authority_key = KeyPair::from_pem(&fs::read_to_string(folder.join("ca-key.pem"))?)?;
     let issuer = Issuer::from_ca_cert_pem(authority, authority_key)?;
     let pair = KeyPair::generate()?;
@@ -158,8 +158,8 @@ fn params(names: Vec<String>, common_name: &str, life: Duration) -> Result<Certi
     Ok(params)
 }
 
-/// The TLS settings from the files, if a client would be content with them for a while.
-fn read_server(
+/// The TLS configuration from the files, unless clients will reject the certificate within 30 days.
+fn read_server_certificate(
     folder: &Path,
     authority: &str,
     names: &[String],
@@ -170,7 +170,7 @@ fn read_server(
     let key = PrivateKeyDer::from_pem_file(folder.join("server-key.pem")).ok()?;
     let provider = Arc::new(aws_lc_rs::default_provider());
     let leaf = chain.first()?.clone();
-    good(&leaf, authority, names, now + RENEW_BEFORE, &provider).ok()?;
+    verify(&leaf, authority, names, now + RENEW_BEFORE, &provider).ok()?;
     let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().ok()?;
     let mut config = config.with_no_client_auth().with_single_cert(chain, key).ok()?;
     config.alpn_protocols = vec![ALPN.to_vec()];
@@ -179,7 +179,7 @@ fn read_server(
     Some((config, leaf))
 }
 
-fn good(
+fn verify(
     leaf: &CertificateDer<'_>,
     authority: &str,
     names: &[String],
@@ -190,7 +190,7 @@ fn good(
     roots.add(CertificateDer::from_pem_slice(authority.as_bytes())?)?;
     let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build()?;
     let then = UnixTime::since_unix_epoch(then.duration_since(SystemTime::UNIX_EPOCH)?);
-    // A wildcard always comes with its domain; asking for the domain is enough.
+    // Every wildcard accompanies its domain, so it suffices to verify the domain.
     for name in names.iter().filter(|name| !name.starts_with('*')) {
         let name = ServerName::try_from(name.as_str())?;
         verifier.verify_server_cert(leaf, &[], &name, &[], then)?;
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn made_once_and_used_again() {
+    fn certificates_are_created_once() {
         let folder = tempfile::tempdir().expect("a folder");
         let first = Certificates::open(folder.path(), &[]).expect("certificates");
         let server = read(folder.path(), "server.pem");
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn new_names_need_a_new_certificate_of_the_same_authority() {
+    fn new_names_replace_the_certificate_but_not_the_authority() {
         let folder = tempfile::tempdir().expect("a folder");
         let first = Certificates::open(folder.path(), &[]).expect("certificates");
         let server = read(folder.path(), "server.pem");
@@ -243,19 +243,19 @@ mod tests {
             let leaf =
                 CertificateDer::from_pem_file(folder.path().join("server.pem")).expect("a certificate");
             let provider = Arc::new(aws_lc_rs::default_provider());
-            good(&leaf, second.authority(), &[name.to_owned()], SystemTime::now(), &provider).is_ok()
+            verify(&leaf, second.authority(), &[name.to_owned()], SystemTime::now(), &provider).is_ok()
         };
         assert!(known("shop-12.sql.example.com") && known("sql.example.com") && known("::1"));
         assert!(!known("example.com") && !known("a.b.sql.example.com"));
     }
 
     #[test]
-    fn renewed_a_month_before_its_end() {
+    fn certificates_are_renewed_30_days_before_they_expire() {
         let folder = tempfile::tempdir().expect("a folder");
-        let made = Certificates::open(folder.path(), &[]).expect("certificates");
+        let created = Certificates::open(folder.path(), &[]).expect("certificates");
         let usable = |days: u32| {
             let then = SystemTime::now() + days * DAY;
-            read_server(folder.path(), made.authority(), &names(&[]), then).is_some()
+            read_server_certificate(folder.path(), created.authority(), &names(&[]), then).is_some()
         };
         assert!(usable(0) && usable(300));
         assert!(!usable(340));
@@ -265,7 +265,7 @@ mod tests {
     fn broken_files_are_replaced_but_never_the_authority() {
         let folder = tempfile::tempdir().expect("a folder");
         let first = Certificates::open(folder.path(), &[]).expect("certificates");
-        fs::write(folder.path().join("server-key.pem"), "damage").expect("written");
+        fs::write(folder.path().join("server-key.pem"), "not a key").expect("written");
         let second = Certificates::open(folder.path(), &[]).expect("certificates");
         assert_eq!(first.authority(), second.authority());
         fs::remove_file(folder.path().join("ca-key.pem")).expect("removed");

@@ -1,4 +1,4 @@
-//! The threads that serve connections.
+//! The threads that serve connections, each with a runtime of its own.
 
 use crate::session::{Shared, serve};
 use ootheca_model::{Error, Result};
@@ -16,14 +16,15 @@ use tokio::{
     sync::{OwnedSemaphorePermit, watch},
 };
 
-/// One thread of the gateway, and how many connections it has.
+/// A worker thread and its number of connections.
 #[derive(Clone)]
 pub(crate) struct Worker {
     runtime: Handle,
-    load: Arc<AtomicUsize>,
+    connections: Arc<AtomicUsize>,
 }
 
-/// Starts them; 0 is one for every two cores: the other half is for the SQL servers. They end when `stopped` says so.
+/// Starts `count` threads, which run until `stopped` is true. A count of 0 means one for every two cores,
+/// which leaves the others to the SQL servers.
 pub(crate) fn start(
     count: usize,
     stopped: watch::Receiver<bool>,
@@ -32,14 +33,14 @@ pub(crate) fn start(
         0 => thread::available_parallelism().map_or(1, |cores| usize::from(cores).div_ceil(2)),
         count => count,
     };
-    let failed = |cause| Error::internal("SQL gateway: can not start its threads").because(cause);
+    let failed = |cause| Error::internal("SQL gateway: cannot start worker threads").because(cause);
     let (mut threads, mut workers) = (Vec::new(), Vec::new());
     for number in 0..count {
         let runtime = Builder::new_current_thread().enable_all().build().map_err(failed)?;
-        workers.push(Worker { runtime: runtime.handle().clone(), load: Arc::default() });
+        workers.push(Worker { runtime: runtime.handle().clone(), connections: Arc::default() });
         let mut stopped = stopped.clone();
         let run = move || {
-            // An error says that the gateway itself is gone.
+            // An error means that the gateway was dropped.
             let _ = runtime.block_on(stopped.wait_for(|stop| *stop));
         };
         let thread = thread::Builder::new().name(format!("gateway-{number}")).spawn(run).map_err(failed)?;
@@ -48,41 +49,41 @@ pub(crate) fn start(
     Ok((threads, workers))
 }
 
-/// An accepted connection, with its place.
-pub(crate) struct Accepted {
+/// An accepted connection.
+pub(crate) struct AcceptedConnection {
     pub(crate) stream: TcpStream,
     pub(crate) peer: SocketAddr,
-    pub(crate) slot: OwnedSemaphorePermit,
-    /// It is one more than there may be.
-    pub(crate) too_many: bool,
+    pub(crate) permit: OwnedSemaphorePermit,
+    /// Whether the gateway has the maximum number of connections without this one.
+    pub(crate) beyond_max: bool,
 }
 
-/// Gives a connection to the thread that has the fewest.
-pub(crate) fn hand_over(workers: &[Worker], shared: &Arc<Shared>, accepted: Accepted) {
-    let least = workers.iter().min_by_key(|worker| worker.load.load(Ordering::Relaxed));
-    let Accepted { stream, peer, slot, too_many } = accepted;
-    let (Some(worker), Ok(stream)) = (least, stream.into_std()) else { return };
-    let (load, shared) = (Load::add(&worker.load), shared.clone());
+/// Assigns a connection to the worker with the fewest.
+pub(crate) fn assign(workers: &[Worker], shared: &Arc<Shared>, accepted: AcceptedConnection) {
+    let least_loaded = workers.iter().min_by_key(|worker| worker.connections.load(Ordering::Relaxed));
+    let AcceptedConnection { stream, peer, permit, beyond_max } = accepted;
+    let (Some(worker), Ok(stream)) = (least_loaded, stream.into_std()) else { return };
+    let (counted, shared) = (CountedConnection::new(&worker.connections), shared.clone());
     worker.runtime.spawn(async move {
         match TcpStream::from_std(stream) {
-            Ok(stream) => serve(shared, stream, peer, too_many).await,
-            Err(cause) => tracing::warn!(%cause, "a SQL connection could not be served"),
+            Ok(stream) => serve(shared, stream, peer, beyond_max).await,
+            Err(cause) => tracing::warn!(%cause, "SQL connection not served"),
         }
-        drop((load, slot));
+        drop((counted, permit));
     });
 }
 
-/// Counts a connection for as long as it is there.
-struct Load(Arc<AtomicUsize>);
+/// Counts a connection of a worker until it is dropped.
+struct CountedConnection(Arc<AtomicUsize>);
 
-impl Load {
-    fn add(load: &Arc<AtomicUsize>) -> Self {
-        load.fetch_add(1, Ordering::Relaxed);
-        Self(load.clone())
+impl CountedConnection {
+    fn new(connections: &Arc<AtomicUsize>) -> Self {
+        connections.fetch_add(1, Ordering::Relaxed);
+        Self(connections.clone())
     }
 }
 
-impl Drop for Load {
+impl Drop for CountedConnection {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }

@@ -29,7 +29,7 @@ pub const NOTICE_RESPONSE: u8 = b'N';
 pub const NOTIFICATION_RESPONSE: u8 = b'A';
 /// The types of a statement's parameters.
 pub const PARAMETER_DESCRIPTION: u8 = b't';
-/// The value of a setting that the client is kept informed of.
+/// The current value of a setting.
 pub const PARAMETER_STATUS: u8 = b'S';
 /// The server is ready for the next query; the body is the transaction status.
 pub const READY_FOR_QUERY: u8 = b'Z';
@@ -84,7 +84,7 @@ impl<'a> AuthenticationRequest<'a> {
     }
 }
 
-/// Encodes an ErrorResponse. Zero bytes in the texts are left out.
+/// Encodes an ErrorResponse. Removes zero bytes from the texts.
 pub fn error_response(severity: &str, sqlstate: &str, message: &str, hint: Option<&str>) -> Vec<u8> {
     let fields = [(b'S', severity), (b'V', severity), (SQLSTATE, sqlstate), (MESSAGE, message)];
     let mut body = Vec::new();

@@ -1,35 +1,35 @@
-//! Tells the directory, every second, what clusters are used for.
+//! Reports the activity of clusters to the directory.
 
-use super::Sessions;
+use super::Registry;
 use crate::Directory;
 use std::{sync::Arc, time::Duration};
 use tokio::time::{MissedTickBehavior, interval};
 
-const EVERY: Duration = Duration::from_secs(1);
+const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Reports for ever.
-pub(crate) async fn run(directory: Arc<dyn Directory>, sessions: Arc<Sessions>) {
-    let mut every = interval(EVERY);
-    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+/// Reports every second. Never returns.
+pub(crate) async fn run(directory: Arc<dyn Directory>, registry: Arc<Registry>) {
+    let mut interval = interval(REPORT_INTERVAL);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut failing = false;
     loop {
-        every.tick().await;
-        let cause = report(&*directory, &sessions).await.err();
+        interval.tick().await;
+        let cause = report(&*directory, &registry).await.err();
         match &cause {
-            Some(cause) if !failing => tracing::warn!(cause, "activity of clusters is not noted; it is kept"),
-            None if failing => tracing::info!("activity of clusters is noted again"),
+            Some(cause) if !failing => tracing::warn!(cause, "activity report failed; retrying"),
+            None if failing => tracing::info!("activity reports succeed again"),
             _ => {}
         }
         failing = cause.is_some();
     }
 }
 
-/// Reports what was not reported yet.
-pub(crate) async fn report(directory: &dyn Directory, sessions: &Sessions) -> Result<(), String> {
-    let activities = sessions.activities();
+/// Reports the activity since the last successful report.
+pub(crate) async fn report(directory: &dyn Directory, registry: &Registry) -> Result<(), String> {
+    let activities = registry.unreported();
     if !activities.is_empty() {
         directory.report(activities.clone()).await.map_err(|error| error.chain())?;
     }
-    sessions.reported(&activities);
+    registry.mark_reported(&activities);
     Ok(())
 }

@@ -1,16 +1,11 @@
-//! Cancel requests: the keys that the gateway hands out, and what each stands for.
+//! Cancel requests: the keys that the gateway issues, and the sessions that they identify.
 //!
-//! A client never sees its server's own key, so a request is only good here, and only with the
-//! secret of the session that it is about.
+//! Clients never learn the keys of their servers. So a cancel request works only through the gateway, and
+//! only with the secret of the session that it identifies.
 
 use ootheca_pg_protocol::startup::CancelKey;
-use std::{
-    collections::HashMap,
-    fmt, io,
-    path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use parking_lot::Mutex;
+use std::{collections::HashMap, fmt, io, path::Path, sync::Arc, time::Duration};
 use subtle::ConstantTimeEq as _;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -20,29 +15,27 @@ use tokio::{
 
 const SEND_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A session of a cluster's server.
+/// A session at a cluster's server, as the target of cancel requests.
 #[derive(Clone, Debug)]
-pub(crate) struct Target {
-    /// Where the server listens.
-    pub(crate) socket: Arc<Path>,
-    /// The session's key there.
-    pub(crate) key: CancelKey,
-    /// Counts who holds the target: a request that is on its way does.
+pub(crate) struct CancelTarget {
+    socket: Arc<Path>,
+    key: CancelKey,
+    /// Counts the clones; a request in flight holds one.
     in_use: Arc<()>,
 }
 
-impl Target {
-    /// The session with `key` at `socket`.
+impl CancelTarget {
+    /// The session with `key` at the server that listens on `socket`.
     pub(crate) fn new(socket: Arc<Path>, key: CancelKey) -> Self {
         Self { socket, key, in_use: Arc::default() }
     }
 
-    /// Whether nobody else holds it, so that no request is on its way.
-    pub(crate) fn is_alone(&self) -> bool {
+    /// Whether this is the only clone, so that no request can be in flight.
+    pub(crate) fn is_unshared(&self) -> bool {
         Arc::strong_count(&self.in_use) == 1
     }
 
-    /// Ends the statement that the session runs. Returns when the server has taken the request.
+    /// Cancels the session's running statement. Returns once the server has processed the request.
     pub(crate) async fn cancel(&self) -> io::Result<()> {
         let send = async {
             let mut stream = UnixStream::connect(&self.socket).await?;
@@ -56,19 +49,15 @@ impl Target {
     }
 }
 
-/// Every key that is in use.
+/// All issued keys: secrets and targets by process id.
 #[derive(Default)]
-pub(crate) struct Keys(Mutex<HashMap<u32, (Vec<u8>, Target)>>);
+pub(crate) struct CancelKeys(Mutex<HashMap<u32, (Vec<u8>, CancelTarget)>>);
 
-impl Keys {
-    fn lock(&self) -> MutexGuard<'_, HashMap<u32, (Vec<u8>, Target)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Hands out a key for a session; it is good until the answer is dropped.
-    pub(crate) fn hand_out(self: &Arc<Self>, target: Target) -> HandedOut {
+impl CancelKeys {
+    /// Issues a key for a session. It is valid until the returned value is dropped.
+    pub(crate) fn issue(self: &Arc<Self>, target: CancelTarget) -> IssuedKey {
         let secret = rand::random::<[u8; 4]>().to_vec();
-        let mut keys = self.lock();
+        let mut keys = self.0.lock();
         let pid = loop {
             let pid = rand::random::<u32>() >> 1;
             if pid != 0 && !keys.contains_key(&pid) {
@@ -76,35 +65,34 @@ impl Keys {
             }
         };
         keys.insert(pid, (secret.clone(), target.clone()));
-        HandedOut { keys: self.clone(), key: CancelKey { pid, secret }, target }
+        IssuedKey { keys: self.clone(), key: CancelKey { pid, secret }, target }
     }
 
-    /// The session that a client's key stands for.
-    pub(crate) fn find(&self, key: &CancelKey) -> Option<Target> {
-        let keys = self.lock();
+    /// The session that a client's key identifies.
+    pub(crate) fn find(&self, key: &CancelKey) -> Option<CancelTarget> {
+        let keys = self.0.lock();
         let (secret, target) = keys.get(&key.pid)?;
         bool::from(secret.ct_eq(&key.secret)).then(|| target.clone())
     }
 }
 
-/// A key in use.
-pub(crate) struct HandedOut {
-    keys: Arc<Keys>,
-    /// What the client knows.
+/// A valid key.
+pub(crate) struct IssuedKey {
+    keys: Arc<CancelKeys>,
+    /// The key that the client receives.
     pub(crate) key: CancelKey,
-    /// What it stands for.
-    pub(crate) target: Target,
+    pub(crate) target: CancelTarget,
 }
 
-impl fmt::Debug for HandedOut {
+impl fmt::Debug for IssuedKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.key.fmt(f)
     }
 }
 
-impl Drop for HandedOut {
+impl Drop for IssuedKey {
     fn drop(&mut self) {
-        self.keys.lock().remove(&self.key.pid);
+        self.keys.0.lock().remove(&self.key.pid);
     }
 }
 
@@ -113,24 +101,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_right_secret_and_only_while_in_use() {
-        let keys = Arc::new(Keys::default());
-        let own = CancelKey { pid: 5, secret: vec![5; 4] };
-        let target = Target::new(Path::new("/nowhere").into(), own.clone());
-        let handed = keys.hand_out(target);
-        let key = handed.key.clone();
-        assert_eq!(keys.find(&key).map(|found| found.key), Some(own.clone()));
-        assert!(keys.find(&own).is_none());
+    fn keys_need_the_right_secret_and_expire() {
+        let keys = Arc::new(CancelKeys::default());
+        let server_key = CancelKey { pid: 5, secret: vec![5; 4] };
+        let target = CancelTarget::new(Path::new("/nonexistent").into(), server_key.clone());
+        let issued = keys.issue(target);
+        let key = issued.key.clone();
+        assert_eq!(keys.find(&key).map(|found| found.key), Some(server_key.clone()));
+        assert!(keys.find(&server_key).is_none());
         let mut wrong = key.clone();
         wrong.secret[3] ^= 1;
         assert!(keys.find(&wrong).is_none());
         wrong.secret.truncate(3);
         assert!(keys.find(&wrong).is_none());
-        let target = handed.target.clone();
-        let on_its_way = keys.find(&key);
-        drop(handed);
-        assert!(keys.find(&key).is_none() && !target.is_alone());
-        drop(on_its_way);
-        assert!(target.is_alone());
+        let target = issued.target.clone();
+        let in_flight = keys.find(&key);
+        drop(issued);
+        assert!(keys.find(&key).is_none() && !target.is_unshared());
+        drop(in_flight);
+        assert!(target.is_unshared());
     }
 }

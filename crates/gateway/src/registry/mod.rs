@@ -1,106 +1,55 @@
-//! Live sessions by cluster, and the switch that ends each.
+//! Live sessions by cluster.
 //!
-//! A connection is registered when its peer may reach the cluster, and entered when it has proven who
-//! it is. Only those that are entered count, for limits as well as for reports.
+//! A connection is registered once its client may reach the cluster, and becomes active once the client
+//! has authenticated. Only active sessions count towards limits and in reports.
 
 pub(crate) mod activity;
 pub(crate) mod cancel;
 mod termination;
 
-pub(crate) use termination::Cut;
+pub(crate) use termination::{SessionHandle, Termination};
 
-use crate::{Activity, Notice, Policy, Standing, metrics::Usage};
-use futures_util::task::AtomicWaker;
+use crate::{Activity, AdmissionState, Notice, Policy, metrics::Usage};
 use ootheca_model::ClusterId;
+use parking_lot::Mutex;
 use std::{
     collections::{BTreeMap, HashMap},
-    future::poll_fn,
     net::IpAddr,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    task::{Context, Poll},
 };
 
-/// The other end of a live session's plug, and its meter.
-#[derive(Default)]
-pub(crate) struct Switch {
-    cut: AtomicU8,
-    waker: AtomicWaker,
-    notice: Mutex<Option<Notice>>,
-    sent: AtomicU64,
-    received: AtomicU64,
+struct RegisteredSession {
+    client: IpAddr,
+    handle: Arc<SessionHandle>,
+    slot: Option<ActiveSlot>,
 }
 
-impl Switch {
-    fn turn(&self, cut: Cut) {
-        self.cut.fetch_max(cut as u8, Ordering::AcqRel);
-        self.waker.wake();
-    }
+/// Held by an active session. Contains the flag of its storage guard, if the cluster exceeded its storage
+/// limit when the session began.
+struct ActiveSlot(Option<Arc<AtomicBool>>);
 
-    fn turn_with(&self, cut: Cut, notice: &Notice) {
-        *self.notice.lock().unwrap_or_else(PoisonError::into_inner) = Some(notice.clone());
-        self.turn(cut);
-    }
-
-    /// Whether to end. The task that asks is woken when the answer changes.
-    pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Option<Cut> {
-        self.waker.register(cx.waker());
-        match self.cut.load(Ordering::Acquire) {
-            0 => None,
-            1 => Some(Cut::Drain),
-            2 => Some(Cut::Shutdown),
-            3 => Some(Cut::Throttled),
-            4 => Some(Cut::Policy),
-            5 => Some(Cut::Disabled),
-            _ => Some(Cut::Deleted),
-        }
-    }
-
-    /// Waits until it is to end.
-    pub(crate) async fn cut(&self) -> Cut {
-        poll_fn(|cx| self.poll(cx).map_or(Poll::Pending, Poll::Ready)).await
-    }
-
-    /// What to say about it.
-    pub(crate) fn notice(&self) -> Option<Notice> {
-        self.notice.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Says how many bytes went to the client so far. Only the session itself does.
-    pub(crate) fn sent(&self, bytes: u64) {
-        self.sent.store(bytes, Ordering::Relaxed);
-    }
-
-    /// Says how many bytes came from the client so far. Only the session itself does.
-    pub(crate) fn received(&self, bytes: u64) {
-        self.received.store(bytes, Ordering::Relaxed);
-    }
-}
-
-struct Entry {
-    peer: IpAddr,
-    switch: Arc<Switch>,
-    seat: Option<Seat>,
-}
-
-/// Of an authenticated session: its guard, where the cluster was throttled when it came.
-struct Seat(Option<Arc<AtomicBool>>);
-
-impl Entry {
+impl RegisteredSession {
     fn enforce(&self, policy: Option<&Policy>) {
-        let Some(policy) = policy else { return self.switch.turn(Cut::Deleted) };
-        if !policy.allows(self.peer) {
-            self.switch.turn(Cut::Policy);
+        let Some(policy) = policy else { return self.handle.terminate(Termination::Deleted) };
+        if !policy.allows(self.client) {
+            self.handle.terminate(Termination::NotAllowed);
         }
-        let Some(Seat(over)) = &self.seat else { return };
-        let guarded = over.as_ref().is_some_and(|over| over.load(Ordering::Acquire));
-        match &policy.standing {
-            Standing::Open => over.iter().for_each(|over| over.store(false, Ordering::Release)),
-            Standing::Throttled(_) if guarded => {}
-            Standing::Throttled(notice) => self.switch.turn_with(Cut::Throttled, notice),
-            Standing::Disabled(notice) => self.switch.turn_with(Cut::Disabled, notice),
+        let Some(ActiveSlot(exceeded)) = &self.slot else { return };
+        let guarded = exceeded.as_ref().is_some_and(|exceeded| exceeded.load(Ordering::Acquire));
+        match &policy.admission {
+            AdmissionState::Open => {
+                exceeded.iter().for_each(|exceeded| exceeded.store(false, Ordering::Release));
+            }
+            AdmissionState::Throttled(_) if guarded => {}
+            AdmissionState::Throttled(notice) => {
+                self.handle.terminate_with_notice(Termination::Throttled, notice);
+            }
+            AdmissionState::Disabled(notice) => {
+                self.handle.terminate_with_notice(Termination::Disabled, notice);
+            }
         }
     }
 }
@@ -113,202 +62,213 @@ struct Totals {
 }
 
 #[derive(Default)]
-struct Cluster {
-    entries: HashMap<u64, Entry>,
-    /// Sessions that ever entered, and bytes of those that have ended.
-    past: Totals,
-    /// The part of the totals that was reported, and how many were open then.
+struct ClusterSessions {
+    sessions: HashMap<u64, RegisteredSession>,
+    /// All sessions that became active, and the bytes of those that have ended.
+    ended: Totals,
+    /// The part of the totals that has been reported.
     reported: Totals,
-    reported_open: u32,
-    gone: bool,
+    /// The number of active sessions in the last report.
+    reported_active: u32,
+    deleted: bool,
 }
 
-impl Cluster {
-    fn open(&self) -> u32 {
-        u32::try_from(self.entries.values().filter(|entry| entry.seat.is_some()).count()).unwrap_or(u32::MAX)
+impl ClusterSessions {
+    fn active(&self) -> u32 {
+        let active = self.sessions.values().filter(|session| session.slot.is_some());
+        u32::try_from(active.count()).unwrap_or(u32::MAX)
     }
 
     fn totals(&self) -> Totals {
-        let mut totals = self.past;
-        for entry in self.entries.values() {
-            totals.sent += entry.switch.sent.load(Ordering::Relaxed);
-            totals.received += entry.switch.received.load(Ordering::Relaxed);
+        let mut totals = self.ended;
+        for session in self.sessions.values() {
+            totals.sent += session.handle.sent();
+            totals.received += session.handle.received();
         }
         totals
     }
 
     fn activity(&self, cluster: ClusterId) -> Option<Activity> {
-        let (open, totals) = (self.open(), self.totals());
+        let (active, totals) = (self.active(), self.totals());
         let opened = u32::try_from(totals.opened - self.reported.opened).unwrap_or(u32::MAX);
-        let sessions_seen = self.reported_open.saturating_add(opened);
+        let sessions_seen = self.reported_active.saturating_add(opened);
         let sent = totals.sent - self.reported.sent;
         let received = totals.received - self.reported.received;
-        let activity = Activity { cluster, sessions: open, sessions_seen, sent, received };
-        (open > 0 || sessions_seen > 0 || sent > 0 || received > 0).then_some(activity)
+        let activity = Activity { cluster, sessions: active, sessions_seen, sent, received };
+        (active > 0 || sessions_seen > 0 || sent > 0 || received > 0).then_some(activity)
     }
 }
 
 #[derive(Default)]
-struct State {
-    next: u64,
-    down: Option<Cut>,
-    clusters: HashMap<ClusterId, Cluster>,
+struct RegistryState {
+    next_id: u64,
+    /// Applies to sessions that are registered from now on, too.
+    shutdown: Option<Termination>,
+    clusters: HashMap<ClusterId, ClusterSessions>,
 }
 
-/// Every live session.
+/// All live sessions.
 #[derive(Default)]
-pub(crate) struct Sessions {
-    state: Mutex<State>,
-    changes: AtomicU64,
+pub(crate) struct Registry {
+    state: Mutex<RegistryState>,
+    policy_changes: AtomicU64,
 }
 
-impl Sessions {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+impl Registry {
+    /// The number of policy changes so far. A decision based on a policy must be repeated if this number
+    /// has changed after [`Registry::register`] and after [`Registration::activate`].
+    pub(crate) fn policy_changes(&self) -> u64 {
+        self.policy_changes.load(Ordering::Acquire)
     }
 
-    /// Grows with every change of any policy. Who decided on an older policy must look again after
-    /// [`Sessions::register`] and [`Live::enter`].
-    pub(crate) fn changes(&self) -> u64 {
-        self.changes.load(Ordering::Acquire)
+    /// Counts a policy change. To be called before [`Registry::enforce`].
+    pub(crate) fn count_policy_change(&self) {
+        self.policy_changes.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Says that a policy changed, before the sessions are looked at.
-    pub(crate) fn changed(&self) {
-        self.changes.fetch_add(1, Ordering::AcqRel);
-    }
-
-    /// Adds a session; it is live until the answer is dropped.
-    pub(crate) fn register(self: &Arc<Self>, cluster: ClusterId, peer: IpAddr) -> Live {
-        let switch = Arc::new(Switch::default());
-        let mut state = self.lock();
-        state.next += 1;
-        let id = state.next;
-        if let Some(cut) = state.down {
-            switch.turn(cut);
+    /// Registers a session until the returned value is dropped.
+    pub(crate) fn register(self: &Arc<Self>, cluster: ClusterId, client: IpAddr) -> Registration {
+        let handle = Arc::new(SessionHandle::default());
+        let mut state = self.state.lock();
+        state.next_id += 1;
+        let id = state.next_id;
+        if let Some(termination) = state.shutdown {
+            handle.terminate(termination);
         }
-        let entry = Entry { peer, switch: switch.clone(), seat: None };
-        state.clusters.entry(cluster).or_default().entries.insert(id, entry);
-        Live { sessions: self.clone(), cluster, id, switch }
+        let session = RegisteredSession { client, handle: handle.clone(), slot: None };
+        state.clusters.entry(cluster).or_default().sessions.insert(id, session);
+        Registration { registry: self.clone(), cluster, id, handle }
     }
 
-    /// Whether a cluster is known here.
-    pub(crate) fn any(&self, cluster: ClusterId) -> bool {
-        self.lock().clusters.contains_key(&cluster)
+    /// Whether the cluster has sessions, or had sessions before.
+    pub(crate) fn contains(&self, cluster: ClusterId) -> bool {
+        self.state.lock().clusters.contains_key(&cluster)
     }
 
-    /// The clusters that are known here.
+    /// The clusters that have or had sessions.
     pub(crate) fn clusters(&self) -> Vec<ClusterId> {
-        self.lock().clusters.keys().copied().collect()
+        self.state.lock().clusters.keys().copied().collect()
     }
 
-    /// Cuts the sessions that a cluster's policy does not allow; `None`: the cluster is gone.
+    /// Terminates the sessions that a cluster's policy does not allow; without a policy, the cluster was
+    /// deleted.
     pub(crate) fn enforce(&self, cluster: ClusterId, policy: Option<&Policy>) {
-        if let Some(known) = self.lock().clusters.get_mut(&cluster) {
-            known.gone = policy.is_none();
-            known.entries.values().for_each(|entry| entry.enforce(policy));
+        if let Some(known) = self.state.lock().clusters.get_mut(&cluster) {
+            known.deleted = policy.is_none();
+            known.sessions.values().for_each(|session| session.enforce(policy));
         }
     }
 
-    /// Cuts every session, and every later one.
-    pub(crate) fn cut_all(&self, cut: Cut) {
-        let mut state = self.lock();
-        state.down = Some(cut);
-        for entry in state.clusters.values().flat_map(|cluster| cluster.entries.values()) {
-            entry.switch.turn(cut);
+    /// Terminates all sessions, and those that are registered later.
+    pub(crate) fn terminate_all(&self, termination: Termination) {
+        let mut state = self.state.lock();
+        state.shutdown = Some(termination);
+        for session in state.clusters.values().flat_map(|cluster| cluster.sessions.values()) {
+            session.handle.terminate(termination);
         }
     }
 
-    /// What is to report.
-    pub(crate) fn activities(&self) -> Vec<Activity> {
-        self.lock().clusters.iter().filter_map(|(id, cluster)| cluster.activity(*id)).collect()
+    /// The activity that has not been reported.
+    pub(crate) fn unreported(&self) -> Vec<Activity> {
+        self.state.lock().clusters.iter().filter_map(|(id, cluster)| cluster.activity(*id)).collect()
     }
 
-    /// Says that it was reported.
-    pub(crate) fn reported(&self, activities: &[Activity]) {
-        let mut state = self.lock();
+    /// Marks activity as reported, and forgets deleted clusters without any.
+    pub(crate) fn mark_reported(&self, activities: &[Activity]) {
+        let mut state = self.state.lock();
         for activity in activities {
             if let Some(cluster) = state.clusters.get_mut(&activity.cluster) {
-                cluster.reported.opened +=
-                    u64::from(activity.sessions_seen.saturating_sub(cluster.reported_open));
+                let opened = activity.sessions_seen.saturating_sub(cluster.reported_active);
+                cluster.reported.opened += u64::from(opened);
                 cluster.reported.sent += activity.sent;
                 cluster.reported.received += activity.received;
-                cluster.reported_open = activity.sessions;
+                cluster.reported_active = activity.sessions;
             }
         }
-        let done = |id: &ClusterId, cluster: &Cluster| {
-            cluster.gone && cluster.entries.is_empty() && cluster.activity(*id).is_none()
-        };
-        state.clusters.retain(|id, cluster| !done(id, cluster));
+        state.clusters.retain(|id, cluster| {
+            !cluster.deleted || !cluster.sessions.is_empty() || cluster.activity(*id).is_some()
+        });
     }
 
-    /// What each cluster was used for since the start.
+    /// The usage of each cluster since the gateway started.
     pub(crate) fn usage(&self) -> BTreeMap<ClusterId, Usage> {
-        let state = self.lock();
-        let read = |cluster: &Cluster| {
+        let usage = |cluster: &ClusterSessions| {
             let Totals { sent, received, .. } = cluster.totals();
-            Usage { sessions: cluster.open(), sent, received }
+            Usage { sessions: cluster.active(), sent, received }
         };
-        state.clusters.iter().map(|(id, cluster)| (*id, read(cluster))).collect()
+        self.state.lock().clusters.iter().map(|(id, cluster)| (*id, usage(cluster))).collect()
     }
 }
 
-/// What the one session of a throttled cluster is read with.
-pub(crate) type Over = (Notice, Arc<AtomicBool>);
+/// The storage limit that the one session of a throttled cluster is subject to.
+#[derive(Debug)]
+pub(crate) struct StorageLimit {
+    pub(crate) notice: Notice,
+    /// Whether the cluster still exceeds the limit.
+    pub(crate) exceeded: Arc<AtomicBool>,
+}
 
-/// Why a session may not enter.
+/// Why a session cannot become active.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Closed {
-    /// The cluster is over its request units.
+pub(crate) enum ActivationError {
+    /// The cluster exceeds its request unit limit.
     Disabled(Notice),
-    /// The cluster is over its storage, and its one seat is taken.
+    /// The cluster exceeds its storage limit and has its one session already.
     Throttled(Notice),
-    /// The cluster has as many as it may.
-    Full,
+    /// The cluster has the maximum number of sessions.
+    TooManySessions,
 }
 
-/// A live session.
-pub(crate) struct Live {
-    sessions: Arc<Sessions>,
+/// A registered session.
+pub(crate) struct Registration {
+    registry: Arc<Registry>,
     id: u64,
-    /// Its cluster.
     pub(crate) cluster: ClusterId,
-    /// What may end it.
-    pub(crate) switch: Arc<Switch>,
+    pub(crate) handle: Arc<SessionHandle>,
 }
 
-impl Live {
-    /// Makes it one of the cluster's sessions, of which there may be `most`. May be repeated with a
-    /// newer policy.
-    pub(crate) fn enter(&self, standing: &Standing, most: usize) -> Result<Option<Over>, Closed> {
-        let mut state = self.sessions.lock();
-        let Some(cluster) = state.clusters.get_mut(&self.cluster) else { return Err(Closed::Full) };
-        let open = cluster.entries.iter().filter(|(id, entry)| **id != self.id && entry.seat.is_some());
-        let others = open.count();
-        let over = match standing {
-            Standing::Disabled(notice) => return Err(Closed::Disabled(notice.clone())),
-            Standing::Throttled(notice) if others > 0 => return Err(Closed::Throttled(notice.clone())),
-            _ if others >= most => return Err(Closed::Full),
-            Standing::Throttled(notice) => Some((notice.clone(), Arc::new(AtomicBool::new(true)))),
-            Standing::Open => None,
+impl Registration {
+    /// Makes the session active, unless the cluster has `max` other sessions or its state forbids it.
+    /// May be repeated with a newer state.
+    pub(crate) fn activate(
+        &self,
+        admission: &AdmissionState,
+        max: usize,
+    ) -> Result<Option<StorageLimit>, ActivationError> {
+        let mut state = self.registry.state.lock();
+        let Some(cluster) = state.clusters.get_mut(&self.cluster) else {
+            return Err(ActivationError::TooManySessions);
         };
-        if let Some(entry) = cluster.entries.get_mut(&self.id) {
-            let seat = Seat(over.as_ref().map(|(_, over)| over.clone()));
-            if entry.seat.replace(seat).is_none() {
-                cluster.past.opened += 1;
+        let sessions = cluster.sessions.iter();
+        let others = sessions.filter(|(id, session)| **id != self.id && session.slot.is_some()).count();
+        let limit = match admission {
+            AdmissionState::Disabled(notice) => return Err(ActivationError::Disabled(notice.clone())),
+            AdmissionState::Throttled(notice) if others > 0 => {
+                return Err(ActivationError::Throttled(notice.clone()));
+            }
+            _ if others >= max => return Err(ActivationError::TooManySessions),
+            AdmissionState::Throttled(notice) => {
+                Some(StorageLimit { notice: notice.clone(), exceeded: Arc::new(AtomicBool::new(true)) })
+            }
+            AdmissionState::Open => None,
+        };
+        if let Some(session) = cluster.sessions.get_mut(&self.id) {
+            let slot = ActiveSlot(limit.as_ref().map(|limit| limit.exceeded.clone()));
+            if session.slot.replace(slot).is_none() {
+                cluster.ended.opened += 1;
             }
         }
-        Ok(over)
+        Ok(limit)
     }
 }
 
-impl Drop for Live {
+impl Drop for Registration {
     fn drop(&mut self) {
-        let mut state = self.sessions.lock();
+        let mut state = self.registry.state.lock();
         if let Some(cluster) = state.clusters.get_mut(&self.cluster) {
-            cluster.entries.remove(&self.id);
-            cluster.past.sent += self.switch.sent.load(Ordering::Relaxed);
-            cluster.past.received += self.switch.received.load(Ordering::Relaxed);
+            cluster.sessions.remove(&self.id);
+            cluster.ended.sent += self.handle.sent();
+            cluster.ended.received += self.handle.received();
         }
     }
 }

@@ -1,13 +1,13 @@
-//! What the directory is asked on behalf of a client, and what happens when its answers change.
+//! Admission of clients by the cluster's policy, and its enforcement on live sessions.
 //!
-//! Runs where the rest of the program runs, never on the threads that copy.
+//! Runs on the main runtime, never on the workers.
 
 use super::Shared;
 use crate::{
     Directory, Policy,
-    error::Refusal,
+    error::ClientError,
     pool::Pool,
-    registry::{Closed, Live, Over, Sessions},
+    registry::{ActivationError, Registration, Registry, StorageLimit},
 };
 use ootheca_model::{ClusterId, Error, ErrorKind, login::Secret, names};
 use std::{
@@ -22,141 +22,145 @@ use tokio::{
     time::sleep,
 };
 
-const RETRY: Duration = Duration::from_millis(200);
+const POLICY_RETRY: Duration = Duration::from_millis(200);
 
-/// Who wants to go where.
+/// What admission depends on.
 #[derive(Clone)]
-pub(crate) struct Request {
-    /// The routing id.
+pub(crate) struct AdmissionRequest {
     pub(crate) routing_id: String,
-    /// The SQL user; `None` if it is not text.
+    /// The SQL user; `None` if the name is not UTF-8.
     pub(crate) user: Option<String>,
-    /// The peer's address.
-    pub(crate) peer: IpAddr,
+    pub(crate) client: IpAddr,
 }
 
-/// A peer that may try to prove who it is.
-pub(crate) struct Admitted {
-    pub(crate) live: Live,
-    /// What to check its password against.
+/// A client that may authenticate.
+pub(crate) struct AdmittedClient {
+    pub(crate) registration: Registration,
     pub(crate) secret: Option<Secret>,
-    /// The iterations of the cluster's verifiers.
+    /// The iterations of the cluster's SCRAM verifiers.
     pub(crate) iterations: Option<u32>,
     policy: Policy,
-    /// The count of changes that the policy is not older than.
-    seen: u64,
+    /// The number of policy changes before the policy was read.
+    seen_changes: u64,
 }
 
-/// Finds the cluster, and what the user must know; or says why not.
-pub(crate) async fn admit(shared: &Shared, request: &Request) -> Result<Admitted, Refusal> {
-    let Request { routing_id, peer, user } = request;
-    let (directory, sessions) = (&shared.directory, &shared.sessions);
-    let seen = sessions.changes();
-    let failed = |error| unavailable(routing_id, error);
+/// Resolves the cluster, checks its policy, and reads the user's secret.
+pub(crate) async fn admit(
+    shared: &Shared,
+    request: &AdmissionRequest,
+) -> Result<AdmittedClient, ClientError> {
+    let AdmissionRequest { routing_id, client, user } = request;
+    let (directory, registry) = (&shared.directory, &shared.registry);
+    let seen_changes = registry.policy_changes();
+    let failed = |error| directory_error(routing_id, error);
     let found = directory.resolve(routing_id).await.map_err(failed)?;
-    let found = found.ok_or_else(|| Refusal::unknown(routing_id))?;
-    if !found.policy.allows(*peer) {
-        return Err(Refusal::denied(routing_id));
+    let found = found.ok_or_else(|| ClientError::unknown_cluster(routing_id))?;
+    if !found.policy.allows(*client) {
+        return Err(ClientError::denied(routing_id));
     }
     if let Some(user) = user.as_ref().filter(|user| names::reserved_user(user)) {
-        return Err(Refusal::reserved(user));
+        return Err(ClientError::reserved_user(user));
     }
-    shared.throttle.check(*peer, found.cluster, Instant::now()).map_err(Refusal::throttled)?;
-    let live = sessions.register(found.cluster, *peer);
+    let throttle = &shared.login_throttle;
+    throttle.check(*client, found.cluster, Instant::now()).map_err(ClientError::login_throttled)?;
+    let registration = registry.register(found.cluster, *client);
     let secret = match user {
         Some(user) => directory.secret(found.cluster, user).await.map_err(failed)?,
         None => None,
     };
-    Ok(Admitted { live, secret, iterations: found.iterations, policy: found.policy, seen })
+    let (iterations, policy) = (found.iterations, found.policy);
+    Ok(AdmittedClient { registration, secret, iterations, policy, seen_changes })
 }
 
-/// A session that counts, and where its server is.
-pub(crate) struct Entered {
-    pub(crate) live: Live,
-    pub(crate) over: Option<Over>,
+/// An active session, and the socket of its server.
+pub(crate) struct ActivatedSession {
+    pub(crate) registration: Registration,
+    pub(crate) storage_limit: Option<StorageLimit>,
     pub(crate) socket: PathBuf,
-    /// How long it took until the server was there.
+    /// The time until the server was ready.
     pub(crate) wake: Duration,
 }
 
-/// Lets in who has proven who it is, and wakes the cluster.
-pub(crate) async fn enter(
+/// Activates the session of an authenticated client, and wakes the cluster.
+pub(crate) async fn activate(
     shared: &Shared,
-    admitted: Admitted,
-    request: &Request,
-) -> Result<Entered, Refusal> {
-    let Admitted { live, mut policy, mut seen, .. } = admitted;
-    let failed = |error| unavailable(&request.routing_id, error);
-    let over = loop {
-        let now = shared.sessions.changes();
-        if now != seen {
-            let newer = shared.directory.policy(live.cluster).await.map_err(failed)?;
-            policy = newer.ok_or_else(|| Refusal::unknown(&request.routing_id))?;
-            seen = now;
-            if !policy.allows(request.peer) {
-                return Err(Refusal::denied(&request.routing_id));
+    admitted: AdmittedClient,
+    request: &AdmissionRequest,
+) -> Result<ActivatedSession, ClientError> {
+    let AdmittedClient { registration, mut policy, mut seen_changes, .. } = admitted;
+    let failed = |error| directory_error(&request.routing_id, error);
+    let storage_limit = loop {
+        let changes = shared.registry.policy_changes();
+        if changes != seen_changes {
+            let newer = shared.directory.policy(registration.cluster).await.map_err(failed)?;
+            policy = newer.ok_or_else(|| ClientError::unknown_cluster(&request.routing_id))?;
+            seen_changes = changes;
+            if !policy.allows(request.client) {
+                return Err(ClientError::denied(&request.routing_id));
             }
         }
-        let over = live.enter(&policy.standing, shared.max_connections_per_cluster).map_err(closed)?;
-        if shared.sessions.changes() == seen {
-            break over;
+        let activated = registration.activate(&policy.admission, shared.max_connections_per_cluster);
+        let storage_limit = activated.map_err(activation_error)?;
+        if shared.registry.policy_changes() == seen_changes {
+            break storage_limit;
         }
     };
     let start = Instant::now();
-    let socket = shared.directory.endpoint(live.cluster).await.map_err(failed)?;
-    Ok(Entered { live, over, socket, wake: start.elapsed() })
+    let socket = shared.directory.endpoint(registration.cluster).await.map_err(failed)?;
+    Ok(ActivatedSession { registration, storage_limit, socket, wake: start.elapsed() })
 }
 
-fn closed(closed: Closed) -> Refusal {
-    match closed {
-        Closed::Disabled(notice) => Refusal::disabled(notice),
-        Closed::Throttled(notice) => Refusal::seat_taken(notice),
-        Closed::Full => Refusal::cluster_full(),
+fn activation_error(error: ActivationError) -> ClientError {
+    match error {
+        ActivationError::Disabled(notice) => ClientError::disabled(notice),
+        ActivationError::Throttled(notice) => ClientError::slot_taken(notice),
+        ActivationError::TooManySessions => ClientError::too_many_sessions(),
     }
 }
 
-fn unavailable(routing_id: &str, error: Error) -> Refusal {
+fn directory_error(routing_id: &str, error: Error) -> ClientError {
     let cause = error.chain();
     match error.kind() {
-        ErrorKind::NotFound => Refusal::unknown(routing_id),
+        ErrorKind::NotFound => ClientError::unknown_cluster(routing_id),
         ErrorKind::Unavailable | ErrorKind::Precondition => {
-            tracing::warn!(cluster = routing_id, cause, "the cluster's server is not reachable");
-            Refusal::backend_down()
+            tracing::warn!(cluster = routing_id, cause, "server not reachable");
+            ClientError::backend_down()
         }
         _ => {
-            tracing::error!(cluster = routing_id, cause, "a connection could not be routed");
-            Refusal::internal()
+            tracing::error!(cluster = routing_id, cause, "directory lookup failed");
+            ClientError::internal()
         }
     }
 }
 
-/// Ends live sessions when their cluster's policy no longer allows them, for as long as there are
-/// changes to hear of. What was left for reuse goes with any change.
+/// Terminates live sessions that a changed policy no longer allows, until the directory is gone. Any
+/// change also closes the pooled connections of the cluster.
 pub(crate) async fn enforce(
     directory: Arc<dyn Directory>,
-    sessions: Arc<Sessions>,
+    registry: Arc<Registry>,
     pool: Arc<Pool>,
     mut changes: broadcast::Receiver<ClusterId>,
 ) {
-    let mut waiting = BTreeSet::new();
+    let mut pending = BTreeSet::new();
     loop {
-        let heard = tokio::select! {
-            heard = changes.recv() => heard.map(Some),
-            () = sleep(RETRY), if !waiting.is_empty() => Ok(None),
+        let change = tokio::select! {
+            change = changes.recv() => change.map(Some),
+            () = sleep(POLICY_RETRY), if !pending.is_empty() => Ok(None),
         };
-        sessions.changed();
-        match heard {
-            Ok(cluster) => waiting.extend(cluster),
-            Err(RecvError::Lagged(_)) => waiting.extend(sessions.clusters()),
+        registry.count_policy_change();
+        match change {
+            Ok(cluster) => pending.extend(cluster),
+            Err(RecvError::Lagged(_)) => pending.extend(registry.clusters()),
             Err(RecvError::Closed) => return,
         }
-        for cluster in std::mem::take(&mut waiting).into_iter().filter(|cluster| sessions.any(*cluster)) {
+        let clusters = std::mem::take(&mut pending).into_iter();
+        for cluster in clusters.filter(|cluster| registry.contains(*cluster)) {
             pool.evict(cluster);
             match directory.policy(cluster).await {
-                Ok(policy) => sessions.enforce(cluster, policy.as_ref()),
+                Ok(policy) => registry.enforce(cluster, policy.as_ref()),
                 Err(error) => {
-                    tracing::warn!(%cluster, cause = error.chain(), "the policy could not be read; trying again");
-                    waiting.insert(cluster);
+                    tracing::warn!(%cluster, cause = error.chain(), "policy not read; retrying");
+                    pending.insert(cluster);
                 }
             }
         }

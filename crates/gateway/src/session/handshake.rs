@@ -1,7 +1,7 @@
-//! A connection up to the first packet that asks for something: PROXY header, TLS, startup packet.
+//! The handshake: PROXY header, TLS, and the opening packet.
 
-use super::{Stop, relay::linger};
-use crate::{error::Refusal, tls::ALPN};
+use super::{OpenError, disconnect::linger};
+use crate::{error::ClientError, tls::ALPN};
 use ootheca_pg_protocol::{
     ProtocolViolation,
     proxy_header::{self, FIXED_LENGTH, Header, MAX_LENGTH},
@@ -17,23 +17,23 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The first byte of a client that begins with TLS.
+/// The first byte of a TLS handshake.
 const TLS_HANDSHAKE: u8 = 0x16;
 
-/// A client that has said what it wants.
-pub(crate) enum Client {
+/// The stream of a client that has sent its opening packet.
+pub(crate) enum ClientStream {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-impl Client {
-    /// Sends a last message.
-    pub(crate) async fn refuse(self, refusal: &Refusal) {
-        let message = refusal.encode();
+impl ClientStream {
+    /// Sends an error, and closes the connection.
+    pub(crate) async fn reject(self, error: &ClientError) {
+        let message = error.encode();
         let send = async {
             match self {
-                Client::Plain(mut stream) => stream.write_all(&message).await.map(|()| stream),
-                Client::Tls(mut stream) => {
+                ClientStream::Plain(mut stream) => stream.write_all(&message).await.map(|()| stream),
+                ClientStream::Tls(mut stream) => {
                     stream.write_all(&message).await?;
                     stream.get_mut().1.send_close_notify();
                     stream.flush().await.map(|()| stream.into_inner().0)
@@ -46,8 +46,8 @@ impl Client {
     }
 }
 
-/// Reads who the client is from the proxy in front of us; `None`: the proxy speaks for itself.
-pub(crate) async fn source(stream: &mut TcpStream) -> Result<Option<SocketAddr>, Stop> {
+/// Reads the client's address from the PROXY header; `None` if the proxy opened the connection itself.
+pub(crate) async fn read_proxy_header(stream: &mut TcpStream) -> Result<Option<SocketAddr>, OpenError> {
     let mut fixed = [0; FIXED_LENGTH];
     stream.read_exact(&mut fixed).await?;
     let mut bytes = fixed.to_vec();
@@ -59,39 +59,46 @@ pub(crate) async fn source(stream: &mut TcpStream) -> Result<Option<SocketAddr>,
     }
     match parsed {
         Ok(Some(Header { length, source })) if length == bytes.len() => Ok(source),
-        _ => Err(Stop::Gone("proxy_protocol")),
+        _ => Err(OpenError::Disconnected("proxy_protocol")),
     }
 }
 
-/// Up to the first packet that asks for something.
-pub(crate) async fn greet(tls: &TlsAcceptor, mut stream: TcpStream) -> Result<(Client, Packet), Stop> {
+/// Reads the opening packet, after TLS if the client requests it.
+pub(crate) async fn run(
+    tls: &TlsAcceptor,
+    mut stream: TcpStream,
+) -> Result<(ClientStream, Packet), OpenError> {
     let mut first = [0];
     if stream.peek(&mut first).await? == 0 {
-        return Err(Stop::Gone("gone"));
+        return Err(OpenError::Disconnected("gone"));
     }
     let direct = first[0] == TLS_HANDSHAKE;
     if !direct {
-        match negotiate(&mut stream).await? {
+        match read_plain_packet(&mut stream).await? {
             Ok(Packet::SslRequest) => stream.write_all(b"S").await?,
-            Ok(packet) => return Ok((Client::Plain(stream), packet)),
-            Err(why) => return Err(Stop::Refused(Client::Plain(stream), Refusal::malformed(why))),
+            Ok(packet) => return Ok((ClientStream::Plain(stream), packet)),
+            Err(error) => return Err(rejected(ClientStream::Plain(stream), &error)),
         }
     }
     let mut stream = Box::new(tls.accept(stream).await.map_err(|cause| {
-        tracing::debug!(%cause, "no TLS with a client");
-        Stop::Gone("tls")
+        tracing::debug!(%cause, "TLS handshake failed");
+        OpenError::Disconnected("tls")
     })?);
     if direct && stream.get_ref().1.alpn_protocol() != Some(ALPN) {
-        return Err(Stop::Refused(Client::Tls(stream), Refusal::no_alpn()));
+        return Err(OpenError::Rejected(ClientStream::Tls(stream), ClientError::no_alpn()));
     }
     match read_packet(&mut stream).await? {
-        Ok(packet) => Ok((Client::Tls(stream), packet)),
-        Err(why) => Err(Stop::Refused(Client::Tls(stream), Refusal::malformed(why))),
+        Ok(packet) => Ok((ClientStream::Tls(stream), packet)),
+        Err(error) => Err(rejected(ClientStream::Tls(stream), &error)),
     }
 }
 
-/// The first packet of a client that does not begin with TLS. GSSAPI is declined, once.
-async fn negotiate(stream: &mut TcpStream) -> io::Result<Result<Packet, ProtocolViolation>> {
+fn rejected(client: ClientStream, error: &ProtocolViolation) -> OpenError {
+    OpenError::Rejected(client, ClientError::protocol_violation(error))
+}
+
+/// Reads a packet outside of TLS. Declines one request for GSSAPI encryption.
+async fn read_plain_packet(stream: &mut TcpStream) -> io::Result<Result<Packet, ProtocolViolation>> {
     let packet = read_packet(stream).await?;
     if packet != Ok(Packet::GssEncRequest) {
         return Ok(packet);
@@ -101,11 +108,11 @@ async fn negotiate(stream: &mut TcpStream) -> io::Result<Result<Packet, Protocol
 }
 
 async fn read_packet<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<Result<Packet, ProtocolViolation>> {
-    let mut word = [0; 4];
-    stream.read_exact(&mut word).await?;
-    let length = match Packet::body_length(word) {
+    let mut length = [0; 4];
+    stream.read_exact(&mut length).await?;
+    let length = match Packet::body_length(length) {
         Ok(length) => length,
-        Err(why) => return Ok(Err(why)),
+        Err(error) => return Ok(Err(error)),
     };
     let mut packet = vec![0; length];
     stream.read_exact(&mut packet).await?;

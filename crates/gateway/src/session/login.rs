@@ -1,20 +1,21 @@
-//! From a startup message to a server that is ready for its user.
+//! Login: from the startup message to a server session for the user.
 //!
-//! The order is what protects clusters: whatever can refuse a client comes before the proof, and
-//! nothing touches the server before it.
+//! The order protects clusters: nothing touches the server before the client has authenticated, and
+//! whatever can reject the client without its password does so earlier.
 
 use super::{
-    Record, Shared,
-    admission::{self, Admitted, Entered, Request},
-    backend_login, disconnect,
+    ConnectionLog, Shared,
+    admission::{self, ActivatedSession, AdmissionRequest, AdmittedClient},
+    backend_login::{self, BackendLoginError},
+    disconnect::wait_for_disconnect,
     routing::route,
     sasl,
 };
 use crate::{
-    backend::Server,
-    error::Refusal,
-    pool::Identity,
-    registry::{Live, Over},
+    backend::BackendSession,
+    error::ClientError,
+    pool::PoolKey,
+    registry::{Registration, StorageLimit},
 };
 use ootheca_model::{ClusterId, login::Secret};
 use ootheca_pg_protocol::{
@@ -28,222 +29,253 @@ use tokio::{
 };
 use tokio_rustls::server::TlsStream;
 
-/// How long a person or program may take to log in; the server's own default.
-const LOGIN_TIMEOUT: Duration = Duration::from_secs(60);
-/// When those are refused who must not learn why: longer than it takes to find out.
-const HIDDEN_DELAY: Duration = Duration::from_millis(30);
-/// How long server processes may take to end whose connections were let go to make room.
-const MAKING_ROOM: Duration = Duration::from_secs(1);
-const LOOK_AGAIN: Duration = Duration::from_millis(5);
+/// The time that a client has to authenticate; the default of PostgreSQL's `authentication_timeout`.
+const AUTHENTICATION_TIMEOUT: Duration = Duration::from_secs(60);
+/// The time after which errors that hide their reason are sent: longer than it takes to find the reason.
+const HIDDEN_REASON_DELAY: Duration = Duration::from_millis(30);
+/// How long to retry at a full server after pooled connections were closed: its processes take a moment
+/// to exit.
+const FULL_SERVER_TIMEOUT: Duration = Duration::from_secs(1);
+const FULL_SERVER_RETRY: Duration = Duration::from_millis(5);
 
 const TOO_MANY_CONNECTIONS: &[u8] = b"53300";
 const INVALID_PASSWORD: &[u8] = b"28P01";
 
-/// Why nobody is logged in.
-pub(crate) enum NoLogin {
-    Refused(Refusal),
-    Gone(io::Error),
+/// Why a login failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LoginError {
+    #[error("the client is rejected")]
+    Rejected(ClientError),
+    #[error(transparent)]
+    Disconnected(#[from] io::Error),
 }
 
-impl From<Refusal> for NoLogin {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refused(refusal)
+impl From<ClientError> for LoginError {
+    fn from(error: ClientError) -> Self {
+        Self::Rejected(error)
     }
 }
 
-/// A client that is logged in, and does not know it yet.
-pub(crate) struct Login {
-    pub(crate) live: Live,
-    pub(crate) over: Option<Over>,
+/// A successful login, before the client receives the result.
+pub(crate) struct CompletedLogin {
+    pub(crate) registration: Registration,
+    pub(crate) storage_limit: Option<StorageLimit>,
     pub(crate) proof: Proof,
-    pub(crate) identity: Identity,
-    pub(crate) server: Server,
+    pub(crate) pool_key: PoolKey,
+    pub(crate) backend: BackendSession,
 }
 
-/// Lets a client log in. `binding` is the hash of our certificate.
-pub(crate) async fn log_in(
+/// Logs a client in. `channel_binding` is that of the gateway's certificate.
+pub(crate) async fn run(
     shared: &Arc<Shared>,
     client: &mut TlsStream<TcpStream>,
     mut startup: StartupMessage,
-    binding: Option<&[u8]>,
-    record: &mut Record,
-) -> Result<Login, NoLogin> {
+    channel_binding: Option<&[u8]>,
+    log: &mut ConnectionLog,
+) -> Result<CompletedLogin, LoginError> {
     let start = Instant::now();
     if startup.get("replication").is_some() {
-        return Err(Refusal::replication().into());
+        return Err(ClientError::replication().into());
     }
-    let routing_id = route(&mut startup, client.get_ref().1.server_name(), &shared.zones)?;
-    let named = startup.get("user").filter(|user| !user.is_empty()).ok_or_else(Refusal::no_user)?;
-    let (user, shown) = (String::from_utf8(named.to_vec()).ok(), String::from_utf8_lossy(named).into_owned());
-    let request = Arc::new(Request { routing_id, user, peer: record.peer });
-    let admitted = {
-        let (shared, request) = (shared.clone(), request.clone());
-        async move { admission::admit(&shared, &request).await }
-    };
-    let admitted = match shared.at_home(admitted).await {
-        Err(refusal) if refusal.is_hidden() => {
-            sleep_until(start + HIDDEN_DELAY).await;
-            Err(refusal)
-        }
-        admitted => admitted,
-    }?;
-    let (cluster, switch) = (admitted.live.cluster, admitted.live.switch.clone());
-    record.cluster = Some(cluster);
-    let attempt = Attempt { shared, cluster, user: shown, startup, request };
+    let routing_id = route(&mut startup, client.get_ref().1.server_name(), &shared.domains)?;
+    let user = startup.get("user").filter(|user| !user.is_empty()).ok_or_else(ClientError::no_user)?;
+    let shown_user = String::from_utf8_lossy(user).into_owned();
+    let user = String::from_utf8(user.to_vec()).ok();
+    let request = Arc::new(AdmissionRequest { routing_id, user, client: log.client });
+    let admitted = admit(shared, &request, start).await?;
+    let (cluster, handle) = (admitted.registration.cluster, admitted.registration.handle.clone());
+    log.cluster = Some(cluster);
+    let attempt = LoginAttempt { shared, cluster, user: shown_user, startup, request };
     let login = async {
-        let (verifier, known) = attempt.verifier(admitted.secret.as_ref(), admitted.iterations)?;
-        let before = attempt.startup.negotiation();
-        let proof = sasl::prove(client, &verifier, binding, before);
-        let proof = match timeout_at(start + LOGIN_TIMEOUT, proof).await {
-            Err(_) => return Err(Refusal::login_timeout().into()),
-            Ok(proof) => proof.map_err(NoLogin::Gone)?,
-        };
-        let proof = attempt.judge(proof, known).await?;
+        let (verifier, can_succeed) = attempt.verifier(admitted.secret.as_ref(), admitted.iterations)?;
+        let negotiation = attempt.startup.negotiation();
+        let result = sasl::authenticate(client, &verifier, channel_binding, negotiation);
+        let result = timeout_at(start + AUTHENTICATION_TIMEOUT, result).await;
+        let result = result.map_err(|_| ClientError::login_timeout())??;
+        let proof = attempt.check(result, can_succeed).await?;
         tokio::select! {
             biased;
-            login = attempt.connect(admitted, proof, &verifier, record) => Ok(login?),
-            cause = disconnect::gone(client) => Err(NoLogin::Gone(cause)),
+            login = attempt.connect(admitted, proof, &verifier, log) => Ok(login?),
+            cause = wait_for_disconnect(client) => Err(LoginError::Disconnected(cause)),
         }
     };
     let login = tokio::select! {
         biased;
-        cut = switch.cut() => Err(Refusal::cut(cut, switch.notice()).into()),
+        reason = handle.terminated() => Err(ClientError::terminated(reason, handle.notice()).into()),
         login = login => login,
     };
     if login.is_ok() {
-        shared.metrics.logged_in(start.elapsed(), record.reused);
+        shared.metrics.logged_in(start.elapsed(), log.pooled);
     }
     login
 }
 
-/// A client that may try.
-struct Attempt<'a> {
-    shared: &'a Arc<Shared>,
-    cluster: ClusterId,
-    /// The user's name, to be shown.
-    user: String,
-    startup: StartupMessage,
-    request: Arc<Request>,
+async fn admit(
+    shared: &Arc<Shared>,
+    request: &Arc<AdmissionRequest>,
+    start: Instant,
+) -> Result<AdmittedClient, ClientError> {
+    let (directory, moved) = (shared.clone(), request.clone());
+    let admitted = shared.on_main_runtime(async move { admission::admit(&directory, &moved).await }).await;
+    if admitted.as_ref().is_err_and(ClientError::hides_reason) {
+        sleep_until(start + HIDDEN_REASON_DELAY).await;
+    }
+    admitted
 }
 
-impl Attempt<'_> {
-    /// What to check the proof against, and whether it can succeed.
+/// The login of an admitted client.
+struct LoginAttempt<'a> {
+    shared: &'a Arc<Shared>,
+    cluster: ClusterId,
+    /// The user name, for messages.
+    user: String,
+    startup: StartupMessage,
+    request: Arc<AdmissionRequest>,
+}
+
+impl LoginAttempt<'_> {
+    /// The verifier for the client's proof, and whether any password can match it.
     fn verifier(
         &self,
         secret: Option<&Secret>,
         iterations: Option<u32>,
-    ) -> Result<(Verifier, bool), Refusal> {
-        let mock = || (Verifier::mock(&self.shared.mock, self.cluster, &self.user, iterations), false);
+    ) -> Result<(Verifier, bool), ClientError> {
+        let mock = || (Verifier::mock(&self.shared.mock_secret, self.cluster, &self.user, iterations), false);
         match secret {
             Some(Secret::Scram(text)) => Ok(Verifier::parse(text).map_or_else(
                 || {
-                    tracing::warn!(cluster = %self.cluster, "a user's SCRAM verifier can not be read");
+                    tracing::warn!(cluster = %self.cluster, "invalid SCRAM verifier");
                     mock()
                 },
                 |verifier| (verifier, true),
             )),
-            Some(Secret::Other(kind)) => Err(Refusal::other_secret(&self.user, kind)),
+            Some(Secret::Other(kind)) => Err(ClientError::unsupported_password(&self.user, kind)),
             Some(Secret::Absent | Secret::Expired) | None => Ok(mock()),
         }
     }
 
-    /// What a client's exchange with us comes to.
-    async fn judge(&self, proof: Result<Proof, AuthenticationError>, known: bool) -> Result<Proof, Refusal> {
-        let (throttle, peer) = (&self.shared.throttle, self.request.peer);
-        // Again: many exchanges at once would all have begun before the first one failed.
-        throttle.check(peer, self.cluster, std::time::Instant::now()).map_err(Refusal::throttled)?;
-        match proof {
+    /// Evaluates the result of an exchange, and throttles the client after failures.
+    async fn check(
+        &self,
+        result: Result<Proof, AuthenticationError>,
+        can_succeed: bool,
+    ) -> Result<Proof, ClientError> {
+        let (throttle, client) = (&self.shared.login_throttle, self.request.client);
+        // Checked again, because concurrent exchanges all started before the first of them failed.
+        let now = std::time::Instant::now();
+        throttle.check(client, self.cluster, now).map_err(ClientError::login_throttled)?;
+        match result {
             Ok(proof) => {
-                throttle.succeeded(peer, self.cluster);
+                throttle.succeeded(client, self.cluster);
                 Ok(proof)
             }
             Err(AuthenticationError::WrongPassword) => {
-                throttle.failed(peer, self.cluster, std::time::Instant::now());
-                if known {
-                    self.distrust().await?;
+                throttle.failed(client, self.cluster, std::time::Instant::now());
+                if can_succeed {
+                    self.invalidate_secrets().await?;
                 }
-                Err(Refusal::password(&self.user))
+                Err(ClientError::wrong_password(&self.user))
             }
-            Err(AuthenticationError::Protocol(why)) => Err(Refusal::malformed(why)),
+            Err(AuthenticationError::Protocol(error)) => Err(ClientError::protocol_violation(&error)),
             Err(error @ (AuthenticationError::Downgrade | AuthenticationError::ChannelBinding)) => {
-                Err(Refusal::binding(&error))
+                Err(ClientError::channel_binding(&error))
             }
         }
     }
 
-    async fn distrust(&self) -> Result<(), Refusal> {
+    async fn invalidate_secrets(&self) -> Result<(), ClientError> {
         let (directory, cluster) = (self.shared.directory.clone(), self.cluster);
-        let distrust = async move {
+        let invalidate = async move {
             directory.distrust(cluster).await;
             Ok(())
         };
-        self.shared.at_home(distrust).await
+        self.shared.on_main_runtime(invalidate).await
     }
 
-    /// Wakes the server and gets a session there.
+    /// Wakes the server, and takes a pooled session or logs in.
     async fn connect(
         &self,
-        admitted: Admitted,
+        admitted: AdmittedClient,
         proof: Proof,
         verifier: &Verifier,
-        record: &mut Record,
-    ) -> Result<Login, Refusal> {
+        log: &mut ConnectionLog,
+    ) -> Result<CompletedLogin, ClientError> {
         let (shared, request) = (self.shared.clone(), self.request.clone());
-        let enter = async move { admission::enter(&shared, admitted, &request).await };
-        let Entered { live, over, socket, wake } = self.shared.at_home(enter).await?;
-        record.wake = Some(wake);
+        let activate = async move { admission::activate(&shared, admitted, &request).await };
+        let activated = self.shared.on_main_runtime(activate).await?;
+        let ActivatedSession { registration, storage_limit, socket, wake } = activated;
+        log.wake = Some(wake);
         self.shared.metrics.woke(wake);
         let mut startup = self.startup.clone();
         startup.downgrade();
-        let identity = Identity { socket: socket.into(), startup: startup.encode(), key: proof.client_key };
-        let kept = if over.is_none() { self.shared.pool.take(self.cluster, &identity) } else { None };
-        record.reused = kept.is_some();
-        let server = match kept {
-            Some(server) => server,
-            None => self.open(&identity, verifier).await?,
+        let client_key = proof.client_key;
+        let pool_key = PoolKey { socket: socket.into(), startup: startup.encode(), client_key };
+        // A storage guard must see a session from its start, so throttled clusters do not use the pool.
+        let pooled = match storage_limit {
+            None => self.shared.pool.take(self.cluster, &pool_key),
+            Some(_) => None,
         };
-        Ok(Login { live, over, proof, identity, server })
+        log.pooled = pooled.is_some();
+        let backend = match pooled {
+            Some(backend) => backend,
+            None => self.log_in(&pool_key, verifier).await?,
+        };
+        Ok(CompletedLogin { registration, storage_limit, proof, pool_key, backend })
     }
 
-    async fn open(&self, identity: &Identity, verifier: &Verifier) -> Result<Server, Refusal> {
-        let open = || backend_login::log_in(&identity.socket, &identity.startup, verifier, &identity.key);
-        let mut opened = open().await;
-        if is_full(&opened) && self.shared.pool.evict(self.cluster) {
+    /// Logs in at the server. If it is full, closes the cluster's pooled connections and retries.
+    async fn log_in(&self, key: &PoolKey, verifier: &Verifier) -> Result<BackendSession, ClientError> {
+        let mut result = backend_login::log_in(key, verifier).await;
+        if is_full(&result) && self.shared.pool.evict(self.cluster) {
             let start = Instant::now();
             loop {
-                opened = open().await;
-                if !is_full(&opened) || start.elapsed() > MAKING_ROOM {
+                result = backend_login::log_in(key, verifier).await;
+                if !is_full(&result) || start.elapsed() > FULL_SERVER_TIMEOUT {
                     break;
                 }
-                sleep(LOOK_AGAIN).await;
+                sleep(FULL_SERVER_RETRY).await;
             }
         }
+        match result {
+            Ok(session) => Ok(session),
+            Err(error) => Err(self.backend_error(error).await),
+        }
+    }
+
+    async fn backend_error(&self, error: BackendLoginError) -> ClientError {
         let cluster = self.cluster;
-        match opened {
-            Ok(server) => Ok(server),
-            Err(backend_login::Failure::Refused(_, state)) if state == INVALID_PASSWORD => {
-                self.distrust().await?;
-                Err(Refusal::changed(&self.user))
+        match error {
+            BackendLoginError::Rejected { sqlstate, .. } if sqlstate == INVALID_PASSWORD => {
+                self.password_changed().await
             }
-            Err(backend_login::Failure::Refused(message, _)) => Err(Refusal::server(message)),
-            Err(backend_login::Failure::Unsigned) => {
-                self.distrust().await?;
-                tracing::warn!(%cluster, "the cluster's server does not know the user's verifier");
-                Err(Refusal::changed(&self.user))
+            BackendLoginError::Rejected { message, .. } => ClientError::from_server(message),
+            BackendLoginError::WrongSignature => {
+                tracing::warn!(%cluster, "the server has a different SCRAM verifier");
+                self.password_changed().await
             }
-            Err(backend_login::Failure::Down(cause)) => {
-                tracing::warn!(%cluster, %cause, "the cluster's server does not answer");
-                Err(Refusal::backend_down())
+            BackendLoginError::Unreachable(cause) => {
+                tracing::warn!(%cluster, %cause, "server not reachable");
+                ClientError::backend_down()
             }
-            Err(backend_login::Failure::Malformed(why)) => {
-                tracing::error!(%cluster, cause = %why, "the cluster's server is not understood");
-                Err(Refusal::internal())
+            BackendLoginError::Protocol(cause) => {
+                tracing::error!(%cluster, %cause, "protocol violation by the server");
+                ClientError::internal()
             }
+        }
+    }
+
+    async fn password_changed(&self) -> ClientError {
+        match self.invalidate_secrets().await {
+            Ok(()) => ClientError::password_changed(&self.user),
+            Err(error) => error,
         }
     }
 }
 
-/// Whether the server, or what it lets this user or database have, is full.
-fn is_full(opened: &Result<Server, backend_login::Failure>) -> bool {
-    matches!(opened, Err(backend_login::Failure::Refused(_, state)) if state == TOO_MANY_CONNECTIONS)
+/// Whether the server, or a limit of the user or the database, admits no more connections.
+fn is_full(result: &Result<BackendSession, BackendLoginError>) -> bool {
+    matches!(
+        result,
+        Err(BackendLoginError::Rejected { sqlstate, .. }) if sqlstate == TOO_MANY_CONNECTIONS
+    )
 }

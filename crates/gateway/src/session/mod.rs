@@ -1,4 +1,4 @@
-//! One connection from accept to close.
+//! A connection from accept to close: handshake, routing, admission, login, and relay.
 
 pub(crate) mod admission;
 mod backend_login;
@@ -12,19 +12,19 @@ mod sasl;
 
 use crate::{
     Directory,
-    backend::{Backend, Parameters, Server},
-    error::Refusal,
+    backend::{BackendSession, BackendSocket, ParameterStatuses},
+    error::ClientError,
     metrics::Metrics,
-    pool::{Identity, Left, Pool},
+    pool::{Pool, PoolKey, Released},
     registry::{
-        Live, Sessions,
-        cancel::{HandedOut, Keys},
+        Registration, Registry,
+        cancel::{CancelKeys, IssuedKey},
     },
-    storage_guard::Guard,
+    storage_guard::StorageGuard,
     tls::Tls,
 };
-use handshake::{Client, greet, source};
-use login::{Login, NoLogin, log_in};
+use handshake::{ClientStream, read_proxy_header};
+use login::{CompletedLogin, LoginError};
 use ootheca_model::{ClusterId, throttle::Throttle};
 use ootheca_pg_protocol::{
     ProtocolViolation,
@@ -32,12 +32,13 @@ use ootheca_pg_protocol::{
     message,
     startup::{CancelKey, Packet},
 };
-use relay::{End, Relay};
+use parking_lot::RwLock;
+use relay::{Relay, RelayEnd};
 use std::{
     future::Future,
     io,
     net::{IpAddr, SocketAddr},
-    sync::{Arc, PoisonError, RwLock},
+    sync::Arc,
     time::Duration,
 };
 use tokio::{
@@ -48,36 +49,36 @@ use tokio::{
 };
 use tokio_rustls::server::TlsStream;
 
-/// What every connection shares.
+/// What all connections share.
 pub(crate) struct Shared {
     pub(crate) directory: Arc<dyn Directory>,
-    /// The runtime that the directory lives on.
-    pub(crate) home: Handle,
+    /// The runtime that calls the directory.
+    pub(crate) main_runtime: Handle,
     pub(crate) tls: RwLock<Tls>,
     pub(crate) handshake_timeout: Duration,
     pub(crate) proxy_protocol: bool,
-    /// The names right below each lead to clusters.
-    pub(crate) zones: Vec<String>,
+    /// Names directly below a domain identify clusters.
+    pub(crate) domains: Vec<String>,
     pub(crate) max_connections_per_cluster: usize,
-    pub(crate) sessions: Arc<Sessions>,
-    pub(crate) keys: Arc<Keys>,
-    pub(crate) throttle: Throttle<ClusterId>,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) cancel_keys: Arc<CancelKeys>,
+    pub(crate) login_throttle: Throttle<ClusterId>,
     pub(crate) pool: Arc<Pool>,
     pub(crate) metrics: Metrics,
-    /// What the verifiers of users who are none are derived from.
-    pub(crate) mock: [u8; 32],
+    /// The secret from which the verifiers of nonexistent users are derived.
+    pub(crate) mock_secret: [u8; 32],
 }
 
 impl Shared {
-    /// Runs something where the directory lives, for as long as somebody waits for it.
-    pub(crate) async fn at_home<T: Send + 'static>(
+    /// Runs a future on the main runtime. Dropping the returned future aborts it.
+    pub(crate) async fn on_main_runtime<T: Send + 'static>(
         &self,
-        work: impl Future<Output = Result<T, Refusal>> + Send + 'static,
-    ) -> Result<T, Refusal> {
-        let mut task = AbortOnDrop(self.home.spawn(work));
+        work: impl Future<Output = Result<T, ClientError>> + Send + 'static,
+    ) -> Result<T, ClientError> {
+        let mut task = AbortOnDrop(self.main_runtime.spawn(work));
         (&mut task.0).await.unwrap_or_else(|cause| {
-            tracing::error!(%cause, "the directory failed");
-            Err(Refusal::internal())
+            tracing::error!(%cause, "directory call failed");
+            Err(ClientError::internal())
         })
     }
 }
@@ -90,187 +91,213 @@ impl<T> Drop for AbortOnDrop<T> {
     }
 }
 
-/// What is known of a connection for its line in the log.
-pub(crate) struct Record {
-    pub(crate) peer: IpAddr,
-    pub(crate) cluster: Option<ClusterId>,
-    pub(crate) wake: Option<Duration>,
-    pub(crate) reused: bool,
-    up: u64,
-    down: u64,
+/// The fields of a connection's log message.
+pub(crate) struct ConnectionLog {
+    client: IpAddr,
+    cluster: Option<ClusterId>,
+    wake: Option<Duration>,
+    pooled: bool,
+    received: u64,
+    sent: u64,
 }
 
-/// Serves a connection until it is closed, and says in one line what it was. A connection too many is
-/// told so, as soon as it can understand it.
-pub(crate) async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr, too_many: bool) {
+impl ConnectionLog {
+    fn new(client: IpAddr) -> Self {
+        Self { client, cluster: None, wake: None, pooled: false, received: 0, sent: 0 }
+    }
+
+    fn write(self, kind: &'static str, duration: Duration) {
+        let Self { client, cluster, wake, pooled, received, sent } = self;
+        let (duration_ms, wake_ms) = (duration.as_millis(), wake.map(|wake| wake.as_millis()));
+        tracing::info!(
+            kind,
+            cluster = cluster.map(tracing::field::display),
+            peer = %client,
+            received,
+            sent,
+            duration_ms,
+            wake_ms,
+            pooled,
+            "SQL connection closed"
+        );
+    }
+}
+
+/// Serves a connection until it is closed, and logs it. A connection beyond the maximum is rejected as
+/// soon as its client can receive an error.
+pub(crate) async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr, beyond_max: bool) {
     let start = Instant::now();
-    let mut record = Record { peer: peer.ip(), cluster: None, wake: None, reused: false, up: 0, down: 0 };
+    let mut log = ConnectionLog::new(peer.ip());
     let _ = stream.set_nodelay(true);
-    if let Err(cause) = keepalive::switch_on(&stream) {
-        tracing::debug!(%cause, "a connection without keepalive");
+    if let Err(cause) = keepalive::enable(&stream) {
+        tracing::debug!(%cause, "TCP keepalive not enabled");
     }
     shared.metrics.accepted();
-    let kind = match Box::pin(open(&shared, stream, too_many, &mut record)).await {
-        Ok(Opened::Session(session)) => {
-            let kind = session.run(&shared, &mut record).await;
+    let kind = match Box::pin(open(&shared, stream, beyond_max, &mut log)).await {
+        Ok(Opening::Session(session)) => {
+            let kind = session.run(&shared, &mut log).await;
             shared.metrics.closed(kind);
             kind
         }
-        Ok(Opened::Canceled) => "cancel",
-        Err(Stop::Refused(client, refusal)) => {
-            shared.metrics.refused(refusal.kind);
-            Box::pin(client.refuse(&refusal)).await;
-            refusal.kind
+        Ok(Opening::CancelRequest) => "cancel",
+        Err(OpenError::Rejected(client, error)) => {
+            shared.metrics.refused(error.kind);
+            Box::pin(client.reject(&error)).await;
+            error.kind
         }
-        Err(Stop::Gone(kind)) => {
+        Err(OpenError::Disconnected(kind)) => {
             shared.metrics.closed(kind);
             kind
         }
     };
-    let Record { peer, cluster, wake, reused, up, down } = record;
-    let (milliseconds, wake_ms) = (start.elapsed().as_millis(), wake.map(|wake| wake.as_millis()));
-    let cluster = cluster.map(tracing::field::display);
-    tracing::info!(kind, cluster, %peer, up, down, milliseconds, wake_ms, reused, "sql connection closed");
+    log.write(kind, start.elapsed());
 }
 
-enum Opened {
-    Session(Box<Session>),
-    Canceled,
+/// What a connection turned out to be.
+enum Opening {
+    Session(Box<ProxySession>),
+    CancelRequest,
 }
 
 /// Why a connection did not become a session.
-pub(crate) enum Stop {
-    /// The client is told.
-    Refused(Client, Refusal),
-    /// Nobody is there to be told.
-    Gone(&'static str),
+pub(crate) enum OpenError {
+    /// The client receives an error.
+    Rejected(ClientStream, ClientError),
+    /// The client cannot receive an error; the reason for logs and metrics.
+    Disconnected(&'static str),
 }
 
-impl From<io::Error> for Stop {
+impl From<io::Error> for OpenError {
     fn from(cause: io::Error) -> Self {
-        tracing::debug!(%cause, "a connection broke before it was a session");
-        Self::Gone("gone")
+        tracing::debug!(%cause, "connection lost before the session began");
+        Self::Disconnected("gone")
     }
 }
 
 async fn open(
     shared: &Arc<Shared>,
     mut stream: TcpStream,
-    too_many: bool,
-    record: &mut Record,
-) -> Result<Opened, Stop> {
-    let tls = shared.tls.read().unwrap_or_else(PoisonError::into_inner).clone();
-    let greeted = timeout(shared.handshake_timeout, async {
+    beyond_max: bool,
+    log: &mut ConnectionLog,
+) -> Result<Opening, OpenError> {
+    let tls = shared.tls.read().clone();
+    let handshake = timeout(shared.handshake_timeout, async {
         if shared.proxy_protocol
-            && let Some(peer) = source(&mut stream).await?
+            && let Some(source) = read_proxy_header(&mut stream).await?
         {
-            record.peer = peer.ip();
+            log.client = source.ip();
         }
-        greet(&tls.acceptor, stream).await
+        handshake::run(&tls.acceptor, stream).await
     });
-    let (client, packet) = greeted.await.unwrap_or(Err(Stop::Gone("handshake_timeout")))?;
-    let (mut client, startup) = match (client, packet) {
+    let handshake = handshake.await.unwrap_or(Err(OpenError::Disconnected("handshake_timeout")))?;
+    let (mut client, startup) = match handshake {
         (client, Packet::CancelRequest(key)) => {
             cancel(shared, &key).await;
             drop(client);
-            return Ok(Opened::Canceled);
+            return Ok(Opening::CancelRequest);
         }
-        (client, _) if too_many => return Err(Stop::Refused(client, Refusal::full())),
-        (Client::Tls(client), Packet::StartupMessage(startup)) => (client, startup),
-        (client @ Client::Plain(_), _) => return Err(Stop::Refused(client, Refusal::plaintext())),
+        (client, _) if beyond_max => {
+            return Err(OpenError::Rejected(client, ClientError::too_many_connections()));
+        }
+        (ClientStream::Tls(client), Packet::StartupMessage(startup)) => (client, startup),
+        (client @ ClientStream::Plain(_), _) => {
+            return Err(OpenError::Rejected(client, ClientError::plaintext()));
+        }
         (client, _) => {
-            let why = ProtocolViolation::new("TLS is already on");
-            return Err(Stop::Refused(client, Refusal::malformed(why)));
+            let error = ProtocolViolation::new("the connection uses TLS already");
+            return Err(OpenError::Rejected(client, ClientError::protocol_violation(&error)));
         }
     };
-    match log_in(shared, &mut client, startup, tls.channel_binding.as_deref(), record).await {
-        Ok(login) => Ok(Opened::Session(Box::new(Session::begin(login, shared, *client)?))),
-        Err(NoLogin::Refused(refusal)) => Err(Stop::Refused(Client::Tls(client), refusal)),
-        Err(NoLogin::Gone(cause)) => Err(cause.into()),
+    match login::run(shared, &mut client, startup, tls.channel_binding.as_deref(), log).await {
+        Ok(login) => Ok(Opening::Session(Box::new(ProxySession::start(login, shared, *client)?))),
+        Err(LoginError::Rejected(error)) => Err(OpenError::Rejected(ClientStream::Tls(client), error)),
+        Err(LoginError::Disconnected(cause)) => Err(cause.into()),
     }
 }
 
 async fn cancel(shared: &Shared, key: &CancelKey) {
-    match shared.keys.find(key) {
-        None => tracing::debug!("a cancel request with an unknown key"),
+    match shared.cancel_keys.find(key) {
+        None => tracing::debug!("cancel request with an unknown key"),
         Some(target) => match target.cancel().await {
             Ok(()) => shared.metrics.canceled(),
-            Err(cause) => tracing::warn!(%cause, "a cancel request could not be passed on"),
+            Err(cause) => tracing::warn!(%cause, "cancel request not forwarded"),
         },
     }
 }
 
-/// A session, from when its client is logged in.
-struct Session {
+/// A session after login.
+struct ProxySession {
     relay: Relay,
-    live: Live,
-    identity: Identity,
-    parameters: Parameters,
-    handed_out: Option<HandedOut>,
+    registration: Registration,
+    pool_key: PoolKey,
+    parameters: ParameterStatuses,
+    issued_key: Option<IssuedKey>,
 }
 
-impl Session {
-    /// Tells the client that it is logged in, with all that the server has said.
-    fn begin(login: Login, shared: &Shared, client: TlsStream<TcpStream>) -> io::Result<Self> {
-        let Login { live, over, proof, identity, server } = login;
-        let Server { socket, parameters, target, notices, rest } = server;
-        let handed_out = target.map(|target| shared.keys.hand_out(target));
-        let mut greeting = Vec::with_capacity(1024);
-        sasl::put_end(&mut greeting, &proof);
-        parameters.put(&mut greeting);
-        greeting.extend_from_slice(&notices);
-        if let Some(HandedOut { key, .. }) = &handed_out {
-            message::put(&mut greeting, BACKEND_KEY_DATA, &key.body());
+impl ProxySession {
+    /// Completes the client's login, with what the server has sent.
+    fn start(login: CompletedLogin, shared: &Shared, client: TlsStream<TcpStream>) -> io::Result<Self> {
+        let CompletedLogin { registration, storage_limit, proof, pool_key, backend } = login;
+        let BackendSession { socket, parameters, cancel_target, notices, trailing } = backend;
+        let issued_key = cancel_target.map(|target| shared.cancel_keys.issue(target));
+        let mut messages = Vec::with_capacity(1024);
+        sasl::put_success(&mut messages, &proof);
+        parameters.put(&mut messages);
+        messages.extend_from_slice(&notices);
+        if let Some(IssuedKey { key, .. }) = &issued_key {
+            message::put(&mut messages, BACKEND_KEY_DATA, &key.body());
         }
-        message::put(&mut greeting, READY_FOR_QUERY, b"I");
-        greeting.extend_from_slice(&rest);
-        let leaves = over.is_none() && shared.pool.is_on() && handed_out.is_some();
-        let guard = over.map(|(notice, over)| Guard::new(&notice, over));
-        let (server, switch) = (Backend::new(socket)?, live.switch.clone());
-        let relay = Relay::new(client.into_inner(), server, switch, &greeting, guard, leaves)?;
-        Ok(Self { relay, live, identity, parameters, handed_out })
+        message::put(&mut messages, READY_FOR_QUERY, b"I");
+        messages.extend_from_slice(&trailing);
+        let releasable = storage_limit.is_none() && shared.pool.is_enabled() && issued_key.is_some();
+        let guard = storage_limit.map(|limit| StorageGuard::new(&limit.notice, limit.exceeded));
+        let (server, handle) = (BackendSocket::new(socket)?, registration.handle.clone());
+        let relay = Relay::new(client.into_inner(), server, handle, &messages, guard, releasable)?;
+        Ok(Self { relay, registration, pool_key, parameters, issued_key })
     }
 
-    /// Copies until the end; the answer is the kind of end.
-    async fn run(mut self: Box<Self>, shared: &Arc<Shared>, record: &mut Record) -> &'static str {
+    /// Relays until the session ends. Returns the reason for logs and metrics.
+    async fn run(mut self: Box<Self>, shared: &Arc<Shared>, log: &mut ConnectionLog) -> &'static str {
         let end = self.relay.run().await;
-        (record.up, record.down) = (self.relay.up, self.relay.down);
-        let refusal = match end {
-            End::Left => {
-                self.leave(shared.pool.clone()).await;
+        (log.received, log.sent) = (self.relay.received, self.relay.sent);
+        let error = match end {
+            RelayEnd::Released => {
+                self.release(shared.pool.clone()).await;
                 return "session";
             }
-            End::Closed => {
+            RelayEnd::Closed => {
                 self.relay.close(None).await;
                 return "session";
             }
-            End::Failed(cause) => {
-                tracing::debug!(%cause, "a session broke");
+            RelayEnd::Failed(cause) => {
+                tracing::debug!(%cause, "session failed");
                 self.relay.close(None).await;
                 return "broken";
             }
-            End::Cut(cut) => Refusal::cut(cut, self.live.switch.notice()),
+            RelayEnd::Terminated(reason) => {
+                ClientError::terminated(reason, self.registration.handle.notice())
+            }
         };
-        if let Some(handed_out) = self.handed_out.as_ref().filter(|_| self.relay.is_busy()) {
-            let _ = handed_out.target.cancel().await;
-            self.relay.settle().await;
+        if let Some(issued_key) = self.issued_key.as_ref().filter(|_| self.relay.is_busy()) {
+            let _ = issued_key.target.cancel().await;
+            self.relay.drain_canceled_statement().await;
         }
-        self.relay.close(Some(refusal.encode())).await;
-        refusal.kind
+        self.relay.close(Some(error.encode())).await;
+        error.kind
     }
 
-    /// Leaves the server connection for another session.
-    async fn leave(self, pool: Arc<Pool>) {
-        let Self { relay, live, identity, parameters, handed_out } = self;
-        let (server, client) = relay.part();
-        if let Some(handed_out) = handed_out {
-            let (cluster, target) = (live.cluster, handed_out.target.clone());
-            // From here on nobody finds the key.
-            drop(handed_out);
-            let left = Left { cluster, identity, server, parameters, target };
-            tokio::spawn(async move { left.offer(&pool).await });
+    /// Returns the server connection to the pool, and closes the client's.
+    async fn release(self, pool: Arc<Pool>) {
+        let Self { relay, registration, pool_key, parameters, issued_key } = self;
+        let (socket, client) = relay.into_parts();
+        if let Some(issued_key) = issued_key {
+            let (cluster, cancel_target) = (registration.cluster, issued_key.target.clone());
+            // Invalidates the key.
+            drop(issued_key);
+            let released = Released { cluster, key: pool_key, socket, parameters, cancel_target };
+            tokio::spawn(async move { released.return_to(&pool).await });
         }
-        drop(live);
+        drop(registration);
         client.close(None).await;
     }
 }

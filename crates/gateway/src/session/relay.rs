@@ -1,25 +1,27 @@
-//! Copies between a client's TLS connection and the server's socket.
+//! Relays bytes between a client's TLS connection and a server's socket after login.
 //!
-//! Begins when login is done, and looks at nothing but the last bytes that went to the client: whether
-//! they end a statement tells if a text may still be put in, and if the server connection is free when
-//! the client closes. Only a guarded session is read.
+//! The relay inspects only the last bytes that it sends to the client. Whether these end a statement
+//! decides if an error message can be sent, and if the server connection can be reused when the client
+//! disconnects. Only the messages of guarded sessions are interpreted.
 //!
-//! A client's Terminate is held back: bytes that are nothing but that, while nothing is going on. Were
-//! they the middle of something after all, more would follow, and all would be passed on.
+//! Terminate is held back if the server is idle and a read returns exactly its bytes. If they are part of
+//! another message after all, more bytes follow, and the relay forwards everything.
 //!
-//! One task, one poll for both directions, and no buffers of its own: bytes from the client wait in
-//! the TLS connection, bytes from the server are read only when all earlier ones are on their way.
+//! A session is one task that polls both directions, without buffers of its own: bytes from the client
+//! stay in the TLS connection until the server accepts them, and bytes from the server are read only after
+//! all earlier ones have been sent.
 
+use super::disconnect::linger;
 use crate::{
-    backend::Backend,
-    registry::{Cut, Switch},
-    storage_guard::Guard,
+    backend::BackendSocket,
+    registry::{SessionHandle, Termination},
+    storage_guard::StorageGuard,
 };
 use ootheca_pg_protocol::{
     ProtocolViolation,
     backend::{ERROR_RESPONSE, READY_FOR_QUERY, SQLSTATE, field},
     frontend::TERMINATE,
-    message,
+    message::{self, HEADER_LENGTH},
 };
 use rustls::ServerConnection;
 use std::{
@@ -32,266 +34,284 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    io::{AsyncRead as _, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf},
+    io::{AsyncRead as _, AsyncWrite, ReadBuf},
     net::TcpStream,
     time::{Sleep, sleep, timeout},
 };
 
 const CHUNK: usize = 32 * 1024;
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
-/// A client that says goodbye closes; if it has not so soon after, it waits for the server.
-const GOODBYE: Duration = Duration::from_millis(100);
-/// How long a canceled statement may take to end.
-const SETTLE_TIMEOUT: Duration = Duration::from_millis(500);
-const READY: [u8; 5] = [READY_FOR_QUERY, 0, 0, 0, 5];
+/// Most clients disconnect right after Terminate. One that is still connected after this time waits for
+/// the server to close the connection.
+const TERMINATE_DELAY: Duration = Duration::from_millis(100);
+/// The time that a canceled statement has to end.
+const CANCEL_TIMEOUT: Duration = Duration::from_millis(500);
+const READY_HEADER: [u8; HEADER_LENGTH] = [READY_FOR_QUERY, 0, 0, 0, 5];
 const QUERY_CANCELED: &[u8] = b"57014";
 
 thread_local! {
-    /// Every session of a thread reads into the same place: none keeps bytes there between polls.
-    static SCRATCH: RefCell<(Vec<u8>, Vec<u8>)> = RefCell::new((vec![0; CHUNK], Vec::new()));
+    /// Shared by all sessions of a thread, because none keeps bytes here between polls: the bytes that were
+    /// read, and the output of the storage guard.
+    static BUFFERS: RefCell<(Vec<u8>, Vec<u8>)> = RefCell::new((vec![0; CHUNK], Vec::new()));
 }
 
 /// How a session ended.
 #[derive(Debug)]
-pub(crate) enum End {
-    /// One side closed.
+pub(crate) enum RelayEnd {
+    /// The client or the server closed its connection.
     Closed,
-    /// The client is gone, and the server is idle outside of any transaction.
-    Left,
-    /// This side ended it.
-    Cut(Cut),
-    /// A connection broke, or somebody broke the protocol.
+    /// The client disconnected while the server was idle outside of a transaction.
+    Released,
+    /// The gateway terminated the session.
+    Terminated(Termination),
+    /// A connection failed, or a message was malformed.
     Failed(io::Error),
 }
 
-/// How the way from the client ended.
-enum Up {
-    /// For good, or as far as the server takes anything.
-    Ended,
-    /// The server connection is free.
-    Left,
+/// How the direction from the client to the server ended.
+enum InboundEnd {
+    /// The client sends nothing more, or the server accepts nothing more.
+    Closed,
+    /// The server connection can be reused.
+    Released,
 }
 
-/// A session from when the server is ready.
+/// A session after login.
 pub(crate) struct Relay {
     client: TcpStream,
     tls: ServerConnection,
-    server: Backend,
-    switch: Arc<Switch>,
-    /// The client will send nothing more, or the server takes nothing more.
-    up_ended: bool,
-    idle: Idle,
-    /// The session reads along, where the cluster is throttled.
-    guarded: Option<Box<Guarded>>,
-    /// Whether the server connection may outlive the session.
-    leaves: bool,
-    goodbye: Option<Pin<Box<Sleep>>>,
-    /// This side has canceled the statement: that it was canceled is not told, but why.
+    server: BackendSocket,
+    handle: Arc<SessionHandle>,
+    inbound_closed: bool,
+    activity: ServerActivity,
+    guarded: Option<Box<GuardedInbound>>,
+    /// Whether the server connection may be reused after the session.
+    releasable: bool,
+    /// Runs while a Terminate is held back.
+    held_terminate: Option<Pin<Box<Sleep>>>,
+    /// The gateway has canceled the statement. The client receives the reason in place of the error for
+    /// the cancellation.
     canceled: bool,
-    /// Bytes to the server.
-    pub(crate) up: u64,
-    /// Bytes to the client.
-    pub(crate) down: u64,
+    /// Bytes received from the client.
+    pub(crate) received: u64,
+    /// Bytes sent to the client.
+    pub(crate) sent: u64,
 }
 
-/// A guard, and what it let through.
-struct Guarded {
-    guard: Guard,
-    up: Vec<u8>,
+/// A storage guard, and the bytes for the server that have passed it.
+struct GuardedInbound {
+    guard: StorageGuard,
+    passed: Vec<u8>,
     written: usize,
 }
 
-impl Guarded {
-    /// Writes what was let through.
-    fn poll_write(&mut self, server: &mut Backend, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while self.written < self.up.len() {
-            self.written += ready!(server.poll_write(cx, &self.up[self.written..]))?;
+impl GuardedInbound {
+    fn poll_write(&mut self, server: &mut BackendSocket, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.written < self.passed.len() {
+            self.written += ready!(server.poll_write(cx, &self.passed[self.written..]))?;
         }
-        self.up.clear();
+        self.passed.clear();
         self.written = 0;
         Poll::Ready(Ok(()))
     }
 }
 
-/// What the last bytes to the client say.
+/// What the server does, according to the last bytes sent to the client.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Idle {
-    /// They are in the middle of something, as far as can be told.
-    No,
-    /// A statement ended, inside a transaction.
-    InTransaction,
-    /// A statement ended, outside of any transaction.
-    Yes,
+enum ServerActivity {
+    /// A statement may be running.
+    Busy,
+    /// A statement has ended within a transaction.
+    IdleInTransaction,
+    /// A statement has ended outside of a transaction.
+    Idle,
 }
 
 impl Relay {
-    /// The server is ready, and says so in `greeting`, which goes to the client first. With `leaves`, a
-    /// server connection that is idle at the end is kept for [`Relay::part`].
+    /// A relay that first sends `messages` to the client. If `releasable`, an idle server connection stays
+    /// open when the client disconnects, for [`Relay::into_parts`].
     pub(crate) fn new(
         (client, mut tls): (TcpStream, ServerConnection),
-        server: Backend,
-        switch: Arc<Switch>,
-        greeting: &[u8],
-        guard: Option<Guard>,
-        leaves: bool,
+        server: BackendSocket,
+        handle: Arc<SessionHandle>,
+        messages: &[u8],
+        guard: Option<StorageGuard>,
+        releasable: bool,
     ) -> io::Result<Self> {
         if guard.is_some() {
-            // A guard may let more through at once than came in.
+            // The guard may release more bytes at once than it receives.
             tls.set_buffer_limit(None);
         }
-        tls.writer().write_all(greeting)?;
-        let guarded = guard.map(|guard| Box::new(Guarded { guard, up: Vec::new(), written: 0 }));
-        let (idle, up_ended, goodbye, canceled) = (idle(greeting), false, None, false);
-        let (up, down) = (0, 0);
-        Ok(Self { client, tls, server, switch, up_ended, idle, guarded, leaves, goodbye, canceled, up, down })
+        tls.writer().write_all(messages)?;
+        let guarded = guard.map(|guard| Box::new(GuardedInbound { guard, passed: Vec::new(), written: 0 }));
+        Ok(Self {
+            client,
+            tls,
+            server,
+            handle,
+            inbound_closed: false,
+            activity: server_activity(messages),
+            guarded,
+            releasable,
+            held_terminate: None,
+            canceled: false,
+            received: 0,
+            sent: 0,
+        })
     }
 
-    /// Copies until the end. What is left to say can be said with [`Relay::close`].
-    pub(crate) async fn run(&mut self) -> End {
+    /// Relays until the session ends. The connections stay open until [`Relay::close`] or
+    /// [`Relay::into_parts`].
+    pub(crate) async fn run(&mut self) -> RelayEnd {
         poll_fn(|cx| self.poll(cx)).await
     }
 
     /// Whether a statement may be running.
     pub(crate) fn is_busy(&self) -> bool {
-        self.idle == Idle::No
+        self.activity == ServerActivity::Busy
     }
 
-    /// Passes on what the server says until its statement, which this side has canceled, has ended: only
-    /// then can the client understand a last message.
-    pub(crate) async fn settle(&mut self) {
+    /// Relays the rest of a statement that the gateway has canceled, because the client can receive an
+    /// error only after it.
+    pub(crate) async fn drain_canceled_statement(&mut self) {
         self.canceled = true;
-        let settled = poll_fn(|cx| match self.poll_down(cx) {
+        let drained = poll_fn(|cx| match self.poll_outbound(cx) {
             Poll::Pending if self.is_busy() => Poll::Pending,
             _ => Poll::Ready(()),
         });
-        let _ = timeout(SETTLE_TIMEOUT, settled).await;
+        let _ = timeout(CANCEL_TIMEOUT, drained).await;
     }
 
-    /// Closes, with a last message where the client can understand one.
+    /// Closes both connections. Sends a last message if the client can receive one.
     pub(crate) async fn close(self, message: Option<Vec<u8>>) {
         let message = message.filter(|_| !self.is_busy());
-        let (server, client) = self.part();
+        let (server, client) = self.into_parts();
         drop(server);
         client.close(message).await;
     }
 
-    /// Both sides.
-    pub(crate) fn part(self) -> (Backend, Leaving) {
-        (self.server, Leaving { client: self.client, tls: self.tls })
+    /// The connections to the server and to the client.
+    pub(crate) fn into_parts(self) -> (BackendSocket, ClosingClient) {
+        (self.server, ClosingClient { client: self.client, tls: self.tls })
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
-        let cut = self.switch.poll(cx);
-        if let Some(cut) = cut.filter(|cut| *cut != Cut::Drain) {
-            return Poll::Ready(End::Cut(cut));
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<RelayEnd> {
+        let termination = self.handle.poll_termination(cx);
+        if let Some(reason) = termination.filter(|reason| *reason != Termination::Drain) {
+            return Poll::Ready(RelayEnd::Terminated(reason));
         }
-        match self.poll_up(cx) {
-            Poll::Ready(Ok(Up::Ended)) | Poll::Pending => {}
-            Poll::Ready(Ok(Up::Left)) => return Poll::Ready(End::Left),
-            Poll::Ready(Err(cause)) => return Poll::Ready(End::Failed(cause)),
+        match self.poll_inbound(cx) {
+            Poll::Ready(Ok(InboundEnd::Closed)) | Poll::Pending => {}
+            Poll::Ready(Ok(InboundEnd::Released)) => return Poll::Ready(RelayEnd::Released),
+            Poll::Ready(Err(cause)) => return Poll::Ready(RelayEnd::Failed(cause)),
         }
-        match self.poll_down(cx) {
-            Poll::Ready(Ok(())) => Poll::Ready(End::Closed),
-            Poll::Ready(Err(cause)) => Poll::Ready(End::Failed(cause)),
-            Poll::Pending if cut.is_some() && self.idle == Idle::Yes => Poll::Ready(End::Cut(Cut::Drain)),
+        match self.poll_outbound(cx) {
+            Poll::Ready(Ok(())) => Poll::Ready(RelayEnd::Closed),
+            Poll::Ready(Err(cause)) => Poll::Ready(RelayEnd::Failed(cause)),
+            Poll::Pending if termination.is_some() && self.activity == ServerActivity::Idle => {
+                Poll::Ready(RelayEnd::Terminated(Termination::Drain))
+            }
             Poll::Pending => Poll::Pending,
         }
     }
 
-    /// From client to server. Ready only with an error, or when nothing more can come.
-    fn poll_up(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Up>> {
-        if let Some(goodbye) = &mut self.goodbye
-            && goodbye.as_mut().poll(cx).is_ready()
+    /// Relays from the client to the server. Ready when that direction has ended.
+    fn poll_inbound(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<InboundEnd>> {
+        if let Some(delay) = &mut self.held_terminate
+            && delay.as_mut().poll(cx).is_ready()
         {
-            ready!(self.poll_release(cx));
+            ready!(self.poll_forward_terminate(cx));
         }
-        while !self.up_ended {
+        while !self.inbound_closed {
             if let Some(guarded) = &mut self.guarded
                 && ready!(guarded.poll_write(&mut self.server, cx)).is_err()
             {
-                self.end_up();
+                self.close_inbound();
                 continue;
             }
             let mut reader = self.tls.reader();
             match reader.fill_buf() {
-                Ok([]) => match ready!(self.poll_farewell(cx)) {
-                    Up::Ended => self.end_up(),
-                    Up::Left => return Poll::Ready(Ok(Up::Left)),
+                Ok([]) => match ready!(self.poll_client_closed(cx)) {
+                    InboundEnd::Closed => self.close_inbound(),
+                    InboundEnd::Released => return Poll::Ready(Ok(InboundEnd::Released)),
                 },
-                Ok(bytes) if self.goodbye.is_some() => {
+                Ok(bytes) if self.held_terminate.is_some() => {
                     debug_assert!(!bytes.is_empty());
-                    ready!(self.poll_release(cx));
+                    ready!(self.poll_forward_terminate(cx));
                 }
-                Ok(TERMINATE) if self.leaves && self.idle == Idle::Yes => {
+                Ok(TERMINATE) if self.releasable && self.activity == ServerActivity::Idle => {
                     reader.consume(TERMINATE.len());
-                    let mut goodbye = Box::pin(sleep(GOODBYE));
-                    // Only who has asked is woken.
-                    let _ = goodbye.as_mut().poll(cx);
-                    self.goodbye = Some(goodbye);
+                    let mut delay = Box::pin(sleep(TERMINATE_DELAY));
+                    // Registers the task to be woken.
+                    let _ = delay.as_mut().poll(cx);
+                    self.held_terminate = Some(delay);
                 }
                 Ok(bytes) => {
                     let taken = match &mut self.guarded {
-                        Some(guarded) => guarded.guard.up(bytes, &mut guarded.up).map(|()| bytes.len()),
+                        Some(guarded) => {
+                            guarded.guard.inbound(bytes, &mut guarded.passed).map(|()| bytes.len())
+                        }
                         None => Ok(match ready!(self.server.poll_write(cx, bytes)) {
                             Ok(count) => count,
-                            // What the server said last is still to be read.
+                            // The server's last messages have yet to be read.
                             Err(_) => {
-                                self.end_up();
+                                self.close_inbound();
                                 continue;
                             }
                         }),
                     };
                     let count = taken.map_err(invalid)?;
                     reader.consume(count);
-                    self.up += count as u64;
-                    self.switch.received(self.up);
-                    self.idle = Idle::No;
+                    self.received += count as u64;
+                    self.handle.set_received(self.received);
+                    self.activity = ServerActivity::Busy;
                 }
                 Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => ready!(self.poll_receive(cx))?,
                 Err(cause) if cause.kind() == io::ErrorKind::UnexpectedEof => {
-                    match ready!(self.poll_farewell(cx)) {
-                        Up::Ended => self.end_up(),
-                        Up::Left => return Poll::Ready(Ok(Up::Left)),
+                    match ready!(self.poll_client_closed(cx)) {
+                        InboundEnd::Closed => self.close_inbound(),
+                        InboundEnd::Released => return Poll::Ready(Ok(InboundEnd::Released)),
                     }
                 }
                 Err(cause) => return Poll::Ready(Err(cause)),
             }
         }
-        Poll::Ready(Ok(Up::Ended))
+        Poll::Ready(Ok(InboundEnd::Closed))
     }
 
-    /// The client has closed. If nothing is going on, its server connection is free.
-    fn poll_farewell(&mut self, cx: &mut Context<'_>) -> Poll<Up> {
-        if self.leaves && self.idle == Idle::Yes {
-            return Poll::Ready(Up::Left);
+    /// Handles the end of the client's stream. Releases an idle server connection.
+    fn poll_client_closed(&mut self, cx: &mut Context<'_>) -> Poll<InboundEnd> {
+        if self.releasable && self.activity == ServerActivity::Idle {
+            return Poll::Ready(InboundEnd::Released);
         }
-        if self.goodbye.is_some() {
-            ready!(self.poll_release(cx));
+        if self.held_terminate.is_some() {
+            ready!(self.poll_forward_terminate(cx));
         }
-        Poll::Ready(Up::Ended)
+        Poll::Ready(InboundEnd::Closed)
     }
 
-    /// Passes on the end that was held back: it was none, or the client waits for the server's.
-    fn poll_release(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        // A piece of five bytes is never written: there is room for all or for none.
+    /// Forwards the bytes that were held back.
+    fn poll_forward_terminate(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        // The socket accepts all of five bytes or none.
         match ready!(self.server.poll_write(cx, TERMINATE)) {
             Ok(count) if count == TERMINATE.len() => {}
-            _ => self.end_up(),
+            _ => self.close_inbound(),
         }
-        self.goodbye = None;
-        self.idle = Idle::No;
-        self.up += TERMINATE.len() as u64;
-        self.switch.received(self.up);
+        self.held_terminate = None;
+        self.activity = ServerActivity::Busy;
+        self.received += TERMINATE.len() as u64;
+        self.handle.set_received(self.received);
         Poll::Ready(())
     }
 
-    fn end_up(&mut self) {
-        self.up_ended = true;
-        self.server.end();
+    fn close_inbound(&mut self) {
+        self.inbound_closed = true;
+        self.server.shutdown_write();
     }
 
+    /// Receives and decrypts bytes of the client.
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut io = Blocking { stream: &mut self.client, cx };
+        let mut io = PollIo { stream: &mut self.client, cx };
         match self.tls.read_tls(&mut io) {
             Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => return Poll::Pending,
             read => read?,
@@ -303,13 +323,13 @@ impl Relay {
         Poll::Ready(Ok(()))
     }
 
-    /// From server to client. Ready when the server is done, or with an error.
-    fn poll_down(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        SCRATCH.with_borrow_mut(|(scratch, rewritten)| {
+    /// Relays from the server to the client. Ready when the server has closed the connection.
+    fn poll_outbound(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        BUFFERS.with_borrow_mut(|(buffer, rewritten)| {
             loop {
                 ready!(flush(&mut self.tls, &mut self.client, cx))?;
-                let count = ready!(self.server.poll_read(cx, scratch))?;
-                let mut bytes = &scratch[..count];
+                let count = ready!(self.server.poll_read(cx, buffer))?;
+                let mut bytes = &buffer[..count];
                 if bytes.is_empty() {
                     return Poll::Ready(Ok(()));
                 }
@@ -317,24 +337,27 @@ impl Relay {
                 bytes = &bytes[..canceled.unwrap_or(count)];
                 if let Some(guarded) = &mut self.guarded {
                     rewritten.clear();
-                    guarded.guard.down(bytes, rewritten).map_err(invalid)?;
+                    guarded.guard.outbound(bytes, rewritten).map_err(invalid)?;
                     bytes = rewritten;
                 }
-                self.idle = if canceled.is_some() { Idle::Yes } else { idle(bytes) };
-                self.down += bytes.len() as u64;
-                self.switch.sent(self.down);
+                self.activity = match canceled {
+                    Some(_) => ServerActivity::Idle,
+                    None => server_activity(bytes),
+                };
+                self.sent += bytes.len() as u64;
+                self.handle.set_sent(self.sent);
                 self.tls.writer().write_all(bytes)?;
             }
         })
     }
 }
 
-fn invalid(why: ProtocolViolation) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, why)
+fn invalid(error: ProtocolViolation) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
 }
 
-/// Where whole messages end with the error of a canceled statement, and with its end if that is there:
-/// there the client stands between two messages.
+/// The position of the error for a canceled statement, if only whole messages precede it and at most
+/// ReadyForQuery follows. The bytes before it end between two messages.
 fn cancellation(bytes: &[u8]) -> Option<usize> {
     let (mut at, mut found) = (0, None);
     while at < bytes.len() {
@@ -349,18 +372,18 @@ fn cancellation(bytes: &[u8]) -> Option<usize> {
     found
 }
 
-fn idle(bytes: &[u8]) -> Idle {
+fn server_activity(bytes: &[u8]) -> ServerActivity {
     match bytes.split_last() {
-        Some((b'I', before)) if before.ends_with(&READY) => Idle::Yes,
-        Some((b'T' | b'E', before)) if before.ends_with(&READY) => Idle::InTransaction,
-        _ => Idle::No,
+        Some((b'I', before)) if before.ends_with(&READY_HEADER) => ServerActivity::Idle,
+        Some((b'T' | b'E', before)) if before.ends_with(&READY_HEADER) => ServerActivity::IdleInTransaction,
+        _ => ServerActivity::Busy,
     }
 }
 
-/// Sends what the TLS connection has ready.
+/// Sends the bytes that the TLS connection has encrypted.
 fn flush(tls: &mut ServerConnection, client: &mut TcpStream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
     while tls.wants_write() {
-        match tls.write_tls(&mut Blocking { stream: client, cx }) {
+        match tls.write_tls(&mut PollIo { stream: client, cx }) {
             Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
             Ok(_) => {}
             Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => return Poll::Pending,
@@ -370,14 +393,14 @@ fn flush(tls: &mut ServerConnection, client: &mut TcpStream, cx: &mut Context<'_
     Poll::Ready(Ok(()))
 }
 
-/// The client's side of a session that is over.
-pub(crate) struct Leaving {
+/// The client's connection after the session.
+pub(crate) struct ClosingClient {
     client: TcpStream,
     tls: ServerConnection,
 }
 
-impl Leaving {
-    /// Closes, with a last message if there is one.
+impl ClosingClient {
+    /// Sends a last message, and closes the connection.
     pub(crate) async fn close(mut self, message: Option<Vec<u8>>) {
         if let Some(message) = message {
             let _ = self.tls.writer().write_all(&message);
@@ -390,20 +413,8 @@ impl Leaving {
     }
 }
 
-/// Closes a connection so that what was sent last arrives: a client that is still sending would
-/// otherwise get a reset that throws it away.
-pub(crate) async fn linger(mut stream: TcpStream) {
-    let rest = async {
-        stream.shutdown().await?;
-        let mut rest = [0; 512];
-        while stream.read(&mut rest).await? != 0 {}
-        io::Result::Ok(())
-    };
-    let _ = timeout(CLOSE_TIMEOUT, rest).await;
-}
-
-/// A stream as the TLS library wants it: one that answers `WouldBlock` and wakes the task later.
-struct Blocking<'a, 'b, 'c> {
+/// Adapts a stream to the TLS library: returns `WouldBlock`, and wakes the task later.
+struct PollIo<'a, 'b, 'c> {
     stream: &'a mut TcpStream,
     cx: &'b mut Context<'c>,
 }
@@ -415,7 +426,7 @@ fn now<T>(poll: Poll<io::Result<T>>) -> io::Result<T> {
     }
 }
 
-impl io::Read for Blocking<'_, '_, '_> {
+impl io::Read for PollIo<'_, '_, '_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut buffer = ReadBuf::new(buffer);
         now(Pin::new(&mut *self.stream).poll_read(self.cx, &mut buffer))?;
@@ -423,7 +434,7 @@ impl io::Read for Blocking<'_, '_, '_> {
     }
 }
 
-impl io::Write for Blocking<'_, '_, '_> {
+impl io::Write for PollIo<'_, '_, '_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         now(Pin::new(&mut *self.stream).poll_write(self.cx, bytes))
     }

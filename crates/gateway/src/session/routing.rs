@@ -1,24 +1,25 @@
-//! Which cluster a client means: from its database name, its options, or the name it gave in TLS.
+//! Routing: which cluster a client requests, by its options, its database, or its TLS server name.
 //!
-//! Pure. A routing id is a cluster's name and number, `name-number`, split at the last dash.
+//! A routing id is the name and number of a cluster, `name-number`, split at the last hyphen.
 //!
-//! - Database: `<routing id>.<database>`. Names of databases may hold dots themselves, so a prefix
-//!   that is no routing id is part of the name when another method names the cluster.
-//! - Options: `--cluster=<routing id>`, `-c cluster=<routing id>` or `-ccluster=<routing id>`.
-//! - Server name: the first label of a name of several, only where the other two are absent.
+//! - Options: `--cluster=<routing id>`, `-c cluster=<routing id>`, or `-ccluster=<routing id>`.
+//! - Database: `<routing id>.<database>`. Database names may contain dots, so if the client identifies the
+//!   cluster otherwise, a prefix that is not a routing id is part of the name.
+//! - Server name: the first of several labels, used only if the other two are absent.
 //!
-//! All that name one must agree; a server name counts for that only right below a zone of the gateway,
-//! since other hosts may be called `name-number` by chance. What was consumed does not go on to the server.
+//! All of them must identify the same cluster. A server name is compared only directly below a domain of
+//! the gateway, because other host names may look like a routing id by chance. The parts that identify the
+//! cluster are removed from the startup message.
 
-use crate::error::Refusal;
+use crate::error::ClientError;
 use ootheca_pg_protocol::startup::StartupMessage;
 
-/// The routing id; `startup` loses what named it. `zones` are the gateway's own.
+/// The routing id. `domains` are those of the gateway.
 pub(crate) fn route(
     startup: &mut StartupMessage,
     server_name: Option<&str>,
-    zones: &[String],
-) -> Result<String, Refusal> {
+    domains: &[String],
+) -> Result<String, ClientError> {
     let (flag, rest) = from_options(startup.get("options").unwrap_or_default())?;
     let flag = flag.map(|id| check(&id).map(|()| id)).transpose()?;
     let label = server_name.and_then(from_server_name);
@@ -32,27 +33,28 @@ pub(crate) fn route(
         startup.replace("database", database);
         id
     });
-    let own = label.as_deref().filter(|_| server_name.is_some_and(|name| is_below(name, zones)));
-    agree([(flag.as_deref(), "options"), (named.as_deref(), "database"), (own, "server name")])?;
-    named.or(flag).or(label).ok_or_else(Refusal::missing)
+    let own = label.as_deref().filter(|_| server_name.is_some_and(|name| is_below(name, domains)));
+    require_agreement([(flag.as_deref(), "options"), (named.as_deref(), "database"), (own, "server name")])?;
+    named.or(flag).or(label).ok_or_else(ClientError::no_cluster)
 }
 
-/// All that is said names the same cluster.
-fn agree(said: [(Option<&str>, &str); 3]) -> Result<(), Refusal> {
-    let mut said = said.into_iter().filter_map(|(id, place)| Some((id?, place)));
-    let Some((first, place)) = said.next() else { return Ok(()) };
-    match said.find(|(id, _)| *id != first) {
+/// Fails if the routing ids differ.
+fn require_agreement(found: [(Option<&str>, &str); 3]) -> Result<(), ClientError> {
+    let mut found = found.into_iter().filter_map(|(id, place)| Some((id?, place)));
+    let Some((first, place)) = found.next() else { return Ok(()) };
+    match found.find(|(id, _)| *id != first) {
         None => Ok(()),
-        Some((other, elsewhere)) => Err(Refusal::routing(format!(
+        Some((other, elsewhere)) => Err(ClientError::routing(format!(
             "multiple different cluster identifiers provided: '{first}' in the {place}, '{other}' in the {elsewhere}"
         ))),
     }
 }
 
-/// Whether a name stands right below a zone.
-fn is_below(name: &str, zones: &[String]) -> bool {
-    let zone = name.split_once('.').map(|(_, zone)| zone.trim_end_matches('.'));
-    zone.is_some_and(|zone| zones.iter().any(|known| known.trim_matches('.').eq_ignore_ascii_case(zone)))
+/// Whether a name is directly below a domain.
+fn is_below(name: &str, domains: &[String]) -> bool {
+    let parent = name.split_once('.').map(|(_, parent)| parent.trim_end_matches('.'));
+    let is_parent = |domain: &str, parent: &str| domain.trim_matches('.').eq_ignore_ascii_case(parent);
+    parent.is_some_and(|parent| domains.iter().any(|domain| is_parent(domain, parent)))
 }
 
 fn is_routing_id(text: &str) -> bool {
@@ -63,11 +65,11 @@ fn is_routing_id(text: &str) -> bool {
     })
 }
 
-fn check(id: &str) -> Result<(), Refusal> {
+fn check(id: &str) -> Result<(), ClientError> {
     if is_routing_id(id) {
         Ok(())
     } else {
-        Err(Refusal::routing(format!("invalid cluster identifier '{id}'")))
+        Err(ClientError::routing(format!("invalid cluster identifier '{id}'")))
     }
 }
 
@@ -76,22 +78,22 @@ fn from_server_name(name: &str) -> Option<String> {
     is_routing_id(&label).then_some(label)
 }
 
-fn from_database(database: &[u8], elsewhere: bool) -> Result<Option<(&str, &[u8])>, Refusal> {
+fn from_database(database: &[u8], elsewhere: bool) -> Result<Option<(&str, &[u8])>, ClientError> {
     let Some(dot) = database.iter().position(|byte| *byte == b'.') else {
         return Ok(None);
     };
     let (id, rest) = (&database[..dot], &database[dot + 1..]);
     match std::str::from_utf8(id) {
-        _ if id.is_empty() || rest.is_empty() => Err(Refusal::routing("invalid database param")),
+        _ if id.is_empty() || rest.is_empty() => Err(ClientError::routing("invalid database param")),
         Ok(id) if is_routing_id(id) => Ok(Some((id, rest))),
         _ if elsewhere => Ok(None),
-        Ok(id) => Err(Refusal::routing(format!("invalid cluster identifier '{id}'"))),
-        Err(_) => Err(Refusal::routing("invalid database param")),
+        Ok(id) => Err(ClientError::routing(format!("invalid cluster identifier '{id}'"))),
+        Err(_) => Err(ClientError::routing("invalid database param")),
     }
 }
 
-/// The cluster flag, and the options without it.
-fn from_options(options: &[u8]) -> Result<(Option<String>, Vec<u8>), Refusal> {
+/// The cluster flag, and the other options.
+fn from_options(options: &[u8]) -> Result<(Option<String>, Vec<u8>), ClientError> {
     let (mut found, mut kept) = (None, Vec::new());
     let mut words = words(options).into_iter();
     while let Some(word) = words.next() {
@@ -113,17 +115,17 @@ fn from_options(options: &[u8]) -> Result<(Option<String>, Vec<u8>), Refusal> {
             continue;
         };
         if found.is_some() {
-            return Err(Refusal::routing("multiple cluster flags provided"));
+            return Err(ClientError::routing("multiple cluster flags provided"));
         }
         match String::from_utf8(value) {
             Ok(value) if !value.is_empty() => found = Some(value),
-            _ => return Err(Refusal::routing("invalid cluster flag")),
+            _ => return Err(ClientError::routing("invalid cluster flag")),
         }
     }
     Ok((found, kept.join(&b' ')))
 }
 
-/// The value of `cluster=value`; empty if there is none.
+/// The value of `cluster=value`; empty without a value.
 fn flag(argument: &[u8]) -> Option<&[u8]> {
     match argument.strip_prefix(b"cluster")? {
         [] => Some(&[]),
@@ -132,7 +134,7 @@ fn flag(argument: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// Words as PostgreSQL splits options: at blanks that no backslash precedes. Backslashes stay.
+/// Splits options as PostgreSQL does, at whitespace without a preceding backslash. Keeps backslashes.
 fn words(options: &[u8]) -> Vec<Vec<u8>> {
     let (mut words, mut word, mut escaped) = (Vec::new(), Vec::new(), false);
     for byte in options {

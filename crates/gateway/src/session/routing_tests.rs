@@ -5,20 +5,20 @@ fn startup(parameters: &[(&str, &str)]) -> StartupMessage {
     StartupMessage::new(parameters.iter().copied()).expect("valid parameters")
 }
 
-fn zones() -> Vec<String> {
+fn domains() -> Vec<String> {
     vec!["sql.test".to_owned()]
 }
 
-/// Routes and shows `id | database | options`, or the message of the error.
+/// The result of routing as `id | database | options`, or the message of the error.
 fn routed(parameters: &[(&str, &str)], server_name: Option<&str>) -> String {
     let mut startup = startup(parameters);
-    match route(&mut startup, server_name, &zones()) {
+    match route(&mut startup, server_name, &domains()) {
         Ok(id) => {
             let show = |name| startup.get(name).map_or("-".into(), String::from_utf8_lossy);
             format!("{id} | {} | {}", show("database"), show("options"))
         }
-        Err(refusal) => {
-            let text = String::from_utf8_lossy(&refusal.encode()).into_owned();
+        Err(error) => {
+            let text = String::from_utf8_lossy(&error.encode()).into_owned();
             assert!(text.contains("\0C08004\0"), "{text}");
             text.split('\0').find_map(|field| field.strip_prefix('M')).expect("a message").to_owned()
         }
@@ -36,7 +36,7 @@ fn database(database: &str) -> String {
 const FAILED: &str = "codeParamsRoutingFailed";
 
 #[test]
-fn by_options() {
+fn options_identify_the_cluster() {
     assert_eq!(options("--cluster=shop-12"), "shop-12 | - | -");
     assert_eq!(options("-c cluster=shop-12"), "shop-12 | - | -");
     assert_eq!(options("-ccluster=shop-12"), "shop-12 | - | -");
@@ -48,7 +48,7 @@ fn by_options() {
 }
 
 #[test]
-fn bad_options() {
+fn invalid_cluster_flags_are_refused() {
     assert_eq!(options("--cluster="), format!("{FAILED}: invalid cluster flag"));
     assert_eq!(options("--cluster"), format!("{FAILED}: invalid cluster flag"));
     assert_eq!(options("-c cluster"), format!("{FAILED}: invalid cluster flag"));
@@ -61,7 +61,7 @@ fn bad_options() {
 }
 
 #[test]
-fn by_database() {
+fn a_database_prefix_identifies_the_cluster() {
     assert_eq!(database("shop-12.defaultdb"), "shop-12 | defaultdb | -");
     assert_eq!(database("shop-12.with.dots"), "shop-12 | with.dots | -");
     assert_eq!(database("shop-12."), format!("{FAILED}: invalid database param"));
@@ -71,7 +71,7 @@ fn by_database() {
 }
 
 #[test]
-fn by_both() {
+fn options_and_database_must_agree() {
     let both = |flag, database| routed(&[("options", flag), ("database", database)], None);
     assert_eq!(both("--cluster=shop-12", "shop-12.a"), "shop-12 | a | -");
     assert_eq!(both("--cluster=shop-12", "with.dots"), "shop-12 | with.dots | -");
@@ -83,7 +83,7 @@ fn by_both() {
 }
 
 #[test]
-fn by_server_name() {
+fn a_server_name_identifies_the_cluster() {
     let named = |name| routed(&[("database", "a")], Some(name));
     assert_eq!(named("shop-12.localhost"), "shop-12 | a | -");
     assert_eq!(named("SHOP-12.Example.com"), "shop-12 | a | -");
@@ -97,9 +97,9 @@ fn by_server_name() {
 }
 
 #[test]
-fn other_options_stay_as_they_are() {
+fn other_options_are_unchanged() {
     let mut startup = startup(&[("options", "-c  a=b"), ("database", "shop-12.a")]);
-    assert_eq!(route(&mut startup, None, &zones()).expect("a route"), "shop-12");
+    assert_eq!(route(&mut startup, None, &domains()).expect("a route"), "shop-12");
     assert_eq!(startup.get("options"), Some(&b"-c  a=b"[..]));
 }
 
@@ -107,20 +107,20 @@ proptest! {
     #[test]
     fn never_panics(options in "[-c= \\\\a-z0-9.]{0,40}", database in "\\PC{0,20}", name in proptest::option::of("\\PC{0,20}")) {
         let mut startup = startup(&[("options", &options), ("database", &database)]);
-        let _ = route(&mut startup, name.as_deref(), &zones());
+        let _ = route(&mut startup, name.as_deref(), &domains());
     }
 
     #[test]
-    fn the_flag_is_found_among_others(before in "(-c [a-b]=[x-z] ){0,3}", after in "( -c [a-b]=[x-z]){0,3}") {
+    fn the_cluster_flag_is_removed_from_other_options(before in "(-c [a-b]=[x-z] ){0,3}", after in "( -c [a-b]=[x-z]){0,3}") {
         let mut startup = startup(&[("options", &format!("{before}--cluster=shop-12{after}"))]);
-        prop_assert_eq!(route(&mut startup, None, &zones()).expect("a route"), "shop-12");
+        prop_assert_eq!(route(&mut startup, None, &domains()).expect("a route"), "shop-12");
         let rest = format!("{}{after}", before.trim_end());
         prop_assert_eq!(String::from_utf8_lossy(startup.get("options").unwrap_or_default()), rest.trim());
     }
 }
 
 #[test]
-fn a_name_below_our_zone_must_agree_with_what_else_is_said() {
+fn a_server_name_below_a_domain_must_agree() {
     let flag = ("options", "--cluster=shop-12");
     let both = "multiple different cluster identifiers provided: 'shop-12' in the";
     for name in ["other-3.sql.test", "OTHER-3.Sql.Test."] {

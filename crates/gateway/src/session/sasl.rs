@@ -1,4 +1,4 @@
-//! The client proves that it knows its user's password.
+//! Authentication of clients with SCRAM-SHA-256.
 
 use ootheca_pg_protocol::{
     ProtocolViolation,
@@ -10,36 +10,36 @@ use ootheca_pg_protocol::{
 use std::io;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
-/// One exchange with a client. `binding` is the hash of our certificate, `before` what goes out ahead
-/// of the first request.
-pub(crate) async fn prove<S: AsyncRead + AsyncWrite + Unpin>(
+/// Runs an exchange up to the client's proof. `channel_binding` is that of the gateway's certificate.
+/// `preamble` is sent together with the first request.
+pub(crate) async fn authenticate<S: AsyncRead + AsyncWrite + Unpin>(
     client: &mut S,
     verifier: &Verifier,
-    binding: Option<&[u8]>,
-    before: Option<Vec<u8>>,
+    channel_binding: Option<&[u8]>,
+    preamble: Option<Vec<u8>>,
 ) -> io::Result<Result<Proof, AuthenticationError>> {
-    let mut out = before.unwrap_or_default();
-    AuthenticationRequest::Sasl(&scram::mechanisms(binding.is_some())).put(&mut out);
+    let mut out = preamble.unwrap_or_default();
+    AuthenticationRequest::Sasl(&scram::mechanisms(channel_binding.is_some())).put(&mut out);
     send(client, &out).await?;
-    let first = match response(client).await? {
+    let first = match read_response(client).await? {
         Ok(first) => first,
-        Err(why) => return Ok(Err(why.into())),
+        Err(error) => return Ok(Err(error.into())),
     };
-    let exchange = match ServerExchange::start(verifier, binding, &first) {
+    let exchange = match ServerExchange::start(verifier, channel_binding, &first) {
         Ok(exchange) => exchange,
-        Err(failure) => return Ok(Err(failure)),
+        Err(error) => return Ok(Err(error)),
     };
     let mut out = Vec::new();
     AuthenticationRequest::SaslContinue(exchange.challenge().as_bytes()).put(&mut out);
     send(client, &out).await?;
-    Ok(match response(client).await? {
+    Ok(match read_response(client).await? {
         Ok(last) => exchange.finish(verifier, &last),
-        Err(why) => Err(why.into()),
+        Err(error) => Err(error.into()),
     })
 }
 
-/// What ends the exchange, once there is more to say.
-pub(crate) fn put_end(out: &mut Vec<u8>, proof: &Proof) {
+/// Appends the messages that complete a successful exchange.
+pub(crate) fn put_success(out: &mut Vec<u8>, proof: &Proof) {
     AuthenticationRequest::SaslFinal(proof.server_final.as_bytes()).put(out);
     AuthenticationRequest::Ok.put(out);
 }
@@ -49,17 +49,20 @@ async fn send<S: AsyncWrite + Unpin>(client: &mut S, bytes: &[u8]) -> io::Result
     client.flush().await
 }
 
-async fn response<S: AsyncRead + Unpin>(client: &mut S) -> io::Result<Result<Vec<u8>, ProtocolViolation>> {
+async fn read_response<S: AsyncRead + Unpin>(
+    client: &mut S,
+) -> io::Result<Result<Vec<u8>, ProtocolViolation>> {
     let mut header = [0; HEADER_LENGTH];
     client.read_exact(&mut header).await?;
-    let header = match Header::parse(header, MAX_MESSAGE_LENGTH) {
+    let Header { kind, body_length } = match Header::parse(header, MAX_MESSAGE_LENGTH) {
         Ok(header) => header,
-        Err(why) => return Ok(Err(why)),
+        Err(error) => return Ok(Err(error)),
     };
-    let mut body = vec![0; header.body_length];
+    let mut body = vec![0; body_length];
     client.read_exact(&mut body).await?;
-    Ok(match header.kind {
-        SASL_RESPONSE => Ok(body),
-        kind => Err(ProtocolViolation::new(format!("expected SASL response, got message type {kind}"))),
-    })
+    if kind == SASL_RESPONSE {
+        Ok(Ok(body))
+    } else {
+        Ok(Err(ProtocolViolation::new(format!("expected SASL response, got message type {kind}"))))
+    }
 }

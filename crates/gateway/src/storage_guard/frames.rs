@@ -1,106 +1,105 @@
-//! A stream of messages, cut as it comes in: each is passed on, kept until it is whole, or dropped.
+//! Splits a stream into messages as it arrives. Each message is passed, buffered until it is complete, or
+//! dropped.
 
 use ootheca_pg_protocol::{
     ProtocolViolation,
     message::{HEADER_LENGTH, Header},
 };
 
-/// What becomes of a message, decided by its type and the length of its body.
+/// What to do with a message, according to its type and length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
-    /// Goes on as it comes in.
+pub(super) enum Action {
+    /// Append the bytes as they arrive.
     Pass,
-    /// Is kept until it is whole, and then looked at.
-    Keep,
-    /// Goes nowhere.
+    /// Buffer the message until it is complete.
+    Buffer,
     Drop,
 }
 
-/// Who decides about the messages of one direction.
-pub(super) trait Inspect {
-    /// A message begins. One that is dropped may leave another in its place.
-    fn begins(&mut self, kind: u8, length: usize, out: &mut Vec<u8>) -> Fate;
-    /// A kept message is whole. It is passed on by writing it.
-    fn whole(&mut self, message: Message<'_>, out: &mut Vec<u8>);
+/// Handles the messages of one direction.
+pub(super) trait FrameHandler {
+    /// Called when a header is complete. May append another message in place of a dropped one.
+    fn begin(&mut self, kind: u8, length: usize, out: &mut Vec<u8>) -> Action;
+    /// Called when a buffered message is complete. Passes the message by appending it.
+    fn complete(&mut self, message: WholeMessage<'_>, out: &mut Vec<u8>);
 }
 
-/// A message.
+/// A buffered message.
 #[derive(Clone, Copy)]
-pub(super) struct Message<'a> {
-    /// Its type.
+pub(super) struct WholeMessage<'a> {
     pub(super) kind: u8,
-    /// What follows its length.
     pub(super) body: &'a [u8],
-    /// All of it.
+    /// The message with its header.
     pub(super) bytes: &'a [u8],
 }
 
-const USUAL: usize = 1024;
+/// The capacity that the buffer keeps between messages.
+const KEPT_CAPACITY: usize = 1024;
 
-/// Where in the stream we are.
+/// The position in the stream.
 #[derive(Default)]
 pub(super) struct Frames {
-    /// The header, as far as it is there, or a kept message.
-    pub(super) kept: Vec<u8>,
-    /// What is to come of a message, and what becomes of it; `None` within a header.
-    rest: Option<(usize, Fate)>,
+    /// The start of a header, or of a message that is buffered.
+    pub(super) buffer: Vec<u8>,
+    /// The number of missing bytes of a message, and what to do with them; `None` within a header.
+    rest: Option<(usize, Action)>,
 }
 
 impl Frames {
-    /// Takes the next bytes, and writes what goes on. Up to four bytes of a header wait for the fifth.
+    /// Takes the next bytes, and appends those that pass. An incomplete header is held back.
     pub(super) fn feed(
         &mut self,
         mut bytes: &[u8],
-        inspect: &mut impl Inspect,
+        handler: &mut impl FrameHandler,
         out: &mut Vec<u8>,
     ) -> Result<(), ProtocolViolation> {
         while !bytes.is_empty() {
             let wanted = match self.rest {
                 Some((rest, _)) => rest,
-                None => HEADER_LENGTH.saturating_sub(self.kept.len()),
+                None => HEADER_LENGTH.saturating_sub(self.buffer.len()),
             };
             let (now, later) = bytes.split_at(wanted.min(bytes.len()));
             bytes = later;
-            let Some((rest, fate)) = self.rest else {
-                self.kept.extend_from_slice(now);
-                if let Ok(header) = <[u8; HEADER_LENGTH]>::try_from(self.kept.as_slice()) {
+            let Some((rest, action)) = self.rest else {
+                self.buffer.extend_from_slice(now);
+                if let Ok(header) = <[u8; HEADER_LENGTH]>::try_from(self.buffer.as_slice()) {
                     let header = Header::parse(header, usize::MAX)?;
-                    self.begin(header.kind, header.body_length, inspect, out);
+                    self.begin(header.kind, header.body_length, handler, out);
                 }
                 continue;
             };
-            match fate {
-                Fate::Pass => out.extend_from_slice(now),
-                Fate::Keep => self.kept.extend_from_slice(now),
-                Fate::Drop => {}
+            match action {
+                Action::Pass => out.extend_from_slice(now),
+                Action::Buffer => self.buffer.extend_from_slice(now),
+                Action::Drop => {}
             }
-            self.rest = Some((rest - now.len(), fate));
-            self.end(inspect, out);
+            self.rest = Some((rest - now.len(), action));
+            self.end(handler, out);
         }
         Ok(())
     }
 
-    fn begin(&mut self, kind: u8, length: usize, inspect: &mut impl Inspect, out: &mut Vec<u8>) {
-        let fate = inspect.begins(kind, length, out);
-        if fate == Fate::Pass {
-            out.extend_from_slice(&self.kept);
+    fn begin(&mut self, kind: u8, length: usize, handler: &mut impl FrameHandler, out: &mut Vec<u8>) {
+        let action = handler.begin(kind, length, out);
+        if action == Action::Pass {
+            out.extend_from_slice(&self.buffer);
         }
-        if fate != Fate::Keep {
-            self.kept.clear();
+        if action != Action::Buffer {
+            self.buffer.clear();
         }
-        self.rest = Some((length, fate));
-        self.end(inspect, out);
+        self.rest = Some((length, action));
+        self.end(handler, out);
     }
 
-    /// Ends the message if all of it is there.
-    fn end(&mut self, inspect: &mut impl Inspect, out: &mut Vec<u8>) {
-        let Some((0, fate)) = self.rest else { return };
+    /// Ends the message if it is complete.
+    fn end(&mut self, handler: &mut impl FrameHandler, out: &mut Vec<u8>) {
+        let Some((0, action)) = self.rest else { return };
         self.rest = None;
-        if let (Fate::Keep, [kind, _, _, _, _, body @ ..]) = (fate, self.kept.as_slice()) {
-            inspect.whole(Message { kind: *kind, body, bytes: &self.kept }, out);
+        if let (Action::Buffer, [kind, _, _, _, _, body @ ..]) = (action, self.buffer.as_slice()) {
+            handler.complete(WholeMessage { kind: *kind, body, bytes: &self.buffer }, out);
         }
-        // A long one is not to hold its memory for as long as the session.
-        self.kept.clear();
-        self.kept.shrink_to(USUAL);
+        // A long message must not occupy memory for the rest of the session.
+        self.buffer.clear();
+        self.buffer.shrink_to(KEPT_CAPACITY);
     }
 }

@@ -1,23 +1,23 @@
-//! SQL text as PostgreSQL's scanner cuts it, as far as needed to tell words from what only looks like
-//! words: strings, quoted names and comments.
+//! Splits SQL text into tokens as PostgreSQL does, as far as needed to distinguish words from strings,
+//! quoted names, and comments.
 
-/// A piece of SQL.
+/// A token of SQL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Token<'a> {
-    /// A keyword or a name without quotes.
+    /// A keyword or an unquoted name.
     Word(&'a [u8]),
-    /// A name in quotes.
+    /// A quoted name.
     Name,
-    /// A string, a number or a parameter.
+    /// A string, a number, or a parameter.
     Value,
     /// Any other character.
     Symbol(u8),
-    /// A string, a name or a comment that does not end.
-    Unfinished,
+    /// An unterminated string, quoted name, or comment.
+    Unterminated,
 }
 
 impl Token<'_> {
-    /// Whether this is that word; `word` is in lower case.
+    /// Whether this is the given word, which is in lower case.
     pub(super) fn is(&self, word: &str) -> bool {
         matches!(self, Token::Word(text) if text.eq_ignore_ascii_case(word.as_bytes()))
     }
@@ -28,20 +28,20 @@ impl Token<'_> {
     }
 }
 
-/// Cuts a text into tokens.
-pub(super) struct Tokens<'a> {
+/// The tokens of a text.
+pub(super) struct Lexer<'a> {
     text: &'a [u8],
     at: usize,
 }
 
-impl<'a> Tokens<'a> {
-    /// All tokens of a text. It ends at its first zero byte, as it does for the server.
-    pub(super) fn of(text: &'a [u8]) -> Self {
+impl<'a> Lexer<'a> {
+    /// A lexer for a text, which ends at its first zero byte, as for the server.
+    pub(super) fn new(text: &'a [u8]) -> Self {
         let end = text.iter().position(|byte| *byte == 0).unwrap_or(text.len());
         Self { text: &text[..end], at: 0 }
     }
 
-    /// How much of the text is cut, in bytes.
+    /// The position after the last token, in bytes.
     pub(super) fn position(&self) -> usize {
         self.at
     }
@@ -50,7 +50,7 @@ impl<'a> Tokens<'a> {
         &self.text[self.at..]
     }
 
-    /// Takes bytes for as long as they are of a kind.
+    /// Takes all bytes of a kind.
     fn take(&mut self, kind: impl Fn(u8) -> bool) -> &'a [u8] {
         let rest = self.rest();
         let count = rest.iter().position(|byte| !kind(*byte)).unwrap_or(rest.len());
@@ -58,16 +58,16 @@ impl<'a> Tokens<'a> {
         &rest[..count]
     }
 
-    fn finished(&mut self, finished: bool, token: Token<'a>) -> Token<'a> {
-        if finished {
+    fn terminated(&mut self, terminated: bool, token: Token<'a>) -> Token<'a> {
+        if terminated {
             token
         } else {
             self.at = self.text.len();
-            Token::Unfinished
+            Token::Unterminated
         }
     }
 
-    /// Skips blanks and comments; false if a comment does not end.
+    /// Skips whitespace and comments; false if a comment is unterminated.
     fn skip_blank(&mut self) -> bool {
         loop {
             self.take(is_blank);
@@ -101,7 +101,7 @@ impl<'a> Tokens<'a> {
         false
     }
 
-    /// Skips to behind the closing quote; a doubled one does not close. False if there is none.
+    /// Skips to the end of a quoted token; a doubled quote does not end it. False if it is unterminated.
     fn skip_quoted(&mut self, quote: u8, escapes: bool) -> bool {
         self.at += 1;
         while let [first, rest @ ..] = self.rest() {
@@ -115,7 +115,7 @@ impl<'a> Tokens<'a> {
         false
     }
 
-    /// Skips an escape string. It goes on, escapes included, in a string on the next line.
+    /// Skips an escape string. A string on the next line continues it, with escapes.
     fn skip_escape_string(&mut self) -> bool {
         loop {
             if !self.skip_quoted(b'\'', true) {
@@ -137,7 +137,7 @@ impl<'a> Tokens<'a> {
         }
     }
 
-    /// Skips `$tag$ … $tag$`. `None` if no such string begins here.
+    /// Skips `$tag$ … $tag$`; `None` if no such string starts here.
     fn skip_dollar_quoted(&mut self) -> Option<bool> {
         let rest = self.rest();
         let tag = rest[1..].iter().position(|byte| !(is_word(*byte) && *byte != b'$'))?;
@@ -154,8 +154,8 @@ impl<'a> Tokens<'a> {
         let word = self.take(is_word);
         match (word, self.rest()) {
             ([b'e' | b'E'], [b'\'', ..]) => {
-                let finished = self.skip_escape_string();
-                self.finished(finished, Token::Value)
+                let terminated = self.skip_escape_string();
+                self.terminated(terminated, Token::Value)
             }
             ([b'u' | b'U'], [b'&', quote @ (b'\'' | b'"'), ..]) => {
                 self.at += 1;
@@ -166,13 +166,13 @@ impl<'a> Tokens<'a> {
     }
 
     fn quoted(&mut self, quote: u8) -> Token<'a> {
-        let finished = self.skip_quoted(quote, false);
-        self.finished(finished, if quote == b'"' { Token::Name } else { Token::Value })
+        let terminated = self.skip_quoted(quote, false);
+        self.terminated(terminated, if quote == b'"' { Token::Name } else { Token::Value })
     }
 
     fn dollar(&mut self) -> Token<'a> {
-        if let Some(finished) = self.skip_dollar_quoted() {
-            return self.finished(finished, Token::Value);
+        if let Some(terminated) = self.skip_dollar_quoted() {
+            return self.terminated(terminated, Token::Value);
         }
         self.at += 1;
         match self.take(|byte| byte.is_ascii_digit()) {
@@ -182,12 +182,12 @@ impl<'a> Tokens<'a> {
     }
 }
 
-impl<'a> Iterator for Tokens<'a> {
+impl<'a> Iterator for Lexer<'a> {
     type Item = Token<'a>;
 
     fn next(&mut self) -> Option<Token<'a>> {
         if !self.skip_blank() {
-            return Some(self.finished(false, Token::Unfinished));
+            return Some(self.terminated(false, Token::Unterminated));
         }
         let rest = self.rest();
         Some(match *rest.first()? {
@@ -220,7 +220,7 @@ fn is_word(byte: u8) -> bool {
     is_word_start(byte) || byte.is_ascii_digit() || byte == b'$'
 }
 
-/// Where `$tag$` begins. Looks only at dollars, so the time is linear however long the tag is.
+/// The position of `$tag$`. Compares only at dollar signs, so the time is linear in the length of the text.
 fn find(text: &[u8], delimiter: &[u8]) -> Option<usize> {
     let mut dollars = text.iter().enumerate().filter(|(_, byte)| **byte == b'$');
     dollars.find(|(at, _)| text[*at..].starts_with(delimiter)).map(|(at, _)| at)
@@ -232,18 +232,18 @@ mod tests {
     use proptest::prelude::*;
 
     fn words(text: &str) -> String {
-        let shown = Tokens::of(text.as_bytes()).map(|token| match token {
+        let shown = Lexer::new(text.as_bytes()).map(|token| match token {
             Token::Word(word) => String::from_utf8_lossy(word).into_owned(),
             Token::Name => "\"".into(),
             Token::Value => "'".into(),
             Token::Symbol(symbol) => char::from(symbol).to_string(),
-            Token::Unfinished => "?".into(),
+            Token::Unterminated => "?".into(),
         });
         shown.collect::<Vec<_>>().join(" ")
     }
 
     #[test]
-    fn what_is_a_word() {
+    fn tokens_match_those_of_postgresql() {
         for (text, expected) in [
             ("select a$1, _b, é from x.y", "select a$1 , _b , é from x . y"),
             ("a -- b\nc -- d", "a c"),
@@ -275,8 +275,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn ends(text in "[-ae'\"$/* \n\\\\0;]{0,40}") {
-            prop_assert!(Tokens::of(text.as_bytes()).count() <= text.len());
+        fn every_text_has_an_end(text in "[-ae'\"$/* \n\\\\0;]{0,40}") {
+            prop_assert!(Lexer::new(text.as_bytes()).count() <= text.len());
         }
 
         #[test]

@@ -1,46 +1,41 @@
-//! The guard before a real server: a refused statement leaves the session as any failed one does.
+//! The guard with a real server: a refused statement leaves the session in the same state as a failed one.
 
 use super::*;
 use ootheca_pg_protocol::startup::StartupMessage;
+use ootheca_testkit::postgres::TemporaryPostgres;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::UnixStream,
+    net::TcpStream,
 };
 
-#[path = "../../tests/gateway/support/server.rs"]
-mod server;
-
-const USER: &str = "ann";
-const PASSWORD: &str = "a password";
-
-/// A session of the superuser, behind a guard.
-struct Session {
-    stream: UnixStream,
-    guard: Guard,
+/// A guarded session of the superuser.
+struct GuardedSession {
+    stream: TcpStream,
+    guard: StorageGuard,
 }
 
-impl Session {
-    async fn start(server: &server::Server, over: bool) -> Self {
+impl GuardedSession {
+    async fn start(server: &TemporaryPostgres, exceeded: bool) -> Self {
         let notice = Notice { message: "over the limit".into(), hint: "delete something".into() };
-        let guard = Guard::new(&notice, Arc::new(over.into()));
-        let mut stream = UnixStream::connect(server.socket()).await.expect("the server answers");
-        let startup = StartupMessage::new([("user", "ootheca"), ("database", "postgres")]).expect("valid");
+        let guard = StorageGuard::new(&notice, Arc::new(exceeded.into()));
+        let mut stream = TcpStream::connect(server.address()).await.expect("the server answers");
+        let startup = StartupMessage::new([("user", "postgres"), ("database", "postgres")]).expect("valid");
         stream.write_all(&startup.encode()).await.expect("a startup");
         let mut session = Self { stream, guard };
         session.answer(&[]).await;
         session
     }
 
-    /// Sends, and tells what comes back until the server is ready: types of messages, the code of an
-    /// error, and the state of the transaction.
+    /// Sends messages, and summarizes the responses up to ReadyForQuery: message types, SQLSTATEs, and the
+    /// transaction status.
     async fn answer(&mut self, bytes: &[u8]) -> String {
         let (mut sent, mut received, mut chunk) = (Vec::new(), Vec::new(), [0; 512]);
-        self.guard.up(bytes, &mut sent).expect("well-formed");
+        self.guard.inbound(bytes, &mut sent).expect("well-formed");
         self.stream.write_all(&sent).await.expect("sent");
         loop {
             let count = self.stream.read(&mut chunk).await.expect("received");
             assert_ne!(count, 0, "the server closed");
-            self.guard.down(&chunk[..count], &mut received).expect("well-formed");
+            self.guard.outbound(&chunk[..count], &mut received).expect("well-formed");
             if let [.., b'Z', 0, 0, 0, 5, b'I' | b'T' | b'E'] = received.as_slice() {
                 return shown(&received);
             }
@@ -75,15 +70,15 @@ fn query(text: &str) -> Vec<u8> {
     encode(b'Q', format!("{text}\0").as_bytes())
 }
 
-/// Prepares, runs and synchronizes.
+/// Parse, Bind, Execute, Close, and Sync.
 fn extended(text: &str) -> Vec<u8> {
     let parse = encode(b'P', format!("s\0{text}\0\0\0").as_bytes());
     let bind = encode(b'B', b"\0s\0\0\0\0\0\0\0");
     [parse, bind, encode(b'E', b"\0\0\0\0\0"), encode(b'C', b"Ss\0"), encode(b'S', b"")].concat()
 }
 
-/// What a session does with a statement in all the places where one can fail.
-async fn story(session: &mut Session, statement: &str) -> Vec<String> {
+/// The responses to a statement in every context in which one can fail.
+async fn responses(session: &mut GuardedSession, statement: &str) -> Vec<String> {
     let function = encode(b'F', b"\xff\xff\xff\xff\0\0\0\0\0\0");
     let parts = [
         query(statement),
@@ -113,15 +108,15 @@ async fn story(session: &mut Session, statement: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_refused_statement_fails_like_any_other() {
-    let server = server::Server::start().await;
-    let mut free = Session::start(&server, false).await;
-    let made = free.run("create table t (a int); insert into t values (1), (2)").await;
-    assert_eq!(made, "C, C, ready I");
+async fn a_refused_statement_fails_as_any_other() {
+    let server = TemporaryPostgres::start();
+    let mut free = GuardedSession::start(&server, false).await;
+    let created = free.run("create table t (a int); insert into t values (1), (2)").await;
+    assert_eq!(created, "C, C, ready I");
 
-    let mut guarded = Session::start(&server, true).await;
-    let failed = story(&mut free, "insert into t values (").await;
-    let refused = story(&mut guarded, "insert into t values (3)").await;
+    let mut guarded = GuardedSession::start(&server, true).await;
+    let failed = responses(&mut free, "insert into t values (").await;
+    let refused = responses(&mut guarded, "insert into t values (3)").await;
     let failed: Vec<_> =
         failed.iter().map(|line| line.replace("42601", "53100").replace("42883", "53100")).collect();
     assert_eq!(refused, failed);

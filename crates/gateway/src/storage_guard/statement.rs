@@ -1,19 +1,21 @@
-//! Whether a statement adds data.
+//! Decides whether a statement adds data.
 //!
-//! Told from its words alone: what a name stands for is not known here. So these slip through:
+//! The decision depends only on the words of the statement, not on the objects that they name. So some
+//! statements that add data are not recognized:
 //!
-//! - functions, triggers and rules that write, also when a SELECT or a DELETE runs them, and the
-//!   functions of large objects and sequences;
-//! - what was prepared before the limit was crossed;
-//! - sessions that set `standard_conforming_strings` to off, or an encoding in which a backslash may be
-//!   a part of another character (SJIS, BIG5, GBK and their like): words and strings may be mixed up.
+//! - functions, triggers, and rules that write, even if a SELECT or a DELETE runs them, and the functions
+//!   for large objects and sequences;
+//! - statements that were prepared before the limit was exceeded;
+//! - statements in sessions that set `standard_conforming_strings` to off, or that use an encoding in which
+//!   a backslash can be part of another character (such as SJIS, BIG5, and GBK): the lexer may confuse words
+//!   and strings there.
 //!
-//! What is not known is refused. VACUUM FULL, CLUSTER and REINDEX pass although they need room for a
-//! while: they are how space is won back.
+//! Unknown statements are refused. VACUUM FULL, CLUSTER, and REINDEX pass although they need additional
+//! space for some time, because they reclaim space.
 
-use super::lexer::{Token, Tokens};
+use super::lexer::{Lexer, Token};
 
-/// First words of statements that add nothing.
+/// The first words of statements that add no data.
 const HARMLESS: &[&str] = &[
     "abort",
     "analyse",
@@ -55,20 +57,20 @@ const HARMLESS: &[&str] = &[
     "with",
 ];
 
-/// First words of what may stand in parentheses.
+/// The first words of queries, which may be in parentheses.
 const QUERIES: &[&str] = &["select", "table", "values", "with"];
 
-/// First words of the actions of ALTER TABLE that add nothing and write no table anew.
+/// The first words of ALTER TABLE actions that add no data and do not rewrite the table.
 const HARMLESS_ACTIONS: &[&str] =
     &["detach", "disable", "drop", "enable", "no", "owner", "rename", "reset", "validate"];
 
-/// What ALTER may change freely: it is small.
+/// Objects that ALTER may change in any way, because they are small.
 const SMALL: &[&str] = &["database", "default", "group", "role", "schema", "sequence", "user"];
 
-/// Whether any statement of a text adds data, or may.
+/// Whether a text contains a statement that may add data.
 pub(crate) fn adds_data(text: &[u8]) -> bool {
     let mut statement = Vec::new();
-    for token in Tokens::of(text) {
+    for token in Lexer::new(text) {
         if token != Token::Symbol(b';') {
             statement.push(token);
         } else if statement_adds(&statement) {
@@ -81,7 +83,7 @@ pub(crate) fn adds_data(text: &[u8]) -> bool {
 }
 
 fn statement_adds(mut statement: &[Token<'_>]) -> bool {
-    if statement.contains(&Token::Unfinished) {
+    if statement.contains(&Token::Unterminated) {
         return true;
     }
     loop {
@@ -92,7 +94,7 @@ fn statement_adds(mut statement: &[Token<'_>]) -> bool {
         if open > 0 {
             return !first.any(QUERIES) || writes(rest);
         }
-        // These two carry another statement.
+        // EXPLAIN and PREPARE contain another statement.
         if first.is("explain") {
             let Some(inner) = explained(rest) else { return false };
             statement = inner;
@@ -113,21 +115,21 @@ fn one_adds(first: &Token<'_>, rest: &[Token<'_>]) -> bool {
     } else if first.is("copy") {
         !position(rest, &["from", "to"]).is_some_and(|at| rest[at].is("to")) || writes(rest)
     } else if first.is("refresh") {
-        // This empties it.
+        // WITH NO DATA empties the view.
         let end = rest.len().saturating_sub(3);
         !rest[end..].iter().zip(["with", "no", "data"]).all(|(token, word)| token.is(word))
     } else {
-        // Of those that begin with PREPARE, only PREPARE TRANSACTION comes here.
+        // Only PREPARE TRANSACTION remains of the statements that start with PREPARE.
         !first.is("prepare")
     }
 }
 
-/// The statement that EXPLAIN runs; `None` if it only plans.
+/// The statement that EXPLAIN executes; `None` without ANALYZE.
 fn explained<'a, 'b>(rest: &'a [Token<'b>]) -> Option<&'a [Token<'b>]> {
     let begins = |token: &Token<'_>| *token == Token::Symbol(b'(') || token.any(QUERIES);
     if rest.first() == Some(&Token::Symbol(b'(')) && !rest.get(1).is_some_and(begins) {
         let end = position_of(rest, 1, |token| *token == Token::Symbol(b')'))?;
-        // In quotes an option is the same option, whatever it takes to write it there.
+        // An option may be quoted, with escapes too, so any quoted name counts as ANALYZE.
         let runs =
             rest[..end].iter().any(|token| token.any(&["analyze", "analyse"]) || *token == Token::Name);
         return runs.then(|| &rest[end + 1..]);
@@ -138,13 +140,13 @@ fn explained<'a, 'b>(rest: &'a [Token<'b>]) -> Option<&'a [Token<'b>]> {
     })
 }
 
-/// Where one of the words stands outside of parentheses.
+/// The position of the first of the words outside of parentheses.
 fn position(tokens: &[Token<'_>], words: &[&str]) -> Option<usize> {
     position_of(tokens, 0, |token| token.any(words))
 }
 
-/// The first token that fits, as deep in parentheses as told; a closing one counts as inside. Any word
-/// may be a name after a dot.
+/// The position of the first matching token at the wanted depth of parentheses; a closing parenthesis
+/// counts as inside. After a dot, every word is a name.
 fn position_of(tokens: &[Token<'_>], wanted: usize, fits: impl Fn(&Token<'_>) -> bool) -> Option<usize> {
     let (mut depth, mut before) = (0usize, Token::Value);
     for (at, token) in tokens.iter().enumerate() {
@@ -162,15 +164,15 @@ fn position_of(tokens: &[Token<'_>], wanted: usize, fits: impl Fn(&Token<'_>) ->
     None
 }
 
-/// Whether there is an INSERT, MERGE or UPDATE among the tokens, or a SELECT INTO.
+/// Whether the tokens contain INSERT, MERGE, UPDATE, or SELECT INTO.
 ///
-/// The first two always say INTO. An UPDATE is told from FOR UPDATE, and from a name, by its SET: only
-/// `table [[AS] alias]` stands between.
+/// INSERT and MERGE always contain INTO. UPDATE differs from FOR UPDATE, and from a name, by its SET, with
+/// only `table [[AS] alias]` in between.
 fn writes(tokens: &[Token<'_>]) -> bool {
     let (mut before, mut before_is_label) = (Token::Value, false);
     let mut update = None;
     for (at, token) in tokens.iter().enumerate() {
-        // Any word may be a name after a dot or after AS.
+        // After a dot or AS, every word is a name.
         let label = before == Token::Symbol(b'.') || before.is("as") && !before_is_label;
         let set = token.is("set") && update.is_some_and(|update| at > update + 1);
         if !label && (token.is("into") || set) {
@@ -219,7 +221,7 @@ fn alter_adds(rest: &[Token<'_>]) -> bool {
     parts.into_iter().any(|action| !harmless_action(action))
 }
 
-/// What follows `[IF EXISTS] [ONLY] name [*]`.
+/// The tokens after `[IF EXISTS] [ONLY] name [*]`.
 fn after_name<'a, 'b>(mut rest: &'a [Token<'b>]) -> Option<&'a [Token<'b>]> {
     if let [first, second, after @ ..] = rest
         && first.is("if")

@@ -1,7 +1,7 @@
 use super::*;
 use proptest::prelude::*;
 
-const PASS: &[&str] = &[
+const PASSED: &[&str] = &[
     "",
     " ; ;; -- nothing",
     "select 1",
@@ -128,16 +128,16 @@ const REFUSED: &[&str] = &[
 ];
 
 #[test]
-fn statements() {
+fn statements_that_add_data_are_recognized() {
     let wrong = |list: &[&'static str], expected| {
         list.iter().copied().filter(|text| adds_data(text.as_bytes()) != expected).collect::<Vec<_>>()
     };
-    assert_eq!(wrong(PASS, false), [""; 0], "these add nothing");
+    assert_eq!(wrong(PASSED, false), [""; 0], "these add nothing");
     assert_eq!(wrong(REFUSED, true), [""; 0], "these add data");
 }
 
 #[test]
-fn what_follows_a_zero_byte_is_not_read() {
+fn text_after_a_zero_byte_is_ignored() {
     assert!(!adds_data(b"select 1\0; insert into t values (1)"));
 }
 
@@ -160,7 +160,7 @@ fn long_texts_take_linear_time() {
     }
     let (tag, other) = ("a".repeat(1 << 19), "a".repeat(1 << 10));
     let _ = adds_data(format!("${tag}$ {}", format!("${other}").repeat(1 << 9)).as_bytes());
-    // In square time it would be minutes.
+    // Quadratic time would take minutes.
     assert!(started.elapsed().as_secs() < 30);
 }
 
@@ -171,7 +171,7 @@ proptest! {
     }
 
     #[test]
-    fn words_in_any_order(words in prop::collection::vec(prop::sample::select(&[
+    fn words_in_any_order_never_panic(words in prop::collection::vec(prop::sample::select(&[
         "select", "with", "as", "(", ")", "insert", "into", "update", "set", "t", "alter", "table", "only",
         "if", "exists", "drop", "add", ",", ";", ".", "explain", "analyze", "prepare", "copy", "to", "from",
         "refresh", "'a'", "$$b$$", "\"c\"", "--", "/*", "*/", "\n",
@@ -180,8 +180,8 @@ proptest! {
     }
 
     #[test]
-    fn case_comments_and_harmless_neighbours_do_not_matter(at in 0..REFUSED.len(), other in 0..PASS.len()) {
-        let (refused, pass) = (REFUSED[at], PASS[other]);
+    fn case_comments_and_other_statements_do_not_matter(at in 0..REFUSED.len(), other in 0..PASSED.len()) {
+        let (refused, pass) = (REFUSED[at], PASSED[other]);
         prop_assert!(adds_data(refused.to_uppercase().as_bytes()));
         let pair = format!("/* a */ {pass}\n;\n{refused}");
         prop_assert!(adds_data(pair.as_bytes()), "{}", pair);

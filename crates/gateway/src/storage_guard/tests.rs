@@ -1,20 +1,20 @@
 use super::*;
 use proptest::prelude::*;
 
-fn guard(over: bool) -> Guard {
+fn guard(exceeded: bool) -> StorageGuard {
     let notice = Notice { message: "storage limit\0 reached".into(), hint: "delete something".into() };
-    Guard::new(&notice, Arc::new(over.into()))
+    StorageGuard::new(&notice, Arc::new(exceeded.into()))
 }
 
-fn up(guard: &mut Guard, bytes: &[u8]) -> Vec<u8> {
+fn inbound(guard: &mut StorageGuard, bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
-    guard.up(bytes, &mut out).expect("well-formed");
+    guard.inbound(bytes, &mut out).expect("well-formed");
     out
 }
 
-fn down(guard: &mut Guard, bytes: &[u8]) -> Vec<u8> {
+fn outbound(guard: &mut StorageGuard, bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
-    guard.down(bytes, &mut out).expect("well-formed");
+    guard.outbound(bytes, &mut out).expect("well-formed");
     out
 }
 
@@ -36,7 +36,7 @@ fn refused_parse(name: &str) -> Vec<u8> {
 }
 
 #[test]
-fn only_what_adds_data_is_replaced() {
+fn only_statements_that_add_data_are_replaced() {
     let mut guard = guard(true);
     for message in [
         query("select 1"),
@@ -47,57 +47,57 @@ fn only_what_adds_data_is_replaced() {
         encode(b'd', b"insert into t values (1)"),
         encode(b'X', b""),
     ] {
-        assert_eq!(up(&mut guard, &message), message);
+        assert_eq!(inbound(&mut guard, &message), message);
     }
-    assert_eq!(up(&mut guard, &query("insert into t values (1)")), query(MARKER));
-    assert_eq!(up(&mut guard, &query("select 1; create table t ()")), query(MARKER));
-    assert_eq!(up(&mut guard, &prepare("", "insert into t values ($1)")), refused_parse(""));
-    assert_eq!(up(&mut guard, &prepare("a", "update t set a = $1")), refused_parse("a"));
-    assert_eq!(up(&mut guard, &encode(b'F', b"\0\0\x03\xba")), query(MARKER));
+    assert_eq!(inbound(&mut guard, &query("insert into t values (1)")), query(MARKER));
+    assert_eq!(inbound(&mut guard, &query("select 1; create table t ()")), query(MARKER));
+    assert_eq!(inbound(&mut guard, &prepare("", "insert into t values ($1)")), refused_parse(""));
+    assert_eq!(inbound(&mut guard, &prepare("a", "update t set a = $1")), refused_parse("a"));
+    assert_eq!(inbound(&mut guard, &encode(b'F', b"\0\0\x03\xba")), query(MARKER));
 }
 
 #[test]
-fn long_statements_are_refused_and_not_kept() {
+fn long_statements_are_refused_without_buffering() {
     let mut guard = guard(true);
-    let longest = query(&format!("select '{}'", "a".repeat(LONGEST_STATEMENT - 10)));
-    assert_eq!(longest.len(), LONGEST_STATEMENT + 5);
-    assert_eq!(up(&mut guard, &longest), longest);
-    let longer = query(&format!("select '{}'", "a".repeat(LONGEST_STATEMENT - 9)));
-    assert_eq!(up(&mut guard, &longer[..5]), query(MARKER));
-    assert_eq!(up(&mut guard, &longer[5..]), b"");
-    assert!(guard.up.kept.is_empty());
-    let parse = prepare("a", &"a".repeat(LONGEST_STATEMENT));
-    assert_eq!(up(&mut guard, &parse), refused_parse(MARKER));
-    assert_eq!(up(&mut guard, &query("select 1")), query("select 1"));
+    let longest = query(&format!("select '{}'", "a".repeat(MAX_STATEMENT_LENGTH - 10)));
+    assert_eq!(longest.len(), MAX_STATEMENT_LENGTH + 5);
+    assert_eq!(inbound(&mut guard, &longest), longest);
+    let longer = query(&format!("select '{}'", "a".repeat(MAX_STATEMENT_LENGTH - 9)));
+    assert_eq!(inbound(&mut guard, &longer[..5]), query(MARKER));
+    assert_eq!(inbound(&mut guard, &longer[5..]), b"");
+    assert!(guard.inbound.buffer.is_empty());
+    let parse = prepare("a", &"a".repeat(MAX_STATEMENT_LENGTH));
+    assert_eq!(inbound(&mut guard, &parse), refused_parse(MARKER));
+    assert_eq!(inbound(&mut guard, &query("select 1")), query("select 1"));
 }
 
 #[test]
-fn the_error_becomes_the_notice() {
+fn the_error_is_replaced_by_the_notice() {
     let mut guard = guard(true);
-    let _ = up(&mut guard, &query("insert into t values (1)"));
+    let _ = inbound(&mut guard, &query("insert into t values (1)"));
     let other = encode(b'E', b"SERROR\0VERROR\0C42601\0Msyntax error at or near \"x\"\0P1\0\0");
     let ready = encode(b'Z', b"E");
-    let answer = down(&mut guard, &[other.clone(), syntax_error(), ready.clone()].concat());
+    let answer = outbound(&mut guard, &[other.clone(), syntax_error(), ready.clone()].concat());
     let fields = b"SERROR\0VERROR\0C53100\0Mstorage limit reached\0Hdelete something\0\0";
     assert_eq!(answer, [other, encode(b'E', fields), ready].concat());
 }
 
 #[test]
-fn the_limit_may_be_crossed_back_at_any_time() {
-    let over = Arc::new(AtomicBool::new(true));
-    let mut guard = Guard::new(&Notice { message: "m".into(), hint: "h".into() }, over.clone());
+fn statements_pass_once_the_limit_is_no_longer_exceeded() {
+    let exceeded = Arc::new(AtomicBool::new(true));
+    let mut guard = StorageGuard::new(&Notice { message: "m".into(), hint: "h".into() }, exceeded.clone());
     let insert = query("insert into t values (1)");
-    assert_eq!(up(&mut guard, &insert), query(MARKER));
-    over.store(false, Ordering::Relaxed);
-    assert_ne!(down(&mut guard, &syntax_error()), syntax_error());
-    assert_eq!(up(&mut guard, &insert), insert);
+    assert_eq!(inbound(&mut guard, &insert), query(MARKER));
+    exceeded.store(false, Ordering::Relaxed);
+    assert_ne!(outbound(&mut guard, &syntax_error()), syntax_error());
+    assert_eq!(inbound(&mut guard, &insert), insert);
 }
 
 #[test]
-fn impossible_lengths() {
+fn invalid_lengths_are_refused() {
     let mut out = Vec::new();
-    assert!(guard(false).up(b"Q\0\0\0\x03", &mut out).is_err());
-    assert!(guard(false).down(b"Z\0\0\0\0", &mut out).is_err());
+    assert!(guard(false).inbound(b"Q\0\0\0\x03", &mut out).is_err());
+    assert!(guard(false).outbound(b"Z\0\0\0\0", &mut out).is_err());
 }
 
 fn message() -> impl Strategy<Value = Vec<u8>> {
@@ -124,28 +124,28 @@ fn chunked(bytes: &[u8], cuts: &[usize], mut feed: impl FnMut(&[u8])) {
 
 proptest! {
     #[test]
-    fn any_chunks_give_the_same(
+    fn the_result_does_not_depend_on_chunks(
         messages in prop::collection::vec(message(), 0..8),
         cuts in prop::collection::vec(0usize..30, 0..20),
-        over: bool,
+        exceeded: bool,
     ) {
         let bytes = messages.concat();
-        let (mut whole, mut cut) = (guard(over), guard(over));
-        let (expected, answers) = (up(&mut whole, &bytes), down(&mut whole, &bytes));
+        let (mut whole, mut cut) = (guard(exceeded), guard(exceeded));
+        let (expected, answers) = (inbound(&mut whole, &bytes), outbound(&mut whole, &bytes));
         let mut out = Vec::new();
-        chunked(&bytes, &cuts, |chunk| out.extend(up(&mut cut, chunk)));
+        chunked(&bytes, &cuts, |chunk| out.extend(inbound(&mut cut, chunk)));
         prop_assert_eq!(&out, &expected);
         out.clear();
-        chunked(&bytes, &cuts, |chunk| out.extend(down(&mut cut, chunk)));
+        chunked(&bytes, &cuts, |chunk| out.extend(outbound(&mut cut, chunk)));
         prop_assert_eq!(&out, &answers);
-        if !over {
+        if !exceeded {
             prop_assert!(expected == bytes && answers == bytes);
         }
     }
 
     #[test]
-    fn nothing_is_left_that_adds_data(messages in prop::collection::vec(message(), 0..8)) {
-        let out = up(&mut guard(true), &messages.concat());
+    fn statements_that_add_data_never_pass(messages in prop::collection::vec(message(), 0..8)) {
+        let out = inbound(&mut guard(true), &messages.concat());
         for text in ["insert", "update"] {
             let text = [b"\0", text.as_bytes()].concat();
             prop_assert!(!out.windows(text.len()).any(|window| window == text));
@@ -153,9 +153,9 @@ proptest! {
     }
 
     #[test]
-    fn never_panics(bytes: Vec<u8>, over: bool) {
-        let (mut guard, mut out) = (guard(over), Vec::new());
-        let _ = guard.up(&bytes, &mut out);
-        let _ = guard.down(&bytes, &mut out);
+    fn never_panics(bytes: Vec<u8>, exceeded: bool) {
+        let (mut guard, mut out) = (guard(exceeded), Vec::new());
+        let _ = guard.inbound(&bytes, &mut out);
+        let _ = guard.outbound(&bytes, &mut out);
     }
 }

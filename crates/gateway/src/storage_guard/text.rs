@@ -1,31 +1,31 @@
-//! What can be told of a SQL text without a server, for who passes statements on by other ways.
+//! Analysis of SQL text for other parts of the program.
 
-use super::lexer::{Token, Tokens};
+use super::lexer::{Lexer, Token};
 
-/// Whether any statement of a text adds data, or may: what is refused of a cluster over its storage.
+/// Whether a text contains a statement that may add data, which a cluster over its storage limit refuses.
 pub fn may_add_data(text: &str) -> bool {
     super::adds_data(text.as_bytes())
 }
 
-/// The first word, in lower case, behind blanks, comments, parentheses and empty statements; `None` if the
-/// text does not begin with a word.
+/// The first word, in lower case, after whitespace, comments, parentheses, and empty statements; `None` if
+/// the text starts with another token.
 pub fn first_word(text: &str) -> Option<String> {
-    let passed = |token: &Token<'_>| matches!(token, Token::Symbol(b'(' | b';'));
-    match Tokens::of(text.as_bytes()).find(|token| !passed(token))? {
+    let skipped = |token: &Token<'_>| matches!(token, Token::Symbol(b'(' | b';'));
+    match Lexer::new(text.as_bytes()).find(|token| !skipped(token))? {
         Token::Word(word) => Some(String::from_utf8_lossy(word).to_lowercase()),
         _ => None,
     }
 }
 
-/// The text with `***` for every string that stands behind the word PASSWORD, with or without an equals
-/// sign between.
+/// The text with `***` in place of every string that follows the word PASSWORD, with or without an equals
+/// sign in between.
 pub fn without_passwords(text: &str) -> String {
-    let (bytes, mut tokens) = (text.as_bytes(), Tokens::of(text.as_bytes()));
+    let (bytes, mut tokens) = (text.as_bytes(), Lexer::new(text.as_bytes()));
     let (mut out, mut done, mut secret) = (Vec::new(), 0, false);
     while let Some(token) = tokens.next() {
         let end = tokens.position();
         match token {
-            Token::Value | Token::Unfinished if secret => out.extend_from_slice(b" '***'"),
+            Token::Value | Token::Unterminated if secret => out.extend_from_slice(b" '***'"),
             _ => out.extend_from_slice(&bytes[done..end]),
         }
         secret = token.is("password") || (secret && token == Token::Symbol(b'='));
@@ -41,7 +41,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn the_first_word() {
+    fn the_first_word_is_found() {
         for (text, word) in [
             ("select 1", Some("select")),
             (" -- commit\n /* a */ ((SELECT 1))", Some("select")),
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn passwords_are_struck_out() {
+    fn passwords_are_redacted() {
         for (text, shown) in [
             ("CREATE USER a PASSWORD 'hunter2'", "CREATE USER a PASSWORD '***'"),
             (
@@ -77,7 +77,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn other_texts_stay_as_they_are(text in "\\PC{0,40}") {
+        fn texts_without_passwords_are_unchanged(text in "\\PC{0,40}") {
             prop_assume!(!text.to_lowercase().contains("password"));
             prop_assert_eq!(without_passwords(&text), text);
         }

@@ -1,4 +1,4 @@
-//! psql, and clients that are put together by hand.
+//! Clients: psql, a driver, and single messages.
 
 use super::{PASSWORD, USER, program};
 use ootheca_pg_protocol::{
@@ -22,7 +22,7 @@ use tokio::{
 use tokio_postgres::{Client, Config, NoTls, config::SslMode};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-/// One call of psql; parameters may be replaced.
+/// A call of psql with connection parameters.
 pub(crate) struct Psql {
     parameters: Vec<(String, String)>,
     password: String,
@@ -68,20 +68,20 @@ impl Psql {
         command
     }
 
-    /// Runs a command of psql: what it prints, or the error.
+    /// Runs a command. Returns its output, or the error.
     pub(crate) async fn run(&self, text: &str) -> Result<String, String> {
         let output = self.command().args(["-c", text]).output().await.expect("psql");
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).trim_end().to_owned();
         if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
     }
 
-    /// The error of a call that must fail.
+    /// The error of a call that must fail to connect.
     pub(crate) async fn fails(&self) -> String {
         self.run("SELECT 1").await.expect_err("refused")
     }
 }
 
-/// Connections from below.
+/// Connections without psql.
 pub(crate) struct Raw {
     address: SocketAddr,
     config: Arc<ClientConfig>,
@@ -100,13 +100,13 @@ impl Raw {
         TcpStream::connect(self.address).await.expect("a connection")
     }
 
-    /// TLS after a request for it.
+    /// Requests TLS.
     pub(crate) async fn tls(&self, server_name: &'static str) -> TlsStream<TcpStream> {
         let stream = self.tcp().await;
         self.tls_over(stream, server_name).await
     }
 
-    /// The same over a connection that is there.
+    /// Requests TLS on an open connection.
     pub(crate) async fn tls_over(
         &self,
         mut stream: TcpStream,
@@ -118,7 +118,7 @@ impl Raw {
         TlsConnector::from(self.config.clone()).connect(name, stream).await.expect("TLS")
     }
 
-    /// TLS from the first byte.
+    /// Starts TLS without a request.
     pub(crate) async fn direct(&self, alpn: &[&str]) -> io::Result<TlsStream<TcpStream>> {
         let mut config = (*self.config).clone();
         config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
@@ -131,7 +131,7 @@ impl Raw {
         self.session_of(|_| ()).await.expect("a session")
     }
 
-    /// A session of somebody else, or of another kind.
+    /// A session with other parameters.
     pub(crate) async fn session_of(
         &self,
         change: impl FnOnce(&mut Config),
@@ -210,7 +210,7 @@ pub(crate) async fn read_message(stream: &mut (impl AsyncRead + Unpin)) -> (u8, 
     (kind, body)
 }
 
-/// Reads up to the end.
+/// Reads to the end of the stream.
 pub(crate) async fn rest(stream: &mut (impl AsyncRead + Unpin)) -> String {
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).await.expect("a clean end");

@@ -1,6 +1,8 @@
-//! What goes through arrives as it was, much or little, at once or never.
+//! Relayed bytes arrive unchanged.
 
-use crate::support::{Front, LOGIN_COMPLETE, PASSWORD, Server, USER, accept_login, log_in, startup};
+use crate::support::{
+    LOGIN_COMPLETE, PASSWORD, PostgresServer, TestGateway, USER, accept_login, log_in, startup,
+};
 use proptest::{prelude::*, test_runner::TestRunner};
 use std::process::Stdio;
 use tokio::{
@@ -10,10 +12,10 @@ use tokio::{
 };
 
 #[tokio::test(flavor = "multi_thread")]
-async fn big_results_and_copy_both_ways() {
-    let server = Server::start().await;
-    let front = Front::start(server.socket()).await;
-    let psql = front.psql().cluster("shop-12");
+async fn large_results_and_copy_in_both_directions() {
+    let server = PostgresServer::start().await;
+    let gateway = TestGateway::start(server.socket()).await;
+    let psql = gateway.psql().cluster("shop-12");
     let wide = psql.run("SELECT repeat('x', 20000000)").await.expect("a wide row");
     assert!(wide.len() == 20_000_000 && wide.bytes().all(|byte| byte == b'x'));
 
@@ -26,15 +28,15 @@ async fn big_results_and_copy_both_ways() {
     drop(input);
     assert!(copy.wait().await.expect("an end").success());
     let back = psql.run("COPY (SELECT * FROM lines ORDER BY number) TO STDOUT").await.expect("the lines");
-    assert!(back == lines.trim_end(), "the lines came back different");
-    front.stop().await;
+    assert!(back == lines.trim_end(), "the lines differ");
+    gateway.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_hundred_connections_at_once() {
-    let server = Server::start().await;
-    let front = Front::start(server.socket()).await;
-    let raw = std::sync::Arc::new(front.raw());
+async fn two_hundred_concurrent_connections() {
+    let server = PostgresServer::start().await;
+    let gateway = TestGateway::start(server.socket()).await;
+    let raw = std::sync::Arc::new(gateway.raw());
     let opening: Vec<_> = (0..200i32)
         .map(|number| {
             let raw = raw.clone();
@@ -50,12 +52,12 @@ async fn two_hundred_connections_at_once() {
     for client in opening {
         clients.push(client.await.expect("a session"));
     }
-    assert_eq!(front.gateway.connections(), 200);
+    assert_eq!(gateway.inner.connections(), 200);
     for client in &clients {
-        client.simple_query("SELECT 1").await.expect("idle and alive");
+        client.simple_query("SELECT 1").await.expect("a live session");
     }
     drop(clients);
-    front.stop().await;
+    gateway.stop().await;
 }
 
 fn chunks() -> impl Strategy<Value = Vec<Vec<u8>>> {
@@ -68,20 +70,20 @@ fn chunks() -> impl Strategy<Value = Vec<Vec<u8>>> {
 }
 
 #[test]
-fn any_bytes_arrive_the_same_in_order_both_ways() {
+fn bytes_arrive_unchanged_in_both_directions() {
     let runtime = Runtime::new().expect("a runtime");
     let folder = tempfile::tempdir().expect("a folder");
     let socket = folder.path().join("server");
     let _guard = runtime.enter();
     let listener = UnixListener::bind(&socket).expect("a socket");
-    let front = runtime.block_on(Front::start(socket));
+    let gateway = runtime.block_on(TestGateway::start(socket));
     let mut runner =
         TestRunner::new(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(24) });
     let result = runner.run(&(chunks(), chunks()), |(up, down)| {
         let (all_up, all_down) = (up.concat(), down.concat());
         let (mut seen_up, mut seen_down) = (vec![0; all_up.len()], vec![0; all_down.len()]);
         runtime.block_on(async {
-            let mut client = front.raw().tls("localhost").await;
+            let mut client = gateway.raw().tls("localhost").await;
             let hello = startup(&[("user", USER), ("database", "shop-12.any")]);
             client.write_all(&hello).await.expect("sent");
             let reached = async {
@@ -89,9 +91,9 @@ fn any_bytes_arrive_the_same_in_order_both_ways() {
                 let seen = accept_login(&mut server).await;
                 (server, seen)
             };
-            let (said, (mut server, seen)) = tokio::join!(log_in(&mut client, PASSWORD), reached);
+            let (received, (mut server, seen)) = tokio::join!(log_in(&mut client, PASSWORD), reached);
             assert_eq!(seen, startup(&[("user", USER), ("database", "any")]));
-            assert_eq!(said.len(), LOGIN_COMPLETE.len());
+            assert_eq!(received.len(), LOGIN_COMPLETE.len());
             let ((mut client_in, mut client_out), (mut server_in, mut server_out)) =
                 (split(client), server.split());
             let send_up = async {
@@ -117,16 +119,16 @@ fn any_bytes_arrive_the_same_in_order_both_ways() {
         Ok(())
     });
     result.expect("transparent");
-    runtime.block_on(front.stop());
+    runtime.block_on(gateway.stop());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bytes_that_look_like_the_end_and_are_none() {
+async fn bytes_that_resemble_terminate_are_forwarded() {
     let folder = tempfile::tempdir().expect("a folder");
     let socket = folder.path().join("server");
     let listener = UnixListener::bind(&socket).expect("a socket");
-    let front = Front::start(socket).await;
-    let mut client = front.raw().tls("localhost").await;
+    let gateway = TestGateway::start(socket).await;
+    let mut client = gateway.raw().tls("localhost").await;
     client.write_all(&startup(&[("user", USER), ("database", "shop-12.any")])).await.expect("sent");
     let reached = async {
         let (mut server, _) = listener.accept().await.expect("a connection");
@@ -141,5 +143,5 @@ async fn bytes_that_look_like_the_end_and_are_none() {
     let mut seen = [0; 13];
     server.read_exact(&mut seen).await.expect("all of it");
     assert_eq!(&seen, b"X\0\0\0\x04and more");
-    front.stop().await;
+    gateway.stop().await;
 }

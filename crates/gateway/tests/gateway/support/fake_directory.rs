@@ -2,7 +2,7 @@
 
 use super::{USER, VERIFIER};
 use async_trait::async_trait;
-use ootheca_gateway::{Activity, Destination, Directory, Policy, Standing};
+use ootheca_gateway::{Activity, AdmissionState, Destination, Directory, Policy};
 use ootheca_model::{ClusterId, Error, Result, login::Secret};
 use std::{
     collections::HashMap,
@@ -14,7 +14,7 @@ use tokio_postgres::{Client, NoTls};
 use uuid::Uuid;
 
 #[derive(Default)]
-struct State {
+struct DirectoryState {
     policy: Option<Policy>,
     secrets: HashMap<String, Secret>,
     reports: Vec<Activity>,
@@ -22,23 +22,24 @@ struct State {
     failed_reports: u32,
     endpoints: u32,
     iterations: Option<u32>,
-    distrusted: u32,
+    invalidations: u32,
+    policy_reads: u32,
 }
 
-pub(crate) struct Town {
+pub(crate) struct FakeDirectory {
     cluster: ClusterId,
     socket: PathBuf,
     admin: tokio::sync::Mutex<Option<Client>>,
-    state: Mutex<State>,
-    /// Whether servers are there once they are asked for.
+    state: Mutex<DirectoryState>,
+    /// Whether `endpoint` returns, or waits.
     awake: watch::Sender<bool>,
     changes: broadcast::Sender<ClusterId>,
 }
 
-impl Town {
+impl FakeDirectory {
     pub(crate) fn new(socket: PathBuf) -> Self {
         let cluster = ClusterId(Uuid::from_u128(12));
-        let state = State { policy: Some(allow(&["0.0.0.0/0"])), ..State::default() };
+        let state = DirectoryState { policy: Some(allow(&["0.0.0.0/0"])), ..DirectoryState::default() };
         let (admin, state) = (tokio::sync::Mutex::default(), Mutex::new(state));
         Self {
             cluster,
@@ -50,7 +51,7 @@ impl Town {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, DirectoryState> {
         self.state.lock().expect("lock")
     }
 
@@ -62,8 +63,8 @@ impl Town {
         self.change(|policy| policy.allow = allow(networks).allow);
     }
 
-    pub(crate) fn stand(&self, standing: Standing) {
-        self.change(|policy| policy.standing = standing);
+    pub(crate) fn set_admission(&self, admission: AdmissionState) {
+        self.change(|policy| policy.admission = admission);
     }
 
     fn change(&self, change: impl FnOnce(&mut Policy)) {
@@ -71,13 +72,13 @@ impl Town {
         let _ = self.changes.send(self.cluster);
     }
 
-    /// Whether whoever asks for a server gets it, or waits.
-    pub(crate) fn be_awake(&self, awake: bool) {
+    /// Sets whether `endpoint` returns, or waits.
+    pub(crate) fn set_awake(&self, awake: bool) {
         self.awake.send_replace(awake);
     }
 
-    /// Says so much of the verifiers of the cluster.
-    pub(crate) fn iterate(&self, iterations: u32) {
+    /// Sets the iterations of the cluster's verifiers.
+    pub(crate) fn set_iterations(&self, iterations: u32) {
         self.state().iterations = Some(iterations);
     }
 
@@ -86,32 +87,37 @@ impl Town {
         let _ = self.changes.send(self.cluster);
     }
 
-    /// Remembers a secret, whatever the server says.
-    pub(crate) fn remember(&self, user: &str, secret: Secret) {
+    /// Caches a secret, which may differ from the server's.
+    pub(crate) fn set_secret(&self, user: &str, secret: Secret) {
         self.state().secrets.insert(user.into(), secret);
     }
 
-    /// How often somebody was let through to the server, and how often a secret was doubted.
+    /// The numbers of calls of `endpoint` and of `distrust`.
     pub(crate) fn calls(&self) -> (u32, u32) {
         let state = self.state();
-        (state.endpoints, state.distrusted)
+        (state.endpoints, state.invalidations)
     }
 
-    /// What was reported so far.
+    /// The successful reports.
     pub(crate) fn reports(&self) -> Vec<Activity> {
         self.state().reports.clone()
     }
 
-    /// How many reports have failed.
+    /// The number of times that the policy was read.
+    pub(crate) fn policy_reads(&self) -> u32 {
+        self.state().policy_reads
+    }
+
+    /// The number of failed reports.
     pub(crate) fn failed_reports(&self) -> u32 {
         self.state().failed_reports
     }
 
-    pub(crate) fn let_reports_fail(&self, fail: bool) {
+    pub(crate) fn set_reports_fail(&self, fail: bool) {
         self.state().reports_fail = fail;
     }
 
-    /// What the server knows of a user; without a server, all know the one.
+    /// Reads a secret from the server. Without a server, the secret of `USER` is known.
     async fn look_up(&self, user: &str) -> Option<Secret> {
         let mut admin = self.admin.lock().await;
         if admin.as_ref().is_none_or(Client::is_closed) {
@@ -136,8 +142,8 @@ impl Town {
         })
     }
 
-    /// So many changes elsewhere that a receiver lags.
-    pub(crate) fn noise(&self) {
+    /// Announces so many changes of other clusters that receivers lag.
+    pub(crate) fn flood_changes(&self) {
         for number in 0..100 {
             let _ = self.changes.send(ClusterId(Uuid::from_u128(1000 + number)));
         }
@@ -150,7 +156,7 @@ fn allow(networks: &[&str]) -> Policy {
 }
 
 #[async_trait]
-impl Directory for Town {
+impl Directory for FakeDirectory {
     async fn resolve(&self, routing_id: &str) -> Result<Option<Destination>> {
         if routing_id == "broken-1" {
             return Err(Error::internal("the secret reason"));
@@ -171,7 +177,7 @@ impl Directory for Town {
 
     async fn distrust(&self, _: ClusterId) {
         let mut state = self.state();
-        state.distrusted += 1;
+        state.invalidations += 1;
         state.secrets.clear();
     }
 
@@ -179,7 +185,7 @@ impl Directory for Town {
         let mut state = self.state();
         if state.reports_fail {
             state.failed_reports += 1;
-            return Err(Error::unavailable("nobody listens"));
+            return Err(Error::unavailable("reports fail"));
         }
         state.reports.extend(activities);
         Ok(())
@@ -192,8 +198,10 @@ impl Directory for Town {
     }
 
     async fn policy(&self, cluster: ClusterId) -> Result<Option<Policy>> {
-        assert_eq!(cluster, self.cluster, "only clusters with sessions are of interest");
-        Ok(self.state().policy.clone())
+        assert_eq!(cluster, self.cluster, "the gateway reads only policies of clusters with sessions");
+        let mut state = self.state();
+        state.policy_reads += 1;
+        Ok(state.policy.clone())
     }
 
     fn changes(&self) -> broadcast::Receiver<ClusterId> {
