@@ -1,4 +1,4 @@
-//! The PostgreSQL protocol, spoken message by message: for what no driver does.
+//! A client that sends and receives single messages of the PostgreSQL protocol.
 
 use ootheca_pg_protocol::{
     backend::{
@@ -23,10 +23,10 @@ use std::{
     time::Duration,
 };
 
-/// Longest that an answer may take.
+/// The time that the server has to answer.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// How to connect.
+/// The parameters of a connection.
 #[derive(Clone)]
 pub struct Wire {
     address: SocketAddr,
@@ -37,12 +37,12 @@ pub struct Wire {
     binding: bool,
 }
 
-/// A message of the server.
+/// A message from the server.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Message {
-    /// Its kind.
+    /// The type byte.
     pub tag: u8,
-    /// What follows the length.
+    /// What follows the header.
     pub body: Vec<u8>,
 }
 
@@ -73,14 +73,14 @@ impl Wire {
         Self { address, tls, server_name, parameters: Vec::new(), password, binding: false }
     }
 
-    /// The name in TLS.
+    /// Sets the TLS server name.
     #[must_use]
     pub fn server_name(mut self, name: &str) -> Self {
         name.clone_into(&mut self.server_name);
         self
     }
 
-    /// A startup parameter.
+    /// Sets a startup parameter.
     #[must_use]
     pub fn with(mut self, name: &str, value: &str) -> Self {
         self.parameters.retain(|(known, _)| known != name);
@@ -88,21 +88,21 @@ impl Wire {
         self
     }
 
-    /// The password.
+    /// Sets the password.
     #[must_use]
     pub fn password(mut self, password: &str) -> Self {
         password.clone_into(&mut self.password);
         self
     }
 
-    /// Binds the proof to the TLS connection.
+    /// Uses channel binding.
     #[must_use]
     pub fn binding(mut self) -> Self {
         self.binding = true;
         self
     }
 
-    /// A bare connection.
+    /// A TCP connection.
     pub fn tcp(&self) -> io::Result<TcpStream> {
         let stream = TcpStream::connect(self.address)?;
         stream.set_nodelay(true)?;
@@ -122,7 +122,7 @@ impl Wire {
         self.secured(stream, &[])
     }
 
-    /// A connection that begins with TLS, naming these protocols.
+    /// A connection that starts TLS without a request, with these ALPN protocols.
     pub fn direct(&self, protocols: &[&str]) -> io::Result<Conversation> {
         self.secured(self.tcp()?, protocols)
     }
@@ -139,7 +139,7 @@ impl Wire {
         Ok(Conversation { key: Vec::new(), stream })
     }
 
-    /// A session, or the refusal.
+    /// A session, or the ErrorResponse.
     pub fn connect(&self) -> io::Result<Result<Conversation, Message>> {
         self.login(self.tls()?)
     }
@@ -195,7 +195,7 @@ impl Wire {
 
 /// A connection with TLS.
 pub struct Conversation {
-    /// Process id and secret for cancel requests, once logged in.
+    /// The body of BackendKeyData, after login.
     pub key: Vec<u8>,
     stream: StreamOwned<ClientConnection, TcpStream>,
 }
@@ -207,7 +207,7 @@ impl Conversation {
         self.raw(&StartupMessage::new(parameters).map_err(io::Error::other)?.encode())
     }
 
-    /// The connection below.
+    /// The TCP connection.
     pub fn socket(&self) -> &TcpStream {
         &self.stream.sock
     }
@@ -233,7 +233,7 @@ impl Conversation {
         Ok(Message { tag: kind, body })
     }
 
-    /// Messages up to ReadyForQuery, or up to a fatal error, which is the last one then.
+    /// Messages up to and including ReadyForQuery or a fatal error.
     pub fn answer(&mut self) -> io::Result<Vec<Message>> {
         let mut messages = Vec::new();
         loop {
@@ -262,8 +262,8 @@ impl Conversation {
         String::from_utf8(backend::row_values(&row.body).next()??.to_vec()).ok()
     }
 
-    /// The channel binding of the server's certificate. Computed here and not by the gateway's own code,
-    /// which the tests check: certificates of the gateway are signed with SHA-256.
+    /// The channel binding of the server's certificate, which is signed with SHA-256. Independent of the
+    /// gateway's own code, which it serves to test.
     fn certificate_hash(&self) -> Vec<u8> {
         let certificates = self.stream.conn.peer_certificates().unwrap_or_default();
         certificates.first().map(|certificate| Sha256::digest(certificate).to_vec()).unwrap_or_default()

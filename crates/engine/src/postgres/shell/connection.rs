@@ -1,6 +1,6 @@
-//! A session of the shell: the server's protocol, with every answer as text and none of any size.
+//! A session of the shell, with all values as text and a limit for the length of messages.
 //!
-//! The usual client would take values in their binary form, and a message of a gigabyte into memory.
+//! The driver would request values in binary form, and would read a message of a gigabyte into memory.
 
 use crate::statement::Refused;
 use ootheca_pg_protocol::{
@@ -21,30 +21,30 @@ use tokio::{
     time::timeout,
 };
 
-/// Longer messages are passed over.
+/// The bodies of longer messages are skipped.
 const LONGEST: usize = 1 << 20;
-/// The most that is shown of an error or a notice, in bytes.
+/// The longest field of an error or a notice, in bytes; the rest is cut off.
 const LONGEST_TEXT: usize = 8 << 10;
-/// How long the server may take to end a session.
+/// The time that the server has to end a session.
 const END: Duration = Duration::from_secs(1);
 
-/// A message of the server.
+/// A message from the server.
 pub(super) struct Message {
     pub(super) kind: u8,
-    /// Empty if it was passed over.
+    /// Empty if the body was skipped.
     pub(super) body: Vec<u8>,
-    /// Its length, also where it was passed over.
+    /// The length of the body, even if it was skipped.
     pub(super) length: usize,
 }
 
 impl Message {
-    pub(super) fn passed_over(&self) -> bool {
+    pub(super) fn is_skipped(&self) -> bool {
         self.body.len() < self.length
     }
 
-    /// Its fields, if it is an error or a notice.
+    /// The fields of an error or a notice.
     pub(super) fn refusal(&self) -> Refused {
-        if self.passed_over() {
+        if self.is_skipped() {
             let message = "the server's message is too long to be shown".to_owned();
             return Refused { sqlstate: "54000".to_owned(), message, ..Refused::default() };
         }
@@ -63,12 +63,12 @@ impl Message {
     }
 }
 
-/// Why there is no answer.
+/// Why a request failed.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// The server says no.
+    /// The server returned an error.
     Refused(Refused),
-    /// It does not answer, or not as it should.
+    /// The connection failed, or the server violated the protocol.
     Broken(io::Error),
 }
 
@@ -89,12 +89,12 @@ pub(super) type Result<T> = std::result::Result<T, Failure>;
 /// A session that is ready for a request.
 pub(super) struct Connection {
     stream: BufReader<UnixStream>,
-    /// The server's process.
+    /// The process id of the server session.
     pub(super) process: i32,
 }
 
 impl Connection {
-    /// Logs in with SCRAM-SHA-256; `parameters` are those of the startup message.
+    /// Connects and logs in with SCRAM-SHA-256. `parameters` are those of the startup message.
     pub(super) async fn open(socket: &Path, parameters: &[(&str, &str)], password: &str) -> Result<Self> {
         let stream = BufReader::new(UnixStream::connect(socket).await?);
         let mut this = Self { stream, process: 0 };
@@ -160,7 +160,7 @@ impl Connection {
         Ok(Message { kind, body, length })
     }
 
-    /// Runs statements of ours; the first values of the rows that they answer.
+    /// Runs statements of the engine itself. Returns the values of all rows.
     pub(super) async fn simple(&mut self, text: &str) -> Result<Vec<Vec<Option<String>>>> {
         let mut query = Vec::new();
         put_query(&mut query, text)?;
@@ -177,7 +177,7 @@ impl Connection {
         }
     }
 
-    /// Ends it, and waits a little until the server has: whoever comes next finds nobody here.
+    /// Ends the session, and waits for a limited time until the server has closed it.
     pub(super) async fn close(mut self) {
         let end = async {
             self.send(TERMINATE).await?;
@@ -189,7 +189,7 @@ impl Connection {
 }
 
 pub(super) fn unexpected(kind: u8) -> Failure {
-    let text = format!("a message of the kind {:?} was not expected", char::from(kind));
+    let text = format!("unexpected message of type {:?}", char::from(kind));
     Failure::Broken(io::Error::other(text))
 }
 
@@ -214,14 +214,14 @@ mod tests {
     }
 
     #[test]
-    fn a_row_is_read() {
+    fn rows_are_decoded() {
         let sent = [Some("a"), None, Some(""), Some("é")];
         let read = values(&row(&sent));
         assert_eq!(read.iter().map(Option::as_deref).collect::<Vec<_>>(), sent);
     }
 
     #[test]
-    fn an_error_is_read() {
+    fn errors_are_decoded() {
         let body = b"SERROR\0C42P01\0Mno such table\0Htry\0P15\0\0".to_vec();
         let refused = Message { kind: b'E', length: body.len(), body }.refusal();
         assert_eq!((refused.sqlstate.as_str(), refused.message.as_str()), ("42P01", "no such table"));
@@ -231,7 +231,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_that_a_server_sends_panics(body in proptest::collection::vec(any::<u8>(), 0..60)) {
+        fn decoding_never_panics(body in proptest::collection::vec(any::<u8>(), 0..60)) {
             values(&body);
             Message { kind: b'E', length: body.len(), body }.refusal();
         }

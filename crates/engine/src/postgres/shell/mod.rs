@@ -274,7 +274,7 @@ async fn execute(connection: &mut Connection, statement: &Statement) -> connecti
         match message.kind {
             DATA_ROW => {
                 let fits = answer.rows.len() < limits.rows && message.length <= left && !answer.truncated;
-                if fits && !message.passed_over() {
+                if fits && !message.is_skipped() {
                     left -= message.length;
                     answer.rows.push(values(&message.body));
                     continue;
