@@ -2,7 +2,7 @@
 //! connection, the framing of messages, SCRAM-SHA-256, channel binding, and the PROXY header that may
 //! precede all of them.
 //!
-//! Everything here is a function of bytes: no sockets, no files, no clock. Most input comes from
+//! Everything here works on bytes: no sockets, no files, no clock; only nonces are random. Most input is from
 //! clients that have not authenticated, so decoding never panics and never allocates more than its
 //! input requires. Secrets are not part of any `Debug` output.
 
