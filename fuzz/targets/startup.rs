@@ -1,2 +1,2 @@
 #![no_main]
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ootheca_fuzz::fuzzing::startup(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ootheca_pg_protocol::fuzzing::startup(bytes));

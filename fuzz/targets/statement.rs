@@ -1,2 +1,2 @@
 #![no_main]
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ootheca_fuzz::fuzzing::statement(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ootheca_gateway::fuzzing::statement(bytes));

@@ -36,7 +36,7 @@ const checks = {
   async authentication() {
     await using({ ...byName, enableChannelBinding: true }, async (client) => assert.equal(await one(client, 'SELECT 1'), 1));
     await refused({ ...byName, password: 'not the password' }, 'password authentication failed');
-    await refused({ ...byName, ssl: false, options: byOption.options }, 'needs TLS');
+    await refused({ ...byName, ssl: false, options: byOption.options }, 'requires TLS');
   },
   async prepared() {
     await using(byName, async (client) => {

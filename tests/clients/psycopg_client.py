@@ -51,7 +51,7 @@ def routing():
 def tls_modes():
     for mode in ("require", "verify-ca", "verify-full"):
         connect(sslmode=mode).close()
-    refused("needs TLS", by_option, sslmode="disable")
+    refused("requires TLS", by_option, sslmode="disable")
     if psycopg.pq.version() >= 170000:
         with connect(sslnegotiation="direct") as connection:
             assert one(connection, "SELECT 1") == 1

@@ -54,7 +54,7 @@ fn tls_and_nothing_else() {
     plain.write_all(b"\0\0\0\x15\0\x03\0\0user\0keeper\0\0").expect("sent");
     let mut said = Vec::new();
     plain.read_to_end(&mut said).expect("a clean end");
-    assert!(said.starts_with(b"E") && String::from_utf8_lossy(&said).contains("needs TLS"), "{said:?}");
+    assert!(said.starts_with(b"E") && String::from_utf8_lossy(&said).contains("requires TLS"), "{said:?}");
     // GSSAPI is declined, and TLS may follow.
     let mut plain = wire.tcp().expect("a connection");
     plain.write_all(&[0, 0, 0, 8, 4, 210, 22, 48]).expect("sent");

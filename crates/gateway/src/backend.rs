@@ -1,5 +1,7 @@
-//! The connection to a cluster's server.
+//! Connections to the PostgreSQL servers of clusters.
 
+use crate::registry::cancel::CancelTarget;
+use ootheca_pg_protocol::{backend::PARAMETER_STATUS, message, split_at_zero};
 use std::{
     io::{self, Read as _, Write as _},
     net::Shutdown,
@@ -8,25 +10,24 @@ use std::{
 };
 use tokio::io::{Interest, unix::AsyncFd};
 
-/// A Unix socket that wakes its task for bytes to read, and for room to write only once that has
-/// been missed.
+/// A Unix socket that wakes its task when there are bytes to read, and watches for room to write only
+/// after a write would have blocked.
 ///
-/// The kernel reports room each time the server takes something from the socket: with a watch on
-/// that, every statement would wake the task once for nothing.
-pub(crate) struct Backend {
-    // `None` only within `watch_room`, or after it failed.
+/// The kernel reports room whenever the server reads from the socket. Watching for it all the time would
+/// wake the task once per statement for nothing.
+pub(crate) struct BackendSocket {
+    // `None` only within `watch_writable`, or after it failed.
     socket: Option<AsyncFd<UnixStream>>,
-    room_watched: bool,
+    writable_watched: bool,
 }
 
-impl Backend {
-    /// Takes a connected socket that does not block.
+impl BackendSocket {
+    /// Wraps a connected, nonblocking socket.
     pub(crate) fn new(socket: UnixStream) -> io::Result<Self> {
         let socket = watch(socket, Interest::READABLE)?;
-        Ok(Self { socket: Some(socket), room_watched: false })
+        Ok(Self { socket: Some(socket), writable_watched: false })
     }
 
-    /// Gives the socket back.
     pub(crate) fn into_inner(self) -> Option<UnixStream> {
         self.socket.map(AsyncFd::into_inner)
     }
@@ -35,7 +36,7 @@ impl Backend {
         self.socket.as_ref().ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
 
-    /// Reads what is there; 0 at the end.
+    /// Reads available bytes; 0 at the end of the stream.
     pub(crate) fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         let socket = self.socket()?;
         loop {
@@ -44,7 +45,7 @@ impl Backend {
                 Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => ready.clear_ready(),
                 Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
                 Ok(count) => {
-                    // Less than there is room for is all that there was.
+                    // A partly filled buffer means that the socket has been drained.
                     if 0 < count && count < buffer.len() {
                         ready.clear_ready();
                     }
@@ -55,7 +56,7 @@ impl Backend {
         }
     }
 
-    /// Writes as much as there is room for.
+    /// Writes as many bytes as the socket accepts.
     pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         loop {
             match self.socket()?.get_ref().write(bytes) {
@@ -63,23 +64,22 @@ impl Backend {
                 Err(cause) if cause.kind() == io::ErrorKind::Interrupted => continue,
                 written => return Poll::Ready(written),
             }
-            if !self.room_watched {
-                self.watch_room()?;
+            if !self.writable_watched {
+                self.watch_writable()?;
             }
             ready!(self.socket()?.poll_write_ready(cx))?.clear_ready();
         }
     }
 
-    /// Says that nothing more will be written.
-    pub(crate) fn end(&self) {
+    pub(crate) fn shutdown_write(&self) {
         let _ = self.socket().and_then(|socket| socket.get_ref().shutdown(Shutdown::Write));
     }
 
-    fn watch_room(&mut self) -> io::Result<()> {
+    fn watch_writable(&mut self) -> io::Result<()> {
         if let Some(socket) = self.socket.take() {
             let both = Interest::READABLE | Interest::WRITABLE;
             self.socket = Some(watch(socket.into_inner(), both)?);
-            self.room_watched = true;
+            self.writable_watched = true;
         }
         Ok(())
     }
@@ -87,8 +87,47 @@ impl Backend {
 
 #[allow(
     deprecated,
-    reason = "its successor is unsafe for types that may lie about their descriptor; this one does not"
+    reason = "the replacement is unsafe, for types whose descriptor may change; that of a Unix socket does not"
 )]
 fn watch(socket: UnixStream, interest: Interest) -> io::Result<AsyncFd<UnixStream>> {
     AsyncFd::with_interest(socket, interest)
+}
+
+/// The settings that a server has reported: its ParameterStatus messages, in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ParameterStatuses(Vec<u8>);
+
+impl ParameterStatuses {
+    /// Records the body of a ParameterStatus. It replaces an earlier one for the same setting.
+    pub(crate) fn record(&mut self, body: &[u8]) {
+        let (name, _) = split_at_zero(body);
+        let (mut at, mut found) = (0, None);
+        while let Ok(Some(known)) = message::first(&self.0[at..], usize::MAX) {
+            let end = at + known.length();
+            if split_at_zero(known.body).0 == name {
+                found = Some(at..end);
+            }
+            at = end;
+        }
+        let range = found.unwrap_or(at..at);
+        self.0.splice(range, message::encode(PARAMETER_STATUS, body));
+    }
+
+    /// Appends the messages.
+    pub(crate) fn put(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.0);
+    }
+}
+
+/// A session at a server that is ready for the first query.
+pub(crate) struct BackendSession {
+    /// Connected and nonblocking.
+    pub(crate) socket: UnixStream,
+    pub(crate) parameters: ParameterStatuses,
+    /// `None` if the server sent no key for cancel requests.
+    pub(crate) cancel_target: Option<CancelTarget>,
+    /// NoticeResponse messages from the login.
+    pub(crate) notices: Vec<u8>,
+    /// Bytes that followed the first ReadyForQuery.
+    pub(crate) trailing: Vec<u8>,
 }

@@ -1,49 +1,34 @@
-//! The SQL front door: TLS, routing to the right cluster, its allowlist.
+//! The SQL gateway: terminates TLS, routes connections to clusters, enforces their policies, and
+//! authenticates their users.
 //!
-//! Knows the PostgreSQL protocol up to the end of login and nothing after it, but for what `guard`
-//! reads of throttled clusters. Never writes the store: all it may ask is the [`Directory`].
+//! It interprets the PostgreSQL protocol up to the end of login, and relays bytes after that. Only the
+//! sessions of throttled clusters are interpreted, by the storage guard. The gateway never writes to the
+//! store; the [`Directory`] is its only interface to the rest of the program.
 //!
-//! `session` leads a connection through `greeting` (PROXY header, TLS, startup packet), `route`,
-//! `admission` (may this peer reach that cluster), `authentication` (does it know the password),
-//! `upstream` or `reuse` (a session at the server) and `relay` (copying). `sessions` and `cancel` know
-//! who is live, `activity` reports it, `metrics` counts.
+//! `server` accepts connections and assigns them to `workers`. A `session` passes through `handshake`
+//! (PROXY header, TLS, opening packet), `routing`, `admission`, `login` (with `sasl` towards the client,
+//! and `pool` or `backend_login` towards the server), and `relay`. The `registry` holds all live sessions,
+//! terminates them, forwards cancel requests, and reports activity.
 
-mod activity;
-mod admission;
-mod authentication;
 mod backend;
-mod binding;
-mod cancel;
-mod certificates;
-mod cut;
-mod farewell;
-#[cfg(test)]
+mod error;
+#[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
-mod gateway;
-mod greeting;
-mod guard;
-mod keepalive;
-mod login;
 mod metrics;
-mod proxy_protocol;
-mod refusal;
-mod relay;
-mod reuse;
-mod route;
-mod scram;
+mod pool;
+mod registry;
+mod server;
 mod session;
-mod sessions;
 mod settings;
-mod startup;
-mod threads;
-mod upstream;
-mod wire;
+mod storage_guard;
+mod tls;
+mod workers;
 
-pub use certificates::Certificates;
-pub use gateway::Gateway;
-pub use guard::{first_word, may_add_data, without_passwords};
 pub use metrics::{Histogram, Snapshot, Usage};
+pub use server::Gateway;
 pub use settings::Settings;
+pub use storage_guard::{first_word, may_add_data, without_passwords};
+pub use tls::Certificates;
 
 use async_trait::async_trait;
 use ipnet::IpNet;
@@ -55,43 +40,41 @@ use std::{
 };
 use tokio::sync::broadcast;
 
-/// The protocol's name in TLS.
-const ALPN: &[u8] = b"postgresql";
-
-/// What a client is told about a limit, in words of the control plane.
+/// The control plane's text for clients of a cluster that exceeds a limit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notice {
-    /// What is the matter, naming the limit.
+    /// Names the limit.
     pub message: String,
-    /// What to do about it.
+    /// Says how to resolve the problem.
     pub hint: String,
 }
 
-/// How a cluster stands with its limits.
+/// Which sessions a cluster admits, according to its limits.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Standing {
-    /// Within them.
+pub enum AdmissionState {
+    /// All sessions: the cluster is within its limits.
     #[default]
     Open,
-    /// Over its storage: one session at a time, which may not add data.
+    /// One session at a time, which cannot add data: the cluster exceeds its storage limit.
     Throttled(Notice),
-    /// Over its request units: no session.
+    /// No sessions: the cluster exceeds its request unit limit.
     Disabled(Notice),
 }
 
-/// Who may connect to a cluster, and for what.
+/// Who may connect to a cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
-    /// Networks that may open SQL connections.
+    /// The networks from which clients may connect.
     pub allow: Vec<IpNet>,
-    /// How it stands with its limits.
-    pub standing: Standing,
+    /// Which sessions it admits. Serialized under its former name for gateways of other versions.
+    #[serde(rename = "standing")]
+    pub admission: AdmissionState,
 }
 
 impl Policy {
-    /// Whether a peer may connect. IPv4 inside IPv6 counts as IPv4, and the IPv6 loopback address as
-    /// 127.0.0.1 too: allowlists can hold IPv4 networks only.
+    /// Whether a client with this address may connect. IPv4-mapped IPv6 addresses count as IPv4, and the
+    /// IPv6 loopback address also counts as 127.0.0.1, because allowlists contain only IPv4 networks.
     pub fn allows(&self, peer: IpAddr) -> bool {
         let peer = peer.to_canonical();
         let loopback =
@@ -101,55 +84,56 @@ impl Policy {
     }
 }
 
-/// Where a connection goes.
+/// The cluster that a routing id identifies.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Destination {
     /// The cluster.
     pub cluster: ClusterId,
     /// Who may connect.
     pub policy: Policy,
-    /// The iterations of its users' SCRAM verifiers, so that nobody can tell who is none of them; `None`
-    /// where PostgreSQL's own number will do.
+    /// The iterations of its users' SCRAM verifiers, for nonexistent users, so that clients cannot find out
+    /// which users exist; `None` means PostgreSQL's default.
     #[serde(default)]
     pub iterations: Option<u32>,
 }
 
-/// What a gateway has seen of a cluster since its last report.
+/// The activity of a cluster since the last report.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Activity {
     /// The cluster.
     pub cluster: ClusterId,
-    /// Authenticated sessions that are open now.
+    /// The number of open authenticated sessions.
     pub sessions: u32,
-    /// Sessions that were open at some time since the last report; those that are open now count.
+    /// The number of sessions that have been open since the last report, including those still open.
     pub sessions_seen: u32,
-    /// Bytes to clients since the last report.
+    /// Bytes sent to clients.
     pub sent: u64,
-    /// Bytes from clients since the last report.
+    /// Bytes received from clients.
     pub received: u64,
 }
 
-/// Everything that the gateway may ask of the rest of the program. Always called on the runtime that
-/// started the gateway.
+/// The gateway's interface to the rest of the program. Always called on the runtime that started the
+/// gateway.
 #[async_trait]
 pub trait Directory: Send + Sync + 'static {
-    /// The active cluster with this routing id (`name-number`); `None` if there is none.
+    /// The active cluster with this routing id (`name-number`).
     async fn resolve(&self, routing_id: &str) -> Result<Option<Destination>>;
-    /// What a user's password is checked against; `None` if there is no such user. The name is given as
-    /// `ootheca_model::sql_name` shows it. Never wakes the cluster. Not older than a second where a session may have changed it.
+    /// The stored form of a user's password; `None` if the user does not exist. The name is in the form of
+    /// `ootheca_model::sql_name`. Never wakes the cluster. At
+    /// most one second old if a session could have changed it.
     async fn secret(&self, cluster: ClusterId, user: &str) -> Result<Option<Secret>>;
-    /// Says that a secret turned out to be old: the server refused what it had let pass.
+    /// Invalidates cached secrets, after one of them turned out to differ from the server's.
     async fn distrust(&self, cluster: ClusterId);
-    /// The Unix socket of the cluster's server. Wakes a suspended one, and waits a little for one that
-    /// is starting. Only for clients that have proven who they are.
+    /// The Unix socket of the cluster's server. Wakes a suspended cluster, and waits a limited time for a
+    /// starting one. Only for authenticated clients.
     async fn endpoint(&self, cluster: ClusterId) -> Result<PathBuf>;
-    /// The policy now; `None` once the cluster is deleted.
+    /// The current policy; `None` once the cluster is deleted.
     async fn policy(&self, cluster: ClusterId) -> Result<Option<Policy>>;
-    /// Takes note of what clusters were used for; called every second, with those that have sessions
-    /// or had since. An error says that it was not noted: it is reported again with the next.
+    /// Records the activity of clusters. Called every second if there is any. After an error, the activity
+    /// is included in the next report.
     async fn report(&self, activities: Vec<Activity>) -> Result<()>;
-    /// Clusters whose policy changed or that were deleted, sent after the change can be read. A
-    /// lagging receiver re-reads them all.
+    /// The clusters whose policy changed or that were deleted, sent once the change can be read. A receiver
+    /// that lags behind reads all policies again.
     fn changes(&self) -> broadcast::Receiver<ClusterId>;
 }
 
@@ -163,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn allowed_peers() {
+    fn allowlists_match_canonical_addresses() {
         assert!(allows(&["10.0.0.0/8"], "10.1.2.3"));
         assert!(allows(&["10.0.0.0/8"], "::ffff:10.1.2.3"));
         assert!(!allows(&["10.0.0.0/8"], "11.1.2.3"));

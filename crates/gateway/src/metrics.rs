@@ -1,66 +1,64 @@
-//! What a gateway has done since it started, in numbers.
+//! Metrics of a gateway since it started.
 
 use ootheca_model::ClusterId;
-use std::{
-    collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use parking_lot::Mutex;
+use std::{collections::BTreeMap, time::Duration};
 
 /// Upper bounds of the buckets of a [`Histogram`], in milliseconds.
 const BOUNDS: [u64; 14] = [1, 2, 5, 10, 25, 50, 80, 100, 250, 500, 1000, 2500, 5000, 15_000];
 
-/// How long something took.
+/// The distribution of durations.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Histogram {
-    /// How often.
+    /// The number of durations.
     pub count: u64,
-    /// In all.
+    /// The sum of the durations.
     pub sum: Duration,
-    /// How often it took at most so long; each counts those before it, too.
+    /// The upper bounds of the buckets, and their cumulative counts.
     pub buckets: Vec<(Duration, u64)>,
 }
 
-/// What a cluster was used for.
+/// The usage of a cluster.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Authenticated sessions that are open now.
+    /// The number of open authenticated sessions.
     pub sessions: u32,
-    /// Bytes to clients.
+    /// Bytes sent to clients.
     pub sent: u64,
-    /// Bytes from clients.
+    /// Bytes received from clients.
     pub received: u64,
 }
 
-/// The numbers at one moment.
+/// The values of all metrics at one time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
     /// Accepted connections.
     pub accepted: u64,
-    /// Those that got an error before they were a session, by kind.
+    /// Connections that were rejected with an error before they became a session, by reason.
     pub refused: BTreeMap<&'static str, u64>,
-    /// Those that ended otherwise, by kind.
+    /// Connections that ended otherwise, by reason.
     pub closed: BTreeMap<&'static str, u64>,
-    /// Clusters that had sessions.
+    /// The usage of clusters that have or had sessions.
     pub clusters: BTreeMap<ClusterId, Usage>,
-    /// From a proof until the cluster's server was there: near zero unless it was suspended.
+    /// The time from authentication until the cluster's server was ready; near zero unless the cluster was
+    /// suspended.
     pub wake: Histogram,
-    /// From a startup message until its session was ready.
+    /// The time from the startup message until the session was ready.
     pub login: Histogram,
-    /// Sessions that got a server connection that another one had left.
+    /// Sessions that took a server connection from the pool.
     pub reused: u64,
-    /// Cancel requests that were passed on.
+    /// Forwarded cancel requests.
     pub canceled: u64,
 }
 
 #[derive(Default)]
-struct Times {
+struct HistogramCounts {
     count: u64,
     sum: Duration,
     buckets: [u64; BOUNDS.len()],
 }
 
-impl Times {
+impl HistogramCounts {
     fn add(&mut self, time: Duration) {
         self.count += 1;
         self.sum += time;
@@ -76,63 +74,59 @@ impl Times {
 }
 
 #[derive(Default)]
-struct Numbers {
+struct Counters {
     accepted: u64,
     refused: BTreeMap<&'static str, u64>,
     closed: BTreeMap<&'static str, u64>,
-    wake: Times,
-    login: Times,
+    wake: HistogramCounts,
+    login: HistogramCounts,
     reused: u64,
     canceled: u64,
 }
 
-/// Counts. Taken a few times a connection, never while it is copied.
+/// The counters. Locked a few times per connection, and never by the relay.
 #[derive(Default)]
-pub(crate) struct Metrics(Mutex<Numbers>);
+pub(crate) struct Metrics(Mutex<Counters>);
 
 impl Metrics {
-    fn lock(&self) -> MutexGuard<'_, Numbers> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     pub(crate) fn accepted(&self) {
-        self.lock().accepted += 1;
+        self.0.lock().accepted += 1;
     }
 
     pub(crate) fn refused(&self, kind: &'static str) {
-        *self.lock().refused.entry(kind).or_default() += 1;
+        *self.0.lock().refused.entry(kind).or_default() += 1;
     }
 
     pub(crate) fn closed(&self, kind: &'static str) {
-        *self.lock().closed.entry(kind).or_default() += 1;
+        *self.0.lock().closed.entry(kind).or_default() += 1;
     }
 
     pub(crate) fn woke(&self, time: Duration) {
-        self.lock().wake.add(time);
+        self.0.lock().wake.add(time);
     }
 
-    pub(crate) fn logged_in(&self, time: Duration, reused: bool) {
-        let mut numbers = self.lock();
-        numbers.login.add(time);
-        numbers.reused += u64::from(reused);
+    pub(crate) fn logged_in(&self, time: Duration, pooled: bool) {
+        let mut counters = self.0.lock();
+        counters.login.add(time);
+        counters.reused += u64::from(pooled);
     }
 
     pub(crate) fn canceled(&self) {
-        self.lock().canceled += 1;
+        self.0.lock().canceled += 1;
     }
 
-    /// The numbers now, with what is known of the clusters.
+    /// The current values, with the usage of clusters.
     pub(crate) fn snapshot(&self, clusters: BTreeMap<ClusterId, Usage>) -> Snapshot {
-        let numbers = self.lock();
+        let counters = self.0.lock();
         Snapshot {
-            accepted: numbers.accepted,
-            refused: numbers.refused.clone(),
-            closed: numbers.closed.clone(),
+            accepted: counters.accepted,
+            refused: counters.refused.clone(),
+            closed: counters.closed.clone(),
             clusters,
-            wake: numbers.wake.read(),
-            login: numbers.login.read(),
-            reused: numbers.reused,
-            canceled: numbers.canceled,
+            wake: counters.wake.read(),
+            login: counters.login.read(),
+            reused: counters.reused,
+            canceled: counters.canceled,
         }
     }
 }
@@ -142,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_fall_into_buckets() {
+    fn durations_are_counted_in_buckets() {
         let metrics = Metrics::default();
         for time in [1, 60, 70, 60_000] {
             metrics.woke(Duration::from_millis(time));

@@ -1,4 +1,4 @@
-//! What a gateway needs to know.
+//! The settings of a gateway.
 
 use std::{
     net::{SocketAddr, TcpListener},
@@ -7,31 +7,30 @@ use std::{
     time::Duration,
 };
 
-/// What a gateway needs to know.
+/// The settings of a gateway.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Where to listen.
+    /// The address to listen on.
     pub listen: SocketAddr,
-    /// A socket that listens already, for example one of the process before this one; then `listen`
-    /// means nothing.
+    /// A listening socket to use in place of `listen`, such as that of the previous process.
     pub listener: Option<Arc<TcpListener>>,
     /// The folder of [`Certificates`](crate::Certificates).
     pub certificates: PathBuf,
-    /// How often it is looked whether the certificate has to be made again.
+    /// How often to check whether the certificate must be renewed.
     pub renewal: Duration,
-    /// Zones of the gateway: the names right below each lead to clusters.
+    /// Domains of the gateway. Names directly below a domain identify clusters.
     pub domains: Vec<String>,
-    /// How long a client may take until its startup message is there.
+    /// The time that a client has to send its startup message.
     pub handshake_timeout: Duration,
-    /// The most connections at a time.
+    /// The maximum number of connections.
     pub max_connections: usize,
-    /// The most sessions of a cluster at a time.
+    /// The maximum number of sessions per cluster.
     pub max_connections_per_cluster: usize,
-    /// How long a server connection that a session left waits for the next; zero: not at all.
+    /// How long the server connection of an ended session stays in the pool; zero disables the pool.
     pub reuse: Duration,
-    /// Whether every connection begins with a header of the PROXY protocol, version 2.
+    /// Whether connections start with a PROXY header, version 2.
     pub proxy_protocol: bool,
-    /// Threads that serve connections; 0 is one a core.
+    /// The number of worker threads; 0 means one for every two cores.
     pub threads: usize,
 }
 

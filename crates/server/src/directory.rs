@@ -47,7 +47,7 @@ impl StoreDirectory {
 
     async fn allowed(&self, cluster: &Cluster) -> Result<Policy> {
         let allow = self.networks(cluster.id).await?.to_vec();
-        Ok(Policy { allow, standing: standing(&self.app, cluster).await? })
+        Ok(Policy { allow, admission: standing(&self.app, cluster).await? })
     }
 }
 

@@ -4,7 +4,7 @@ use crate::{Folder, eventually, processes};
 use rustix::process::Signal;
 use std::{
     fs,
-    net::{TcpListener, TcpStream},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
@@ -68,7 +68,12 @@ impl TemporaryPostgres {
             && TcpStream::connect(("127.0.0.1", self.port)).is_ok()
     }
 
-    /// The address of its first database.
+    /// The address that the server listens on.
+    pub fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port).into()
+    }
+
+    /// The URL of its first database.
     pub fn url(&self) -> String {
         format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
     }

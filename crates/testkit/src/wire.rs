@@ -1,7 +1,14 @@
-//! The PostgreSQL protocol, spoken message by message: for what no driver does.
+//! A client that sends and receives single messages of the PostgreSQL protocol.
 
-use postgres_protocol::authentication::sasl::{
-    ChannelBinding, SCRAM_SHA_256, SCRAM_SHA_256_PLUS, ScramSha256,
+use ootheca_pg_protocol::{
+    backend::{
+        self, AUTHENTICATION, AuthenticationRequest, BACKEND_KEY_DATA, DATA_ROW, ERROR_RESPONSE,
+        READY_FOR_QUERY,
+    },
+    frontend::{put_query, sasl_initial_response, sasl_response},
+    message::{self, HEADER_LENGTH, Header},
+    scram::{ChannelBinding, PasswordExchange, SCRAM_SHA_256, SCRAM_SHA_256_PLUS},
+    startup::{SSL_REQUEST, StartupMessage},
 };
 use rustls::{
     ClientConfig, ClientConnection, RootCertStore, StreamOwned,
@@ -16,11 +23,10 @@ use std::{
     time::Duration,
 };
 
-/// Longest that an answer may take.
+/// The time that the server has to answer.
 const LIMIT: Duration = Duration::from_secs(60);
-const TLS_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
 
-/// How to connect.
+/// The parameters of a connection.
 #[derive(Clone)]
 pub struct Wire {
     address: SocketAddr,
@@ -31,12 +37,12 @@ pub struct Wire {
     binding: bool,
 }
 
-/// A message of the server.
+/// A message from the server.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Message {
-    /// Its kind.
+    /// The type byte.
     pub tag: u8,
-    /// What follows the length.
+    /// What follows the header.
     pub body: Vec<u8>,
 }
 
@@ -49,9 +55,7 @@ impl std::fmt::Debug for Message {
 impl Message {
     /// A field of an ErrorResponse, such as `b'C'` for its SQLSTATE.
     pub fn field(&self, kind: u8) -> String {
-        let fields = self.body.split(|byte| *byte == 0);
-        let found = fields.filter(|field| field.first() == Some(&kind)).map(|field| &field[1..]).next();
-        String::from_utf8_lossy(found.unwrap_or_default()).into_owned()
+        String::from_utf8_lossy(backend::field(&self.body, kind).unwrap_or_default()).into_owned()
     }
 }
 
@@ -69,14 +73,14 @@ impl Wire {
         Self { address, tls, server_name, parameters: Vec::new(), password, binding: false }
     }
 
-    /// The name in TLS.
+    /// Sets the TLS server name.
     #[must_use]
     pub fn server_name(mut self, name: &str) -> Self {
         name.clone_into(&mut self.server_name);
         self
     }
 
-    /// A startup parameter.
+    /// Sets a startup parameter.
     #[must_use]
     pub fn with(mut self, name: &str, value: &str) -> Self {
         self.parameters.retain(|(known, _)| known != name);
@@ -84,21 +88,21 @@ impl Wire {
         self
     }
 
-    /// The password.
+    /// Sets the password.
     #[must_use]
     pub fn password(mut self, password: &str) -> Self {
         password.clone_into(&mut self.password);
         self
     }
 
-    /// Binds the proof to the TLS connection.
+    /// Uses channel binding.
     #[must_use]
     pub fn binding(mut self) -> Self {
         self.binding = true;
         self
     }
 
-    /// A bare connection.
+    /// A TCP connection.
     pub fn tcp(&self) -> io::Result<TcpStream> {
         let stream = TcpStream::connect(self.address)?;
         stream.set_nodelay(true)?;
@@ -109,7 +113,7 @@ impl Wire {
     /// A connection with TLS, before any startup message.
     pub fn tls(&self) -> io::Result<Conversation> {
         let mut stream = self.tcp()?;
-        stream.write_all(&TLS_REQUEST)?;
+        stream.write_all(&SSL_REQUEST)?;
         let mut answer = [0];
         stream.read_exact(&mut answer)?;
         if answer != *b"S" {
@@ -118,7 +122,7 @@ impl Wire {
         self.secured(stream, &[])
     }
 
-    /// A connection that begins with TLS, naming these protocols.
+    /// A connection that starts TLS without a request, with these ALPN protocols.
     pub fn direct(&self, protocols: &[&str]) -> io::Result<Conversation> {
         self.secured(self.tcp()?, protocols)
     }
@@ -135,7 +139,7 @@ impl Wire {
         Ok(Conversation { key: Vec::new(), stream })
     }
 
-    /// A session, or the refusal.
+    /// A session, or the ErrorResponse.
     pub fn connect(&self) -> io::Result<Result<Conversation, Message>> {
         self.login(self.tls()?)
     }
@@ -147,10 +151,10 @@ impl Wire {
         loop {
             let message = conversation.read()?;
             match message.tag {
-                b'E' => return Ok(Err(message)),
-                b'R' => self.authenticate(&mut conversation, &message.body, &mut scram)?,
-                b'K' => conversation.key = message.body,
-                b'Z' => return Ok(Ok(conversation)),
+                ERROR_RESPONSE => return Ok(Err(message)),
+                AUTHENTICATION => self.authenticate(&mut conversation, &message.body, &mut scram)?,
+                BACKEND_KEY_DATA => conversation.key = message.body,
+                READY_FOR_QUERY => return Ok(Ok(conversation)),
                 _ => {}
             }
         }
@@ -160,39 +164,38 @@ impl Wire {
         &self,
         conversation: &mut Conversation,
         body: &[u8],
-        scram: &mut Option<ScramSha256>,
+        scram: &mut Option<PasswordExchange>,
     ) -> io::Result<()> {
-        let (kind, data) = body.split_first_chunk::<4>().ok_or(io::ErrorKind::InvalidData)?;
-        match (u32::from_be_bytes(*kind), scram.as_mut()) {
-            (0, _) => Ok(()),
-            (10, _) => {
+        let request = AuthenticationRequest::parse(body).ok_or(io::ErrorKind::InvalidData)?;
+        match (request, scram.as_mut()) {
+            (AuthenticationRequest::Ok, _) => Ok(()),
+            (AuthenticationRequest::Sasl(offered), _) => {
                 let binding = match self.binding {
                     true => ChannelBinding::tls_server_end_point(conversation.certificate_hash()),
                     false => ChannelBinding::unsupported(),
                 };
                 let mechanism = if self.binding { SCRAM_SHA_256_PLUS } else { SCRAM_SHA_256 };
-                if !data.split(|byte| *byte == 0).any(|offered| offered == mechanism.as_bytes()) {
+                if !offered.split(|byte| *byte == 0).any(|offered| offered == mechanism.as_bytes()) {
                     return Err(io::Error::other(format!("{mechanism} is not offered")));
                 }
-                let new = ScramSha256::new(self.password.as_bytes(), binding);
-                let length = u32::try_from(new.message().len()).unwrap_or_default().to_be_bytes();
-                let first = [mechanism.as_bytes(), &[0], &length, new.message()].concat();
+                let new = PasswordExchange::new(self.password.as_bytes(), binding);
+                let first = sasl_initial_response(mechanism, new.message());
                 *scram = Some(new);
-                conversation.send(b'p', &first)
+                conversation.raw(&sasl_response(&first))
             }
-            (11, Some(scram)) => {
-                scram.update(data)?;
-                conversation.send(b'p', scram.message())
+            (AuthenticationRequest::SaslContinue(challenge), Some(scram)) => {
+                scram.update(challenge)?;
+                conversation.raw(&sasl_response(scram.message()))
             }
-            (12, Some(scram)) => scram.finish(data),
-            (other, _) => Err(io::Error::other(format!("authentication request {other}"))),
+            (AuthenticationRequest::SaslFinal(last), Some(scram)) => scram.finish(last),
+            (other, _) => Err(io::Error::other(format!("unexpected authentication request: {other:?}"))),
         }
     }
 }
 
 /// A connection with TLS.
 pub struct Conversation {
-    /// Process id and secret for cancel requests, once logged in.
+    /// The body of BackendKeyData, after login.
     pub key: Vec<u8>,
     stream: StreamOwned<ClientConnection, TcpStream>,
 }
@@ -200,24 +203,18 @@ pub struct Conversation {
 impl Conversation {
     /// Sends a startup message.
     pub fn startup(&mut self, parameters: &[(String, String)]) -> io::Result<()> {
-        let mut body = vec![0, 3, 0, 0];
-        for (name, value) in parameters {
-            body.extend([name.as_bytes(), &[0], value.as_bytes(), &[0]].concat());
-        }
-        body.push(0);
-        let length = u32::try_from(body.len() + 4).unwrap_or_default().to_be_bytes();
-        self.raw(&[&length, body.as_slice()].concat())
+        let parameters = parameters.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        self.raw(&StartupMessage::new(parameters).map_err(io::Error::other)?.encode())
     }
 
-    /// The connection below.
+    /// The TCP connection.
     pub fn socket(&self) -> &TcpStream {
         &self.stream.sock
     }
 
     /// Sends a message.
     pub fn send(&mut self, tag: u8, body: &[u8]) -> io::Result<()> {
-        let length = u32::try_from(body.len() + 4).unwrap_or_default().to_be_bytes();
-        self.raw(&[&[tag], &length[..], body].concat())
+        self.raw(&message::encode(tag, body))
     }
 
     /// Sends bytes as they are.
@@ -228,20 +225,21 @@ impl Conversation {
 
     /// The next message.
     pub fn read(&mut self) -> io::Result<Message> {
-        let mut head = [0; 5];
-        self.stream.read_exact(&mut head)?;
-        let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize;
-        let mut body = vec![0; length.saturating_sub(4)];
+        let mut header = [0; HEADER_LENGTH];
+        self.stream.read_exact(&mut header)?;
+        let Header { kind, body_length } = Header::parse(header, usize::MAX).map_err(io::Error::other)?;
+        let mut body = vec![0; body_length];
         self.stream.read_exact(&mut body)?;
-        Ok(Message { tag: head[0], body })
+        Ok(Message { tag: kind, body })
     }
 
-    /// Messages up to ReadyForQuery, or up to a fatal error, which is the last one then.
+    /// Messages up to and including ReadyForQuery or a fatal error.
     pub fn answer(&mut self) -> io::Result<Vec<Message>> {
         let mut messages = Vec::new();
         loop {
             let message = self.read()?;
-            let last = message.tag == b'Z' || (message.tag == b'E' && message.field(b'S') == "FATAL");
+            let fatal = message.tag == ERROR_RESPONSE && message.field(b'S') == "FATAL";
+            let last = fatal || message.tag == READY_FOR_QUERY;
             messages.push(message);
             if last {
                 return Ok(messages);
@@ -251,19 +249,21 @@ impl Conversation {
 
     /// Runs a simple query; the messages of its answer.
     pub fn query(&mut self, sql: &str) -> io::Result<Vec<Message>> {
-        self.send(b'Q', &[sql.as_bytes(), &[0]].concat())?;
+        let mut query = Vec::new();
+        put_query(&mut query, sql).map_err(io::Error::other)?;
+        self.raw(&query)?;
         self.answer()
     }
 
     /// The first column of the first row of a query.
     pub fn value(&mut self, sql: &str) -> Option<String> {
         let messages = self.query(sql).ok()?;
-        let row = messages.into_iter().find(|message| message.tag == b'D')?;
-        let length = u32::from_be_bytes(row.body.get(2..6)?.try_into().ok()?) as usize;
-        String::from_utf8(row.body.get(6..6 + length)?.to_vec()).ok()
+        let row = messages.into_iter().find(|message| message.tag == DATA_ROW)?;
+        String::from_utf8(backend::row_values(&row.body).next()??.to_vec()).ok()
     }
 
-    /// What a certificate is bound by: the hash of it.
+    /// The channel binding of the server's certificate, which is signed with SHA-256. Independent of the
+    /// gateway's own code, which it serves to test.
     fn certificate_hash(&self) -> Vec<u8> {
         let certificates = self.stream.conn.peer_certificates().unwrap_or_default();
         certificates.first().map(|certificate| Sha256::digest(certificate).to_vec()).unwrap_or_default()

@@ -1,6 +1,7 @@
 //! The bare limit: a relay on one thread that copies bytes between TLS on TCP and the SQL server's socket,
 //! and does nothing else. No login, no routing, no limits: nothing that a gateway is for.
 
+use ootheca_pg_protocol::startup::SSL_REQUEST;
 use rustix::{
     event::epoll::{self, CreateFlags, EventData, EventFlags},
     fd::OwnedFd,
@@ -83,7 +84,7 @@ fn watch(epoll: &OwnedFd, source: impl rustix::fd::AsFd, name: u64) {
 fn accept(listener: &TcpListener, config: &Arc<ServerConfig>, socket: &Path) -> Result<Pair> {
     let (mut client, _) = listener.accept()?;
     client.set_nodelay(true)?;
-    client.read_exact(&mut [0; 8])?;
+    client.read_exact(&mut [0; SSL_REQUEST.len()])?;
     client.write_all(b"S")?;
     let mut tls = ServerConnection::new(config.clone()).map_err(std::io::Error::other)?;
     while tls.is_handshaking() {

@@ -1,13 +1,19 @@
-//! A session over the server's protocol, with every answer as text and none of any size.
+//! A session with all values as text and a limit for the length of messages.
 //!
-//! The usual client would take values in their binary form, and a message of a gigabyte into memory; and it
+//! The driver would request values in binary form, and would read a message of a gigabyte into memory; and it
 //! can't name a database whose name is not UTF-8.
 
 use crate::statement::Refused;
-use bytes::BytesMut;
-use postgres_protocol::{
-    authentication::sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256},
-    message::frontend,
+use ootheca_pg_protocol::{
+    ProtocolViolation,
+    backend::{
+        AUTHENTICATION, AuthenticationRequest, BACKEND_KEY_DATA, DATA_ROW, ERROR_RESPONSE, HINT, MESSAGE,
+        NOTICE_RESPONSE, PARAMETER_STATUS, READY_FOR_QUERY, SQLSTATE, field, row_values,
+    },
+    frontend::{TERMINATE, put_query, sasl_initial_response, sasl_response},
+    message::{HEADER_LENGTH, Header},
+    scram::{ChannelBinding, PasswordExchange, SCRAM_SHA_256},
+    startup::StartupMessage,
 };
 use std::{fmt, io, path::Path, time::Duration};
 use tokio::{
@@ -16,68 +22,54 @@ use tokio::{
     time::timeout,
 };
 
-/// Longer messages are passed over.
+/// The bodies of longer messages are skipped.
 const LONGEST: usize = 1 << 20;
-/// The most that is shown of an error or a notice, in bytes.
+/// The longest field of an error or a notice, in bytes; the rest is cut off.
 const LONGEST_TEXT: usize = 8 << 10;
-/// How long the server may take to end a session.
+/// The time that the server has to end a session.
 const END: Duration = Duration::from_secs(1);
 
-/// A message of the server.
+/// A message from the server.
 pub(super) struct Message {
     pub(super) kind: u8,
-    /// Empty if it was passed over.
+    /// Empty if the body was skipped.
     pub(super) body: Vec<u8>,
-    /// Its length, also where it was passed over.
+    /// The length of the body, even if it was skipped.
     pub(super) length: usize,
 }
 
 impl Message {
-    pub(super) fn passed_over(&self) -> bool {
+    pub(super) fn is_skipped(&self) -> bool {
         self.body.len() < self.length
     }
 
-    /// Its fields, if it is an error or a notice.
+    /// The fields of an error or a notice.
     pub(super) fn refusal(&self) -> Refused {
-        if self.passed_over() {
+        if self.is_skipped() {
             let message = "the server's message is too long to be shown".to_owned();
             return Refused { sqlstate: "54000".to_owned(), message, ..Refused::default() };
         }
         Refused {
-            sqlstate: self.field(b'C').unwrap_or_default(),
-            message: self.field(b'M').unwrap_or_default(),
+            sqlstate: self.field(SQLSTATE).unwrap_or_default(),
+            message: self.field(MESSAGE).unwrap_or_default(),
             detail: self.field(b'D'),
-            hint: self.field(b'H'),
+            hint: self.field(HINT),
             position: self.field(b'P').and_then(|text| text.parse().ok()),
         }
     }
 
     pub(super) fn field(&self, wanted: u8) -> Option<String> {
-        let mut rest = self.body.as_slice();
-        while let Some((kind, text)) = rest.split_first().filter(|(kind, _)| **kind != 0) {
-            let (value, after) = cut(text);
-            if *kind == wanted {
-                let shown = &value[..value.len().min(LONGEST_TEXT)];
-                return Some(String::from_utf8_lossy(shown).into_owned());
-            }
-            rest = after;
-        }
-        None
+        let value = field(&self.body, wanted)?;
+        Some(String::from_utf8_lossy(&value[..value.len().min(LONGEST_TEXT)]).into_owned())
     }
 }
 
-/// What stands before and after the first zero byte.
-pub(super) fn cut(bytes: &[u8]) -> (&[u8], &[u8]) {
-    let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
-    (&bytes[..end], bytes.get(end + 1..).unwrap_or_default())
-}
-
-/// Why there is no answer.
+/// Why a request failed.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// The server says no.
+    /// The server returned an error.
     Refused(Refused),
-    /// It does not answer, or not as it should.
+    /// The connection failed, or the server violated the protocol.
     Broken(io::Error),
 }
 
@@ -98,70 +90,75 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
+impl From<ProtocolViolation> for Failure {
+    fn from(error: ProtocolViolation) -> Self {
+        Self::Broken(io::Error::new(io::ErrorKind::InvalidData, error))
+    }
+}
+
 pub(super) type Result<T> = std::result::Result<T, Failure>;
 
 /// A session that is ready for a request.
 pub(super) struct Connection {
     stream: BufReader<UnixStream>,
-    /// The server's process.
+    /// The process id of the server session.
     pub(super) process: i32,
 }
 
 impl Connection {
-    /// Logs in with SCRAM-SHA-256; `parameters` are those of the startup message.
+    /// Connects and logs in with SCRAM-SHA-256. `parameters` are those of the startup message.
     pub(super) async fn open(socket: &Path, parameters: &[(&str, &[u8])], password: &str) -> Result<Self> {
         let stream = BufReader::new(UnixStream::connect(socket).await?);
         let mut this = Self { stream, process: 0 };
-        this.send(|out| startup(parameters, out)).await?;
+        this.send(&StartupMessage::new(parameters.iter().copied())?.encode()).await?;
         this.log_in(password).await?;
         Ok(this)
     }
 
     async fn log_in(&mut self, password: &str) -> Result<()> {
-        let mut scram = ScramSha256::new(password.as_bytes(), ChannelBinding::unsupported());
+        let mut scram = PasswordExchange::new(password.as_bytes(), ChannelBinding::unsupported());
         let mut proven = false;
         loop {
             let message = self.next().await?;
-            let (code, rest) = match message.body.split_first_chunk::<4>() {
-                Some((code, rest)) => (i32::from_be_bytes(*code), rest),
-                None => (-1, &[][..]),
-            };
-            match (message.kind, code) {
-                (b'R', 0) if proven => {}
-                (b'R', 10) => {
-                    let first = scram.message().to_vec();
-                    self.send(|out| frontend::sasl_initial_response(SCRAM_SHA_256, &first, out)).await?;
+            match message.kind {
+                AUTHENTICATION => match AuthenticationRequest::parse(&message.body) {
+                    Some(AuthenticationRequest::Ok) if proven => {}
+                    Some(AuthenticationRequest::Sasl(_)) => {
+                        let first = sasl_initial_response(SCRAM_SHA_256, scram.message());
+                        self.send(&sasl_response(&first)).await?;
+                    }
+                    Some(AuthenticationRequest::SaslContinue(challenge)) => {
+                        scram.update(challenge)?;
+                        self.send(&sasl_response(scram.message())).await?;
+                    }
+                    Some(AuthenticationRequest::SaslFinal(last)) => {
+                        scram.finish(last)?;
+                        proven = true;
+                    }
+                    _ => return Err(unexpected(message.kind)),
+                },
+                ERROR_RESPONSE => return Err(Failure::Refused(message.refusal())),
+                BACKEND_KEY_DATA => {
+                    let pid = message.body.first_chunk::<4>().ok_or_else(|| unexpected(message.kind))?;
+                    self.process = i32::from_be_bytes(*pid);
                 }
-                (b'R', 11) => {
-                    scram.update(rest)?;
-                    let answer = scram.message().to_vec();
-                    self.send(|out| frontend::sasl_response(&answer, out)).await?;
-                }
-                (b'R', 12) => {
-                    scram.finish(rest)?;
-                    proven = true;
-                }
-                (b'E', _) => return Err(Failure::Refused(message.refusal())),
-                (b'K', process) => self.process = process,
-                (b'Z', _) if proven => return Ok(()),
-                (b'S' | b'N', _) => {}
-                _ => return Err(unexpected(message.kind)),
+                READY_FOR_QUERY if proven => return Ok(()),
+                PARAMETER_STATUS | NOTICE_RESPONSE => {}
+                kind => return Err(unexpected(kind)),
             }
         }
     }
 
-    /// Sends what `write` puts down.
-    pub(super) async fn send(&mut self, write: impl FnOnce(&mut BytesMut) -> io::Result<()>) -> Result<()> {
-        let mut out = BytesMut::new();
-        write(&mut out)?;
-        Ok(self.stream.get_mut().write_all(&out).await?)
+    /// Sends encoded messages.
+    pub(super) async fn send(&mut self, messages: &[u8]) -> Result<()> {
+        Ok(self.stream.get_mut().write_all(messages).await?)
     }
 
     /// The next message.
     pub(super) async fn next(&mut self) -> Result<Message> {
-        let kind = self.stream.read_u8().await?;
-        let length = usize::try_from(self.stream.read_u32().await?).unwrap_or(usize::MAX);
-        let length = length.checked_sub(4).ok_or_else(|| unexpected(kind))?;
+        let mut header = [0; HEADER_LENGTH];
+        self.stream.read_exact(&mut header).await?;
+        let Header { kind, body_length: length } = Header::parse(header, usize::MAX)?;
         let mut body = Vec::new();
         if length <= LONGEST {
             body.resize(length, 0);
@@ -175,29 +172,27 @@ impl Connection {
         Ok(Message { kind, body, length })
     }
 
-    /// Runs statements of ours; the first values of the rows that they answer.
+    /// Runs statements of the engine itself. Returns the values of all rows.
     pub(super) async fn simple(&mut self, text: &str) -> Result<Vec<Vec<Option<String>>>> {
-        self.send(|out| frontend::query(text, out)).await?;
+        let mut query = Vec::new();
+        put_query(&mut query, text)?;
+        self.send(&query).await?;
         let (mut rows, mut refused) = (Vec::new(), None);
         loop {
             let message = self.next().await?;
             match message.kind {
-                b'D' => rows.push(values(&message.body)),
-                b'E' => refused = Some(message.refusal()),
-                b'Z' => return refused.map_or(Ok(rows), |refused| Err(Failure::Refused(refused))),
+                DATA_ROW => rows.push(values(&message.body)),
+                ERROR_RESPONSE => refused = Some(message.refusal()),
+                READY_FOR_QUERY => return refused.map_or(Ok(rows), |refused| Err(Failure::Refused(refused))),
                 _ => {}
             }
         }
     }
 
-    /// Ends it, and waits a little until the server has: whoever comes next finds nobody here.
+    /// Ends the session, and waits for a limited time until the server has closed it.
     pub(super) async fn close(mut self) {
         let end = async {
-            self.send(|out| {
-                frontend::terminate(out);
-                Ok(())
-            })
-            .await?;
+            self.send(TERMINATE).await?;
             copy(&mut self.stream, &mut sink()).await?;
             Ok::<(), Failure>(())
         };
@@ -205,39 +200,14 @@ impl Connection {
     }
 }
 
-/// The usual encoder takes text only.
-fn startup(parameters: &[(&str, &[u8])], out: &mut BytesMut) -> io::Result<()> {
-    let mut body = vec![0, 3, 0, 0];
-    for text in parameters.iter().flat_map(|(name, value)| [name.as_bytes(), value]) {
-        if text.contains(&0) {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "a startup parameter has a zero byte"));
-        }
-        body.extend_from_slice(text);
-        body.push(0);
-    }
-    body.push(0);
-    let length = u32::try_from(body.len() + 4).map_err(io::Error::other)?;
-    out.extend_from_slice(&length.to_be_bytes());
-    out.extend_from_slice(&body);
-    Ok(())
-}
-
 pub(super) fn unexpected(kind: u8) -> Failure {
-    let text = format!("a message of the kind {:?} was not expected", char::from(kind));
+    let text = format!("unexpected message of type {:?}", char::from(kind));
     Failure::Broken(io::Error::other(text))
 }
 
 /// The values of a row, as text.
-pub(super) fn values(mut body: &[u8]) -> Vec<Option<String>> {
-    let mut values = Vec::new();
-    body = body.get(2..).unwrap_or_default();
-    while let Some((length, rest)) = body.split_first_chunk::<4>() {
-        let length = usize::try_from(i32::from_be_bytes(*length));
-        let value = length.ok().map(|length| rest.get(..length).unwrap_or(rest));
-        body = &rest[value.map_or(0, <[u8]>::len)..];
-        values.push(value.map(|value| String::from_utf8_lossy(value).into_owned()));
-    }
-    values
+pub(super) fn values(body: &[u8]) -> Vec<Option<String>> {
+    row_values(body).map(|value| value.map(|value| String::from_utf8_lossy(value).into_owned())).collect()
 }
 
 #[cfg(test)]
@@ -256,23 +226,14 @@ mod tests {
     }
 
     #[test]
-    fn a_row_is_read() {
+    fn rows_are_decoded() {
         let sent = [Some("a"), None, Some(""), Some("é")];
         let read = values(&row(&sent));
         assert_eq!(read.iter().map(Option::as_deref).collect::<Vec<_>>(), sent);
     }
 
     #[test]
-    fn a_startup_message_is_that_of_the_usual_encoder() {
-        let (mut ours, mut usual) = (BytesMut::new(), BytesMut::new());
-        startup(&[("user", b"a"), ("database", "é".as_bytes())], &mut ours).unwrap();
-        frontend::startup_message([("user", "a"), ("database", "é")], &mut usual).unwrap();
-        assert_eq!(ours, usual);
-        assert!(startup(&[("user", b"a\0b")], &mut ours).is_err());
-    }
-
-    #[test]
-    fn an_error_is_read() {
+    fn errors_are_decoded() {
         let body = b"SERROR\0C42P01\0Mno such table\0Htry\0P15\0\0".to_vec();
         let refused = Message { kind: b'E', length: body.len(), body }.refusal();
         assert_eq!((refused.sqlstate.as_str(), refused.message.as_str()), ("42P01", "no such table"));
@@ -282,7 +243,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_that_a_server_sends_panics(body in proptest::collection::vec(any::<u8>(), 0..60)) {
+        fn decoding_never_panics(body in proptest::collection::vec(any::<u8>(), 0..60)) {
             values(&body);
             Message { kind: b'E', length: body.len(), body }.refusal();
         }

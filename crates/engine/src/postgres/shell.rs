@@ -7,14 +7,20 @@
 
 use super::{
     admin_role,
-    connection::{self, Connection, Failure, cut, unexpected, values},
+    connection::{self, Connection, Failure, unexpected, values},
     host::Host,
     server,
     sql::{Identifier, Literal},
 };
 use crate::statement::{Answer, Column, Ran, Refused, Statement};
 use ootheca_model::{Error, Result, names::SHELL_USER, sql_name};
-use postgres_protocol::message::frontend;
+use ootheca_pg_protocol::{
+    backend::{
+        self, COMMAND_COMPLETE, COPY_BOTH_RESPONSE, COPY_IN_RESPONSE, COPY_OUT_RESPONSE, DATA_ROW,
+        ERROR_RESPONSE, NOTICE_RESPONSE, PARAMETER_DESCRIPTION, READY_FOR_QUERY, ROW_DESCRIPTION,
+    },
+    frontend, split_at_zero,
+};
 use std::{
     path::{Path, PathBuf},
     sync::OnceLock,
@@ -28,10 +34,8 @@ const SESSIONS: u32 = 8;
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Remarks that are kept.
 const NOTICES: usize = 100;
-/// The name of what is prepared; [`BIND`] says it too.
+/// The name of the prepared statement.
 const PREPARED: &str = "s";
-/// Binds it without parameters, all its columns as text.
-const BIND: &[u8] = b"B\0\0\0\x0d\0s\0\0\0\0\0\0\0";
 const EXPLAIN: &str = "EXPLAIN ";
 const EXPLAIN_ANALYZE: &str = "EXPLAIN (ANALYZE, BUFFERS) ";
 
@@ -195,24 +199,21 @@ fn without_prefix(refused: Refused, prefix: &str) -> Refused {
 
 /// Has the server read the statement: it takes one here, never several. Its columns.
 async fn prepare(connection: &mut Connection, text: &str) -> connection::Result<Vec<Column>> {
-    connection
-        .send(|out| {
-            frontend::parse(PREPARED, text, [], out)?;
-            frontend::describe(b'S', PREPARED, out)?;
-            frontend::sync(out);
-            Ok(())
-        })
-        .await?;
+    let mut out = Vec::new();
+    frontend::put_parse(&mut out, PREPARED, text)?;
+    frontend::put_describe_statement(&mut out, PREPARED)?;
+    frontend::put_sync(&mut out);
+    connection.send(&out).await?;
     let (mut described, mut refused) = (Vec::new(), None);
     loop {
         let message = connection.next().await?;
         match message.kind {
-            b'T' => described = columns(&message.body),
-            b't' if message.body.get(..2).is_some_and(|count| count != [0, 0]) => {
+            ROW_DESCRIPTION => described = columns(&message.body),
+            PARAMETER_DESCRIPTION if message.body.get(..2).is_some_and(|count| count != [0, 0]) => {
                 refused = refused.or_else(|| Some(has_parameters()));
             }
-            b'E' => refused = Some(message.refusal()),
-            b'Z' => break,
+            ERROR_RESPONSE => refused = Some(message.refusal()),
+            READY_FOR_QUERY => break,
             _ => {}
         }
     }
@@ -229,18 +230,12 @@ fn has_parameters() -> Refused {
 
 /// Name, type and modifier of each column.
 fn columns(body: &[u8]) -> Vec<(String, u32, i32)> {
-    let mut columns = Vec::new();
-    let mut rest = body.get(2..).unwrap_or_default();
-    while !rest.is_empty() {
-        let (name, after) = cut(rest);
-        // Of its table: number and column; of its type: number, size and modifier; its format.
-        let Some((described, next)) = after.split_first_chunk::<18>() else { break };
-        let [_, _, _, _, _, _, a, b, c, d, _, _, e, f, g, h, _, _] = *described;
-        let name = String::from_utf8_lossy(name).into_owned();
-        columns.push((name, u32::from_be_bytes([a, b, c, d]), i32::from_be_bytes([e, f, g, h])));
-        rest = next;
-    }
+    let columns = backend::columns(body);
     columns
+        .map(|column| {
+            (String::from_utf8_lossy(column.name).into_owned(), column.type_oid, column.type_modifier)
+        })
+        .collect()
 }
 
 /// Types as SQL writes them.
@@ -267,22 +262,19 @@ async fn name_types(
 /// Runs what is prepared. What only reads is stopped once enough is there; what writes runs to its end.
 async fn execute(connection: &mut Connection, statement: &Statement) -> connection::Result<Answer> {
     let limits = statement.limits;
-    let most = if statement.write { 0 } else { i32::try_from(limits.rows + 1).unwrap_or(i32::MAX) };
-    connection
-        .send(|out| {
-            out.extend_from_slice(BIND);
-            frontend::execute("", most, out)?;
-            frontend::sync(out);
-            Ok(())
-        })
-        .await?;
+    let max_rows = if statement.write { 0 } else { i32::try_from(limits.rows + 1).unwrap_or(i32::MAX) };
+    let mut out = Vec::new();
+    frontend::put_bind(&mut out, PREPARED)?;
+    frontend::put_execute(&mut out, max_rows.unsigned_abs());
+    frontend::put_sync(&mut out);
+    connection.send(&out).await?;
     let (mut answer, mut left, mut refused) = (Answer::default(), limits.bytes, None);
     loop {
         let message = connection.next().await?;
         match message.kind {
-            b'D' => {
+            DATA_ROW => {
                 let fits = answer.rows.len() < limits.rows && message.length <= left && !answer.truncated;
-                if fits && !message.passed_over() {
+                if fits && !message.is_skipped() {
                     left -= message.length;
                     answer.rows.push(values(&message.body));
                     continue;
@@ -292,11 +284,15 @@ async fn execute(connection: &mut Connection, statement: &Statement) -> connecti
                     return Ok(answer);
                 }
             }
-            b'C' => answer.tag = String::from_utf8_lossy(cut(&message.body).0).into_owned(),
-            b'N' if answer.notices.len() < NOTICES => answer.notices.push(notice(&message)),
-            b'E' => refused = refused.or_else(|| Some(message.refusal())),
-            b'Z' => return refused.map_or(Ok(answer), |refused| Err(Failure::Refused(refused))),
-            b'G' | b'H' | b'W' => return Err(unexpected(message.kind)),
+            COMMAND_COMPLETE => {
+                answer.tag = String::from_utf8_lossy(split_at_zero(&message.body).0).into_owned()
+            }
+            NOTICE_RESPONSE if answer.notices.len() < NOTICES => answer.notices.push(notice(&message)),
+            ERROR_RESPONSE => refused = refused.or_else(|| Some(message.refusal())),
+            READY_FOR_QUERY => return refused.map_or(Ok(answer), |refused| Err(Failure::Refused(refused))),
+            COPY_IN_RESPONSE | COPY_OUT_RESPONSE | COPY_BOTH_RESPONSE => {
+                return Err(unexpected(message.kind));
+            }
             _ => {}
         }
     }
@@ -320,12 +316,5 @@ mod tests {
         assert_eq!(at(Some(9)), Some(1));
         assert_eq!(at(Some(8)), None);
         assert_eq!(at(None), None);
-    }
-
-    #[test]
-    fn a_bind_is_as_long_as_it_says() {
-        let (kind, rest) = BIND.split_first().unwrap();
-        let (length, _) = rest.split_first_chunk::<4>().unwrap();
-        assert_eq!((*kind, u32::from_be_bytes(*length) as usize), (b'B', rest.len()));
     }
 }

@@ -1,14 +1,14 @@
-//! Where it listens.
+//! Listening addresses.
 
-use crate::support::{Front, Server};
+use crate::support::{PostgresServer, TestGateway};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn over_ipv6_the_loopback_counts_as_the_one_of_ipv4() {
-    let server = Server::start().await;
-    let front =
-        Front::start_with(server.socket(), |s| s.listen = "[::1]:0".parse().expect("an address")).await;
-    assert!(front.address().is_ipv6());
-    let psql = || front.psql().cluster("shop-12");
+async fn ipv6_loopback_address_matches_ipv4_networks() {
+    let server = PostgresServer::start().await;
+    let gateway =
+        TestGateway::start_with(server.socket(), |s| s.listen = "[::1]:0".parse().expect("an address")).await;
+    assert!(gateway.address().is_ipv6());
+    let psql = || gateway.psql().cluster("shop-12");
     assert_eq!(psql().with("hostaddr", "::1").run("SELECT 'in'").await, Ok("in".into()));
     let by_name = psql().with("host", "::1").run("SELECT 'in'").await;
     assert_eq!(by_name, Ok("in".into()), "the certificate is for the address too");
@@ -19,26 +19,26 @@ async fn over_ipv6_the_loopback_counts_as_the_one_of_ipv4() {
         ("::1/128", true),
         ("0.0.0.0/0", true),
     ] {
-        front.town.allow(&[network]);
+        gateway.directory.allow(&[network]);
         let answer = psql().run("SELECT 'in'").await;
         assert_eq!(answer.is_ok(), allowed, "{network}: {answer:?}");
-        if let Err(told) = answer {
-            assert!(told.contains("refused by its IP allowlist"), "{told}");
+        if let Err(error) = answer {
+            assert!(error.contains("refused by its IP allowlist"), "{error}");
         }
     }
-    front.stop().await;
+    gateway.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_port_can_be_had_again_at_once() {
-    let server = Server::start().await;
-    let first = Front::start(server.socket()).await;
+async fn port_can_be_reused_immediately() {
+    let server = PostgresServer::start().await;
+    let first = TestGateway::start(server.socket()).await;
     let address = first.address();
     let session = first.raw().session().await;
     session.simple_query("SELECT 1").await.expect("an answer");
-    // Ends the session from its side: its end of the connection lingers.
+    // The gateway closes the connection first, so its end lingers in the kernel.
     first.stop().await;
-    let second = Front::start_with(server.socket(), |s| s.listen = address).await;
+    let second = TestGateway::start_with(server.socket(), |s| s.listen = address).await;
     assert_eq!(second.address(), address);
     assert_eq!(second.psql().cluster("shop-12").run("SELECT 'in'").await, Ok("in".into()));
     second.stop().await;

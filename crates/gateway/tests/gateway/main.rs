@@ -1,14 +1,14 @@
-//! The gateway from outside: a real PostgreSQL server behind it, real clients in front.
+//! The gateway between real clients and a real PostgreSQL server.
 
 mod access;
 mod activity;
 mod addresses;
+mod admission_state;
 mod cancel;
 mod certificate;
 mod limits;
 mod login;
-mod reuse;
+mod pool;
+mod relay;
 mod routing;
-mod standing;
 mod support;
-mod traffic;

@@ -1,15 +1,16 @@
-//! Which connections reach a cluster, and what the others are told.
+//! Which connections reach a cluster, and the errors of the others.
 
-use crate::support::{Front, PASSWORD, Server, USER, log_in, rest, startup};
+use crate::support::{PASSWORD, PostgresServer, TestGateway, USER, log_in, rest, startup};
+use ootheca_pg_protocol::startup::{GSSENC_REQUEST, SSL_REQUEST};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 const WHERE: &str = "SELECT current_database()";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn psql_reaches_its_cluster() {
-    let server = Server::start().await;
-    let front = Front::start_with(server.socket(), |s| s.domains = vec!["sql.test".into()]).await;
-    let psql = || front.psql();
+    let server = PostgresServer::start().await;
+    let gateway = TestGateway::start_with(server.socket(), |s| s.domains = vec!["sql.test".into()]).await;
+    let psql = || gateway.psql();
     let ok = |text: &str| Ok(text.to_owned());
     assert_eq!(psql().cluster("shop-12").run(WHERE).await, ok("defaultdb"));
     assert_eq!(psql().with("dbname", "shop-12.defaultdb").run(WHERE).await, ok("defaultdb"));
@@ -24,51 +25,60 @@ async fn psql_reaches_its_cluster() {
     assert_eq!(bound.run(WHERE).await, ok("defaultdb"));
     let address = psql().with("host", "127.0.0.1").cluster("shop-12");
     assert_eq!(address.run(WHERE).await, ok("defaultdb"));
-    front.stop().await;
+    gateway.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn psql_is_told_why_not() {
-    let server = Server::start().await;
-    let front = Front::start(server.socket()).await;
-    let psql = || front.psql();
-    let told = |error: String, texts: &[&str]| {
+async fn psql_displays_the_reason_for_a_rejection() {
+    let server = PostgresServer::start().await;
+    let gateway = TestGateway::start(server.socket()).await;
+    let psql = || gateway.psql();
+    let expect_error = |error: String, texts: &[&str]| {
         for text in texts {
             assert!(error.contains(text), "{text:?} is not in {error:?}");
         }
     };
-    told(
+    expect_error(
         psql().fails().await,
         &["codeParamsRoutingFailed: missing cluster identifier", "HINT:", "--cluster="],
     );
-    told(psql().cluster("shop-13").fails().await, &["cluster shop-13 not found"]);
-    told(psql().cluster("shop").fails().await, &["invalid cluster identifier 'shop'"]);
+    expect_error(psql().cluster("shop-13").fails().await, &["cluster shop-13 not found"]);
+    expect_error(psql().cluster("shop").fails().await, &["invalid cluster identifier 'shop'"]);
     let different = psql().cluster("shop-12").with("dbname", "shop-13.defaultdb");
-    told(different.fails().await, &["multiple different cluster identifiers"]);
+    expect_error(different.fails().await, &["multiple different cluster identifiers"]);
     let broken = psql().cluster("broken-1").fails().await;
-    told(broken.clone(), &["internal error"]);
+    expect_error(broken.clone(), &["internal error"]);
     assert!(!broken.contains("secret reason"), "{broken}");
-    told(psql().cluster("shop-12").with("user", "ootheca").fails().await, &["\"ootheca\" is reserved"]);
-    told(psql().cluster("shop-12").with("user", "Postgres").fails().await, &["\"Postgres\" is reserved"]);
-    told(psql().cluster("shop-12").with("replication", "database").fails().await, &["replication"]);
-    told(
+    expect_error(
+        psql().cluster("shop-12").with("user", "ootheca").fails().await,
+        &["\"ootheca\" is reserved"],
+    );
+    expect_error(
+        psql().cluster("shop-12").with("user", "Postgres").fails().await,
+        &["\"Postgres\" is reserved"],
+    );
+    expect_error(psql().cluster("shop-12").with("replication", "database").fails().await, &["replication"]);
+    expect_error(
         psql().cluster("shop-12").password("wrong password").fails().await,
         &["password authentication failed"],
     );
-    told(
+    expect_error(
         psql().cluster("shop-12").with("sslmode", "disable").fails().await,
         &["unsupported startup message", "sslmode=verify-full"],
     );
-    let stranger = Front::start(server.socket()).await;
-    let ca = stranger.ca().display().to_string();
-    told(psql().cluster("shop-12").with("sslrootcert", &ca).fails().await, &["certificate verify failed"]);
-    stranger.stop().await;
-    front.stop().await;
+    let other = TestGateway::start(server.socket()).await;
+    let ca = other.ca().display().to_string();
+    expect_error(
+        psql().cluster("shop-12").with("sslrootcert", &ca).fails().await,
+        &["certificate verify failed"],
+    );
+    other.stop().await;
+    gateway.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sqlstates_and_server_names() {
-    let front = Front::start("/nowhere/.s.PGSQL.5432".into()).await;
+async fn rejections_have_the_documented_sqlstates() {
+    let gateway = TestGateway::start("/nowhere/.s.PGSQL.5432".into()).await;
     for (name, parameters, texts) in [
         ("localhost", vec![("user", USER)], ["\0C08004\0", "missing cluster identifier"]),
         (
@@ -81,28 +91,28 @@ async fn sqlstates_and_server_names() {
         ("localhost", vec![("user", USER), ("options", "--cluster=shop-13")], ["\0C08004\0", "not found"]),
         ("localhost", vec![("user", USER), ("user", USER)], ["\0C08P01\0", "given twice"]),
     ] {
-        let mut stream = front.raw().tls(name).await;
+        let mut stream = gateway.raw().tls(name).await;
         stream.write_all(&startup(&parameters)).await.expect("sent");
         let answer = rest(&mut stream).await;
         assert!(answer.starts_with('E') && texts.iter().all(|text| answer.contains(text)), "{answer:?}");
     }
-    let mut stream = front.raw().tls("localhost").await;
+    let mut stream = gateway.raw().tls("localhost").await;
     let hello = startup(&[("user", USER), ("options", "--cluster=shop-12")]);
     stream.write_all(&hello).await.expect("sent");
     let answer = String::from_utf8(log_in(&mut stream, PASSWORD).await).expect("text");
     assert!(answer.contains("\0C57P03\0") && answer.contains("codeBackendDown"), "{answer:?}");
-    front.stop().await;
+    gateway.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn opening_packets() {
-    let server = Server::start().await;
-    let front = Front::start(server.socket()).await;
-    let raw = front.raw();
+async fn opening_packets_are_negotiated() {
+    let server = PostgresServer::start().await;
+    let gateway = TestGateway::start(server.socket()).await;
+    let raw = gateway.raw();
     let mut stream = raw.tcp().await;
-    stream.write_all(&[0, 0, 0, 8, 4, 210, 22, 48]).await.expect("GSSENCRequest");
+    stream.write_all(&GSSENC_REQUEST).await.expect("GSSENCRequest");
     assert_eq!(stream.read_u8().await.expect("an answer"), b'N');
-    stream.write_all(&[0, 0, 0, 8, 4, 210, 22, 47]).await.expect("SSLRequest");
+    stream.write_all(&SSL_REQUEST).await.expect("SSLRequest");
     assert_eq!(stream.read_u8().await.expect("an answer"), b'S');
     drop(stream);
 
@@ -120,7 +130,7 @@ async fn opening_packets() {
     assert!(raw.direct(&["http/1.1"]).await.is_err());
 
     let mut stream = raw.tls("localhost").await;
-    stream.write_all(&[0, 0, 0, 8, 4, 210, 22, 47]).await.expect("SSLRequest again");
-    assert!(rest(&mut stream).await.contains("TLS is already on"));
-    front.stop().await;
+    stream.write_all(&SSL_REQUEST).await.expect("SSLRequest again");
+    assert!(rest(&mut stream).await.contains("uses TLS already"));
+    gateway.stop().await;
 }

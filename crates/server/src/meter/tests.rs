@@ -8,7 +8,7 @@ use crate::{
     rate_limit::Limiter, rows, settings::Settings, traffic::Traffic,
 };
 use ootheca_engine::{Engine, simulated::SimulatedEngine};
-use ootheca_gateway::{Activity, Directory, Standing};
+use ootheca_gateway::{Activity, AdmissionState, Directory};
 use ootheca_model::{
     OrganizationId, Plan, PrincipalId, Timestamp,
     cluster::{
@@ -245,8 +245,8 @@ async fn request_units_disable_until_the_month_ends() {
     world.wrote(9, 1).await;
     assert_eq!(world.told().await, ["request_unit_limit 50"]);
     world.wrote(17, 1).await;
-    let standing = directory.policy(world.cluster).await.unwrap().unwrap().standing;
-    let Standing::Disabled(notice) = standing else { panic!("{standing:?}") };
+    let standing = directory.policy(world.cluster).await.unwrap().unwrap().admission;
+    let AdmissionState::Disabled(notice) = standing else { panic!("{standing:?}") };
     assert!(notice.message.contains("request_unit_limit of 100"), "{notice:?}");
     assert!(notice.hint.contains("2100-12-01T00:00:00"), "{notice:?}");
     assert_eq!(hints.recv().await.unwrap(), world.cluster);
@@ -260,8 +260,8 @@ async fn request_units_disable_until_the_month_ends() {
     assert!(shown.conditions.iter().any(|condition| condition.kind == "RequestUnitLimitExceeded"));
     while hints.try_recv().is_ok() {}
     world.at("2100-12-01T00:00:00Z").await;
-    let standing = directory.policy(world.cluster).await.unwrap().unwrap().standing;
-    assert_eq!(standing, Standing::Open, "without a tick");
+    let standing = directory.policy(world.cluster).await.unwrap().unwrap().admission;
+    assert_eq!(standing, AdmissionState::Open, "without a tick");
     tick(&world.app).await.unwrap();
     let hint = tokio::time::timeout(Duration::from_secs(10), hints.recv()).await;
     assert_eq!(hint.unwrap().unwrap(), world.cluster, "gateways that remember are told");
@@ -311,9 +311,9 @@ async fn storage_throttles_until_data_is_deleted() {
     let world = World::new(LIMITS).await;
     let directory = StoreDirectory::new(world.app.clone());
     world.wrote(0, 11).await;
-    let standing = directory.policy(world.cluster).await.unwrap().unwrap().standing;
+    let standing = directory.policy(world.cluster).await.unwrap().unwrap().admission;
     assert!(
-        matches!(&standing, Standing::Throttled(notice) if notice.hint.contains("VACUUM")),
+        matches!(&standing, AdmissionState::Throttled(notice) if notice.hint.contains("VACUUM")),
         "{standing:?}"
     );
     assert_eq!(world.told().await.len(), 3);

@@ -3,7 +3,7 @@
 //! None of this is what keeps a statement in its bounds: that is the server's transaction and the rights of
 //! the role that it runs as. It is so that nobody is misled about what a statement here can do.
 
-use ootheca_gateway::{Standing, first_word, may_add_data, without_passwords};
+use ootheca_gateway::{AdmissionState, first_word, may_add_data, without_passwords};
 use ootheca_model::{Error, Result};
 use serde_json::json;
 
@@ -60,12 +60,12 @@ pub(super) fn check(text: &str) -> Result<()> {
 }
 
 /// Refuses what the gateway would refuse of a cluster that stands so, in the same words.
-pub(super) fn admit(standing: &Standing, text: &str, write: bool) -> Result<()> {
+pub(super) fn admit(standing: &AdmissionState, text: &str, write: bool) -> Result<()> {
     match standing {
-        Standing::Disabled(notice) => {
+        AdmissionState::Disabled(notice) => {
             Err(Error::precondition(format!("{}. {}", notice.message, notice.hint)))
         }
-        Standing::Throttled(notice) if write && may_add_data(text) => {
+        AdmissionState::Throttled(notice) if write && may_add_data(text) => {
             Err(Error::precondition(format!("{}. {}", notice.message, notice.hint)))
         }
         _ => Ok(()),
@@ -121,16 +121,16 @@ mod tests {
     #[test]
     fn limits_are_those_of_the_gateway() {
         let notice = || Notice { message: "over".into(), hint: "Delete.".into() };
-        let refused = |standing: &Standing, text: &str, write| {
+        let refused = |standing: &AdmissionState, text: &str, write| {
             admit(standing, text, write).err().map(|error| error.message().to_owned())
         };
-        let over = Standing::Throttled(notice());
+        let over = AdmissionState::Throttled(notice());
         assert_eq!(refused(&over, "insert into t values (1)", true).as_deref(), Some("over. Delete."));
         assert_eq!(refused(&over, "delete from t", true), None);
         assert_eq!(refused(&over, "select 1", false), None);
-        let off = Standing::Disabled(notice());
+        let off = AdmissionState::Disabled(notice());
         assert!(refused(&off, "select 1", false).is_some());
-        assert_eq!(refused(&Standing::Open, "insert into t values (1)", true), None);
+        assert_eq!(refused(&AdmissionState::Open, "insert into t values (1)", true), None);
     }
 
     proptest! {

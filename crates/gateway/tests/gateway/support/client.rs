@@ -1,7 +1,13 @@
-//! psql, and clients that are put together by hand.
+//! Clients: psql, a driver, and single messages.
 
 use super::{PASSWORD, USER, program};
-use postgres_protocol::authentication::sasl::{ChannelBinding, ScramSha256};
+use ootheca_pg_protocol::{
+    backend::{AUTHENTICATION, AuthenticationRequest, ERROR_RESPONSE, READY_FOR_QUERY},
+    frontend::{sasl_initial_response, sasl_response},
+    message::{self, HEADER_LENGTH, Header},
+    scram::{ChannelBinding, PasswordExchange, SCRAM_SHA_256, SCRAM_SHA_256_PLUS},
+    startup::{SSL_REQUEST, StartupMessage},
+};
 use rustls::{
     ClientConfig, RootCertStore,
     crypto::aws_lc_rs,
@@ -16,7 +22,7 @@ use tokio::{
 use tokio_postgres::{Client, Config, NoTls, config::SslMode};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-/// One call of psql; parameters may be replaced.
+/// A call of psql with connection parameters.
 pub(crate) struct Psql {
     parameters: Vec<(String, String)>,
     password: String,
@@ -62,20 +68,20 @@ impl Psql {
         command
     }
 
-    /// Runs a command of psql: what it prints, or the error.
+    /// Runs a command. Returns its output, or the error.
     pub(crate) async fn run(&self, text: &str) -> Result<String, String> {
         let output = self.command().args(["-c", text]).output().await.expect("psql");
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).trim_end().to_owned();
         if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
     }
 
-    /// The error of a call that must fail.
+    /// The error of a call that must fail to connect.
     pub(crate) async fn fails(&self) -> String {
         self.run("SELECT 1").await.expect_err("refused")
     }
 }
 
-/// Connections from below.
+/// Connections without psql.
 pub(crate) struct Raw {
     address: SocketAddr,
     config: Arc<ClientConfig>,
@@ -94,25 +100,25 @@ impl Raw {
         TcpStream::connect(self.address).await.expect("a connection")
     }
 
-    /// TLS after a request for it.
+    /// Requests TLS.
     pub(crate) async fn tls(&self, server_name: &'static str) -> TlsStream<TcpStream> {
         let stream = self.tcp().await;
         self.tls_over(stream, server_name).await
     }
 
-    /// The same over a connection that is there.
+    /// Requests TLS on an open connection.
     pub(crate) async fn tls_over(
         &self,
         mut stream: TcpStream,
         server_name: &'static str,
     ) -> TlsStream<TcpStream> {
-        stream.write_all(&[0, 0, 0, 8, 4, 210, 22, 47]).await.expect("sent");
+        stream.write_all(&SSL_REQUEST).await.expect("sent");
         assert_eq!(stream.read_u8().await.expect("an answer"), b'S');
         let name = ServerName::try_from(server_name).expect("a name");
         TlsConnector::from(self.config.clone()).connect(name, stream).await.expect("TLS")
     }
 
-    /// TLS from the first byte.
+    /// Starts TLS without a request.
     pub(crate) async fn direct(&self, alpn: &[&str]) -> io::Result<TlsStream<TcpStream>> {
         let mut config = (*self.config).clone();
         config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
@@ -125,7 +131,7 @@ impl Raw {
         self.session_of(|_| ()).await.expect("a session")
     }
 
-    /// A session of somebody else, or of another kind.
+    /// A session with other parameters.
     pub(crate) async fn session_of(
         &self,
         change: impl FnOnce(&mut Config),
@@ -141,20 +147,16 @@ impl Raw {
     }
 }
 
-/// A startup message.
+/// Encodes a startup message.
 pub(crate) fn startup(parameters: &[(&str, &str)]) -> Vec<u8> {
-    let mut body = vec![0, 3, 0, 0];
-    for (name, value) in parameters {
-        body.extend([name.as_bytes(), &[0], value.as_bytes(), &[0]].concat());
-    }
-    body.push(0);
-    [&(body.len() as u32 + 4).to_be_bytes(), body.as_slice()].concat()
+    StartupMessage::new(parameters.iter().copied()).expect("valid parameters").encode()
 }
 
-/// Proves a password, and reads on until the server is ready: all that it said after the proof.
+/// Authenticates with a password. Returns all messages after authentication, up to ReadyForQuery or an
+/// error.
 pub(crate) async fn log_in(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), password: &str) -> Vec<u8> {
-    let scram = ScramSha256::new(password.as_bytes(), ChannelBinding::unsupported());
-    prove(stream, "SCRAM-SHA-256", scram).await
+    let exchange = PasswordExchange::new(password.as_bytes(), ChannelBinding::unsupported());
+    authenticate(stream, SCRAM_SHA_256, exchange).await
 }
 
 /// The same, bound to the hash of a certificate.
@@ -163,55 +165,52 @@ pub(crate) async fn log_in_bound(
     password: &str,
     hash: Vec<u8>,
 ) -> Vec<u8> {
-    let scram = ScramSha256::new(password.as_bytes(), ChannelBinding::tls_server_end_point(hash));
-    prove(stream, "SCRAM-SHA-256-PLUS", scram).await
+    let binding = ChannelBinding::tls_server_end_point(hash);
+    authenticate(stream, SCRAM_SHA_256_PLUS, PasswordExchange::new(password.as_bytes(), binding)).await
 }
 
-async fn prove(
+async fn authenticate(
     stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
     mechanism: &str,
-    mut scram: ScramSha256,
+    mut exchange: PasswordExchange,
 ) -> Vec<u8> {
-    let first = scram.message().to_vec();
-    let mut answer = [mechanism.as_bytes(), b"\0", &(first.len() as u32).to_be_bytes()[..], &first].concat();
-    let mut said = Vec::new();
+    let mut received = Vec::new();
     loop {
-        let (kind, body) = message(stream).await;
-        match (kind, body.first_chunk::<4>().map(|code| u32::from_be_bytes(*code))) {
-            (b'R', Some(10)) => send(stream, &answer).await,
-            (b'R', Some(11)) => {
-                scram.update(&body[4..]).expect("a challenge");
-                answer = scram.message().to_vec();
-                send(stream, &answer).await;
+        let (kind, body) = read_message(stream).await;
+        match AuthenticationRequest::parse(&body).filter(|_| kind == AUTHENTICATION) {
+            Some(AuthenticationRequest::Sasl(_)) => {
+                respond(stream, &sasl_initial_response(mechanism, exchange.message())).await;
             }
-            (b'R', Some(12)) => scram.finish(&body[4..]).expect("the server's signature"),
-            _ => {
-                said.push(kind);
-                said.extend((body.len() as u32 + 4).to_be_bytes());
-                said.extend(&body);
+            Some(AuthenticationRequest::SaslContinue(challenge)) => {
+                exchange.update(challenge).expect("a valid challenge");
+                respond(stream, exchange.message()).await;
             }
+            Some(AuthenticationRequest::SaslFinal(last)) => {
+                exchange.finish(last).expect("the signature of the server");
+            }
+            _ => message::put(&mut received, kind, &body),
         }
-        if matches!(kind, b'Z' | b'E') {
-            return said;
+        if matches!(kind, READY_FOR_QUERY | ERROR_RESPONSE) {
+            return received;
         }
     }
 }
 
-/// Sends a response to an authentication request.
-async fn send(stream: &mut (impl AsyncWrite + Unpin), body: &[u8]) {
-    let message = [b"p", &(body.len() as u32 + 4).to_be_bytes()[..], body].concat();
-    stream.write_all(&message).await.expect("sent");
+async fn respond(stream: &mut (impl AsyncWrite + Unpin), body: &[u8]) {
+    stream.write_all(&sasl_response(body)).await.expect("sent");
 }
 
 /// Reads a message: its type and its body.
-pub(crate) async fn message(stream: &mut (impl AsyncRead + Unpin)) -> (u8, Vec<u8>) {
-    let kind = stream.read_u8().await.expect("a message");
-    let mut body = vec![0; stream.read_u32().await.expect("its length") as usize - 4];
-    stream.read_exact(&mut body).await.expect("its body");
+pub(crate) async fn read_message(stream: &mut (impl AsyncRead + Unpin)) -> (u8, Vec<u8>) {
+    let mut header = [0; HEADER_LENGTH];
+    stream.read_exact(&mut header).await.expect("a message");
+    let Header { kind, body_length } = Header::parse(header, usize::MAX).expect("a valid header");
+    let mut body = vec![0; body_length];
+    stream.read_exact(&mut body).await.expect("a whole message");
     (kind, body)
 }
 
-/// Reads up to the end.
+/// Reads to the end of the stream.
 pub(crate) async fn rest(stream: &mut (impl AsyncRead + Unpin)) -> String {
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).await.expect("a clean end");

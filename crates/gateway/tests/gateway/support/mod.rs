@@ -1,14 +1,14 @@
-//! A server, a gateway in front of it, and clients.
+//! A PostgreSQL server, a gateway, and clients.
 
 mod client;
-mod fake;
+mod fake_directory;
+mod fake_server;
 mod server;
-mod town;
 
-pub(crate) use client::{Psql, Raw, log_in, log_in_bound, message, rest, startup};
-pub(crate) use fake::{GREETING, VERIFIER, admit};
-pub(crate) use server::{Server, program};
-pub(crate) use town::Town;
+pub(crate) use client::{Psql, Raw, log_in, log_in_bound, read_message, rest, startup};
+pub(crate) use fake_directory::FakeDirectory;
+pub(crate) use fake_server::{LOGIN_COMPLETE, VERIFIER, accept_login};
+pub(crate) use server::{PostgresServer, program};
 
 use ootheca_gateway::{Gateway, Settings};
 use std::{future::Future, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
@@ -18,15 +18,15 @@ use tokio::time::{Instant, sleep};
 pub(crate) const USER: &str = "ann";
 pub(crate) const PASSWORD: &str = "correct horse battery";
 
-/// A gateway and who it asks.
-pub(crate) struct Front {
-    pub(crate) gateway: Gateway,
-    pub(crate) town: Arc<Town>,
+/// A gateway with its directory.
+pub(crate) struct TestGateway {
+    pub(crate) inner: Gateway,
+    pub(crate) directory: Arc<FakeDirectory>,
     folder: TempDir,
 }
 
-impl Front {
-    /// Knows the cluster `shop-12`, open to everybody, behind `socket`.
+impl TestGateway {
+    /// A gateway for the cluster `shop-12`, which admits every address; its server listens on `socket`.
     pub(crate) async fn start(socket: PathBuf) -> Self {
         Self::start_with(socket, |_| ()).await
     }
@@ -36,13 +36,13 @@ impl Front {
         let mut settings = Settings::new(([127, 0, 0, 1], 0).into(), folder.path().join("tls"));
         settings.threads = 2;
         change(&mut settings);
-        let town = Arc::new(Town::new(socket));
-        let gateway = Gateway::start(settings, town.clone()).await.expect("a gateway");
-        Self { gateway, town, folder }
+        let directory = Arc::new(FakeDirectory::new(socket));
+        let inner = Gateway::start(settings, directory.clone()).await.expect("a gateway");
+        Self { inner, directory, folder }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
-        self.gateway.local_addr()
+        self.inner.local_addr()
     }
 
     pub(crate) fn ca(&self) -> PathBuf {
@@ -54,13 +54,13 @@ impl Front {
     }
 
     pub(crate) fn raw(&self) -> Raw {
-        Raw::new(self.address(), self.gateway.authority())
+        Raw::new(self.address(), self.inner.authority())
     }
 
-    /// Ends it and shows that nothing of it is left.
+    /// Shuts the gateway down, and checks that its port is closed.
     pub(crate) async fn stop(self) {
         let address = self.address();
-        self.gateway.shutdown(Duration::from_secs(5)).await;
+        self.inner.shutdown(Duration::from_secs(5)).await;
         assert!(tokio::net::TcpStream::connect(address).await.is_err(), "the port is still open");
     }
 }

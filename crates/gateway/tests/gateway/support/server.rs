@@ -12,12 +12,12 @@ use std::{
 use tempfile::TempDir;
 use tokio_postgres::{Client, NoTls};
 
-pub(crate) struct Server {
+pub(crate) struct PostgresServer {
     folder: TempDir,
     process: Child,
 }
 
-impl Server {
+impl PostgresServer {
     pub(crate) async fn start() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let owner = owner();
@@ -34,8 +34,8 @@ impl Server {
         };
         let mut initdb = command("initdb");
         initdb.args(["-D", "data", "-U", "ootheca", "-A", "trust", "--no-sync", "--locale=C", "-E", "UTF8"]);
-        let made = initdb.output().expect("initdb");
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let created = initdb.output().expect("initdb");
+        assert!(created.status.success(), "{}", String::from_utf8_lossy(&created.stderr));
         let rules = "local all ootheca trust\nlocal all all scram-sha-256\n";
         fs::write(folder.path().join("data/pg_hba.conf"), rules).expect("pg_hba.conf");
         let log = fs::File::create(folder.path().join("log")).expect("a log");
@@ -61,7 +61,7 @@ impl Server {
         self.folder.path().join(".s.PGSQL.5432")
     }
 
-    /// A session of the superuser, past the gateway.
+    /// A session of the superuser that bypasses the gateway.
     pub(crate) async fn admin(&self) -> Client {
         let mut config = tokio_postgres::Config::new();
         config.host_path(self.folder.path()).user("ootheca").dbname("postgres");
@@ -77,7 +77,7 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+impl Drop for PostgresServer {
     fn drop(&mut self) {
         let _ = kill_process(Pid::from_child(&self.process), Signal::INT);
         let _ = self.process.wait();
@@ -94,7 +94,7 @@ pub(crate) fn program(name: &str) -> PathBuf {
     found.unwrap_or_else(|| panic!("{name} is not installed"))
 }
 
-/// Who runs the server: under root somebody else.
+/// The user id and group id of the server, which must not run as root.
 fn owner() -> Option<(u32, u32)> {
     if !rustix::process::geteuid().is_root() {
         return None;

@@ -1,0 +1,245 @@
+//! Server connections of ended sessions, for later sessions that are identical.
+//!
+//! A connection is pooled only after the server has answered `DISCARD ALL` with exactly the expected
+//! messages, and is reused only for the same cluster, socket, startup message, and client key. Pooled
+//! connections are not watched; taking one checks that it is still open and has sent nothing.
+
+use crate::{
+    backend::{BackendSession, BackendSocket, ParameterStatuses},
+    registry::{Registry, cancel::CancelTarget},
+};
+use ootheca_model::ClusterId;
+use ootheca_pg_protocol::{
+    backend::{COMMAND_COMPLETE, NOTICE_RESPONSE, NOTIFICATION_RESPONSE, PARAMETER_STATUS, READY_FOR_QUERY},
+    frontend::QUERY,
+    message,
+    scram::ClientKey,
+};
+use parking_lot::Mutex;
+use std::{
+    collections::HashMap,
+    future::poll_fn,
+    io::{self, Read as _},
+    os::unix::net::UnixStream,
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
+use tokio::time::{Instant, interval, timeout};
+
+const MAX_PER_CLUSTER: usize = 128;
+const RESET_TIMEOUT: Duration = Duration::from_secs(2);
+const MAX_MESSAGE_LENGTH: usize = 16 * 1024;
+/// Both the query, and the command tag of its answer.
+const DISCARD_ALL: &[u8] = b"DISCARD ALL\0";
+const SWEEP_INTERVAL: Duration = Duration::from_millis(250);
+
+/// What two sessions must have in common to use the same server connection.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct PoolKey {
+    pub(crate) socket: Arc<Path>,
+    /// The startup message, as sent to the server.
+    pub(crate) startup: Vec<u8>,
+    pub(crate) client_key: ClientKey,
+}
+
+struct Pooled {
+    key: PoolKey,
+    socket: UnixStream,
+    parameters: ParameterStatuses,
+    cancel_target: CancelTarget,
+    since: Instant,
+}
+
+pub(crate) struct Pool {
+    max_idle: Duration,
+    registry: Arc<Registry>,
+    connections: Mutex<HashMap<ClusterId, Vec<Pooled>>>,
+}
+
+impl Pool {
+    /// A pool that keeps each connection for `max_idle`.
+    pub(crate) fn new(max_idle: Duration, registry: Arc<Registry>) -> Self {
+        Self { max_idle, registry, connections: Mutex::default() }
+    }
+
+    pub(crate) fn is_enabled(&self) -> bool {
+        !self.max_idle.is_zero()
+    }
+
+    /// Takes the most recent usable connection.
+    pub(crate) fn take(&self, cluster: ClusterId, key: &PoolKey) -> Option<BackendSession> {
+        loop {
+            let Pooled { socket, parameters, cancel_target, since, .. } = {
+                let mut connections = self.connections.lock();
+                let of_cluster = connections.get_mut(&cluster)?;
+                let found = of_cluster.iter().rposition(|pooled| pooled.key == *key)?;
+                of_cluster.swap_remove(found)
+            };
+            let silent =
+                matches!((&socket).read(&mut [0]), Err(cause) if cause.kind() == io::ErrorKind::WouldBlock);
+            if silent && since.elapsed() < self.max_idle && cancel_target.is_unshared() {
+                let (cancel_target, notices, trailing) = (Some(cancel_target), Vec::new(), Vec::new());
+                return Some(BackendSession { socket, parameters, cancel_target, notices, trailing });
+            }
+        }
+    }
+
+    /// Closes the connections of a cluster. Returns whether there were any.
+    pub(crate) fn evict(&self, cluster: ClusterId) -> bool {
+        let evicted = self.connections.lock().remove(&cluster);
+        evicted.is_some_and(|connections| !connections.is_empty())
+    }
+
+    /// Closes all connections.
+    pub(crate) fn clear(&self) {
+        let all = std::mem::take(&mut *self.connections.lock());
+        drop(all);
+    }
+
+    /// Closes connections that nothing has taken in time. Never returns.
+    pub(crate) async fn sweep(self: Arc<Self>) {
+        let mut interval = interval(SWEEP_INTERVAL);
+        loop {
+            interval.tick().await;
+            self.connections.lock().retain(|_, of_cluster| {
+                of_cluster.retain(|pooled| pooled.since.elapsed() < self.max_idle);
+                !of_cluster.is_empty()
+            });
+        }
+    }
+
+    /// Adds a connection, unless a policy has changed since `seen_changes`: evictions do not wait for
+    /// connections that are being reset.
+    fn insert(&self, cluster: ClusterId, pooled: Pooled, seen_changes: u64) {
+        let mut connections = self.connections.lock();
+        if !pooled.cancel_target.is_unshared() || self.registry.policy_changes() != seen_changes {
+            return;
+        }
+        let of_cluster = connections.entry(cluster).or_default();
+        if of_cluster.len() < MAX_PER_CLUSTER {
+            of_cluster.push(pooled);
+        }
+    }
+}
+
+/// The server connection of a session that has ended.
+pub(crate) struct Released {
+    pub(crate) cluster: ClusterId,
+    pub(crate) key: PoolKey,
+    pub(crate) socket: BackendSocket,
+    pub(crate) parameters: ParameterStatuses,
+    pub(crate) cancel_target: CancelTarget,
+}
+
+impl Released {
+    /// Resets the connection and adds it to the pool. Closes it if the reset fails.
+    pub(crate) async fn return_to(mut self, pool: &Pool) {
+        let seen_changes = pool.registry.policy_changes();
+        let reset = reset(&mut self.socket, &mut self.parameters);
+        match timeout(RESET_TIMEOUT, reset).await {
+            Ok(Ok(true)) => {}
+            Ok(Ok(false)) => return tracing::debug!("server connection not reset: unexpected answer"),
+            Ok(Err(cause)) => return tracing::debug!(%cause, "server connection not reset"),
+            Err(_) => return tracing::debug!("server connection not reset: timeout"),
+        }
+        let Some(socket) = self.socket.into_inner() else { return };
+        let Self { cluster, key, parameters, cancel_target, .. } = self;
+        let pooled = Pooled { key, socket, parameters, cancel_target, since: Instant::now() };
+        pool.insert(cluster, pooled, seen_changes);
+    }
+}
+
+/// Runs `DISCARD ALL`. Returns whether the session is in its initial state now.
+async fn reset(server: &mut BackendSocket, parameters: &mut ParameterStatuses) -> io::Result<bool> {
+    let query = message::encode(QUERY, DISCARD_ALL);
+    let mut rest = query.as_slice();
+    while !rest.is_empty() {
+        let count = poll_fn(|cx| server.poll_write(cx, rest)).await?;
+        rest = &rest[count..];
+    }
+    let (mut bytes, mut chunk) = (Vec::new(), [0; 512]);
+    loop {
+        let count = poll_fn(|cx| server.poll_read(cx, &mut chunk)).await?;
+        if count == 0 {
+            return Ok(false);
+        }
+        bytes.extend_from_slice(&chunk[..count]);
+        if let Some(is_reset) = check_reset(&bytes, parameters) {
+            return Ok(is_reset);
+        }
+    }
+}
+
+/// Whether the answer to `DISCARD ALL` is the expected one; `None` if it is incomplete. Records the
+/// settings that returned to their initial values.
+fn check_reset(mut bytes: &[u8], parameters: &mut ParameterStatuses) -> Option<bool> {
+    let mut discarded = false;
+    loop {
+        let frame = match message::first(bytes, MAX_MESSAGE_LENGTH) {
+            Ok(frame) => frame?,
+            Err(_) => return Some(false),
+        };
+        bytes = &bytes[frame.length()..];
+        match (frame.kind, frame.body) {
+            (PARAMETER_STATUS, body) => parameters.record(body),
+            (NOTICE_RESPONSE | NOTIFICATION_RESPONSE, _) => {}
+            (COMMAND_COMPLETE, DISCARD_ALL) if !discarded => discarded = true,
+            (READY_FOR_QUERY, b"I") => return Some(discarded && bytes.is_empty()),
+            _ => return Some(false),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn check(messages: &[(u8, &[u8])]) -> Option<bool> {
+        let bytes: Vec<u8> = messages.iter().flat_map(|(kind, body)| message::encode(*kind, body)).collect();
+        check_reset(&bytes, &mut ParameterStatuses::default())
+    }
+
+    #[test]
+    fn only_the_expected_answer_counts_as_a_reset() {
+        let (tag, ready) = ((b'C', DISCARD_ALL), (b'Z', &b"I"[..]));
+        assert_eq!(check(&[tag, ready]), Some(true));
+        assert_eq!(check(&[(b'A', b"x"), tag, (b'S', b"a\0b\0"), ready]), Some(true));
+        assert_eq!(check(&[tag]), None);
+        for wrong in [
+            vec![ready],
+            vec![tag, ready, ready],
+            vec![tag, tag, ready],
+            vec![(b'D', &b"x"[..]), tag, ready],
+            vec![(b'C', b"SELECT 1\0"), ready],
+            vec![tag, (b'Z', b"T")],
+            vec![(b'E', b"\0"), ready],
+        ] {
+            assert_eq!(check(&wrong), Some(false), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn settings_changed_by_the_reset_are_recorded() {
+        let mut parameters = ParameterStatuses::default();
+        parameters.record(b"a\x001\0");
+        parameters.record(b"b\x002\0");
+        let bytes = [
+            message::encode(b'C', DISCARD_ALL),
+            message::encode(b'S', b"a\x003\0"),
+            message::encode(b'Z', b"I"),
+        ];
+        assert_eq!(check_reset(&bytes.concat(), &mut parameters), Some(true));
+        let mut out = Vec::new();
+        parameters.put(&mut out);
+        assert_eq!(out, b"S\0\0\0\x08a\x003\0S\0\0\0\x08b\x002\0");
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(bytes: Vec<u8>) {
+            let _ = check_reset(&bytes, &mut ParameterStatuses::default());
+        }
+    }
+}

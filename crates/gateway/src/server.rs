@@ -1,0 +1,270 @@
+//! The listener, and the tasks that run beside the sessions.
+
+use crate::{
+    Directory, Settings,
+    error::ClientError,
+    metrics::Snapshot,
+    pool::Pool,
+    registry::{Registry, Termination, activity},
+    session::{Shared, admission},
+    tls::{Certificates, Tls},
+    workers::{self, AcceptedConnection, Worker},
+};
+use ootheca_model::{Error, Result, throttle::Throttle};
+use parking_lot::{Mutex, RwLock};
+use std::{
+    io,
+    net::{self, SocketAddr},
+    sync::Arc,
+    thread,
+    time::Duration,
+};
+use tokio::{
+    io::AsyncWriteExt as _,
+    net::{TcpListener, TcpStream},
+    runtime::Handle,
+    sync::{Semaphore, watch},
+    task::{AbortHandle, JoinHandle, spawn_blocking},
+    time::{sleep, timeout},
+};
+
+/// The number of failed logins in a row, per address and cluster, that are not throttled.
+const UNTHROTTLED_FAILURES: u32 = 3;
+const MAX_THROTTLE_DELAY: Duration = Duration::from_secs(60 * 60);
+/// The time that sessions have to send their last message after the grace period.
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(1500);
+const LAST_REPORT_TIMEOUT: Duration = Duration::from_secs(2);
+const ACCEPT_RETRY: Duration = Duration::from_millis(50);
+const REJECT_TIMEOUT: Duration = Duration::from_millis(50);
+/// The number of connections beyond the maximum that complete a TLS handshake to receive an error.
+const MAX_REJECTIONS: usize = 64;
+
+/// A running gateway. Dropping it terminates all sessions immediately.
+pub struct Gateway {
+    address: SocketAddr,
+    authority: String,
+    shared: Arc<Shared>,
+    permits: Arc<Semaphore>,
+    max_connections: u32,
+    listening: Mutex<Option<Listening>>,
+    background: Vec<AbortHandle>,
+    stop: watch::Sender<bool>,
+    threads: Vec<thread::JoinHandle<()>>,
+}
+
+struct Listening {
+    listener: net::TcpListener,
+    accept: JoinHandle<()>,
+}
+
+impl Gateway {
+    /// Starts listening. The current runtime becomes the one that calls `directory`.
+    pub async fn start(settings: Settings, directory: Arc<dyn Directory>) -> Result<Self> {
+        let certificates = Certificates::open(&settings.certificates, &settings.domains)?;
+        let failed = |cause| {
+            Error::unavailable(format!("SQL gateway: cannot listen on {}", settings.listen)).because(cause)
+        };
+        let (listener, acceptor) = listen(&settings).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let shared = Arc::new(share(&settings, &certificates, directory));
+        let (stop, stopped) = watch::channel(false);
+        let (threads, workers) = workers::start(settings.threads, stopped)?;
+        let max_connections = settings.max_connections.min(Semaphore::MAX_PERMITS).min(u32::MAX as usize);
+        let permits = Arc::new(Semaphore::new(max_connections));
+        let (max_connections, authority) = (max_connections as u32, certificates.authority().to_owned());
+        let background = spawn_background_tasks(&shared, settings, &certificates);
+        let accept = tokio::spawn(accept(acceptor, shared.clone(), permits.clone(), workers));
+        let listening = Mutex::new(Some(Listening { listener, accept }));
+        Ok(Self {
+            address,
+            authority,
+            shared,
+            permits,
+            max_connections,
+            listening,
+            background,
+            stop,
+            threads,
+        })
+    }
+
+    /// The address of the listening socket.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The certificate that clients verify the gateway with, in PEM form.
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    /// The number of open connections.
+    pub fn connections(&self) -> usize {
+        self.max_connections as usize - self.permits.available_permits()
+    }
+
+    /// The current values of all metrics.
+    pub fn metrics(&self) -> Snapshot {
+        self.shared.metrics.snapshot(self.shared.registry.usage())
+    }
+
+    /// Duplicates the listening socket, for a process that takes over. Connections that arrive while no
+    /// process accepts wait in the socket's backlog.
+    pub fn listener(&self) -> io::Result<net::TcpListener> {
+        match &*self.listening.lock() {
+            Some(listening) => listening.listener.try_clone(),
+            None => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    /// Stops accepting connections; open ones continue. Unless another process has the listening socket,
+    /// new connections are refused from now on.
+    pub async fn stop_accepting(&self) {
+        let listening = self.listening.lock().take();
+        if let Some(Listening { listener, accept }) = listening {
+            accept.abort();
+            // The task owns a duplicate of the socket.
+            let _ = accept.await;
+            drop(listener);
+        }
+    }
+
+    /// Shuts down. Refuses new connections and terminates idle sessions immediately, other sessions
+    /// between two transactions, and the remaining ones after the `grace` period.
+    pub async fn shutdown(mut self, grace: Duration) {
+        self.stop_accepting().await;
+        self.shared.registry.terminate_all(Termination::Drain);
+        let all_closed = || self.permits.acquire_many(self.max_connections);
+        if timeout(grace, all_closed()).await.is_err() {
+            self.shared.registry.terminate_all(Termination::Shutdown);
+            let _ = timeout(CLOSE_TIMEOUT, all_closed()).await;
+        }
+        self.background.iter().for_each(AbortHandle::abort);
+        let report = activity::report(&*self.shared.directory, &self.shared.registry);
+        match timeout(LAST_REPORT_TIMEOUT, report).await {
+            Ok(Ok(())) => {}
+            Ok(Err(cause)) => tracing::warn!(cause, "last activity report failed"),
+            Err(_) => tracing::warn!("last activity report timed out"),
+        }
+        self.stop.send_replace(true);
+        let threads = std::mem::take(&mut self.threads);
+        let joined = spawn_blocking(|| threads.into_iter().for_each(|thread| drop(thread.join())));
+        let _ = joined.await;
+        self.shared.pool.clear();
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        if let Some(listening) = &*self.listening.lock() {
+            listening.accept.abort();
+        }
+        self.background.iter().for_each(AbortHandle::abort);
+        self.shared.pool.clear();
+        self.stop.send_replace(true);
+    }
+}
+
+fn share(settings: &Settings, certificates: &Certificates, directory: Arc<dyn Directory>) -> Shared {
+    let registry = Arc::<Registry>::default();
+    Shared {
+        directory,
+        main_runtime: Handle::current(),
+        tls: RwLock::new(Tls::new(certificates)),
+        handshake_timeout: settings.handshake_timeout,
+        proxy_protocol: settings.proxy_protocol,
+        domains: settings.domains.clone(),
+        max_connections_per_cluster: settings.max_connections_per_cluster,
+        pool: Arc::new(Pool::new(settings.reuse, registry.clone())),
+        registry,
+        cancel_keys: Arc::default(),
+        login_throttle: Throttle::new(UNTHROTTLED_FAILURES, MAX_THROTTLE_DELAY),
+        metrics: Default::default(),
+        mock_secret: rand::random(),
+    }
+}
+
+fn spawn_background_tasks(
+    shared: &Arc<Shared>,
+    settings: Settings,
+    certificates: &Certificates,
+) -> Vec<AbortHandle> {
+    let Shared { directory, registry, pool, .. } = &**shared;
+    let changes = directory.changes();
+    let enforce = admission::enforce(directory.clone(), registry.clone(), pool.clone(), changes);
+    let mut tasks = vec![
+        tokio::spawn(enforce),
+        tokio::spawn(activity::run(directory.clone(), registry.clone())),
+        tokio::spawn(renew_certificate(shared.clone(), settings, certificates.leaf().to_vec())),
+    ];
+    if pool.is_enabled() {
+        tasks.push(tokio::spawn(pool.clone().sweep()));
+    }
+    tasks.into_iter().map(|task| task.abort_handle()).collect()
+}
+
+/// The listening socket, and a duplicate of it to accept with.
+async fn listen(settings: &Settings) -> io::Result<(net::TcpListener, TcpListener)> {
+    let listener = match &settings.listener {
+        Some(listener) => listener.try_clone()?,
+        None => TcpListener::bind(settings.listen).await?.into_std()?,
+    };
+    listener.set_nonblocking(true)?;
+    let acceptor = TcpListener::from_std(listener.try_clone()?)?;
+    Ok((listener, acceptor))
+}
+
+async fn accept(listener: TcpListener, shared: Arc<Shared>, permits: Arc<Semaphore>, workers: Vec<Worker>) {
+    let rejections = Arc::new(Semaphore::new(MAX_REJECTIONS));
+    loop {
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(cause) => {
+                tracing::warn!(%cause, "SQL connection not accepted");
+                sleep(ACCEPT_RETRY).await;
+                continue;
+            }
+        };
+        let (permit, beyond_max) = match permits.clone().try_acquire_owned() {
+            Ok(permit) => (permit, false),
+            Err(_) => match rejections.clone().try_acquire_owned() {
+                Ok(permit) => (permit, true),
+                Err(_) => {
+                    reject(&shared, stream, peer).await;
+                    continue;
+                }
+            },
+        };
+        workers::assign(&workers, &shared, AcceptedConnection { stream, peer, permit, beyond_max });
+    }
+}
+
+/// Sends an error without a handshake. Some clients display it when they receive it in place of the answer
+/// to their request for TLS.
+async fn reject(shared: &Shared, mut stream: TcpStream, peer: SocketAddr) {
+    let error = ClientError::too_many_connections();
+    shared.metrics.accepted();
+    shared.metrics.refused(error.kind);
+    tracing::info!(kind = error.kind, peer = %peer.ip(), "SQL connection closed");
+    let _ = timeout(REJECT_TIMEOUT, stream.write_all(&error.encode())).await;
+}
+
+/// Renews the certificate when it is due. New connections use the new one. Never returns.
+async fn renew_certificate(shared: Arc<Shared>, settings: Settings, mut leaf: Vec<u8>) {
+    loop {
+        sleep(settings.renewal).await;
+        let (folder, domains) = (settings.certificates.clone(), settings.domains.clone());
+        match spawn_blocking(move || Certificates::open(&folder, &domains)).await {
+            Ok(Ok(certificates)) if certificates.leaf().as_ref() != leaf => {
+                leaf = certificates.leaf().to_vec();
+                *shared.tls.write() = Tls::new(&certificates);
+                tracing::info!("SQL gateway certificate renewed");
+            }
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => {
+                tracing::error!(cause = error.chain(), "SQL gateway certificate not checked");
+            }
+            Err(cause) => tracing::error!(%cause, "SQL gateway certificate not checked"),
+        }
+    }
+}

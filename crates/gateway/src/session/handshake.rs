@@ -1,0 +1,120 @@
+//! The handshake: PROXY header, TLS, and the opening packet.
+
+use super::{OpenError, disconnect::linger};
+use crate::{error::ClientError, tls::ALPN};
+use ootheca_pg_protocol::{
+    ProtocolViolation,
+    proxy_header::{self, FIXED_LENGTH, Header, MAX_LENGTH},
+    startup::Packet,
+};
+use std::{io, net::SocketAddr, time::Duration};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::timeout,
+};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The first byte of a TLS handshake.
+const TLS_HANDSHAKE: u8 = 0x16;
+
+/// The stream of a client that has sent its opening packet.
+pub(crate) enum ClientStream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl ClientStream {
+    /// Sends an error, and closes the connection.
+    pub(crate) async fn reject(self, error: &ClientError) {
+        let message = error.encode();
+        let send = async {
+            match self {
+                ClientStream::Plain(mut stream) => stream.write_all(&message).await.map(|()| stream),
+                ClientStream::Tls(mut stream) => {
+                    stream.write_all(&message).await?;
+                    stream.get_mut().1.send_close_notify();
+                    stream.flush().await.map(|()| stream.into_inner().0)
+                }
+            }
+        };
+        if let Ok(Ok(stream)) = timeout(CLOSE_TIMEOUT, send).await {
+            linger(stream).await;
+        }
+    }
+}
+
+/// Reads the client's address from the PROXY header; `None` if the proxy opened the connection itself.
+pub(crate) async fn read_proxy_header(stream: &mut TcpStream) -> Result<Option<SocketAddr>, OpenError> {
+    let mut fixed = [0; FIXED_LENGTH];
+    stream.read_exact(&mut fixed).await?;
+    let mut bytes = fixed.to_vec();
+    let mut parsed = proxy_header::parse(&bytes);
+    if parsed == Ok(None) {
+        bytes.resize(proxy_header::stated_length(&fixed).min(MAX_LENGTH), 0);
+        stream.read_exact(&mut bytes[FIXED_LENGTH..]).await?;
+        parsed = proxy_header::parse(&bytes);
+    }
+    match parsed {
+        Ok(Some(Header { length, source })) if length == bytes.len() => Ok(source),
+        _ => Err(OpenError::Disconnected("proxy_protocol")),
+    }
+}
+
+/// Reads the opening packet, after TLS if the client requests it.
+pub(crate) async fn run(
+    tls: &TlsAcceptor,
+    mut stream: TcpStream,
+) -> Result<(ClientStream, Packet), OpenError> {
+    let mut first = [0];
+    if stream.peek(&mut first).await? == 0 {
+        return Err(OpenError::Disconnected("gone"));
+    }
+    let direct = first[0] == TLS_HANDSHAKE;
+    if !direct {
+        match read_plain_packet(&mut stream).await? {
+            Ok(Packet::SslRequest) => stream.write_all(b"S").await?,
+            Ok(packet) => return Ok((ClientStream::Plain(stream), packet)),
+            Err(error) => return Err(rejected(ClientStream::Plain(stream), &error)),
+        }
+    }
+    let mut stream = Box::new(tls.accept(stream).await.map_err(|cause| {
+        tracing::debug!(%cause, "TLS handshake failed");
+        OpenError::Disconnected("tls")
+    })?);
+    if direct && stream.get_ref().1.alpn_protocol() != Some(ALPN) {
+        return Err(OpenError::Rejected(ClientStream::Tls(stream), ClientError::no_alpn()));
+    }
+    match read_packet(&mut stream).await? {
+        Ok(packet) => Ok((ClientStream::Tls(stream), packet)),
+        Err(error) => Err(rejected(ClientStream::Tls(stream), &error)),
+    }
+}
+
+fn rejected(client: ClientStream, error: &ProtocolViolation) -> OpenError {
+    OpenError::Rejected(client, ClientError::protocol_violation(error))
+}
+
+/// Reads a packet outside of TLS. Declines one request for GSSAPI encryption.
+async fn read_plain_packet(stream: &mut TcpStream) -> io::Result<Result<Packet, ProtocolViolation>> {
+    let packet = read_packet(stream).await?;
+    if packet != Ok(Packet::GssEncRequest) {
+        return Ok(packet);
+    }
+    stream.write_all(b"N").await?;
+    read_packet(stream).await
+}
+
+async fn read_packet<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<Result<Packet, ProtocolViolation>> {
+    let mut length = [0; 4];
+    stream.read_exact(&mut length).await?;
+    let length = match Packet::body_length(length) {
+        Ok(length) => length,
+        Err(error) => return Ok(Err(error)),
+    };
+    let mut packet = vec![0; length];
+    stream.read_exact(&mut packet).await?;
+    Ok(Packet::parse(&packet))
+}

@@ -1,0 +1,280 @@
+//! Login: from the startup message to a server session for the user.
+//!
+//! The order protects clusters: nothing touches the server before the client has authenticated, and
+//! whatever can reject the client without its password does so earlier.
+
+use super::{
+    ConnectionLog, Shared,
+    admission::{self, ActivatedSession, AdmissionRequest, AdmittedClient},
+    backend_login::{self, BackendLoginError},
+    disconnect::wait_for_disconnect,
+    routing::route,
+    sasl,
+};
+use crate::{
+    backend::BackendSession,
+    error::ClientError,
+    pool::PoolKey,
+    registry::{Registration, StorageLimit},
+};
+use ootheca_model::{ClusterId, login::Secret, sql_name};
+use ootheca_pg_protocol::{
+    scram::{AuthenticationError, Proof, Verifier},
+    startup::StartupMessage,
+};
+use std::{io, sync::Arc, time::Duration};
+use tokio::{
+    net::TcpStream,
+    time::{Instant, sleep, sleep_until, timeout_at},
+};
+use tokio_rustls::server::TlsStream;
+
+/// The time that a client has to authenticate; the default of PostgreSQL's `authentication_timeout`.
+const AUTHENTICATION_TIMEOUT: Duration = Duration::from_secs(60);
+/// The time after which errors that hide their reason are sent: longer than it takes to find the reason.
+const HIDDEN_REASON_DELAY: Duration = Duration::from_millis(30);
+/// How long to retry at a full server after pooled connections were closed: its processes take a moment
+/// to exit.
+const FULL_SERVER_TIMEOUT: Duration = Duration::from_secs(1);
+const FULL_SERVER_RETRY: Duration = Duration::from_millis(5);
+
+const TOO_MANY_CONNECTIONS: &[u8] = b"53300";
+const INVALID_PASSWORD: &[u8] = b"28P01";
+
+/// Why a login failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LoginError {
+    #[error("the client is rejected")]
+    Rejected(ClientError),
+    #[error(transparent)]
+    Disconnected(#[from] io::Error),
+}
+
+impl From<ClientError> for LoginError {
+    fn from(error: ClientError) -> Self {
+        Self::Rejected(error)
+    }
+}
+
+/// A successful login, before the client receives the result.
+pub(crate) struct CompletedLogin {
+    pub(crate) registration: Registration,
+    pub(crate) storage_limit: Option<StorageLimit>,
+    pub(crate) proof: Proof,
+    pub(crate) pool_key: PoolKey,
+    pub(crate) backend: BackendSession,
+}
+
+/// Logs a client in. `channel_binding` is that of the gateway's certificate.
+pub(crate) async fn run(
+    shared: &Arc<Shared>,
+    client: &mut TlsStream<TcpStream>,
+    mut startup: StartupMessage,
+    channel_binding: Option<&[u8]>,
+    log: &mut ConnectionLog,
+) -> Result<CompletedLogin, LoginError> {
+    let start = Instant::now();
+    if startup.get("replication").is_some() {
+        return Err(ClientError::replication().into());
+    }
+    let routing_id = route(&mut startup, client.get_ref().1.server_name(), &shared.domains)?;
+    let user = startup.get("user").filter(|user| !user.is_empty()).ok_or_else(ClientError::no_user)?;
+    let user = sql_name::show(user);
+    let request = Arc::new(AdmissionRequest { routing_id, user: user.clone(), client: log.client });
+    let admitted = admit(shared, &request, start).await?;
+    let (cluster, handle) = (admitted.registration.cluster, admitted.registration.handle.clone());
+    log.cluster = Some(cluster);
+    let attempt = LoginAttempt { shared, cluster, user, startup, request };
+    let login = async {
+        let (verifier, can_succeed) = attempt.verifier(admitted.secret.as_ref(), admitted.iterations)?;
+        let negotiation = attempt.startup.negotiation();
+        let result = sasl::authenticate(client, &verifier, channel_binding, negotiation);
+        let result = timeout_at(start + AUTHENTICATION_TIMEOUT, result).await;
+        let result = result.map_err(|_| ClientError::login_timeout())??;
+        let proof = attempt.check(result, can_succeed).await?;
+        tokio::select! {
+            biased;
+            login = attempt.connect(admitted, proof, &verifier, log) => Ok(login?),
+            cause = wait_for_disconnect(client) => Err(LoginError::Disconnected(cause)),
+        }
+    };
+    let login = tokio::select! {
+        biased;
+        reason = handle.terminated() => Err(ClientError::terminated(reason, handle.notice()).into()),
+        login = login => login,
+    };
+    if login.is_ok() {
+        shared.metrics.logged_in(start.elapsed(), log.pooled);
+    }
+    login
+}
+
+async fn admit(
+    shared: &Arc<Shared>,
+    request: &Arc<AdmissionRequest>,
+    start: Instant,
+) -> Result<AdmittedClient, ClientError> {
+    let (directory, moved) = (shared.clone(), request.clone());
+    let admitted = shared.on_main_runtime(async move { admission::admit(&directory, &moved).await }).await;
+    if admitted.as_ref().is_err_and(ClientError::hides_reason) {
+        sleep_until(start + HIDDEN_REASON_DELAY).await;
+    }
+    admitted
+}
+
+/// The login of an admitted client.
+struct LoginAttempt<'a> {
+    shared: &'a Arc<Shared>,
+    cluster: ClusterId,
+    /// The user name, for messages.
+    user: String,
+    startup: StartupMessage,
+    request: Arc<AdmissionRequest>,
+}
+
+impl LoginAttempt<'_> {
+    /// The verifier for the client's proof, and whether any password can match it.
+    fn verifier(
+        &self,
+        secret: Option<&Secret>,
+        iterations: Option<u32>,
+    ) -> Result<(Verifier, bool), ClientError> {
+        let mock = || (Verifier::mock(&self.shared.mock_secret, self.cluster, &self.user, iterations), false);
+        match secret {
+            Some(Secret::Scram(text)) => Ok(Verifier::parse(text).map_or_else(
+                || {
+                    tracing::warn!(cluster = %self.cluster, "invalid SCRAM verifier");
+                    mock()
+                },
+                |verifier| (verifier, true),
+            )),
+            Some(Secret::Other(kind)) => Err(ClientError::unsupported_password(&self.user, kind)),
+            Some(Secret::Absent | Secret::Expired) | None => Ok(mock()),
+        }
+    }
+
+    /// Evaluates the result of an exchange, and throttles the client after failures.
+    async fn check(
+        &self,
+        result: Result<Proof, AuthenticationError>,
+        can_succeed: bool,
+    ) -> Result<Proof, ClientError> {
+        let (throttle, client) = (&self.shared.login_throttle, self.request.client);
+        // Checked again, because concurrent exchanges all started before the first of them failed.
+        let now = std::time::Instant::now();
+        throttle.check(client, self.cluster, now).map_err(ClientError::login_throttled)?;
+        match result {
+            Ok(proof) => {
+                throttle.succeeded(client, self.cluster);
+                Ok(proof)
+            }
+            Err(AuthenticationError::WrongPassword) => {
+                throttle.failed(client, self.cluster, std::time::Instant::now());
+                if can_succeed {
+                    self.invalidate_secrets().await?;
+                }
+                Err(ClientError::wrong_password(&self.user))
+            }
+            Err(AuthenticationError::Protocol(error)) => Err(ClientError::protocol_violation(&error)),
+            Err(error @ (AuthenticationError::Downgrade | AuthenticationError::ChannelBinding)) => {
+                Err(ClientError::channel_binding(&error))
+            }
+        }
+    }
+
+    async fn invalidate_secrets(&self) -> Result<(), ClientError> {
+        let (directory, cluster) = (self.shared.directory.clone(), self.cluster);
+        let invalidate = async move {
+            directory.distrust(cluster).await;
+            Ok(())
+        };
+        self.shared.on_main_runtime(invalidate).await
+    }
+
+    /// Wakes the server, and takes a pooled session or logs in.
+    async fn connect(
+        &self,
+        admitted: AdmittedClient,
+        proof: Proof,
+        verifier: &Verifier,
+        log: &mut ConnectionLog,
+    ) -> Result<CompletedLogin, ClientError> {
+        let (shared, request) = (self.shared.clone(), self.request.clone());
+        let activate = async move { admission::activate(&shared, admitted, &request).await };
+        let activated = self.shared.on_main_runtime(activate).await?;
+        let ActivatedSession { registration, storage_limit, socket, wake } = activated;
+        log.wake = Some(wake);
+        self.shared.metrics.woke(wake);
+        let mut startup = self.startup.clone();
+        startup.downgrade();
+        let client_key = proof.client_key;
+        let pool_key = PoolKey { socket: socket.into(), startup: startup.encode(), client_key };
+        // A storage guard must see a session from its start, so throttled clusters do not use the pool.
+        let pooled = match storage_limit {
+            None => self.shared.pool.take(self.cluster, &pool_key),
+            Some(_) => None,
+        };
+        log.pooled = pooled.is_some();
+        let backend = match pooled {
+            Some(backend) => backend,
+            None => self.log_in(&pool_key, verifier).await?,
+        };
+        Ok(CompletedLogin { registration, storage_limit, proof, pool_key, backend })
+    }
+
+    /// Logs in at the server. If it is full, closes the cluster's pooled connections and retries.
+    async fn log_in(&self, key: &PoolKey, verifier: &Verifier) -> Result<BackendSession, ClientError> {
+        let mut result = backend_login::log_in(key, verifier).await;
+        if is_full(&result) && self.shared.pool.evict(self.cluster) {
+            let start = Instant::now();
+            loop {
+                result = backend_login::log_in(key, verifier).await;
+                if !is_full(&result) || start.elapsed() > FULL_SERVER_TIMEOUT {
+                    break;
+                }
+                sleep(FULL_SERVER_RETRY).await;
+            }
+        }
+        match result {
+            Ok(session) => Ok(session),
+            Err(error) => Err(self.backend_error(error).await),
+        }
+    }
+
+    async fn backend_error(&self, error: BackendLoginError) -> ClientError {
+        let cluster = self.cluster;
+        match error {
+            BackendLoginError::Rejected { sqlstate, .. } if sqlstate == INVALID_PASSWORD => {
+                self.password_changed().await
+            }
+            BackendLoginError::Rejected { message, .. } => ClientError::from_server(message),
+            BackendLoginError::WrongSignature => {
+                tracing::warn!(%cluster, "the server has a different SCRAM verifier");
+                self.password_changed().await
+            }
+            BackendLoginError::Unreachable(cause) => {
+                tracing::warn!(%cluster, %cause, "server not reachable");
+                ClientError::backend_down()
+            }
+            BackendLoginError::Protocol(cause) => {
+                tracing::error!(%cluster, %cause, "protocol violation by the server");
+                ClientError::internal()
+            }
+        }
+    }
+
+    async fn password_changed(&self) -> ClientError {
+        match self.invalidate_secrets().await {
+            Ok(()) => ClientError::password_changed(&self.user),
+            Err(error) => error,
+        }
+    }
+}
+
+/// Whether the server, or a limit of the user or the database, admits no more connections.
+fn is_full(result: &Result<BackendSession, BackendLoginError>) -> bool {
+    matches!(
+        result,
+        Err(BackendLoginError::Rejected { sqlstate, .. }) if sqlstate == TOO_MANY_CONNECTIONS
+    )
+}

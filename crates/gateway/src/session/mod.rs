@@ -1,0 +1,303 @@
+//! A connection from accept to close: handshake, routing, admission, login, and relay.
+
+pub(crate) mod admission;
+mod backend_login;
+mod disconnect;
+mod handshake;
+mod keepalive;
+mod login;
+mod relay;
+pub(crate) mod routing;
+mod sasl;
+
+use crate::{
+    Directory,
+    backend::{BackendSession, BackendSocket, ParameterStatuses},
+    error::ClientError,
+    metrics::Metrics,
+    pool::{Pool, PoolKey, Released},
+    registry::{
+        Registration, Registry,
+        cancel::{CancelKeys, IssuedKey},
+    },
+    storage_guard::StorageGuard,
+    tls::Tls,
+};
+use handshake::{ClientStream, read_proxy_header};
+use login::{CompletedLogin, LoginError};
+use ootheca_model::{ClusterId, throttle::Throttle};
+use ootheca_pg_protocol::{
+    ProtocolViolation,
+    backend::{BACKEND_KEY_DATA, READY_FOR_QUERY},
+    message,
+    startup::{CancelKey, Packet},
+};
+use parking_lot::RwLock;
+use relay::{Relay, RelayEnd};
+use std::{
+    future::Future,
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    net::TcpStream,
+    runtime::Handle,
+    task::JoinHandle,
+    time::{Instant, timeout},
+};
+use tokio_rustls::server::TlsStream;
+
+/// What all connections share.
+pub(crate) struct Shared {
+    pub(crate) directory: Arc<dyn Directory>,
+    /// The runtime that calls the directory.
+    pub(crate) main_runtime: Handle,
+    pub(crate) tls: RwLock<Tls>,
+    pub(crate) handshake_timeout: Duration,
+    pub(crate) proxy_protocol: bool,
+    /// Names directly below a domain identify clusters.
+    pub(crate) domains: Vec<String>,
+    pub(crate) max_connections_per_cluster: usize,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) cancel_keys: Arc<CancelKeys>,
+    pub(crate) login_throttle: Throttle<ClusterId>,
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) metrics: Metrics,
+    /// The secret from which the verifiers of nonexistent users are derived.
+    pub(crate) mock_secret: [u8; 32],
+}
+
+impl Shared {
+    /// Runs a future on the main runtime. Dropping the returned future aborts it.
+    pub(crate) async fn on_main_runtime<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, ClientError>> + Send + 'static,
+    ) -> Result<T, ClientError> {
+        let mut task = AbortOnDrop(self.main_runtime.spawn(work));
+        (&mut task.0).await.unwrap_or_else(|cause| {
+            tracing::error!(%cause, "directory call failed");
+            Err(ClientError::internal())
+        })
+    }
+}
+
+struct AbortOnDrop<T>(JoinHandle<T>);
+
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// The fields of a connection's log message.
+pub(crate) struct ConnectionLog {
+    client: IpAddr,
+    cluster: Option<ClusterId>,
+    wake: Option<Duration>,
+    pooled: bool,
+    received: u64,
+    sent: u64,
+}
+
+impl ConnectionLog {
+    fn new(client: IpAddr) -> Self {
+        Self { client, cluster: None, wake: None, pooled: false, received: 0, sent: 0 }
+    }
+
+    fn write(self, kind: &'static str, duration: Duration) {
+        let Self { client, cluster, wake, pooled, received, sent } = self;
+        let (duration_ms, wake_ms) = (duration.as_millis(), wake.map(|wake| wake.as_millis()));
+        tracing::info!(
+            kind,
+            cluster = cluster.map(tracing::field::display),
+            peer = %client,
+            received,
+            sent,
+            duration_ms,
+            wake_ms,
+            pooled,
+            "SQL connection closed"
+        );
+    }
+}
+
+/// Serves a connection until it is closed, and logs it. A connection beyond the maximum is rejected as
+/// soon as its client can receive an error.
+pub(crate) async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr, beyond_max: bool) {
+    let start = Instant::now();
+    let mut log = ConnectionLog::new(peer.ip());
+    let _ = stream.set_nodelay(true);
+    if let Err(cause) = keepalive::enable(&stream) {
+        tracing::debug!(%cause, "TCP keepalive not enabled");
+    }
+    shared.metrics.accepted();
+    let kind = match Box::pin(open(&shared, stream, beyond_max, &mut log)).await {
+        Ok(Opening::Session(session)) => {
+            let kind = session.run(&shared, &mut log).await;
+            shared.metrics.closed(kind);
+            kind
+        }
+        Ok(Opening::CancelRequest) => "cancel",
+        Err(OpenError::Rejected(client, error)) => {
+            shared.metrics.refused(error.kind);
+            Box::pin(client.reject(&error)).await;
+            error.kind
+        }
+        Err(OpenError::Disconnected(kind)) => {
+            shared.metrics.closed(kind);
+            kind
+        }
+    };
+    log.write(kind, start.elapsed());
+}
+
+/// What a connection turned out to be.
+enum Opening {
+    Session(Box<ProxySession>),
+    CancelRequest,
+}
+
+/// Why a connection did not become a session.
+pub(crate) enum OpenError {
+    /// The client receives an error.
+    Rejected(ClientStream, ClientError),
+    /// The client cannot receive an error; the reason for logs and metrics.
+    Disconnected(&'static str),
+}
+
+impl From<io::Error> for OpenError {
+    fn from(cause: io::Error) -> Self {
+        tracing::debug!(%cause, "connection lost before the session began");
+        Self::Disconnected("gone")
+    }
+}
+
+async fn open(
+    shared: &Arc<Shared>,
+    mut stream: TcpStream,
+    beyond_max: bool,
+    log: &mut ConnectionLog,
+) -> Result<Opening, OpenError> {
+    let tls = shared.tls.read().clone();
+    let handshake = timeout(shared.handshake_timeout, async {
+        if shared.proxy_protocol
+            && let Some(source) = read_proxy_header(&mut stream).await?
+        {
+            log.client = source.ip();
+        }
+        handshake::run(&tls.acceptor, stream).await
+    });
+    let handshake = handshake.await.unwrap_or(Err(OpenError::Disconnected("handshake_timeout")))?;
+    let (mut client, startup) = match handshake {
+        (client, Packet::CancelRequest(key)) => {
+            cancel(shared, &key).await;
+            drop(client);
+            return Ok(Opening::CancelRequest);
+        }
+        (client, _) if beyond_max => {
+            return Err(OpenError::Rejected(client, ClientError::too_many_connections()));
+        }
+        (ClientStream::Tls(client), Packet::StartupMessage(startup)) => (client, startup),
+        (client @ ClientStream::Plain(_), _) => {
+            return Err(OpenError::Rejected(client, ClientError::plaintext()));
+        }
+        (client, _) => {
+            let error = ProtocolViolation::new("the connection uses TLS already");
+            return Err(OpenError::Rejected(client, ClientError::protocol_violation(&error)));
+        }
+    };
+    match login::run(shared, &mut client, startup, tls.channel_binding.as_deref(), log).await {
+        Ok(login) => Ok(Opening::Session(Box::new(ProxySession::start(login, shared, *client)?))),
+        Err(LoginError::Rejected(error)) => Err(OpenError::Rejected(ClientStream::Tls(client), error)),
+        Err(LoginError::Disconnected(cause)) => Err(cause.into()),
+    }
+}
+
+async fn cancel(shared: &Shared, key: &CancelKey) {
+    match shared.cancel_keys.find(key) {
+        None => tracing::debug!("cancel request with an unknown key"),
+        Some(target) => match target.cancel().await {
+            Ok(()) => shared.metrics.canceled(),
+            Err(cause) => tracing::warn!(%cause, "cancel request not forwarded"),
+        },
+    }
+}
+
+/// A session after login.
+struct ProxySession {
+    relay: Relay,
+    registration: Registration,
+    pool_key: PoolKey,
+    parameters: ParameterStatuses,
+    issued_key: Option<IssuedKey>,
+}
+
+impl ProxySession {
+    /// Completes the client's login, with what the server has sent.
+    fn start(login: CompletedLogin, shared: &Shared, client: TlsStream<TcpStream>) -> io::Result<Self> {
+        let CompletedLogin { registration, storage_limit, proof, pool_key, backend } = login;
+        let BackendSession { socket, parameters, cancel_target, notices, trailing } = backend;
+        let issued_key = cancel_target.map(|target| shared.cancel_keys.issue(target));
+        let mut messages = Vec::with_capacity(1024);
+        sasl::put_success(&mut messages, &proof);
+        parameters.put(&mut messages);
+        messages.extend_from_slice(&notices);
+        if let Some(IssuedKey { key, .. }) = &issued_key {
+            message::put(&mut messages, BACKEND_KEY_DATA, &key.body());
+        }
+        message::put(&mut messages, READY_FOR_QUERY, b"I");
+        messages.extend_from_slice(&trailing);
+        let releasable = storage_limit.is_none() && shared.pool.is_enabled() && issued_key.is_some();
+        let guard = storage_limit.map(|limit| StorageGuard::new(&limit.notice, limit.exceeded));
+        let (server, handle) = (BackendSocket::new(socket)?, registration.handle.clone());
+        let relay = Relay::new(client.into_inner(), server, handle, &messages, guard, releasable)?;
+        Ok(Self { relay, registration, pool_key, parameters, issued_key })
+    }
+
+    /// Relays until the session ends. Returns the reason for logs and metrics.
+    async fn run(mut self: Box<Self>, shared: &Arc<Shared>, log: &mut ConnectionLog) -> &'static str {
+        let end = self.relay.run().await;
+        (log.received, log.sent) = (self.relay.received, self.relay.sent);
+        let error = match end {
+            RelayEnd::Released => {
+                self.release(shared.pool.clone()).await;
+                return "session";
+            }
+            RelayEnd::Closed => {
+                self.relay.close(None).await;
+                return "session";
+            }
+            RelayEnd::Failed(cause) => {
+                tracing::debug!(%cause, "session failed");
+                self.relay.close(None).await;
+                return "broken";
+            }
+            RelayEnd::Terminated(reason) => {
+                ClientError::terminated(reason, self.registration.handle.notice())
+            }
+        };
+        if let Some(issued_key) = self.issued_key.as_ref().filter(|_| self.relay.is_busy()) {
+            let _ = issued_key.target.cancel().await;
+            self.relay.drain_canceled_statement().await;
+        }
+        self.relay.close(Some(error.encode())).await;
+        error.kind
+    }
+
+    /// Returns the server connection to the pool, and closes the client's.
+    async fn release(self, pool: Arc<Pool>) {
+        let Self { relay, registration, pool_key, parameters, issued_key } = self;
+        let (socket, client) = relay.into_parts();
+        if let Some(issued_key) = issued_key {
+            let (cluster, cancel_target) = (registration.cluster, issued_key.target.clone());
+            // Invalidates the key.
+            drop(issued_key);
+            let released = Released { cluster, key: pool_key, socket, parameters, cancel_target };
+            tokio::spawn(async move { released.return_to(&pool).await });
+        }
+        drop(registration);
+        client.close(None).await;
+    }
+}
