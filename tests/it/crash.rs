@@ -88,6 +88,8 @@ struct State {
     due: i64,
     rows: Vec<Value>,
     clusters: Vec<Value>,
+    /// The clusters that have a LIVE node: a server that shuts down still has a process.
+    live: BTreeSet<String>,
 }
 
 fn names(server: &Ootheca, folder: &str) -> BTreeSet<String> {
@@ -98,12 +100,20 @@ fn names(server: &Ootheca, folder: &str) -> BTreeSet<String> {
 fn state(server: &Ootheca) -> Option<State> {
     let list = server.request("GET", "/clusters").try_send().ok()?;
     let clusters = list.body["clusters"].as_array()?.clone();
+    let mut live = BTreeSet::new();
+    for cluster in clusters.iter().map(id) {
+        let nodes = server.request("GET", &format!("/clusters/{cluster}/nodes")).try_send().ok()?;
+        if nodes.body["nodes"].as_array()?.iter().any(|node| node["status"] == "LIVE") {
+            live.insert(cluster);
+        }
+    }
     Some(State {
         folders: names(server, "instances"),
         trash: names(server, "trash").len(),
         due: due(server)?,
         rows: server.instances(),
         clusters,
+        live,
     })
 }
 
@@ -128,12 +138,14 @@ impl State {
         let served: BTreeSet<String> = self.rows.iter().filter_map(|row| text(&row["cluster"])).collect();
         let active: BTreeSet<String> =
             self.clusters.iter().filter_map(|cluster| text(&cluster["id"])).collect();
-        let suspended: BTreeSet<Option<String>> = self
+        let suspended: BTreeSet<String> = self
             .clusters
             .iter()
             .filter(|cluster| cluster["ootheca"]["suspended"] == true)
-            .map(|cluster| text(&cluster["id"]))
+            .filter_map(|cluster| text(&cluster["id"]))
             .collect();
+        let running: BTreeSet<String> = active.difference(&suspended).cloned().collect();
+        let sleeps = |row: &Value| text(&row["cluster"]).is_some_and(|cluster| suspended.contains(&cluster));
         let spares = self.rows.iter().filter(|row| row["cluster"].is_null() && is_whole(row)).count();
         let settled =
             |cluster: &Value| cluster["state"] == "CREATED" && cluster["operation_status"] == "UNSPECIFIED";
@@ -143,7 +155,8 @@ impl State {
             && instances == self.folders
             && served == active
             && self.rows.len() == served.len() + spares
-            && self.rows.iter().all(|row| row["pid"].is_u64() != suspended.contains(&text(&row["cluster"])))
+            && self.rows.iter().all(|row| row["pid"].is_u64() != sleeps(row))
+            && self.live == running
             && self.clusters.iter().all(settled)
     }
 }

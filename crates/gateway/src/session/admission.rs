@@ -103,10 +103,11 @@ pub(crate) async fn activate(
         }
     };
     let start = Instant::now();
-    let socket = shared.directory.endpoint(registration.cluster).await.map_err(|error| match error.kind() {
-        ErrorKind::Precondition => ClientError::not_served(error.message()),
-        _ => failed(error),
-    })?;
+    let socket =
+        shared.directory.endpoint(registration.cluster).await.map_err(|error| match error.kind() {
+            ErrorKind::Precondition => ClientError::not_served(error.message()),
+            _ => failed(error),
+        })?;
     Ok(ActivatedSession { registration, storage_limit, socket, wake: start.elapsed() })
 }
 
