@@ -179,14 +179,14 @@ fn prepare(output: Option<BufReader<std::process::ChildStdout>>) -> Result<Shell
     let mut progress = terminal::progress("starting the server…");
     let mut line = String::new();
     let read = output.map(|mut output| output.read_line(&mut line));
-    let said: Value = match read {
+    let startup: Value = match read {
         Some(Ok(_)) => serde_json::from_str(&line).unwrap_or_default(),
         _ => Value::Null,
     };
-    if let Some(error) = said["error"].as_str() {
+    if let Some(error) = startup["error"].as_str() {
         return Err(Failure::failed(error).hint("run `ootheca doctor` to check this machine"));
     }
-    let ready: Ready = serde_json::from_value(said).map_err(|_| {
+    let ready: Ready = serde_json::from_value(startup).map_err(|_| {
         Failure::failed("the server exited during startup").hint("run `ootheca doctor` to check this machine")
     })?;
     let client = Client::new(&address(&ready.server)?, Some(ready.key.clone()));

@@ -45,8 +45,8 @@ fn an_operation_that_is_not_implemented_fails_with_the_error_of_the_server() {
     let cluster = id(&server.create_cluster("blue-dog", "BASIC"));
     let mut tried = 0;
     for row in TABLE.iter().filter(|row| !row.implemented && row.path_params().eq(["cluster_id"])).take(5) {
-        let told = cli.run(&["api", row.name, "--cluster-id", &cluster]);
-        assert!(told.fails(1).contains("not built yet") && told.err.contains("trace ID: "), "{told:?}");
+        let result = cli.run(&["api", row.name, "--cluster-id", &cluster]);
+        assert!(result.fails(1).contains("not built yet") && result.err.contains("trace ID: "), "{result:?}");
         tried += 1;
     }
     // Once all operations are implemented, there is nothing to try.

@@ -8,12 +8,18 @@ use std::{fs, os::unix::fs::PermissionsExt};
 fn a_cluster_is_created_shown_updated_and_deleted() {
     let server = simulated();
     let cli = Cli::beside(&server);
-    let made = cli.run(&["cluster", "create", "basic", "blue-dog", "us-east-1", "--label", "team=data"]);
-    assert!(made.ok().starts_with(" name:    blue-dog\n"), "{made:?}");
-    assert!(made.out.contains(" plan:    BASIC\n") && made.out.contains(" cloud:   AWS\n"), "{made:?}");
-    assert!(made.err.contains("∙∙∙ creating cluster blue-dog…"), "{made:?}");
-    assert!(made.err.contains("Success! Created cluster blue-dog"), "{made:?}");
-    assert!(made.err.contains("Next: open a SQL shell with `ootheca cluster sql blue-dog`"), "{made:?}");
+    let created = cli.run(&["cluster", "create", "basic", "blue-dog", "us-east-1", "--label", "team=data"]);
+    assert!(created.ok().starts_with(" name:    blue-dog\n"), "{created:?}");
+    assert!(
+        created.out.contains(" plan:    BASIC\n") && created.out.contains(" cloud:   AWS\n"),
+        "{created:?}"
+    );
+    assert!(created.err.contains("∙∙∙ creating cluster blue-dog…"), "{created:?}");
+    assert!(created.err.contains("Success! Created cluster blue-dog"), "{created:?}");
+    assert!(
+        created.err.contains("Next: open a SQL shell with `ootheca cluster sql blue-dog`"),
+        "{created:?}"
+    );
 
     let listed = cli.run(&["cluster", "list"]);
     let mut lines = listed.ok().lines();
@@ -117,8 +123,8 @@ fn clusters_are_created_in_and_moved_between_folders() {
     let cli = Cli::beside(&server);
     let folder = server.post("/folders", serde_json::json!({ "name": "shop" }));
     folder.ok();
-    let made = cli.run(&["cluster", "create", "basic", "blue-dog", "--folder", "shop", "--json"]).json();
-    assert_eq!(made["parent_id"], folder.text("/resource_id"));
+    let created = cli.run(&["cluster", "create", "basic", "blue-dog", "--folder", "shop", "--json"]).json();
+    assert_eq!(created["parent_id"], folder.text("/resource_id"));
     cli.run(&["cluster", "create", "basic", "red-fox", "--folder", "root"]).ok();
     let names =
         |folder: &str| cli.run(&["cluster", "list", "--folder", folder, "--output", "name"]).ok().to_owned();
@@ -137,9 +143,10 @@ fn sql_opens_psql_and_creates_the_first_user() {
 
     let psql = ["--", "-X", "-A", "-t", "-c", "select current_user, 6 * 7"];
     let first = [&["cluster", "sql", "blue-dog", "--user", "maria"][..], &psql].concat();
-    let made = cli.run(&first);
-    assert_eq!(made.ok(), "maria|42\n");
-    let password = made.err.lines().find_map(|line| line.strip_prefix("Password (won't be shown again): "));
+    let created = cli.run(&first);
+    assert_eq!(created.ok(), "maria|42\n");
+    let password =
+        created.err.lines().find_map(|line| line.strip_prefix("Password (won't be shown again): "));
     let password = password.expect("the password").to_owned();
 
     let again = [&["cluster", "sql", "blue-dog"][..], &psql].concat();
@@ -174,11 +181,11 @@ fn psql_gets_no_api_key_and_no_password_in_its_arguments() {
     let cli = cli.with("PATH", &format!("{}:/usr/bin:/bin", folder.display()));
     let cluster = cli.run(&["cluster", "create", "advanced", "big-bear", "--json"]).json();
     sql_user(&server, cluster["id"].as_str().expect("an id"), "maria");
-    let told = cli.run(&["cluster", "sql", "big-bear", "--", "-c", "select 1"]);
-    let (arguments, environment) = told.ok().split_once("===\n").expect("both");
+    let result = cli.run(&["cluster", "sql", "big-bear", "--", "-c", "select 1"]);
+    let (arguments, environment) = result.ok().split_once("===\n").expect("both");
     assert!(arguments.contains("postgresql://maria@") && arguments.contains("select 1"), "{arguments}");
     assert!(!arguments.contains("sslrootcert") && !arguments.contains(PASSWORD), "{arguments}");
-    assert!(!told.out.contains(&key), "{}", told.out);
+    assert!(!result.out.contains(&key), "{}", result.out);
     assert!(environment.contains(&format!("PGPASSWORD={PASSWORD}\n")), "{environment}");
     let certificate = environment.lines().find_map(|line| line.strip_prefix("PGSSLROOTCERT="));
     let certificate = fs::read_to_string(certificate.expect("a certificate")).expect("the file");

@@ -1,11 +1,11 @@
 //! `ootheca doctor`, on the machine that runs the tests.
 
-use super::{Cli, Ran};
+use super::{Cli, Output};
 use crate::support::simulated;
 use serde_json::Value;
 use std::net::TcpListener;
 
-fn finding(ran: &Ran, check: &str) -> Value {
+fn finding(ran: &Output, check: &str) -> Value {
     let answer: Value = serde_json::from_str(&ran.out).expect("JSON");
     assert_eq!(answer["healthy"] == true, ran.code == 0, "{ran:?}");
     let findings = answer["findings"].as_array().expect("findings");
@@ -28,9 +28,12 @@ fn checks_pass_on_this_machine_except_for_a_port_in_use() {
     let taken = ["doctor", "--data-dir", &folder, "--sql-listen", &address];
     let ran = cli.run(&[&taken[..], &["--json"]].concat());
     assert_eq!((ran.code, finding(&ran, "SQL port")["verdict"].as_str()), (1, Some("fail")), "{ran:?}");
-    let told = cli.run(&taken);
-    assert!(told.out.contains("fail  SQL port") && told.out.contains("→ choose another port"), "{told:?}");
-    assert!(told.err.contains("a server can't run on this machine yet"), "{told:?}");
+    let result = cli.run(&taken);
+    assert!(
+        result.out.contains("fail  SQL port") && result.out.contains("→ choose another port"),
+        "{result:?}"
+    );
+    assert!(result.err.contains("a server can't run on this machine yet"), "{result:?}");
 }
 
 #[test]

@@ -26,17 +26,17 @@ fn exit_codes_tell_errors_apart() {
 
     let address = fs::read_to_string(server.data_dir().join("api-address")).expect("the address");
     let weak = server.new_key(&["METRICS_VIEWER"]);
-    let stranger = Cli::new().with("OOTHECA_SERVER", address.trim());
-    let stranger = stranger.with("OOTHECA_API_KEY", &weak);
-    let denied = stranger.run(&["cluster", "delete", "blue-dog", "--yes"]);
+    let other = Cli::new().with("OOTHECA_SERVER", address.trim());
+    let other = other.with("OOTHECA_API_KEY", &weak);
+    let denied = other.run(&["cluster", "delete", "blue-dog", "--yes"]);
     assert!(denied.fails(4).contains("hint: `ootheca whoami`"), "{denied:?}");
-    let stranger = stranger.with("OOTHECA_API_KEY", "CCDB1_unknown_key");
-    stranger.run(&["cluster", "list"]).fails(4);
+    let other = other.with("OOTHECA_API_KEY", "CCDB1_unknown_key");
+    other.run(&["cluster", "list"]).fails(4);
 
     server.terminate();
-    let gone = cli.run(&["cluster", "list"]);
-    assert!(gone.fails(5).contains("ootheca serve"), "{gone:?}");
-    assert!(stranger.run(&["cluster", "list"]).fails(5).contains("could not connect to"));
+    let stopped = cli.run(&["cluster", "list"]);
+    assert!(stopped.fails(5).contains("ootheca serve"), "{stopped:?}");
+    assert!(other.run(&["cluster", "list"]).fails(5).contains("could not connect to"));
 }
 
 #[test]

@@ -21,7 +21,7 @@ use std::{
 
 /// The result of a command.
 #[derive(Debug)]
-pub(crate) struct Ran {
+pub(crate) struct Output {
     /// Standard output.
     pub(crate) out: String,
     /// Standard error.
@@ -30,7 +30,7 @@ pub(crate) struct Ran {
     pub(crate) code: i32,
 }
 
-impl Ran {
+impl Output {
     /// Asserts success, and returns standard output.
     #[track_caller]
     pub(crate) fn ok(&self) -> &str {
@@ -95,13 +95,13 @@ impl Cli {
 
     /// Runs the program.
     #[track_caller]
-    pub(crate) fn run(&self, words: &[&str]) -> Ran {
+    pub(crate) fn run(&self, words: &[&str]) -> Output {
         self.run_with("", words)
     }
 
     /// Runs the program with this standard input.
     #[track_caller]
-    pub(crate) fn run_with(&self, input: &str, words: &[&str]) -> Ran {
+    pub(crate) fn run_with(&self, input: &str, words: &[&str]) -> Output {
         let mut command = self.command(words);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the program starts");
@@ -110,6 +110,6 @@ impl Cli {
         let output = child.wait_with_output().expect("a child of ours");
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
         let code = output.status.code().expect("it exited");
-        Ran { out: text(output.stdout), err: text(output.stderr), code }
+        Output { out: text(output.stdout), err: text(output.stderr), code }
     }
 }

@@ -15,14 +15,14 @@ fn server_with_cluster() -> (Ootheca, Cli) {
 #[test]
 fn sql_users_are_created_listed_updated_and_deleted() {
     let (server, cli) = server_with_cluster();
-    let made = cli.run_with(PASSWORD, &["user", "create", "blue-dog", "maria"]);
-    assert_eq!(made.ok(), " name: maria\n");
-    assert!(!made.err.contains(PASSWORD), "{made:?}");
-    let made = cli.run(&["cluster", "user", "create", "blue-dog", "ada", "--generate", "--json"]).json();
-    assert!(made["password"].as_str().is_some_and(|password| password.len() >= 20), "{made}");
+    let created = cli.run_with(PASSWORD, &["user", "create", "blue-dog", "maria"]);
+    assert_eq!(created.ok(), " name: maria\n");
+    assert!(!created.err.contains(PASSWORD), "{created:?}");
+    let created = cli.run(&["cluster", "user", "create", "blue-dog", "ada", "--generate", "--json"]).json();
+    assert!(created["password"].as_str().is_some_and(|password| password.len() >= 20), "{created}");
     assert_eq!(cli.run(&["user", "list", "blue-dog", "--output", "name"]).ok(), "ada\nmaria\n");
     cli.run_with("another good one", &["user", "update-password", "blue-dog", "maria"]).ok();
-    let without = cli.run(&["user", "create", "blue-dog", "nobody"]);
+    let without = cli.run(&["user", "create", "blue-dog", "grace"]);
     assert!(without.fails(2).contains("password"), "{without:?}");
     let unconfirmed = cli.run(&["user", "delete", "blue-dog", "ada"]);
     assert!(unconfirmed.fails(2).contains("--yes"), "{unconfirmed:?}");
@@ -48,8 +48,8 @@ fn databases_are_created_listed_renamed_and_deleted() {
 #[test]
 fn allowlist_entries_are_created_listed_updated_and_deleted() {
     let (_server, cli) = server_with_cluster();
-    let made = cli.run(&["allowlist", "create", "blue-dog", "203.0.113.7", "--name", "office"]);
-    assert_eq!(made.ok(), " network: 203.0.113.7/32\n name:    office\n sql:     yes\n ui:      no\n");
+    let created = cli.run(&["allowlist", "create", "blue-dog", "203.0.113.7", "--name", "office"]);
+    assert_eq!(created.ok(), " network: 203.0.113.7/32\n name:    office\n sql:     yes\n ui:      no\n");
     let words = ["cluster", "networking", "allowlist", "create", "blue-dog", "current", "--json"];
     let current = cli.run(&words).json();
     assert_eq!((&current["cidr_ip"], &current["cidr_mask"]), (&json!("127.0.0.1"), &json!(32)));
@@ -91,8 +91,8 @@ fn folders_are_created_moved_updated_and_deleted() {
 #[test]
 fn service_accounts_have_keys_and_roles() {
     let (server, cli) = server_with_cluster();
-    let made = cli.run(&["service-account", "create", "deploy", "--role", "cluster-developer"]);
-    assert!(made.ok().contains(" roles:       ORG_MEMBER, CLUSTER_DEVELOPER\n"), "{made:?}");
+    let created = cli.run(&["service-account", "create", "deploy", "--role", "cluster-developer"]);
+    assert!(created.ok().contains(" roles:       ORG_MEMBER, CLUSTER_DEVELOPER\n"), "{created:?}");
     cli.run(&["service-account", "update", "deploy", "--description", "from CI"]).ok();
     let account = cli.run(&["service-account", "get", "deploy", "--json"]).json();
     assert_eq!(account["description"], "from CI");

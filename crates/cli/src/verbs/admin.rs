@@ -1,4 +1,5 @@
-//! `ootheca admin`: administration without an API key, on the machine of a server that may be stopped.
+//! `ootheca admin`: administration without an API key, on the server's machine. The server can be running
+//! or stopped.
 
 use crate::{failure::Result, output::print, runtime, settings_args::StoreArgs};
 use clap::{Args, Subcommand};

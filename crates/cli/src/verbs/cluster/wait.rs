@@ -36,8 +36,8 @@ impl WaitArgs {
     }
 }
 
-/// Requests a change and waits until it is complete, unless the flags say otherwise. The change can have
-/// failed; the returned cluster tells.
+/// Requests a change and waits until it is complete, unless the flags say otherwise. The returned cluster
+/// shows whether the change succeeded.
 pub(super) fn until_settled(
     context: &Context,
     args: WaitArgs,
