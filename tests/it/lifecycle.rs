@@ -194,7 +194,7 @@ fn the_administrators_key_can_be_given() {
 }
 
 #[test]
-fn the_greeting_can_be_pasted() {
+fn startup_message_contains_a_working_curl_command() {
     let server = simulated();
     let log = server.log();
     let line = log.lines().find(|line| line.trim_start().starts_with("curl ")).expect("a curl line").trim();

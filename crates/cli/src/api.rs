@@ -1,6 +1,7 @@
-//! `ootheca api <Operation>`: every row of the table as a command, made from our own OpenAPI document.
+//! `ootheca api <Operation>`: a command for every operation, generated from the OpenAPI document.
 //!
-//! `flags` says which flags an operation has; here they become arguments, and arguments a request.
+//! `flags` derives the flags of an operation. This file turns them into clap arguments, and the parsed
+//! arguments into a request.
 
 mod flags;
 
@@ -16,18 +17,21 @@ use clap::{
     builder::{BoolishValueParser, PossibleValuesParser, ValueParser},
     value_parser,
 };
-use flags::{Flag, Kind, Place};
-use ootheca_api::operations::{Operation, TABLE};
+use flags::{Flag, Location, Type};
+use ootheca_api::{
+    operations::{Operation, TABLE},
+    versions::Version,
+};
 use serde_json::{Map, Value};
 use std::io::Read;
 
 const BODY: &str = "body";
 const DRY_RUN: &str = "dry-run";
-const KEY: &str = "idempotency-key";
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
 const VERSION: &str = "version-header";
 const LIST: &str = "list";
 
-/// Flags of `api`, and behind them an operation with its own.
+/// Flags of `api`, followed by an operation with flags of its own.
 #[derive(Args)]
 pub(crate) struct ApiArgs {
     #[command(flatten)]
@@ -36,7 +40,7 @@ pub(crate) struct ApiArgs {
     call: Call,
 }
 
-/// What was asked for: the operation and its flags.
+/// The operation and its flags.
 pub(crate) struct Call {
     matches: ArgMatches,
 }
@@ -53,7 +57,7 @@ impl clap::FromArgMatches for Call {
 }
 
 impl Args for Call {
-    // Other commands need not wait until all of these are made.
+    // Deferred, so that other commands don't have to generate these.
     fn augment_args(command: Command) -> Command {
         command.defer(commands)
     }
@@ -68,7 +72,7 @@ fn commands(command: Command) -> Command {
     let list = Arg::new(LIST)
         .long(LIST)
         .action(ArgAction::SetTrue)
-        .help("Show every operation, and whether it is built yet");
+        .help("List all operations, and whether they are implemented");
     command
         .arg(list)
         .arg_required_else_help(true)
@@ -81,7 +85,7 @@ fn commands(command: Command) -> Command {
 fn subcommand(row: &Operation, document: &Value) -> Command {
     let operation = flags::operation(document, row);
     let access = operation["description"].as_str().unwrap_or_default();
-    let later = if row.implemented { "" } else { " (not built yet: answers 501)" };
+    let later = if row.implemented { "" } else { " (not implemented; responds with 501)" };
     let about = format!("{}{later}", row.summary);
     let mut command = Command::new(row.name)
         .alias(flags::kebab(row.name))
@@ -89,38 +93,43 @@ fn subcommand(row: &Operation, document: &Value) -> Command {
         .about(about)
         .args(flags::of(document, row).iter().map(argument));
     if row.has_body {
-        let help = "The whole body as JSON, @FILE, or - for standard input; other flags win over it";
+        let help = "Request body as JSON, @FILE, or - for standard input; other flags override its members";
         command = command.arg(Arg::new(BODY).long(BODY).value_name("JSON|@FILE|-").help(help));
     }
     if row.audit.is_some() {
         command = command
-            .arg(Arg::new(KEY).long(KEY).value_name("KEY").help("Under one key the change is made once"))
+            .arg(
+                Arg::new(IDEMPOTENCY_KEY)
+                    .long(IDEMPOTENCY_KEY)
+                    .value_name("KEY")
+                    .help("Make the change only once, even if the command is repeated with the same key"),
+            )
             .arg(
                 Arg::new(DRY_RUN)
                     .long(DRY_RUN)
                     .action(ArgAction::SetTrue)
-                    .help("Check everything and show what would be, but change nothing"),
+                    .help("Validate the request and print the expected response, without making the change"),
             );
     }
     let versions = PossibleValuesParser::new(flags::versions(document));
-    let help = "Version of the API, for both request and answer [default: 2024-09-16]";
+    let help = format!("Version of the API (Cc-Version) [default: {}]", Version::LATEST.header());
     command.arg(Arg::new(VERSION).long(VERSION).value_name("VERSION").value_parser(versions).help(help))
 }
 
 fn argument(flag: &Flag) -> Arg {
     let argument = Arg::new(flag.id()).long(flag.long.clone()).help(flag.help.clone());
-    let argument = match flag.place {
-        Place::Body if flag.required => argument.required_unless_present(BODY),
+    let argument = match flag.location {
+        Location::Body if flag.required => argument.required_unless_present(BODY),
         _ => argument.required(flag.required),
     };
-    match &flag.kind {
-        Kind::Boolean => argument
+    match &flag.value_type {
+        Type::Boolean => argument
             .value_name("true|false")
             .num_args(0..=1)
             .require_equals(true)
             .default_missing_value("true")
             .value_parser(BoolishValueParser::new()),
-        Kind::List(items) => argument
+        Type::List(items) => argument
             .value_name(items.value_name())
             .action(ArgAction::Append)
             .allow_hyphen_values(true)
@@ -129,22 +138,22 @@ fn argument(flag: &Flag) -> Arg {
     }
 }
 
-/// Every value stays a text until the request is made, but for what clap can check by itself.
-fn parser(kind: &Kind) -> ValueParser {
+/// Values stay text until the request is built. Clap validates what it can.
+fn parser(kind: &Type) -> ValueParser {
     match kind {
-        Kind::Words(words) => PossibleValuesParser::new(words.clone()).into(),
-        Kind::Integer => ValueParser::new(|text: &str| text.parse::<i64>().map(|_| text.to_owned())),
-        Kind::Number => ValueParser::new(|text: &str| text.parse::<f64>().map(|_| text.to_owned())),
-        Kind::Json => ValueParser::new(|text: &str| {
+        Type::Enum(words) => PossibleValuesParser::new(words.clone()).into(),
+        Type::Integer => ValueParser::new(|text: &str| text.parse::<i64>().map(|_| text.to_owned())),
+        Type::Number => ValueParser::new(|text: &str| text.parse::<f64>().map(|_| text.to_owned())),
+        Type::Json => ValueParser::new(|text: &str| {
             serde_json::from_str::<Value>(text)
                 .map(|_| text.to_owned())
-                .map_err(|error| format!("no JSON: {error}"))
+                .map_err(|error| format!("invalid JSON: {error}"))
         }),
-        Kind::Text | Kind::Boolean | Kind::List(_) => value_parser!(String),
+        Type::Text | Type::Boolean | Type::List(_) => value_parser!(String),
     }
 }
 
-/// A request, ready to be sent.
+/// A request that is ready to be sent.
 #[derive(Debug, PartialEq)]
 struct Request {
     method: &'static str,
@@ -154,11 +163,11 @@ struct Request {
     headers: Vec<(&'static str, String)>,
 }
 
-/// Sends what was asked for, and prints the JSON of the answer.
+/// Sends the request and prints the JSON of the response.
 pub(crate) fn run(args: &ApiArgs) -> Result<()> {
     let Some((name, matches)) = args.call.matches.subcommand() else { return list(args) };
     let row = TABLE.iter().find(|row| row.name == name);
-    let row = row.ok_or_else(|| Failure::usage(format!("there is no operation {name}")))?;
+    let row = row.ok_or_else(|| Failure::usage(format!("operation {name} not found")))?;
     let context = args.global.context()?;
     let flags = flags::of(&ootheca_server::openapi(), row);
     let request = request(row, &flags, matches, |parameter, value| look_up(&context, parameter, value))?;
@@ -181,7 +190,7 @@ const OPERATIONS: [Column; 5] = [
     Column::text("OPERATION", "/name"),
     Column::text("METHOD", "/method"),
     Column::text("PATH", "/path"),
-    Column::text("BUILT", "/built"),
+    Column::text("IMPLEMENTED", "/implemented"),
     Column::text("SUMMARY", "/summary"),
 ];
 
@@ -192,7 +201,7 @@ fn list(args: &ApiArgs) -> Result<()> {
             "method": row.method.name(),
             "path": row.path,
             "tag": row.tag,
-            "built": row.implemented,
+            "implemented": row.implemented,
             "summary": row.summary,
         })
     };
@@ -200,7 +209,7 @@ fn list(args: &ApiArgs) -> Result<()> {
     args.global.out().table(&OPERATIONS, &rows)
 }
 
-/// Clusters and folders may be named by their name.
+/// Replaces the name of a cluster or folder by its ID.
 fn look_up(context: &Context, parameter: &str, value: &str) -> Result<String> {
     if resolve::is_id(value) {
         return Ok(value.to_owned());
@@ -224,16 +233,16 @@ fn request(
     let mut members = Map::new();
     for flag in flags {
         let Some(value) = value(flag, matches) else { continue };
-        match flag.place {
-            Place::Path => {
+        match flag.location {
+            Location::Path => {
                 let value = look_up(&flag.wire, &text(&value))?;
                 path = path.replace(&format!("{{{}}}", flag.wire), &segment(&value));
             }
-            Place::Query => match value {
+            Location::Query => match value {
                 Value::Array(items) => query.extend(items.iter().map(|item| (flag.wire.clone(), text(item)))),
                 value => query.push((flag.wire.clone(), text(&value))),
             },
-            Place::Body => {
+            Location::Body => {
                 members.insert(flag.wire.clone(), value);
             }
         }
@@ -243,17 +252,17 @@ fn request(
     }
     let body = if row.has_body { Some(body(matches.get_one::<String>(BODY), members)?) } else { None };
     let given = |name| matches.try_get_one::<String>(name).ok().flatten().cloned();
-    let headers = [("Idempotency-Key", given(KEY)), ("Cc-Version", given(VERSION))];
+    let headers = [("Idempotency-Key", given(IDEMPOTENCY_KEY)), ("Cc-Version", given(VERSION))];
     let headers = headers.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
     Ok(Request { method: row.method.name(), path, query, body, headers })
 }
 
-/// The value of a flag, in JSON.
+/// The value of a flag as JSON.
 fn value(flag: &Flag, matches: &ArgMatches) -> Option<Value> {
     let id = flag.id();
-    match &flag.kind {
-        Kind::Boolean => matches.get_one::<bool>(&id).map(|value| Value::Bool(*value)),
-        Kind::List(items) => {
+    match &flag.value_type {
+        Type::Boolean => matches.get_one::<bool>(&id).map(|value| Value::Bool(*value)),
+        Type::List(items) => {
             let given = matches.get_many::<String>(&id)?;
             Some(given.map(|text| typed(items, text)).collect())
         }
@@ -261,9 +270,9 @@ fn value(flag: &Flag, matches: &ArgMatches) -> Option<Value> {
     }
 }
 
-fn typed(kind: &Kind, text: &str) -> Value {
+fn typed(kind: &Type, text: &str) -> Value {
     match kind {
-        Kind::Integer | Kind::Number | Kind::Json => {
+        Type::Integer | Type::Number | Type::Json => {
             serde_json::from_str(text).unwrap_or_else(|_| text.into())
         }
         _ => text.into(),
@@ -274,29 +283,29 @@ fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// The body that was given as a whole, with the flags laid over it.
-fn body(whole: Option<&String>, members: Map<String, Value>) -> Result<Value> {
-    let Some(whole) = whole else { return Ok(members.into()) };
+/// The value of `--body`, with members overridden by other flags.
+fn body(base: Option<&String>, members: Map<String, Value>) -> Result<Value> {
+    let Some(base) = base else { return Ok(members.into()) };
     let failed = |what: &str, error: std::io::Error| Failure::usage(format!("--body: {what}: {error}"));
-    let text = match whole.strip_prefix('@') {
+    let text = match base.strip_prefix('@') {
         Some(file) => {
-            std::fs::read_to_string(file).map_err(|error| failed(&format!("can not read {file}"), error))?
+            std::fs::read_to_string(file).map_err(|error| failed(&format!("could not read {file}"), error))?
         }
-        None if whole == "-" => {
+        None if base == "-" => {
             let mut text = String::new();
             let read = std::io::stdin().read_to_string(&mut text);
-            read.map_err(|error| failed("can not read standard input", error))?;
+            read.map_err(|error| failed("could not read standard input", error))?;
             text
         }
-        None => whole.clone(),
+        None => base.clone(),
     };
     let mut value: Value = serde_json::from_str(&text)
-        .map_err(|error| Failure::usage(format!("--body: is no JSON: {error}")))?;
+        .map_err(|error| Failure::usage(format!("--body: invalid JSON: {error}")))?;
     match (&mut value, members.is_empty()) {
-        (Value::Object(whole), _) => whole.extend(members),
+        (Value::Object(base), _) => base.extend(members),
         (_, true) => {}
         (_, false) => {
-            return Err(Failure::usage("--body: must be an object where other flags are laid over it"));
+            return Err(Failure::usage("--body: must be a JSON object if other flags override its members"));
         }
     }
     Ok(value)

@@ -1,5 +1,5 @@
-//! One request: method, path, body → JSON, or an error with message, trace id and hint. The public API
-//! and nothing else; redirects are not followed, so that a key goes to no other server.
+//! An HTTP client for the public API. Errors carry the message, the trace ID, and a hint. It doesn't follow
+//! redirects, so that the API key is never sent to another server.
 
 use crate::failure::{Exit, Failure, Result};
 use ootheca_api::versions::Version;
@@ -16,42 +16,42 @@ use ureq::{
     tls::{RootCerts, TlsConfig},
 };
 
-/// The version of the API: what the answers look like.
+/// The version of the API that requests ask for.
 const VERSION: &str = Version::LATEST.header();
-/// How long a connection may take to come about.
-const CONNECT: Duration = Duration::from_secs(10);
-/// How long an answer may take: a cluster may be started for it.
-const ANSWER: Duration = Duration::from_secs(180);
-/// What a path segment keeps as it is.
+/// Timeout for connecting.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Timeout for the response. A request can wait for a cluster to start.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(180);
+/// Characters that are not encoded in a path segment.
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// A server and a key for it.
+/// A client for one server, with an API key.
 pub(crate) struct Client {
     server: String,
     key: Option<String>,
     agent: Agent,
 }
 
-/// An answer that was no error.
+/// A successful response.
 pub(crate) struct Answer {
-    /// The body as it came.
+    /// The body as text.
     pub(crate) text: String,
-    /// The body as JSON; `null` where it is none.
+    /// The body as JSON; `null` if it isn't JSON.
     pub(crate) value: Value,
 }
 
-/// A whole list, read page by page.
+/// A list, assembled from all its pages.
 pub(crate) struct List {
-    /// Its items.
+    /// The items.
     pub(crate) rows: Vec<Value>,
-    /// What the API answered: the last page, holding the items of all.
+    /// The last page, with the items of all pages.
     pub(crate) answer: Value,
 }
 
-/// `text` as one segment of a path.
+/// Encodes text as one segment of a path.
 pub(crate) fn segment(text: &str) -> String {
     match text {
-        // Some clients and proxies would resolve them.
+        // Some clients and proxies resolve these.
         "." => "%2E".to_owned(),
         ".." => "%2E%2E".to_owned(),
         _ => utf8_percent_encode(text, UNRESERVED).to_string(),
@@ -59,7 +59,7 @@ pub(crate) fn segment(text: &str) -> String {
 }
 
 impl Client {
-    /// A client of the server at `http://…` or `https://…`.
+    /// A client for the server at `http://…` or `https://…`.
     pub(crate) fn new(server: &str, key: Option<String>) -> Self {
         let tls = TlsConfig::builder()
             .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
@@ -71,58 +71,58 @@ impl Client {
             .max_redirects(0)
             .allow_non_standard_methods(true)
             .user_agent(concat!("ootheca/", env!("CARGO_PKG_VERSION")))
-            .timeout_connect(Some(CONNECT))
-            .timeout_recv_response(Some(ANSWER));
-        // A proxy would see the key.
+            .timeout_connect(Some(CONNECT_TIMEOUT))
+            .timeout_recv_response(Some(RESPONSE_TIMEOUT));
+        // Over plain HTTP, a proxy could read the key.
         if server.starts_with("http://") {
             config = config.proxy(None);
         }
         Self { server: server.to_owned(), key, agent: config.build().new_agent() }
     }
 
-    /// Where the server is: `http://127.0.0.1:8080`.
+    /// The address of the server, such as `http://127.0.0.1:8080`.
     pub(crate) fn server(&self) -> &str {
         &self.server
     }
 
-    /// The id of the API key, which its secret begins with.
+    /// The ID of the API key, which is the prefix of the secret.
     pub(crate) fn key_id(&self) -> Option<&str> {
         let key = self.key.as_deref()?;
         let (id, _) = key.rsplit_once('_')?;
         id.contains('_').then_some(id)
     }
 
-    /// `GET` of a whole path, such as `/api/v1/clusters`.
+    /// Sends `GET` to a path such as `/api/v1/clusters`.
     pub(crate) fn get(&self, path: &str) -> Result<Value> {
         Ok(self.send("GET", path, &[], None, &[])?.value)
     }
 
-    /// `POST`
+    /// Sends `POST` with a JSON body.
     pub(crate) fn post(&self, path: &str, body: &Value) -> Result<Value> {
         Ok(self.send("POST", path, &[], Some(body), &[])?.value)
     }
 
-    /// `PATCH`
+    /// Sends `PATCH` with a JSON body.
     pub(crate) fn patch(&self, path: &str, body: &Value) -> Result<Value> {
         Ok(self.send("PATCH", path, &[], Some(body), &[])?.value)
     }
 
-    /// `PUT`
+    /// Sends `PUT` with a JSON body.
     pub(crate) fn put(&self, path: &str, body: &Value) -> Result<Value> {
         Ok(self.send("PUT", path, &[], Some(body), &[])?.value)
     }
 
-    /// `DELETE`
+    /// Sends `DELETE`.
     pub(crate) fn delete(&self, path: &str) -> Result<Value> {
         Ok(self.send("DELETE", path, &[], None, &[])?.value)
     }
 
-    /// The items of a whole list: `field` is the member that holds them.
+    /// Fetches the items of all pages of a list. `field` is the member that contains them.
     pub(crate) fn pages(&self, path: &str, field: &str) -> Result<Vec<Value>> {
         Ok(self.list(path, field)?.rows)
     }
 
-    /// The same, with what the API answered.
+    /// Fetches all pages of a list.
     pub(crate) fn list(&self, path: &str, field: &str) -> Result<List> {
         let (mut rows, mut token) = (Vec::new(), String::new());
         loop {
@@ -133,7 +133,11 @@ impl Client {
             let mut answer = self.send("GET", path, &query, None, &[])?.value;
             match answer.get_mut(field).map(Value::take) {
                 Some(Value::Array(items)) => rows.extend(items),
-                _ => return Err(Failure::failed(format!("{path}: the answer holds no list {field}"))),
+                _ => {
+                    return Err(Failure::failed(format!(
+                        "invalid response from {path}: there is no list {field}"
+                    )));
+                }
             }
             let next = answer.pointer("/pagination/next_page").and_then(Value::as_str).unwrap_or_default();
             if next.is_empty() || next == token {
@@ -144,7 +148,7 @@ impl Client {
         }
     }
 
-    /// Any request; `path` may hold a query already.
+    /// Sends a request. `path` can already contain a query.
     pub(crate) fn send(
         &self,
         method: &str,
@@ -161,10 +165,10 @@ impl Client {
         if (200..300).contains(&status) {
             return Ok(Answer { text, value });
         }
-        Err(refusal(&response, status, &value, &self.server))
+        Err(error_response(&response, status, &value, &self.server))
     }
 
-    /// `GET` of an answer that goes on, such as the events.
+    /// Opens a stream of server-sent events.
     pub(crate) fn stream(&self, path: &str) -> Result<impl BufRead> {
         let mut response = self.ask("GET", path, &[], None, &[("accept", "text/event-stream")])?;
         let status = response.status().as_u16();
@@ -173,7 +177,7 @@ impl Client {
         }
         let text = response.body_mut().read_to_string().unwrap_or_default();
         let value = serde_json::from_str(&text).unwrap_or(Value::Null);
-        Err(refusal(&response, status, &value, &self.server))
+        Err(error_response(&response, status, &value, &self.server))
     }
 
     fn ask(
@@ -214,37 +218,41 @@ impl Client {
     }
 
     fn unreachable(&self, error: &ureq::Error) -> Failure {
-        let message = format!("{} can't be reached: {error}", self.server);
+        let message = format!("could not connect to {}: {error}", self.server);
         Failure::new(Exit::Unreachable, message)
-            .hint("is the server running, and its address right? `ootheca profiles` shows those you know")
+            .hint("check that the server is running and that the address is correct; `ootheca profiles` lists stored addresses")
     }
 }
 
-/// What an answer that is an error says.
-fn refusal(response: &Response<Body>, status: u16, body: &Value, server: &str) -> Failure {
+/// The error that a response describes.
+fn error_response(response: &Response<Body>, status: u16, body: &Value, server: &str) -> Failure {
     let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
-    let said = body.get("message").and_then(Value::as_str);
+    let message = body.get("message").and_then(Value::as_str);
     let exit = match status {
         401 | 403 => Exit::Denied,
         404 => Exit::NotFound,
         _ => Exit::Failed,
     };
-    let message = match said {
-        Some(said) => said.to_owned(),
-        None if (300..400).contains(&status) => format!("{server} answers {status} and points elsewhere"),
-        None => format!("{server} answers {status}"),
+    let text = match message {
+        Some(message) => message.to_owned(),
+        None if (300..400).contains(&status) => {
+            format!("{server} responded with a redirect (status {status})")
+        }
+        None => format!("{server} responded with status {status}"),
     };
     let hint = match status {
-        300..=399 => Some("name the server that it points to with --server".to_owned()),
-        401 => Some("the key is not known there; `ootheca login` stores another one".to_owned()),
-        403 => Some("`ootheca whoami` shows who you are there".to_owned()),
-        404 if said.is_none() => Some(format!("is {server} an Ootheca server?")),
-        429 => header("retry-after").map(|seconds| format!("try again in {seconds} s")),
-        503 => Some("try again soon".to_owned()),
+        300..=399 => Some("redirects are not followed; use --server with the final address".to_owned()),
+        401 => {
+            Some("the server doesn't accept the API key; store another one with `ootheca login`".to_owned())
+        }
+        403 => Some("`ootheca whoami` shows the roles of the API key".to_owned()),
+        404 if message.is_none() => Some(format!("check that {server} is an Ootheca server")),
+        429 => header("retry-after").map(|seconds| format!("try again in {seconds} seconds")),
+        503 => Some("try again later".to_owned()),
         _ => None,
     };
     let trace_id = header("cc-trace-id").map(str::to_owned);
-    Failure { message, trace_id, hint, exit }
+    Failure { message: text, trace_id, hint, exit, transient: matches!(status, 429 | 503) }
 }
 
 #[cfg(test)]
@@ -253,7 +261,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn dots_are_no_folders() {
+    fn dot_segments_are_encoded() {
         assert_eq!(segment(".."), "%2E%2E");
         assert_eq!(segment("a/b c?"), "a%2Fb%20c%3F");
         assert_eq!(segment("blue-dog_1.2"), "blue-dog_1.2");
@@ -261,7 +269,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_segment_is_read_back_and_never_leaves_its_place(text in any::<String>()) {
+        fn an_encoded_segment_stays_one_segment_and_decodes_to_the_same_text(text in any::<String>()) {
             let segment = segment(&text);
             prop_assert!(!segment.contains(['/', '?', '#']) && segment != "." && segment != "..");
             let back = percent_encoding::percent_decode_str(&segment).decode_utf8().unwrap();

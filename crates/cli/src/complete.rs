@@ -1,4 +1,4 @@
-//! `ootheca completions` and `ootheca man`: made from the words themselves.
+//! `ootheca completions` and `ootheca man`, both generated from the definitions of the commands.
 
 use crate::failure::{Failure, Result};
 use clap::{Args, Command};
@@ -8,7 +8,7 @@ use std::{io, path::PathBuf};
 /// Flags of `completions`.
 #[derive(Args)]
 pub(crate) struct CompletionsArgs {
-    /// The shell
+    /// Shell to print the script for
     #[arg(value_enum)]
     shell: Shell,
 }
@@ -16,31 +16,36 @@ pub(crate) struct CompletionsArgs {
 /// Flags of `man`.
 #[derive(Args)]
 pub(crate) struct ManArgs {
-    /// Write a page for every command into this folder [default: print the page of `ootheca`]
+    /// Directory to write a page for every command to [default: print the page of `ootheca`]
     #[arg(value_name = "DIR")]
-    folder: Option<PathBuf>,
+    directory: Option<PathBuf>,
 }
 
-/// Prints a script that a shell reads.
+/// Prints the completion script for a shell.
 pub(crate) fn completions(args: &CompletionsArgs, mut command: Command) -> Result<()> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut command, "ootheca", &mut script);
     crate::output::print(&String::from_utf8_lossy(&script))
 }
 
-/// Prints a page, or writes all of them.
+/// Prints the page of `ootheca`, or writes the pages of all commands.
 pub(crate) fn man(args: &ManArgs, command: Command) -> Result<()> {
-    let Some(folder) = &args.folder else {
+    let Some(directory) = &args.directory else {
         let mut page = Vec::new();
-        clap_mangen::Man::new(command).render(&mut page).map_err(|error| failed("make the page", &error))?;
+        clap_mangen::Man::new(command)
+            .render(&mut page)
+            .map_err(|error| failed("generate the page", &error))?;
         return crate::output::print(&String::from_utf8_lossy(&page));
     };
-    std::fs::create_dir_all(folder).map_err(|error| failed("make the folder", &error))?;
-    clap_mangen::generate_to(command, folder).map_err(|error| failed("write the pages", &error))?;
-    crate::talk::say(format!("written to {}; read one with: man -l {0}/ootheca.1", folder.display()));
+    std::fs::create_dir_all(directory).map_err(|error| failed("create the directory", &error))?;
+    clap_mangen::generate_to(command, directory).map_err(|error| failed("write the pages", &error))?;
+    let shown = directory.display();
+    crate::terminal::message(format!(
+        "Wrote the manual pages to {shown}. Read one with: man -l {shown}/ootheca.1"
+    ));
     Ok(())
 }
 
 fn failed(what: &str, error: &io::Error) -> Failure {
-    Failure::failed(format!("man: can not {what}: {error}"))
+    Failure::failed(format!("could not {what}: {error}"))
 }

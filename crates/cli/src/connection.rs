@@ -1,7 +1,7 @@
-//! Which server, and which key. The first source that names either decides; a key is never sent to a
-//! server that another source named, unless that source names the same server.
+//! Chooses the server and the API key. The first source that has either one decides. A key is only sent to
+//! the server that its own source names.
 //!
-//! Sources in their order: flags, `OOTHECA_…`, `COCKROACH_…`, the profile, the server of this machine.
+//! The sources, in order: flags, `OOTHECA_…`, `COCKROACH_…`, the current profile, the server on this machine.
 
 use crate::{
     client::Client,
@@ -15,54 +15,54 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The file in the data folder that says where the server listens.
+/// The file in the data directory that contains the address of the API.
 pub(crate) const ADDRESS_FILE: &str = "api-address";
 
-/// Which server, and which key.
+/// Flags that choose the server and the API key.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct ConnectionArgs {
-    /// The server, such as <https://cloud.example.com> [env: OOTHECA_SERVER, COCKROACH_SERVER]
+    /// Address of the server, such as <https://cloud.example.com> [env: OOTHECA_SERVER, COCKROACH_SERVER]
     #[arg(long, global = true, value_name = "URL", help_heading = "Global options")]
     pub(crate) server: Option<String>,
-    /// A key for that server; others on this machine may see it [env: OOTHECA_API_KEY, COCKROACH_API_KEY]
+    /// API key for that server; other users of this machine can see it in the process list [env: OOTHECA_API_KEY, COCKROACH_API_KEY]
     #[arg(long, global = true, value_name = "KEY", help_heading = "Global options")]
     pub(crate) api_key: Option<String>,
-    /// What `ootheca login` stored under this name
+    /// Profile stored by `ootheca login`
     #[arg(long, global = true, conflicts_with_all = ["server", "api_key"], value_name = "NAME", help_heading = "Global options")]
     pub(crate) profile: Option<String>,
-    /// The data folder of this machine's server, for its address and its key [env: OOTHECA_DATA_DIR]
+    /// Data directory of a server on this machine, to read its address and key from [env: OOTHECA_DATA_DIR]
     #[arg(long, global = true, value_name = "DIR", help_heading = "Global options")]
     pub(crate) data_dir: Option<PathBuf>,
 }
 
-/// A server and a key, from one source.
+/// A server and an API key from one source.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Pair {
     server: Option<String>,
     key: Option<String>,
 }
 
-/// All that is known, by source.
+/// The values of all sources.
 #[derive(Default)]
 struct Sources {
     flags: Pair,
     ootheca: Pair,
     cockroach: Pair,
-    wanted: Option<String>,
+    profile: Option<String>,
     profiles: Profiles,
-    /// The server of this machine, which is looked for only where it is needed.
-    local: Option<PathBuf>,
-    /// Whether its folder was named by a flag.
-    insists: bool,
+    /// Data directory of the server on this machine. Only read if no other source decides.
+    data_dir: Option<PathBuf>,
+    /// Whether a flag named that directory, so that it comes before the environment.
+    data_dir_flag: bool,
 }
 
-/// A client of the server that is meant.
+/// A client for the chosen server.
 pub(crate) fn connect(args: &ConnectionArgs) -> Result<Client> {
     let (server, key) = choose(&sources(args)?, &local)?;
     Ok(Client::new(&server, Some(key)))
 }
 
-/// The address of a server as it is compared and called.
+/// Normalizes the address of a server, so that addresses can be compared.
 pub(crate) fn address(text: &str) -> Result<String> {
     let text = text.trim();
     let text = text.strip_suffix('/').unwrap_or(text);
@@ -74,10 +74,11 @@ pub(crate) fn address(text: &str) -> Result<String> {
     };
     let lower = url.to_ascii_lowercase();
     let rest = lower.strip_prefix("https://").or_else(|| lower.strip_prefix("http://"));
-    let right = rest.is_some_and(|rest| !rest.is_empty() && !rest.contains(['@', '/', '?', '#', ' ']));
-    if !right || url.parse::<ureq::http::Uri>().is_err() {
-        let message =
-            format!("server {text:?}: must be http:// or https:// with a host, and a port if need be");
+    let valid = rest.is_some_and(|rest| !rest.is_empty() && !rest.contains(['@', '/', '?', '#', ' ']));
+    if !valid || url.parse::<ureq::http::Uri>().is_err() {
+        let message = format!(
+            "invalid server address {text:?}: must be http:// or https://, a host, and optionally a port"
+        );
         return Err(Failure::usage(message));
     }
     Ok(lower)
@@ -99,39 +100,44 @@ fn sources(args: &ConnectionArgs) -> Result<Sources> {
         flags: Pair { server: args.server.clone(), key: args.api_key.clone() },
         ootheca: pair("OOTHECA"),
         cockroach: pair("COCKROACH"),
-        wanted: args.profile.clone(),
+        profile: args.profile.clone(),
         profiles: Profiles::load()?,
-        local: data_dir.or_else(|| ootheca_server::settings::platform_data_dir().ok()),
-        insists: args.data_dir.is_some(),
+        data_dir: data_dir.or_else(|| ootheca_server::settings::platform_data_dir().ok()),
+        data_dir_flag: args.data_dir.is_some(),
     })
 }
 
-/// What the data folder of this machine's server says.
-type Local<'a> = &'a dyn Fn(&Path) -> Result<(String, String)>;
+/// Reads the address and the key of a server from its data directory.
+type ReadLocal<'a> = &'a dyn Fn(&Path) -> Result<(String, String)>;
 
-fn choose(sources: &Sources, local: Local<'_>) -> Result<(String, String)> {
-    if let Some(name) = &sources.wanted {
+fn choose(sources: &Sources, local: ReadLocal<'_>) -> Result<(String, String)> {
+    if let Some(name) = &sources.profile {
         return named(&sources.profiles, name);
     }
-    let no_folder = || Failure::usage("there is no home folder: --data-dir names the server's data folder");
-    let folder = || sources.local.as_deref().ok_or_else(no_folder);
+    let unknown = || {
+        Failure::usage("could not determine the home directory")
+            .hint("name the server with --server, or its data directory with --data-dir")
+    };
+    let data_dir = || sources.data_dir.as_deref().ok_or_else(unknown);
     let named = [
         ("--server", "--api-key", &sources.flags),
         ("OOTHECA_SERVER", "OOTHECA_API_KEY", &sources.ootheca),
         ("COCKROACH_SERVER", "COCKROACH_API_KEY", &sources.cockroach),
     ];
-    if sources.insists && sources.flags == Pair::default() {
-        return local(folder()?);
+    if sources.data_dir_flag && sources.flags == Pair::default() {
+        return local(data_dir()?);
     }
     for (server_name, key_name, pair) in named {
         match (&pair.server, &pair.key) {
             (Some(server), Some(key)) => return Ok((address(server)?, key.clone())),
             (Some(server), None) => return key_for(&address(server)?, server_name, key_name, sources, local),
-            // A key for a server that those clients know without being told: it is not ours.
+            // Clients that read this variable have a default server, so the key is probably for that one.
             (None, Some(_)) if key_name == "COCKROACH_API_KEY" => {}
             (None, Some(_)) => {
-                let message = format!("{key_name} is given, but not the server that it is for");
-                return Err(Failure::usage(message).hint(format!("name it with {server_name}")));
+                let message = format!("{key_name} is set, but {server_name} is not");
+                return Err(
+                    Failure::usage(message).hint(format!("set {server_name} to the server of that key"))
+                );
             }
             (None, None) => {}
         }
@@ -139,28 +145,28 @@ fn choose(sources: &Sources, local: Local<'_>) -> Result<(String, String)> {
     if let Some((_, profile)) = sources.profiles.current() {
         return Ok((address(&profile.server)?, profile.api_key.clone()));
     }
-    local(folder()?)
+    local(data_dir()?)
 }
 
 fn named(profiles: &Profiles, name: &str) -> Result<(String, String)> {
     let Some(Profile { server, api_key }) = profiles.profiles.get(name) else {
         let known: Vec<&str> = profiles.profiles.keys().map(String::as_str).collect();
         let hint = match known.as_slice() {
-            [] => format!("`ootheca login --profile {name}` makes it"),
-            known => format!("there are: {}", known.join(", ")),
+            [] => format!("create it with `ootheca login --profile {name}`"),
+            known => format!("available profiles: {}", known.join(", ")),
         };
-        return Err(Failure::new(Exit::NotFound, format!("there is no profile {name:?}")).hint(hint));
+        return Err(Failure::new(Exit::NotFound, format!("profile {name:?} not found")).hint(hint));
     };
     Ok((address(server)?, api_key.clone()))
 }
 
-/// A key that some source has for just that server.
+/// Finds the key for a server that was named without one: from a source that names the same server.
 fn key_for(
     server: &str,
     server_name: &str,
     key_name: &str,
     sources: &Sources,
-    local: Local<'_>,
+    local: ReadLocal<'_>,
 ) -> Result<(String, String)> {
     let same = |other: &str| address(other).is_ok_and(|other| other == server);
     let variables = [&sources.ootheca, &sources.cockroach];
@@ -170,30 +176,31 @@ fn key_for(
     if let Some((_, key)) = variables.chain(profiles).find(|(other, _)| same(other)) {
         return Ok((server.to_owned(), key.clone()));
     }
-    let here = sources.local.as_deref().and_then(|folder| local(folder).ok());
+    let here = sources.data_dir.as_deref().and_then(|data_dir| local(data_dir).ok());
     if let Some((_, key)) = here.filter(|(other, _)| same(other)) {
         return Ok((server.to_owned(), key));
     }
-    let message = format!("{server_name} names {server}, but there is no key for it");
+    let message = format!("{server_name} is {server}, but there is no API key for that server");
     Err(Failure::usage(message)
-        .hint(format!("give one with {key_name}, or `ootheca login --server {server}`")))
+        .hint(format!("set {key_name}, or store a key with `ootheca login --server {server}`")))
 }
 
-/// The server that runs on a data folder, and the key in it.
-fn local(folder: &Path) -> Result<(String, String)> {
-    let shown = folder.display();
+/// The address and the admin key of the server that runs on a data directory.
+fn local(data_dir: &Path) -> Result<(String, String)> {
+    let shown = data_dir.display();
     let missing = |what: String| {
         Failure::new(Exit::Unreachable, what).hint(
-            "`ootheca serve` starts one; `ootheca login --server URL` takes one elsewhere; `ootheca demo` shows how it looks",
+            "start a server with `ootheca serve`, use another one with `ootheca login`, or try `ootheca demo`",
         )
     };
-    // The socket answers only while a server runs there: whoever has its port after it gets no key.
-    if UnixStream::connect(folder.join("control.sock")).is_err() {
-        return Err(missing(format!("no server is named, and none runs here on {shown}")));
+    // The socket only accepts connections while the server runs. Otherwise another process might have its
+    // port by now and would receive the key.
+    if UnixStream::connect(data_dir.join("control.sock")).is_err() {
+        return Err(missing(format!("no server specified, and no server is running on {shown}")));
     }
     let read = |name: &str| {
-        let text = fs::read_to_string(folder.join(name)).map(|text| text.trim().to_owned());
-        text.map_err(|error| missing(format!("{}: {error}", folder.join(name).display())))
+        let text = fs::read_to_string(data_dir.join(name)).map(|text| text.trim().to_owned());
+        text.map_err(|error| missing(format!("could not read {}: {error}", data_dir.join(name).display())))
     };
     Ok((address(&read(ADDRESS_FILE)?)?, read("admin-api-key")?))
 }

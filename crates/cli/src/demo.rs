@@ -1,22 +1,22 @@
-//! `ootheca demo`: a temporary server, one cluster, one SQL user and a `psql` prompt; all gone on exit.
+//! `ootheca demo`: a temporary server, a cluster, a SQL user, and a `psql` prompt, all removed on exit.
 //!
-//! Two processes: this one talks to the person, and `behind` is the server. They share a pipe that this one
-//! never writes an end to: however this one ends, killed included, the other one sees it, ends `psql`, stops
-//! the SQL servers and removes the folder.
+//! The demo consists of two processes: this one, which runs in the terminal, and the server. This process
+//! holds the write end of the server's standard input. However this process ends, even if it is killed, the
+//! server sees the end of its input, ends `psql`, stops the SQL servers, and removes the directory.
 
-mod behind;
+mod server;
 
 use crate::{
     client::Client,
     connection::address,
     failure::{Exit, Failure, Result},
-    resolve,
-    talk::{self, say},
-    verbs::cluster::sql::{fresh_password, psql, without_certificate},
+    resolve, runtime,
+    terminal::{self, message},
+    verbs::cluster::sql::{generate_password, psql, psql_command},
 };
-use behind::Ready;
 use clap::Args;
 use serde_json::{Value, json};
+use server::Ready;
 use std::{
     fs,
     io::{BufRead, BufReader, IsTerminal, Write},
@@ -29,56 +29,55 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// The SQL user.
 const USER: &str = "demo";
-/// How often it is looked whether somebody still needs this.
-const LOOK: Duration = Duration::from_millis(250);
+/// How often the demo polls for the cluster, and for the end of its parent process.
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Flags of `demo`.
 #[derive(Args)]
 pub(crate) struct DemoArgs {
-    /// Arguments of psql, such as `-- -c 'select 1'`
+    /// Arguments for psql, such as `-- -c 'SELECT 1'`
     #[arg(last = true, value_name = "ARGUMENT")]
     arguments: Vec<String>,
-    /// Be the server behind another process
+    /// Run the server process of a demo
     #[arg(long, hide = true)]
-    behind: bool,
+    server_process: bool,
 }
 
-/// Runs until the person has seen enough.
+/// Runs until `psql` ends or the demo is interrupted.
 pub(crate) fn run(args: &DemoArgs) -> Result<()> {
-    if args.behind {
-        return behind::run();
+    if args.server_process {
+        return server::run();
     }
     let program = psql()?;
     let parent = parent_id();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::failed(format!("can not start the runtime: {error}")))?;
+    let runtime = runtime::multi_thread()?;
     let arguments = args.arguments.clone();
     let ended = runtime.block_on(async {
         let mut interrupts = Interrupts::listen(parent)?;
         demo(&mut interrupts, program, arguments).await
     });
-    // What waits for a server that is gone need not be waited for.
+    // A thread might still wait for the server, which has ended.
     runtime.shutdown_background();
     match ended?.code() {
         Some(0) => Ok(()),
         Some(code) => std::process::exit(code),
-        None => Err(Failure::new(Exit::Interrupted, "psql was ended by a signal")),
+        None => Err(Failure::new(Exit::Interrupted, "psql was terminated by a signal")),
     }
 }
 
 async fn demo(interrupts: &mut Interrupts, program: PathBuf, arguments: Vec<String>) -> Result<ExitStatus> {
-    let mut server = Behind::start()?;
+    let mut server = ServerProcess::start()?;
     let ended = async {
         let output = server.output.take();
         let prepare = tokio::task::spawn_blocking(move || prepare(output));
         let shell = tokio::select! {
-            shell = prepare => shell.map_err(|error| Failure::failed(format!("the demo broke: {error}")))??,
+            shell = prepare => shell.map_err(|error| Failure::failed(format!("internal error: {error}")))??,
             failure = interrupts.any(false) => return Err(failure),
         };
         let interactive = arguments.is_empty() && std::io::stdin().is_terminal();
-        greet(&shell, interactive);
+        announce(&shell, interactive);
         let mut psql = tokio::process::Command::from(shell.command(&program));
-        let failed = |error| Failure::failed(format!("{} can't be started: {error}", program.display()));
+        let failed = |error| Failure::failed(format!("could not start {}: {error}", program.display()));
         let mut psql = psql.args(arguments).kill_on_drop(true).spawn().map_err(failed)?;
         server.guard(psql.id());
         tokio::select! {
@@ -94,7 +93,7 @@ async fn demo(interrupts: &mut Interrupts, program: PathBuf, arguments: Vec<Stri
     ended
 }
 
-/// What tells that nobody wants this any more.
+/// Signals, and the end of the parent process.
 struct Interrupts {
     parent: u32,
     interrupt: tokio::signal::unix::Signal,
@@ -105,7 +104,8 @@ struct Interrupts {
 impl Interrupts {
     fn listen(parent: u32) -> Result<Self> {
         let on = |kind| {
-            signal(kind).map_err(|error| Failure::failed(format!("can not listen for signals: {error}")))
+            signal(kind)
+                .map_err(|error| Failure::failed(format!("could not install the signal handlers: {error}")))
         };
         Ok(Self {
             parent,
@@ -115,33 +115,33 @@ impl Interrupts {
         })
     }
 
-    /// Waits for one. At a prompt, an interrupt from the keyboard belongs to `psql`.
-    async fn any(&mut self, at_a_prompt: bool) -> Failure {
-        let interrupted = Failure::new(Exit::Interrupted, "interrupted; everything is gone");
+    /// Waits for one of them. At a `psql` prompt, an interrupt from the keyboard is for `psql`.
+    async fn any(&mut self, at_prompt: bool) -> Failure {
+        let interrupted = Failure::new(Exit::Interrupted, "interrupted; the demo was removed");
         loop {
             tokio::select! {
-                _ = self.interrupt.recv() => if !at_a_prompt { return interrupted },
+                _ = self.interrupt.recv() => if !at_prompt { return interrupted },
                 _ = self.terminate.recv() => return interrupted,
                 _ = self.hang_up.recv() => return interrupted,
-                () = tokio::time::sleep(LOOK) => if parent_id() != self.parent { return interrupted },
+                () = tokio::time::sleep(POLL_INTERVAL) => if parent_id() != self.parent { return interrupted },
             }
         }
     }
 }
 
-/// The server process. It goes when its input ends.
-struct Behind {
+/// The server process, which ends when its standard input is closed.
+struct ServerProcess {
     process: Child,
     input: Option<ChildStdin>,
     output: Option<BufReader<std::process::ChildStdout>>,
 }
 
-impl Behind {
+impl ServerProcess {
     fn start() -> Result<Self> {
-        let failed = |error| Failure::failed(format!("the server can't be started: {error}"));
+        let failed = |error| Failure::failed(format!("could not start the server: {error}"));
         let mut process = Command::new(std::env::current_exe().map_err(failed)?)
-            .args(["demo", "--behind"])
-            // Signals from the keyboard are not for it.
+            .args(["demo", "--server-process"])
+            // So that signals from the keyboard don't reach it.
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -152,21 +152,21 @@ impl Behind {
         Ok(Self { process, input, output })
     }
 
-    /// Tells it of a process that must not outlive this one.
+    /// Makes the server end this process, should the demo end first.
     fn guard(&mut self, pid: Option<u32>) {
         if let (Some(input), Some(pid)) = (&mut self.input, pid) {
             let _ = writeln!(input, "{pid}");
         }
     }
 
-    /// Returns once everything is gone.
+    /// Returns once the server has stopped and removed its data.
     async fn stop(mut self) {
         self.input = None;
         let _ = tokio::task::spawn_blocking(move || self.process.wait()).await;
     }
 }
 
-/// All that `psql` needs.
+/// What `psql` connects to.
 struct Shell {
     ready: Ready,
     cluster: String,
@@ -174,68 +174,63 @@ struct Shell {
     password: String,
 }
 
-/// Waits for the server, then makes a cluster and a user. Takes some seconds; may be left alone.
+/// Waits for the server, then creates a cluster and a SQL user. Runs on a thread of its own.
 fn prepare(output: Option<BufReader<std::process::ChildStdout>>) -> Result<Shell> {
-    let mut progress = talk::progress("starting a server");
+    let mut progress = terminal::progress("starting the server…");
     let mut line = String::new();
     let read = output.map(|mut output| output.read_line(&mut line));
-    let said: Value = match read {
+    let startup: Value = match read {
         Some(Ok(_)) => serde_json::from_str(&line).unwrap_or_default(),
         _ => Value::Null,
     };
-    if let Some(error) = said["error"].as_str() {
-        return Err(Failure::failed(error).hint("`ootheca doctor` says what is wrong with this machine"));
+    if let Some(error) = startup["error"].as_str() {
+        return Err(Failure::failed(error).hint("run `ootheca doctor` to check this machine"));
     }
-    let ready: Ready = serde_json::from_value(said)
-        .map_err(|_| Failure::failed("the server ended before it was ready").hint("see `ootheca doctor`"))?;
+    let ready: Ready = serde_json::from_value(startup).map_err(|_| {
+        Failure::failed("the server exited during startup").hint("run `ootheca doctor` to check this machine")
+    })?;
     let client = Client::new(&address(&ready.server)?, Some(ready.key.clone()));
-    progress.now("creating a cluster");
+    progress.update("creating a cluster…");
     let spec = json!({ "plan": "BASIC", "serverless": { "regions": ["us-east-1"] } });
     let body = json!({ "name": "demo-cluster", "provider": "AWS", "spec": spec });
     let cluster = client.post("/api/v1/clusters", &body)?;
     let path = format!("/api/v1/clusters/{}", resolve::id(&cluster));
     while client.get(&path)?["state"] == "CREATING" {
-        std::thread::sleep(LOOK);
+        std::thread::sleep(POLL_INTERVAL);
     }
-    progress.now("creating a SQL user");
-    let password = fresh_password();
+    progress.update("creating a SQL user…");
+    let password = generate_password();
     client.post(&format!("{path}/sql-users"), &json!({ "name": USER, "password": password }))?;
     let answer = client.get(&format!("{path}/connection-string?sql_user={USER}&os=LINUX"))?;
     let string = answer["connection_string"].as_str().unwrap_or_default().to_owned();
     let certificate =
         client.send("GET", &format!("/clusters/{}/cert", resolve::id(&cluster)), &[], None, &[])?.text;
-    let failed = |error| Failure::failed(format!("the certificate can't be written: {error}"));
-    fs::write(certificate_in(&ready.folder), certificate).map_err(failed)?;
+    let failed = |error| Failure::failed(format!("could not write the certificate: {error}"));
+    fs::write(certificate_path(&ready.data_dir), certificate).map_err(failed)?;
     Ok(Shell { ready, cluster: resolve::name(&cluster).to_owned(), string, password })
 }
 
-fn certificate_in(folder: &Path) -> PathBuf {
-    folder.join("demo.crt")
+fn certificate_path(data_dir: &Path) -> PathBuf {
+    data_dir.join("demo.crt")
 }
 
 impl Shell {
     fn command(&self, program: &Path) -> Command {
-        let mut command = Command::new(program);
-        command
-            .arg("--dbname")
-            .arg(without_certificate(&self.string))
-            .env("PGSSLROOTCERT", certificate_in(&self.ready.folder))
-            .env("PGPASSWORD", &self.password);
-        for name in ["OOTHECA_API_KEY", "COCKROACH_API_KEY", "OOTHECA_ADMIN_API_KEY"] {
-            command.env_remove(name);
-        }
-        command
+        let certificate = certificate_path(&self.ready.data_dir);
+        psql_command(program, &self.string, &certificate, Some(&self.password))
     }
 }
 
-fn greet(shell: &Shell, interactive: bool) {
+fn announce(shell: &Shell, interactive: bool) {
     if !interactive {
         return;
     }
     let Shell { ready, cluster, .. } = shell;
-    let folder = ready.folder.display();
-    say(format!("The cluster {cluster} is yours until you leave; then everything is gone."));
-    say(format!("  Cloud API  {}", ready.server));
-    say(format!("  try        ootheca cluster list --data-dir {folder}     (in another terminal)"));
-    say("  leave      \\q");
+    let data_dir = ready.data_dir.display();
+    message(format!(
+        "\nConnected to the temporary cluster {cluster}. Everything is removed when you exit psql."
+    ));
+    message(format!("  Cloud API     {}", ready.server));
+    message(format!("  Command line  ootheca cluster list --data-dir {data_dir}   (in another terminal)"));
+    message("  Exit          \\q\n");
 }

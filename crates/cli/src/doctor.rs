@@ -1,63 +1,55 @@
-//! `ootheca doctor`: whether this machine can run a server, and what to do where it can not.
+//! `ootheca doctor`: checks whether this machine can run a server.
 //!
-//! `look` sees what is there and thinks nothing; `judge` thinks and looks at nothing.
+//! `collect` gathers facts without interpreting them. `diagnose` is a pure function from facts to findings.
 
-mod judge;
-mod look;
+mod collect;
+mod diagnose;
 
 use crate::{
     failure::{Failure, Result},
     output::print,
-    talk,
+    settings_args::SettingsArgs,
+    terminal,
 };
 use anstyle::AnsiColor;
 use clap::Args;
-use judge::{Finding, Verdict};
-use ootheca_server::Settings;
+use diagnose::{Finding, Verdict};
 use serde::Serialize;
-use std::{fmt::Write, net::SocketAddr, path::PathBuf};
+use std::{fmt::Write, net::SocketAddr};
 
-/// Flags of `doctor`: those that a server would be started with.
+/// Flags of `doctor`: the same as those that the server is started with.
 #[derive(Args, Serialize)]
 pub(crate) struct DoctorArgs {
-    /// The data folder that a server has or will have [default: the platform's folder for data]
-    #[arg(long, env = "OOTHECA_DATA_DIR", value_name = "DIR")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    data_dir: Option<PathBuf>,
-    /// The Cloud API [default: 127.0.0.1:8080]
+    #[command(flatten)]
+    #[serde(flatten)]
+    settings: SettingsArgs,
+    /// Address of the Cloud API [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR")]
     #[serde(skip_serializing_if = "Option::is_none")]
     listen: Option<SocketAddr>,
-    /// The SQL gateway [default: 127.0.0.1:26257]
+    /// Address of the SQL gateway [default: 127.0.0.1:26257]
     #[arg(long, value_name = "ADDR")]
     #[serde(skip_serializing_if = "Option::is_none")]
     sql_listen: Option<SocketAddr>,
-    /// Any address is looked at.
-    #[arg(skip = true)]
-    insecure_listen: bool,
-    /// The file with settings that the server has
-    #[arg(long, env = "OOTHECA_CONFIG", value_name = "FILE")]
-    #[serde(skip)]
-    config: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     #[serde(skip)]
     json: bool,
 }
 
-/// Looks, judges and prints; a failure where a server can not run.
+/// Runs all checks and prints the findings. Fails if a server can't run.
 pub(crate) fn run(args: &DoctorArgs) -> Result<()> {
-    let settings = Settings::load(args.config.as_deref(), args)?;
-    let findings = judge::judge(&look::look(&settings));
+    let settings = args.settings.load_offline(args)?;
+    let findings = diagnose::diagnose(&collect::collect(&settings));
     let count = |verdict| findings.iter().filter(|finding| finding.verdict == verdict).count();
     let (failed, warned) = (count(Verdict::Fail), count(Verdict::Warn));
     print(&if args.json { json(&findings, failed == 0) } else { text(&findings) })?;
     match (failed, warned) {
-        (0, 0) => talk::say("everything is fine"),
-        (0, warned) => talk::say(format!("a server can run here; warnings: {warned}")),
+        (0, 0) => terminal::message("All checks passed."),
+        (0, warned) => terminal::message(format!("A server can run on this machine. Warnings: {warned}")),
         (failed, _) => {
             let message =
-                format!("a server can not run here as it is; failures: {failed}, warnings: {warned}");
+                format!("a server can't run on this machine yet (failures: {failed}, warnings: {warned})");
             return Err(Failure::failed(message));
         }
     }
@@ -72,12 +64,12 @@ fn text(findings: &[Finding]) -> String {
     let width = findings.iter().map(|finding| finding.check.len()).max().unwrap_or_default();
     let mut text = String::new();
     for finding in findings {
-        let (colour, word) = match finding.verdict {
+        let (color, word) = match finding.verdict {
             Verdict::Ok => (AnsiColor::Green, "ok"),
             Verdict::Warn => (AnsiColor::Yellow, "warn"),
             Verdict::Fail => (AnsiColor::Red, "fail"),
         };
-        let style = colour.on_default().bold();
+        let style = color.on_default().bold();
         let _ = writeln!(text, "{style}{word:<4}{style:#}  {:<width$}  {}", finding.check, finding.detail);
         if let Some(advice) = &finding.advice {
             let _ = writeln!(text, "      {:<width$}  → {advice}", "");

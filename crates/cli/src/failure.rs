@@ -1,70 +1,73 @@
-//! Why a command failed: told once, at the end, with the exit code that scripts decide by.
+//! Errors of commands: a message, a hint, and an exit code. `main` reports the error once.
 
 use anstyle::{AnsiColor, Style};
 use serde_json::json;
 use std::process::ExitCode;
 
-/// Result of everything that a command does.
+/// The result of a command or a part of it.
 pub(crate) type Result<T> = std::result::Result<T, Failure>;
 
-/// How a failed command ends.
+/// Exit codes of failed commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
-    /// Refused by the server, or failed.
+    /// The server refused the request, or something else failed.
     Failed = 1,
-    /// Asked for in a way that can't be right.
+    /// The arguments are invalid, or confirmation is required but there is no terminal.
     Usage = 2,
-    /// There is no such thing.
+    /// The object doesn't exist.
     NotFound = 3,
-    /// The key is unknown or may not do this.
+    /// The API key is invalid or lacks the required role.
     Denied = 4,
     /// The server can't be reached.
     Unreachable = 5,
-    /// It took longer than somebody wanted to wait.
-    GivenUp = 6,
-    /// Stopped from the keyboard.
+    /// The operation took longer than the timeout; the server continues it.
+    TimedOut = 6,
+    /// Interrupted from the keyboard or by a signal.
     Interrupted = 130,
 }
 
 /// Why a command failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Failure {
-    /// What failed and what rule it broke; lower case, without a secret.
+    /// What failed and why; lower case, without secrets.
     pub(crate) message: String,
-    /// How the server's log names the request.
+    /// The trace ID of the request, which is also in the server's log.
     pub(crate) trace_id: Option<String>,
-    /// What to do about it.
+    /// How to solve the problem.
     pub(crate) hint: Option<String>,
-    /// How the process ends.
+    /// The exit code of the process.
     pub(crate) exit: Exit,
+    /// Whether the same request can succeed later without a change.
+    pub(crate) transient: bool,
 }
 
 impl Failure {
-    /// A failure of one kind.
+    /// An error with this exit code.
     pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { message: message.into(), trace_id: None, hint: None, exit }
+        let transient = exit == Exit::Unreachable;
+        Self { message: message.into(), trace_id: None, hint: None, exit, transient }
     }
 
-    /// Something did not work.
+    /// An error with exit code 1.
     pub(crate) fn failed(message: impl Into<String>) -> Self {
         Self::new(Exit::Failed, message)
     }
 
-    /// Asked for in a way that can't be right.
+    /// An error with exit code 2.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self::new(Exit::Usage, message)
     }
 
-    /// The same with advice.
+    /// Adds a hint.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
-    /// Tells it on standard error: for people, or as JSON.
-    pub(crate) fn tell(&self, as_json: bool) -> ExitCode {
+    /// Prints the error to standard error, as text or as JSON.
+    pub(crate) fn report(&self, as_json: bool) -> ExitCode {
         if as_json {
-            let Self { message, trace_id, hint, exit } = self;
+            let Self { message, trace_id, hint, exit, .. } = self;
             let exit = *exit as u8;
             let error = json!({ "message": message, "trace_id": trace_id, "hint": hint, "exit": exit });
             anstream::eprintln!("{}", json!({ "error": error }));
@@ -75,7 +78,7 @@ impl Failure {
             };
             anstream::eprintln!("{} {}", word(AnsiColor::Red, "error"), self.message);
             if let Some(trace_id) = &self.trace_id {
-                anstream::eprintln!("trace id: {trace_id}");
+                anstream::eprintln!("trace ID: {trace_id}");
             }
             if let Some(hint) = &self.hint {
                 anstream::eprintln!("{} {hint}", word(AnsiColor::Cyan, "hint"));

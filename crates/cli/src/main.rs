@@ -1,4 +1,4 @@
-//! `ootheca`: one binary that turns any machine into a database cloud, and the command line for it.
+//! `ootheca`: the server and its command line in one binary.
 
 mod api;
 mod client;
@@ -11,8 +11,10 @@ mod output;
 mod profiles;
 mod resolve;
 mod run;
+mod runtime;
 mod serve;
-mod talk;
+mod settings_args;
+mod terminal;
 mod verbs;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -24,7 +26,7 @@ use verbs::{
     organization, person, region, role, service_account, user,
 };
 
-/// A self-hosted Cloud API in which every cluster is a real SQL server.
+/// A self-hosted Cloud API in which every cluster is a real SQL server
 #[derive(Parser)]
 #[command(name = "ootheca", version, about, max_term_width = 100)]
 struct Cli {
@@ -34,91 +36,91 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run the Cloud API, the SQL gateway and the SQL servers.
+    /// Run the Cloud API, the SQL gateway, and the SQL servers
     Serve(serve::ServeArgs),
-    /// Run the SQL gateway alone, beside `serve --no-gateway`.
+    /// Run the SQL gateway as a separate process, next to `serve --no-gateway`
     Gateway(serve::GatewayArgs),
-    /// Clusters: make, show, change and delete them, and open SQL shells.
+    /// Manage clusters and open SQL shells
     #[command(visible_alias = "clusters")]
     Cluster(Noun<cluster::Verb>),
-    /// SQL users of a cluster.
+    /// Manage the SQL users of a cluster
     #[command(visible_alias = "users")]
     User(Noun<user::Verb>),
-    /// Databases of a cluster.
+    /// Manage the databases of a cluster
     #[command(visible_alias = "databases")]
     Database(Noun<database::Verb>),
-    /// Networks that may connect to a cluster.
+    /// Manage the networks that are allowed to connect to a cluster
     Allowlist(Noun<allowlist::Verb>),
-    /// Folders that clusters lie in.
+    /// Manage folders
     #[command(visible_alias = "folders")]
     Folder(Noun<folder::Verb>),
-    /// Programs that may call the API.
+    /// Manage service accounts
     #[command(visible_alias = "service-accounts")]
     ServiceAccount(Noun<service_account::Verb>),
-    /// What service accounts call the API with.
+    /// Manage the API keys of service accounts
     #[command(visible_alias = "api-keys")]
     ApiKey(Noun<api_key::Verb>),
-    /// Who may do what, and where.
+    /// Manage the roles of users and service accounts
     #[command(visible_alias = "roles")]
     Role(Noun<role::Verb>),
-    /// People of the organization.
+    /// Look up users of the organization
     Person(Noun<person::Verb>),
-    /// Whose tokens are accepted beside API keys.
+    /// Manage JWT issuers
     JwtIssuer(Noun<jwt_issuer::Verb>),
-    /// The organization of your key.
+    /// Show the organization
     #[command(visible_alias = "org")]
     Organization(Noun<organization::Verb>),
-    /// Show where clusters may be.
+    /// List the available regions
     Regions(region::RegionsArgs),
-    /// What changes, as it changes.
+    /// Follow changes as they happen
     Events(Noun<events::Verb>),
-    /// Call any operation of the API, with a flag for each of its parameters.
+    /// Call any operation of the Cloud API
     Api(api::ApiArgs),
-    /// Store a server and a key for it, so that other commands need neither.
+    /// Store a server address and an API key for it
     Login(login::LoginArgs),
-    /// Forget a stored server and its key.
+    /// Remove a stored server address and API key
     Logout(login::LogoutArgs),
-    /// Show who the key speaks for.
+    /// Show which service account the API key belongs to
     Whoami(login::WhoamiArgs),
-    /// Show the servers that `login` stored.
+    /// List the stored profiles, or switch to another one
     Profiles(login::ProfilesArgs),
-    /// Show what really runs: each SQL server, its version, process and folder.
+    /// List the SQL server instances on this machine
     Debug(debug::DebugArgs),
-    /// Try it: a temporary server with a cluster, a SQL user and a psql prompt, all gone on exit.
+    /// Start a temporary server and open a psql prompt; everything is removed on exit
     Demo(demo::DemoArgs),
-    /// Look whether a server can run on this machine, and say what to do where it can not.
+    /// Check whether this machine can run a server
     Doctor(doctor::DoctorArgs),
-    /// Show and prove the audit log: who did what.
+    /// List and verify the audit log
     #[command(subcommand)]
     Audit(audit::AuditCommand),
-    /// What the owner of this machine may do without a key: the first person, recovery.
+    /// Manage users and recover access on the server's machine, without an API key
     #[command(subcommand)]
     Admin(admin::Verb),
-    /// Print completions for a shell.
+    /// Print a shell completion script
     Completions(complete::CompletionsArgs),
-    /// Print the manual page, or write a page for every command.
+    /// Print the manual page, or write one for every command
     Man(complete::ManArgs),
-    /// Print the default settings, with a sentence for each.
+    /// Print the default settings file
     Settings,
-    /// Print the OpenAPI document.
+    /// Print the OpenAPI document
     Openapi,
 }
 
 fn main() -> ExitCode {
-    let as_json = asks_for_json();
-    if as_json {
-        talk::hush();
+    let json = json_requested();
+    if json {
+        terminal::set_quiet();
     }
     match run(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.tell(as_json),
+        Err(failure) => failure.report(json),
     }
 }
 
 fn run(command: Command) -> Result<()> {
     match command {
-        Command::Serve(args) => Ok(serve::serve(&args)?),
-        Command::Gateway(args) => Ok(serve::gateway(&args)?),
+        Command::Serve(args) => serve::serve(&args),
+        Command::Gateway(args) => serve::gateway(&args),
         Command::Cluster(noun) => cluster::run(&noun.context()?, noun.verb),
         Command::User(noun) => user::run(&noun.context()?, noun.verb),
         Command::Database(noun) => database::run(&noun.context()?, noun.verb),
@@ -149,9 +151,9 @@ fn run(command: Command) -> Result<()> {
     }
 }
 
-/// Whether the caller reads JSON, so that errors are JSON too. Asked of the words themselves: every verb
-/// has flags of its own.
-fn asks_for_json() -> bool {
+/// Whether the caller asked for JSON, so that errors are JSON as well. Reads the raw arguments because it
+/// must also work if they can't be parsed.
+fn json_requested() -> bool {
     let words: Vec<String> = std::env::args().skip(1).take_while(|word| word != "--").collect();
     words.iter().any(|word| word == "--json" || word == "--output=json")
         || words.windows(2).any(|pair| pair == ["--output", "json"])

@@ -1,37 +1,37 @@
-//! What a command prints: a table that fits the terminal, JSON, CSV or bare names. It goes to standard
-//! output, and nothing else does.
+//! Prints data to standard output: a table that fits the terminal, JSON, CSV, or names. Everything else
+//! goes to standard error.
 
 use crate::{
     client::List,
     failure::{Failure, Result},
-    talk,
+    terminal,
 };
 use clap::{Args, ValueEnum};
 use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::Value;
 use std::{borrow::Cow, io::Write};
 
-/// How answers look.
+/// Output formats.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// For people
+    /// A table for the terminal
     #[default]
     Table,
-    /// What the API answered
+    /// The JSON of the API's response
     Json,
-    /// Comma-separated values with a header
+    /// Comma-separated values with a header row
     Csv,
-    /// Names alone, one a line
+    /// Only names, one per line
     Name,
 }
 
-/// Flags of every command that prints something.
+/// Flags of commands that print data.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct OutputArgs {
-    /// Print what the API answered: --output json
+    /// Print the JSON of the API's response; the same as --output json
     #[arg(long, global = true, conflicts_with = "output", help_heading = "Global options")]
     pub(crate) json: bool,
-    /// How to print: table, json, csv, or name for names alone
+    /// Output format: table, json, csv, or name
     #[arg(
         long,
         global = true,
@@ -44,13 +44,13 @@ pub(crate) struct OutputArgs {
 }
 
 impl OutputArgs {
-    /// The format that was chosen.
+    /// The chosen format.
     pub(crate) fn format(&self) -> Format {
         if self.json { Format::Json } else { self.output.unwrap_or_default() }
     }
 }
 
-/// A column of a table, a line of a record.
+/// A column of a table, or a line of a record.
 #[derive(Clone, Copy)]
 pub(crate) struct Column {
     title: &'static str,
@@ -65,17 +65,17 @@ enum Cell {
 }
 
 impl Column {
-    /// What stands at a JSON pointer.
+    /// The value at a JSON pointer.
     pub(crate) const fn text(title: &'static str, pointer: &'static str) -> Self {
         Self { title, cell: Cell::Text(pointer) }
     }
 
-    /// The time that stands at a JSON pointer, as `2026-03-01 10:30:00Z`.
+    /// The time at a JSON pointer, shown as `2026-03-01 10:30:00Z`.
     pub(crate) const fn time(title: &'static str, pointer: &'static str) -> Self {
         Self { title, cell: Cell::Time(pointer) }
     }
 
-    /// What a function makes of the whole thing.
+    /// The result of a function on the whole object.
     pub(crate) const fn by(title: &'static str, show: fn(&Value) -> String) -> Self {
         Self { title, cell: Cell::By(show) }
     }
@@ -90,19 +90,19 @@ impl Column {
     }
 }
 
-/// Where answers go.
+/// Prints data in the chosen format.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Out {
-    /// How they look.
+    /// The format.
     pub(crate) format: Format,
 }
 
 impl Out {
-    /// Prints things as rows.
+    /// Prints objects as rows.
     pub(crate) fn table(&self, columns: &[Column], rows: &[Value]) -> Result<()> {
         match self.format {
             Format::Table if rows.is_empty() => {
-                talk::say("nothing to show");
+                terminal::message("No results");
                 Ok(())
             }
             Format::Table => print(&table(columns, rows, width())),
@@ -112,7 +112,7 @@ impl Out {
         }
     }
 
-    /// Prints a whole list; as JSON it is what the API answered.
+    /// Prints a list. As JSON, it is the API's response.
     pub(crate) fn list(&self, columns: &[Column], list: &List) -> Result<()> {
         match self.format {
             Format::Json => json(&list.answer),
@@ -120,7 +120,7 @@ impl Out {
         }
     }
 
-    /// Prints one thing as ` key: value` lines; a person does not see those without a value.
+    /// Prints an object as ` key: value` lines. Lines without a value are left out.
     pub(crate) fn record(&self, thing: &Value, columns: &[Column]) -> Result<()> {
         match self.format {
             Format::Table => print(&record(thing, columns)),
@@ -130,36 +130,36 @@ impl Out {
         }
     }
 
-    /// Says that it is done, and prints what came of it.
+    /// Prints a success message, and the resulting object.
     pub(crate) fn done(&self, what: &str, thing: &Value, columns: &[Column]) -> Result<()> {
         self.success(what);
         self.record(thing, columns)
     }
 
-    /// Says that it is done.
+    /// Prints a success message.
     pub(crate) fn success(&self, what: &str) {
         let style = anstyle::AnsiColor::Green.on_default().bold();
-        talk::say(format!("{style}Success!{style:#} {what}"));
+        terminal::message(format!("{style}Success!{style:#} {what}"));
     }
 }
 
-/// Prints JSON, indented.
+/// Prints indented JSON.
 pub(crate) fn json(value: &Value) -> Result<()> {
     print(&format!("{value:#}\n"))
 }
 
-/// Prints text. A reader that closes the pipe early has seen enough.
+/// Prints text. A closed pipe is not an error.
 pub(crate) fn print(text: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Failure::failed(format!("standard output can't be written: {error}")))
+            Err(Failure::failed(format!("could not write to standard output: {error}")))
         }
         _ => Ok(()),
     }
 }
 
-/// A value as a person reads it.
+/// Formats a value for the terminal.
 pub(crate) fn plain(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
@@ -174,7 +174,7 @@ pub(crate) fn plain(value: &Value) -> String {
     }
 }
 
-/// `2026-03-01T10:30:00.123Z` → `2026-03-01 10:30:00Z`; what is no time stays as it is.
+/// `2026-03-01T10:30:00.123Z` → `2026-03-01 10:30:00Z`; other text is unchanged.
 pub(crate) fn time(text: &str) -> String {
     match chrono::DateTime::parse_from_rfc3339(text) {
         Ok(time) => time.to_utc().format("%Y-%m-%d %H:%M:%SZ").to_string(),
@@ -182,12 +182,12 @@ pub(crate) fn time(text: &str) -> String {
     }
 }
 
-/// Text without what would steer the terminal.
-fn printable(text: &str) -> String {
+/// Replaces control characters, which could affect the terminal.
+pub(crate) fn printable(text: &str) -> String {
     text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
 }
 
-/// Columns of the terminal; `None` where there is no terminal, and nothing is cut.
+/// Width of the terminal; `None` if standard output is not a terminal.
 fn width() -> Option<u16> {
     console::Term::stdout().size_checked().map(|(_, columns)| columns)
 }
@@ -232,7 +232,7 @@ fn quoted(cell: &str) -> Cow<'_, str> {
     Cow::Borrowed(cell)
 }
 
-/// What a thing is called: its name, its id, else its first column.
+/// The name of an object, or else its ID, or else its first column.
 fn label(thing: &Value, columns: &[Column]) -> String {
     let named = ["name", "id"].iter().find_map(|member| thing.get(member)?.as_str());
     match named {
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_has_headers_in_capitals() {
+    fn a_table_has_a_header_in_upper_case() {
         let expected = "NAME        CREATED AT            LABELS\n\
                         blue-dog    2026-03-01 10:30:00Z  a=b\n\
                         red, \"fox\"  never\n";
@@ -276,14 +276,14 @@ mod tests {
     }
 
     #[test]
-    fn csv_quotes_what_it_must() {
+    fn csv_cells_are_quoted_if_necessary() {
         let expected =
             "NAME,CREATED AT,LABELS\nblue-dog,2026-03-01 10:30:00Z,a=b\n\"red, \"\"fox\"\"\",never,\n";
         assert_eq!(csv(&COLUMNS, &rows()), expected);
     }
 
     #[test]
-    fn names_are_what_comes_nearest() {
+    fn the_label_is_the_name_or_the_id_or_the_first_column() {
         assert_eq!(label(&json!({ "id": "1", "name": "x" }), &COLUMNS), "x");
         assert_eq!(label(&json!({ "id": "1" }), &COLUMNS), "1");
         assert_eq!(
@@ -293,13 +293,13 @@ mod tests {
     }
 
     #[test]
-    fn a_name_can_not_steer_the_terminal() {
+    fn control_characters_are_not_printed() {
         assert!(!table(&COLUMNS, &[json!({ "name": "\u{1b}]0;x\u{7}" })], None).contains('\u{1b}'));
     }
 
     proptest! {
         #[test]
-        fn a_table_fits(name in "[a-z ]{0,200}", width in 40_u16..200) {
+        fn a_table_fits_the_width(name in "[a-z ]{0,200}", width in 40_u16..200) {
             let text = table(&COLUMNS, &[json!({ "name": name, "created_at": "", "labels": "" })], Some(width));
             for line in text.lines() {
                 prop_assert!(line.chars().count() <= usize::from(width), "{line:?} is wider than {width}");

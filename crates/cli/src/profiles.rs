@@ -1,5 +1,4 @@
-//! The servers and keys that `ootheca login` stored: one private file in the platform's folder for
-//! settings.
+//! The profiles that `ootheca login` stores, in a private file in the platform's configuration directory.
 
 use crate::failure::{Failure, Result};
 use etcetera::BaseStrategy;
@@ -12,79 +11,82 @@ use std::{
     path::PathBuf,
 };
 
-/// How the profile is called that nobody named.
+/// The name of a profile that was stored without one.
 pub(crate) const DEFAULT: &str = "default";
 
-/// A server and a key for it.
+/// A server and an API key for it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Profile {
-    /// `https://…` or `http://…`.
+    /// Address, `https://…` or `http://…`.
     pub(crate) server: String,
-    /// The secret.
+    /// Secret of the API key.
     pub(crate) api_key: String,
 }
 
-/// All profiles.
+/// The contents of the file.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Profiles {
-    /// The one that is used where none is named.
+    /// Name of the profile that commands use by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) current: Option<String>,
-    /// By their names.
+    /// The profiles by name.
     #[serde(default)]
     pub(crate) profiles: BTreeMap<String, Profile>,
 }
 
 impl Profiles {
-    /// Reads them; without a file there are none.
+    /// Reads the file. If it doesn't exist, there are no profiles.
     pub(crate) fn load() -> Result<Self> {
-        // Without a home folder nothing was ever stored.
+        // Without a home directory, nothing can have been stored.
         let Some(path) = path() else { return Ok(Self::default()) };
         let shown = path.display();
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::default()),
-            Err(error) => return Err(Failure::failed(format!("{shown} can't be read: {error}"))),
+            Err(error) => return Err(Failure::failed(format!("could not read {shown}: {error}"))),
         };
         let mode = fs::metadata(&path).map(|data| data.permissions().mode()).unwrap_or_default();
         if mode & 0o077 != 0 {
-            let message = format!("{shown} holds keys, and others may read it");
-            return Err(Failure::failed(message).hint(format!("chmod 600 {shown}")));
+            let message = format!("{shown} contains API keys, but other users can read it");
+            return Err(Failure::failed(message).hint(format!("run: chmod 600 {shown}")));
         }
-        // What the parser says may quote the line, which may hold a key.
+        // The parser's message can quote the line, which can contain a key.
         toml::from_str(&text).map_err(|error| {
             let line =
                 error.span().map_or(1, |span| text[..span.start.min(text.len())].lines().count().max(1));
-            Failure::failed(format!("{shown}: line {line} can't be understood"))
-                .hint("`ootheca login` writes it anew once it is gone")
+            Failure::failed(format!("{shown}: syntax error in line {line}"))
+                .hint("correct the file, or delete it and run `ootheca login` again")
         })
     }
 
-    /// Writes them, whole or not at all, for their owner's eyes only.
+    /// Replaces the file atomically. Only its owner can read it.
     pub(crate) fn save(&self) -> Result<()> {
-        let path = path().ok_or_else(|| Failure::failed("there is no home folder to store a profile in"))?;
+        let path = path().ok_or_else(|| {
+            Failure::failed("could not determine the home directory to store the profile in")
+        })?;
         let failed =
-            |error: std::io::Error| Failure::failed(format!("{} can't be written: {error}", path.display()));
-        let text = toml::to_string(self).map_err(|error| Failure::failed(error.to_string()))?;
-        let folder = path.parent().unwrap_or(&path);
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
-        // Temporary files are made for their owner only.
-        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
+            |error: std::io::Error| Failure::failed(format!("could not write {}: {error}", path.display()));
+        let text = toml::to_string(self)
+            .map_err(|error| Failure::failed(format!("could not encode the profiles: {error}")))?;
+        let directory = path.parent().unwrap_or(&path);
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed)?;
+        // Only the owner can read a temporary file.
+        let mut file = tempfile::NamedTempFile::new_in(directory).map_err(failed)?;
         file.write_all(text.as_bytes()).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
         file.persist(&path).map_err(|error| failed(error.error))?;
         Ok(())
     }
 
-    /// The profile that is used where none is named.
+    /// The profile that commands use by default.
     pub(crate) fn current(&self) -> Option<(&str, &Profile)> {
         let name = self.current.as_deref()?;
         Some((name, self.profiles.get(name)?))
     }
 }
 
-/// Where they are.
+/// The path of the file.
 pub(crate) fn path() -> Option<PathBuf> {
     let strategy = etcetera::choose_base_strategy().ok()?;
     Some(strategy.config_dir().join("ootheca/profiles.toml"))

@@ -1,6 +1,6 @@
-//! The verbs that serve until they are told to stop, or until another process takes their place.
+//! Runs the server and gateway processes until they are stopped or replaced by a successor.
 
-use crate::connection::ADDRESS_FILE;
+use crate::{connection::ADDRESS_FILE, failure, runtime};
 use ootheca_model::{Error, Result, effect};
 use ootheca_server::{
     GatewayProcess, Server, Settings,
@@ -12,28 +12,27 @@ use tokio::{
     sync::watch,
 };
 
-/// Something that serves.
+/// A long-running process.
 pub(crate) trait Process: Sized {
-    /// What it is started with.
+    /// What the process is started with.
     type Settings;
-    /// Whether its start may wait for others; until it has started there is then nothing to stop.
-    const MAY_WAIT: bool;
+    /// Whether a signal can interrupt `start`. Only true if there is nothing to stop before it returns.
+    const START_IS_INTERRUPTIBLE: bool;
     async fn start(settings: Self::Settings) -> Result<Self>;
     async fn take_over(settings: Self::Settings) -> Result<Self>;
-    /// Says to a person that it is ready.
-    fn greet(&self);
-    /// The next one that wants its place; an error if it can not go on.
+    /// Prints the startup message.
+    fn announce(&self);
+    /// Waits for a process that wants to take over. An error means that this process can't go on.
     async fn successor(&mut self) -> Result<Option<Handover>>;
-    /// Gives its place away; back again if the successor failed.
+    /// Hands over to the successor. Returns the process if the successor failed to start.
     async fn hand_over(self, handover: Handover) -> Result<Option<Self>>;
-    async fn stop(self, hurry: watch::Receiver<bool>);
+    /// Stops. Once `immediate` is true, sessions and requests are no longer drained.
+    async fn stop(self, immediate: watch::Receiver<bool>);
 }
 
-/// Runs it to its end.
-pub(crate) fn run<P: Process>(settings: P::Settings, take_over: bool) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Error::internal("can not start the runtime").because(error))?;
-    runtime.block_on(serve::<P>(settings, take_over))
+/// Runs a process until it ends.
+pub(crate) fn run<P: Process>(settings: P::Settings, take_over: bool) -> failure::Result<()> {
+    Ok(runtime::multi_thread()?.block_on(serve::<P>(settings, take_over))?)
 }
 
 async fn serve<P: Process>(settings: P::Settings, take_over: bool) -> Result<()> {
@@ -41,9 +40,9 @@ async fn serve<P: Process>(settings: P::Settings, take_over: bool) -> Result<()>
     let start = async { if take_over { P::take_over(settings).await } else { P::start(settings).await } };
     let mut process = tokio::select! {
         process = start => process?,
-        _ = signals.wait_for(|count| *count >= 1), if P::MAY_WAIT => return Ok(()),
+        _ = signals.wait_for(|count| *count >= 1), if P::START_IS_INTERRUPTIBLE => return Ok(()),
     };
-    process.greet();
+    process.announce();
     effect::arm();
     loop {
         let handover = tokio::select! {
@@ -60,7 +59,7 @@ async fn serve<P: Process>(settings: P::Settings, take_over: bool) -> Result<()>
         let outcome = tokio::select! {
             outcome = process.hand_over(handover) => outcome,
             _ = signals.wait_for(|count| *count >= 1) => {
-                eprintln!("stopping at once, while another process takes over");
+                eprintln!("stopping immediately during a takeover");
                 return Ok(());
             }
         };
@@ -72,7 +71,7 @@ async fn serve<P: Process>(settings: P::Settings, take_over: bool) -> Result<()>
 }
 
 async fn stop<P: Process>(process: P, mut signals: watch::Receiver<u32>) {
-    eprintln!("stopping; a second signal is faster");
+    eprintln!("stopping; send the signal again to stop immediately");
     let (send, receive) = watch::channel(false);
     tokio::spawn(async move {
         let _ = signals.wait_for(|count| *count >= 2).await;
@@ -84,7 +83,7 @@ async fn stop<P: Process>(process: P, mut signals: watch::Receiver<u32>) {
 
 /// Counts SIGTERM and SIGINT.
 fn count_signals() -> Result<watch::Sender<u32>> {
-    let failed = |error| Error::internal("can not listen for signals").because(error);
+    let failed = |error| Error::internal("could not install the signal handlers").because(error);
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
     let count = watch::Sender::new(0);
@@ -103,7 +102,7 @@ fn count_signals() -> Result<watch::Sender<u32>> {
 
 impl Process for Server {
     type Settings = Settings;
-    const MAY_WAIT: bool = false;
+    const START_IS_INTERRUPTIBLE: bool = false;
 
     async fn start(settings: Settings) -> Result<Self> {
         Server::start(settings, Inherited::default()).await
@@ -113,10 +112,11 @@ impl Process for Server {
         Server::take_over(settings).await
     }
 
-    fn greet(&self) {
+    fn announce(&self) {
         let address = self.data_dir().join(ADDRESS_FILE);
         if let Err(error) = write_private(&address, &format!("http://{}\n", self.listen)) {
-            eprintln!("{}: {error}; `ootheca` will not find this server by itself", address.display());
+            let file = address.display();
+            eprintln!("could not write {file}, so other commands won't find this server: {error}");
         }
         let key = self.data_dir().join("admin-api-key");
         let api = self.listen;
@@ -127,14 +127,16 @@ impl Process for Server {
         }
         match self.sql_listen {
             Some(sql) => eprintln!("  SQL gateway  {sql} (TLS)"),
-            None => eprintln!("  SQL gateway  none here; start `ootheca gateway`"),
+            None => eprintln!("  SQL gateway  not in this process; run `ootheca gateway`"),
         }
-        let fresh = if self.admin_key.is_some() { ", just made: keep it secret" } else { "" };
-        eprintln!("  API key      in {}{fresh}", key.display());
+        let created = if self.admin_key.is_some() { " (created now; keep it secret)" } else { "" };
+        eprintln!("  API key      {}{created}", key.display());
         match self.local_link() {
-            Some(link) => eprintln!("\nYou come in by this link, once, within 15 minutes:\n  {link}"),
+            Some(link) => {
+                eprintln!("\nSign in to the console with this one-time link, valid for 15 minutes:\n  {link}")
+            }
             None if self.has_console() => {
-                eprintln!("\n`ootheca admin link` prints a link by which you come in.")
+                eprintln!("\nTo sign in to the console, print a one-time link with `ootheca admin link`.")
             }
             None => {}
         }
@@ -152,14 +154,14 @@ impl Process for Server {
         Server::hand_over(self, handover).await
     }
 
-    async fn stop(self, hurry: watch::Receiver<bool>) {
-        Server::stop(self, hurry).await;
+    async fn stop(self, immediate: watch::Receiver<bool>) {
+        Server::stop(self, immediate).await;
     }
 }
 
 impl Process for GatewayProcess {
     type Settings = (Settings, Option<SocketAddr>);
-    const MAY_WAIT: bool = true;
+    const START_IS_INTERRUPTIBLE: bool = true;
 
     async fn start((settings, metrics): Self::Settings) -> Result<Self> {
         GatewayProcess::start(settings, metrics, Inherited::default()).await
@@ -169,8 +171,8 @@ impl Process for GatewayProcess {
         GatewayProcess::take_over(settings, metrics).await
     }
 
-    fn greet(&self) {
-        eprintln!("\nThe gateway is ready.");
+    fn announce(&self) {
+        eprintln!("\nThe SQL gateway is ready.");
         eprintln!("  SQL gateway  {} (TLS)", self.sql_listen);
         if let Some(address) = self.metrics {
             eprintln!("  Metrics      http://{address}/metrics");
@@ -185,12 +187,12 @@ impl Process for GatewayProcess {
         GatewayProcess::hand_over(self, handover).await
     }
 
-    async fn stop(self, hurry: watch::Receiver<bool>) {
-        GatewayProcess::stop(self, hurry).await;
+    async fn stop(self, immediate: watch::Receiver<bool>) {
+        GatewayProcess::stop(self, immediate).await;
     }
 }
 
-/// Writes a file that only its owner may read.
+/// Writes a file that only its owner can read.
 fn write_private(path: &std::path::Path, text: &str) -> std::io::Result<()> {
     use std::{io::Write, os::unix::fs::OpenOptionsExt};
     let file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);

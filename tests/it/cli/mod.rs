@@ -1,4 +1,4 @@
-//! The command line as people and scripts use it: the real program, its streams and its exit codes.
+//! The command line as users and scripts see it: the real program, its streams, and its exit codes.
 
 mod api;
 mod cluster;
@@ -19,9 +19,9 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// What a command printed and how it ended.
+/// The result of a command.
 #[derive(Debug)]
-pub(crate) struct Ran {
+pub(crate) struct Output {
     /// Standard output.
     pub(crate) out: String,
     /// Standard error.
@@ -30,21 +30,21 @@ pub(crate) struct Ran {
     pub(crate) code: i32,
 }
 
-impl Ran {
-    /// Standard output of a success.
+impl Output {
+    /// Asserts success, and returns standard output.
     #[track_caller]
     pub(crate) fn ok(&self) -> &str {
         assert_eq!(self.code, 0, "{self:?}");
         &self.out
     }
 
-    /// Standard output of a success, as JSON.
+    /// Asserts success, and returns standard output as JSON.
     #[track_caller]
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(self.ok()).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// Standard error of a failure with this code; nothing is printed then.
+    /// Asserts failure with this exit code and without output, and returns standard error.
     #[track_caller]
     pub(crate) fn fails(&self, code: i32) -> &str {
         assert_eq!(self.code, code, "{self:?}");
@@ -53,35 +53,35 @@ impl Ran {
     }
 }
 
-/// Somebody at a machine, with a home folder of their own.
-pub(crate) struct Person {
+/// Runs the command line with a home directory and variables of its own.
+pub(crate) struct Cli {
     home: Folder,
     variables: Vec<(String, String)>,
 }
 
-impl Person {
-    /// Somebody who knows no server.
+impl Cli {
+    /// Without a server.
     pub(crate) fn new() -> Self {
         Self { home: Folder::new(), variables: Vec::new() }
     }
 
-    /// Somebody on the machine of a server.
+    /// On the machine of a server.
     pub(crate) fn beside(server: &Ootheca) -> Self {
         Self::new().with("OOTHECA_DATA_DIR", &server.data_dir().to_string_lossy())
     }
 
-    /// The same with a variable.
+    /// Sets an environment variable.
     pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
         self.variables.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// The home folder.
+    /// The home directory.
     pub(crate) fn home(&self) -> &Path {
         self.home.path()
     }
 
-    /// The program with some words, ready to be started.
+    /// The program with arguments.
     pub(crate) fn command(&self, words: &[&str]) -> Command {
         let mut command = Launch::new(PROGRAM).program();
         for (name, _) in std::env::vars() {
@@ -95,21 +95,21 @@ impl Person {
 
     /// Runs the program.
     #[track_caller]
-    pub(crate) fn run(&self, words: &[&str]) -> Ran {
+    pub(crate) fn run(&self, words: &[&str]) -> Output {
         self.run_with("", words)
     }
 
-    /// The same, with something on standard input.
+    /// Runs the program with this standard input.
     #[track_caller]
-    pub(crate) fn run_with(&self, input: &str, words: &[&str]) -> Ran {
+    pub(crate) fn run_with(&self, input: &str, words: &[&str]) -> Output {
         let mut command = self.command(words);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the program starts");
-        // Who reads nothing has closed the pipe.
+        // The program might exit without reading its input.
         let _ = child.stdin.take().expect("a pipe").write_all(input.as_bytes());
         let output = child.wait_with_output().expect("a child of ours");
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
-        let code = output.status.code().expect("it ended by itself");
-        Ran { out: text(output.stdout), err: text(output.stderr), code }
+        let code = output.status.code().expect("it exited");
+        Output { out: text(output.stdout), err: text(output.stderr), code }
     }
 }

@@ -1,6 +1,6 @@
-//! `audit` and `events`: lists, and followers that lose nothing while the server changes under them.
+//! `audit list`, `audit tail`, and `events tail`.
 
-use super::Person;
+use super::Cli;
 use crate::support::simulated;
 use serde_json::Value;
 use std::{
@@ -8,15 +8,15 @@ use std::{
     process::{Child, ChildStdout, Stdio},
 };
 
-/// A follower that prints JSON.
+/// A running `tail` command that prints JSON.
 struct Tail {
     process: Child,
     lines: Lines<BufReader<ChildStdout>>,
 }
 
 impl Tail {
-    fn open(person: &Person, words: &[&str]) -> Self {
-        let mut command = person.command(words);
+    fn open(cli: &Cli, words: &[&str]) -> Self {
+        let mut command = cli.command(words);
         let mut process = command.stdout(Stdio::piped()).spawn().expect("the program starts");
         let lines = BufReader::new(process.stdout.take().expect("a pipe")).lines();
         Self { process, lines }
@@ -36,16 +36,16 @@ impl Drop for Tail {
 }
 
 #[test]
-fn the_audit_log_is_listed() {
+fn audit_list_lists_the_audit_log() {
     let server = simulated();
-    let person = Person::beside(&server);
+    let cli = Cli::beside(&server);
     for name in ["one", "two", "three"] {
-        person.run(&["folder", "create", name]).ok();
+        cli.run(&["folder", "create", name]).ok();
     }
-    let newest = person.run(&["audit", "list", "--limit", "1"]);
+    let newest = cli.run(&["audit", "list", "--limit", "1"]);
     assert!(newest.ok().contains("CREATE_FOLDER"), "{newest:?}");
-    assert!(newest.err.contains("more: ootheca audit list --starting-from "), "{newest:?}");
-    let ascending = person.run(&["audit", "list", "--ascending", "--json"]).json();
+    assert!(newest.err.contains("Next page: ootheca audit list --starting-from "), "{newest:?}");
+    let ascending = cli.run(&["audit", "list", "--ascending", "--json"]).json();
     let times: Vec<&str> = ascending["entries"]
         .as_array()
         .expect("entries")
@@ -53,24 +53,23 @@ fn the_audit_log_is_listed() {
         .map(|entry| entry["created_at"].as_str().expect("a time"))
         .collect();
     assert!(times.len() >= 3 && times.is_sorted(), "{times:?}");
-    let third = person.run(&["audit", "list", "--ascending", "--starting-from", times[2], "--json"]).json();
+    let third = cli.run(&["audit", "list", "--ascending", "--starting-from", times[2], "--json"]).json();
     assert_eq!(third["entries"][0], ascending["entries"][2]);
 }
 
 #[test]
-fn followers_see_everything_once_while_another_server_takes_over() {
+fn tail_commands_print_everything_once_across_a_takeover() {
     let mut server = simulated();
-    let person = Person::beside(&server);
-    let mut audit =
-        Tail::open(&person, &["audit", "tail", "--json", "--starting-from", "2020-01-01T00:00:00Z"]);
-    let mut events = Tail::open(&person, &["events", "tail", "--json", "--after", "0"]);
+    let cli = Cli::beside(&server);
+    let mut audit = Tail::open(&cli, &["audit", "tail", "--json", "--starting-from", "2020-01-01T00:00:00Z"]);
+    let mut events = Tail::open(&cli, &["events", "tail", "--json", "--after", "0"]);
     let mut wanted = Vec::new();
     for round in 0..6 {
         if round == 3 {
             server.take_over().ended();
         }
         let name = format!("folder-{round}");
-        person.run(&["folder", "create", &name]).ok();
+        cli.run(&["folder", "create", &name]).ok();
         wanted.push(name);
     }
     let mut seen = Vec::new();
@@ -89,7 +88,7 @@ fn followers_see_everything_once_while_another_server_takes_over() {
             folders.push(event["id"].as_str().expect("an id").to_owned());
         }
     }
-    let listed = person.run(&["folder", "list", "--json"]).json();
+    let listed = cli.run(&["folder", "list", "--json"]).json();
     let mut ids: Vec<&str> = listed["folders"]
         .as_array()
         .expect("folders")

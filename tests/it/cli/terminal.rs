@@ -1,21 +1,21 @@
-//! What only happens at a terminal: questions, passwords without an echo, and the prompts of `psql`.
+//! Behavior at a terminal: confirmation, password prompts, and the prompts of `psql`.
 
-use super::{Person, demo};
+use super::{Cli, demo};
 use crate::support::{PROGRAM, real, simulated};
 use ootheca_testkit::eventually_within;
 use std::{path::Path, process::Command, time::Duration};
 
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// A terminal with a shell in it: a tmux server of its own, whose socket is in the person's home folder.
+/// A terminal with a shell: a separate tmux server, whose socket is in the home directory of the test.
 struct Terminal<'a> {
-    person: &'a Person,
+    cli: &'a Cli,
 }
 
 impl<'a> Terminal<'a> {
     #[track_caller]
-    fn open(person: &'a Person) -> Self {
-        let this = Self { person };
+    fn open(cli: &'a Cli) -> Self {
+        let this = Self { cli };
         let folder = Path::new(PROGRAM).parent().expect("a folder").display();
         let shell = format!("PATH={folder}:$PATH PS1='ready> ' ENV= PAGER=cat exec sh -i");
         this.tmux(&["-f", "/dev/null", "new-session", "-d", "-x", "150", "-y", "40", &shell]);
@@ -32,13 +32,13 @@ impl<'a> Terminal<'a> {
 
     fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new("tmux");
-        for (name, value) in self.person.command(&[]).get_envs() {
+        for (name, value) in self.cli.command(&[]).get_envs() {
             match value {
                 Some(value) => command.env(name, value),
                 None => command.env_remove(name),
             };
         }
-        command.env_remove("TMUX").env("TMUX_TMPDIR", self.person.home()).current_dir(self.person.home());
+        command.env_remove("TMUX").env("TMUX_TMPDIR", self.cli.home()).current_dir(self.cli.home());
         command.args(["-u", "-L", "test"]).args(words);
         command
     }
@@ -53,7 +53,7 @@ impl<'a> Terminal<'a> {
         self.comes_to(text, |screen| screen.contains(text));
     }
 
-    /// Waits until the last line begins so: somebody is asked.
+    /// Waits until the last line starts with a prompt.
     #[track_caller]
     fn asks(&self, text: &str) {
         self.comes_to(text, |screen| {
@@ -75,13 +75,13 @@ impl<'a> Terminal<'a> {
 
     #[track_caller]
     fn types(&self, text: &str) {
-        // At the end of a word tmux takes it as the end of its own command.
+        // tmux takes a trailing semicolon as the end of its own command.
         let text = text.strip_suffix(';').map_or_else(|| text.to_owned(), |text| format!("{text}\\;"));
         self.tmux(&["send-keys", "-l", &text]);
         self.tmux(&["send-keys", "Enter"]);
     }
 
-    /// Presses a key by tmux's name of it.
+    /// Presses a key, by its name in tmux.
     #[track_caller]
     fn presses(&self, key: &str) {
         self.tmux(&["send-keys", key]);
@@ -95,87 +95,87 @@ impl Drop for Terminal<'_> {
 }
 
 #[test]
-fn what_can_not_be_undone_is_asked_first() {
+fn destructive_commands_ask_for_confirmation() {
     let server = simulated();
     server.create_cluster("blue-dog", "BASIC");
-    let person = Person::beside(&server);
-    let terminal = Terminal::open(&person);
+    let cli = Cli::beside(&server);
+    let terminal = Terminal::open(&cli);
     terminal.types("ootheca cluster delete blue-dog");
     terminal.sees("[y/N]");
     terminal.types("n");
-    terminal.sees("error: not done");
-    assert_eq!(person.run(&["cluster", "list", "--output", "name"]).ok(), "blue-dog\n");
+    terminal.sees("error: canceled");
+    assert_eq!(cli.run(&["cluster", "list", "--output", "name"]).ok(), "blue-dog\n");
     terminal.presses("C-l");
     terminal.asks("ready>");
     terminal.types("clear; ootheca cluster delete blue-dog");
     terminal.sees("[y/N]");
     terminal.types("y");
     terminal.sees("Success! Deleted");
-    assert_eq!(person.run(&["cluster", "list"]).ok(), "");
+    assert_eq!(cli.run(&["cluster", "list"]).ok(), "");
 }
 
 #[test]
-fn a_password_is_not_shown() {
+fn a_typed_password_is_not_echoed() {
     let server = simulated();
     server.create_cluster("blue-dog", "BASIC");
-    let person = Person::beside(&server);
-    let terminal = Terminal::open(&person);
+    let cli = Cli::beside(&server);
+    let terminal = Terminal::open(&cli);
     terminal.types("ootheca user create blue-dog maria");
-    terminal.asks("password of maria");
+    terminal.asks("Password for maria");
     terminal.types("quiet-mouse-17");
-    terminal.asks("once more");
+    terminal.asks("Repeat the password");
     terminal.types("quiet-mouse-17");
     terminal.sees("Success! Created SQL user maria");
     assert!(!terminal.screen().contains("quiet-mouse"), "{}", terminal.screen());
     terminal.types("clear; ootheca user create blue-dog ada");
-    terminal.asks("password of ada");
+    terminal.asks("Password for ada");
     terminal.presses("C-c");
     terminal.asks("ready>");
-    assert_eq!(person.run(&["user", "list", "blue-dog", "--output", "name"]).ok(), "maria\n");
+    assert_eq!(cli.run(&["user", "list", "blue-dog", "--output", "name"]).ok(), "maria\n");
 }
 
 #[test]
-fn a_key_is_typed_unseen() {
+fn a_typed_api_key_is_not_echoed() {
     let server = simulated();
-    let (person, key) = (Person::new(), server.admin_key());
+    let (cli, key) = (Cli::new(), server.admin_key());
     let address = std::fs::read_to_string(server.data_dir().join("api-address")).expect("the address");
-    let terminal = Terminal::open(&person);
+    let terminal = Terminal::open(&cli);
     terminal.types(&format!("ootheca login --server {}", address.trim()));
     terminal.asks("API key");
     terminal.types(&key);
     terminal.sees("Success! Logged in to");
     assert!(!terminal.screen().contains(&key), "{}", terminal.screen());
-    person.run(&["cluster", "list"]).ok();
+    cli.run(&["cluster", "list"]).ok();
 }
 
 #[test]
 fn a_table_fits_the_terminal() {
     let server = simulated();
     server.create_cluster("a-cluster-with-a-name-that-is-about-as-long-as-they-get", "BASIC");
-    let person = Person::beside(&server);
-    let terminal = Terminal::open(&person);
+    let cli = Cli::beside(&server);
+    let terminal = Terminal::open(&cli);
     terminal.types("clear; ootheca cluster list");
     terminal.sees("CREATED ");
     terminal.asks("ready>");
-    // Without joined lines: one that is too long would go on in the next.
+    // Wrapped lines are not joined, so a table that is too wide would be visible.
     let screen = terminal.tmux(&["capture-pane", "-p"]);
     let header = screen.lines().find(|line| line.starts_with("NAME")).expect("a header");
     assert!(header.contains("VERSION"), "the header stands in one line:\n{screen}");
 }
 
 #[test]
-fn a_shell_on_a_new_cluster_makes_its_first_user() {
+fn a_shell_on_a_new_cluster_creates_its_first_user() {
     let server = real();
     server.create_cluster("blue-dog", "BASIC");
-    let person = Person::beside(&server);
-    let terminal = Terminal::open(&person);
+    let cli = Cli::beside(&server);
+    let terminal = Terminal::open(&cli);
     terminal.types("ootheca cluster sql blue-dog");
     terminal.asks("SQL user");
     terminal.presses("C-u");
     terminal.types("maria");
-    terminal.asks("password");
+    terminal.asks("Password");
     terminal.types("quiet-mouse-17");
-    terminal.asks("once more");
+    terminal.asks("Repeat the password");
     terminal.types("quiet-mouse-17");
     terminal.asks("defaultdb=");
     terminal.types("select current_user || 42;");
@@ -185,13 +185,13 @@ fn a_shell_on_a_new_cluster_makes_its_first_user() {
 }
 
 #[test]
-fn a_demo_has_a_prompt() {
-    let person = demo::person();
-    let terminal = Terminal::open(&person);
+fn a_demo_opens_a_psql_prompt() {
+    let cli = demo::cli();
+    let terminal = Terminal::open(&cli);
     terminal.types("ootheca demo");
     terminal.asks("defaultdb=");
-    terminal.sees("everything is gone");
-    // An interrupt before the statement has begun would only clear the line.
+    terminal.sees("Everything is removed when you exit psql");
+    // Before the statement has started, an interrupt would only clear the line.
     terminal.types(r"\echo begun \\ select pg_sleep(10000);");
     terminal.comes_to("begun", |screen| screen.lines().any(|line| line.trim_end() == "begun"));
     terminal.presses("C-c");
@@ -201,15 +201,15 @@ fn a_demo_has_a_prompt() {
     terminal.types("\\q");
     terminal.asks("ready>");
     drop(terminal);
-    demo::leaves_nothing(&person);
+    demo::leaves_nothing(&cli);
 }
 
 #[test]
 fn a_demo_ends_with_its_terminal() {
-    let person = demo::person();
-    let terminal = Terminal::open(&person);
+    let cli = demo::cli();
+    let terminal = Terminal::open(&cli);
     terminal.types("ootheca demo");
     terminal.asks("defaultdb=");
     drop(terminal);
-    demo::leaves_nothing(&person);
+    demo::leaves_nothing(&cli);
 }

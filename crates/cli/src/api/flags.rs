@@ -1,10 +1,10 @@
-//! Which flags an operation has: the parameters of its path and query and the top-level members of its
-//! body, by our OpenAPI document.
+//! Derives the flags of an operation from the OpenAPI document: a flag for each path and query parameter,
+//! and for each top-level member of the body.
 
 use ootheca_api::operations::Operation;
 use serde_json::Value;
 
-/// Flags that mean something else.
+/// Flag names that are taken by other options.
 const RESERVED: [&str; 18] = [
     "api-key",
     "body",
@@ -26,115 +26,115 @@ const RESERVED: [&str; 18] = [
     "yes",
 ];
 
-/// Where the value goes.
+/// Where in the request the value goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum Location {
     Path,
     Query,
     Body,
 }
 
-impl Place {
+impl Location {
     fn name(self) -> &'static str {
         match self {
-            Place::Path => "path",
-            Place::Query => "query",
-            Place::Body => "body",
+            Location::Path => "path",
+            Location::Query => "query",
+            Location::Body => "body",
         }
     }
 }
 
-/// What may be given.
+/// The type of a flag's value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum Type {
     Text,
     Integer,
     Number,
     Boolean,
-    /// One of these words.
-    Words(Vec<String>),
-    /// Several, each by a flag of its own.
-    List(Box<Kind>),
-    /// Anything else, as JSON.
+    /// One of these values.
+    Enum(Vec<String>),
+    /// A list; the flag can be repeated.
+    List(Box<Type>),
+    /// Any other type, as JSON.
     Json,
 }
 
-impl Kind {
-    /// For help.
+impl Type {
+    /// The placeholder in the help text.
     pub(super) fn value_name(&self) -> &'static str {
         match self {
-            Kind::Text => "TEXT",
-            Kind::Integer => "INTEGER",
-            Kind::Number => "NUMBER",
-            Kind::Boolean => "true|false",
-            Kind::Words(_) => "WORD",
-            Kind::List(items) => items.value_name(),
-            Kind::Json => "JSON",
+            Type::Text => "TEXT",
+            Type::Integer => "INTEGER",
+            Type::Number => "NUMBER",
+            Type::Boolean => "true|false",
+            Type::Enum(_) => "VALUE",
+            Type::List(items) => items.value_name(),
+            Type::Json => "JSON",
         }
     }
 }
 
-/// One flag.
+/// A flag of an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Flag {
-    /// Without its dashes.
+    /// Name of the flag, without dashes.
     pub(super) long: String,
-    /// Its name in the request.
+    /// Name in the request.
     pub(super) wire: String,
-    pub(super) place: Place,
-    pub(super) kind: Kind,
+    pub(super) location: Location,
+    pub(super) value_type: Type,
     pub(super) required: bool,
     pub(super) help: String,
 }
 
 impl Flag {
-    /// One of a kind within its command.
+    /// An ID that is unique within the command.
     pub(super) fn id(&self) -> String {
-        format!("{}:{}", self.place.name(), self.wire)
+        format!("{}:{}", self.location.name(), self.wire)
     }
 }
 
-/// The operation of a row.
+/// The operation in the OpenAPI document.
 pub(super) fn operation<'a>(document: &'a Value, row: &Operation) -> &'a Value {
     &document["paths"][row.path][row.method.name().to_ascii_lowercase()]
 }
 
-/// The versions that a request may be in.
+/// The supported versions of the API.
 pub(super) fn versions(document: &Value) -> Vec<String> {
-    words(&document["components"]["parameters"]["Cc-Version"]["schema"])
+    enum_values(&document["components"]["parameters"]["Cc-Version"]["schema"])
 }
 
-/// All flags of a row; those of the path come first and keep their names.
+/// The flags of an operation. Path parameters come first, and so keep their names if names collide.
 pub(super) fn of(document: &Value, row: &Operation) -> Vec<Flag> {
     let operation = operation(document, row);
     let parameters = operation["parameters"].as_array().map(Vec::as_slice).unwrap_or_default();
     let mut flags: Vec<Flag> = parameters.iter().filter_map(|given| parameter(document, given)).collect();
-    flags.sort_by_key(|flag| flag.place != Place::Path);
+    flags.sort_by_key(|flag| flag.location != Location::Path);
     let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
     flags.extend(members(document, schema));
     let mut names: Vec<String> = RESERVED.iter().map(|name| (*name).to_owned()).collect();
     for flag in &mut flags {
         if names.contains(&flag.long) {
-            flag.long = format!("{}-{}", flag.place.name(), flag.long);
+            flag.long = format!("{}-{}", flag.location.name(), flag.long);
         }
         names.push(flag.long.clone());
     }
     flags
 }
 
-/// A parameter of path or query; headers have flags of their own.
+/// The flag of a path or query parameter. Headers have flags of their own.
 fn parameter(document: &Value, given: &Value) -> Option<Flag> {
-    let place = match given["in"].as_str()? {
-        "path" => Place::Path,
-        "query" => Place::Query,
+    let location = match given["in"].as_str()? {
+        "path" => Location::Path,
+        "query" => Location::Query,
         _ => return None,
     };
     let wire = given["name"].as_str()?;
     Some(Flag {
         long: kebab(wire.strip_prefix("pagination.").unwrap_or(wire)),
         wire: wire.to_owned(),
-        place,
-        kind: kind(document, &given["schema"]),
+        location,
+        value_type: value_type(document, &given["schema"]),
         required: given["required"].as_bool().unwrap_or_default(),
         help: given["description"].as_str().unwrap_or_default().to_owned(),
     })
@@ -150,15 +150,15 @@ fn members(document: &Value, schema: &Value) -> Vec<Flag> {
         .map(|(name, schema)| Flag {
             long: kebab(name),
             wire: name.clone(),
-            place: Place::Body,
-            kind: kind(document, schema),
+            location: Location::Body,
+            value_type: value_type(document, schema),
             required: required.contains(&name.as_str()),
             help: schema["description"].as_str().unwrap_or_default().to_owned(),
         })
         .collect()
 }
 
-/// Follows references, and passes over the `null` beside another schema.
+/// Follows references, and skips `null` in a union with one other schema.
 fn resolved<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
     if let Some(target) = schema["$ref"].as_str().and_then(|target| target.strip_prefix('#')) {
         return document.pointer(target).map_or(schema, |schema| resolved(document, schema));
@@ -173,11 +173,11 @@ fn resolved<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
     schema
 }
 
-fn kind(document: &Value, schema: &Value) -> Kind {
+fn value_type(document: &Value, schema: &Value) -> Type {
     let schema = resolved(document, schema);
-    let words = words(schema);
-    if !words.is_empty() {
-        return Kind::Words(words);
+    let values = enum_values(schema);
+    if !values.is_empty() {
+        return Type::Enum(values);
     }
     let types: Vec<&str> = match &schema["type"] {
         Value::String(one) => vec![one],
@@ -185,21 +185,21 @@ fn kind(document: &Value, schema: &Value) -> Kind {
         _ => Vec::new(),
     };
     match types.as_slice() {
-        ["string"] => Kind::Text,
-        ["integer"] => Kind::Integer,
-        ["number"] => Kind::Number,
-        ["boolean"] => Kind::Boolean,
-        ["array"] => match kind(document, &schema["items"]) {
-            Kind::Json | Kind::List(_) | Kind::Boolean => Kind::Json,
-            items => Kind::List(Box::new(items)),
+        ["string"] => Type::Text,
+        ["integer"] => Type::Integer,
+        ["number"] => Type::Number,
+        ["boolean"] => Type::Boolean,
+        ["array"] => match value_type(document, &schema["items"]) {
+            Type::Json | Type::List(_) | Type::Boolean => Type::Json,
+            items => Type::List(Box::new(items)),
         },
-        // A number that may also be written as a text.
-        ["string", _] | [_, "string"] => Kind::Text,
-        _ => Kind::Json,
+        // An integer that can also be written as a string.
+        ["string", _] | [_, "string"] => Type::Text,
+        _ => Type::Json,
     }
 }
 
-fn words(schema: &Value) -> Vec<String> {
+fn enum_values(schema: &Value) -> Vec<String> {
     if let Some(all) = schema["enum"].as_array() {
         return all.iter().filter_map(Value::as_str).map(str::to_owned).collect();
     }
@@ -207,20 +207,20 @@ fn words(schema: &Value) -> Vec<String> {
     constants.filter_map(|one| one["const"].as_str()).map(str::to_owned).collect()
 }
 
-/// `ListSQLUsers`, `startIndex` and `sort_by` as words with dashes.
+/// Converts names such as `ListSQLUsers`, `startIndex`, and `sort_by` to kebab case.
 pub(super) fn kebab(name: &str) -> String {
     let letters: Vec<char> = name.chars().collect();
     let mut text = String::new();
-    for (place, letter) in letters.iter().enumerate() {
+    for (index, letter) in letters.iter().enumerate() {
         if !letter.is_ascii_alphanumeric() {
             if !text.is_empty() && !text.ends_with('-') {
                 text.push('-');
             }
             continue;
         }
-        let before = place.checked_sub(1).map(|before| letters[before]);
+        let before = index.checked_sub(1).map(|before| letters[before]);
         let after_small = before.is_some_and(|before| before.is_ascii_lowercase() || before.is_ascii_digit());
-        let before_small = letters.get(place + 1).is_some_and(char::is_ascii_lowercase);
+        let before_small = letters.get(index + 1).is_some_and(char::is_ascii_lowercase);
         let ends_capitals = before.is_some_and(|before| before.is_ascii_uppercase()) && before_small;
         if letter.is_ascii_uppercase() && (after_small || ends_capitals) {
             text.push('-');

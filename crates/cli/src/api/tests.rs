@@ -11,8 +11,8 @@ fn api() -> Command {
     API.clone()
 }
 
-/// The request that these words make.
-fn asked(words: &[&str]) -> std::result::Result<Request, String> {
+/// The request that a command line produces.
+fn parse(words: &[&str]) -> std::result::Result<Request, String> {
     let matches =
         api().try_get_matches_from(["api"].iter().chain(words)).map_err(|error| error.to_string())?;
     let (name, matches) = matches.subcommand().expect("an operation");
@@ -22,7 +22,7 @@ fn asked(words: &[&str]) -> std::result::Result<Request, String> {
 }
 
 #[test]
-fn every_row_is_a_command_that_clap_accepts() {
+fn every_operation_is_a_valid_command() {
     let api = api();
     api.clone().debug_assert();
     let names: BTreeSet<&str> = api.get_subcommands().map(Command::get_name).collect();
@@ -30,12 +30,12 @@ fn every_row_is_a_command_that_clap_accepts() {
 }
 
 #[test]
-fn every_parameter_of_a_path_is_a_required_flag() {
+fn every_path_parameter_is_a_required_flag() {
     for row in &TABLE {
         let flags = flags::of(&DOCUMENT, row);
         let found: Vec<&str> = flags
             .iter()
-            .filter(|flag| flag.place == Place::Path && flag.required)
+            .filter(|flag| flag.location == Location::Path && flag.required)
             .map(|flag| flag.wire.as_str())
             .collect();
         assert_eq!(found, row.path_params().collect::<Vec<_>>(), "{}", row.name);
@@ -43,25 +43,25 @@ fn every_parameter_of_a_path_is_a_required_flag() {
 }
 
 #[test]
-fn names_have_two_spellings() {
+fn operations_have_a_name_in_kebab_case() {
     for row in TABLE.iter().filter(|row| row.implemented) {
         assert_eq!(flags::kebab(row.name), row.handler.replace('_', "-"));
     }
-    assert_eq!(asked(&["list-clusters"]), asked(&["ListClusters"]));
+    assert_eq!(parse(&["list-clusters"]), parse(&["ListClusters"]));
 }
 
 #[test]
-fn flags_go_where_they_belong() {
+fn flags_set_path_query_body_and_headers() {
     let words =
         ["UpdateSQLUserPassword", "--cluster-id", "a/b", "--name", "x y", "--password", "p", "--dry-run"];
-    let request = asked(&words).expect("a request");
+    let request = parse(&words).expect("a request");
     assert_eq!(
         (request.method, request.path.as_str()),
         ("PUT", "/api/v1/clusters/a%2Fb/sql-users/x%20y/password")
     );
     assert_eq!(request.query, [("dry_run".to_owned(), "true".to_owned())]);
     assert_eq!(request.body, Some(json!({ "password": "p" })));
-    let request = asked(&["ListClusters", "--show-inactive", "--limit=7", "--version-header", "2022-03-31"]);
+    let request = parse(&["ListClusters", "--show-inactive", "--limit=7", "--version-header", "2022-03-31"]);
     let request = request.expect("a request");
     assert_eq!(request.query[0], ("show_inactive".to_owned(), "true".to_owned()));
     assert_eq!(request.query[1], ("pagination.limit".to_owned(), "7".to_owned()));
@@ -69,40 +69,40 @@ fn flags_go_where_they_belong() {
 }
 
 #[test]
-fn flags_are_laid_over_the_body() {
+fn flags_override_members_of_the_body() {
     let whole = r#"{"name":"old","spec":{"plan":"BASIC"}}"#;
-    let request = asked(&["CreateCluster", "--name", "new", "--body", whole]).expect("a request");
+    let request = parse(&["CreateCluster", "--name", "new", "--body", whole]).expect("a request");
     assert_eq!(request.body, Some(json!({ "name": "new", "spec": { "plan": "BASIC" } })));
-    let request = asked(&["EditDatabase", "--cluster-id", "1", "--name", "a", "--body-name", "b"]);
+    let request = parse(&["EditDatabase", "--cluster-id", "1", "--name", "a", "--body-name", "b"]);
     assert_eq!(request.expect("a request").body, Some(json!({ "name": "b" })));
 }
 
 #[test]
-fn what_can_not_be_right_is_refused_before_it_is_sent() {
-    let wrong: [(&[&str], &str); 6] = [
+fn invalid_arguments_are_rejected_before_a_request_is_sent() {
+    let invalid: [(&[&str], &str); 6] = [
         (&["GetCluster"], "--cluster-id"),
         (&["ListClusters", "--sort-by", "SIZE"], "CREATED_AT"),
         (&["ListClusters", "--limit", "many"], "invalid digit"),
-        (&["CreateCluster", "--spec", "{"], "no JSON"),
-        (&["CreateCluster", "--name", "x", "--body", "[]"], "must be an object"),
+        (&["CreateCluster", "--spec", "{"], "invalid JSON"),
+        (&["CreateCluster", "--name", "x", "--body", "[]"], "must be a JSON object"),
         (&["ListCluster"], "ListClusters"),
     ];
-    for (words, says) in wrong {
-        let error = asked(words).expect_err("a refusal");
-        assert!(error.contains(says), "{words:?}: {error}");
+    for (words, message) in invalid {
+        let error = parse(words).expect_err("an error");
+        assert!(error.contains(message), "{words:?}: {error}");
     }
 }
 
 #[test]
-fn what_is_not_built_yet_says_so() {
+fn the_help_of_an_operation_says_if_it_is_not_implemented() {
     let api = api();
     let about =
         |name: &str| api.find_subcommand(name).and_then(Command::get_about).expect("help").to_string();
-    assert!(about("ListBackups").contains("not built yet"));
-    assert!(!about("ListClusters").contains("not built yet"));
+    assert!(about("ListBackups").contains("not implemented"));
+    assert!(!about("ListClusters").contains("not implemented"));
     let row = operation(Op::ListBackups);
     assert_eq!(
-        asked(&[row.name, "--cluster-id", "1"]).expect("a request").path,
+        parse(&[row.name, "--cluster-id", "1"]).expect("a request").path,
         "/api/v1/clusters/1/backups"
     );
 }
@@ -111,15 +111,15 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
-    fn kebab_is_lower_case_and_settles(name in "[A-Za-z0-9_.]{1,30}") {
+    fn kebab_case_is_lower_case_and_idempotent(name in "[A-Za-z0-9_.]{1,30}") {
         let once = flags::kebab(&name);
         prop_assert!(once.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-'));
         prop_assert_eq!(flags::kebab(&once), once);
     }
 
     #[test]
-    fn any_text_arrives_as_it_is(name in any::<String>().prop_filter("no NUL on a command line", |text| !text.contains('\0'))) {
-        let request = asked(&["CreateDatabase", "--cluster-id", "1", &format!("--name={name}")]);
+    fn any_text_is_sent_unchanged(name in any::<String>().prop_filter("no NUL on a command line", |text| !text.contains('\0'))) {
+        let request = parse(&["CreateDatabase", "--cluster-id", "1", &format!("--name={name}")]);
         prop_assert_eq!(request.map(|request| request.body), Ok(Some(json!({ "name": name }))));
     }
 }

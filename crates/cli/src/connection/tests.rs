@@ -1,4 +1,4 @@
-//! Which source decides, as a table.
+//! Which source decides, case by case.
 
 use super::*;
 
@@ -15,17 +15,17 @@ fn profiles(current: &str, all: &[(&str, &str, &str)]) -> Profiles {
     Profiles { current: (!current.is_empty()).then(|| current.to_owned()), profiles: all.collect() }
 }
 
-/// The server of this machine, with its own key.
+/// The server on this machine, with its own key.
 fn here(_: &Path) -> Result<(String, String)> {
     Ok((HERE.to_owned(), "admin".to_owned()))
 }
 
-fn nowhere(_: &Path) -> Result<(String, String)> {
-    Err(Failure::new(Exit::Unreachable, "none runs here"))
+fn no_server(_: &Path) -> Result<(String, String)> {
+    Err(Failure::new(Exit::Unreachable, "no server is running"))
 }
 
 fn chosen(sources: Sources) -> std::result::Result<(String, String), Exit> {
-    let sources = Sources { local: Some(PathBuf::from("/data")), ..sources };
+    let sources = Sources { data_dir: Some(PathBuf::from("/data")), ..sources };
     choose(&sources, &here).map_err(|failure| failure.exit)
 }
 
@@ -34,7 +34,7 @@ fn is(server: &str, key: &str) -> std::result::Result<(String, String), Exit> {
 }
 
 #[test]
-fn the_first_source_decides() {
+fn the_first_source_with_a_value_decides() {
     let all = || Sources {
         flags: pair("https://flag", "f"),
         ootheca: pair("https://own", "o"),
@@ -50,39 +50,41 @@ fn the_first_source_decides() {
     let sources = Sources { profiles: all().profiles, ..Sources::default() };
     assert_eq!(chosen(sources), is("https://stored", "p"));
     assert_eq!(chosen(Sources::default()), is(HERE, "admin"));
-    let sources = Sources { wanted: Some("default".to_owned()), flags: Pair::default(), ..all() };
+    let sources = Sources { profile: Some("default".to_owned()), flags: Pair::default(), ..all() };
     assert_eq!(chosen(sources), is("https://stored", "p"));
 }
 
 #[test]
-fn a_key_never_goes_to_a_server_of_another_source() {
-    // The key of one that has a server of its own, or none, with the server of another.
+fn a_key_is_never_sent_to_the_server_of_another_source() {
     let cases: [(&str, Sources); 6] = [
         (
-            "flag, own key",
+            "server flag, key in OOTHECA_API_KEY",
             Sources { flags: pair("https://a", ""), ootheca: pair("", "o"), ..Sources::default() },
         ),
         (
-            "flag, other server",
+            "server flag, key for another server",
             Sources { flags: pair("https://a", ""), ootheca: pair("https://b", "o"), ..Sources::default() },
         ),
         (
-            "own server, their key",
+            "server in OOTHECA_SERVER, key in COCKROACH_API_KEY",
             Sources { ootheca: pair("https://a", ""), cockroach: pair("", "c"), ..Sources::default() },
         ),
         (
-            "own key, their server",
+            "key in OOTHECA_API_KEY, server in COCKROACH_SERVER",
             Sources { ootheca: pair("", "o"), cockroach: pair("https://a", ""), ..Sources::default() },
         ),
         (
-            "flag's key, stored server",
+            "key flag, server of the profile",
             Sources {
                 flags: pair("", "f"),
                 profiles: profiles("default", &[("default", "https://stored", "p")]),
                 ..Sources::default()
             },
         ),
-        ("own key, this machine", Sources { ootheca: pair("", "o"), ..Sources::default() }),
+        (
+            "key in OOTHECA_API_KEY, server on this machine",
+            Sources { ootheca: pair("", "o"), ..Sources::default() },
+        ),
     ];
     for (what, sources) in cases {
         assert_eq!(chosen(sources), Err(Exit::Usage), "{what}");
@@ -90,7 +92,7 @@ fn a_key_never_goes_to_a_server_of_another_source() {
 }
 
 #[test]
-fn a_key_of_terraform_alone_is_not_ours() {
+fn a_cockroach_key_without_a_server_is_ignored() {
     let sources = Sources { cockroach: pair("", "c"), ..Sources::default() };
     assert_eq!(chosen(sources), is(HERE, "admin"));
     let sources = Sources {
@@ -102,7 +104,7 @@ fn a_key_of_terraform_alone_is_not_ours() {
 }
 
 #[test]
-fn a_server_without_a_key_takes_the_key_that_is_known_for_it() {
+fn a_server_without_a_key_uses_the_key_that_another_source_has_for_it() {
     let stored = || profiles("", &[("work", "https://stored/", "p")]);
     let sources = Sources { flags: pair("https://STORED", ""), profiles: stored(), ..Sources::default() };
     assert_eq!(chosen(sources), is("https://stored", "p"));
@@ -117,22 +119,22 @@ fn a_server_without_a_key_takes_the_key_that_is_known_for_it() {
 }
 
 #[test]
-fn a_named_data_folder_comes_before_variables() {
-    let sources = Sources { insists: true, ootheca: pair("https://own", "o"), ..Sources::default() };
+fn the_data_dir_flag_comes_before_the_environment() {
+    let sources = Sources { data_dir_flag: true, ootheca: pair("https://own", "o"), ..Sources::default() };
     assert_eq!(chosen(sources), is(HERE, "admin"));
 }
 
 #[test]
-fn what_is_not_there_is_told() {
-    let sources = Sources { wanted: Some("other".to_owned()), ..Sources::default() };
+fn an_unknown_profile_and_a_stopped_server_are_errors() {
+    let sources = Sources { profile: Some("other".to_owned()), ..Sources::default() };
     assert_eq!(chosen(sources), Err(Exit::NotFound));
-    let sources = Sources { local: Some(PathBuf::from("/data")), ..Sources::default() };
-    assert_eq!(choose(&sources, &nowhere).map_err(|failure| failure.exit), Err(Exit::Unreachable));
+    let sources = Sources { data_dir: Some(PathBuf::from("/data")), ..Sources::default() };
+    assert_eq!(choose(&sources, &no_server).map_err(|failure| failure.exit), Err(Exit::Unreachable));
 }
 
 #[test]
-fn addresses() {
-    let right = [
+fn addresses_are_normalized_and_checked() {
+    let valid = [
         ("localhost:8080", "http://localhost:8080"),
         ("[::1]:8080", "http://[::1]:8080"),
         ("cloud.example.com", "https://cloud.example.com"),
@@ -140,10 +142,11 @@ fn addresses() {
         ("http://10.0.0.1:80", "http://10.0.0.1:80"),
         (" https://a ", "https://a"),
     ];
-    for (text, expected) in right {
+    for (text, expected) in valid {
         assert_eq!(address(text).map_err(|failure| failure.message), Ok(expected.to_owned()), "{text}");
     }
-    for wrong in ["", "https://", "ftp://a", "https://user:word@a", "https://a/path", "https://a b", "a?b"] {
-        assert_eq!(address(wrong).map_err(|failure| failure.exit), Err(Exit::Usage), "{wrong}");
+    for invalid in ["", "https://", "ftp://a", "https://user:word@a", "https://a/path", "https://a b", "a?b"]
+    {
+        assert_eq!(address(invalid).map_err(|failure| failure.exit), Err(Exit::Usage), "{invalid}");
     }
 }

@@ -1,90 +1,69 @@
-//! `ootheca admin`: on the machine itself, whether the server runs or not.
+//! `ootheca admin`: administration without an API key, on the server's machine. The server can be running
+//! or stopped.
 
-use crate::{failure::Result, output::print};
+use crate::{failure::Result, output::print, runtime, settings_args::StoreArgs};
 use clap::{Args, Subcommand};
-use ootheca_model::Error;
-use ootheca_server::{
-    Settings,
-    admin::{self, Command, Done, User},
-};
-use serde::Serialize;
-use std::path::PathBuf;
+use ootheca_server::admin::{self, Command, Done, User};
 
-/// What to do.
+/// Verbs of `admin`.
 #[derive(Subcommand)]
 pub(crate) enum Verb {
-    /// Add a person; prints a link by which they come in once and choose a password
+    /// Add a user, and print a one-time link to choose a password
     CreateUser {
-        /// E-mail address
+        /// Email address
         email: String,
-        /// A role in the organization, such as ORG_ADMIN; may be given several times
+        /// Role in the organization, such as ORG_ADMIN; can be repeated
         #[arg(long, value_name = "ROLE")]
         role: Vec<String>,
         #[command(flatten)]
-        place: Place,
+        args: AdminArgs,
     },
-    /// Print a link by which a person chooses a new password
+    /// Print a one-time link to choose a new password
     ResetPassword {
-        /// E-mail address
+        /// Email address
         email: String,
         #[command(flatten)]
-        place: Place,
+        args: AdminArgs,
     },
-    /// Print a link by which you come in as the administrator, good once and for 15 minutes
+    /// Print a one-time link to sign in as the administrator, valid for 15 minutes
     Link {
         #[command(flatten)]
-        place: Place,
+        args: AdminArgs,
     },
-    /// Show everybody who can come in
+    /// List the users that can sign in
     ListUsers {
         #[command(flatten)]
-        place: Place,
+        args: AdminArgs,
     },
-    /// Print a new API key that may do everything, where the last one is lost
+    /// Create an API key with full access, for example if the last one was lost
     NewKey {
         #[command(flatten)]
-        place: Place,
+        args: AdminArgs,
     },
 }
 
-/// Which server, and how to answer.
-#[derive(Args, Serialize)]
-pub(crate) struct Place {
-    /// The data folder of the server, running or not [default: the platform's folder for data]
-    #[arg(long, env = "OOTHECA_DATA_DIR", value_name = "DIR")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    data_dir: Option<PathBuf>,
-    /// Where rows are kept, if the server is told so by its command line
-    #[arg(long, value_name = "URL")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    store: Option<String>,
-    /// The address of the API is the server's business.
-    #[arg(skip = true)]
-    insecure_listen: bool,
-    /// The file with settings that the server has
-    #[arg(long, env = "OOTHECA_CONFIG", value_name = "FILE")]
-    #[serde(skip)]
-    config: Option<PathBuf>,
+/// Flags of every verb.
+#[derive(Args)]
+pub(crate) struct AdminArgs {
+    #[command(flatten)]
+    store: StoreArgs,
     /// Print JSON
     #[arg(long)]
-    #[serde(skip)]
     json: bool,
 }
 
-/// Does it and prints what came of it: data on stdout, advice on stderr.
+/// Runs the command.
 pub(crate) fn run(verb: Verb) -> Result<()> {
-    let (command, place) = match verb {
-        Verb::CreateUser { email, role, place } => (Command::CreateUser { email, roles: role }, place),
-        Verb::ResetPassword { email, place } => (Command::ResetPassword { email }, place),
-        Verb::Link { place } => (Command::Link, place),
-        Verb::ListUsers { place } => (Command::ListUsers, place),
-        Verb::NewKey { place } => (Command::NewKey, place),
+    let (command, args) = match verb {
+        Verb::CreateUser { email, role, args } => (Command::CreateUser { email, roles: role }, args),
+        Verb::ResetPassword { email, args } => (Command::ResetPassword { email }, args),
+        Verb::Link { args } => (Command::Link, args),
+        Verb::ListUsers { args } => (Command::ListUsers, args),
+        Verb::NewKey { args } => (Command::NewKey, args),
     };
-    let settings = Settings::load(place.config.as_deref(), &place)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Error::internal("can not start the runtime").because(error))?;
-    let done = runtime.block_on(admin::ask(settings, command))?;
-    if place.json {
+    let settings = args.store.load_offline()?;
+    let done = runtime::current_thread()?.block_on(admin::ask(settings, command))?;
+    if args.json {
         let inner = match serde_json::to_value(&done) {
             Ok(serde_json::Value::Object(members)) => members.into_iter().next().map(|(_, inner)| inner),
             _ => None,
@@ -93,12 +72,14 @@ pub(crate) fn run(verb: Verb) -> Result<()> {
     }
     match done {
         Done::Link { email, link, expires_at } => {
-            eprintln!("Give this link to {email}. It works once, until {expires_at}:");
+            eprintln!("One-time link for {email}, valid until {expires_at}:");
             print(&format!("{link}\n"))
         }
         Done::Users(users) => print(&table(&users)),
         Done::Key { secret, service_account } => {
-            eprintln!("A key of the service account {service_account}, shown this once. Keep it secret:");
+            eprintln!(
+                "API key of the service account {service_account}. It won't be shown again; keep it secret:"
+            );
             print(&format!("{secret}\n"))
         }
     }

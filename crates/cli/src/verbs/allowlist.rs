@@ -1,11 +1,11 @@
-//! `ootheca allowlist`: the networks that may connect to a cluster.
+//! `ootheca allowlist`: the networks that are allowed to connect to a cluster.
 
 use super::Context;
 use crate::{
     client::segment,
     failure::{Failure, Result},
     output::Column,
-    resolve, talk,
+    resolve, terminal,
 };
 use clap::{ArgAction, Args, Subcommand};
 use serde_json::{Value, json};
@@ -15,53 +15,53 @@ use std::{
     str::FromStr,
 };
 
-/// What to do with allowlists.
+/// Verbs of `allowlist`.
 #[derive(Subcommand)]
 pub(crate) enum Verb {
-    /// List the networks that may connect
+    /// List the allowed networks
     #[command(visible_alias = "ls")]
     List {
-        /// Name or id of the cluster
+        /// Name or ID of the cluster
         cluster: String,
     },
-    /// Let a network connect
+    /// Allow a network to connect
     Create {
-        /// Name or id of the cluster
+        /// Name or ID of the cluster
         cluster: String,
-        /// 203.0.113.0/24, one address, `current` for the one that this machine has, or `public` for all
+        /// Network such as 203.0.113.0/24, a single address, `current` for the address of this machine, or `public` for all networks
         network: Network,
         #[command(flatten)]
         access: Access,
     },
-    /// Change what a network may reach, or its name
+    /// Change the access or the name of a network
     Update {
-        /// Name or id of the cluster
+        /// Name or ID of the cluster
         cluster: String,
-        /// The network, as `list` shows it
+        /// Network, as shown by `list`
         network: Network,
         #[command(flatten)]
         access: Access,
     },
-    /// Let a network connect no longer; its open sessions are cut
+    /// Remove a network, and end its open sessions
     #[command(visible_alias = "rm")]
     Delete {
-        /// Name or id of the cluster
+        /// Name or ID of the cluster
         cluster: String,
-        /// The network, as `list` shows it
+        /// Network, as shown by `list`
         network: Network,
     },
 }
 
-/// What a network may reach.
+/// Access of a network.
 #[derive(Args)]
 pub(crate) struct Access {
-    /// Whether it may reach SQL [default: true for a new one]
+    /// Allow SQL connections [default: true for a new entry]
     #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "true|false")]
     sql: Option<bool>,
-    /// Whether it may reach the DB Console [default: false for a new one]
+    /// Allow access to the DB Console [default: false for a new entry]
     #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "true|false")]
     ui: Option<bool>,
-    /// A name for people
+    /// Name of the entry
     #[arg(long, value_name = "TEXT")]
     name: Option<String>,
 }
@@ -75,7 +75,7 @@ const COLUMNS: [Column; 4] = [
     Column::text("UI", "/ui"),
 ];
 
-/// Does it.
+/// Runs the command.
 pub(crate) fn run(context: &Context, verb: Verb) -> Result<()> {
     match verb {
         Verb::List { cluster } => {
@@ -93,20 +93,25 @@ pub(crate) fn run(context: &Context, verb: Verb) -> Result<()> {
                 body["name"] = name.into();
             }
             let answer = context.client.post(&entries(context, &cluster)?, &body)?;
-            context.out.done(&format!("{address}/{mask} may connect to {cluster}"), &answer, &COLUMNS)
+            context.out.done(
+                &format!("Added {address}/{mask} to the allowlist of {cluster}"),
+                &answer,
+                &COLUMNS,
+            )
         }
         Verb::Update { cluster, network, access } => {
             let (address, mask) = network.resolve(context)?;
             let entries = entries(context, &cluster)?;
             let body = changed(&find(context, &entries, &address, mask)?, access);
             let answer = context.client.patch(&entry(&entries, &address, mask), &body)?;
-            context.out.done(&format!("Changed allowlist entry {address}/{mask}"), &answer, &COLUMNS)
+            context.out.done(&format!("Updated allowlist entry {address}/{mask}"), &answer, &COLUMNS)
         }
         Verb::Delete { cluster, network } => {
             let (address, mask) = network.resolve(context)?;
             let path = entry(&entries(context, &cluster)?, &address, mask);
-            let question = format!("cut {address}/{mask} off {cluster}, with its open sessions?");
-            talk::confirm(context.yes, &question)?;
+            let question =
+                format!("Remove {address}/{mask} from the allowlist of {cluster} and end its open sessions?");
+            terminal::confirm(context.yes, &question)?;
             let answer = context.client.delete(&path)?;
             context.out.done(&format!("Deleted allowlist entry {address}/{mask}"), &answer, &COLUMNS)
         }
@@ -122,13 +127,14 @@ fn entry(entries: &str, address: &IpAddr, mask: u8) -> String {
     format!("{entries}/{}/{mask}", segment(&address.to_string()))
 }
 
-/// The entry as it is; both accesses are part of every change.
+/// The current entry. An update must contain both kinds of access.
 fn find(context: &Context, entries: &str, address: &IpAddr, mask: u8) -> Result<Value> {
     let all = context.client.pages(entries, "allowlist")?;
     let is_it = |entry: &Value| entry["cidr_ip"] == address.to_string() && entry["cidr_mask"] == mask;
     all.into_iter().find(is_it).ok_or_else(|| {
-        let message = format!("there is no allowlist entry {address}/{mask}");
-        Failure::new(crate::failure::Exit::NotFound, message).hint("`ootheca allowlist list` shows them")
+        let message = format!("allowlist entry {address}/{mask} not found");
+        Failure::new(crate::failure::Exit::NotFound, message)
+            .hint("list the entries with `ootheca allowlist list`")
     })
 }
 
@@ -141,12 +147,12 @@ fn changed(before: &Value, access: Access) -> Value {
     body
 }
 
-/// A network as a person writes it.
+/// A network on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Network {
-    /// An address and how many bits of it count.
+    /// Address and prefix length.
     Given(IpAddr, u8),
-    /// The address that this machine has towards the server.
+    /// The address from which this machine reaches the server.
     Current,
 }
 
@@ -154,8 +160,9 @@ impl FromStr for Network {
     type Err = String;
 
     fn from_str(text: &str) -> std::result::Result<Self, String> {
-        let rule =
-            || format!("{text:?} must be a network such as 203.0.113.0/24, an address, current or public");
+        let rule = || {
+            format!("{text:?} must be a network such as 203.0.113.0/24, an address, `current`, or `public`")
+        };
         match text {
             "current" => return Ok(Network::Current),
             "public" => return Ok(Network::Given(IpAddr::from([0, 0, 0, 0]), 0)),
@@ -195,10 +202,11 @@ impl Network {
     }
 }
 
-/// The address from which this machine reaches the server. Nothing is sent.
+/// The address from which this machine reaches the server. Sends nothing.
 fn own_address(server: &str) -> Result<IpAddr> {
     let unknown = |why: &str| {
-        Failure::failed(format!("the address of this machine can't be told: {why}")).hint("give it in digits")
+        Failure::failed(format!("could not determine the address of this machine: {why}"))
+            .hint("specify the address instead of `current`")
     };
     let (scheme, rest) = server.split_once("://").unwrap_or(("https", server));
     let with_port = rest.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
@@ -207,9 +215,9 @@ fn own_address(server: &str) -> Result<IpAddr> {
         false => format!("{rest}:{}", if scheme == "http" { 80 } else { 443 }),
     };
     let found = target.to_socket_addrs().map_err(|error| unknown(&error.to_string()))?;
-    // Networks are IPv4 in the API.
+    // Allowlists of the API contain IPv4 networks.
     let peer =
-        found.min_by_key(|address| !address.is_ipv4()).ok_or_else(|| unknown("the server has none"))?;
+        found.min_by_key(|address| !address.is_ipv4()).ok_or_else(|| unknown("the server has no address"))?;
     let any: IpAddr = if peer.is_ipv4() { [0, 0, 0, 0].into() } else { [0_u16; 8].into() };
     let own = UdpSocket::bind((any, 0))
         .and_then(|socket| socket.connect(peer).and_then(|()| socket.local_addr()))
@@ -219,7 +227,7 @@ fn own_address(server: &str) -> Result<IpAddr> {
         (IpAddr::V4(own), IpAddr::V4(peer))
             if own.is_private() && !peer.is_private() && !peer.is_loopback() =>
         {
-            Err(unknown(&format!("{own} is private, and the server sees another one")))
+            Err(unknown(&format!("{own} is a private address, so the server sees another one")))
         }
         (own, _) => Ok(own),
     }
@@ -231,20 +239,20 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn networks_as_people_write_them() {
+    fn networks_are_parsed() {
         let shown = |text: &str| text.parse::<Network>().map(|network| network.to_string());
         assert_eq!(shown("203.0.113.7").as_deref(), Ok("203.0.113.7/32"));
         assert_eq!(shown("10.0.0.0/8").as_deref(), Ok("10.0.0.0/8"));
         assert_eq!(shown("public").as_deref(), Ok("0.0.0.0/0"));
         assert_eq!(shown("::1").as_deref(), Ok("::1/128"));
         assert_eq!(shown("current").as_deref(), Ok("current"));
-        for wrong in ["", "10.0.0.0/33", "10.0.0", "10.0.0.0/", "here"] {
-            assert!(shown(wrong).is_err(), "{wrong:?}");
+        for invalid in ["", "10.0.0.0/33", "10.0.0", "10.0.0.0/", "here"] {
+            assert!(shown(invalid).is_err(), "{invalid:?}");
         }
     }
 
     #[test]
-    fn this_machine_reaches_itself_from_loopback() {
+    fn the_own_address_for_a_local_server_is_loopback() {
         assert_eq!(
             own_address("http://127.0.0.1:8080").map_err(|failure| failure.message),
             Ok([127, 0, 0, 1].into())
@@ -252,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_keeps_what_is_not_named() {
+    fn an_update_keeps_access_that_is_not_specified() {
         let before = json!({ "sql": true, "ui": false, "name": "office" });
         let access = Access { sql: None, ui: Some(true), name: None };
         assert_eq!(changed(&before, access), json!({ "sql": true, "ui": true }));
@@ -260,7 +268,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_shown_is_read_again(address in any::<[u8; 4]>(), mask in 0_u8..=32) {
+        fn a_displayed_network_is_parsed_again(address in any::<[u8; 4]>(), mask in 0_u8..=32) {
             let network = Network::Given(address.into(), mask);
             prop_assert_eq!(network.to_string().parse(), Ok(network));
         }

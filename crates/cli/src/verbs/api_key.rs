@@ -1,40 +1,35 @@
-//! `ootheca api-key`: what service accounts call the API with.
+//! `ootheca api-key`.
 
 use super::Context;
-use crate::{
-    client::segment,
-    failure::{Exit, Failure, Result},
-    output::Column,
-    resolve, talk,
-};
+use crate::{client::segment, failure::Result, output::Column, resolve, terminal};
 use clap::Subcommand;
-use serde_json::{Value, json};
+use serde_json::json;
 
-/// What to do with API keys.
+/// Verbs of `api-key`.
 #[derive(Subcommand)]
 pub(crate) enum Verb {
-    /// List API keys, without their secrets
+    /// List API keys
     #[command(visible_alias = "ls")]
     List {
-        /// Only those of this service account, by name or id
+        /// List only the keys of this service account, by name or ID
         #[arg(long, value_name = "ACCOUNT", visible_alias = "service-account-id")]
         service_account: Option<String>,
     },
-    /// Create an API key; its secret is shown this once
+    /// Create an API key, and print its secret, which can't be shown again
     Create {
-        /// Its name
+        /// Name of the key
         name: String,
-        /// The service account that it acts for, by name or id
+        /// Service account of the key, by name or ID
         #[arg(long, value_name = "ACCOUNT", visible_alias = "service-account-id")]
         service_account: String,
-        /// When it ends, such as 2027-01-31T12:00:00Z [default: never]
+        /// Expiration time, such as 2027-01-31T12:00:00Z [default: never]
         #[arg(long, value_name = "TIME")]
         expires: Option<String>,
     },
-    /// Delete an API key: it stops working at once
+    /// Delete an API key; it stops working immediately
     #[command(visible_alias = "rm")]
     Delete {
-        /// Id of the key, or its name where no other has it
+        /// Name or ID of the key
         key: String,
     },
 }
@@ -55,7 +50,7 @@ const CREATED: [Column; 4] = [
     Column::text("SECRET", "/secret"),
 ];
 
-/// Does it.
+/// Runs the command.
 pub(crate) fn run(context: &Context, verb: Verb) -> Result<()> {
     let client = &context.client;
     match verb {
@@ -77,32 +72,15 @@ pub(crate) fn run(context: &Context, verb: Verb) -> Result<()> {
             }
             let answer = client.post(KEYS, &body)?;
             context.out.done(&format!("Created API key {name}"), &answer, &CREATED)?;
-            talk::say("the secret is shown this once: keep it secret");
+            terminal::message("Store the secret now; it won't be shown again.");
             Ok(())
         }
         Verb::Delete { key } => {
-            let found = find(context, &key)?;
+            let found = resolve::api_key(client, &key)?;
             let name = resolve::name(&found);
-            talk::confirm(context.yes, &format!("delete the API key {name}? It stops working at once."))?;
+            terminal::confirm(context.yes, &format!("Delete API key {name}? It stops working immediately."))?;
             let answer = client.delete(&format!("{KEYS}/{}", segment(resolve::id(&found))))?;
             context.out.done(&format!("Deleted API key {name}"), &answer, &COLUMNS[..2])
-        }
-    }
-}
-
-fn find(context: &Context, wanted: &str) -> Result<Value> {
-    let all = context.client.pages(KEYS, "api_keys")?;
-    let by = |member: &str| -> Vec<&Value> { all.iter().filter(|key| key[member] == wanted).collect() };
-    match (by("id").as_slice(), by("name").as_slice()) {
-        ([key], _) | ([], [key]) => Ok((*key).clone()),
-        (_, []) => {
-            let failure = Failure::new(Exit::NotFound, format!("there is no API key {wanted:?}"));
-            Err(failure.hint("`ootheca api-key list` shows them"))
-        }
-        (_, several) => {
-            let ids: Vec<&str> = several.iter().map(|key| resolve::id(key)).collect();
-            let message = format!("there are {} API keys named {wanted:?}", several.len());
-            Err(Failure::usage(message).hint(format!("name one by its id: {}", ids.join(", "))))
         }
     }
 }

@@ -1,10 +1,10 @@
-//! `ootheca audit list` and `tail`: who did what.
+//! `ootheca audit list` and `ootheca audit tail`.
 
-use super::{Context, GlobalArgs, events::may_pass};
+use super::{Context, GlobalArgs};
 use crate::{
     failure::{Failure, Result},
     output::{self, Column, Format},
-    talk,
+    terminal,
 };
 use chrono::{DateTime, SecondsFormat, TimeDelta};
 use clap::Args;
@@ -12,21 +12,21 @@ use serde_json::Value;
 use std::{thread, time::Duration};
 
 const LOG: &str = "/api/v1/auditlogevents";
-/// How often a follower asks. There is no stream that tells of refused calls too.
-const PAUSE: Duration = Duration::from_secs(1);
-/// Most entries that are asked for at once.
-const PAGE: usize = 500;
+/// Polling interval of `tail`. The stream of events doesn't contain refused requests.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// Maximum number of entries in a request of `tail`.
+const PAGE_SIZE: usize = 500;
 
 /// Flags of `audit list`.
 #[derive(Args)]
 pub(crate) struct ListArgs {
-    /// How many entries, about: those of one moment are never split
+    /// Approximate number of entries; entries with the same time are never split
     #[arg(long, value_name = "COUNT", default_value_t = 100)]
     limit: u32,
-    /// The first moment to show [default: the newest, or the oldest with --ascending]
+    /// Time of the first entry, such as 2026-03-01T10:30:00Z [default: the newest, or the oldest with --ascending]
     #[arg(long, value_name = "TIME")]
     starting_from: Option<String>,
-    /// Oldest first
+    /// List the oldest entries first
     #[arg(long)]
     ascending: bool,
     #[command(flatten)]
@@ -36,13 +36,13 @@ pub(crate) struct ListArgs {
 /// Flags of `audit tail`.
 #[derive(Args)]
 pub(crate) struct TailArgs {
-    /// Begin at this moment [default: after the last entries]
+    /// Print entries from this time on, such as 2026-03-01T10:30:00Z
     #[arg(long, value_name = "TIME")]
     starting_from: Option<String>,
-    /// How many of the last entries to show first
+    /// Number of existing entries to print first
     #[arg(long, value_name = "COUNT", default_value_t = 10, conflicts_with = "starting_from")]
     lines: u32,
-    /// End after so many entries
+    /// Exit after this number of entries
     #[arg(long, value_name = "COUNT")]
     count: Option<usize>,
     #[command(flatten)]
@@ -52,13 +52,13 @@ pub(crate) struct TailArgs {
 const COLUMNS: [Column; 6] = [
     Column::time("TIME", "/created_at"),
     Column::by("ACTION", action),
-    Column::by("WHO", who),
+    Column::by("ACTOR", actor),
     Column::text("CLUSTER", "/cluster_name"),
     Column::text("TRACE ID", "/trace_id"),
     Column::text("ERROR", "/error"),
 ];
 
-/// Shows a part of the log.
+/// Lists entries.
 pub(crate) fn list(args: &ListArgs) -> Result<()> {
     let context = args.global.context()?;
     let order = if args.ascending { "ASC" } else { "DESC" };
@@ -69,13 +69,13 @@ pub(crate) fn list(args: &ListArgs) -> Result<()> {
     context.out.table(&COLUMNS, &entries(&answer))?;
     if let Some(next) = answer["next_starting_from"].as_str().filter(|_| !entries(&answer).is_empty()) {
         let flag = if args.ascending { " --ascending" } else { "" };
-        talk::say(format!("more: ootheca audit list --starting-from {next}{flag}"));
+        terminal::message(format!("Next page: ootheca audit list --starting-from {next}{flag}"));
     }
     Ok(())
 }
 
-/// Shows each entry as it is written, until interrupted. None is lost or shown twice: the server says where
-/// to go on, and no later entry lies before that.
+/// Prints new entries until interrupted. No entry is lost or printed twice, because the server returns the
+/// time to continue from, and later entries have later times.
 pub(crate) fn tail(args: &TailArgs) -> Result<()> {
     let context = args.global.context()?;
     let mut left = args.count.unwrap_or(usize::MAX);
@@ -83,13 +83,13 @@ pub(crate) fn tail(args: &TailArgs) -> Result<()> {
         Some(time) => Some(time.clone()),
         None => last_entries(&context, args.lines as usize, &mut left)?,
     };
-    let mut complained = false;
+    let mut reported = false;
     while left > 0 {
-        match page(&context, from.as_deref(), "ASC", PAGE) {
+        match page(&context, from.as_deref(), "ASC", PAGE_SIZE) {
             Ok(answer) => {
-                complained = false;
+                reported = false;
                 let new = entries(&answer);
-                show(&context, &new, &mut left)?;
+                print(&context, &new, &mut left)?;
                 if let Some(next) = answer["next_starting_from"].as_str() {
                     from = Some(next.to_owned());
                 }
@@ -97,36 +97,37 @@ pub(crate) fn tail(args: &TailArgs) -> Result<()> {
                     continue;
                 }
             }
-            Err(failure) if may_pass(&failure) => {
-                if !complained {
-                    talk::say(format!("{}; trying again", failure.message));
+            Err(failure) if failure.transient => {
+                if !reported {
+                    terminal::message(format!("{}; retrying", failure.message));
                 }
-                complained = true;
+                reported = true;
             }
             Err(failure) => return Err(failure),
         }
-        thread::sleep(PAUSE);
+        thread::sleep(POLL_INTERVAL);
     }
     Ok(())
 }
 
-/// Shows the last entries, and says what comes after them.
+/// Prints the last entries, and returns the time after them.
 fn last_entries(context: &Context, lines: usize, left: &mut usize) -> Result<Option<String>> {
     let answer = page(context, None, "DESC", lines.max(1))?;
     let mut last = entries(&answer);
     last.reverse();
     let from = last.last().map(after).transpose()?;
     if lines > 0 {
-        show(context, &last, left)?;
+        print(context, &last, left)?;
     }
     Ok(from)
 }
 
-/// The moment behind an entry: times in the log grow by at least a microsecond.
+/// The time after an entry. Times of entries differ by at least a microsecond.
 fn after(entry: &Value) -> Result<String> {
     let text = entry["created_at"].as_str().unwrap_or_default();
     let time = DateTime::parse_from_rfc3339(text);
-    let time = time.map_err(|error| Failure::failed(format!("an entry has no time: {error}")))?;
+    let time =
+        time.map_err(|error| Failure::failed(format!("invalid audit log entry: created_at: {error}")))?;
     let next = time.to_utc() + TimeDelta::microseconds(1);
     Ok(next.to_rfc3339_opts(SecondsFormat::Micros, true))
 }
@@ -144,8 +145,8 @@ fn entries(answer: &Value) -> Vec<Value> {
     answer["entries"].as_array().cloned().unwrap_or_default()
 }
 
-/// JSON is one line an entry, so that it can be read as it comes.
-fn show(context: &Context, entries: &[Value], left: &mut usize) -> Result<()> {
+/// Prints entries. JSON has one line per entry, so that it can be processed as a stream.
+fn print(context: &Context, entries: &[Value], left: &mut usize) -> Result<()> {
     for entry in entries.iter().take(*left) {
         let line = match context.out.format {
             Format::Json => entry.to_string(),
@@ -159,13 +160,13 @@ fn show(context: &Context, entries: &[Value], left: &mut usize) -> Result<()> {
 
 fn line(entry: &Value) -> String {
     let time = output::time(entry["created_at"].as_str().unwrap_or_default());
-    let mut line = format!("{time}  {:<32}  {}", action(entry), who(entry));
+    let mut line = format!("{time}  {:<32}  {}", action(entry), actor(entry));
     for (word, member) in [("cluster", "cluster_name"), ("error:", "error")] {
         if let Some(text) = entry[member].as_str().filter(|text| !text.is_empty()) {
             line.push_str(&format!("  {word} {text}"));
         }
     }
-    line.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
+    output::printable(&line)
 }
 
 fn action(entry: &Value) -> String {
@@ -173,7 +174,7 @@ fn action(entry: &Value) -> String {
     action.strip_prefix("AUDIT_LOG_ACTION_").unwrap_or(action).to_owned()
 }
 
-fn who(entry: &Value) -> String {
+fn actor(entry: &Value) -> String {
     let names = ["user_email", "service_account_name", "system_actor_name"];
     let name = names.iter().find_map(|name| entry[*name].as_str().filter(|text| !text.is_empty()));
     name.unwrap_or_default().to_owned()
@@ -186,7 +187,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_line_says_who_did_what() {
+    fn a_line_contains_time_action_actor_cluster_and_error() {
         let entry = json!({
             "created_at": "2026-03-01T10:30:00.5Z",
             "action": "AUDIT_LOG_ACTION_CREATE_CLUSTER",
@@ -201,7 +202,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_follower_begins_behind_what_it_showed(micros in 0_i64..4_000_000_000_000_000) {
+        fn tail_continues_a_microsecond_after_the_last_entry(micros in 0_i64..4_000_000_000_000_000) {
             let time = DateTime::from_timestamp_micros(micros).expect("in range");
             let entry = json!({ "created_at": time.to_rfc3339_opts(SecondsFormat::AutoSi, true) });
             let next = DateTime::parse_from_rfc3339(&after(&entry).expect("a time")).expect("a time");

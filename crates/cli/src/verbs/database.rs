@@ -1,39 +1,39 @@
-//! `ootheca database`: the databases of a cluster.
+//! `ootheca database`.
 
 use super::Context;
-use crate::{client::segment, failure::Result, output::Column, resolve, talk};
+use crate::{client::segment, failure::Result, output::Column, resolve, terminal};
 use clap::Subcommand;
 use serde_json::json;
 
-/// What to do with databases.
+/// Verbs of `database`.
 #[derive(Subcommand)]
 pub(crate) enum Verb {
     /// List the databases of a cluster
     #[command(visible_alias = "ls")]
     List {
-        /// Name or id of the cluster
+        /// Name or ID of the cluster
         cluster: String,
     },
     /// Create a database
     Create {
-        /// Name or id of the cluster
+        /// Name or ID of the cluster
         cluster: String,
         /// Name of the database
         database: String,
     },
-    /// Give a database another name
+    /// Rename a database
     Rename {
-        /// Name or id of the cluster
+        /// Name or ID of the cluster
         cluster: String,
         /// Name of the database
         database: String,
-        /// Its new name
+        /// New name
         new_name: String,
     },
     /// Delete a database and all its data
     #[command(visible_alias = "rm")]
     Delete {
-        /// Name or id of the cluster
+        /// Name or ID of the cluster
         cluster: String,
         /// Name of the database
         database: String,
@@ -42,7 +42,7 @@ pub(crate) enum Verb {
 
 const COLUMNS: [Column; 2] = [Column::text("NAME", "/name"), Column::text("TABLE COUNT", "/table_count")];
 
-/// Does it.
+/// Runs the command.
 pub(crate) fn run(context: &Context, verb: Verb) -> Result<()> {
     let databases = |cluster: &str| -> Result<String> {
         let cluster = resolve::cluster(&context.client, cluster)?;
@@ -63,9 +63,9 @@ pub(crate) fn run(context: &Context, verb: Verb) -> Result<()> {
         }
         Verb::Delete { cluster, database } => {
             let path = format!("{}/{}", databases(&cluster)?, segment(&database));
-            talk::confirm(
+            terminal::confirm(
                 context.yes,
-                &format!("delete the database {database} of {cluster} and all its data?"),
+                &format!("Delete database {database} of cluster {cluster} and all its data?"),
             )?;
             let answer = context.client.delete(&path)?;
             context.out.done(&format!("Deleted database {database}"), &answer, &COLUMNS[..1])

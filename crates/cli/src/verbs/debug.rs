@@ -1,28 +1,22 @@
-//! `ootheca debug`: what really runs.
+//! `ootheca debug`: the SQL server instances on this machine.
 
-use crate::{failure::Result, output::print};
+use crate::{failure::Result, output::print, settings_args::SettingsArgs};
 use clap::Args;
 use ootheca_engine::{InstanceReport, postgres};
-use ootheca_server::Settings;
-use serde::Serialize;
-use std::path::PathBuf;
 
 /// Flags of `debug`.
-#[derive(Args, Serialize)]
+#[derive(Args)]
 pub(crate) struct DebugArgs {
-    /// The data folder of a server, running or not [default: the platform's folder for data]
-    #[arg(long, env = "OOTHECA_DATA_DIR", value_name = "DIR")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    settings: SettingsArgs,
     /// Print JSON
     #[arg(long)]
-    #[serde(skip)]
     json: bool,
 }
 
-/// Shows them.
+/// Lists the instances. The server can be running or stopped.
 pub(crate) fn debug(args: &DebugArgs) -> Result<()> {
-    let settings = Settings::load(None, args)?;
+    let settings = args.settings.load_offline(&args.settings)?;
     let reports = postgres::report(&settings.engine_folder())?;
     if args.json {
         let rows: Vec<serde_json::Value> = reports.iter().map(report_json).collect();

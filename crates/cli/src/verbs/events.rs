@@ -1,70 +1,64 @@
-//! `ootheca events tail`: what changes, as it changes.
+//! `ootheca events tail`.
 
 use super::Context;
 use crate::{
-    failure::{Exit, Failure, Result},
+    failure::{Failure, Result},
     output::{self, Format},
-    talk,
+    terminal,
 };
 use clap::Subcommand;
 use serde_json::Value;
 use std::{io::BufRead, thread, time::Duration};
 
-/// How long to wait before a server is asked again.
-const PAUSE: Duration = Duration::from_secs(1);
+/// Time to wait before reconnecting.
+const RECONNECT_DELAY: Duration = Duration::from_secs(1);
 
-/// What to do with events.
+/// Verbs of `events`.
 #[derive(Subcommand)]
 pub(crate) enum Verb {
-    /// Show each change as it happens, until interrupted; goes on by itself after a restart of the server
+    /// Print changes as they happen, until interrupted; reconnects if the server restarts
     Tail {
-        /// Begin behind this event, by its number [default: now]
+        /// Start after the event with this number [default: start with new events]
         #[arg(long, value_name = "NUMBER")]
         after: Option<u64>,
-        /// End after so many events
+        /// Exit after this number of events
         #[arg(long, value_name = "COUNT")]
         count: Option<usize>,
     },
 }
 
-/// Does it.
+/// Runs the command.
 pub(crate) fn run(context: &Context, verb: Verb) -> Result<()> {
     let Verb::Tail { after, count } = verb;
     let mut tail = Tail { cursor: after.map(|number| number.to_string()), left: count.unwrap_or(usize::MAX) };
-    let mut complained = false;
+    let mut reported = false;
     while tail.left > 0 {
         match tail.follow(context) {
-            Ok(()) => complained = false,
-            Err(failure) if tail.cursor.is_some() && may_pass(&failure) => {
-                if !complained {
-                    talk::say(format!("{}; trying again", failure.message));
+            Ok(()) => reported = false,
+            Err(failure) if tail.cursor.is_some() && failure.transient => {
+                if !reported {
+                    terminal::message(format!("{}; retrying", failure.message));
                 }
-                complained = true;
+                reported = true;
             }
             Err(failure) => return Err(failure),
         }
         if tail.left > 0 {
-            thread::sleep(PAUSE);
+            thread::sleep(RECONNECT_DELAY);
         }
     }
     Ok(())
 }
 
-/// Whether a server may be back soon.
-pub(crate) fn may_pass(failure: &Failure) -> bool {
-    failure.exit == Exit::Unreachable
-        || failure.hint.as_deref().is_some_and(|hint| hint.starts_with("try again"))
-}
-
 struct Tail {
-    /// The event that was shown last.
+    /// Number of the last event.
     cursor: Option<String>,
-    /// How many are still wanted.
+    /// Number of events still to print.
     left: usize,
 }
 
 impl Tail {
-    /// Reads one stream to its end.
+    /// Prints the events of one connection.
     fn follow(&mut self, context: &Context) -> Result<()> {
         let path = match &self.cursor {
             Some(cursor) => format!("/api/v1/events?cursor={cursor}"),
@@ -72,15 +66,15 @@ impl Tail {
         };
         let stream = context.client.stream(&path)?;
         for line in stream.lines() {
-            // A stream that breaks is gone on with.
+            // The connection was lost; the caller reconnects.
             let Ok(line) = line else { return Ok(()) };
             if let Some(cursor) = line.strip_prefix("id: ") {
                 self.cursor = Some(cursor.to_owned());
             }
             let Some(data) = line.strip_prefix("data: ") else { continue };
             let event: Value = serde_json::from_str(data)
-                .map_err(|error| Failure::failed(format!("an event is no JSON: {error}")))?;
-            show(context, &event, self.cursor.as_deref())?;
+                .map_err(|error| Failure::failed(format!("invalid event: {error}")))?;
+            print(context, &event, self.cursor.as_deref())?;
             self.left -= 1;
             if self.left == 0 {
                 return Ok(());
@@ -90,8 +84,8 @@ impl Tail {
     }
 }
 
-/// JSON is one line an event, so that it can be read as it comes.
-fn show(context: &Context, event: &Value, number: Option<&str>) -> Result<()> {
+/// Prints an event. JSON has one line per event, so that it can be processed as a stream.
+fn print(context: &Context, event: &Value, number: Option<&str>) -> Result<()> {
     if context.out.format == Format::Json {
         return output::print(&format!("{event}\n"));
     }

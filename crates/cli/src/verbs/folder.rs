@@ -1,65 +1,66 @@
-//! `ootheca folder`: the folders that clusters lie in.
+//! `ootheca folder`.
 
-use super::{Context, labels};
-use crate::{client::segment, failure::Result, output::Column, resolve, talk};
+use super::{Context, key_value};
+use crate::{client::segment, failure::Result, output::Column, resolve, terminal};
 use clap::Subcommand;
 use serde_json::{Map, Value, json};
 
-/// What to do with folders.
+/// Verbs of `folder`.
 #[derive(Subcommand)]
 pub(crate) enum Verb {
-    /// List the folders that you may see
+    /// List folders
     #[command(visible_alias = "ls")]
     List,
     /// Show a folder
     Get {
-        /// Name or id of the folder
+        /// Name or ID of the folder
         folder: String,
     },
     /// Create a folder
     Create {
-        /// Its name
+        /// Name of the folder
         name: String,
-        /// Name or id of the folder that it lies in [default: the top]
+        /// Parent folder, by name or ID [default: root]
         #[arg(long, value_name = "FOLDER", visible_alias = "parent-id")]
         parent: Option<String>,
-        /// A label; may be given several times
-        #[arg(long, value_name = "KEY=VALUE", value_parser = labels::pair)]
+        /// Label; can be repeated
+        #[arg(long, value_name = "KEY=VALUE", value_parser = key_value::parse)]
         label: Vec<(String, String)>,
     },
-    /// Change the name or the labels of a folder
+    /// Rename, move, or label a folder
     Update {
-        /// Name or id of the folder
+        /// Name or ID of the folder
         folder: String,
-        /// Its new name
+        /// New name
         #[arg(long, value_name = "TEXT")]
         name: Option<String>,
-        /// Name or id of the folder to move it to; `root` is the top
+        /// New parent folder, by name or ID, or `root`
         #[arg(long, value_name = "FOLDER", visible_alias = "parent-id")]
         parent: Option<String>,
-        /// All its labels; may be given several times
-        #[arg(long, value_name = "KEY=VALUE", value_parser = labels::pair)]
+        /// Label; can be repeated; replaces all labels of the folder
+        #[arg(long, value_name = "KEY=VALUE", value_parser = key_value::parse)]
         label: Vec<(String, String)>,
     },
-    /// Move a folder, with all that is in it, or a cluster
+    /// Move a folder with its contents, or a cluster
     Move {
-        /// Name or id of the folder, or of the cluster with --cluster
-        what: String,
-        /// Name or id of the folder to move it to; `root` is the top
-        to: String,
-        /// Move a cluster
+        /// Name or ID of the folder, or of the cluster with --cluster
+        #[arg(value_name = "FOLDER|CLUSTER")]
+        object: String,
+        /// New parent folder, by name or ID, or `root`
+        parent: String,
+        /// Move a cluster instead of a folder
         #[arg(long)]
         cluster: bool,
     },
-    /// Delete a folder that is empty
+    /// Delete an empty folder
     #[command(visible_alias = "rm")]
     Delete {
-        /// Name or id of the folder
+        /// Name or ID of the folder
         folder: String,
     },
-    /// List what lies in a folder
+    /// List the contents of a folder
     Contents {
-        /// Name or id of the folder; `root` is the top
+        /// Name or ID of the folder, or `root`
         folder: String,
     },
 }
@@ -78,7 +79,7 @@ const CONTENTS: [Column; 4] = [
 ];
 const FOLDERS: &str = "/api/v1/folders";
 
-/// Does it.
+/// Runs the command.
 pub(crate) fn run(context: &Context, verb: Verb) -> Result<()> {
     let client = &context.client;
     match verb {
@@ -87,10 +88,10 @@ pub(crate) fn run(context: &Context, verb: Verb) -> Result<()> {
         Verb::Create { name, parent, label } => {
             let mut body = json!({ "name": name });
             if let Some(parent) = parent {
-                body["parent_id"] = place(context, &parent)?.into();
+                body["parent_id"] = resolve::folder_id(client, &parent)?.into();
             }
             if !label.is_empty() {
-                body["labels"] = labels::object(label);
+                body["labels"] = key_value::object(&label).into();
             }
             let answer = client.post(FOLDERS, &body)?;
             context.out.done(&format!("Created folder {name}"), &answer, &COLUMNS)
@@ -102,33 +103,34 @@ pub(crate) fn run(context: &Context, verb: Verb) -> Result<()> {
                 body.insert("name".to_owned(), name.into());
             }
             if let Some(parent) = parent {
-                body.insert("parent_id".to_owned(), place(context, &parent)?.into());
+                body.insert("parent_id".to_owned(), resolve::folder_id(client, &parent)?.into());
             }
             if !label.is_empty() {
-                body.insert("labels".to_owned(), labels::object(label));
+                body.insert("labels".to_owned(), key_value::object(&label).into());
             }
             let answer = client.patch(&path, &body.into())?;
-            context.out.done(&format!("Changed folder {folder}"), &answer, &COLUMNS)
+            context.out.done(&format!("Updated folder {folder}"), &answer, &COLUMNS)
         }
-        Verb::Move { what, to, cluster } => {
+        Verb::Move { object, parent, cluster } => {
             let path = match cluster {
                 true => {
-                    format!("/api/v1/clusters/{}", segment(resolve::id(&resolve::cluster(client, &what)?)))
+                    format!("/api/v1/clusters/{}", segment(resolve::id(&resolve::cluster(client, &object)?)))
                 }
-                false => one(context, &what)?,
+                false => one(context, &object)?,
             };
-            let answer = client.patch(&path, &json!({ "parent_id": place(context, &to)? }))?;
+            let answer =
+                client.patch(&path, &json!({ "parent_id": resolve::folder_id(client, &parent)? }))?;
             let columns = if cluster { MOVED } else { &COLUMNS };
-            context.out.done(&format!("Moved {what} to {to}"), &answer, columns)
+            context.out.done(&format!("Moved {object} to {parent}"), &answer, columns)
         }
         Verb::Delete { folder } => {
             let path = one(context, &folder)?;
-            talk::confirm(context.yes, &format!("delete the folder {folder}?"))?;
+            terminal::confirm(context.yes, &format!("Delete folder {folder}?"))?;
             let answer = client.delete(&path)?;
             context.out.done(&format!("Deleted folder {folder}"), &answer, &[])
         }
         Verb::Contents { folder } => {
-            let path = format!("{FOLDERS}/{}/contents", segment(&place(context, &folder)?));
+            let path = format!("{FOLDERS}/{}/contents", segment(&resolve::folder_id(client, &folder)?));
             context.out.list(&CONTENTS, &client.list(&path, "resources")?)
         }
     }
@@ -136,20 +138,12 @@ pub(crate) fn run(context: &Context, verb: Verb) -> Result<()> {
 
 const MOVED: &[Column] = &[Column::text("NAME", "/name"), Column::text("ID", "/id")];
 
-/// The path of a folder in the API.
+/// The URL path of a folder.
 fn one(context: &Context, folder: &str) -> Result<String> {
     Ok(format!("{FOLDERS}/{}", segment(resolve::id(&resolve::folder(&context.client, folder)?))))
 }
 
-/// The id of a folder, or of the top.
-pub(crate) fn place(context: &Context, folder: &str) -> Result<String> {
-    match folder {
-        "root" => Ok(folder.to_owned()),
-        folder => Ok(resolve::id(&resolve::folder(&context.client, folder)?).to_owned()),
-    }
-}
-
-/// Where it lies: `/outer/inner`.
+/// The path of a folder in the hierarchy, such as `/outer/inner`.
 fn path(folder: &Value) -> String {
     let above = folder["path"].as_array().into_iter().flatten();
     let names = above.map(|segment| segment["name"].as_str().unwrap_or_default());
@@ -161,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_names_all_above() {
+    fn a_path_contains_all_ancestors() {
         let folder = json!({ "name": "inner", "path": [{ "id": "1", "name": "outer" }] });
         assert_eq!(path(&folder), "/outer/inner");
         assert_eq!(path(&json!({ "name": "top", "path": [] })), "/top");

@@ -1,64 +1,63 @@
-//! `ootheca jwt-issuer`: whose tokens are accepted beside API keys.
+//! `ootheca jwt-issuer`: issuers whose tokens are accepted in place of API keys.
 
-use super::Context;
+use super::{Context, key_value};
 use crate::{
     client::segment,
     failure::{Failure, Result},
     output::Column,
-    talk,
+    terminal,
 };
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
-/// What to do with issuers.
+/// Verbs of `jwt-issuer`.
 #[derive(Subcommand)]
 pub(crate) enum Verb {
-    /// List the issuers
+    /// List JWT issuers
     #[command(visible_alias = "ls")]
     List,
-    /// Show an issuer
+    /// Show a JWT issuer
     Get {
-        /// Its id
+        /// ID of the issuer
         id: String,
     },
-    /// Accept the tokens of an issuer
+    /// Add a JWT issuer
     Create {
         #[command(flatten)]
         fields: Fields,
     },
-    /// Change an issuer
+    /// Change a JWT issuer
     Update {
-        /// Its id
+        /// ID of the issuer
         id: String,
         #[command(flatten)]
         fields: Fields,
     },
-    /// Accept the tokens of an issuer no longer
+    /// Delete a JWT issuer; its tokens are no longer accepted
     #[command(visible_alias = "rm")]
     Delete {
-        /// Its id
+        /// ID of the issuer
         id: String,
     },
 }
 
-/// What is known of an issuer.
+/// Fields of an issuer.
 #[derive(Args)]
 pub(crate) struct Fields {
-    /// `iss` of its tokens, an https address
+    /// HTTPS URL of the issuer, which is the `iss` claim of its tokens
     #[arg(long, value_name = "URL")]
     issuer_url: Option<String>,
-    /// `aud` that its tokens must hold
+    /// Required `aud` claim
     #[arg(long, value_name = "TEXT")]
     audience: Option<String>,
-    /// The claim that names the caller [default: sub]
+    /// Claim that identifies the caller [default: sub]
     #[arg(long, value_name = "NAME")]
     claim: Option<String>,
-    /// A file with its public keys, a JSON Web Key Set [default: fetched from the issuer]
+    /// File with the issuer's public keys, as a JSON Web Key Set [default: fetched from the issuer]
     #[arg(long, value_name = "FILE")]
     jwks: Option<std::path::PathBuf>,
-    /// Who an identity in a token is here: an e-mail address or the id of a service account; may be given
-    /// several times
-    #[arg(long, value_name = "TOKEN=HERE", value_parser = super::labels::pair)]
+    /// Maps an identity in a token to an email address or the ID of a service account; can be repeated
+    #[arg(long, value_name = "TOKEN_IDENTITY=IDENTITY", value_parser = key_value::parse)]
     identity: Vec<(String, String)>,
 }
 
@@ -71,7 +70,7 @@ const COLUMNS: [Column; 5] = [
     Column::by("IDENTITIES", identities),
 ];
 
-/// Does it.
+/// Runs the command.
 pub(crate) fn run(context: &Context, verb: Verb) -> Result<()> {
     let client = &context.client;
     let one = |id: &str| format!("{ISSUERS}/{}", segment(id));
@@ -80,16 +79,19 @@ pub(crate) fn run(context: &Context, verb: Verb) -> Result<()> {
         Verb::Get { id } => context.out.record(&client.get(&one(&id))?, &COLUMNS),
         Verb::Create { fields } => {
             let answer = client.post(ISSUERS, &body(fields)?)?;
-            context.out.done("Tokens of the issuer are accepted", &answer, &COLUMNS)
+            context.out.done("Added the JWT issuer", &answer, &COLUMNS)
         }
         Verb::Update { id, fields } => {
             let answer = client.patch(&one(&id), &body(fields)?)?;
-            context.out.done("Changed the issuer", &answer, &COLUMNS)
+            context.out.done("Updated the JWT issuer", &answer, &COLUMNS)
         }
         Verb::Delete { id } => {
-            talk::confirm(context.yes, &format!("accept no more tokens of the issuer {id}?"))?;
+            terminal::confirm(
+                context.yes,
+                &format!("Delete JWT issuer {id}? Its tokens will no longer be accepted."),
+            )?;
             let answer = client.delete(&one(&id))?;
-            context.out.done("Deleted the issuer", &answer, &COLUMNS[..2])
+            context.out.done("Deleted the JWT issuer", &answer, &COLUMNS[..2])
         }
     }
 }
@@ -104,7 +106,7 @@ fn body(fields: Fields) -> Result<Value> {
         }
     }
     if let Some(file) = fields.jwks {
-        let failed = |error| Failure::usage(format!("--jwks: can not read {}: {error}", file.display()));
+        let failed = |error| Failure::usage(format!("--jwks: could not read {}: {error}", file.display()));
         body.insert("jwks".to_owned(), std::fs::read_to_string(&file).map_err(failed)?.into());
     }
     if !fields.identity.is_empty() {

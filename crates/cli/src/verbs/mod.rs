@@ -1,4 +1,4 @@
-//! The verbs, by noun, and what each of them is given.
+//! The commands, one file for each noun.
 
 pub(crate) mod admin;
 pub(crate) mod allowlist;
@@ -11,7 +11,7 @@ pub(crate) mod debug;
 pub(crate) mod events;
 pub(crate) mod folder;
 pub(crate) mod jwt_issuer;
-pub(crate) mod labels;
+pub(crate) mod key_value;
 pub(crate) mod login;
 pub(crate) mod organization;
 pub(crate) mod person;
@@ -28,55 +28,53 @@ use crate::{
 };
 use clap::{Args, Subcommand};
 
-/// What every verb that speaks to a server is given.
+/// What a command that calls the API needs.
 pub(crate) struct Context {
-    /// The server.
+    /// Client for the server.
     pub(crate) client: Client,
-    /// Where its answer is printed.
+    /// Output.
     pub(crate) out: Out,
-    /// Whether nothing is asked.
+    /// Whether to skip confirmation.
     pub(crate) yes: bool,
 }
 
-/// Flags of every verb that speaks to a server.
+/// Flags of commands that call the API.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct GlobalArgs {
-    /// Which server, and which key.
     #[command(flatten)]
     pub(crate) connection: ConnectionArgs,
-    /// How to print.
     #[command(flatten)]
     pub(crate) output: OutputArgs,
-    /// Do what can't be undone without asking
+    /// Don't ask for confirmation
     #[arg(long, short = 'y', global = true, help_heading = "Global options")]
     pub(crate) yes: bool,
 }
 
 impl GlobalArgs {
-    /// What a verb is given; nothing is sent yet.
+    /// Chooses the server and the API key. Sends nothing.
     pub(crate) fn context(&self) -> Result<Context> {
         Ok(Context { client: connect(&self.connection)?, out: self.out(), yes: self.yes })
     }
 
-    /// Where answers go, for what needs no server.
+    /// The output, for commands that need no server.
     pub(crate) fn out(&self) -> Out {
         Out { format: self.output.format() }
     }
 }
 
-/// A noun whose verbs speak to a server: `ootheca cluster list`.
+/// A noun with verbs, such as `ootheca cluster list`.
 #[derive(Args)]
 pub(crate) struct Noun<V: Subcommand> {
-    /// Flags that stand before or behind the verb.
+    /// Flags that can come before or after the verb.
     #[command(flatten)]
     pub(crate) global: GlobalArgs,
-    /// What to do.
+    /// The verb.
     #[command(subcommand)]
     pub(crate) verb: V,
 }
 
 impl<V: Subcommand> Noun<V> {
-    /// What its verbs are given.
+    /// Chooses the server and the API key.
     pub(crate) fn context(&self) -> Result<Context> {
         self.global.context()
     }

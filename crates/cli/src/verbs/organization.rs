@@ -4,10 +4,10 @@ use super::Context;
 use crate::{failure::Result, output::Column};
 use clap::Subcommand;
 
-/// What to do with the organization.
+/// Verbs of `organization`.
 #[derive(Subcommand)]
 pub(crate) enum Verb {
-    /// Show the organization of your key
+    /// Show the organization of the API key
     Get,
 }
 
@@ -18,7 +18,7 @@ const COLUMNS: [Column; 4] = [
     Column::time("CREATED AT", "/created_at"),
 ];
 
-/// Does it.
+/// Runs the command.
 pub(crate) fn run(context: &Context, verb: Verb) -> Result<()> {
     let Verb::Get = verb;
     context.out.record(&context.client.get("/api/v1/organization")?, &COLUMNS)

@@ -1,29 +1,29 @@
-//! `ootheca person`: people of the organization.
+//! `ootheca person`: users of the organization.
 
 use super::Context;
 use crate::{client::segment, failure::Result, output::Column};
 use clap::Subcommand;
 use serde_json::Value;
 
-/// What to do with people.
+/// Verbs of `person`.
 #[derive(Subcommand)]
 pub(crate) enum Verb {
-    /// Find a person by e-mail address
+    /// Look up a user by email address
     Get {
-        /// E-mail address
+        /// Email address
         email: String,
     },
 }
 
 const COLUMNS: [Column; 2] = [Column::text("EMAIL", "/email"), Column::text("ID", "/id")];
 
-/// Does it.
+/// Runs the command.
 pub(crate) fn run(context: &Context, verb: Verb) -> Result<()> {
     let Verb::Get { email } = verb;
     context.out.record(&find(context, &email)?, &COLUMNS)
 }
 
-/// A person by e-mail address.
+/// Looks up a user by email address.
 pub(crate) fn find(context: &Context, email: &str) -> Result<Value> {
     let mut answer =
         context.client.get(&format!("/api/v1/users/persons-by-email?email={}", segment(email)))?;

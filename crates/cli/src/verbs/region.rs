@@ -1,4 +1,4 @@
-//! `ootheca regions`: where clusters may be.
+//! `ootheca regions`.
 
 use super::{Context, GlobalArgs};
 use crate::{failure::Result, output::Column};
@@ -7,10 +7,10 @@ use clap::{Args, builder::PossibleValuesParser};
 /// Flags of `regions`.
 #[derive(Args)]
 pub(crate) struct RegionsArgs {
-    /// Only those of this cloud
+    /// List only the regions of this cloud
     #[arg(long, value_name = "CLOUD", ignore_case = true, value_parser = PossibleValuesParser::new(["GCP", "AWS", "AZURE"]))]
     cloud: Option<String>,
-    /// Only those that BASIC and STANDARD clusters may use
+    /// List only the regions for BASIC and STANDARD clusters
     #[arg(long)]
     serverless: bool,
     #[command(flatten)]
@@ -24,7 +24,7 @@ const COLUMNS: [Column; 4] = [
     Column::text("SERVERLESS", "/serverless"),
 ];
 
-/// Shows them.
+/// Lists the regions.
 pub(crate) fn run(args: &RegionsArgs) -> Result<()> {
     let context: Context = args.global.context()?;
     let mut path = format!("/api/v1/clusters/available-regions?serverless={}", args.serverless);

@@ -1,11 +1,11 @@
-//! `ootheca role`: who may do what, and where.
+//! `ootheca role`.
 
 use super::{Context, person};
 use crate::{
     client::segment,
     failure::Result,
     output::{Column, Format},
-    resolve, talk,
+    resolve, terminal,
 };
 use clap::{
     Args, Subcommand,
@@ -14,48 +14,51 @@ use clap::{
 use ootheca_model::Role;
 use serde_json::{Value, json};
 
-/// What to do with roles.
+/// Verbs of `role`.
 #[derive(Subcommand)]
 pub(crate) enum Verb {
-    /// List who holds which roles
+    /// List the roles of all users and service accounts
     #[command(visible_alias = "ls")]
     List,
-    /// Show what somebody holds
+    /// Show the roles of a user or service account
     Get {
-        /// A service account by name, a person by e-mail address, or an id
+        /// Service account by name, user by email address, or ID of either
+        #[arg(value_name = "PRINCIPAL")]
         who: String,
     },
-    /// Give somebody a role
+    /// Grant a role
     Grant(Grant),
-    /// Take a role from somebody
+    /// Revoke a role
     Revoke(Grant),
 }
 
-/// One role of somebody.
+/// A role of a principal on a resource.
 #[derive(Args)]
 pub(crate) struct Grant {
-    /// A service account by name, a person by e-mail address, or an id
+    /// Service account by name, user by email address, or ID of either
+    #[arg(value_name = "PRINCIPAL")]
     who: String,
-    /// The role, such as CLUSTER_ADMIN or cluster-admin
+    /// Role, such as CLUSTER_ADMIN or cluster-admin
     #[arg(ignore_case = true, value_parser = words())]
     role: String,
-    /// On this cluster, by name or id [default: on the organization]
+    /// Cluster that the role applies to, by name or ID [default: the organization]
     #[arg(long, value_name = "CLUSTER", conflicts_with = "folder")]
     cluster: Option<String>,
-    /// On this folder and all that is in it, by name or id
+    /// Folder whose contents the role applies to, by name or ID, or `root`
     #[arg(long, value_name = "FOLDER")]
     folder: Option<String>,
 }
 
 const ROLES: &str = "/api/v1/roles";
-const ALL: [Column; 2] = [Column::text("WHO", "/who"), Column::by("ROLES", |grants| held(&grants["roles"]))];
+const ALL: [Column; 2] =
+    [Column::text("PRINCIPAL", "/principal"), Column::by("ROLES", |grants| held(&grants["roles"]))];
 const ONE: [Column; 3] = [
     Column::text("ROLE", "/name"),
     Column::by("ON", |grant| on(&grant["resource"])),
-    Column::text("THROUGH", "/through"),
+    Column::text("SOURCE", "/source"),
 ];
 
-/// Does it.
+/// Runs the command.
 pub(crate) fn run(context: &Context, verb: Verb) -> Result<()> {
     let client = &context.client;
     match verb {
@@ -66,20 +69,20 @@ pub(crate) fn run(context: &Context, verb: Verb) -> Result<()> {
         }
         Verb::Grant(grant) => {
             let answer = client.post(&path(context, &grant)?, &json!({}))?;
-            context.out.success(&format!("{} holds {}", grant.who, wire(&grant.role)));
+            context.out.success(&format!("Granted {} to {}", wire(&grant.role), grant.who));
             show(context, &answer)
         }
         Verb::Revoke(grant) => {
             let path = path(context, &grant)?;
-            talk::confirm(context.yes, &format!("take {} from {}?", wire(&grant.role), grant.who))?;
+            terminal::confirm(context.yes, &format!("Revoke {} from {}?", wire(&grant.role), grant.who))?;
             let answer = client.delete(&path)?;
-            context.out.success(&format!("{} does not hold {} there any more", grant.who, wire(&grant.role)));
+            context.out.success(&format!("Revoked {} from {}", wire(&grant.role), grant.who));
             show(context, &answer)
         }
     }
 }
 
-/// Who holds what; service accounts by their names, where those may be seen.
+/// Lists all roles. Service accounts are shown by name if the key can read them.
 fn list(context: &Context) -> Result<()> {
     let mut all = context.client.list(ROLES, "grants")?;
     if context.out.format != Format::Json {
@@ -87,20 +90,20 @@ fn list(context: &Context) -> Result<()> {
             context.client.pages("/api/v1/service-accounts", "service_accounts").unwrap_or_default();
         for grants in &mut all.rows {
             let account = accounts.iter().find(|account| account["id"] == grants["user_id"]);
-            grants["who"] = account.map_or(&grants["user_id"], |account| &account["name"]).clone();
+            grants["principal"] = account.map_or(&grants["user_id"], |account| &account["name"]).clone();
         }
     }
     context.out.list(&ALL, &all)
 }
 
-/// Every role, in both spellings.
+/// All roles, in both spellings.
 pub(crate) fn words() -> PossibleValuesParser {
     let word =
         |role: &Role| PossibleValue::new(role.name()).alias(role.name().to_lowercase().replace('_', "-"));
     PossibleValuesParser::new(Role::ALL.iter().map(word))
 }
 
-/// A role as the API writes it.
+/// The role's name in the API.
 pub(crate) fn wire(role: &str) -> String {
     role.to_uppercase().replace('-', "_")
 }
@@ -111,8 +114,8 @@ pub(crate) fn held(roles: &Value) -> String {
     let text = roles.map(|role| {
         let name = role["name"].as_str().unwrap_or_default();
         match on(&role["resource"]).as_str() {
-            "organization" => name.to_owned(),
-            place => format!("{name} on {place}"),
+            "" | "organization" => name.to_owned(),
+            resource => format!("{name} on {resource}"),
         }
     });
     text.collect::<Vec<_>>().join(", ")
@@ -126,30 +129,30 @@ fn on(resource: &Value) -> String {
     }
 }
 
-/// What somebody holds, with what comes through groups.
+/// Prints the roles of a principal, including those of its groups.
 fn show(context: &Context, answer: &Value) -> Result<()> {
     if context.out.format == Format::Json {
         return context.out.record(answer, &[]);
     }
     let mut rows = Vec::new();
-    for (field, through) in [("roles", ""), ("group_roles", "a group")] {
+    for (field, source) in [("roles", "direct"), ("group_roles", "group")] {
         for role in answer[field].as_array().into_iter().flatten() {
             let mut row = role.clone();
-            row["through"] = through.into();
+            row["source"] = source.into();
             rows.push(row);
         }
     }
     context.out.table(&ONE, &rows)
 }
 
-/// The path of one grant in the API.
+/// The URL path of a role.
 fn path(context: &Context, grant: &Grant) -> Result<String> {
     let who = principal(context, &grant.who)?;
     let (kind, id) = match (&grant.cluster, &grant.folder) {
         (Some(cluster), _) => {
             ("CLUSTER", resolve::id(&resolve::cluster(&context.client, cluster)?).to_owned())
         }
-        (None, Some(folder)) => ("FOLDER", super::folder::place(context, folder)?),
+        (None, Some(folder)) => ("FOLDER", resolve::folder_id(&context.client, folder)?),
         (None, None) => {
             let organization = context.client.get("/api/v1/organization")?;
             ("ORGANIZATION", resolve::id(&organization).to_owned())
@@ -158,7 +161,7 @@ fn path(context: &Context, grant: &Grant) -> Result<String> {
     Ok(format!("{ROLES}/{}/{kind}/{}/{}", segment(&who), segment(&id), wire(&grant.role)))
 }
 
-/// The id of whoever is meant.
+/// The ID of a user or service account.
 fn principal(context: &Context, who: &str) -> Result<String> {
     let found = match who {
         id if resolve::is_id(id) => return Ok(id.to_owned()),
@@ -180,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn roles_say_where_they_are_held() {
+    fn roles_are_listed_with_their_resources() {
         let roles = json!([
             { "name": "ORG_ADMIN", "resource": { "type": "ORGANIZATION", "id": "1" } },
             { "name": "CLUSTER_ADMIN", "resource": { "type": "CLUSTER", "id": "2" } },

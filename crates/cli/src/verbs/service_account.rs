@@ -1,57 +1,57 @@
-//! `ootheca service-account`: programs that may call the API.
+//! `ootheca service-account`.
 
 use super::{Context, api_key, role};
-use crate::{client::segment, failure::Result, output::Column, resolve, talk};
+use crate::{client::segment, failure::Result, output::Column, resolve, terminal};
 use clap::Subcommand;
 use serde_json::{Map, json};
 
-/// What to do with service accounts.
+/// Verbs of `service-account`.
 #[derive(Subcommand)]
 pub(crate) enum Verb {
-    /// List the service accounts
+    /// List service accounts
     #[command(visible_alias = "ls")]
     List {
-        /// Only those whose name contains this text, in upper or lower case
+        /// List only accounts whose name contains this text; case is ignored
         #[arg(long, value_name = "TEXT")]
         name: Option<String>,
-        /// Only those that hold this role; may be given several times, for any of them
+        /// List only accounts with this role; can be repeated to list accounts with any of the roles
         #[arg(long, value_name = "ROLE", ignore_case = true, value_parser = role::words())]
         role: Vec<String>,
     },
     /// Show a service account and its roles
     Get {
-        /// Name or id of the service account
+        /// Name or ID of the service account
         service_account: String,
     },
     /// Create a service account
     Create {
-        /// Its name
+        /// Name of the service account
         name: String,
-        /// What it is for
+        /// Description
         #[arg(long, value_name = "TEXT", default_value = "")]
         description: String,
-        /// A role in the organization, such as cluster-admin; may be given several times
+        /// Role in the organization, such as cluster-admin; can be repeated
         #[arg(long, value_name = "ROLE", ignore_case = true, value_parser = role::words())]
         role: Vec<String>,
     },
     /// Change the name or the description of a service account
     Update {
-        /// Name or id of the service account
+        /// Name or ID of the service account
         service_account: String,
-        /// Its new name
+        /// New name
         #[arg(long, value_name = "TEXT")]
         name: Option<String>,
-        /// What it is for
+        /// Description
         #[arg(long, value_name = "TEXT")]
         description: Option<String>,
     },
-    /// Delete a service account and its keys
+    /// Delete a service account and its API keys
     #[command(visible_alias = "rm")]
     Delete {
-        /// Name or id of the service account
+        /// Name or ID of the service account
         service_account: String,
     },
-    /// Its API keys
+    /// Manage API keys; the same as `ootheca api-key`
     #[command(subcommand)]
     ApiKey(api_key::Verb),
 }
@@ -65,7 +65,7 @@ const COLUMNS: [Column; 5] = [
     Column::text("ID", "/id"),
 ];
 
-/// Does it.
+/// Runs the command.
 pub(crate) fn run(context: &Context, verb: Verb) -> Result<()> {
     let client = &context.client;
     let one = |wanted: &str| -> Result<String> {
@@ -88,7 +88,9 @@ pub(crate) fn run(context: &Context, verb: Verb) -> Result<()> {
             let body = json!({ "name": name, "description": description, "roles": roles });
             let answer = client.post(ACCOUNTS, &body)?;
             context.out.done(&format!("Created service account {name}"), &answer, &COLUMNS)?;
-            talk::say(format!("next: ootheca api-key create NAME --service-account {name}"));
+            terminal::message(format!(
+                "Next: create a key with `ootheca api-key create NAME --service-account {name}`"
+            ));
             Ok(())
         }
         Verb::Update { service_account, name, description } => {
@@ -98,13 +100,13 @@ pub(crate) fn run(context: &Context, verb: Verb) -> Result<()> {
                 .filter_map(|(field, value)| Some((field.to_owned(), value?.into())))
                 .collect();
             let answer = client.patch(&one(&service_account)?, &body.into())?;
-            context.out.done(&format!("Changed service account {service_account}"), &answer, &COLUMNS)
+            context.out.done(&format!("Updated service account {service_account}"), &answer, &COLUMNS)
         }
         Verb::Delete { service_account } => {
             let path = one(&service_account)?;
-            talk::confirm(
+            terminal::confirm(
                 context.yes,
-                &format!("delete the service account {service_account} and its keys?"),
+                &format!("Delete service account {service_account} and its API keys?"),
             )?;
             let answer = client.delete(&path)?;
             context.out.done(&format!("Deleted service account {service_account}"), &answer, &COLUMNS[..1])

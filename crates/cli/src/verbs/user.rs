@@ -1,50 +1,50 @@
-//! `ootheca user`: the SQL users of a cluster.
+//! `ootheca user`: SQL users.
 
-use super::{Context, cluster::sql::fresh_password};
-use crate::{client::segment, failure::Result, output::Column, resolve, talk};
+use super::{Context, cluster::sql::generate_password};
+use crate::{client::segment, failure::Result, output::Column, resolve, terminal};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-/// What to do with SQL users.
+/// Verbs of `user`.
 #[derive(Subcommand)]
 pub(crate) enum Verb {
     /// List the SQL users of a cluster
     #[command(visible_alias = "ls")]
     List {
-        /// Name or id of the cluster
+        /// Name or ID of the cluster
         cluster: String,
     },
-    /// Create a SQL user; the password is asked for, or read from standard input
+    /// Create a SQL user; prompts for the password, or reads it from standard input
     Create {
         #[command(flatten)]
-        user: Named,
+        user: UserArgs,
     },
-    /// Give a SQL user another password
+    /// Change the password of a SQL user
     UpdatePassword {
         #[command(flatten)]
-        user: Named,
+        user: UserArgs,
     },
     /// Delete a SQL user
     #[command(visible_alias = "rm")]
     Delete {
-        /// Name or id of the cluster
+        /// Name or ID of the cluster
         cluster: String,
-        /// Name of the user
+        /// Name of the SQL user
         user: String,
     },
 }
 
-/// A user, and where its password comes from.
+/// A SQL user, and where its password comes from.
 #[derive(Args)]
-pub(crate) struct Named {
-    /// Name or id of the cluster
+pub(crate) struct UserArgs {
+    /// Name or ID of the cluster
     cluster: String,
-    /// Name of the user
+    /// Name of the SQL user
     user: String,
-    /// Make a password, and show it this once
+    /// Generate a password and print it
     #[arg(long)]
     generate: bool,
-    /// The password; others on this machine may see it
+    /// Password; other users of this machine can see it in the process list
     #[arg(long, value_name = "TEXT", conflicts_with = "generate")]
     password: Option<String>,
 }
@@ -52,7 +52,7 @@ pub(crate) struct Named {
 const COLUMNS: [Column; 1] = [Column::text("NAME", "/name")];
 const WITH_PASSWORD: [Column; 2] = [Column::text("NAME", "/name"), Column::text("PASSWORD", "/password")];
 
-/// Does it.
+/// Runs the command.
 pub(crate) fn run(context: &Context, verb: Verb) -> Result<()> {
     let users = |cluster: &str| -> Result<String> {
         let cluster = resolve::cluster(&context.client, cluster)?;
@@ -64,52 +64,65 @@ pub(crate) fn run(context: &Context, verb: Verb) -> Result<()> {
         }
         Verb::Create { user } => {
             let path = users(&user.cluster)?;
-            let (password, made) = password(&user)?;
+            let (password, generated) = password(&user)?;
             let answer = context.client.post(&path, &json!({ "name": user.user, "password": password }))?;
-            shown(context, "Created SQL user", &user.user, answer, made.then_some(password.as_str()))
+            print_result(
+                context,
+                "Created SQL user",
+                &user.user,
+                answer,
+                generated.then_some(password.as_str()),
+            )
         }
         Verb::UpdatePassword { user } => {
             let path = format!("{}/{}/password", users(&user.cluster)?, segment(&user.user));
-            let (password, made) = password(&user)?;
+            let (password, generated) = password(&user)?;
             let answer = context.client.put(&path, &json!({ "password": password }))?;
-            shown(
+            print_result(
                 context,
-                "Changed the password of SQL user",
+                "Updated the password of SQL user",
                 &user.user,
                 answer,
-                made.then_some(password.as_str()),
+                generated.then_some(password.as_str()),
             )
         }
         Verb::Delete { cluster, user } => {
             let path = format!("{}/{}", users(&cluster)?, segment(&user));
-            talk::confirm(context.yes, &format!("delete the SQL user {user} of {cluster}?"))?;
+            terminal::confirm(context.yes, &format!("Delete SQL user {user} of cluster {cluster}?"))?;
             let answer = context.client.delete(&path)?;
             context.out.done(&format!("Deleted SQL user {user}"), &answer, &COLUMNS)
         }
     }
 }
 
-/// The password, and whether it was made here.
-fn password(user: &Named) -> Result<(String, bool)> {
+/// The password, and whether it was generated.
+fn password(user: &UserArgs) -> Result<(String, bool)> {
     match &user.password {
         Some(password) => Ok((password.clone(), false)),
-        None if user.generate => Ok((fresh_password(), true)),
-        None if talk::interactive() => {
-            let given = talk::new_password(&format!("password of {} (empty: one is made)", user.user))?;
-            let made = given.is_none();
-            Ok((given.unwrap_or_else(fresh_password), made))
+        None if user.generate => Ok((generate_password(), true)),
+        None if terminal::interactive() => {
+            let given =
+                terminal::new_password(&format!("Password for {} (leave blank to generate one)", user.user))?;
+            let generated = given.is_none();
+            Ok((given.unwrap_or_else(generate_password), generated))
         }
-        None => Ok((talk::password(&format!("password of {}", user.user))?, false)),
+        None => Ok((terminal::password(&format!("Password for {}", user.user))?, false)),
     }
 }
 
-/// Only a password that nobody knows yet is shown.
-fn shown(context: &Context, what: &str, user: &str, mut answer: Value, made: Option<&str>) -> Result<()> {
+/// Prints the result. The password is only printed if it was generated.
+fn print_result(
+    context: &Context,
+    what: &str,
+    user: &str,
+    mut answer: Value,
+    generated: Option<&str>,
+) -> Result<()> {
     let what = format!("{what} {user}");
-    let Some(password) = made else { return context.out.done(&what, &answer, &COLUMNS) };
+    let Some(password) = generated else { return context.out.done(&what, &answer, &COLUMNS) };
     answer["name"] = user.into();
     answer["password"] = password.into();
     context.out.done(&what, &answer, &WITH_PASSWORD)?;
-    talk::say("the password is shown this once: keep it secret");
+    terminal::message("Store the password now; it won't be shown again.");
     Ok(())
 }

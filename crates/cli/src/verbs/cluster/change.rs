@@ -1,9 +1,10 @@
-//! Clusters changed and deleted.
+//! `ootheca cluster update` and `ootheca cluster delete`.
 
 use super::{ClusterArg, Context, SHORT, create, path, wait};
+use crate::verbs::key_value;
 use crate::{
     failure::{Failure, Result},
-    resolve, talk,
+    resolve, terminal,
 };
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value, json};
@@ -15,17 +16,17 @@ pub(crate) struct DeleteArgs {
     cluster: ClusterArg,
 }
 
-/// Deletes a cluster, after a question.
+/// Deletes a cluster, after confirmation.
 pub(super) fn delete(context: &Context, args: &DeleteArgs) -> Result<()> {
     let cluster = resolve::cluster(&context.client, &args.cluster.cluster)?;
     let name = resolve::name(&cluster);
     if cluster["delete_protection"] == "ENABLED" {
-        let message = format!("cluster {name} is protected from being deleted");
+        let message = format!("cluster {name} has delete protection");
         return Err(Failure::failed(message)
-            .hint(format!("`ootheca cluster update {name} --delete-protection off` lifts that")));
+            .hint(format!("turn it off with `ootheca cluster update {name} --delete-protection off`")));
     }
-    talk::confirm(context.yes, &format!("delete cluster {name} with all its data?"))?;
-    let progress = talk::progress(&format!("deleting cluster {name}…"));
+    terminal::confirm(context.yes, &format!("Delete cluster {name} and all its data?"))?;
+    let progress = terminal::progress(&format!("deleting cluster {name}…"));
     let deleted = context.client.delete(&path(&cluster, ""))?;
     drop(progress);
     context.out.done(&format!("Deleted cluster {name}"), &deleted, &SHORT)
@@ -40,16 +41,16 @@ pub(crate) enum Switch {
     Off,
 }
 
-/// Who begins upgrades.
+/// How upgrades start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Upgrades {
-    /// The server
+    /// The server starts upgrades
     Automatic,
-    /// You
+    /// You start upgrades
     Manual,
 }
 
-/// The plan that a cluster changes to.
+/// The new plan of a cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum NewPlan {
     /// BASIC
@@ -58,56 +59,56 @@ pub(crate) enum NewPlan {
     Standard,
 }
 
-/// Flags of `cluster update`. What is not given stays as it is.
+/// Flags of `cluster update`. Settings without a flag don't change.
 #[derive(Args, Default)]
 pub(crate) struct UpdateArgs {
-    /// Name or id
+    /// Name or ID of the cluster
     #[arg(value_name = "CLUSTER")]
     cluster: String,
-    /// Change the plan
+    /// New plan
     #[arg(long, value_enum, value_name = "PLAN")]
     plan: Option<NewPlan>,
-    /// BASIC: request units that it may use in a month, or `none`
+    /// BASIC: maximum request units per month, or `none`
     #[arg(long, value_name = "NUMBER", value_parser = limit)]
     request_unit_limit: Option<Limit>,
-    /// BASIC: mebibytes that it may store, or `none`
+    /// BASIC: maximum storage in MiB, or `none`
     #[arg(long, value_name = "MIB", value_parser = limit)]
     storage_mib_limit: Option<Limit>,
-    /// STANDARD and ADVANCED: vCPUs, of each node
+    /// STANDARD: provisioned vCPUs; ADVANCED: vCPUs per node
     #[arg(long, value_name = "NUMBER")]
     vcpus: Option<i64>,
-    /// ADVANCED: storage of each node in GiB
+    /// ADVANCED: storage per node in GiB
     #[arg(long, value_name = "GIB")]
     storage_gib: Option<i64>,
-    /// All its regions, ADVANCED with nodes: REGION:NODES; may be given several times
-    #[arg(long = "region", value_name = "REGION", value_parser = create::region_nodes)]
+    /// Region, with the number of nodes for ADVANCED; can be repeated; replaces all regions of the cluster
+    #[arg(long = "region", value_name = "REGION[:NODES]", value_parser = create::region_nodes)]
     regions: Vec<(String, i64)>,
-    /// The primary one of several regions
+    /// Primary region of a cluster with several regions
     #[arg(long, value_name = "REGION")]
     primary_region: Option<String>,
-    /// Set a label; may be given several times
-    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = create::label)]
+    /// Set a label; can be repeated
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = key_value::parse)]
     labels: Vec<(String, String)>,
-    /// Remove a label; may be given several times
+    /// Remove a label; can be repeated
     #[arg(long = "remove-label", value_name = "KEY")]
     remove_labels: Vec<String>,
-    /// Move it to a folder, by name or id, or to `root`
+    /// Move the cluster to this folder, by name or ID, or to `root`
     #[arg(long, value_name = "FOLDER")]
     folder: Option<String>,
-    /// Whether it is protected from being deleted
+    /// Protect the cluster against deletion
     #[arg(long, value_enum, value_name = "SWITCH")]
     delete_protection: Option<Switch>,
-    /// Upgrade it to a major version, such as v25.4
+    /// Upgrade to this major version, such as v25.4
     #[arg(long, value_name = "VERSION")]
     version: Option<String>,
-    /// Keep the upgrade that was made
+    /// Finalize the last upgrade
     #[arg(long, conflicts_with_all = ["rollback", "version"])]
     finalize: bool,
-    /// Undo the upgrade that was made
+    /// Roll back the last upgrade
     #[arg(long, conflicts_with = "version")]
     rollback: bool,
-    /// STANDARD: who begins upgrades
-    #[arg(long, value_enum, value_name = "WHO")]
+    /// STANDARD: whether upgrades start automatically
+    #[arg(long, value_enum, value_name = "MODE")]
     upgrades: Option<Upgrades>,
     #[command(flatten)]
     wait: wait::WaitArgs,
@@ -126,30 +127,30 @@ fn limit(text: &str) -> std::result::Result<Limit, String> {
 /// Changes a cluster.
 pub(super) fn update(context: &Context, args: &UpdateArgs) -> Result<()> {
     let cluster = resolve::cluster(&context.client, &args.cluster)?;
-    let folder = match args.folder.as_deref() {
-        None => None,
-        Some("root") => Some("root".to_owned()),
-        Some(wanted) => Some(resolve::id(&resolve::folder(&context.client, wanted)?).to_owned()),
-    };
+    let folder =
+        args.folder.as_deref().map(|wanted| resolve::folder_id(&context.client, wanted)).transpose()?;
     let body = body(args, &cluster, folder);
     if body.is_empty() {
-        return Err(Failure::usage("nothing to change was given")
-            .hint("`ootheca cluster update --help` shows the flags"));
+        return Err(
+            Failure::usage("no changes specified").hint("see the flags with `ootheca cluster update --help`")
+        );
     }
     let name = resolve::name(&cluster);
     let what = format!("updating cluster {name}…");
-    let ask = || context.client.patch(&path(&cluster, ""), &body.into());
-    let updated = wait::done(context, args.wait, &what, ask)?;
+    let request = || context.client.patch(&path(&cluster, ""), &body.into());
+    let updated = wait::until_settled(context, args.wait, &what, request)?;
     context.out.done(&format!("Updated cluster {name}"), &updated, &SHORT)?;
     if updated["upgrade_status"] == "PENDING_FINALIZATION" {
-        talk::say(format!(
-            "\nNext: try it, then `ootheca cluster update {name} --finalize`, or --rollback to undo it"
+        terminal::message(format!(
+            "\nNext: test the upgrade, then finalize it with `ootheca cluster update {name} --finalize`, or roll \
+             it back with --rollback."
         ));
     }
     Ok(())
 }
 
-/// The body: only what changes. Labels and limits are replaced as a whole, so what stays is said again.
+/// The body, with changes only. The API replaces labels and limits as a whole, so unchanged ones are
+/// repeated.
 fn body(args: &UpdateArgs, cluster: &Value, folder: Option<String>) -> Map<String, Value> {
     let mut body = Map::new();
     let mut set = |name: &str, value: Option<Value>| {
@@ -176,7 +177,7 @@ fn body(args: &UpdateArgs, cluster: &Value, folder: Option<String>) -> Map<Strin
     if !args.labels.is_empty() || !args.remove_labels.is_empty() {
         let mut labels = cluster["labels"].as_object().cloned().unwrap_or_default();
         labels.retain(|key, _| !args.remove_labels.contains(key));
-        labels.extend(args.labels.iter().map(|(key, value)| (key.clone(), value.clone().into())));
+        labels.extend(key_value::object(&args.labels));
         set("labels", Some(labels.into()));
     }
     let advanced = cluster["plan"] == "ADVANCED";
@@ -204,7 +205,7 @@ fn serverless(args: &UpdateArgs, cluster: &Value) -> Map<String, Value> {
         ("provisioned_virtual_cpus", args.vcpus.map(Some)),
     ];
     if changes.iter().any(|(_, change)| change.is_some()) {
-        // Limits belong to a plan: with a new one the old limits go.
+        // Limits depend on the plan, so those of the old plan are not repeated.
         let before = cluster.pointer("/config/serverless/usage_limits").and_then(Value::as_object);
         let kept = before.filter(|_| args.plan.is_none()).cloned();
         let mut limits = kept.unwrap_or_default();
@@ -243,12 +244,12 @@ fn dedicated(args: &UpdateArgs) -> Map<String, Value> {
 mod tests {
     use super::*;
 
-    fn made(args: UpdateArgs, cluster: &Value) -> Value {
+    fn body_of(args: UpdateArgs, cluster: &Value) -> Value {
         body(&args, cluster, None).into()
     }
 
     #[test]
-    fn what_is_replaced_as_a_whole_is_said_again() {
+    fn unchanged_labels_and_limits_are_repeated() {
         let limits = json!({ "request_unit_limit": "5", "storage_mib_limit": "7" });
         let cluster = json!({
             "plan": "BASIC", "labels": { "a": "1", "b": "2" }, "config": { "serverless": { "usage_limits": limits } },
@@ -263,24 +264,24 @@ mod tests {
             "labels": { "b": "2", "c": "3" },
             "serverless": { "usage_limits": { "request_unit_limit": "9", "storage_mib_limit": "7" } },
         });
-        assert_eq!(made(args, &cluster), expected);
+        assert_eq!(body_of(args, &cluster), expected);
         let args = UpdateArgs { storage_mib_limit: Some(None), ..UpdateArgs::default() };
         let expected = json!({ "serverless": { "usage_limits": { "request_unit_limit": "5" } } });
-        assert_eq!(made(args, &cluster), expected);
+        assert_eq!(body_of(args, &cluster), expected);
     }
 
     #[test]
-    fn an_advanced_cluster_has_nodes() {
+    fn an_advanced_cluster_has_nodes_and_hardware() {
         let args =
             UpdateArgs { regions: vec![("us-east1".to_owned(), 3)], vcpus: Some(8), ..UpdateArgs::default() };
         let expected = json!({ "dedicated": {
             "region_nodes": { "us-east1": 3 }, "hardware": { "machine_spec": { "num_virtual_cpus": 8 } },
         } });
-        assert_eq!(made(args, &json!({ "plan": "ADVANCED" })), expected);
+        assert_eq!(body_of(args, &json!({ "plan": "ADVANCED" })), expected);
     }
 
     #[test]
-    fn nothing_given_is_nothing_changed() {
-        assert_eq!(made(UpdateArgs::default(), &json!({ "plan": "BASIC" })), json!({}));
+    fn without_flags_the_body_is_empty() {
+        assert_eq!(body_of(UpdateArgs::default(), &json!({ "plan": "BASIC" })), json!({}));
     }
 }

@@ -1,27 +1,28 @@
-//! `ootheca cluster create`: asks for as little as it can.
+//! `ootheca cluster create`. Every argument has a default.
 
 use super::{Context, SHORT, names, wait};
+use crate::verbs::key_value;
 use crate::{
     failure::{Failure, Result},
-    resolve, talk,
+    resolve, terminal,
 };
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Map, Value, json};
 
-/// The plan of the new cluster.
+/// Plans.
 #[derive(Subcommand)]
 pub(crate) enum Plan {
-    /// Pays for what is used, sleeps when nobody is connected
+    /// Create a BASIC cluster, which is metered by usage and scales to zero when idle
     #[command(visible_alias = "serverless")]
     Basic(BasicArgs),
-    /// A number of vCPUs that is always there
+    /// Create a STANDARD cluster with provisioned vCPUs
     Standard(StandardArgs),
-    /// Machines of its own
+    /// Create an ADVANCED cluster with dedicated nodes
     #[command(visible_alias = "dedicated")]
     Advanced(AdvancedArgs),
 }
 
-/// The cloud that regions are named after.
+/// Clouds that regions are named after.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "UPPER")]
 pub(crate) enum Cloud {
@@ -34,7 +35,7 @@ pub(crate) enum Cloud {
 }
 
 impl Cloud {
-    fn word(self) -> &'static str {
+    fn name(self) -> &'static str {
         match self {
             Cloud::Gcp => "GCP",
             Cloud::Aws => "AWS",
@@ -46,19 +47,19 @@ impl Cloud {
 /// Flags of every plan.
 #[derive(Args)]
 struct CommonArgs {
-    /// The cluster's name [default: a friendly one, such as blue-dog]
+    /// Name of the cluster [default: a generated name, such as blue-dog]
     #[arg(value_name = "NAME")]
     name: Option<String>,
-    /// The cloud that regions are named after [default: that of the region]
+    /// Cloud that the regions are named after [default: the cloud of the first region]
     #[arg(long, value_enum, ignore_case = true, value_name = "CLOUD")]
     cloud: Option<Cloud>,
-    /// The folder to put it in, by name or id
+    /// Folder of the cluster, by name or ID [default: root]
     #[arg(long, value_name = "FOLDER")]
     folder: Option<String>,
-    /// A label; may be given several times
-    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
+    /// Label; can be repeated
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = key_value::parse)]
     labels: Vec<(String, String)>,
-    /// Refuse to delete it until that is switched off
+    /// Protect the cluster against deletion
     #[arg(long)]
     delete_protection: bool,
     #[command(flatten)]
@@ -70,16 +71,16 @@ struct CommonArgs {
 pub(crate) struct BasicArgs {
     #[command(flatten)]
     common: CommonArgs,
-    /// Its regions [default: the nearest one]
+    /// Regions [default: the nearest region]
     #[arg(value_name = "REGION")]
     regions: Vec<String>,
-    /// The primary one of several regions [default: the first]
+    /// Primary region of a cluster with several regions [default: the first]
     #[arg(long, value_name = "REGION")]
     primary_region: Option<String>,
-    /// Request units that it may use in a month
+    /// Maximum request units per month [default: unlimited]
     #[arg(long, value_name = "NUMBER")]
     request_unit_limit: Option<i64>,
-    /// Mebibytes that it may store
+    /// Maximum storage in MiB [default: unlimited]
     #[arg(long, value_name = "MIB")]
     storage_mib_limit: Option<i64>,
 }
@@ -89,16 +90,16 @@ pub(crate) struct BasicArgs {
 pub(crate) struct StandardArgs {
     #[command(flatten)]
     common: CommonArgs,
-    /// Its regions [default: the nearest one]
+    /// Regions [default: the nearest region]
     #[arg(value_name = "REGION")]
     regions: Vec<String>,
-    /// The primary one of several regions [default: the first]
+    /// Primary region of a cluster with several regions [default: the first]
     #[arg(long, value_name = "REGION")]
     primary_region: Option<String>,
-    /// vCPUs that are always there [default: the smallest number]
+    /// Provisioned vCPUs [default: 2]
     #[arg(long, value_name = "NUMBER")]
     vcpus: Option<i64>,
-    /// Begin upgrades by hand only
+    /// Don't start upgrades automatically
     #[arg(long)]
     manual_upgrades: bool,
 }
@@ -108,36 +109,30 @@ pub(crate) struct StandardArgs {
 pub(crate) struct AdvancedArgs {
     #[command(flatten)]
     common: CommonArgs,
-    /// Its regions, with their number of nodes [default: one node in the nearest one]
+    /// Regions with their number of nodes [default: one node in the nearest region]
     #[arg(value_name = "REGION[:NODES]", value_parser = region_nodes)]
     regions: Vec<(String, i64)>,
-    /// vCPUs of each node
+    /// vCPUs per node
     #[arg(long, value_name = "NUMBER", default_value_t = 4)]
     vcpus: i64,
-    /// Storage of each node in GiB [default: the smallest size]
+    /// Storage per node in GiB [default: the smallest size]
     #[arg(long, value_name = "GIB")]
     storage_gib: Option<i64>,
-    /// Major version, such as v25.4 [default: the newest]
+    /// Major version, such as v25.4 [default: the default version of the server]
     #[arg(long, value_name = "VERSION")]
     version: Option<String>,
 }
 
-/// `key=value`.
-pub(super) fn label(text: &str) -> std::result::Result<(String, String), String> {
-    let (key, value) = text.split_once('=').unwrap_or((text, ""));
-    if key.is_empty() { Err("must be KEY=VALUE".to_owned()) } else { Ok((key.to_owned(), value.to_owned())) }
-}
-
-/// `region` or `region:nodes`.
+/// Parses `REGION` or `REGION:NODES`.
 pub(super) fn region_nodes(text: &str) -> std::result::Result<(String, i64), String> {
     let (name, nodes) = text.split_once(':').unwrap_or((text, "1"));
     match nodes.parse() {
         Ok(nodes) if !name.is_empty() => Ok((name.to_owned(), nodes)),
-        _ => Err("must be REGION or REGION:NODES, such as us-east1:3".to_owned()),
+        _ => Err("must have the form REGION or REGION:NODES, such as us-east1:3".to_owned()),
     }
 }
 
-/// Makes a cluster.
+/// Creates a cluster.
 pub(super) fn create(context: &Context, plan: Plan) -> Result<()> {
     let (common, regions, serverless) = match &plan {
         Plan::Basic(args) => (&args.common, args.regions.clone(), true),
@@ -146,18 +141,15 @@ pub(super) fn create(context: &Context, plan: Plan) -> Result<()> {
             (&args.common, args.regions.iter().map(|(name, _)| name.clone()).collect(), false)
         }
     };
-    let (cloud, regions) = place(context, common.cloud, regions, serverless)?;
+    let (cloud, regions) = locate(context, common.cloud, regions, serverless)?;
     let mut spec = Map::new();
-    let word = fill(&mut spec, &plan, &regions);
-    spec.insert("plan".to_owned(), word.into());
+    let plan = fill(&mut spec, &plan, &regions);
+    spec.insert("plan".to_owned(), plan.into());
     if !common.labels.is_empty() {
-        let labels: Map<String, Value> =
-            common.labels.iter().map(|(key, value)| (key.clone(), value.clone().into())).collect();
-        spec.insert("labels".to_owned(), labels.into());
+        spec.insert("labels".to_owned(), key_value::object(&common.labels).into());
     }
-    if let Some(wanted) = common.folder.as_deref().filter(|wanted| *wanted != "root") {
-        let folder = resolve::folder(&context.client, wanted)?;
-        spec.insert("parent_id".to_owned(), resolve::id(&folder).into());
+    if let Some(wanted) = &common.folder {
+        spec.insert("parent_id".to_owned(), resolve::folder_id(&context.client, wanted)?.into());
     }
     if common.delete_protection {
         spec.insert("delete_protection".to_owned(), "ENABLED".into());
@@ -166,38 +158,39 @@ pub(super) fn create(context: &Context, plan: Plan) -> Result<()> {
         Some(name) => name.clone(),
         None => {
             let clusters = context.client.pages("/api/v1/clusters", "clusters")?;
-            names::fresh(&clusters.iter().map(resolve::name).collect::<Vec<_>>())
+            names::generate(&clusters.iter().map(resolve::name).collect::<Vec<_>>())
         }
     };
-    make(context, &json!({ "name": name, "provider": cloud, "spec": spec }), common.wait)
+    send(context, &json!({ "name": name, "provider": cloud, "spec": spec }), common.wait)
 }
 
-fn make(context: &Context, body: &Value, waiting: wait::WaitArgs) -> Result<()> {
+fn send(context: &Context, body: &Value, args: wait::WaitArgs) -> Result<()> {
     let name = resolve::name(body);
     let what = format!("creating cluster {name}…");
-    let ask = || context.client.post("/api/v1/clusters", body);
-    let cluster = wait::done(context, waiting, &what, ask)?;
+    let request = || context.client.post("/api/v1/clusters", body);
+    let cluster = wait::until_settled(context, args, &what, request)?;
     match cluster["state"].as_str() {
         Some("CREATED") => {
             context.out.done(&format!("Created cluster {name}"), &cluster, &SHORT)?;
-            talk::say(format!("\nNext: `ootheca cluster sql {name}` opens a SQL shell"));
+            terminal::message(format!("\nNext: open a SQL shell with `ootheca cluster sql {name}`"));
             Ok(())
         }
         Some("CREATING") => {
             context.out.record(&cluster, &SHORT)?;
-            talk::say(format!("\nIt is being made; `ootheca cluster info {name}` shows how far it is"));
+            terminal::message(format!(
+                "\nThe cluster is being created. Check its state with `ootheca cluster info {name}`"
+            ));
             Ok(())
         }
         state => {
             let state = state.unwrap_or_default();
-            let message = format!("cluster {name} could not be made: its state is {state}");
-            Err(Failure::failed(message)
-                .hint(format!("`ootheca cluster delete {name}` removes what is left")))
+            let message = format!("could not create cluster {name}: its state is {state}");
+            Err(Failure::failed(message).hint(format!("remove it with `ootheca cluster delete {name}`")))
         }
     }
 }
 
-/// Fills in what depends on the plan; returns its word.
+/// Adds the settings that depend on the plan, and returns the name of the plan.
 fn fill(spec: &mut Map<String, Value>, plan: &Plan, regions: &[String]) -> &'static str {
     match plan {
         Plan::Basic(args) => {
@@ -255,48 +248,47 @@ fn serverless(regions: &[String], primary: Option<&str>) -> Value {
     block
 }
 
-/// Where there is no distance, these come first.
-const USUAL: [&str; 3] = ["us-central1", "us-east-1", "eastus"];
+/// Regions that are preferred among those at the same distance.
+const PREFERRED: [&str; 3] = ["us-central1", "us-east-1", "eastus"];
 
-/// The cloud and the regions: what was asked for, else the nearest that is offered.
-fn place(
+/// The cloud and the regions: the specified ones, or else the nearest region.
+fn locate(
     context: &Context,
     cloud: Option<Cloud>,
     regions: Vec<String>,
     serverless: bool,
 ) -> Result<(String, Vec<String>)> {
     if let (Some(cloud), false) = (cloud, regions.is_empty()) {
-        return Ok((cloud.word().to_owned(), regions));
+        return Ok((cloud.name().to_owned(), regions));
     }
     let mut query = String::new();
     if serverless {
         query.push_str("?serverless=true");
     }
-    let offered = context.client.pages(&format!("/api/v1/clusters/available-regions{query}"), "regions")?;
-    choose(cloud, regions, &offered)
+    let available = context.client.pages(&format!("/api/v1/clusters/available-regions{query}"), "regions")?;
+    choose(cloud, regions, &available)
 }
 
-fn choose(cloud: Option<Cloud>, regions: Vec<String>, offered: &[Value]) -> Result<(String, Vec<String>)> {
+fn choose(cloud: Option<Cloud>, regions: Vec<String>, available: &[Value]) -> Result<(String, Vec<String>)> {
     let text = |region: &Value, member: &str| region[member].as_str().unwrap_or_default().to_owned();
     if let Some(first) = regions.first() {
-        // A region that is not known is refused by the server, with the rule.
-        let known = offered.iter().find(|region| region["name"] == first.as_str());
+        // The server rejects an unknown region with a better message.
+        let known = available.iter().find(|region| region["name"] == first.as_str());
         let cloud = known.map_or_else(|| "GCP".to_owned(), |region| text(region, "provider"));
         return Ok((cloud, regions));
     }
-    let wanted = |region: &&Value| cloud.is_none_or(|cloud| region["provider"] == cloud.word());
+    let wanted = |region: &&Value| cloud.is_none_or(|cloud| region["provider"] == cloud.name());
     let rank = |region: &Value| {
-        let usual = USUAL.iter().position(|name| region["name"] == *name).unwrap_or(USUAL.len());
-        (region["distance"].as_f64().unwrap_or(f64::MAX), usual)
+        let preference = PREFERRED.iter().position(|name| region["name"] == *name).unwrap_or(PREFERRED.len());
+        (region["distance"].as_f64().unwrap_or(f64::MAX), preference)
     };
-    let nearest = offered.iter().filter(wanted).min_by(|left, right| {
+    let nearest = available.iter().filter(wanted).min_by(|left, right| {
         let (left, right) = (rank(left), rank(right));
         left.0.total_cmp(&right.0).then(left.1.cmp(&right.1))
     });
     match nearest {
         Some(region) => Ok((text(region, "provider"), vec![text(region, "name")])),
-        None => Err(Failure::failed("no region is offered for that")
-            .hint("`ootheca regions` shows what is offered, by cloud")),
+        None => Err(Failure::failed("no region available").hint("list the regions with `ootheca regions`")),
     }
 }
 
@@ -304,7 +296,7 @@ fn choose(cloud: Option<Cloud>, regions: Vec<String>, offered: &[Value]) -> Resu
 mod tests {
     use super::*;
 
-    fn offered() -> Vec<Value> {
+    fn available() -> Vec<Value> {
         let region = |name: &str, provider: &str, distance: f64| json!({ "name": name, "provider": provider, "distance": distance });
         vec![
             region("ap-south-1", "AWS", 9000.0),
@@ -315,23 +307,20 @@ mod tests {
     }
 
     #[test]
-    fn the_nearest_region_is_taken_and_the_usual_one_of_equals() {
+    fn the_nearest_region_is_the_default() {
         let chosen = |cloud, regions: &[&str]| {
             let regions = regions.iter().map(|name| (*name).to_owned()).collect();
-            choose(cloud, regions, &offered()).unwrap()
+            choose(cloud, regions, &available()).unwrap()
         };
         let pair = |cloud: &str, region: &str| (cloud.to_owned(), vec![region.to_owned()]);
         assert_eq!(chosen(None, &[]), pair("GCP", "us-central1"));
         assert_eq!(chosen(Some(Cloud::Aws), &[]), pair("AWS", "us-east-1"));
         assert_eq!(chosen(None, &["ap-south-1"]), pair("AWS", "ap-south-1"));
-        assert!(choose(Some(Cloud::Azure), Vec::new(), &offered()).is_err());
+        assert!(choose(Some(Cloud::Azure), Vec::new(), &available()).is_err());
     }
 
     #[test]
-    fn words_of_flags() {
-        assert_eq!(label("team=data"), Ok(("team".to_owned(), "data".to_owned())));
-        assert_eq!(label("only"), Ok(("only".to_owned(), String::new())));
-        assert!(label("=x").is_err());
+    fn regions_can_have_a_number_of_nodes() {
         assert_eq!(region_nodes("us-east1:3"), Ok(("us-east1".to_owned(), 3)));
         assert_eq!(region_nodes("us-east1"), Ok(("us-east1".to_owned(), 1)));
         assert!(region_nodes("us-east1:x").is_err());

@@ -1,4 +1,4 @@
-//! `ootheca cluster`: clusters are made, shown, changed, deleted, and opened.
+//! `ootheca cluster`.
 
 mod change;
 mod create;
@@ -12,59 +12,59 @@ use crate::{failure::Result, output::Column};
 use clap::Subcommand;
 use serde_json::Value;
 
-/// What to do with clusters.
+/// Verbs of `cluster`.
 #[derive(Subcommand)]
 pub(crate) enum Verb {
-    /// Make a cluster
+    /// Create a cluster
     #[command(subcommand)]
     Create(create::Plan),
-    /// List the clusters that you may see
+    /// List clusters
     #[command(visible_alias = "ls")]
     List(show::ListArgs),
-    /// Show a cluster: its plan, regions, limits and use
+    /// Show the details of a cluster: plan, regions, limits, and usage
     #[command(visible_aliases = ["describe", "get"])]
     Info(ClusterArg),
-    /// Change a cluster
+    /// Change the settings of a cluster
     Update(change::UpdateArgs),
-    /// Delete a cluster with all its data
+    /// Delete a cluster and all its data
     #[command(visible_alias = "rm")]
     Delete(change::DeleteArgs),
-    /// Open a SQL shell on a cluster, or run psql with other arguments
+    /// Open a SQL shell, or run psql with other arguments
     Sql(sql::SqlArgs),
     /// List the nodes of a cluster
     Nodes(ClusterArg),
-    /// List the versions that clusters may have
+    /// List the available versions
     Versions,
-    /// Print how to connect to a cluster
+    /// Print the connection string of a cluster
     ConnectionString(show::ConnectionStringArgs),
-    /// Its SQL users: the same as `ootheca user`
+    /// Manage SQL users; the same as `ootheca user`
     #[command(subcommand)]
     User(user::Verb),
-    /// Its databases: the same as `ootheca database`
+    /// Manage databases; the same as `ootheca database`
     #[command(subcommand)]
     Database(database::Verb),
-    /// Who may connect to it
+    /// Manage network access
     #[command(subcommand)]
     Networking(Networking),
 }
 
-/// Who may connect to a cluster.
+/// Verbs of `cluster networking`.
 #[derive(Subcommand)]
 pub(crate) enum Networking {
-    /// Networks that may connect: the same as `ootheca allowlist`
+    /// Manage the allowed networks; the same as `ootheca allowlist`
     #[command(subcommand)]
     Allowlist(allowlist::Verb),
 }
 
-/// A cluster.
+/// The cluster that a command applies to.
 #[derive(clap::Args)]
 pub(crate) struct ClusterArg {
-    /// Name or id
+    /// Name or ID of the cluster
     #[arg(value_name = "CLUSTER")]
     pub(crate) cluster: String,
 }
 
-/// Does it.
+/// Runs the command.
 pub(crate) fn run(context: &Context, verb: Verb) -> Result<()> {
     match verb {
         Verb::Create(plan) => create::create(context, plan),
@@ -82,7 +82,7 @@ pub(crate) fn run(context: &Context, verb: Verb) -> Result<()> {
     }
 }
 
-/// What is shown of a cluster that was just made or changed.
+/// Columns for a cluster that was created or changed.
 const SHORT: [Column; 7] = [
     Column::text("NAME", "/name"),
     Column::text("ID", "/id"),
@@ -93,12 +93,12 @@ const SHORT: [Column; 7] = [
     Column::text("VERSION", "/cockroach_version"),
 ];
 
-/// The path of a cluster, or of something below it.
+/// The URL path of a cluster, or of something below it.
 fn path(cluster: &Value, below: &str) -> String {
     format!("/api/v1/clusters/{}{below}", crate::client::segment(crate::resolve::id(cluster)))
 }
 
-/// Where it stands, and whether it sleeps.
+/// The state of a cluster, with its running operation or whether it is suspended.
 fn state(cluster: &Value) -> String {
     let word = |pointer: &str| cluster.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let suspended = cluster.pointer("/ootheca/suspended") == Some(&Value::Bool(true));
@@ -111,7 +111,7 @@ fn state(cluster: &Value) -> String {
     }
 }
 
-/// Its regions; with nodes where it has such.
+/// The regions of a cluster, with the number of nodes if it has dedicated nodes.
 fn regions(cluster: &Value) -> String {
     let region = |region: &Value| {
         let name = region["name"].as_str().unwrap_or_default();

@@ -1,8 +1,8 @@
-//! Names for clusters that nobody named.
+//! Generates names for clusters that are created without one.
 
 use rand::seq::IndexedRandom;
 
-const COLOURS: [&str; 24] = [
+const COLORS: [&str; 24] = [
     "amber", "azure", "blue", "bronze", "coral", "crimson", "cyan", "golden", "green", "indigo", "ivory",
     "jade", "lilac", "maroon", "mint", "olive", "orange", "pearl", "purple", "ruby", "scarlet", "silver",
     "teal", "violet",
@@ -14,11 +14,11 @@ const ANIMALS: [&str; 40] = [
     "salmon", "seal", "stork", "swan", "tiger", "wolf",
 ];
 
-/// A friendly name that is not taken.
-pub(super) fn fresh(taken: &[&str]) -> String {
+/// A random name that isn't taken.
+pub(super) fn generate(taken: &[&str]) -> String {
     let mut random = rand::rng();
     for _ in 0..64 {
-        let words = (COLOURS.choose(&mut random), ANIMALS.choose(&mut random));
+        let words = (COLORS.choose(&mut random), ANIMALS.choose(&mut random));
         let name = format!("{}-{}", words.0.unwrap_or(&"blue"), words.1.unwrap_or(&"dog"));
         if !taken.contains(&name.as_str()) {
             return name;
@@ -33,21 +33,21 @@ mod tests {
     use ootheca_model::{cluster::create::NAME_MAX, names};
 
     #[test]
-    fn every_name_keeps_the_rules() {
-        for colour in COLOURS {
+    fn every_generated_name_is_valid() {
+        for color in COLORS {
             for animal in ANIMALS {
-                names::cluster(&format!("{colour}-{animal}"), NAME_MAX).unwrap();
+                names::cluster(&format!("{color}-{animal}"), NAME_MAX).unwrap();
             }
         }
     }
 
     #[test]
-    fn taken_names_are_not_given_again() {
+    fn taken_names_are_not_generated() {
         let all: Vec<String> =
-            COLOURS.iter().flat_map(|c| ANIMALS.iter().map(move |a| format!("{c}-{a}"))).collect();
+            COLORS.iter().flat_map(|c| ANIMALS.iter().map(move |a| format!("{c}-{a}"))).collect();
         let (free, taken) = all.split_first().unwrap();
         let taken: Vec<&str> = taken.iter().map(String::as_str).collect();
-        let name = fresh(&taken);
+        let name = generate(&taken);
         assert!(name == *free || name.starts_with("cluster-"));
         names::cluster(&name, NAME_MAX).unwrap();
     }

@@ -1,4 +1,4 @@
-//! Clusters and what belongs to them, shown.
+//! Commands that show clusters.
 
 use super::{Context, path, regions, state};
 use crate::{
@@ -12,10 +12,10 @@ use serde_json::Value;
 /// Flags of `cluster list`.
 #[derive(Args)]
 pub(crate) struct ListArgs {
-    /// Only those in this folder, by name or id, or `root`
+    /// List only clusters in this folder, by name or ID, or `root`
     #[arg(long, value_name = "FOLDER")]
     folder: Option<String>,
-    /// Also deleted clusters and such that failed to be made
+    /// Include clusters that were deleted or couldn't be created
     #[arg(long)]
     all: bool,
 }
@@ -33,11 +33,8 @@ const LIST: [Column; 8] = [
 
 /// Lists clusters.
 pub(super) fn list(context: &Context, args: &ListArgs) -> Result<()> {
-    let folder = match args.folder.as_deref() {
-        None => None,
-        Some("root") => Some("root".to_owned()),
-        Some(wanted) => Some(resolve::id(&resolve::folder(&context.client, wanted)?).to_owned()),
-    };
+    let folder =
+        args.folder.as_deref().map(|wanted| resolve::folder_id(&context.client, wanted)).transpose()?;
     let query = if args.all { "?show_inactive=true" } else { "" };
     let mut list = context.client.list(&format!("/api/v1/clusters{query}"), "clusters")?;
     if let Some(folder) = folder {
@@ -52,7 +49,7 @@ const INFO: [Column; 22] = [
     Column::text("ID", "/id"),
     Column::text("PLAN", "/plan"),
     Column::by("STATE", state),
-    Column::text("STANDING", "/ootheca/standing"),
+    Column::text("LIMIT STATUS", "/ootheca/standing"),
     Column::text("CLOUD", "/cloud_provider"),
     Column::by("REGIONS", regions),
     Column::text("VERSION", "/cockroach_version"),
@@ -69,13 +66,13 @@ const INFO: [Column; 22] = [
     Column::text("DELETE PROTECTION", "/delete_protection"),
     Column::text("CREATOR", "/creator_id"),
     Column::time("CREATED AT", "/created_at"),
-    Column::by("NOTES", conditions),
+    Column::by("CONDITIONS", conditions),
 ];
 
 /// Shows a cluster.
 pub(super) fn info(context: &Context, cluster: &str) -> Result<()> {
     let cluster = resolve::cluster(&context.client, cluster)?;
-    // The list says less than the cluster itself.
+    // The list contains fewer fields than the cluster itself.
     let cluster = context.client.get(&path(&cluster, ""))?;
     context.out.record(&cluster, &INFO)
 }
@@ -91,24 +88,24 @@ fn usage(cluster: &Value, pointer: &str) -> f64 {
 
 fn request_units(cluster: &Value) -> String {
     let month = cluster.pointer("/ootheca/usage/month").map(plain).unwrap_or_default();
-    let used = format!("{:.0} in {month}", usage(cluster, "/request_units/total"));
-    limit(cluster, "request_unit_limit").map_or(used.clone(), |limit| format!("{used}, of {}", plain(limit)))
+    let used = format!("{:.0} used in {month}", usage(cluster, "/request_units/total"));
+    limit(cluster, "request_unit_limit").map_or(used.clone(), |limit| format!("{used} of {}", plain(limit)))
 }
 
 fn storage(cluster: &Value) -> String {
-    let used = format!("{:.1} MiB", usage(cluster, "/storage_mib"));
+    let used = format!("{:.1} MiB used", usage(cluster, "/storage_mib"));
     match (limit(cluster, "storage_mib_limit"), cluster.pointer("/config/dedicated/storage_gib")) {
-        (Some(limit), _) => format!("{used}, of {}", plain(limit)),
-        (None, Some(gib)) => format!("{used}, of {} GiB", plain(gib)),
+        (Some(limit), _) => format!("{used} of {} MiB", plain(limit)),
+        (None, Some(gib)) => format!("{used} of {} GiB", plain(gib)),
         (None, None) => used,
     }
 }
 
 fn virtual_cpus(cluster: &Value) -> String {
-    let used = format!("{:.2} busy", usage(cluster, "/virtual_cpus"));
+    let used = format!("{:.2} in use", usage(cluster, "/virtual_cpus"));
     let dedicated = cluster.pointer("/config/dedicated/num_virtual_cpus");
     let all = limit(cluster, "provisioned_virtual_cpus").or(dedicated);
-    all.map_or(used.clone(), |all| format!("{used}, of {}", plain(all)))
+    all.map_or(used.clone(), |all| format!("{used} of {}", plain(all)))
 }
 
 fn machine(cluster: &Value) -> String {
@@ -141,12 +138,12 @@ const VERSIONS: [Column; 5] = [
     Column::text("ALLOWED UPGRADES", "/allowed_upgrades"),
 ];
 
-/// Lists the versions that clusters may have.
+/// Lists the available versions.
 pub(super) fn versions(context: &Context) -> Result<()> {
     context.out.list(&VERSIONS, &context.client.list("/api/v1/cluster-versions", "versions")?)
 }
 
-/// Where a client runs.
+/// Operating system of a SQL client.
 #[derive(Clone, Copy, ValueEnum)]
 pub(crate) enum System {
     /// Linux
@@ -162,18 +159,18 @@ pub(crate) enum System {
 pub(crate) struct ConnectionStringArgs {
     #[command(flatten)]
     cluster: super::ClusterArg,
-    /// The SQL user
+    /// SQL user
     #[arg(long, value_name = "USER")]
     user: Option<String>,
-    /// The database [default: defaultdb]
+    /// Database [default: defaultdb]
     #[arg(long, value_name = "DATABASE")]
     database: Option<String>,
-    /// Where the client runs [default: this system]
+    /// Operating system of the client [default: this system]
     #[arg(long, value_enum, value_name = "SYSTEM")]
     os: Option<System>,
 }
 
-/// Prints how to connect.
+/// Prints the connection string.
 pub(super) fn connection_string(context: &Context, args: &ConnectionStringArgs) -> Result<()> {
     let cluster = resolve::cluster(&context.client, &args.cluster.cluster)?;
     let here = if cfg!(target_os = "macos") { System::Mac } else { System::Linux };

@@ -1,9 +1,9 @@
-//! Waiting until a cluster has become what was asked for.
+//! Waits until a change of a cluster is complete.
 
 use super::{Context, path};
 use crate::{
     failure::{Exit, Failure, Result},
-    resolve, talk,
+    resolve, terminal,
 };
 use clap::Args;
 use serde_json::Value;
@@ -12,53 +12,52 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How often is asked.
-const LOOK: Duration = Duration::from_millis(500);
+/// How often the cluster is polled.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Flags of what may take long.
+/// Flags of changes that can take long.
 #[derive(Args, Clone, Copy, Default)]
 pub(crate) struct WaitArgs {
-    /// Wait until it is done; that is the default
+    /// Wait until the change is complete (the default)
     #[arg(long, overrides_with = "no_wait")]
     wait: bool,
-    /// Return at once
+    /// Return immediately
     #[arg(long)]
     no_wait: bool,
-    /// Give up waiting after so many seconds; the work goes on
+    /// Stop waiting after this number of seconds; the server continues the change
     #[arg(long, value_name = "SECONDS", default_value_t = 900)]
     timeout: u64,
 }
 
 impl WaitArgs {
-    /// Whether is waited at all.
+    /// Whether to wait.
     fn waits(self) -> bool {
         self.wait || !self.no_wait
     }
 }
 
-/// Asks for a change and says so; the cluster once nothing is at work on it, or at once. It may have
-/// failed.
-pub(super) fn done(
+/// Requests a change and waits until it is complete, unless the flags say otherwise. The returned cluster
+/// shows whether the change succeeded.
+pub(super) fn until_settled(
     context: &Context,
     args: WaitArgs,
     what: &str,
-    ask: impl FnOnce() -> Result<Value>,
+    request: impl FnOnce() -> Result<Value>,
 ) -> Result<Value> {
-    let mut progress = talk::progress(what);
-    let mut cluster = ask()?;
+    let mut progress = terminal::progress(what);
+    let mut cluster = request()?;
     let deadline = Instant::now().checked_add(Duration::from_secs(args.timeout));
     while args.waits() && !is_settled(&cluster) {
         if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             drop(progress);
             let name = resolve::name(&cluster);
-            let message = format!("not done within {} s: {what}", args.timeout);
-            let hint =
-                format!("the server goes on with it; `ootheca cluster info {name}` shows how far it is");
-            return Err(Failure::new(Exit::GivenUp, message).hint(hint));
+            let message = format!("timed out after {} seconds: {what}", args.timeout);
+            let hint = format!("the server continues; check the state with `ootheca cluster info {name}`");
+            return Err(Failure::new(Exit::TimedOut, message).hint(hint));
         }
-        thread::sleep(LOOK);
+        thread::sleep(POLL_INTERVAL);
         cluster = context.client.get(&path(&cluster, ""))?;
-        progress.now(&match operation(&cluster) {
+        progress.update(&match operation(&cluster) {
             "" => what.to_owned(),
             operation => format!("{what} {}", operation.to_lowercase().replace('_', " ")),
         });
@@ -73,11 +72,11 @@ fn operation(cluster: &Value) -> &str {
     }
 }
 
-/// Whether nothing is at work on it that could end by itself.
+/// Whether the cluster won't change its state without another request.
 fn is_settled(cluster: &Value) -> bool {
-    let at_work = matches!(cluster["state"].as_str(), Some("CREATING"));
+    let creating = matches!(cluster["state"].as_str(), Some("CREATING"));
     let operation = operation(cluster);
-    !at_work && (operation.is_empty() || operation.ends_with("_FAILED") || operation.contains("PENDING"))
+    !creating && (operation.is_empty() || operation.ends_with("_FAILED") || operation.contains("PENDING"))
 }
 
 #[cfg(test)]
@@ -86,7 +85,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn what_ends_the_waiting() {
+    fn a_cluster_is_settled_without_a_running_operation() {
         let settled = |state: &str, operation: &str| {
             is_settled(&json!({ "state": state, "operation_status": operation }))
         };

@@ -11,7 +11,7 @@ fn healthy() -> Facts {
         user: "ootheca".to_owned(),
         owner: Ok(()),
         cpu: Ok(2),
-        folder: Folder {
+        data_dir: DataDir {
             path: "/var/lib/ootheca".into(),
             exists: true,
             writable: Ok(()),
@@ -31,44 +31,44 @@ fn healthy() -> Facts {
             shared_memory: Some(GIB),
             memory: 8 * GIB,
         },
-        now: THIS_YEAR + 1000,
-        at_least: THIS_YEAR,
+        now: EARLIEST_TIME + 1000,
+        at_least: EARLIEST_TIME,
         synchronized: Some(true),
         time_zones: true,
         psql: Some("psql (PostgreSQL) 15.18".to_owned()),
     }
 }
 
-/// The check that a change of the facts turns bad.
+/// A check, and a change of the facts that makes it fail or warn.
 type Case = (&'static str, fn(&mut Facts));
 
-/// The only finding that is not ok.
+/// The only finding that isn't ok.
 #[track_caller]
 fn only(change: impl FnOnce(&mut Facts)) -> Finding {
     let mut facts = healthy();
     change(&mut facts);
     let mut bad: Vec<Finding> =
-        judge(&facts).into_iter().filter(|finding| finding.verdict != Verdict::Ok).collect();
+        diagnose(&facts).into_iter().filter(|finding| finding.verdict != Verdict::Ok).collect();
     assert_eq!(bad.len(), 1, "{bad:#?}");
     bad.remove(0)
 }
 
 #[test]
-fn a_healthy_machine_has_nothing_to_do() {
+fn all_checks_pass_on_a_healthy_machine() {
     assert!(
-        judge(&healthy()).iter().all(|finding| finding.verdict == Verdict::Ok && finding.advice.is_none())
+        diagnose(&healthy()).iter().all(|finding| finding.verdict == Verdict::Ok && finding.advice.is_none())
     );
 }
 
 #[test]
-fn what_a_server_can_not_do_without_fails() {
+fn missing_requirements_fail() {
     let fails: [Case; 10] = [
         ("SQL server", |facts| facts.majors.clear()),
         ("user", |facts| facts.owner = Err("useradd".to_owned())),
-        ("data folder", |facts| facts.folder.writable = Err("read-only".to_owned())),
-        ("data folder", |facts| facts.folder.path = "/x".repeat(36).into()),
-        ("free space", |facts| facts.folder.free_bytes = 100 * MIB),
-        ("port of SQL", |facts| facts.sql.state = PortState::Taken("another program has it".to_owned())),
+        ("data directory", |facts| facts.data_dir.writable = Err("read-only".to_owned())),
+        ("data directory", |facts| facts.data_dir.path = "/x".repeat(36).into()),
+        ("free space", |facts| facts.data_dir.free_bytes = 100 * MIB),
+        ("SQL port", |facts| facts.sql.state = PortState::Unavailable("in use".to_owned())),
         ("open files", |facts| facts.limits.open_files = Some(256)),
         ("shared memory", |facts| facts.limits.shared_memory = None),
         ("memory", |facts| facts.limits.memory = 64 * MIB),
@@ -81,15 +81,15 @@ fn what_a_server_can_not_do_without_fails() {
 }
 
 #[test]
-fn what_is_only_missing_warns() {
+fn restrictions_warn() {
     let warns: [Case; 11] = [
         ("SQL server", |facts| facts.wanted_majors = vec![15, 17]),
         ("control groups", |facts| facts.cpu = Err("read-only".to_owned())),
-        ("file system", |facts| facts.folder.kind = "tmpfs".to_owned()),
-        ("free space", |facts| facts.folder.free_bytes = GIB),
-        ("free space", |facts| facts.folder.free_files = 10),
-        ("resolver", |facts| facts.names[0].1 = Err("no such name".to_owned())),
-        ("resolver", |facts| facts.names[0].1 = Ok(vec!["10.0.0.1".parse().expect("an address")])),
+        ("file system", |facts| facts.data_dir.kind = "tmpfs".to_owned()),
+        ("free space", |facts| facts.data_dir.free_bytes = GIB),
+        ("free space", |facts| facts.data_dir.free_files = 10),
+        ("host name", |facts| facts.names[0].1 = Err("no such name".to_owned())),
+        ("host name", |facts| facts.names[0].1 = Ok(vec!["10.0.0.1".parse().expect("an address")])),
         ("open files", |facts| facts.limits.open_files = Some(1024)),
         ("processes", |facts| facts.limits.processes = Some(500)),
         ("time zones", |facts| facts.time_zones = false),
@@ -102,38 +102,38 @@ fn what_is_only_missing_warns() {
 }
 
 #[test]
-fn a_running_server_may_have_its_ports() {
+fn ports_of_the_running_server_are_ok() {
     let mut facts = healthy();
     facts.api.state = PortState::Ours;
-    assert!(judge(&facts).iter().all(|finding| finding.verdict == Verdict::Ok));
+    assert!(diagnose(&facts).iter().all(|finding| finding.verdict == Verdict::Ok));
 }
 
 #[test]
-fn the_simulated_engine_needs_no_programs() {
+fn the_simulated_engine_needs_no_sql_server() {
     let mut facts = healthy();
     (facts.simulated, facts.owner, facts.cpu) = (true, Err(String::new()), Err(String::new()));
     facts.majors.clear();
-    assert!(judge(&facts).iter().all(|finding| finding.verdict == Verdict::Ok));
+    assert!(diagnose(&facts).iter().all(|finding| finding.verdict == Verdict::Ok));
 }
 
 proptest! {
     #[test]
-    fn less_is_never_better(low in 0u64..20 * GIB, more in 0u64..20 * GIB) {
+    fn fewer_resources_never_improve_the_result(low in 0u64..20 * GIB, more in 0u64..20 * GIB) {
         let worst = |bytes: u64| {
             let mut facts = healthy();
-            facts.folder.free_bytes = bytes;
+            facts.data_dir.free_bytes = bytes;
             facts.limits.memory = bytes;
             facts.limits.shared_memory = Some(bytes);
-            judge(&facts).iter().map(|finding| finding.verdict).max()
+            diagnose(&facts).iter().map(|finding| finding.verdict).max()
         };
         prop_assert!(worst(low) >= worst(low + more));
     }
 
     #[test]
-    fn whatever_is_not_ok_says_what_to_do(files in 0u64..10_000, processes in 0u64..10_000, now in any::<i64>()) {
+    fn every_problem_has_advice(files in 0u64..10_000, processes in 0u64..10_000, now in any::<i64>()) {
         let mut facts = healthy();
         (facts.limits.open_files, facts.limits.processes, facts.now) = (Some(files), Some(processes), now);
-        for finding in judge(&facts) {
+        for finding in diagnose(&facts) {
             prop_assert_eq!(finding.verdict == Verdict::Ok, finding.advice.is_none());
         }
     }

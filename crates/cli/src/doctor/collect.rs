@@ -1,6 +1,6 @@
-//! Looks at this machine. Changes nothing: what it has to write it writes into files without a name.
+//! Gathers facts about this machine without changing it: test data is written to unnamed temporary files.
 
-use super::judge::{Facts, Folder, Limits, Port, PortState};
+use super::diagnose::{DataDir, Facts, Limits, Port, PortState};
 use ootheca_engine::postgres;
 use ootheca_server::{Settings, control, settings::EngineKind};
 use rustix::{
@@ -17,10 +17,10 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-/// Sees everything.
-pub(super) fn look(settings: &Settings) -> Facts {
+/// Gathers all facts.
+pub(super) fn collect(settings: &Settings) -> Facts {
     let path = std::path::absolute(&settings.data_dir).unwrap_or_else(|_| settings.data_dir.clone());
-    let nearest = nearest(&path);
+    let nearest = nearest_directory(&path);
     let probe = postgres::probe(&settings.engine.programs, &settings.engine.user, &nearest);
     let running = UnixStream::connect(control::control_socket(&path)).is_ok();
     Facts {
@@ -36,7 +36,7 @@ pub(super) fn look(settings: &Settings) -> Facts {
         user: settings.engine.user.clone(),
         owner: probe.owner.map_err(|error| error.chain()),
         cpu: probe.cpu,
-        folder: folder(path, &nearest),
+        data_dir: data_dir(path, &nearest),
         api: port(settings.listen, running),
         sql: port(settings.sql_listen, running),
         names: names(settings),
@@ -49,35 +49,35 @@ pub(super) fn look(settings: &Settings) -> Facts {
     }
 }
 
-/// The folder itself, or the nearest one above it that exists.
-fn nearest(path: &Path) -> PathBuf {
+/// The directory itself, or its nearest ancestor that exists.
+fn nearest_directory(path: &Path) -> PathBuf {
     path.ancestors().find(|part| part.is_dir()).unwrap_or(Path::new("/")).to_owned()
 }
 
-fn folder(path: PathBuf, nearest: &Path) -> Folder {
-    let written = write(nearest).map_err(|error| error.to_string());
+fn data_dir(path: PathBuf, nearest: &Path) -> DataDir {
+    let written = write_test(nearest).map_err(|error| error.to_string());
     let space = statvfs(nearest);
-    Folder {
+    DataDir {
         exists: path.is_dir(),
         kind: statfs(nearest).map_or_else(|_| "unknown".to_owned(), |found| kind(found.f_type as u64)),
         shares_blocks: written == Ok(true),
         writable: written.map(|_| ()),
         free_bytes: space.as_ref().map_or(0, |space| space.f_bavail * space.f_frsize),
-        // A file system that makes its inodes as it goes counts none.
+        // File systems that allocate inodes dynamically report 0.
         free_files: space.map_or(0, |space| if space.f_files == 0 { u64::MAX } else { space.f_favail }),
         path,
     }
 }
 
-/// Writes something that has no name; whether a copy of it shares its blocks.
-fn write(folder: &Path) -> std::io::Result<bool> {
-    let mut from = tempfile::tempfile_in(folder)?;
+/// Writes an unnamed temporary file. Returns whether a copy of it can share its blocks.
+fn write_test(directory: &Path) -> std::io::Result<bool> {
+    let mut from = tempfile::tempfile_in(directory)?;
     from.write_all(&[1; 65536])?;
-    let to = tempfile::tempfile_in(folder)?;
+    let to = tempfile::tempfile_in(directory)?;
     Ok(ioctl_ficlone(&to, &from).is_ok())
 }
 
-/// Names of the magic numbers of `statfs(2)`.
+/// The name of a file system type, from the magic number of `statfs(2)`.
 fn kind(magic: u64) -> String {
     let name = match magic {
         0xEF53 => "ext4",
@@ -102,14 +102,14 @@ fn port(address: SocketAddr, running: bool) -> Port {
         Ok(_) => PortState::Free,
         Err(error) if error.kind() == ErrorKind::AddrInUse && running => PortState::Ours,
         Err(error) if error.kind() == ErrorKind::AddrInUse => {
-            PortState::Taken("another program has it".to_owned())
+            PortState::Unavailable("another program is using it".to_owned())
         }
-        Err(error) => PortState::Taken(error.to_string()),
+        Err(error) => PortState::Unavailable(error.to_string()),
     };
     Port { address: address.to_string(), state }
 }
 
-/// The names in connection strings.
+/// The host name in connection strings, and the addresses that it resolves to.
 fn names(settings: &Settings) -> Vec<(String, Result<Vec<IpAddr>, String>)> {
     let domain = &settings.gateway.domain;
     let name = match domain.is_empty() {
@@ -143,7 +143,7 @@ fn number(path: &str) -> Option<u64> {
     fs::read_to_string(path).ok()?.trim().parse().ok()
 }
 
-/// Bytes, of `/proc/meminfo`; where it says nothing there is no reason to complain.
+/// Available bytes according to `/proc/meminfo`. If it doesn't say, the check passes.
 fn available_memory(text: &str) -> u64 {
     let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
     let kilobytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
@@ -160,7 +160,7 @@ fn newest(paths: &[&str]) -> i64 {
     times.map(seconds).max().unwrap_or(0)
 }
 
-/// What systemd knows of it; others say nothing.
+/// Whether systemd reports the clock as synchronized. `None` without systemd.
 fn synchronized() -> Option<bool> {
     if Path::new("/run/systemd/timesync/synchronized").exists() {
         return Some(true);
@@ -190,26 +190,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn memory_is_read_in_bytes() {
+    fn available_memory_is_in_bytes() {
         assert_eq!(available_memory("MemTotal: 9 kB\nMemAvailable:    2048 kB\n"), 2 << 20);
         assert_eq!(available_memory(""), u64::MAX);
     }
 
     #[test]
-    fn a_port_is_free_ours_or_taken() {
+    fn a_port_is_free_or_in_use_by_this_server_or_another_program() {
         let held = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = held.local_addr().expect("its address");
         assert_eq!(port(address, true).state, PortState::Ours);
-        assert!(matches!(port(address, false).state, PortState::Taken(_)));
+        assert!(matches!(port(address, false).state, PortState::Unavailable(_)));
         drop(held);
         assert_eq!(port(address, false).state, PortState::Free);
     }
 
     #[test]
-    fn the_nearest_folder_exists() {
-        let folder = tempfile::tempdir().expect("a folder");
-        assert_eq!(nearest(&folder.path().join("a/b")), folder.path());
-        assert!(write(folder.path()).is_ok());
-        assert_eq!(fs::read_dir(folder.path()).expect("readable").count(), 0, "nothing is left behind");
+    fn the_nearest_existing_directory_is_tested_without_leaving_files() {
+        let directory = tempfile::tempdir().expect("a directory");
+        assert_eq!(nearest_directory(&directory.path().join("a/b")), directory.path());
+        assert!(write_test(directory.path()).is_ok());
+        assert_eq!(fs::read_dir(directory.path()).expect("readable").count(), 0, "no file is left");
     }
 }
