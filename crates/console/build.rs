@@ -1,4 +1,4 @@
-//! Compresses what `./dev` has built of the console, and lists it for `src/lib.rs`. Builds nothing itself.
+//! Compresses the built files of the console and lists them for `src/lib.rs`. Does not build the console.
 
 use flate2::{Compression, write::GzEncoder};
 use std::{
@@ -15,14 +15,14 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 const INDEX: &str = "index.html";
 const FALLBACK: &str = "src/fallback.html";
-/// In its place an answer puts a number of its own; see `src/lib.rs`.
+/// The placeholder of the nonce; see `src/lib.rs`.
 const NONCE: &str = "__CSP_NONCE__";
 
 fn main() -> Result<()> {
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?);
     let out = PathBuf::from(env::var("OUT_DIR")?);
     let dist = root.join("../../console/dist");
-    // Cargo would build everything anew each time if the folder that it watches were missing.
+    // Cargo would rebuild each time if the watched folder were missing.
     let _ = fs::create_dir_all(&dist);
     println!("cargo:rerun-if-changed={}", dist.display());
     println!("cargo:rerun-if-changed={}", root.join(FALLBACK).display());
@@ -35,7 +35,7 @@ fn main() -> Result<()> {
         false => files.push((INDEX.to_owned(), root.join(FALLBACK))),
     }
     files.sort();
-    let mut list = format!("/// Whether it was.\nconst IS_BUILT: bool = {built};\n");
+    let mut list = format!("/// Whether the console was built.\nconst IS_BUILT: bool = {built};\n");
     list.push_str("/// Sorted by path.\nstatic FILES: &[File] = &[\n");
     for (number, (path, source)) in files.iter().enumerate() {
         let row = embed(path, &fs::read(source)?, &out.join(number.to_string()))?;
@@ -46,7 +46,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Every file below a folder, by its path in there. Maps of sources stay behind: they are large.
+/// Collects the files below a folder by relative path, without source maps, which are large.
 fn collect(folder: &Path, within: &str, files: &mut Vec<(String, PathBuf)>) -> Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
@@ -61,7 +61,7 @@ fn collect(folder: &Path, within: &str, files: &mut Vec<(String, PathBuf)>) -> R
     Ok(())
 }
 
-/// Writes one file as it is embedded; returns its row of the list.
+/// Writes one embedded file and returns its entry in the list.
 fn embed(path: &str, bytes: &[u8], to: &Path) -> Result<String> {
     let mut hasher = DefaultHasher::new();
     bytes.hash(&mut hasher);

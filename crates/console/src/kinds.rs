@@ -1,6 +1,6 @@
-//! What a file is, by its extension.
+//! The content types of files, by extension.
 
-/// The files that a console is made of; `None` for any other name.
+/// The content type of a file of the console; `None` for an unknown extension.
 pub(crate) fn content_type(name: &str) -> Option<&'static str> {
     let (_, extension) = name.rsplit_once('.')?;
     Some(match extension {

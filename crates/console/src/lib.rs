@@ -1,8 +1,7 @@
-//! The console's built files, inside the program: a path becomes bytes and headers.
+//! The built files of the console, embedded in the program. Maps a path to bytes and headers.
 //!
-//! Pure: no input, no output, and nothing of HTTP but its words. `build.rs` embeds what `./dev` has built
-//! in `console/dist`; where that is missing, one page that says so. What else goes with an answer, above
-//! all its security policy, is the server's business.
+//! Pure: no input or output. `build.rs` embeds the files that `./dev` has built in `console/dist`. If they are
+//! missing, it embeds one page that says so. The server adds the other headers, such as the security policy.
 
 mod kinds;
 
@@ -12,45 +11,45 @@ use std::{borrow::Cow, io::Read as _};
 
 include!(concat!(env!("OUT_DIR"), "/files.rs"));
 
-/// Whether the console was built before the program was; if not, there is only a page that says so.
+/// Whether the console was built before the program. Otherwise there is only a page that says that it was not.
 pub const BUILT: bool = IS_BUILT;
 
-/// Stands in pages for a number that is another one in each answer: only styles that hold it count. Where
-/// a page has it, [`Answer::nonce`] is true and whoever answers replaces it.
+/// The placeholder of the nonce in pages. Only styles with the nonce are allowed. If a page contains it,
+/// [`Answer::nonce`] is true, and the server replaces it with a new nonce in each response.
 pub const NONCE: &str = "__CSP_NONCE__";
 
-/// The page that is the application; its own router knows the paths.
+/// The page of the application, which routes paths itself.
 const INDEX: &str = "index.html";
-/// In here a name holds the hash of its content.
+/// The folder of files with a hash of their content in their names.
 const HASHED: &str = "assets/";
 
-/// A file as it is embedded.
+/// An embedded file.
 struct File {
-    /// Below the root, without a slash at its beginning.
+    /// The path below the root, without a leading slash.
     path: &'static str,
     etag: &'static str,
     /// Whether `bytes` are compressed with gzip.
     compressed: bool,
-    /// Whether it holds [`NONCE`].
+    /// Whether the file contains [`NONCE`].
     nonce: bool,
     bytes: &'static [u8],
 }
 
-/// What is answered to `GET`.
+/// The response to `GET`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// HTTP status: 200, 304 or 404.
     pub status: u16,
-    /// Names in lower case, and values.
+    /// Names in lowercase, and values.
     pub headers: Vec<(&'static str, &'static str)>,
-    /// Whether the body holds [`NONCE`].
+    /// Whether the body contains [`NONCE`].
     pub nonce: bool,
-    /// Nothing after 304.
+    /// Empty for 304.
     pub body: Cow<'static, [u8]>,
 }
 
-/// The answer for a path, which begins with a slash. A path that is no file and does not look like one is the
-/// application's. The others are the headers `Accept-Encoding` and `If-None-Match`.
+/// The response for a path that starts with a slash, and for the headers `Accept-Encoding` and `If-None-Match`.
+/// A path without a file that does not look like one belongs to the application.
 pub fn find(path: &str, accept_encoding: Option<&str>, if_none_match: Option<&str>) -> Answer {
     find_in(FILES, path, accept_encoding, if_none_match)
 }
@@ -65,7 +64,7 @@ fn find_in(files: &[File], path: &str, accept: Option<&str>, known: Option<&str>
     }
 }
 
-/// Whether a path would be a file if there were one. Names of things may have dots, as e-mail addresses do.
+/// Whether a path looks like a file. Names in paths can contain dots, for example email addresses.
 fn looks_like_a_file(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or_default();
     path.starts_with(HASHED) || path.starts_with('.') || content_type(name).is_some()
@@ -105,12 +104,12 @@ fn missing() -> Answer {
     Answer { status: 404, headers, nonce: false, body: Cow::Borrowed(b"there is no such file\n") }
 }
 
-/// Whether one of the tags of `If-None-Match` is that one. Weak ones count: a proxy may have made them so.
+/// Whether `If-None-Match` contains the tag. Weak tags match, because a proxy may have weakened them.
 fn matches(known: &str, etag: &str) -> bool {
     known.split(',').map(str::trim).any(|tag| tag == "*" || tag.trim_start_matches("W/") == etag)
 }
 
-/// Whether `Accept-Encoding` lets gzip pass: named, or by a star, and not with a weight of nothing.
+/// Whether `Accept-Encoding` allows gzip, by name or by `*`, with a weight above zero.
 fn takes_gzip(accept: Option<&str>) -> bool {
     let mut star = false;
     for part in accept.unwrap_or_default().split(',') {
@@ -127,10 +126,10 @@ fn takes_gzip(accept: Option<&str>) -> bool {
     star
 }
 
-/// For the few who do not take gzip.
+/// Decompresses a file for clients that do not accept gzip.
 fn unpacked(bytes: &[u8]) -> Vec<u8> {
     let mut whole = Vec::new();
-    // What was packed at build time can be unpacked; a page that is cut short is all that could come of it.
+    // The data was compressed at build time, so this cannot fail; the worst result would be a truncated page.
     let _ = GzDecoder::new(bytes).read_to_end(&mut whole);
     whole
 }

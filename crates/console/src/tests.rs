@@ -26,7 +26,7 @@ fn header(answer: &Answer, name: &str) -> Option<&'static str> {
 }
 
 #[test]
-fn paths_of_the_application_are_its_page() {
+fn application_paths_return_the_index_page() {
     let routes = [
         "/",
         "/clusters",
@@ -45,14 +45,14 @@ fn paths_of_the_application_are_its_page() {
 }
 
 #[test]
-fn files_that_are_missing_are_missing() {
+fn missing_files_return_404() {
     for path in ["/assets/other.js", "/assets/x", "/robots.txt", "/a/b.css", "/.well-known/x", "/.env"] {
         assert_eq!(get(path).status, 404, "{path}");
     }
 }
 
 #[test]
-fn names_with_a_hash_are_kept_for_ever() {
+fn hashed_files_are_cached_permanently() {
     let script = get("/assets/main-1a2b.js");
     assert_eq!(&*script.body, b"script");
     assert_eq!(header(&script, "content-type"), Some("text/javascript; charset=utf-8"));
@@ -64,7 +64,7 @@ fn names_with_a_hash_are_kept_for_ever() {
 }
 
 #[test]
-fn who_takes_gzip_gets_it() {
+fn gzip_is_negotiated() {
     for accept in ["gzip", "deflate, gzip;q=0.5, br", "GZIP", "*", "br, *;q=0.1"] {
         let answer = find_in(&files(), "/", Some(accept), None);
         assert_eq!(header(&answer, "content-encoding"), Some("gzip"), "{accept}");
@@ -83,7 +83,7 @@ fn who_takes_gzip_gets_it() {
 }
 
 #[test]
-fn what_is_known_is_not_sent_again() {
+fn matching_etags_return_304() {
     for known in ["\"page\"", "W/\"page\"", "\"a\", \"page\"", "*"] {
         let answer = find_in(&files(), "/", None, Some(known));
         assert_eq!((answer.status, answer.body.len()), (304, 0), "{known}");
@@ -95,7 +95,7 @@ fn what_is_known_is_not_sent_again() {
 }
 
 #[test]
-fn a_page_with_a_number_of_its_own_is_never_kept() {
+fn pages_with_a_nonce_are_not_cached() {
     let mut files = files();
     files[2] = File { compressed: false, nonce: true, bytes: NONCE.as_bytes(), ..file_of("index.html") };
     let page = find_in(&files, "/", Some("gzip"), Some("*"));
@@ -110,7 +110,7 @@ fn file_of(path: &str) -> File {
 }
 
 #[test]
-fn the_page_is_embedded() {
+fn the_index_page_is_embedded() {
     let page = find("/", None, None);
     assert_eq!(page.status, 200);
     let text = String::from_utf8_lossy(&page.body);
@@ -118,16 +118,16 @@ fn the_page_is_embedded() {
     assert_eq!(!BUILT, text.contains("./dev up"), "{text}");
 }
 
-/// The tests of `./dev test` are about the real pages.
+/// `./dev test` requires the built console, so that its tests do not run against the fallback page.
 #[test]
-fn the_console_is_built_where_it_must_be() {
+fn the_console_is_built_if_required() {
     let required = std::env::var("OOTHECA_CONSOLE_REQUIRED").is_ok_and(|value| value == "1");
     assert!(BUILT || !required, "console/dist/index.html was missing when this was compiled");
 }
 
 proptest! {
     #[test]
-    fn every_path_has_an_answer(path in "/[ -~]{0,30}", accept in "[a-z*;q=,.0-9 ]{0,30}") {
+    fn every_path_has_a_response(path in "/[ -~]{0,30}", accept in "[a-z*;q=,.0-9 ]{0,30}") {
         let answer = find_in(&files(), &path, Some(&accept), None);
         prop_assert!(matches!(answer.status, 200 | 404) && !answer.body.is_empty());
     }
