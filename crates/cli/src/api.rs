@@ -173,15 +173,15 @@ pub(crate) fn run(args: &ApiArgs) -> Result<()> {
     let request = request(row, &flags, matches, |parameter, value| look_up(&context, parameter, value))?;
     let headers: Vec<(&str, &str)> =
         request.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    let answer = context.client.send(
+    let response = context.client.send(
         request.method,
         &request.path,
         &request.query,
         request.body.as_ref(),
         &headers,
     )?;
-    match answer.value {
-        Value::Null => print(&answer.text),
+    match response.value {
+        Value::Null => print(&response.text),
         value => json(&value),
     }
 }

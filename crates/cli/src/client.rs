@@ -33,7 +33,7 @@ pub(crate) struct Client {
 }
 
 /// A successful response.
-pub(crate) struct Answer {
+pub(crate) struct ApiResponse {
     /// The body as text.
     pub(crate) text: String,
     /// The body as JSON; `null` if it isn't JSON.
@@ -45,7 +45,7 @@ pub(crate) struct List {
     /// The items.
     pub(crate) rows: Vec<Value>,
     /// The last page, with the items of all pages.
-    pub(crate) answer: Value,
+    pub(crate) response: Value,
 }
 
 /// Encodes text as one segment of a path.
@@ -130,8 +130,8 @@ impl Client {
                 "" => Vec::new(),
                 token => vec![("pagination.page".to_owned(), token.to_owned())],
             };
-            let mut answer = self.send("GET", path, &query, None, &[])?.value;
-            match answer.get_mut(field).map(Value::take) {
+            let mut response = self.send("GET", path, &query, None, &[])?.value;
+            match response.get_mut(field).map(Value::take) {
                 Some(Value::Array(items)) => rows.extend(items),
                 _ => {
                     return Err(Failure::failed(format!(
@@ -139,10 +139,10 @@ impl Client {
                     )));
                 }
             }
-            let next = answer.pointer("/pagination/next_page").and_then(Value::as_str).unwrap_or_default();
+            let next = response.pointer("/pagination/next_page").and_then(Value::as_str).unwrap_or_default();
             if next.is_empty() || next == token {
-                answer[field] = rows.clone().into();
-                return Ok(List { rows, answer });
+                response[field] = rows.clone().into();
+                return Ok(List { rows, response });
             }
             token = next.to_owned();
         }
@@ -156,21 +156,21 @@ impl Client {
         query: &[(String, String)],
         body: Option<&Value>,
         headers: &[(&str, &str)],
-    ) -> Result<Answer> {
-        let mut response = self.ask(method, path, query, body, headers)?;
+    ) -> Result<ApiResponse> {
+        let mut response = self.request(method, path, query, body, headers)?;
         let read = response.body_mut().with_config().limit(u64::MAX).read_to_string();
         let text = read.map_err(|error| self.unreachable(&error))?;
         let value = serde_json::from_str(&text).unwrap_or(Value::Null);
         let status = response.status().as_u16();
         if (200..300).contains(&status) {
-            return Ok(Answer { text, value });
+            return Ok(ApiResponse { text, value });
         }
         Err(error_response(&response, status, &value, &self.server))
     }
 
     /// Opens a stream of server-sent events.
     pub(crate) fn stream(&self, path: &str) -> Result<impl BufRead> {
-        let mut response = self.ask("GET", path, &[], None, &[("accept", "text/event-stream")])?;
+        let mut response = self.request("GET", path, &[], None, &[("accept", "text/event-stream")])?;
         let status = response.status().as_u16();
         if status == 200 {
             return Ok(BufReader::new(response.into_body().into_reader()));
@@ -180,7 +180,7 @@ impl Client {
         Err(error_response(&response, status, &value, &self.server))
     }
 
-    fn ask(
+    fn request(
         &self,
         method: &str,
         path: &str,
@@ -204,7 +204,7 @@ impl Client {
             request = request.header(*name, *value);
         }
         let wrong = |error: http::Error| Failure::usage(format!("{method} {url}: {error}"));
-        let answer = match body {
+        let response = match body {
             Some(body) => {
                 let request = request.header("content-type", "application/json");
                 self.agent.run(request.body(body.to_string()).map_err(wrong)?)
@@ -214,7 +214,7 @@ impl Client {
             }
             None => self.agent.run(request.body(()).map_err(wrong)?),
         };
-        answer.map_err(|error| self.unreachable(&error))
+        response.map_err(|error| self.unreachable(&error))
     }
 
     fn unreachable(&self, error: &ureq::Error) -> Failure {

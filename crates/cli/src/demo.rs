@@ -201,8 +201,8 @@ fn prepare(output: Option<BufReader<std::process::ChildStdout>>) -> Result<Shell
     progress.update("creating a SQL user…");
     let password = generate_password();
     client.post(&format!("{path}/sql-users"), &json!({ "name": USER, "password": password }))?;
-    let answer = client.get(&format!("{path}/connection-string?sql_user={USER}&os=LINUX"))?;
-    let string = answer["connection_string"].as_str().unwrap_or_default().to_owned();
+    let response = client.get(&format!("{path}/connection-string?sql_user={USER}&os=LINUX"))?;
+    let string = response["connection_string"].as_str().unwrap_or_default().to_owned();
     let certificate =
         client.send("GET", &format!("/clusters/{}/cert", resolve::id(&cluster)), &[], None, &[])?.text;
     let failed = |error| Failure::failed(format!("could not write the certificate: {error}"));

@@ -115,7 +115,7 @@ impl Out {
     /// Prints a list. As JSON, it is the API's response.
     pub(crate) fn list(&self, columns: &[Column], list: &List) -> Result<()> {
         match self.format {
-            Format::Json => json(&list.answer),
+            Format::Json => json(&list.response),
             _ => self.table(columns, &list.rows),
         }
     }

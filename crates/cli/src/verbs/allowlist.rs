@@ -92,10 +92,10 @@ pub(crate) fn run(context: &Context, verb: Verb) -> Result<()> {
             if let Some(name) = access.name {
                 body["name"] = name.into();
             }
-            let answer = context.client.post(&entries(context, &cluster)?, &body)?;
+            let response = context.client.post(&entries(context, &cluster)?, &body)?;
             context.out.done(
                 &format!("Added {address}/{mask} to the allowlist of {cluster}"),
-                &answer,
+                &response,
                 &COLUMNS,
             )
         }
@@ -103,8 +103,8 @@ pub(crate) fn run(context: &Context, verb: Verb) -> Result<()> {
             let (address, mask) = network.resolve(context)?;
             let entries = entries(context, &cluster)?;
             let body = changed(&find(context, &entries, &address, mask)?, access);
-            let answer = context.client.patch(&entry(&entries, &address, mask), &body)?;
-            context.out.done(&format!("Updated allowlist entry {address}/{mask}"), &answer, &COLUMNS)
+            let response = context.client.patch(&entry(&entries, &address, mask), &body)?;
+            context.out.done(&format!("Updated allowlist entry {address}/{mask}"), &response, &COLUMNS)
         }
         Verb::Delete { cluster, network } => {
             let (address, mask) = network.resolve(context)?;
@@ -112,8 +112,8 @@ pub(crate) fn run(context: &Context, verb: Verb) -> Result<()> {
             let question =
                 format!("Remove {address}/{mask} from the allowlist of {cluster} and end its open sessions?");
             terminal::confirm(context.yes, &question)?;
-            let answer = context.client.delete(&path)?;
-            context.out.done(&format!("Deleted allowlist entry {address}/{mask}"), &answer, &COLUMNS)
+            let response = context.client.delete(&path)?;
+            context.out.done(&format!("Deleted allowlist entry {address}/{mask}"), &response, &COLUMNS)
         }
     }
 }

@@ -70,8 +70,8 @@ pub(crate) fn run(context: &Context, verb: Verb) -> Result<()> {
             if let Some(time) = expires {
                 body["expiration_time"] = time.into();
             }
-            let answer = client.post(KEYS, &body)?;
-            context.out.done(&format!("Created API key {name}"), &answer, &CREATED)?;
+            let response = client.post(KEYS, &body)?;
+            context.out.done(&format!("Created API key {name}"), &response, &CREATED)?;
             terminal::message("Store the secret now; it won't be shown again.");
             Ok(())
         }
@@ -79,8 +79,8 @@ pub(crate) fn run(context: &Context, verb: Verb) -> Result<()> {
             let found = resolve::api_key(client, &key)?;
             let name = resolve::name(&found);
             terminal::confirm(context.yes, &format!("Delete API key {name}? It stops working immediately."))?;
-            let answer = client.delete(&format!("{KEYS}/{}", segment(resolve::id(&found))))?;
-            context.out.done(&format!("Deleted API key {name}"), &answer, &COLUMNS[..2])
+            let response = client.delete(&format!("{KEYS}/{}", segment(resolve::id(&found))))?;
+            context.out.done(&format!("Deleted API key {name}"), &response, &COLUMNS[..2])
         }
     }
 }

@@ -62,12 +62,12 @@ const COLUMNS: [Column; 6] = [
 pub(crate) fn list(args: &ListArgs) -> Result<()> {
     let context = args.global.context()?;
     let order = if args.ascending { "ASC" } else { "DESC" };
-    let answer = page(&context, args.starting_from.as_deref(), order, args.limit as usize)?;
+    let response = page(&context, args.starting_from.as_deref(), order, args.limit as usize)?;
     if context.out.format == Format::Json {
-        return output::json(&answer);
+        return output::json(&response);
     }
-    context.out.table(&COLUMNS, &entries(&answer))?;
-    if let Some(next) = answer["next_starting_from"].as_str().filter(|_| !entries(&answer).is_empty()) {
+    context.out.table(&COLUMNS, &entries(&response))?;
+    if let Some(next) = response["next_starting_from"].as_str().filter(|_| !entries(&response).is_empty()) {
         let flag = if args.ascending { " --ascending" } else { "" };
         terminal::message(format!("Next page: ootheca audit list --starting-from {next}{flag}"));
     }
@@ -86,11 +86,11 @@ pub(crate) fn tail(args: &TailArgs) -> Result<()> {
     let mut reported = false;
     while left > 0 {
         match page(&context, from.as_deref(), "ASC", PAGE_SIZE) {
-            Ok(answer) => {
+            Ok(response) => {
                 reported = false;
-                let new = entries(&answer);
+                let new = entries(&response);
                 print(&context, &new, &mut left)?;
-                if let Some(next) = answer["next_starting_from"].as_str() {
+                if let Some(next) = response["next_starting_from"].as_str() {
                     from = Some(next.to_owned());
                 }
                 if !new.is_empty() {
@@ -112,8 +112,8 @@ pub(crate) fn tail(args: &TailArgs) -> Result<()> {
 
 /// Prints the last entries, and returns the time after them.
 fn last_entries(context: &Context, lines: usize, left: &mut usize) -> Result<Option<String>> {
-    let answer = page(context, None, "DESC", lines.max(1))?;
-    let mut last = entries(&answer);
+    let response = page(context, None, "DESC", lines.max(1))?;
+    let mut last = entries(&response);
     last.reverse();
     let from = last.last().map(after).transpose()?;
     if lines > 0 {
@@ -141,8 +141,8 @@ fn page(context: &Context, from: Option<&str>, order: &str, limit: usize) -> Res
     Ok(context.client.send("GET", LOG, &query, None, &[])?.value)
 }
 
-fn entries(answer: &Value) -> Vec<Value> {
-    answer["entries"].as_array().cloned().unwrap_or_default()
+fn entries(response: &Value) -> Vec<Value> {
+    response["entries"].as_array().cloned().unwrap_or_default()
 }
 
 /// Prints entries. JSON has one line per entry, so that it can be processed as a stream.

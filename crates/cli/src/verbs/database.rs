@@ -53,13 +53,13 @@ pub(crate) fn run(context: &Context, verb: Verb) -> Result<()> {
             context.out.list(&COLUMNS, &context.client.list(&databases(&cluster)?, "databases")?)
         }
         Verb::Create { cluster, database } => {
-            let answer = context.client.post(&databases(&cluster)?, &json!({ "name": database }))?;
-            context.out.done(&format!("Created database {database}"), &answer, &COLUMNS[..1])
+            let response = context.client.post(&databases(&cluster)?, &json!({ "name": database }))?;
+            context.out.done(&format!("Created database {database}"), &response, &COLUMNS[..1])
         }
         Verb::Rename { cluster, database, new_name } => {
             let path = format!("{}/{}", databases(&cluster)?, segment(&database));
-            let answer = context.client.patch(&path, &json!({ "new_name": new_name }))?;
-            context.out.done(&format!("Renamed database {database} to {new_name}"), &answer, &COLUMNS[..1])
+            let response = context.client.patch(&path, &json!({ "new_name": new_name }))?;
+            context.out.done(&format!("Renamed database {database} to {new_name}"), &response, &COLUMNS[..1])
         }
         Verb::Delete { cluster, database } => {
             let path = format!("{}/{}", databases(&cluster)?, segment(&database));
@@ -67,8 +67,8 @@ pub(crate) fn run(context: &Context, verb: Verb) -> Result<()> {
                 context.yes,
                 &format!("Delete database {database} of cluster {cluster} and all its data?"),
             )?;
-            let answer = context.client.delete(&path)?;
-            context.out.done(&format!("Deleted database {database}"), &answer, &COLUMNS[..1])
+            let response = context.client.delete(&path)?;
+            context.out.done(&format!("Deleted database {database}"), &response, &COLUMNS[..1])
         }
     }
 }

@@ -93,8 +93,8 @@ pub(crate) fn run(context: &Context, verb: Verb) -> Result<()> {
             if !label.is_empty() {
                 body["labels"] = key_value::object(&label).into();
             }
-            let answer = client.post(FOLDERS, &body)?;
-            context.out.done(&format!("Created folder {name}"), &answer, &COLUMNS)
+            let response = client.post(FOLDERS, &body)?;
+            context.out.done(&format!("Created folder {name}"), &response, &COLUMNS)
         }
         Verb::Update { folder, name, parent, label } => {
             let path = one(context, &folder)?;
@@ -108,8 +108,8 @@ pub(crate) fn run(context: &Context, verb: Verb) -> Result<()> {
             if !label.is_empty() {
                 body.insert("labels".to_owned(), key_value::object(&label).into());
             }
-            let answer = client.patch(&path, &body.into())?;
-            context.out.done(&format!("Updated folder {folder}"), &answer, &COLUMNS)
+            let response = client.patch(&path, &body.into())?;
+            context.out.done(&format!("Updated folder {folder}"), &response, &COLUMNS)
         }
         Verb::Move { object, parent, cluster } => {
             let path = match cluster {
@@ -118,16 +118,16 @@ pub(crate) fn run(context: &Context, verb: Verb) -> Result<()> {
                 }
                 false => one(context, &object)?,
             };
-            let answer =
+            let response =
                 client.patch(&path, &json!({ "parent_id": resolve::folder_id(client, &parent)? }))?;
             let columns = if cluster { MOVED } else { &COLUMNS };
-            context.out.done(&format!("Moved {object} to {parent}"), &answer, columns)
+            context.out.done(&format!("Moved {object} to {parent}"), &response, columns)
         }
         Verb::Delete { folder } => {
             let path = one(context, &folder)?;
             terminal::confirm(context.yes, &format!("Delete folder {folder}?"))?;
-            let answer = client.delete(&path)?;
-            context.out.done(&format!("Deleted folder {folder}"), &answer, &[])
+            let response = client.delete(&path)?;
+            context.out.done(&format!("Deleted folder {folder}"), &response, &[])
         }
         Verb::Contents { folder } => {
             let path = format!("{FOLDERS}/{}/contents", segment(&resolve::folder_id(client, &folder)?));

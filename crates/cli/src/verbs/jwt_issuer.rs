@@ -78,20 +78,20 @@ pub(crate) fn run(context: &Context, verb: Verb) -> Result<()> {
         Verb::List => context.out.list(&COLUMNS, &client.list(ISSUERS, "jwt_issuers")?),
         Verb::Get { id } => context.out.record(&client.get(&one(&id))?, &COLUMNS),
         Verb::Create { fields } => {
-            let answer = client.post(ISSUERS, &body(fields)?)?;
-            context.out.done("Added the JWT issuer", &answer, &COLUMNS)
+            let response = client.post(ISSUERS, &body(fields)?)?;
+            context.out.done("Added the JWT issuer", &response, &COLUMNS)
         }
         Verb::Update { id, fields } => {
-            let answer = client.patch(&one(&id), &body(fields)?)?;
-            context.out.done("Updated the JWT issuer", &answer, &COLUMNS)
+            let response = client.patch(&one(&id), &body(fields)?)?;
+            context.out.done("Updated the JWT issuer", &response, &COLUMNS)
         }
         Verb::Delete { id } => {
             terminal::confirm(
                 context.yes,
                 &format!("Delete JWT issuer {id}? Its tokens will no longer be accepted."),
             )?;
-            let answer = client.delete(&one(&id))?;
-            context.out.done("Deleted the JWT issuer", &answer, &COLUMNS[..2])
+            let response = client.delete(&one(&id))?;
+            context.out.done("Deleted the JWT issuer", &response, &COLUMNS[..2])
         }
     }
 }

@@ -73,8 +73,8 @@ pub(crate) fn login(args: &LoginArgs) -> Result<()> {
     profiles.profiles.insert(args.profile.clone(), Profile { server: server.clone(), api_key });
     profiles.current = Some(args.profile.clone());
     profiles.save()?;
-    let answer = json!({ "server": server, "profile": args.profile, "organization": organization });
-    Out { format: args.output.format() }.done(&format!("Logged in to {server}"), &answer, &IDENTITY)
+    let identity = json!({ "server": server, "profile": args.profile, "organization": organization });
+    Out { format: args.output.format() }.done(&format!("Logged in to {server}"), &identity, &IDENTITY)
 }
 
 /// Removes a profile.
@@ -118,13 +118,13 @@ pub(crate) fn whoami(args: &WhoamiArgs) -> Result<()> {
     let account = key.as_ref().and_then(|key| key["service_account_id"].as_str());
     let account =
         account.and_then(|id| client.get(&format!("/api/v1/service-accounts/{}", segment(id))).ok());
-    let answer = json!({
+    let identity = json!({
         "server": client.server(),
         "organization": organization,
         "api_key": key,
         "service_account": account,
     });
-    context.out.record(&answer, &WHOAMI)
+    context.out.record(&identity, &WHOAMI)
 }
 
 const WHOAMI: [Column; 7] = [

@@ -25,7 +25,7 @@ pub(crate) fn run(context: &Context, verb: Verb) -> Result<()> {
 
 /// Looks up a user by email address.
 pub(crate) fn find(context: &Context, email: &str) -> Result<Value> {
-    let mut answer =
+    let mut response =
         context.client.get(&format!("/api/v1/users/persons-by-email?email={}", segment(email)))?;
-    Ok(answer["user"].take())
+    Ok(response["user"].take())
 }

@@ -64,20 +64,20 @@ pub(crate) fn run(context: &Context, verb: Verb) -> Result<()> {
     match verb {
         Verb::List => list(context),
         Verb::Get { who } => {
-            let answer = client.get(&format!("{ROLES}/{}", segment(&principal(context, &who)?)))?;
-            show(context, &answer)
+            let response = client.get(&format!("{ROLES}/{}", segment(&principal(context, &who)?)))?;
+            show(context, &response)
         }
         Verb::Grant(grant) => {
-            let answer = client.post(&path(context, &grant)?, &json!({}))?;
+            let response = client.post(&path(context, &grant)?, &json!({}))?;
             context.out.success(&format!("Granted {} to {}", wire(&grant.role), grant.who));
-            show(context, &answer)
+            show(context, &response)
         }
         Verb::Revoke(grant) => {
             let path = path(context, &grant)?;
             terminal::confirm(context.yes, &format!("Revoke {} from {}?", wire(&grant.role), grant.who))?;
-            let answer = client.delete(&path)?;
+            let response = client.delete(&path)?;
             context.out.success(&format!("Revoked {} from {}", wire(&grant.role), grant.who));
-            show(context, &answer)
+            show(context, &response)
         }
     }
 }
@@ -130,13 +130,13 @@ fn on(resource: &Value) -> String {
 }
 
 /// Prints the roles of a principal, including those of its groups.
-fn show(context: &Context, answer: &Value) -> Result<()> {
+fn show(context: &Context, response: &Value) -> Result<()> {
     if context.out.format == Format::Json {
-        return context.out.record(answer, &[]);
+        return context.out.record(response, &[]);
     }
     let mut rows = Vec::new();
     for (field, source) in [("roles", "direct"), ("group_roles", "group")] {
-        for role in answer[field].as_array().into_iter().flatten() {
+        for role in response[field].as_array().into_iter().flatten() {
             let mut row = role.clone();
             row["source"] = source.into();
             rows.push(row);

@@ -86,8 +86,8 @@ pub(crate) fn run(context: &Context, verb: Verb) -> Result<()> {
                 |role: &String| json!({ "name": role::wire(role), "resource": { "type": "ORGANIZATION" } });
             let roles: Vec<_> = role.iter().map(grant).collect();
             let body = json!({ "name": name, "description": description, "roles": roles });
-            let answer = client.post(ACCOUNTS, &body)?;
-            context.out.done(&format!("Created service account {name}"), &answer, &COLUMNS)?;
+            let response = client.post(ACCOUNTS, &body)?;
+            context.out.done(&format!("Created service account {name}"), &response, &COLUMNS)?;
             terminal::message(format!(
                 "Next: create a key with `ootheca api-key create NAME --service-account {name}`"
             ));
@@ -99,8 +99,8 @@ pub(crate) fn run(context: &Context, verb: Verb) -> Result<()> {
                 .into_iter()
                 .filter_map(|(field, value)| Some((field.to_owned(), value?.into())))
                 .collect();
-            let answer = client.patch(&one(&service_account)?, &body.into())?;
-            context.out.done(&format!("Updated service account {service_account}"), &answer, &COLUMNS)
+            let response = client.patch(&one(&service_account)?, &body.into())?;
+            context.out.done(&format!("Updated service account {service_account}"), &response, &COLUMNS)
         }
         Verb::Delete { service_account } => {
             let path = one(&service_account)?;
@@ -108,8 +108,8 @@ pub(crate) fn run(context: &Context, verb: Verb) -> Result<()> {
                 context.yes,
                 &format!("Delete service account {service_account} and its API keys?"),
             )?;
-            let answer = client.delete(&path)?;
-            context.out.done(&format!("Deleted service account {service_account}"), &answer, &COLUMNS[..1])
+            let response = client.delete(&path)?;
+            context.out.done(&format!("Deleted service account {service_account}"), &response, &COLUMNS[..1])
         }
         Verb::ApiKey(verb) => api_key::run(context, verb),
     }

@@ -65,32 +65,32 @@ pub(crate) fn run(context: &Context, verb: Verb) -> Result<()> {
         Verb::Create { user } => {
             let path = users(&user.cluster)?;
             let (password, generated) = password(&user)?;
-            let answer = context.client.post(&path, &json!({ "name": user.user, "password": password }))?;
+            let response = context.client.post(&path, &json!({ "name": user.user, "password": password }))?;
             print_result(
                 context,
                 "Created SQL user",
                 &user.user,
-                answer,
+                response,
                 generated.then_some(password.as_str()),
             )
         }
         Verb::UpdatePassword { user } => {
             let path = format!("{}/{}/password", users(&user.cluster)?, segment(&user.user));
             let (password, generated) = password(&user)?;
-            let answer = context.client.put(&path, &json!({ "password": password }))?;
+            let response = context.client.put(&path, &json!({ "password": password }))?;
             print_result(
                 context,
                 "Updated the password of SQL user",
                 &user.user,
-                answer,
+                response,
                 generated.then_some(password.as_str()),
             )
         }
         Verb::Delete { cluster, user } => {
             let path = format!("{}/{}", users(&cluster)?, segment(&user));
             terminal::confirm(context.yes, &format!("Delete SQL user {user} of cluster {cluster}?"))?;
-            let answer = context.client.delete(&path)?;
-            context.out.done(&format!("Deleted SQL user {user}"), &answer, &COLUMNS)
+            let response = context.client.delete(&path)?;
+            context.out.done(&format!("Deleted SQL user {user}"), &response, &COLUMNS)
         }
     }
 }
@@ -115,14 +115,14 @@ fn print_result(
     context: &Context,
     what: &str,
     user: &str,
-    mut answer: Value,
+    mut response: Value,
     generated: Option<&str>,
 ) -> Result<()> {
     let what = format!("{what} {user}");
-    let Some(password) = generated else { return context.out.done(&what, &answer, &COLUMNS) };
-    answer["name"] = user.into();
-    answer["password"] = password.into();
-    context.out.done(&what, &answer, &WITH_PASSWORD)?;
+    let Some(password) = generated else { return context.out.done(&what, &response, &COLUMNS) };
+    response["name"] = user.into();
+    response["password"] = password.into();
+    context.out.done(&what, &response, &WITH_PASSWORD)?;
     terminal::message("Store the password now; it won't be shown again.");
     Ok(())
 }

@@ -39,7 +39,7 @@ pub(super) fn list(context: &Context, args: &ListArgs) -> Result<()> {
     let mut list = context.client.list(&format!("/api/v1/clusters{query}"), "clusters")?;
     if let Some(folder) = folder {
         list.rows.retain(|cluster| cluster["parent_id"] == folder.as_str());
-        list.answer["clusters"] = list.rows.clone().into();
+        list.response["clusters"] = list.rows.clone().into();
     }
     context.out.list(&LIST, &list)
 }
@@ -183,9 +183,9 @@ pub(super) fn connection_string(context: &Context, args: &ConnectionStringArgs) 
     query.extend(args.user.iter().map(|user| ("sql_user".to_owned(), user.clone())));
     query.extend(args.database.iter().map(|name| ("database".to_owned(), name.clone())));
     let path = path(&cluster, "/connection-string");
-    let answer = context.client.send("GET", &path, &query, None, &[])?.value;
+    let response = context.client.send("GET", &path, &query, None, &[])?.value;
     match context.out.format {
-        Format::Json => output::json(&answer),
-        _ => output::print(&(plain(&answer["connection_string"]) + "\n")),
+        Format::Json => output::json(&response),
+        _ => output::print(&(plain(&response["connection_string"]) + "\n")),
     }
 }

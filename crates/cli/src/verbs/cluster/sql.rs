@@ -51,8 +51,8 @@ pub(super) fn sql(context: &Context, args: &SqlArgs) -> Result<()> {
     let mut query = vec![("os".to_owned(), "LINUX".to_owned()), ("sql_user".to_owned(), user)];
     query.extend(args.database.iter().map(|name| ("database".to_owned(), name.clone())));
     let client = &context.client;
-    let answer = client.send("GET", &path(&cluster, "/connection-string"), &query, None, &[])?.value;
-    let string = answer["connection_string"].as_str().unwrap_or_default();
+    let response = client.send("GET", &path(&cluster, "/connection-string"), &query, None, &[])?.value;
+    let string = response["connection_string"].as_str().unwrap_or_default();
     let id = resolve::id(&cluster);
     let certificate = client.send("GET", &format!("/clusters/{id}/cert"), &[], None, &[])?;
     let certificate = store_certificate(id, &certificate.text)?;
