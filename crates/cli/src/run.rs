@@ -4,7 +4,7 @@ use crate::connection::ADDRESS_FILE;
 use ootheca_model::{Error, Result, effect};
 use ootheca_server::{
     GatewayProcess, Server, Settings,
-    takeover::{Handover, Inherited},
+    gateway::handover::{Handover, Inherited},
 };
 use std::net::SocketAddr;
 use tokio::{

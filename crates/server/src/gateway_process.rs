@@ -1,12 +1,14 @@
 //! `ootheca gateway`: a SQL gateway as a process of its own, beside a control plane that runs none.
 
 use crate::{
-    control::{self, remote::RemoteDirectory},
-    data_dir::DataDir,
-    front::Front,
-    http, metrics,
+    data_dir::{self, DataDir},
+    gateway::{
+        control::{self, remote::RemoteDirectory},
+        embedded::Front,
+        handover::{self, Doorman, Handover, Inherited, Listening, SETTLE, Successor},
+    },
+    http::{listener, metrics},
     settings::Settings,
-    takeover::{self, Doorman, Handover, Inherited, Listening, SETTLE, Successor},
 };
 use ootheca_model::{Error, Result};
 use std::{net::SocketAddr, sync::Arc};
@@ -44,7 +46,7 @@ impl GatewayProcess {
 
     /// The same in place of a running one, if there is one.
     pub async fn take_over(settings: Settings, metrics_listen: Option<SocketAddr>) -> Result<Self> {
-        let data = crate::data_dir::absolute(&settings.data_dir)?;
+        let data = data_dir::absolute(&settings.data_dir)?;
         let Some(mut successor) = Successor::greet(&control::gateway_socket(&data)).await? else {
             tracing::info!("no gateway runs here; nothing to take over");
             return Self::start(settings, metrics_listen, Inherited::default()).await;
@@ -73,7 +75,7 @@ impl GatewayProcess {
         let mut tasks = Vec::new();
         let mut metrics = None;
         if let Some(address) = metrics_listen {
-            let (socket, listener) = http::listen(address, inherited.take("metrics")).await?;
+            let (socket, listener) = listener::listen(address, inherited.take("metrics")).await?;
             metrics = socket.local_addr().ok();
             listening.push(Listening { name: "metrics", socket });
             let (front, stopped) = (front.clone(), stopped.clone());
@@ -83,7 +85,7 @@ impl GatewayProcess {
         }
         let (doorman, successors) = Doorman::new(listening);
         let socket = control::listen(&control::gateway_socket(data.path()))?;
-        tasks.push(tokio::spawn(takeover::serve(socket, doorman.clone(), stopped)));
+        tasks.push(tokio::spawn(handover::serve(socket, doorman.clone(), stopped)));
         Ok(Self {
             settings,
             metrics_listen,
@@ -146,7 +148,7 @@ impl GatewayProcess {
 
 /// The control plane's answers, once it is there: it makes the certificates and knows the clusters.
 async fn connect(settings: &Settings) -> Result<Arc<RemoteDirectory>> {
-    let socket = control::control_socket(&crate::data_dir::absolute(&settings.data_dir)?);
+    let socket = control::control_socket(&data_dir::absolute(&settings.data_dir)?);
     let directory = RemoteDirectory::new(socket.clone());
     let mut waiting = tokio::time::interval(std::time::Duration::from_secs(10));
     waiting.tick().await;

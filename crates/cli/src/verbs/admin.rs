@@ -5,7 +5,8 @@ use clap::{Args, Subcommand};
 use ootheca_model::Error;
 use ootheca_server::{
     Settings,
-    admin::{self, Command, Done, User},
+    gateway::control,
+    identity::admin::{Command, Done, User},
 };
 use serde::Serialize;
 use std::path::PathBuf;
@@ -83,7 +84,7 @@ pub(crate) fn run(verb: Verb) -> Result<()> {
     let settings = Settings::load(place.config.as_deref(), &place)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Error::internal("can not start the runtime").because(error))?;
-    let done = runtime.block_on(admin::ask(settings, command))?;
+    let done = runtime.block_on(control::admin::ask(settings, command))?;
     if place.json {
         let inner = match serde_json::to_value(&done) {
             Ok(serde_json::Value::Object(members)) => members.into_iter().next().map(|(_, inner)| inner),

@@ -1,0 +1,18 @@
+//! How a cluster stands with its limits, as the gateway is told.
+
+use crate::metering::Metering;
+use ootheca_gateway::{Notice, Standing};
+use ootheca_model::{Cluster, Result, standing};
+
+/// How `cluster` stands at this moment.
+pub async fn standing(metering: &Metering, cluster: &Cluster) -> Result<Standing> {
+    let meter = metering.meter(cluster.id).await?;
+    let standing =
+        standing::standing(cluster, meter.as_ref().map(|meter| &meter.value), metering.context.now());
+    let notice = || Notice { message: standing.message(), hint: standing.hint(cluster) };
+    Ok(match standing {
+        standing::Standing::Open => Standing::Open,
+        standing::Standing::StorageLimitExceeded { .. } => Standing::Throttled(notice()),
+        standing::Standing::RequestUnitLimitExceeded { .. } => Standing::Disabled(notice()),
+    })
+}
