@@ -131,7 +131,7 @@ impl Process for Server {
         }
         let fresh = if self.admin_key.is_some() { ", just made: keep it secret" } else { "" };
         eprintln!("  API key      in {}{fresh}", key.display());
-        match self.local_link() {
+        match self.sign_in_link() {
             Some(link) => eprintln!("\nYou come in by this link, once, within 15 minutes:\n  {link}"),
             None if self.has_console() => {
                 eprintln!("\n`ootheca admin link` prints a link by which you come in.")

@@ -1,7 +1,7 @@
-//! Things that were read from the store, remembered for as long as nothing of their kind changed.
+//! Caches what was read from the store for as long as nothing of its kind changes.
 //!
-//! Exact, not approximate: a change makes the stamp of its kind another one before it is acknowledged,
-//! and where other servers write too there is no stamp and nothing is remembered.
+//! It is exact: a change replaces the stamp of its kind before it is acknowledged. Where other servers write too there is
+//! no stamp, and nothing is cached.
 
 use crate::documents::{self, Document, Stored};
 use ootheca_model::Result;
@@ -16,7 +16,7 @@ use std::{
 /// Most things of a kind that are remembered.
 const REMEMBERED: usize = 1000;
 
-/// A memory of things by their ids, for each kind.
+/// Documents by their ids, for each kind.
 #[derive(Default)]
 pub struct Cache {
     kinds: [RwLock<HashMap<String, Known>>; Kind::ALL.len()],
@@ -49,11 +49,11 @@ impl Cache {
     where
         T: Document + Sync + 'static,
     {
-        // Taken before reading: what changes meanwhile makes the memory void.
+        // Taken before reading, so that a concurrent change makes the entry void.
         let Some(stamp) = store.stamp(T::KIND) else {
             return Ok(documents::find(store, id).await?.map(Arc::new));
         };
-        match self.recall(T::KIND, id, stamp) {
+        match self.get(T::KIND, id, stamp) {
             Some(None) => return Ok(None),
             Some(Some(thing)) => {
                 if let Ok(thing) = thing.downcast() {
@@ -65,18 +65,18 @@ impl Cache {
         let found = documents::find(store, id).await?.map(Arc::new);
         if even_none || found.is_some() {
             let thing = found.clone().map(|thing| thing as Arc<dyn Any + Send + Sync>);
-            self.remember(T::KIND, id, Known { stamp, thing });
+            self.insert(T::KIND, id, Known { stamp, thing });
         }
         Ok(found)
     }
 
     /// What is remembered, if anything is.
-    fn recall(&self, kind: Kind, id: &str, stamp: u64) -> Option<Option<Arc<dyn Any + Send + Sync>>> {
+    fn get(&self, kind: Kind, id: &str, stamp: u64) -> Option<Option<Arc<dyn Any + Send + Sync>>> {
         let things = self.kinds[kind as usize].read().unwrap_or_else(PoisonError::into_inner);
         things.get(id).filter(|known| known.stamp == stamp).map(|known| known.thing.clone())
     }
 
-    fn remember(&self, kind: Kind, id: &str, known: Known) {
+    fn insert(&self, kind: Kind, id: &str, known: Known) {
         let mut things = self.kinds[kind as usize].write().unwrap_or_else(PoisonError::into_inner);
         if things.len() >= REMEMBERED {
             things.clear();
@@ -86,12 +86,12 @@ impl Cache {
 }
 
 /// What is made of rows of one kind, remembered in the same way by some key.
-pub struct Remembered<T> {
+pub struct QueryCache<T> {
     kind: Kind,
     known: RwLock<HashMap<String, (u64, T)>>,
 }
 
-impl<T: Clone> Remembered<T> {
+impl<T: Clone> QueryCache<T> {
     /// Nothing yet; what will be remembered is void once a row of this kind changes.
     pub fn of(kind: Kind) -> Self {
         Self { kind, known: RwLock::default() }
@@ -136,7 +136,7 @@ mod tests {
 
     #[tokio::test]
     async fn read_once_for_each_stamp() {
-        let (memory, reads) = (Remembered::of(Kind::Cluster), Cell::new(0));
+        let (memory, reads) = (QueryCache::of(Kind::Cluster), Cell::new(0));
         let find = async |stamp: Option<u64>, key: &str, thing: Option<u8>| {
             let read = async {
                 reads.set(reads.get() + 1);
@@ -160,7 +160,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_failure_is_not_remembered() {
-        let memory = Remembered::of(Kind::Cluster);
+        let memory = QueryCache::of(Kind::Cluster);
         let failed = async { Err(ootheca_model::Error::unavailable("no store")) };
         assert!(memory.under(Some(1), "a", failed).await.is_err());
         assert_eq!(memory.under(Some(1), "a", async { Ok(Some(1)) }).await.expect("no error"), Some(1));

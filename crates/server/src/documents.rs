@@ -1,4 +1,4 @@
-//! How each kind of thing becomes a row, and a row a thing again.
+//! How each kind of document becomes a row, and a row a document again.
 
 use ootheca_model::{
     AllowlistEntry, ApiKey, Cluster, ClusterId, ClusterState, Error, Folder, Invitation, JwtIssuer,

@@ -1,4 +1,4 @@
-//! Starting and stopping a server, and giving way to another.
+//! Starts and stops a server, and hands over to its successor.
 
 use crate::{
     app::App,
@@ -8,8 +8,8 @@ use crate::{
     gateway::{
         control::{self, server::Control},
         directory::StoreDirectory,
-        embedded::{self, Front},
-        handover::{Doorman, Handover, Inherited, Listening, SETTLE, Successor},
+        embedded::{self, EmbeddedGateway},
+        handover::{Handover, HandoverServer, Inherited, Listening, SETTLE, Successor},
     },
     http::{listener, routes},
     identity::bootstrap,
@@ -38,8 +38,8 @@ pub struct Server {
     app: App,
     data: DataDir,
     ready: Arc<AtomicBool>,
-    front: Option<Arc<Front>>,
-    doorman: Arc<Doorman>,
+    embedded: Option<Arc<EmbeddedGateway>>,
+    handover_server: Arc<HandoverServer>,
     successors: mpsc::Receiver<Handover>,
     switches: Switches,
     http: JoinHandle<()>,
@@ -123,27 +123,27 @@ impl Server {
         let app = App::new(Context::new(store, engine, clock, test_clock, settings, page_key, owner));
         let context = &app.context;
         let directory = StoreDirectory::new(app.lifecycle.clone());
-        let front = match context.settings.gateway.enabled {
-            true => Some(Front::start(&context.settings, directory.clone(), &mut inherited).await?),
+        let embedded = match context.settings.gateway.enabled {
+            true => Some(EmbeddedGateway::start(&context.settings, directory.clone(), &mut inherited).await?),
             false => None,
         };
-        if let Some(front) = &front {
-            context.sql_port.store(front.address().port(), Ordering::Relaxed);
-            listening.push(front.listening()?);
+        if let Some(embedded) = &embedded {
+            context.sql_port.store(embedded.address().port(), Ordering::Relaxed);
+            listening.push(embedded.listening()?);
         }
-        let authority = authority(&context.settings, front.as_deref())?;
+        let authority = authority(&context.settings, embedded.as_deref())?;
         let ready = Arc::new(AtomicBool::new(true));
-        let (doorman, successors) = Doorman::new(listening);
+        let (handover_server, successors) = HandoverServer::new(listening);
         let (open, opened) = watch::channel(true);
         let (stop_http, http_stopped) = watch::channel(false);
         let (stop_tasks, stopped) = watch::channel(false);
         let router =
-            routes::router(app.api.clone(), ready.clone(), authority, front.clone(), http_stopped.clone());
+            routes::router(app.api.clone(), ready.clone(), authority, embedded.clone(), http_stopped.clone());
         let control = Control {
             context: context.clone(),
             metering: app.metering.clone(),
             directory,
-            doorman: doorman.clone(),
+            handover_server: handover_server.clone(),
         };
         let control_socket = control::listen(&control::control_socket(data.path()))?;
         let holder = format!("{}:{}", hostname(), data.path().display());
@@ -152,13 +152,13 @@ impl Server {
         Ok(Self {
             http: tokio::spawn(listener::serve(listener, router, opened, http_stopped)),
             tasks,
-            sql_listen: front.as_ref().map(|front| front.address()),
+            sql_listen: embedded.as_ref().map(|embedded| embedded.address()),
             switches: Switches { open, stop_http, stop_tasks },
             app,
             data,
             ready,
-            front,
-            doorman,
+            embedded,
+            handover_server,
             successors,
             listen,
             admin_key,
@@ -170,9 +170,9 @@ impl Server {
         self.data.path()
     }
 
-    /// A link by which the person at this terminal comes in once; `None` where there is no console, or where
+    /// A one-time sign-in link for the terminal of this machine; `None` where there is no console, or where
     /// more than this machine reaches it: what is printed may be kept somewhere.
-    pub fn local_link(&self) -> Option<String> {
+    pub fn sign_in_link(&self) -> Option<String> {
         let here = self.listen.ip().is_loopback() && self.app.context.settings.console.enabled;
         here.then(|| {
             format!(
@@ -204,12 +204,12 @@ impl Server {
     pub async fn stop(self, mut hurry: watch::Receiver<bool>) {
         let grace = self.app.context.settings.drain();
         self.ready.store(false, Ordering::Relaxed);
-        self.doorman.close();
+        self.handover_server.close();
         self.switches.stop_http.send_replace(true);
         self.switches.stop_tasks.send_replace(true);
         let drain = async {
-            if let Some(front) = &self.front {
-                front.shutdown(grace).await;
+            if let Some(embedded) = &self.embedded {
+                embedded.shutdown(grace).await;
             }
             for task in self.tasks.into_iter().chain([self.http]) {
                 let _ = timeout(grace, task).await;
@@ -237,8 +237,8 @@ impl Server {
         tracing::info!("another server takes over");
         let grace = self.app.context.settings.drain();
         self.switches.open.send_replace(false);
-        if let Some(front) = &self.front {
-            front.stop_accepting().await;
+        if let Some(embedded) = &self.embedded {
+            embedded.stop_accepting().await;
         }
         // Who was accepted last has said by then what it wants.
         sleep(SETTLE).await;
@@ -250,22 +250,22 @@ impl Server {
             let _ = timeout(grace, task).await;
         }
         self.app.context.engine.close(true).await;
-        let copies = Inherited::copies(&self.doorman.listening())
+        let copies = Inherited::copies(&self.handover_server.listening())
             .map_err(|error| Error::internal("take-over: the sockets can not be kept").because(error))?;
         drop(self.data);
         match handover.ready().await {
             Ok(()) => {
                 drop(copies);
-                self.doorman.close();
-                if let Some(front) = self.front {
-                    front.shutdown(grace).await;
+                self.handover_server.close();
+                if let Some(embedded) = self.embedded {
+                    embedded.shutdown(grace).await;
                 }
                 Ok(None)
             }
             Err(error) => {
                 tracing::error!(error = error.chain(), "the successor failed; this server goes on");
-                if let Some(front) = self.front {
-                    tokio::spawn(async move { front.shutdown(grace).await });
+                if let Some(embedded) = self.embedded {
+                    tokio::spawn(async move { embedded.shutdown(grace).await });
                 }
                 let settings = self.app.context.settings.clone();
                 Self::start(settings, copies).await.map(Some)
@@ -275,9 +275,9 @@ impl Server {
 }
 
 /// The certificate that SQL clients trust; made here where the gateway is another process.
-fn authority(settings: &Settings, front: Option<&Front>) -> Result<String> {
-    if let Some(front) = front {
-        return Ok(front.authority().to_owned());
+fn authority(settings: &Settings, embedded: Option<&EmbeddedGateway>) -> Result<String> {
+    if let Some(embedded) = embedded {
+        return Ok(embedded.authority().to_owned());
     }
     let gateway = embedded::gateway_settings(settings);
     let certificates = Certificates::open(&gateway.certificates, &gateway.domains)?;

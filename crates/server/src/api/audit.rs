@@ -1,5 +1,5 @@
-//! What an audit entry says of a call before anybody has decided upon it: the action and its source. So
-//! an attempt that is refused bears the same name as one that succeeds.
+//! The action and the source of an audit entry, derived from the request alone, so that a refused attempt has the same
+//! action as one that succeeds.
 
 use serde_json::{Map, Value};
 

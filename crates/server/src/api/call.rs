@@ -1,4 +1,4 @@
-//! A checked call, as handlers see it.
+//! An authorized call, as handlers see it.
 
 use crate::{context::Context, identity::Identity, lifecycle::Lifecycle, metering::Metering};
 use ootheca_api::{operations::Operation, versions::Version};
@@ -32,24 +32,24 @@ pub enum Attempt {
     /// The only one.
     Only,
     /// A dry run: everything is checked, nothing is done.
-    Rehearsal,
+    DryRun,
     /// The first under an idempotency key.
     First,
     /// A later one under an idempotency key: the first one's effect was begun, and maybe done.
-    Again,
+    Replay,
 }
 
 impl Attempt {
     /// Whether the effect's conditions are looked at before it is begun. Under a key they must hold, so
     /// that a later attempt knows whose work it finds.
     pub fn checks_first(self) -> bool {
-        matches!(self, Attempt::Rehearsal | Attempt::First)
+        matches!(self, Attempt::DryRun | Attempt::First)
     }
 
     /// The end of an effect: after an interruption, `done` says that it was done before.
     pub fn ended(self, result: Result<()>, done: ErrorKind) -> Result<()> {
         match result {
-            Err(error) if self == Attempt::Again && error.kind() == done => Ok(()),
+            Err(error) if self == Attempt::Replay && error.kind() == done => Ok(()),
             result => result,
         }
     }

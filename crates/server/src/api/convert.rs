@@ -1,4 +1,4 @@
-//! Between the wire and the model: what a request means, and how a thing is shown.
+//! Converts between the wire and the model.
 
 use crate::{
     context::Context,

@@ -1,4 +1,4 @@
-//! What a handler hands back when it changes something.
+//! What a handler returns to change something: the batch to commit, and how the reply is found.
 
 use ootheca_model::{Cluster, ClusterId, Result};
 use ootheca_store::Batch;
@@ -10,17 +10,17 @@ pub type Later<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
 /// When the reply is known.
 pub enum Reply<T> {
     /// Already.
-    Now(T),
+    Ready(T),
     /// After the batch is written, by waiting for the reconciler.
-    After(Later<T>),
+    Pending(Later<T>),
     /// By an effect outside the store. The audit entry is written first, as interrupted, and
     /// completed when the effect has ended.
-    Effect(Later<T>),
+    SideEffect(Later<T>),
 }
 
 /// A decision: what to write, what to answer, how to name it in the audit log.
-pub struct Change<T> {
-    /// The changes; the gate adds the audit entry and commits.
+pub struct Decision<T> {
+    /// The changes; the pipeline adds the audit entry and commits.
     pub batch: Batch,
     /// The answer.
     pub reply: Reply<T>,
@@ -30,10 +30,10 @@ pub struct Change<T> {
     pub cluster: Option<(ClusterId, String)>,
 }
 
-impl<T: Send + 'static> Change<T> {
+impl<T: Send + 'static> Decision<T> {
     /// A change that is answered with `reply` once it is written.
     pub fn now(batch: Batch, reply: T) -> Self {
-        Self::new(batch, Reply::Now(reply))
+        Self::new(batch, Reply::Ready(reply))
     }
 
     /// A change with any kind of reply.
@@ -56,13 +56,13 @@ impl<T: Send + 'static> Change<T> {
     }
 
     /// The same change with its reply passed through `encode`.
-    pub fn map<U: Send + 'static>(self, encode: fn(T) -> Result<U>) -> Result<Change<U>> {
+    pub fn map<U: Send + 'static>(self, encode: fn(T) -> Result<U>) -> Result<Decision<U>> {
         let later = |future: Later<T>| -> Later<U> { Box::pin(async move { encode(future.await?) }) };
         let reply = match self.reply {
-            Reply::Now(reply) => Reply::Now(encode(reply)?),
-            Reply::After(future) => Reply::After(later(future)),
-            Reply::Effect(future) => Reply::Effect(later(future)),
+            Reply::Ready(reply) => Reply::Ready(encode(reply)?),
+            Reply::Pending(future) => Reply::Pending(later(future)),
+            Reply::SideEffect(future) => Reply::SideEffect(later(future)),
         };
-        Ok(Change { batch: self.batch, reply, action: self.action, cluster: self.cluster })
+        Ok(Decision { batch: self.batch, reply, action: self.action, cluster: self.cluster })
     }
 }

@@ -1,7 +1,7 @@
 //! From a row of the table to its handler: decode, call, encode. Generated from the table, so that a
 //! row without a handler, or a handler of the wrong types, does not compile.
 
-use crate::api::{call::Call, decision::Change, handlers};
+use crate::api::{call::Call, decision::Decision, handlers};
 use ootheca_api::{
     decode,
     operations::{Op, operation},
@@ -28,7 +28,7 @@ pub enum Outcome {
     /// The answer to a read.
     Read(Vec<u8>),
     /// A change, not yet written.
-    Change(Box<Change<Vec<u8>>>),
+    Change(Box<Decision<Vec<u8>>>),
 }
 
 fn encode<T: Serialize>(reply: T) -> Result<Vec<u8>> {
@@ -39,7 +39,7 @@ fn read<T: Serialize>(reply: T) -> Result<Outcome> {
     encode(reply).map(Outcome::Read)
 }
 
-fn change<T: Serialize + Send + 'static>(change: Change<T>) -> Result<Outcome> {
+fn change<T: Serialize + Send + 'static>(change: Decision<T>) -> Result<Outcome> {
     change.map(encode).map(|change| Outcome::Change(Box::new(change)))
 }
 

@@ -1,4 +1,5 @@
-//! One request of these extensions: who it is from, and the audit entry that it leaves.
+//! One request to the extensions below `/api/ootheca/v1`: who sent it, the change that it makes, and the audit entry that
+//! it leaves.
 
 use crate::{
     api::{Api, redact},
@@ -23,10 +24,10 @@ use std::{net::IpAddr, pin::Pin, sync::Arc};
 const ATTEMPTS: usize = 10;
 
 /// What is to be written and what is answered then.
-pub(crate) type Decision<'a, T> = Pin<Box<dyn Future<Output = Result<(Vec<Change>, T)>> + Send + 'a>>;
+pub(crate) type ChangesFuture<'a, T> = Pin<Box<dyn Future<Output = Result<(Vec<Change>, T)>> + Send + 'a>>;
 
 /// A request.
-pub(crate) struct Visit {
+pub(crate) struct ExtensionRequest {
     pub(crate) api: Arc<Api>,
     pub(crate) trace_id: String,
     pub(crate) peer: IpAddr,
@@ -43,11 +44,11 @@ pub(crate) struct Visit {
 /// Whom an audit entry names.
 pub(crate) enum Actor<'a> {
     Caller(&'a Caller),
-    /// A person who comes in, or tries to; nobody where the address is unknown.
+    /// A person who signs in or tries to; `None` where the address is unknown.
     Person(OrganizationId, Option<&'a str>),
 }
 
-impl Visit {
+impl ExtensionRequest {
     pub(crate) fn new(api: Arc<Api>, peer: IpAddr, head: &Parts) -> Self {
         let text = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
         let credentials = Credentials::of(&head.method, &head.headers);
@@ -66,7 +67,7 @@ impl Visit {
         }
     }
 
-    /// Who calls. This counts as a call, as at the gate.
+    /// The caller. This counts as a call, as in the pipeline.
     pub(crate) async fn caller(&self) -> Result<Caller> {
         authenticate::admit(&self.api.identity, &self.credentials, self.peer).await
     }
@@ -98,7 +99,7 @@ impl Visit {
     pub(crate) async fn change<'a, T>(
         &self,
         entry: &AuditEntry,
-        decide: impl Fn() -> Decision<'a, T>,
+        decide: impl Fn() -> ChangesFuture<'a, T>,
     ) -> Result<T> {
         self.change_in(entry.session_id.as_deref(), entry, decide).await
     }
@@ -108,7 +109,7 @@ impl Visit {
         &self,
         session: &Session,
         entry: &AuditEntry,
-        decide: impl Fn() -> Decision<'a, T>,
+        decide: impl Fn() -> ChangesFuture<'a, T>,
     ) -> Result<T> {
         self.change_in(Some(&session.id), entry, decide).await
     }
@@ -117,7 +118,7 @@ impl Visit {
         &self,
         session_id: Option<&str>,
         entry: &AuditEntry,
-        decide: impl Fn() -> Decision<'a, T>,
+        decide: impl Fn() -> ChangesFuture<'a, T>,
     ) -> Result<T> {
         if let Err(error) = self.check_extensions() {
             return self.refuse(entry.clone(), error).await;
@@ -155,7 +156,7 @@ impl Visit {
         Err(error)
     }
 
-    /// A fresh entry. Secrets in `request` are struck out.
+    /// A new entry. Secrets in `request` are redacted.
     pub(crate) fn entry(
         &self,
         action: &str,

@@ -1,5 +1,5 @@
-//! Where things lie: the folders above a cluster or a folder, what a call is about, and whether its
-//! caller may put something there.
+//! The tree of folders: the ancestors of a cluster or a folder, the target of a call, and whether its caller may put
+//! something into a folder.
 
 use crate::{
     api::call::Call,
@@ -26,7 +26,7 @@ use uuid::Uuid;
 /// The roles that move folders and clusters, held at both ends.
 pub const MOVERS: &[Role] = &[Role::FolderAdmin, Role::FolderMover];
 
-/// What a call acts on. An id that is none is one that nothing has.
+/// What a call acts on. A malformed id is treated as unknown.
 pub async fn target(
     context: &Context,
     principal: &Principal,
@@ -70,7 +70,7 @@ pub async fn gone_target(
         }
         Scope::Folders | Scope::Visible | Scope::Organization => return Ok(None),
     };
-    let Some(outermost) = line(context, organization, innermost).await?.pop() else { return Ok(None) };
+    let Some(outermost) = ancestors(context, organization, innermost).await?.pop() else { return Ok(None) };
     let whole = found::<Folder>(context, organization, &outermost.to_string()).await?.is_some();
     Ok((!whole).then_some(target))
 }
@@ -125,11 +125,11 @@ pub async fn last_folders(
             .await?
             .and_then(|cluster| cluster.value.parent),
     };
-    line(context, organization, parent).await
+    ancestors(context, organization, parent).await
 }
 
 /// `from` and the folders that it lies in, innermost first.
-pub async fn line(
+pub async fn ancestors(
     context: &Context,
     organization: OrganizationId,
     from: Option<FolderId>,
@@ -173,7 +173,11 @@ pub async fn subtrees(call: &Call, folders: &BTreeSet<FolderId>) -> Result<Vec<S
 
 /// Checks that the caller holds one of `roles` where something is put. The change that comes with it
 /// keeps the folder from being deleted meanwhile.
-pub async fn destination(call: &Call, parent: Option<FolderId>, roles: &[Role]) -> Result<Option<Change>> {
+pub async fn authorize_parent(
+    call: &Call,
+    parent: Option<FolderId>,
+    roles: &[Role],
+) -> Result<Option<Change>> {
     let principal = call.granted.principal();
     let Some(id) = parent else {
         let allowed = principal.holds(roles, Resource::Organization, &[]);
@@ -182,7 +186,7 @@ pub async fn destination(call: &Call, parent: Option<FolderId>, roles: &[Role]) 
     let found: Option<Stored<Folder>> = documents::find(&*call.context.store, &id.to_string()).await?;
     let found = found.filter(|found| found.row.organization == principal.organization);
     let found = found.ok_or_else(folder::no_parent)?;
-    let above = line(&call.context, principal.organization, found.value.parent).await?;
+    let above = ancestors(&call.context, principal.organization, found.value.parent).await?;
     if principal.holds(roles, Resource::Folder(id), &above) {
         return Ok(Some(documents::touch(&found.row)));
     }
@@ -190,15 +194,19 @@ pub async fn destination(call: &Call, parent: Option<FolderId>, roles: &[Role]) 
 }
 
 /// Checks that the caller may move something from one parent to another: a role at both ends.
-pub async fn moved(call: &Call, from: Option<FolderId>, to: Option<FolderId>) -> Result<Option<Change>> {
-    let guard = destination(call, to, MOVERS).await?;
+pub async fn authorize_move(
+    call: &Call,
+    from: Option<FolderId>,
+    to: Option<FolderId>,
+) -> Result<Option<Change>> {
+    let guard = authorize_parent(call, to, MOVERS).await?;
     if holds_in(call, MOVERS, from).await? { Ok(guard) } else { Err(denied()) }
 }
 
 /// Whether the caller holds one of `roles` on `parent`, or on the organization at the top.
 pub async fn holds_in(call: &Call, roles: &[Role], parent: Option<FolderId>) -> Result<bool> {
     let principal = call.granted.principal();
-    let line = line(&call.context, principal.organization, parent).await?;
+    let line = ancestors(&call.context, principal.organization, parent).await?;
     Ok(principal.holds(roles, parent.map_or(Resource::Organization, Resource::Folder), &line))
 }
 

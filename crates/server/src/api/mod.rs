@@ -2,7 +2,6 @@
 //!
 //! It knows JSON, versions and audit entries, but neither sockets nor routes. Handlers start nothing.
 
-pub mod answers;
 pub mod audit;
 pub mod call;
 pub mod convert;
@@ -14,11 +13,12 @@ pub mod hierarchy;
 pub mod idempotency;
 pub mod pipeline;
 pub mod redact;
+pub mod response_counts;
 pub mod shell;
 
 use crate::{context::Context, identity::Identity, lifecycle::Lifecycle, metering::Metering};
-use answers::Answers;
-use idempotency::locks::Turns;
+use idempotency::locks::KeyLocks;
+use response_counts::ResponseCounts;
 use std::sync::Arc;
 
 /// What the API keeps in memory, and the parts that it uses.
@@ -32,9 +32,9 @@ pub struct Api {
     /// What clusters are made to do.
     pub lifecycle: Arc<Lifecycle>,
     /// The idempotency keys that are in use.
-    pub idempotency: Turns,
+    pub idempotency: KeyLocks,
     /// Counts of responses.
-    pub answers: Answers,
+    pub response_counts: ResponseCounts,
 }
 
 impl Api {
@@ -45,7 +45,7 @@ impl Api {
         metering: Arc<Metering>,
         lifecycle: Arc<Lifecycle>,
     ) -> Self {
-        let (idempotency, answers) = (Turns::default(), Answers::default());
-        Self { context, identity, metering, lifecycle, idempotency, answers }
+        let (idempotency, response_counts) = (KeyLocks::default(), ResponseCounts::default());
+        Self { context, identity, metering, lifecycle, idempotency, response_counts }
     }
 }

@@ -1,4 +1,4 @@
-//! What of a request may stand in the audit log: everything but its secrets.
+//! What the audit log keeps of a request: everything but its secrets.
 
 use crate::identity::{api_key, jwt::keys};
 use ootheca_model::Error;

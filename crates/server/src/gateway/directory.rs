@@ -1,7 +1,7 @@
-//! What the SQL gateway may ask: who a routing id is, who may connect, where the server listens.
+//! What the SQL gateway asks the server: which cluster a routing id names, who may connect, where its SQL server listens.
 
 use crate::{
-    cache::Remembered,
+    cache::QueryCache,
     documents,
     lifecycle::{Lifecycle, power, sql_metadata::secrets},
     metering::limit_status::standing,
@@ -23,8 +23,8 @@ pub struct StoreDirectory {
     lifecycle: Arc<Lifecycle>,
     changes: broadcast::Sender<ClusterId>,
     /// Clusters by routing id.
-    routes: Remembered<Arc<Cluster>>,
-    networks: Remembered<Arc<[IpNet]>>,
+    routes: QueryCache<Arc<Cluster>>,
+    networks: QueryCache<Arc<[IpNet]>>,
 }
 
 impl StoreDirectory {
@@ -33,7 +33,7 @@ impl StoreDirectory {
         let (changes, _) = broadcast::channel(1024);
         let rows = lifecycle.context.store.changes();
         tokio::spawn(pass_on(lifecycle.clone(), rows, changes.downgrade()));
-        let (routes, networks) = (Remembered::of(Kind::Cluster), Remembered::of(Kind::AllowlistEntry));
+        let (routes, networks) = (QueryCache::of(Kind::Cluster), QueryCache::of(Kind::AllowlistEntry));
         Arc::new(Self { lifecycle, changes, routes, networks })
     }
 
@@ -72,7 +72,7 @@ async fn pass_on(
                 told.clear();
                 let Some(sender) = sender.upgrade() else { return };
                 // Any of them may have changed.
-                everybody(&lifecycle).await.into_iter().for_each(|id| drop(sender.send(id)));
+                all_clusters(&lifecycle).await.into_iter().for_each(|id| drop(sender.send(id)));
                 continue;
             }
             Err(broadcast::error::RecvError::Closed) => return,
@@ -103,7 +103,7 @@ async fn pass_on(
     }
 }
 
-async fn everybody(lifecycle: &Lifecycle) -> Vec<ClusterId> {
+async fn all_clusters(lifecycle: &Lifecycle) -> Vec<ClusterId> {
     let rows = lifecycle.context.store.list(&Query::active(Kind::Cluster)).await.unwrap_or_else(|error| {
         tracing::warn!(error = error.chain(), "changes were missed, and the clusters can not be read");
         Vec::new()
@@ -152,7 +152,7 @@ impl Directory for StoreDirectory {
     }
 
     async fn distrust(&self, cluster: ClusterId) {
-        self.lifecycle.notes.distrust(cluster);
+        self.lifecycle.freshness.invalidate(cluster);
     }
 
     async fn report(&self, activities: Vec<Activity>) -> Result<()> {

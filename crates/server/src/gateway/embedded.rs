@@ -1,4 +1,4 @@
-//! The SQL gateway as a part of a process, be it the control plane or one of its own.
+//! The SQL gateway inside a process, which is the server or a gateway process.
 
 use crate::{
     gateway::handover::{Inherited, Listening},
@@ -13,13 +13,13 @@ use std::{
 };
 
 /// A running gateway, until it is shut down.
-pub struct Front {
+pub struct EmbeddedGateway {
     gateway: Mutex<Option<Gateway>>,
     address: SocketAddr,
     authority: String,
 }
 
-impl Front {
+impl EmbeddedGateway {
     /// Starts it, on an inherited socket if there is one.
     pub async fn start(
         settings: &Settings,

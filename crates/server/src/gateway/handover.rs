@@ -1,19 +1,19 @@
-//! A new process takes the place of a running one, and no connection attempt is refused meanwhile.
+//! A new process takes over from a running one without refusing a connection.
 //!
-//! In two steps, so that a successor that fails costs nothing:
+//! It happens in two steps, so that a successor that fails costs nothing:
 //!
-//! 1. The successor greets the running process at its socket and gets copies of the listening
-//!    descriptors. The running one goes on as if nothing was. The successor prepares what it can.
-//! 2. It says `yield`. The running one accepts no more (who connects now waits in the backlog), ends
-//!    what is under way, gives up all that only one process may hold, and says `yielded`. The successor
-//!    starts on the descriptors and says `ready`; then the old one drains its sessions and exits.
+//! 1. The successor connects to the socket of the running process and gets copies of the listening descriptors. The
+//!    running process goes on as before. The successor prepares what it can.
+//! 2. The successor sends `yield`. The running process stops accepting (new connections wait in the backlog), ends what
+//!    is under way, releases everything that only one process may hold, and sends `yielded`. The successor starts on
+//!    the descriptors and sends `ready`; then the old process drains its sessions and exits.
 //!
-//! The old one keeps its descriptors until `ready`. If the successor is gone before that, it takes back
-//! what it gave up and starts anew on them ([`Handover::ready`] says which).
+//! The old process keeps its descriptors until `ready`. If the successor ends before that, the old one starts again on
+//! them ([`Handover::ready`] tells which).
 
 use crate::gateway::control::{
     self,
-    protocol::{self, Hello, Role, VERSION, Welcome, broken, read_hello, receive, send},
+    protocol::{self, ClientHello, Role, ServerHello, VERSION, broken, read_hello, receive, send},
 };
 use ootheca_model::{Error, Result};
 use rustix::net::{
@@ -83,12 +83,12 @@ impl Inherited {
 }
 
 /// Lets successors in at a socket of the running process.
-pub struct Doorman {
+pub struct HandoverServer {
     listening: Mutex<Vec<Listening>>,
     asked: mpsc::Sender<Handover>,
 }
 
-impl Doorman {
+impl HandoverServer {
     /// Gives out these; the receiver gets each successor that asks for the second step.
     pub fn new(listening: Vec<Listening>) -> (Arc<Self>, mpsc::Receiver<Handover>) {
         let (asked, asking) = mpsc::channel(1);
@@ -109,7 +109,7 @@ impl Doorman {
     pub async fn admit(&self, mut stream: UnixStream) -> Result<()> {
         let listening = self.listening();
         let listeners = listening.iter().map(|one| one.name.to_owned()).collect();
-        let welcome = protocol::line(&Welcome { listeners, ..Welcome::new() })?;
+        let welcome = protocol::line(&ServerHello { listeners, ..ServerHello::new() })?;
         let sockets: Vec<BorrowedFd<'_>> = listening.iter().map(|one| one.socket.as_fd()).collect();
         send_descriptors(&stream, &welcome, &sockets).await.map_err(broken)?;
         match receive::<_, Step>(&mut BufReader::new(&mut stream)).await? {
@@ -143,19 +143,23 @@ impl Handover {
 }
 
 /// Serves a socket at which only successors are welcome, until `stop` turns true.
-pub async fn serve(listener: UnixListener, doorman: Arc<Doorman>, mut stop: watch::Receiver<bool>) {
+pub async fn serve(
+    listener: UnixListener,
+    handover_server: Arc<HandoverServer>,
+    mut stop: watch::Receiver<bool>,
+) {
     loop {
         let stream = tokio::select! {
             _ = stop.wait_for(|stop| *stop) => return,
             stream = control::accept(&listener) => stream,
         };
-        let doorman = doorman.clone();
+        let handover_server = handover_server.clone();
         tokio::spawn(async move {
             let greeted = async {
                 let mut stream = BufReader::new(stream);
                 match read_hello(&mut stream).await? {
-                    Some(Role::Successor) => doorman.admit(stream.into_inner()).await,
-                    Some(_) => send(stream.get_mut(), &Welcome::refusal("this is a gateway")).await,
+                    Some(Role::Successor) => handover_server.admit(stream.into_inner()).await,
+                    Some(_) => send(stream.get_mut(), &ServerHello::refusal("this is a gateway")).await,
                     None => Ok(()),
                 }
             };
@@ -186,11 +190,11 @@ impl Successor {
                 return Err(Error::unavailable(message).because(error));
             }
         };
-        send(&mut stream, &Hello { ootheca: VERSION, role: Role::Successor }).await?;
+        send(&mut stream, &ClientHello { ootheca: VERSION, role: Role::Successor }).await?;
         let received = timeout(PATIENCE, receive_descriptors(&stream)).await;
         let late = |_| Error::unavailable("take-over: the running process does not answer");
         let (line, descriptors) = received.map_err(late)?.map_err(broken)?;
-        let welcome = protocol::parse::<Welcome>(&line)?.check()?;
+        let welcome = protocol::parse::<ServerHello>(&line)?.check()?;
         if welcome.listeners.len() != descriptors.len() {
             return Err(Error::internal("take-over: descriptors are missing"));
         }
@@ -274,10 +278,11 @@ mod tests {
     async fn running(socket: &Path) -> (mpsc::Receiver<Handover>, watch::Sender<bool>, TcpListener) {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let socket_of_it = Arc::new(listener.try_clone().expect("a copy"));
-        let (doorman, asking) = Doorman::new(vec![Listening { name: "http", socket: socket_of_it }]);
+        let (handover_server, asking) =
+            HandoverServer::new(vec![Listening { name: "http", socket: socket_of_it }]);
         let (stop, stopped) = watch::channel(false);
         let listening = control::listen(socket).expect("a socket");
-        tokio::spawn(serve(listening, doorman, stopped));
+        tokio::spawn(serve(listening, handover_server, stopped));
         (asking, stop, listener)
     }
 
@@ -322,7 +327,7 @@ mod tests {
         let mut stream = UnixStream::connect(&path).await.expect("a connection");
         let hello = serde_json::json!({ "ootheca": VERSION + 1, "role": { "someone": "new" } });
         send(&mut stream, &hello).await.expect("sent");
-        let welcome = receive::<_, Welcome>(&mut BufReader::new(stream)).await.expect("a line");
+        let welcome = receive::<_, ServerHello>(&mut BufReader::new(stream)).await.expect("a line");
         let error = welcome.expect("an answer").check().expect_err("refused");
         assert!(error.message().contains("version"), "{error}");
     }

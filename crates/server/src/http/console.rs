@@ -1,8 +1,7 @@
-//! The console's pages, on every path that is not the API's.
+//! The pages of the console, on every path that does not belong to the API.
 //!
-//! They are files and need no caller: what they show comes from the API, and that asks who calls. What a
-//! page may load and do is told to the browser here: only what comes from this server, no script that stands
-//! in a page, and no page of another site around it.
+//! They are files and need no authentication: what they show comes from the API, which authenticates. The headers tell
+//! the browser what a page may load: only what comes from this server, no inline script, and no frame of another site.
 
 use crate::{context::Context, ids::fresh_id};
 use axum::{

@@ -1,6 +1,7 @@
-//! `GET /api/v1/events`: what changed, as server-sent events. An extension: the official API has no such
-//! thing. Each event has a number in its organization; a caller that comes back with the last one it saw
-//! goes on from there, also after a restart. It gets what it may see at the moment of telling.
+//! `GET /api/v1/events`: changes as server-sent events, an extension of the official API.
+//!
+//! Each event has a number in its organization; a caller that returns with the last number it saw continues from there,
+//! also after a restart. It gets the events that it is allowed to see when they are sent.
 
 use crate::{
     api::hierarchy,
@@ -41,7 +42,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Most events that are read at once.
 const PAGE: usize = 200;
 
-/// Answers the request with a stream, or says why not.
+/// Answers with a stream, or with the reason why there is none.
 pub async fn answer(
     identity: Arc<Identity>,
     peer: IpAddr,

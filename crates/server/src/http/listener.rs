@@ -39,19 +39,19 @@ pub async fn serve(
     let stopped = async move {
         let _ = stop.wait_for(|stop| *stop).await;
     };
-    let entrance = Entrance { listener, open };
-    if let Err(error) = axum::serve(entrance, service).with_graceful_shutdown(stopped).await {
+    let pausable = PausableListener { listener, open };
+    if let Err(error) = axum::serve(pausable, service).with_graceful_shutdown(stopped).await {
         tracing::error!(%error, "the API stopped");
     }
 }
 
 /// A listener that can be shut without being closed.
-struct Entrance {
+struct PausableListener {
     listener: TcpListener,
     open: watch::Receiver<bool>,
 }
 
-impl Listener for Entrance {
+impl Listener for PausableListener {
     type Io = TcpStream;
     type Addr = SocketAddr;
 
@@ -85,8 +85,8 @@ impl Peer {
     }
 }
 
-impl Connected<IncomingStream<'_, Entrance>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, Entrance>) -> Self {
+impl Connected<IncomingStream<'_, PausableListener>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, PausableListener>) -> Self {
         Self(*stream.remote_addr())
     }
 }

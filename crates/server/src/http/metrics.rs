@@ -1,13 +1,12 @@
-//! Figures for Prometheus, in the OpenMetrics text format.
+//! Metrics for Prometheus, in the OpenMetrics text format.
 //!
-//! Nothing is kept here but counts of answers: each reading gathers what the other parts know, fills a
-//! registry of its own and forgets it. A caller sees the clusters of its organization only, and the
-//! figures of the process.
+//! Nothing is kept here: each request collects what the other parts know into a new registry. A caller sees the clusters
+//! of its organization only, and the metrics of the process.
 
 use crate::{
     api::Api,
     documents,
-    gateway::embedded::Front,
+    gateway::embedded::EmbeddedGateway,
     identity::authenticate::{Credentials, identify},
     metering::timeseries::buffer::Totals,
 };
@@ -36,7 +35,7 @@ use tokio::{net::TcpListener, sync::watch};
 /// What [`text`] is.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Who may read: whoever may look at every cluster of the organization.
+/// The roles that can read the metrics of every cluster of the organization.
 pub(crate) const READERS: &[Role] = &[
     Role::OrgAdmin,
     Role::ClusterAdmin,
@@ -89,7 +88,7 @@ pub async fn text(
         let usage = usages.remove(&cluster.id);
         clusters.push(look_at(api, cluster, usage));
     }
-    let answers = api.answers.counts();
+    let answers = api.response_counts.counts();
     Figures { gateway, clusters, answers }.text()
 }
 
@@ -108,9 +107,9 @@ fn look_at(api: &Api, cluster: Cluster, usage: Option<Usage>) -> Seen {
     }
 }
 
-/// Serves the figures of a gateway alone. They name no cluster, so nobody is asked who it is.
-pub async fn serve(listener: TcpListener, front: Arc<Front>, mut stop: watch::Receiver<bool>) {
-    let router = Router::new().route("/metrics", get(of_gateway)).with_state(front);
+/// Serves the metrics of a gateway alone. They name no cluster, so they need no authentication.
+pub async fn serve(listener: TcpListener, embedded: Arc<EmbeddedGateway>, mut stop: watch::Receiver<bool>) {
+    let router = Router::new().route("/metrics", get(of_gateway)).with_state(embedded);
     let stopped = async move {
         let _ = stop.wait_for(|stop| *stop).await;
     };
@@ -119,8 +118,8 @@ pub async fn serve(listener: TcpListener, front: Arc<Front>, mut stop: watch::Re
     }
 }
 
-async fn of_gateway(State(front): State<Arc<Front>>) -> impl IntoResponse {
-    let gateway = Some(front.figures());
+async fn of_gateway(State(embedded): State<Arc<EmbeddedGateway>>) -> impl IntoResponse {
+    let gateway = Some(embedded.figures());
     let figures = Figures { gateway, ..Figures::default() };
     ([(header::CONTENT_TYPE, CONTENT_TYPE)], figures.text().unwrap_or_default())
 }

@@ -6,7 +6,7 @@ use crate::{
         pipeline::{self, Request},
     },
     documents,
-    gateway::embedded::Front,
+    gateway::embedded::EmbeddedGateway,
     http::{
         console, events,
         listener::Peer,
@@ -39,13 +39,13 @@ const BODY_LIMIT: usize = 1024 * 1024;
 
 /// What the routes share.
 #[derive(Clone)]
-struct Door {
+struct RouteState {
     api: Arc<Api>,
     ready: Arc<AtomicBool>,
     /// The certificate that SQL clients trust, PEM.
     authority: Arc<str>,
-    /// The gateway in this process, for its figures.
-    front: Option<Arc<Front>>,
+    /// The gateway in this process, for its metrics.
+    embedded: Option<Arc<EmbeddedGateway>>,
     /// True from the moment that the API drains.
     stop: watch::Receiver<bool>,
 }
@@ -55,38 +55,38 @@ pub fn router(
     api: Arc<Api>,
     ready: Arc<AtomicBool>,
     authority: String,
-    front: Option<Arc<Front>>,
+    embedded: Option<Arc<EmbeddedGateway>>,
     stop: watch::Receiver<bool>,
 ) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "alive\n" }))
         .route("/readyz", get(readiness))
-        .route("/metrics", get(figures))
+        .route("/metrics", get(metrics_text))
         .route("/clusters/{id}/cert", get(certificate))
         .route("/api/v1/openapi.json", get(document))
-        .route("/api/v1/events", get(told))
+        .route("/api/v1/events", get(event_stream))
         .route("/api/ootheca/v1/clock", get(show_clock).post(advance_clock))
         .merge(people::router(api.clone()))
         .merge(timeseries::router(api.clone()))
         .fallback(operation)
         .method_not_allowed_fallback(operation)
-        .with_state(Door { api, ready, authority: authority.into(), front, stop })
+        .with_state(RouteState { api, ready, authority: authority.into(), embedded, stop })
 }
 
 async fn operation(
-    State(door): State<Door>,
+    State(state): State<RouteState>,
     ConnectInfo(Peer(peer)): ConnectInfo<Peer>,
     request: axum::extract::Request,
 ) -> Response {
-    if console::takes(&door.api.context, request.method(), request.uri().path()) {
+    if console::takes(&state.api.context, request.method(), request.uri().path()) {
         return console::answer(request.method(), request.uri(), request.headers());
     }
-    let response = answer(&door, peer, request).await;
-    door.api.answers.count(response.status().as_u16());
+    let response = answer(&state, peer, request).await;
+    state.api.response_counts.count(response.status().as_u16());
     response
 }
 
-async fn answer(door: &Door, peer: SocketAddr, request: axum::extract::Request) -> Response {
+async fn answer(state: &RouteState, peer: SocketAddr, request: axum::extract::Request) -> Response {
     let (head, body) = request.into_parts();
     let text = |name: &str| {
         head.headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
@@ -109,7 +109,7 @@ async fn answer(door: &Door, peer: SocketAddr, request: axum::extract::Request) 
         body: body.to_vec(),
         peer: peer.ip().to_canonical(),
     };
-    let answer = pipeline::answer(&door.api, request).await;
+    let answer = pipeline::answer(&state.api, request).await;
     let mut response = Response::builder()
         .status(answer.status)
         .header(header::CONTENT_TYPE, "application/json")
@@ -132,14 +132,14 @@ async fn answer(door: &Door, peer: SocketAddr, request: axum::extract::Request) 
 }
 
 /// Figures for Prometheus, of the caller's organization.
-async fn figures(
-    State(door): State<Door>,
+async fn metrics_text(
+    State(state): State<RouteState>,
     ConnectInfo(peer): ConnectInfo<Peer>,
     headers: HeaderMap,
 ) -> Response {
     let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let gateway = door.front.as_ref().map(|front| front.figures());
-    match metrics::text(&door.api, peer.ip(), authorization, gateway).await {
+    let gateway = state.embedded.as_ref().map(|embedded| embedded.figures());
+    match metrics::text(&state.api, peer.ip(), authorization, gateway).await {
         Ok(text) => Response::builder()
             .header(header::CONTENT_TYPE, metrics::CONTENT_TYPE)
             .body(Body::from(text))
@@ -148,9 +148,9 @@ async fn figures(
     }
 }
 
-async fn readiness(State(door): State<Door>) -> Response {
-    let store = door.api.context.store.next_due(ootheca_store::Kind::Cluster).await;
-    match (door.ready.load(Ordering::Relaxed), store) {
+async fn readiness(State(state): State<RouteState>) -> Response {
+    let store = state.api.context.store.next_due(ootheca_store::Kind::Cluster).await;
+    match (state.ready.load(Ordering::Relaxed), store) {
         (true, Ok(_)) => plain(StatusCode::OK, "ready\n".to_owned()),
         (false, Ok(_)) => {
             plain(StatusCode::SERVICE_UNAVAILABLE, "not ready: starting or draining\n".to_owned())
@@ -161,51 +161,51 @@ async fn readiness(State(door): State<Door>) -> Response {
 
 /// The certificate authority of the SQL gateway. Public by nature: no authentication. A cluster that
 /// does not exist is 404, so that a wrong id is not mistaken for a certificate.
-async fn certificate(State(door): State<Door>, Path(id): Path<String>) -> Response {
-    let cluster = documents::find::<Cluster>(&*door.api.context.store, &id.to_lowercase()).await;
+async fn certificate(State(state): State<RouteState>, Path(id): Path<String>) -> Response {
+    let cluster = documents::find::<Cluster>(&*state.api.context.store, &id.to_lowercase()).await;
     match cluster {
         Ok(Some(cluster)) if cluster.value.is_active() => Response::builder()
             .header(header::CONTENT_TYPE, "application/x-pem-file")
-            .body(Body::from(door.authority.to_string()))
+            .body(Body::from(state.authority.to_string()))
             .unwrap_or_default(),
         Ok(_) => failure(&Error::not_found("cluster")),
         Err(error) => failure(&error),
     }
 }
 
-async fn told(
-    State(door): State<Door>,
+async fn event_stream(
+    State(state): State<RouteState>,
     ConnectInfo(peer): ConnectInfo<Peer>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
     let query = uri.query().unwrap_or_default();
-    let response = events::answer(door.api.identity.clone(), peer.ip(), &headers, query, door.stop).await;
-    door.api.answers.count(response.status().as_u16());
+    let response = events::answer(state.api.identity.clone(), peer.ip(), &headers, query, state.stop).await;
+    state.api.response_counts.count(response.status().as_u16());
     response
 }
 
 async fn show_clock(
-    State(door): State<Door>,
+    State(state): State<RouteState>,
     ConnectInfo(peer): ConnectInfo<Peer>,
     headers: HeaderMap,
 ) -> Response {
-    test_clock::show(door.api, peer.ip(), headers).await
+    test_clock::show(state.api, peer.ip(), headers).await
 }
 
 async fn advance_clock(
-    State(door): State<Door>,
+    State(state): State<RouteState>,
     ConnectInfo(peer): ConnectInfo<Peer>,
     uri: Uri,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    test_clock::advance(door.api, peer.ip(), uri, headers, body).await
+    test_clock::advance(state.api, peer.ip(), uri, headers, body).await
 }
 
-async fn document(State(door): State<Door>, headers: HeaderMap) -> Response {
+async fn document(State(state): State<RouteState>, headers: HeaderMap) -> Response {
     let host = headers.get(header::HOST).and_then(|value| value.to_str().ok());
-    let host = host.map_or_else(|| door.api.context.settings.listen.to_string(), str::to_owned);
+    let host = host.map_or_else(|| state.api.context.settings.listen.to_string(), str::to_owned);
     let document = ootheca_api::openapi::document(&format!("http://{host}"));
     Response::builder()
         .header(header::CONTENT_TYPE, "application/json")

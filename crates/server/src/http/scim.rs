@@ -1,4 +1,4 @@
-//! How answers look under SCIM's paths: its content type, its errors. The gate knows nothing of it.
+//! The form of responses under the paths of SCIM: their content type and errors. The pipeline does not know it.
 
 use axum::{
     body::{Body, to_bytes},

@@ -1,7 +1,7 @@
-//! `GET /api/v1/clusters/{id}/metricexport/prometheus/{region}/scrape`: one cluster for Prometheus, under
-//! the names of the official export. It is not in the official OpenAPI document, but in its guide.
+//! `GET /api/v1/clusters/{id}/metricexport/prometheus/{region}/scrape`: the metrics of one cluster for Prometheus,
+//! under the names of the official export, which is documented in its guide but not in its OpenAPI document.
 //!
-//! Counters begin with this server. While the cluster does not run there is nothing.
+//! Counters begin with this server. A cluster that does not run has no metrics.
 
 use crate::metering::Metering;
 use ootheca_model::{

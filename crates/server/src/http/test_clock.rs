@@ -66,7 +66,7 @@ async fn advanced(
         let rule = format!("must be from 0 to {FURTHEST}: time only goes forwards");
         return Err(Error::invalid("advance_seconds", rule));
     }
-    // A task of its own: a caller that hangs up must not stop it half-way.
+    // Spawned, so that a disconnecting client cannot cancel it.
     let task = tokio::spawn(async move {
         // Zero only does what is due.
         if request.advance_seconds > 0 {

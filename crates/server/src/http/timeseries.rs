@@ -1,4 +1,4 @@
-//! What callers see of samples. Extensions of the API.
+//! The series of clusters for charts and for Prometheus. Extensions of the API.
 //!
 //! | | |
 //! |---|---|
@@ -105,14 +105,14 @@ async fn scraped(
     answer(&api, metrics::CONTENT_TYPE, found.await)
 }
 
-/// The active cluster with this id, for whoever holds one of `roles` on it; refused as the gate does.
+/// The active cluster with this id, for a caller with one of `roles` on it; refused as in the pipeline.
 async fn reachable(
     api: &Api,
     principal: &Arc<Principal>,
     id: &str,
     roles: &'static [ootheca_model::Role],
 ) -> Result<Cluster> {
-    // An id that is none is one that nothing has.
+    // A malformed id is treated as unknown.
     let id = ClusterId(id.parse().unwrap_or(Uuid::nil()));
     let folders = hierarchy::folders(&api.context, principal, Resource::Cluster(id)).await?;
     let granted = authorize(principal, Requirement::Roles(roles), Target::Cluster(id, folders))?;
@@ -276,7 +276,7 @@ fn answer(api: &Api, content_type: &str, result: Result<String>) -> Response {
     };
     let response = response.header(header::CACHE_CONTROL, "no-store").header("cc-trace-id", trace_id);
     let response = response.body(Body::from(body)).unwrap_or_default();
-    api.answers.count(response.status().as_u16());
+    api.response_counts.count(response.status().as_u16());
     response
 }
 

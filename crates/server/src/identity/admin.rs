@@ -1,17 +1,10 @@
-//! What the owner of the machine may do without a key: the first person, recovery.
+//! What the owner of the machine can do without a key: create people, reset passwords, recover access.
 //!
-//! `ootheca admin` asks the running server over its control socket, which only its owner may open. Where
-//! no server runs, it takes the lock of the data folder and does the same on the store itself.
+//! `gateway::control::admin` brings the commands here.
 
 use crate::{
     documents::{self, Document},
-    identity::{
-        administrators,
-        api_key::{self, Secret},
-        bootstrap,
-        invitations::fresh_link,
-        local_audit, sessions,
-    },
+    identity::{administrators, api_key::Secret, bootstrap, invitations::fresh_link, local_audit, token},
     ids::fresh_id,
     settings::Settings,
 };
@@ -39,9 +32,9 @@ pub enum Command {
         /// E-mail address.
         email: String,
     },
-    /// Makes a link by which the first administrator comes in, soon; makes that person if there is none.
+    /// Makes a short-lived sign-in link for the first administrator, and creates that person if there is none.
     Link,
-    /// Shows everybody.
+    /// Lists all people.
     ListUsers,
     /// Makes a key that may do everything.
     NewKey,
@@ -60,7 +53,7 @@ pub enum Done {
         /// When it ends.
         expires_at: Timestamp,
     },
-    /// Everybody.
+    /// All people.
     Users(Vec<User>),
     /// A key.
     Key {
@@ -78,7 +71,7 @@ pub struct User {
     pub id: String,
     /// E-mail address.
     pub email: String,
-    /// Whether they may come in.
+    /// Whether they can sign in.
     pub active: bool,
     /// Whether they have a password.
     pub has_password: bool,
@@ -90,24 +83,25 @@ pub struct User {
 pub async fn run(store: &dyn Store, settings: &Settings, command: Command, now: Timestamp) -> Result<Done> {
     let rows = store.list(&Query { limit: 2, ..Query::all(Kind::Organization) }).await?;
     let row = rows.into_iter().next().ok_or_else(|| Error::precondition("there is no organization yet"))?;
-    let desk = Desk { store, settings, organization: documents::decode::<Organization>(row)?.value, now };
+    let service =
+        AdminService { store, settings, organization: documents::decode::<Organization>(row)?.value, now };
     match command {
-        Command::CreateUser { email, roles } => desk.create_user(&email, &roles).await,
-        Command::ResetPassword { email } => desk.reset_password(&email).await,
-        Command::Link => desk.come_in().await,
-        Command::ListUsers => desk.list_users().await,
-        Command::NewKey => desk.new_key().await,
+        Command::CreateUser { email, roles } => service.create_user(&email, &roles).await,
+        Command::ResetPassword { email } => service.reset_password(&email).await,
+        Command::Link => service.administrator_link().await,
+        Command::ListUsers => service.list_users().await,
+        Command::NewKey => service.new_key().await,
     }
 }
 
-struct Desk<'a> {
+struct AdminService<'a> {
     store: &'a dyn Store,
     settings: &'a Settings,
     organization: Organization,
     now: Timestamp,
 }
 
-impl Desk<'_> {
+impl AdminService<'_> {
     async fn create_user(&self, email: &str, roles: &[String]) -> Result<Done> {
         let mut person = Person::new(self.organization.id, PrincipalId(fresh_id()), email, self.now)?;
         let role = |name: &String| -> Result<Grant> {
@@ -139,10 +133,10 @@ impl Desk<'_> {
     }
 
     /// Beside all earlier links, which stay good.
-    async fn come_in(&self) -> Result<Done> {
+    async fn administrator_link(&self) -> Result<Done> {
         let administrator = administrators::administrator(self.store, &self.organization, self.now).await?;
-        let token = api_key::random_token();
-        let link = Invitation { id: sessions::id(&token), ..administrator.link("ootheca admin", self.now) };
+        let token = token::random();
+        let link = Invitation { id: token::id(&token), ..administrator.link("ootheca admin", self.now) };
         let mut batch = Batch::server("admin").with(administrator.change).with(documents::insert(&link)?);
         let action = if administrator.made { "CREATE_USER" } else { "UPDATE_USER" };
         batch.audit.push(self.entry(action, &link.email));

@@ -93,18 +93,6 @@ pub fn find_secret(text: &str) -> Option<Range<usize>> {
     secrets.next()
 }
 
-const TOKEN_LENGTH: usize = 43;
-
-/// A fresh token of 256 bits, letters and digits, for sessions and links. Never logged.
-pub fn random_token() -> String {
-    rand::rng().sample_iter(Alphanumeric).take(TOKEN_LENGTH).map(char::from).collect()
-}
-
-/// Whether `text` has the form of such a token.
-pub fn is_token(text: &str) -> bool {
-    text.len() == TOKEN_LENGTH && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
-}
-
 /// The one answer to every token that is missing, malformed, unknown or revoked.
 pub fn unauthenticated() -> Error {
     Error::new(ErrorKind::Unauthenticated, "token bearer cannot be authenticated")

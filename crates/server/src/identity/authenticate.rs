@@ -1,7 +1,7 @@
-//! Who calls: by an API key, by the token of another issuer, or by the cookie of a session.
+//! Authenticates callers: by an API key, by the token of another issuer, or by the cookie of a session.
 //!
-//! The same answer, 401, to everything that is wrong with a credential. What a caller may do is not
-//! decided here.
+//! Everything that is wrong with a credential has the same answer, 401. What a caller is allowed to do is not decided
+//! here.
 
 use crate::{
     documents::Stored,
@@ -110,7 +110,7 @@ pub async fn authenticate(identity: &Identity, credentials: &Credentials) -> Res
             let vanity_name = credentials.vanity_name.as_deref().ok_or_else(api_key::unauthenticated)?;
             let principal =
                 jwt::principal(identity, token, vanity_name, credentials.username.as_deref()).await?;
-            members::arrived(&identity.context, &principal).await?;
+            members::record_arrival(&identity.context, &principal).await?;
             Ok(Caller::by_token(principal))
         }
     }

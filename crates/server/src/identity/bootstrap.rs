@@ -1,4 +1,7 @@
-//! What a fresh store needs: the organization, its administrator and a key, the people of the settings.
+//! Opens the store and creates what an empty one needs: the organization, its administrator and a key, and the people
+//! of the settings.
+//!
+//! It never creates an organization beside the data of existing clusters.
 
 use crate::{
     data_dir::DataDir,

@@ -1,5 +1,5 @@
-//! What people hold through their groups. Each person names its groups; what a group gives is kept with
-//! the group, so that a change of either counts at once.
+//! The grants that people hold through their groups. A person names its groups and a group holds its grants, so a
+//! change of either takes effect at once.
 
 use crate::context::Context;
 use ootheca_model::{

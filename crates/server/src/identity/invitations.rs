@@ -3,7 +3,7 @@
 
 use crate::{
     documents::{self, Document},
-    identity::{api_key, sessions},
+    identity::token,
 };
 use ootheca_model::{Invitation, Person, Result, Timestamp};
 use ootheca_store::Change;
@@ -16,10 +16,10 @@ pub fn fresh_link(
     lasts: Duration,
     now: Timestamp,
 ) -> Result<(String, Invitation, Vec<Change>)> {
-    let token = api_key::random_token();
+    let token = token::random();
     let link = Invitation {
         organization: person.organization,
-        id: sessions::id(&token),
+        id: token::id(&token),
         person: person.id,
         email: person.email.clone(),
         reset: person.password.is_some(),

@@ -1,5 +1,7 @@
-//! When keys and sessions were last used. Noted in memory at every request, written now and then, so
-//! that no request writes. A crash loses at most a minute of it. What has ended is removed here too.
+//! When API keys and sessions were last used, and the removal of expired sessions and links.
+//!
+//! A request only records its use in memory; a loop writes it later, so no request writes. A crash loses at most a
+//! minute of it.
 
 use crate::{
     context::Context,

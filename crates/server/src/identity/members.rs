@@ -9,7 +9,7 @@ use ootheca_model::{ErrorKind, Person, Principal, Result};
 use ootheca_store::{Batch, Change, Kind};
 
 /// Records that an invited person has signed in with the token of another issuer, without a session.
-pub async fn arrived(context: &Context, principal: &Principal) -> Result<()> {
+pub async fn record_arrival(context: &Context, principal: &Principal) -> Result<()> {
     if !principal.person {
         return Ok(());
     }
@@ -25,7 +25,7 @@ pub async fn arrived(context: &Context, principal: &Principal) -> Result<()> {
 }
 
 /// The changes that remove a person with all sessions and links. `Precondition` for the last administrator.
-pub async fn without(context: &Context, person: &Stored<Person>) -> Result<Vec<Change>> {
+pub async fn removal(context: &Context, person: &Stored<Person>) -> Result<Vec<Change>> {
     let Person { organization, id, grants, .. } = &person.value;
     let links = Change::DeleteChildren { kind: Kind::Invitation, parent: id.to_string() };
     let mut changes = vec![documents::delete(&person.row), end_all(*id), links];

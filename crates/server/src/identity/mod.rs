@@ -19,12 +19,14 @@ pub mod principal;
 pub mod rate_limit;
 pub mod sessions;
 pub mod sign_in_link;
+pub mod token;
 
 use crate::context::Context;
+use jwt::keys::Keys;
 use last_use::LastUse;
 use passwords::Passwords;
 use rate_limit::Limiter;
-use sign_in_link::LocalLink;
+use sign_in_link::SignInLink;
 use std::sync::Arc;
 
 /// What identity keeps in memory.
@@ -34,11 +36,11 @@ pub struct Identity {
     /// Hashes and verifies passwords.
     pub passwords: Passwords,
     /// The link that the start has printed.
-    pub sign_in_link: LocalLink,
+    pub sign_in_link: SignInLink,
     /// When keys and sessions were last used.
     pub last_use: Arc<LastUse>,
     /// The signing keys of other issuers.
-    pub issuer_keys: jwt::keys::Keys,
+    pub issuer_keys: Keys,
     /// The rate limits, and how much of them each caller has used.
     pub limiter: Limiter,
 }
@@ -50,9 +52,9 @@ impl Identity {
         Self {
             context,
             passwords: Passwords::default(),
-            sign_in_link: LocalLink::default(),
+            sign_in_link: SignInLink::default(),
             last_use: Arc::default(),
-            issuer_keys: jwt::keys::Keys::default(),
+            issuer_keys: Keys::default(),
             limiter,
         }
     }

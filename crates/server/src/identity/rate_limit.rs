@@ -1,10 +1,10 @@
-//! How often a caller may call, and how often an address may fail to say who it is.
+//! How often a caller may call, and how often an address may fail to authenticate.
 //!
-//! Pure but for its own memory, which is bounded; the time is an argument. In memory only: each server
-//! counts for itself, and a restart forgives.
+//! It has no state but its own memory, which is bounded; the time is an argument. Each server counts for itself, and a
+//! restart clears the counts.
 //!
-//! Nobody is exempt: behind a proxy every caller seems to be on this machine. For the same reason a
-//! right key is let in from any address: else a stranger behind that proxy could shut everybody out.
+//! No caller is exempt: behind a proxy all of them seem to be on this machine. For the same reason a valid key is
+//! accepted from any address: a stranger behind the same proxy could otherwise lock everyone else out.
 
 use crate::settings::{EngineKind, RateLimitMode, RateLimitSettings};
 use ootheca_model::{Error, PrincipalId, throttle::Throttle};

@@ -1,20 +1,17 @@
-//! Sessions: the token in the browser's cookie, and the row that is kept of it.
+//! Sessions of people: the token in the browser's cookie, and the row that is stored for it.
 //!
-//! The token is random and kept only as its SHA-256. A page of another site can not use the cookie:
-//! browsers send it to nobody else's pages (`SameSite=Strict`), and a request that may change something
-//! must come from this server's own pages (`Origin`) or hold a second token that is derived from the first.
+//! The token is random and stored only as its SHA-256. Pages of other sites cannot use the cookie (`SameSite=Strict`),
+//! and a request that may change something must come from this server's own pages (`Origin`) or carry a second token
+//! that is derived from the first.
 
 use crate::{
     documents::Stored,
-    identity::{
-        Identity,
-        api_key::{self, hex},
-    },
+    identity::{Identity, api_key::hex, token},
 };
 use hmac::{Hmac, KeyInit, Mac};
 use ootheca_model::{OrganizationId, PrincipalId, Result, Session};
 use ootheca_store::{Change, Kind};
-use sha2::{Digest, Sha256};
+use sha2::Sha256;
 use std::{net::IpAddr, sync::Arc, time::Duration};
 use subtle::ConstantTimeEq;
 
@@ -22,11 +19,6 @@ use subtle::ConstantTimeEq;
 const COOKIE: &str = "ootheca_session";
 /// Longest text of a browser's name that is kept, in characters.
 const LONGEST_AGENT: usize = 200;
-
-/// The id under which a token is kept.
-pub fn id(token: &str) -> String {
-    hex(&Sha256::digest(token.as_bytes()))
-}
 
 /// The token that a change must send besides the cookie.
 pub fn csrf_token(token: &str) -> String {
@@ -42,7 +34,7 @@ pub fn csrf_matches(token: &str, sent: &str) -> bool {
 /// The session's token among the values of `Cookie` headers.
 pub fn token_in_cookies<'a>(headers: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let pairs = headers.flat_map(|header| header.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.filter(|(name, _)| *name == COOKIE).map(|(_, value)| value).find(|value| api_key::is_token(value))
+    pairs.filter(|(name, _)| *name == COOKIE).map(|(_, value)| value).find(|value| token::is_token(value))
 }
 
 /// Whether a request with this `Origin` comes from the pages of `host`.
@@ -64,7 +56,7 @@ pub fn no_cookie(secure: bool) -> String {
 
 /// The session of a token, if it has not ended.
 pub async fn find(identity: &Identity, token: &str) -> Result<Option<Arc<Stored<Session>>>> {
-    let Some(session) = identity.context.find::<Session>(&id(token)).await? else { return Ok(None) };
+    let Some(session) = identity.context.find::<Session>(&token::id(token)).await? else { return Ok(None) };
     let now = identity.context.now();
     let idle = Duration::from_secs(identity.context.settings.sessions.idle_minutes * 60);
     let ended = session.value.expires_at <= now || now.since(last_used(identity, &session.value)) >= idle;
@@ -85,11 +77,11 @@ pub fn open(
     peer: IpAddr,
     user_agent: &str,
 ) -> (String, Session) {
-    let token = api_key::random_token();
+    let token = token::random();
     let now = identity.context.now();
     let session = Session {
         organization,
-        id: id(&token),
+        id: token::id(&token),
         person,
         created_at: now,
         expires_at: now.after(lasts(identity)),
@@ -117,7 +109,7 @@ mod tests {
 
     #[test]
     fn the_token_is_found_among_other_cookies() {
-        let token = api_key::random_token();
+        let token = token::random();
         let ours = format!("a=b;  ootheca_session={token}; c=d");
         assert_eq!(token_in_cookies([ours.as_str()].into_iter()), Some(token.as_str()));
         assert_eq!(token_in_cookies(["x=y", ours.as_str()].into_iter()), Some(token.as_str()));
@@ -150,7 +142,7 @@ mod tests {
 
     #[test]
     fn the_second_token_belongs_to_the_first() {
-        let (one, other) = (api_key::random_token(), api_key::random_token());
+        let (one, other) = (token::random(), token::random());
         assert!(csrf_matches(&one, &csrf_token(&one)));
         assert!(!csrf_matches(&one, &csrf_token(&other)));
         assert!(!csrf_matches(&one, &one) && !csrf_matches(&one, ""));
@@ -160,7 +152,7 @@ mod tests {
         #[test]
         fn no_cookie_header_panics(header in ".{0,200}") {
             let found = token_in_cookies([header.as_str()].into_iter());
-            prop_assert!(found.is_none_or(api_key::is_token));
+            prop_assert!(found.is_none_or(token::is_token));
         }
     }
 }

@@ -1,14 +1,14 @@
-//! The link that `ootheca serve` prints: whoever sees the terminal of this machine comes in by it, once.
+//! The sign-in link that `ootheca serve` prints, for one use at the terminal of this machine.
 //!
-//! It is for the first administrator, and kept in memory only: a start writes nothing. When it is used it
-//! becomes a link like any other, and an administrator is made if there is none. It must never be logged.
+//! It is for the first administrator and kept in memory only, so a start writes nothing. When it is used it is stored
+//! like any other link, and an administrator is created if there is none. It must never be logged.
 
 use crate::{
     context::Context,
     documents,
     identity::{
         administrators::{EMAIL, LASTS, administrator},
-        api_key, local_audit, sessions,
+        local_audit, token,
     },
 };
 use ootheca_model::{Error, ErrorKind, Invitation, Organization, Result, Timestamp};
@@ -20,7 +20,7 @@ const ATTEMPTS: usize = 10;
 
 /// The link that was printed last, until it is used.
 #[derive(Default)]
-pub struct LocalLink(Mutex<Option<Printed>>);
+pub struct SignInLink(Mutex<Option<Printed>>);
 
 #[derive(Clone)]
 struct Printed {
@@ -29,21 +29,21 @@ struct Printed {
     expires_at: Timestamp,
 }
 
-impl LocalLink {
+impl SignInLink {
     fn lock(&self) -> MutexGuard<'_, Option<Printed>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes a new link, which replaces the one before, and returns its token.
     pub fn fresh(&self, now: Timestamp) -> String {
-        let token = api_key::random_token();
-        *self.lock() = Some(Printed { id: sessions::id(&token), expires_at: now.after(LASTS) });
+        let token = token::random();
+        *self.lock() = Some(Printed { id: token::id(&token), expires_at: now.after(LASTS) });
         token
     }
 
     /// If `token` is the token of the printed link, stores it as a link for the administrator.
     pub async fn redeem(&self, context: &Context, token: &str) -> Result<()> {
-        let Some(printed) = self.take(&sessions::id(token), context.now()) else { return Ok(()) };
+        let Some(printed) = self.take(&token::id(token), context.now()) else { return Ok(()) };
         let written = write(context, &printed).await;
         if written.is_err() {
             *self.lock() = Some(printed);

@@ -1,7 +1,7 @@
 //! Which clusters are in use, beside the sessions that the gateways report. In memory only.
 //!
-//! A [`Use`] keeps a cluster from being suspended while it is held. A [`Suspension`] begins only while there is
-//! none.
+//! An [`ActivityGuard`] keeps a cluster from being suspended while it is held. A [`Suspension`] begins only while there
+//! is none.
 
 use ootheca_model::{ClusterId, Timestamp, time::Clock};
 use std::{
@@ -15,8 +15,8 @@ use tokio::sync::{OnceCell, RwLock, RwLockWriteGuard};
 /// report tells whether a session came of it.
 pub const GRACE: Duration = Duration::from_secs(2);
 
-/// Who uses which cluster, beside the sessions that the gateways report. In memory only.
-pub struct Uses {
+/// Which clusters are in use, beside the sessions that the gateways report.
+pub struct ActivityTracker {
     started: Timestamp,
     clusters: Mutex<HashMap<ClusterId, Arc<Record>>>,
 }
@@ -49,15 +49,15 @@ impl Record {
 }
 
 /// While it is held, the cluster is not suspended.
-pub struct Use {
+pub struct ActivityGuard {
     pub(super) record: Arc<Record>,
-    /// Whether it counts as use: it does not if somebody only looks.
+    /// The clock if this counts as activity; read-only inspection does not.
     clock: Option<Arc<dyn Clock>>,
     /// When it was woken for this use, and how long that took to write.
     pub(super) woken: Option<(Instant, Duration)>,
 }
 
-impl Use {
+impl ActivityGuard {
     fn new(record: Arc<Record>, clock: Option<Arc<dyn Clock>>) -> Self {
         let this = Self { record, clock, woken: None };
         this.note(|holders| holders + 1);
@@ -73,14 +73,14 @@ impl Use {
     }
 }
 
-impl Drop for Use {
+impl Drop for ActivityGuard {
     fn drop(&mut self) {
         self.note(|holders| holders.saturating_sub(1));
     }
 }
 
-impl Uses {
-    /// Nobody uses anything; the server starts `now`.
+impl ActivityTracker {
+    /// Nothing is in use; the server starts `now`.
     pub fn new(now: Timestamp) -> Self {
         Self { started: now, clusters: Mutex::default() }
     }
@@ -90,8 +90,8 @@ impl Uses {
         clusters.entry(cluster).or_default().clone()
     }
 
-    pub(super) async fn hold(&self, cluster: ClusterId, clock: Option<Arc<dyn Clock>>) -> Use {
-        let held = Use::new(self.of(cluster), clock);
+    pub(super) async fn hold(&self, cluster: ClusterId, clock: Option<Arc<dyn Clock>>) -> ActivityGuard {
+        let held = ActivityGuard::new(self.of(cluster), clock);
         // A suspension that was decided before is written first: then its row says so.
         drop(held.record.suspending.read().await);
         held
@@ -99,7 +99,7 @@ impl Uses {
 
     /// Keeps the cluster from being suspended while something is looked at in it. No use of it, and does
     /// not wake it.
-    pub async fn look(&self, cluster: ClusterId) -> Use {
+    pub async fn look(&self, cluster: ClusterId) -> ActivityGuard {
         self.hold(cluster, None).await
     }
 
@@ -124,11 +124,11 @@ impl Uses {
     }
 }
 
-/// See [`Uses::suspension`].
+/// See [`ActivityTracker::suspension`].
 pub struct Suspension(Arc<Record>);
 
 impl Suspension {
-    /// Begins it: whoever wants the cluster waits until the guard is dropped. `None` while it is in use,
+    /// Begins it: new uses wait until the guard is dropped. `None` while the cluster is in use,
     /// or was a moment ago.
     pub async fn begin(&self) -> Option<RwLockWriteGuard<'_, ()>> {
         let guard = self.0.suspending.write().await;

@@ -8,8 +8,8 @@ mod scale_to_zero;
 pub mod sql_metadata;
 
 use crate::{context::Context, metering::Metering};
-use activity_tracker::Uses;
-use sql_metadata::freshness::Notes;
+use activity_tracker::ActivityTracker;
+use sql_metadata::freshness::MetadataFreshness;
 use std::sync::Arc;
 
 /// What the lifecycle of clusters keeps in memory, and the parts that it uses.
@@ -19,15 +19,15 @@ pub struct Lifecycle {
     /// What clusters use.
     pub metering: Arc<Metering>,
     /// Who uses which cluster, beside the sessions of the gateways.
-    pub uses: Uses,
+    pub tracker: ActivityTracker,
     /// How fresh the SQL metadata of each cluster is.
-    pub notes: Notes,
+    pub freshness: MetadataFreshness,
 }
 
 impl Lifecycle {
     /// Nothing is in use and no metadata is fresh.
     pub fn new(context: Arc<Context>, metering: Arc<Metering>) -> Self {
-        let uses = Uses::new(context.now());
-        Self { context, metering, uses, notes: Notes::default() }
+        let tracker = ActivityTracker::new(context.now());
+        Self { context, metering, tracker, freshness: MetadataFreshness::default() }
     }
 }

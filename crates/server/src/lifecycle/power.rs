@@ -1,11 +1,11 @@
-//! Waking a suspended cluster, and keeping one awake that is in use.
+//! Wakes a suspended cluster, and keeps one awake that is in use.
 //!
-//! Whoever needs the SQL server of a cluster holds a [`Use`] of it: it is woken if need be, and is not
-//! suspended while it is held. `reconcile::idle` suspends, and asks here before it does.
+//! Code that needs the SQL server of a cluster holds an [`ActivityGuard`] of it. `scale_to_zero` suspends, and checks for
+//! guards before it does.
 
 use crate::{
     documents,
-    lifecycle::{Lifecycle, activity_tracker::Use},
+    lifecycle::{Lifecycle, activity_tracker::ActivityGuard},
 };
 use ootheca_model::{Cluster, ClusterId, Error, ErrorKind, Result, instance::Power};
 use ootheca_store::Batch;
@@ -14,17 +14,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long whoever needs a server waits for one that is starting.
+/// How long to wait for a server that is starting.
 pub const READY_WAIT: Duration = Duration::from_secs(15);
 
-/// Uses the cluster's server once `attempt` says that it is ready. Wakes it if it is suspended; waits at
+/// Runs `attempt` on the cluster's server once that is ready. Wakes it if it is suspended; waits at
 /// most [`READY_WAIT`].
-pub async fn ready<T, F, A>(lifecycle: &Lifecycle, cluster: ClusterId, attempt: A) -> Result<(Use, T)>
+pub async fn ready<T, F, A>(
+    lifecycle: &Lifecycle,
+    cluster: ClusterId,
+    attempt: A,
+) -> Result<(ActivityGuard, T)>
 where
     F: Future<Output = Result<T>> + Send,
     A: Fn() -> F + Send,
 {
-    let held = enter(lifecycle, cluster).await?;
+    let held = wake(lifecycle, cluster).await?;
     let result = lifecycle.context.when_ready(cluster, READY_WAIT, attempt).await;
     if let Some((began, written)) = held.woken {
         let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
@@ -35,10 +39,10 @@ where
     Ok((held, result?))
 }
 
-/// Uses the cluster's server: wakes it if it is suspended, and keeps it awake. It may not be ready yet.
+/// Wakes the cluster's server if it is suspended, and keeps it awake. It may not be ready yet.
 /// `NotFound` unless the cluster is active.
-async fn enter(lifecycle: &Lifecycle, cluster: ClusterId) -> Result<Use> {
-    let mut held = lifecycle.uses.hold(cluster, Some(lifecycle.context.clock.clone())).await;
+async fn wake(lifecycle: &Lifecycle, cluster: ClusterId) -> Result<ActivityGuard> {
+    let mut held = lifecycle.tracker.hold(cluster, Some(lifecycle.context.clock.clone())).await;
     let found = lifecycle.context.active_cluster(cluster).await?;
     if found.value.power == Power::Off {
         lifecycle.context.check_data(cluster).await?;
@@ -75,7 +79,7 @@ async fn switch_on(lifecycle: &Lifecycle, cluster: ClusterId) -> Result<bool> {
         let batch = Batch::server("wake").with(documents::update(&before.row, &after)?);
         match lifecycle.context.store.commit(batch, lifecycle.context.now()).await {
             Ok(_) => return Ok(true),
-            // Somebody else changed it, perhaps to the same.
+            // A concurrent change, perhaps to the same.
             Err(error) if error.kind() == ErrorKind::Stale => {}
             Err(error) => return Err(error),
         }

@@ -1,7 +1,7 @@
-//! Scale to zero: suspends BASIC clusters that nobody uses.
+//! Scale to zero: suspends idle BASIC clusters.
 //!
-//! Looks at all of them when the first can be due, and at once when the clock is set. A cluster that is
-//! suspended costs nothing here but its place in the list.
+//! It visits all of them when the first can be due, and at once when the test clock is advanced. A suspended cluster costs
+//! nothing here but its place in the list.
 
 use crate::{
     documents,
@@ -25,7 +25,7 @@ const TOGETHER: usize = 4;
 const SHORTEST: Duration = Duration::from_millis(100);
 /// When to look again at one that is due but could not be suspended.
 const RETRY: Duration = Duration::from_secs(1);
-/// How long taking the notes of a cluster may last.
+/// How long reading the metadata of a cluster may take.
 const NOTES_LIMIT: Duration = Duration::from_secs(30);
 
 /// The loop of the server that holds the lease. Ends when `stop` turns true.
@@ -101,8 +101,8 @@ fn may_sleep(cluster: &Cluster) -> bool {
 /// How long it still has to be idle.
 fn rest(lifecycle: &Lifecycle, cluster: &Cluster, now: Timestamp, idle: Duration) -> Duration {
     let sessions = lifecycle.metering.activity.last_used(cluster.id, now).unwrap_or_default();
-    let used = lifecycle.uses.last(cluster.id).unwrap_or_default();
-    let last = sessions.max(used).max(cluster.updated_at).max(lifecycle.uses.started());
+    let used = lifecycle.tracker.last(cluster.id).unwrap_or_default();
+    let last = sessions.max(used).max(cluster.updated_at).max(lifecycle.tracker.started());
     idle.saturating_sub(now.since(last))
 }
 
@@ -121,7 +121,7 @@ async fn suspend_or_say(lifecycle: &Lifecycle, id: ClusterId, lease: Lease, idle
     }
 }
 
-/// Takes the notes of an idle cluster and writes that it is off, in one batch; the reconciler then stops
+/// Writes the metadata of an idle cluster and that it is off, in one batch; the reconciler then stops
 /// its server. Says whether it is off.
 async fn suspend(lifecycle: &Lifecycle, id: ClusterId, lease: Lease, idle: Duration) -> Result<bool> {
     let Some(before) = documents::find::<Cluster>(&*lifecycle.context.store, &id.to_string()).await? else {
@@ -131,13 +131,13 @@ async fn suspend(lifecycle: &Lifecycle, id: ClusterId, lease: Lease, idle: Durat
     if !may_sleep(cluster) || lifecycle.context.engine.observe(id).await?.phase != Phase::Ready {
         return Ok(false);
     }
-    let suspension = lifecycle.uses.suspension(id);
+    let suspension = lifecycle.tracker.suspension(id);
     if suspension.begin().await.is_none() {
         return Ok(false);
     }
     let catalog =
         sql_metadata::everything(lifecycle, cluster, &mut *lifecycle.context.engine.admin(id).await?).await?;
-    // Whoever came while the notes were taken keeps it awake; whoever comes from here on waits until its
+    // A use that began while the metadata was read keeps it awake; one that begins from here on waits until its
     // row says that it is off, and wakes it.
     let Some(_decided) = suspension.begin().await else { return Ok(false) };
     if lifecycle.metering.activity.sessions(id) > 0

@@ -1,7 +1,6 @@
-//! What the gateways have reported of each cluster: who is connected, since when nobody is, and bytes
-//! that the meter has not counted yet.
+//! The sessions that the gateways have reported of each cluster, and the bytes that metering has not counted yet.
 //!
-//! In memory only: a crash loses what was reported since the meter's last tick.
+//! In memory only: a crash loses what was reported since the last tick.
 
 use ootheca_gateway::Activity;
 use ootheca_model::{ClusterId, Timestamp};
@@ -38,9 +37,9 @@ pub struct Uncounted {
 
 /// The traffic of every cluster since the start.
 #[derive(Default)]
-pub struct Traffic(Mutex<HashMap<ClusterId, Cluster>>);
+pub struct SessionActivity(Mutex<HashMap<ClusterId, Cluster>>);
 
-impl Traffic {
+impl SessionActivity {
     fn lock(&self) -> MutexGuard<'_, HashMap<ClusterId, Cluster>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -121,7 +120,7 @@ mod tests {
 
     #[test]
     fn sessions_bytes_and_idleness() {
-        let (traffic, one) = (Traffic::default(), ClusterId(uuid::Uuid::from_u128(1)));
+        let (traffic, one) = (SessionActivity::default(), ClusterId(uuid::Uuid::from_u128(1)));
         let activity =
             |sessions, sent| Activity { cluster: one, sessions, sessions_seen: 1, sent, received: 1 };
         assert_eq!(traffic.last_used(one, Timestamp(5)), None);

@@ -1,8 +1,8 @@
-//! The meter: looks at each cluster every few seconds and books what it used.
+//! Meters every cluster every few seconds.
 //!
-//! Counters and sums change in one batch, so nothing is counted twice; a crash loses one tick at most.
-//! Only the server that reconciles meters. A cluster without a session is not asked anything but its
-//! CPU, which the kernel knows, and nothing of that is booked: an idle cluster uses nothing.
+//! Counters and sums change in one batch, so nothing is counted twice; a crash loses at most one tick. Only the server
+//! that reconciles meters. A cluster without a session is asked nothing but its CPU, which the kernel knows, and its usage
+//! is not recorded: an idle cluster uses nothing.
 
 use crate::{
     documents::Stored,
@@ -40,7 +40,7 @@ pub async fn run(metering: Arc<Metering>, mut stop: watch::Receiver<bool>) {
     }
 }
 
-/// Looks at every cluster once; returns when all that was used is booked. One tick at a time: another
+/// Meters every cluster once; returns when all usage is recorded. One tick runs at a time: another
 /// waits for its turn.
 pub async fn tick(metering: &Arc<Metering>) -> Result<()> {
     let _turn = metering.cpu_samples.turn().await;
@@ -76,7 +76,7 @@ async fn one(
 ) {
     match ledger::cluster(metering, cluster, meter, used, lease).await {
         Ok(()) => {}
-        // Suspended or restarted meanwhile, or changed by somebody else: the next tick sees it.
+        // Suspended, restarted or changed meanwhile: the next tick sees it.
         Err(error) if matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Stale) => {}
         Err(error) => {
             tracing::warn!(cluster = %cluster.value.id, error = error.chain(), "meter: failed");

@@ -1,5 +1,5 @@
-//! What the meter saw last, in memory only: how busy each cluster is, and where its CPU counter stood
-//! while nobody was connected.
+//! The last reading of each cluster's CPU, in memory only: how busy it is, and where its counter stood while no session
+//! was open.
 
 use ootheca_model::{ClusterId, usage::CpuCounter};
 use std::{
@@ -15,7 +15,7 @@ const SETTLED: Duration = Duration::from_secs(2);
 
 /// What the meter saw last.
 #[derive(Default)]
-pub struct Looks {
+pub struct CpuSamples {
     turn: tokio::sync::Mutex<()>,
     looks: Mutex<HashMap<ClusterId, Look>>,
 }
@@ -32,7 +32,7 @@ struct Look {
     used: Option<Instant>,
 }
 
-impl Looks {
+impl CpuSamples {
     /// One tick at a time.
     pub(super) async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
         self.turn.lock().await
@@ -106,7 +106,8 @@ mod tests {
 
     #[test]
     fn idle_counters_are_those_of_the_look_before() {
-        let (looks, one, start) = (Looks::default(), ClusterId(uuid::Uuid::from_u128(1)), Instant::now());
+        let (looks, one, start) =
+            (CpuSamples::default(), ClusterId(uuid::Uuid::from_u128(1)), Instant::now());
         let cpu = |micros| CpuCounter { epoch: "1".to_owned(), micros };
         let note =
             |seconds, micros, idle| looks.note(one, &cpu(micros), idle, start + Duration::from_secs(seconds));

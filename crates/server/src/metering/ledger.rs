@@ -1,4 +1,4 @@
-//! Looks at one cluster and books what it used.
+//! Measures one cluster and records its usage in its meter, in the same batch as the counters that it was derived from.
 
 use crate::{
     documents::{self, Stored},
@@ -70,9 +70,9 @@ pub(super) async fn cluster(
         return ledger.new_month().await;
     }
     let when = match (used || taken.used, late) {
-        (true, _) => When::Used,
-        (_, true) => When::Late,
-        _ => When::Unused,
+        (true, _) => When::Active,
+        (_, true) => When::Trailing,
+        _ => When::Idle,
     };
     let result = match look(metering, model.id, cpu).await {
         Ok((measure, own)) => ledger.book(measure, own, idle, when, taken).await,
@@ -96,11 +96,11 @@ fn lag(metering: &Metering) -> Duration {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum When {
     /// There was a session.
-    Used,
+    Active,
     /// There was one just before: its counters may come only now. Its CPU came in time.
-    Late,
+    Trailing,
     /// There was none.
-    Unused,
+    Idle,
 }
 
 /// The counters now, and how much of the CPU the look itself cost.
@@ -149,7 +149,7 @@ impl Ledger<'_> {
         let mut meter = self.stored.as_ref().map_or_else(fresh, |stored| stored.value.clone());
         let mut before = meter.last.clone();
         let epoch = measure.cpu.epoch.clone();
-        if when == When::Late {
+        if when == When::Trailing {
             // Nor is it passed over: some may belong to a session that is still to be reported.
             measure.cpu = before.cpu.clone();
         }
@@ -157,17 +157,17 @@ impl Ledger<'_> {
             before.cpu = idle;
         }
         let mut growth = measure.since(&before);
-        growth.cpu_micros = if when == When::Late { 0 } else { growth.cpu_micros.saturating_sub(own) };
+        growth.cpu_micros = if when == When::Trailing { 0 } else { growth.cpu_micros.saturating_sub(own) };
         let quantities = match when {
-            When::Unused => Quantities::default(),
-            When::Used | When::Late => {
+            When::Idle => Quantities::default(),
+            When::Active | When::Trailing => {
                 meter.forgive(&epoch, &mut growth);
                 Quantities::of(&growth, taken.sent)
             }
         };
         let nothing =
             quantities == Quantities::default() && measure.storage_bytes == meter.last.storage_bytes;
-        if self.stored.is_some() && when != When::Used && nothing {
+        if self.stored.is_some() && when != When::Active && nothing {
             return self.new_month().await;
         }
         let storage_bytes = measure.storage_bytes;
@@ -176,7 +176,7 @@ impl Ledger<'_> {
         let mut batch = Batch::server("meter");
         batch.changes.extend(match &self.stored {
             Some(stored) => vec![documents::update(&stored.row, &meter)?],
-            // A cluster that is being deleted must not get a row that nobody removes.
+            // A cluster that is being deleted must not get a row that is never removed.
             None => vec![documents::touch(&self.cluster.row), documents::insert(&meter)?],
         });
         if quantities != Quantities::default() {

@@ -1,4 +1,4 @@
-//! How a cluster stands with its limits, as the gateway is told.
+//! Whether a cluster is within its limits, in the form that the gateway enforces.
 
 use crate::metering::Metering;
 use ootheca_gateway::{Notice, Standing};

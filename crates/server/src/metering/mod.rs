@@ -9,11 +9,11 @@ pub mod timeseries;
 pub mod usage;
 
 use crate::{context::Context, documents::Stored, informer::Informer};
-use activity::Traffic;
-use cpu_samples::Looks;
+use activity::SessionActivity;
+use cpu_samples::CpuSamples;
 use ootheca_model::{ClusterId, Result, meter::Meter};
 use std::sync::Arc;
-use timeseries::buffer::Book;
+use timeseries::buffer::SampleBuffer;
 
 /// What metering keeps in memory.
 pub struct Metering {
@@ -22,11 +22,11 @@ pub struct Metering {
     /// The meters of all clusters.
     pub meters: Informer<Meter>,
     /// What the gateways report of their sessions.
-    pub activity: Traffic,
+    pub activity: SessionActivity,
     /// The last reading of each cluster's CPU.
-    pub cpu_samples: Looks,
+    pub cpu_samples: CpuSamples,
     /// The newest part of each cluster's series.
-    pub samples: Book,
+    pub samples: SampleBuffer,
 }
 
 impl Metering {
@@ -35,9 +35,9 @@ impl Metering {
         Self {
             context,
             meters: Informer::default(),
-            activity: Traffic::default(),
-            cpu_samples: Looks::default(),
-            samples: Book::default(),
+            activity: SessionActivity::default(),
+            cpu_samples: CpuSamples::default(),
+            samples: SampleBuffer::default(),
         }
     }
 

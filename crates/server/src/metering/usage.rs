@@ -1,4 +1,4 @@
-//! What the API shows of a cluster's use and standing.
+//! What the API shows of the usage and the limits of a cluster.
 
 use crate::metering::Metering;
 use ootheca_api::wire::{Extension, Int64, RequestUnits, Usage};

@@ -1,7 +1,7 @@
 //! IP allowlists. The gateway reads them for every new connection and again when they change.
 
 use crate::{
-    api::{call::Call, convert::required, decision::Change, handlers::paging},
+    api::{call::Call, convert::required, decision::Decision, handlers::paging},
     documents::{self, Stored, active_cluster},
 };
 use ootheca_api::wire::*;
@@ -34,7 +34,7 @@ pub async fn add_allowlist_entry(
     _path: ClusterPath,
     _query: NoQuery,
     body: AllowlistEntryRequest,
-) -> Result<Change<AllowlistEntry>> {
+) -> Result<Decision<AllowlistEntry>> {
     let cluster = cluster(&call).await?;
     let ip = required("cidr_ip", body.cidr_ip.clone())?;
     let mask = required("cidr_mask", body.cidr_mask)?;
@@ -48,7 +48,7 @@ pub async fn add_allowlist_entry2(
     path: AllowlistEntryPath,
     _query: NoQuery,
     body: AllowlistEntryRequest,
-) -> Result<Change<AllowlistEntry>> {
+) -> Result<Decision<AllowlistEntry>> {
     let cluster = cluster(&call).await?;
     let entry = new_entry(&call, &cluster.value, &path.cidr_ip, path.cidr_mask, &body)?;
     let id = Model::row_id(entry.cluster, entry.network);
@@ -56,7 +56,7 @@ pub async fn add_allowlist_entry2(
         None => add(&call, &cluster, entry).await,
         Some(before) => {
             let after = Model { created_at: before.value.created_at, ..entry };
-            Ok(Change::now(
+            Ok(Decision::now(
                 Batch::by(&call.granted).with(documents::update(&before.row, &after)?),
                 render(after),
             ))
@@ -70,7 +70,7 @@ pub async fn update_allowlist_entry(
     path: AllowlistEntryPath,
     _query: NoQuery,
     body: AllowlistEntryRequest,
-) -> Result<Change<AllowlistEntry>> {
+) -> Result<Decision<AllowlistEntry>> {
     let before = existing(&call, &path).await?;
     let after = Model {
         name: checked_name(body.name)?.unwrap_or_else(|| before.value.name.clone()),
@@ -78,7 +78,7 @@ pub async fn update_allowlist_entry(
         ui: required("ui", body.ui)?,
         ..before.value
     };
-    Ok(Change::now(Batch::by(&call.granted).with(documents::update(&before.row, &after)?), render(after)))
+    Ok(Decision::now(Batch::by(&call.granted).with(documents::update(&before.row, &after)?), render(after)))
 }
 
 /// `DELETE …/networking/allowlist/{cidr_ip}/{cidr_mask}`
@@ -87,9 +87,9 @@ pub async fn delete_allowlist_entry(
     path: AllowlistEntryPath,
     _query: NoQuery,
     _body: NoBody,
-) -> Result<Change<AllowlistEntry>> {
+) -> Result<Decision<AllowlistEntry>> {
     let before = existing(&call, &path).await?;
-    Ok(Change::now(Batch::by(&call.granted).with(documents::delete(&before.row)), render(before.value)))
+    Ok(Decision::now(Batch::by(&call.granted).with(documents::delete(&before.row)), render(before.value)))
 }
 
 async fn cluster(call: &Call) -> Result<Stored<Cluster>> {
@@ -104,7 +104,7 @@ async fn existing(call: &Call, path: &AllowlistEntryPath) -> Result<Stored<Model
     found.ok_or_else(|| Error::not_found("allowlist entry"))
 }
 
-async fn add(call: &Call, cluster: &Stored<Cluster>, entry: Model) -> Result<Change<AllowlistEntry>> {
+async fn add(call: &Call, cluster: &Stored<Cluster>, entry: Model) -> Result<Decision<AllowlistEntry>> {
     let query = Query { parent: Some(cluster.row.id.clone()), ..Query::all(Kind::AllowlistEntry) };
     let limit = cluster.value.allowlist_limit();
     if call.context.store.list(&query).await?.len() >= limit {
@@ -114,7 +114,7 @@ async fn add(call: &Call, cluster: &Stored<Cluster>, entry: Model) -> Result<Cha
     // The touch keeps two concurrent additions from passing the limit together.
     let batch =
         Batch::by(&call.granted).with(documents::touch(&cluster.row)).with(documents::insert(&entry)?);
-    Ok(Change::now(batch, render(entry)))
+    Ok(Decision::now(batch, render(entry)))
 }
 
 fn new_entry(

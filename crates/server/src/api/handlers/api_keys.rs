@@ -1,7 +1,7 @@
 //! API keys. The secret is in the answer to its creation and nowhere else.
 
 use crate::{
-    api::{call::Call, convert::required, decision::Change, handlers::paging},
+    api::{call::Call, convert::required, decision::Decision, handlers::paging},
     documents::{self, Stored},
     identity::api_key::Secret,
 };
@@ -35,7 +35,7 @@ pub async fn create_api_key(
     _path: NoPath,
     _query: NoQuery,
     body: CreateApiKeyRequest,
-) -> Result<Change<CreateApiKeyResponse>> {
+) -> Result<Decision<CreateApiKeyResponse>> {
     let name = required("name", body.name)?;
     names::display("name", &name)?;
     let owner = required("service_account_id", body.service_account_id)?;
@@ -50,7 +50,7 @@ pub async fn create_api_key(
     let key = Model { expires_at, ..secret.key(&name, &account.value, call.context.now()) };
     // The touch keeps a key from outliving an account that is deleted at the same moment.
     let batch = Batch::by(&call.granted).with(documents::touch(&account.row)).with(documents::insert(&key)?);
-    Ok(Change::now(batch, CreateApiKeyResponse { api_key: show(&call, key), secret: secret.reveal() }))
+    Ok(Decision::now(batch, CreateApiKeyResponse { api_key: show(&call, key), secret: secret.reveal() }))
 }
 
 /// `PATCH /api-keys/{id}`: the name, and when it ends.
@@ -59,13 +59,13 @@ pub async fn update_api_key(
     path: IdPath,
     _query: NoQuery,
     body: UpdateApiKeyRequest,
-) -> Result<Change<ApiKey>> {
+) -> Result<Decision<ApiKey>> {
     let before = existing(&call, &path.id).await?;
     let name = body.name.unwrap_or_else(|| before.value.name.clone());
     names::display("name", &name)?;
     let expires_at = end(&call, body.expiration_time)?.or(before.value.expires_at);
     let after = Model { name, expires_at, ..before.value };
-    Ok(Change::now(
+    Ok(Decision::now(
         Batch::by(&call.granted).with(documents::update(&before.row, &after)?),
         show(&call, after),
     ))
@@ -77,9 +77,12 @@ pub async fn delete_api_key(
     path: IdPath,
     _query: NoQuery,
     _body: NoBody,
-) -> Result<Change<ApiKey>> {
+) -> Result<Decision<ApiKey>> {
     let before = existing(&call, &path.id).await?;
-    Ok(Change::now(Batch::by(&call.granted).with(documents::delete(&before.row)), show(&call, before.value)))
+    Ok(Decision::now(
+        Batch::by(&call.granted).with(documents::delete(&before.row)),
+        show(&call, before.value),
+    ))
 }
 
 async fn existing(call: &Call, id: &str) -> Result<Stored<Model>> {

@@ -1,16 +1,16 @@
-//! What is inside a cluster, for the handlers of SQL users and databases: a look at it, and effects in it.
+//! Reads and changes what is inside a cluster, for the handlers of SQL users and databases.
 
 use crate::{
     api::{
         call::{Attempt, Call},
-        decision::{Change, Reply},
+        decision::{Decision, Reply},
     },
     documents::{Stored, active_cluster},
     lifecycle::{
         Lifecycle,
-        activity_tracker::Use,
+        activity_tracker::ActivityGuard,
         power::{self, READY_WAIT},
-        sql_metadata::{self, Catalog, Part},
+        sql_metadata::{self, Part, SqlMetadata},
     },
 };
 use ootheca_engine::Admin;
@@ -21,9 +21,9 @@ use std::{pin::Pin, sync::Arc};
 /// The inside of a cluster, for a look at it.
 pub(super) enum Inside {
     /// Its server runs: an administrative session, and what keeps it from being suspended meanwhile.
-    Awake(ClusterId, Box<dyn Admin>, Use),
+    Awake(ClusterId, Box<dyn Admin>, ActivityGuard),
     /// It is suspended: what was noted of it.
-    Asleep(Arc<Stored<Catalog>>),
+    Asleep(Arc<Stored<SqlMetadata>>),
 }
 
 /// The inside of the call's cluster, which is not woken for a look, nor kept awake by many; 404 if there
@@ -31,7 +31,7 @@ pub(super) enum Inside {
 pub(super) async fn inside(call: &Call) -> Result<Inside> {
     let (context, lifecycle) = (&call.context, &call.lifecycle);
     let id = call.granted.cluster().ok_or_else(|| Error::not_found("cluster"))?;
-    let held = lifecycle.uses.look(id).await;
+    let held = lifecycle.tracker.look(id).await;
     let found = active_cluster(&*context.store, call.granted.organization(), Some(id)).await?.value;
     let attempt = || context.engine.admin(id);
     if found.power == Power::On {
@@ -41,7 +41,7 @@ pub(super) async fn inside(call: &Call) -> Result<Inside> {
             ready => return Ok(Inside::Awake(id, ready?, held)),
         }
     }
-    match sql_metadata::recall(lifecycle, id).await? {
+    match sql_metadata::cached(lifecycle, id).await? {
         Some(notes) => Ok(Inside::Asleep(notes)),
         None => Ok(Inside::Awake(id, power::ready(lifecycle, id, attempt).await?.1, held)),
     }
@@ -84,14 +84,14 @@ impl Effect {
 
     /// The change that runs `verb` once its audit entry is written, on a cluster that is woken for it. What
     /// it changes is noted. A dry run answers what is `expected`.
-    pub(super) fn run<T, F>(self, expected: T, verb: F) -> Result<Change<T>>
+    pub(super) fn run<T, F>(self, expected: T, verb: F) -> Result<Decision<T>>
     where
         T: Send + 'static,
         F: for<'a> FnOnce(&'a mut dyn Admin) -> Verb<'a, T> + Send + 'static,
     {
         let Self { lifecycle, cluster, batch, attempt, part } = self;
-        if attempt == Attempt::Rehearsal {
-            return Ok(Change::now(batch, expected));
+        if attempt == Attempt::DryRun {
+            return Ok(Decision::now(batch, expected));
         }
         let effect = async move {
             let (_in_use, mut admin) =
@@ -100,11 +100,11 @@ impl Effect {
             // Even a verb that failed may have changed something.
             if let Err(error) = sql_metadata::look(&lifecycle, cluster, part, &mut *admin).await {
                 tracing::warn!(%cluster, error = error.chain(), "a change inside the cluster was not noted");
-                lifecycle.notes.distrust(cluster);
+                lifecycle.freshness.invalidate(cluster);
             }
             result
         };
-        Ok(Change::new(batch, Reply::Effect(Box::pin(effect))))
+        Ok(Decision::new(batch, Reply::SideEffect(Box::pin(effect))))
     }
 }
 
@@ -126,8 +126,8 @@ impl Needs<'_> {
 /// The names in a part of the call's cluster. `None` where a dry run would have to wake it to know them.
 async fn names(call: &Call, part: Part, power: Power) -> Result<Option<Vec<String>>> {
     let id = call.granted.cluster().ok_or_else(|| Error::not_found("cluster"))?;
-    let dry = call.attempt == Attempt::Rehearsal;
-    if dry && power != Power::On && sql_metadata::recall(&call.lifecycle, id).await?.is_none() {
+    let dry = call.attempt == Attempt::DryRun;
+    if dry && power != Power::On && sql_metadata::cached(&call.lifecycle, id).await?.is_none() {
         return Ok(None);
     }
     let names = match (inside(call).await?, part) {

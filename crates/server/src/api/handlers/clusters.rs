@@ -4,7 +4,7 @@ use crate::{
     api::{
         call::{Attempt, Call},
         convert::{self, required},
-        decision::{Change, Later, Reply},
+        decision::{Decision, Later, Reply},
         handlers::{paging, roles},
         hierarchy,
     },
@@ -24,7 +24,7 @@ use ootheca_model::{
     identity::Visible,
     instance::Power,
 };
-use ootheca_store::{Batch, Change as RowChange, Kind, Order, Query};
+use ootheca_store::{Batch, Change, Kind, Order, Query};
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
@@ -75,7 +75,7 @@ pub async fn create_cluster(
     _path: NoPath,
     _query: NoQuery,
     body: CreateClusterRequest,
-) -> Result<Change<Cluster>> {
+) -> Result<Decision<Cluster>> {
     let (context, metering) = (&call.context, &call.metering);
     let principal = call.granted.principal();
     let birth = Birth {
@@ -87,7 +87,8 @@ pub async fn create_cluster(
     };
     let mut request = convert::new_cluster(body)?;
     let guard =
-        hierarchy::destination(&call, request.parent, &[Role::ClusterAdmin, Role::ClusterCreator]).await?;
+        hierarchy::authorize_parent(&call, request.parent, &[Role::ClusterAdmin, Role::ClusterCreator])
+            .await?;
     // The official clients expect BASIC of `serverless: {}`.
     request.default_plan = Some(Plan::Basic);
     let (cluster, open) =
@@ -99,10 +100,10 @@ pub async fn create_cluster(
     batch.changes.extend(guard);
     batch.changes.extend(creator_grant(&call, &cluster).await?);
     let reply = match call.attempt {
-        Attempt::Rehearsal => Reply::Now(convert::cluster(metering, &cluster).await?),
-        _ => Reply::After(settled(metering.clone(), cluster.id, wait_for(context, &cluster))),
+        Attempt::DryRun => Reply::Ready(convert::cluster(metering, &cluster).await?),
+        _ => Reply::Pending(settled(metering.clone(), cluster.id, wait_for(context, &cluster))),
     };
-    Ok(Change::new(batch, reply).cluster(&cluster))
+    Ok(Decision::new(batch, reply).cluster(&cluster))
 }
 
 /// `PATCH /clusters/{cluster_id}`
@@ -111,7 +112,7 @@ pub async fn update_cluster(
     _path: ClusterPath,
     _query: NoQuery,
     body: UpdateClusterRequest,
-) -> Result<Change<Cluster>> {
+) -> Result<Decision<Cluster>> {
     let (context, metering) = (&call.context, &call.metering);
     let before = active_cluster(&*context.store, call.granted.organization(), call.granted.cluster()).await?;
     let wanted = convert::cluster_patch(body)?;
@@ -119,13 +120,13 @@ pub async fn update_cluster(
     let action = patch::audit_action(&wanted, &before.value, &after);
     let mut batch = Batch::by(&call.granted).with(documents::update(&before.row, &after)?);
     if after.parent != before.value.parent {
-        batch.changes.extend(hierarchy::moved(&call, before.value.parent, after.parent).await?);
+        batch.changes.extend(hierarchy::authorize_move(&call, before.value.parent, after.parent).await?);
     }
     let reply = match call.attempt {
-        Attempt::Rehearsal => Reply::Now(convert::cluster(metering, &after).await?),
-        _ => Reply::After(settled(metering.clone(), after.id, created_wait(context))),
+        Attempt::DryRun => Reply::Ready(convert::cluster(metering, &after).await?),
+        _ => Reply::Pending(settled(metering.clone(), after.id, created_wait(context))),
     };
-    Ok(Change::new(batch, reply).action(action))
+    Ok(Decision::new(batch, reply).action(action))
 }
 
 /// `DELETE /clusters/{cluster_id}`
@@ -134,7 +135,7 @@ pub async fn delete_cluster(
     _path: ClusterPath,
     _query: NoQuery,
     _body: NoBody,
-) -> Result<Change<Cluster>> {
+) -> Result<Decision<Cluster>> {
     let (context, metering) = (&call.context, &call.metering);
     let before = active_cluster(&*context.store, call.granted.organization(), call.granted.cluster()).await?;
     if before.value.delete_protection == DeleteProtection::Enabled {
@@ -150,10 +151,10 @@ pub async fn delete_cluster(
     let mut batch = Batch::by(&call.granted).with(documents::update(&before.row, &after)?);
     // What it used in each month stays: it is owed all the same.
     for kind in [Kind::AllowlistEntry, Kind::SqlCatalog, Kind::Meter, Kind::UsageHour] {
-        batch = batch.with(RowChange::DeleteChildren { kind, parent: after.id.to_string() });
+        batch = batch.with(Change::DeleteChildren { kind, parent: after.id.to_string() });
     }
-    batch = batch.with(RowChange::ForgetSamples { cluster: after.id });
-    Ok(Change::now(batch, convert::cluster(metering, &after).await?))
+    batch = batch.with(Change::ForgetSamples { cluster: after.id });
+    Ok(Decision::now(batch, convert::cluster(metering, &after).await?))
 }
 
 /// `GET /clusters/{cluster_id}/nodes`: the real processes, and whether they answer. A suspended cluster
@@ -254,10 +255,10 @@ fn open_entry(cluster: &Model) -> Result<AllowlistEntry> {
 }
 
 /// Whoever creates a cluster that it does not administer already becomes its CLUSTER_ADMIN.
-async fn creator_grant(call: &Call, cluster: &Model) -> Result<Option<RowChange>> {
+async fn creator_grant(call: &Call, cluster: &Model) -> Result<Option<Change>> {
     let principal = call.granted.principal();
     let resource = Resource::Cluster(cluster.id);
-    let folders = hierarchy::line(&call.context, cluster.organization, cluster.parent).await?;
+    let folders = hierarchy::ancestors(&call.context, cluster.organization, cluster.parent).await?;
     if principal.holds(&[Role::ClusterAdmin], resource, &folders) {
         return Ok(None);
     }

@@ -1,16 +1,16 @@
-//! Databases. Their truth is inside the cluster; while it is suspended, notes answer for it.
+//! Databases. They live inside the cluster; while it is suspended, the cached SQL metadata answers for it.
 
 use crate::{
     api::{
         call::Call,
         convert::required,
-        decision::Change,
+        decision::Decision,
         handlers::{
             cluster_contents::{Effect, Inside, Needs, inside},
             paging,
         },
     },
-    lifecycle::sql_metadata::{self, Noted, Part, Seen},
+    lifecycle::sql_metadata::{self, DatabaseMetadata, Part, Seen},
 };
 use ootheca_api::wire::*;
 use ootheca_model::{Error, ErrorKind, Result, names};
@@ -38,7 +38,7 @@ pub async fn list_databases(
                     Err(error) if error.kind() == ErrorKind::NotFound => None,
                     tables => tables?,
                 };
-                page.push(Noted { name: database.name.clone(), tables: database.tables });
+                page.push(DatabaseMetadata { name: database.name.clone(), tables: database.tables });
             }
             sql_metadata::write(&call.lifecycle, cluster, &Seen::Databases(all)).await?;
             (page, pagination)
@@ -55,7 +55,7 @@ pub async fn create_database(
     _path: ClusterPath,
     _query: NoQuery,
     body: CreateDatabaseRequest,
-) -> Result<Change<Database>> {
+) -> Result<Decision<Database>> {
     let name = required("name", body.name)?;
     names::database("name", &name)?;
     let made = Database { name: name.clone(), table_count: Some(Int64(0)) };
@@ -75,7 +75,7 @@ pub async fn edit_database(
     path: DatabasePath,
     _query: NoQuery,
     body: UpdateDatabaseRequest,
-) -> Result<Change<Database>> {
+) -> Result<Decision<Database>> {
     rename(&call, path.name, body.new_name).await
 }
 
@@ -85,7 +85,7 @@ pub async fn edit_database2(
     _path: ClusterPath,
     _query: NoQuery,
     body: UpdateDatabaseRequest,
-) -> Result<Change<Database>> {
+) -> Result<Decision<Database>> {
     let name = required("name", body.name)?;
     rename(&call, name, body.new_name).await
 }
@@ -96,7 +96,7 @@ pub async fn delete_database(
     path: DatabasePath,
     _query: NoQuery,
     _body: NoBody,
-) -> Result<Change<Database>> {
+) -> Result<Decision<Database>> {
     known(&path.name)?;
     let effect = Effect::new(&call, Part::Databases, &[Needs::Present(&path.name)]).await?;
     let (attempt, gone) = (call.attempt, Database { name: path.name.clone(), table_count: None });
@@ -108,7 +108,7 @@ pub async fn delete_database(
     })
 }
 
-async fn rename(call: &Call, name: String, new_name: Option<String>) -> Result<Change<Database>> {
+async fn rename(call: &Call, name: String, new_name: Option<String>) -> Result<Decision<Database>> {
     let new_name = required("new_name", new_name)?;
     names::database("new_name", &new_name)?;
     known(&name)?;

@@ -8,7 +8,7 @@ use crate::{
     api::{
         call::Call,
         convert::required,
-        decision::Change,
+        decision::Decision,
         handlers::paging,
         hierarchy::{self, MOVERS},
     },
@@ -23,7 +23,7 @@ use ootheca_model::{
     folder::{self, Tree, parse_parent},
     identity::Visible,
 };
-use ootheca_store::{Batch, Change as RowChange, Kind, Query, Row};
+use ootheca_store::{Batch, Change, Kind, Query, Row};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -79,13 +79,13 @@ pub async fn create_folder(
     _path: NoPath,
     _query: NoQuery,
     body: CreateFolderRequest,
-) -> Result<Change<FolderResource>> {
+) -> Result<Decision<FolderResource>> {
     let name = required("name", body.name)?;
     folder::check_name(&name)?;
     let labels = body.labels.unwrap_or_default();
     check_labels(&labels)?;
     let parent = parse_parent(body.parent_id.as_deref().unwrap_or_default())?;
-    hierarchy::destination(&call, parent, &[Role::FolderAdmin]).await?;
+    hierarchy::authorize_parent(&call, parent, &[Role::FolderAdmin]).await?;
     let (guard, tree) = still_tree(&call).await?;
     let organization = call.granted.organization();
     let now = call.context.now();
@@ -94,7 +94,7 @@ pub async fn create_folder(
     tree.check_room()?;
     tree.check_place(&folder)?;
     let batch = Batch::by(&call.granted).with(guard).with(documents::insert(&folder)?);
-    Ok(Change::now(batch, show(&tree, &folder)))
+    Ok(Decision::now(batch, show(&tree, &folder)))
 }
 
 /// `PATCH /folders/{folder_id}`: name, place and labels. FOLDER_MOVER handles what is in its folder, not
@@ -104,7 +104,7 @@ pub async fn update_folder(
     _path: FolderPath,
     _query: NoQuery,
     body: UpdateFolderSpecification,
-) -> Result<Change<FolderResource>> {
+) -> Result<Decision<FolderResource>> {
     let before = existing(&call).await?;
     let (guard, tree) = still_tree(&call).await?;
     let old = &before.value;
@@ -117,7 +117,7 @@ pub async fn update_folder(
     check_labels(&labels)?;
     let after = Folder { name, parent, labels, ..old.clone() };
     if after == *old {
-        return Ok(Change::now(Batch::by(&call.granted), show(&tree, old)));
+        return Ok(Decision::now(Batch::by(&call.granted), show(&tree, old)));
     }
     let after = Folder { updated_at: call.context.now(), ..after };
     let admin = hierarchy::holds_in(&call, &[Role::FolderAdmin], Some(old.id)).await?;
@@ -126,11 +126,11 @@ pub async fn update_folder(
     }
     let mut batch = Batch::by(&call.granted).with(documents::update(&before.row, &after)?);
     if after.parent != old.parent {
-        hierarchy::moved(&call, old.parent, after.parent).await?;
+        hierarchy::authorize_move(&call, old.parent, after.parent).await?;
         batch = batch.with(guard);
     }
     tree.check_place(&after)?;
-    Ok(Change::now(batch, show(&tree, &after)))
+    Ok(Decision::now(batch, show(&tree, &after)))
 }
 
 /// `DELETE /folders/{folder_id}`: an empty one.
@@ -139,7 +139,7 @@ pub async fn delete_folder(
     _path: FolderPath,
     _query: NoQuery,
     _body: NoBody,
-) -> Result<Change<DeleteFolderResponse>> {
+) -> Result<Decision<DeleteFolderResponse>> {
     let before = existing(&call).await?;
     let (guard, tree) = still_tree(&call).await?;
     let folders = tree.children(Some(before.value.id)).count();
@@ -149,7 +149,7 @@ pub async fn delete_folder(
         return Err(Error::precondition(format!("folder holds {held}; move or delete them first")));
     }
     let batch = Batch::by(&call.granted).with(guard).with(documents::delete(&before.row));
-    Ok(Change::now(batch, DeleteFolderResponse {}))
+    Ok(Decision::now(batch, DeleteFolderResponse {}))
 }
 
 /// `GET /folders/{folder_id}/contents`; `root` is the top. Shows what the caller's roles reach, and the
@@ -240,7 +240,7 @@ async fn clusters(call: &Call, parent: Option<FolderId>) -> Result<Vec<Row>> {
 
 /// The tree, and what makes a change stale if the tree's shape changes meanwhile. The guard is read
 /// first.
-async fn still_tree(call: &Call) -> Result<(RowChange, Tree)> {
+async fn still_tree(call: &Call) -> Result<(Change, Tree)> {
     let organization: OrganizationId = call.granted.organization();
     let root: Stored<Root> =
         documents::get(&*call.context.store, organization, &organization.to_string()).await?;

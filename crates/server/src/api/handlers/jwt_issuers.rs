@@ -1,7 +1,7 @@
 //! Issuers whose tokens are accepted beside API keys.
 
 use crate::{
-    api::{call::Call, convert::required, decision::Change, handlers::paging},
+    api::{call::Call, convert::required, decision::Decision, handlers::paging},
     documents::{self, Stored},
     identity::jwt::keys,
     ids::fresh_id,
@@ -42,7 +42,7 @@ pub async fn add_jwt_issuer(
     _path: NoPath,
     _query: NoQuery,
     body: JWTIssuerRequest,
-) -> Result<Change<JWTIssuer>> {
+) -> Result<Decision<JWTIssuer>> {
     let issuer = Model {
         organization: call.granted.organization(),
         id: fresh_id().to_string(),
@@ -54,7 +54,7 @@ pub async fn add_jwt_issuer(
         created_at: call.context.now(),
     };
     issuer.check()?;
-    Ok(Change::now(Batch::by(&call.granted).with(documents::insert(&issuer)?), show(issuer)))
+    Ok(Decision::now(Batch::by(&call.granted).with(documents::insert(&issuer)?), show(issuer)))
 }
 
 /// `PATCH /jwt-issuers/{id}`: what is given replaces what was; an empty text is none.
@@ -63,7 +63,7 @@ pub async fn update_jwt_issuer(
     path: IdPath,
     _query: NoQuery,
     body: JWTIssuerRequest,
-) -> Result<Change<JWTIssuer>> {
+) -> Result<Decision<JWTIssuer>> {
     let before = existing(&call, &path.id).await?;
     let mut after = before.value.clone();
     after.issuer_url = body.issuer_url.unwrap_or(after.issuer_url);
@@ -72,7 +72,7 @@ pub async fn update_jwt_issuer(
     after.jwks = jwks(body.jwks)?.unwrap_or(after.jwks);
     after.identity_map = body.identity_map.map_or(after.identity_map, identity_map);
     after.check()?;
-    Ok(Change::now(Batch::by(&call.granted).with(documents::update(&before.row, &after)?), show(after)))
+    Ok(Decision::now(Batch::by(&call.granted).with(documents::update(&before.row, &after)?), show(after)))
 }
 
 /// `DELETE /jwt-issuers/{id}`: its tokens open nothing from now on.
@@ -81,9 +81,9 @@ pub async fn delete_jwt_issuer(
     path: IdPath,
     _query: NoQuery,
     _body: NoBody,
-) -> Result<Change<JWTIssuer>> {
+) -> Result<Decision<JWTIssuer>> {
     let before = existing(&call, &path.id).await?;
-    Ok(Change::now(Batch::by(&call.granted).with(documents::delete(&before.row)), show(before.value)))
+    Ok(Decision::now(Batch::by(&call.granted).with(documents::delete(&before.row)), show(before.value)))
 }
 
 async fn existing(call: &Call, id: &str) -> Result<Stored<Model>> {

@@ -4,7 +4,7 @@ use crate::{
     api::{
         call::Call,
         convert::{self, required},
-        decision::Change,
+        decision::Decision,
         handlers::paging,
         hierarchy,
     },
@@ -22,10 +22,10 @@ use ootheca_model::{
     identity::{GRANTORS, normal_grants},
     role::may_grant,
 };
-use ootheca_store::{Batch, Change as RowChange, Kind};
+use ootheca_store::{Batch, Change, Kind};
 use std::{collections::BTreeMap, sync::Arc};
 
-/// What everybody holds.
+/// The grant that every member holds.
 const MEMBER: Grant = Grant::organization(Role::OrgMember);
 
 /// `GET /roles`: every principal and what it holds, service accounts first, then people, each by id.
@@ -75,7 +75,7 @@ pub async fn set_roles_for_user(
     path: UserPath,
     _query: NoQuery,
     body: SetRolesForUserRequest,
-) -> Result<Change<GetAllRolesForUserResponse>> {
+) -> Result<Decision<GetAllRolesForUserResponse>> {
     let wanted = grants(&call, body.roles.unwrap_or_default())?;
     let holder = existing(&call, &path.user_id).await?;
     check_known(&call, &wanted).await?;
@@ -88,7 +88,7 @@ pub async fn add_user_to_role(
     path: RolePath,
     _query: NoQuery,
     _body: NoBody,
-) -> Result<Change<GetAllRolesForUserResponse>> {
+) -> Result<Decision<GetAllRolesForUserResponse>> {
     let wanted = path_grant(&call, &path)?;
     let holder = existing(&call, &path.user_id).await?;
     check_named(&call, wanted).await?;
@@ -102,7 +102,7 @@ pub async fn remove_user_from_role(
     path: RolePath,
     _query: NoQuery,
     _body: NoBody,
-) -> Result<Change<GetAllRolesForUserResponse>> {
+) -> Result<Decision<GetAllRolesForUserResponse>> {
     let unwanted = path_grant(&call, &path)?;
     if unwanted == MEMBER {
         return Err(Error::invalid("role_name", "ORG_MEMBER is held by every member and can not be taken"));
@@ -163,7 +163,7 @@ pub async fn check_existing(call: &Call, grants: &[Grant]) -> Result<()> {
     Ok(())
 }
 
-/// Answers the same about what the caller may not know and about what does not exist.
+/// The same answer for what the caller is not allowed to know and for what does not exist.
 async fn check_known(call: &Call, grants: &[Grant]) -> Result<()> {
     let principal = call.granted.principal();
     for grant in grants {
@@ -204,7 +204,7 @@ async fn administers(call: &Call, resource: Held) -> Result<bool> {
 }
 
 /// The change that gives `who` one more grant.
-pub async fn also_holds(call: &Call, who: PrincipalId, grant: Grant) -> Result<RowChange> {
+pub async fn also_holds(call: &Call, who: PrincipalId, grant: Grant) -> Result<Change> {
     let holder = existing(call, &who.to_string()).await?;
     holder.with_grants(normal_grants(holder.grants().iter().copied().chain([grant])))
 }
@@ -213,7 +213,7 @@ async fn replace(
     call: &Call,
     holder: &Holder,
     after: Vec<Grant>,
-) -> Result<Change<GetAllRolesForUserResponse>> {
+) -> Result<Decision<GetAllRolesForUserResponse>> {
     let before = holder.grants();
     let added: Vec<Grant> = after.iter().copied().filter(|grant| !before.contains(grant)).collect();
     let taken: Vec<Grant> = before.iter().copied().filter(|grant| !after.contains(grant)).collect();
@@ -228,7 +228,7 @@ async fn replace(
         batch.changes.push(holder.with_grants(after)?);
         batch.changes.extend(guards);
     }
-    Ok(Change::now(batch, reply))
+    Ok(Decision::now(batch, reply))
 }
 
 fn path_grant(call: &Call, path: &RolePath) -> Result<Grant> {

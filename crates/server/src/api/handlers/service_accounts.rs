@@ -4,7 +4,7 @@ use crate::{
     api::{
         call::Call,
         convert::{self, required},
-        decision::Change,
+        decision::Decision,
         handlers::{paging, roles},
     },
     documents::{self, Stored},
@@ -13,7 +13,7 @@ use crate::{
 };
 use ootheca_api::wire::*;
 use ootheca_model::{Error, PrincipalId, Result, ServiceAccount as Model, identity::normal_grants, names};
-use ootheca_store::{Batch, Change as RowChange, Kind, Query, Row};
+use ootheca_store::{Batch, Change, Kind, Query, Row};
 use std::sync::Arc;
 
 /// `GET /service-accounts`. No account is in a group, so what each holds itself decides.
@@ -53,7 +53,7 @@ pub async fn create_service_account(
     _path: NoPath,
     _query: NoQuery,
     body: CreateServiceAccountRequest,
-) -> Result<Change<ServiceAccount>> {
+) -> Result<Decision<ServiceAccount>> {
     let name = required("name", body.name)?;
     names::display("name", &name)?;
     let principal = call.granted.principal();
@@ -69,7 +69,7 @@ pub async fn create_service_account(
         created_at: call.context.now(),
         grants: normal_grants(wanted),
     };
-    Ok(Change::now(Batch::by(&call.granted).with(documents::insert(&account)?), show(account)))
+    Ok(Decision::now(Batch::by(&call.granted).with(documents::insert(&account)?), show(account)))
 }
 
 /// `PATCH /service-accounts/{id}`: name and description.
@@ -78,7 +78,7 @@ pub async fn update_service_account(
     path: IdPath,
     _query: NoQuery,
     body: UpdateServiceAccountRequest,
-) -> Result<Change<ServiceAccount>> {
+) -> Result<Decision<ServiceAccount>> {
     let before = existing(&call, &path.id).await?;
     if let Some(name) = &body.name {
         names::display("name", name)?;
@@ -88,7 +88,7 @@ pub async fn update_service_account(
         description: description(body.description)?.unwrap_or_else(|| before.value.description.clone()),
         ..before.value
     };
-    Ok(Change::now(Batch::by(&call.granted).with(documents::update(&before.row, &after)?), show(after)))
+    Ok(Decision::now(Batch::by(&call.granted).with(documents::update(&before.row, &after)?), show(after)))
 }
 
 /// `DELETE /service-accounts/{id}`. Its keys go with it, at once.
@@ -97,13 +97,13 @@ pub async fn delete_service_account(
     path: IdPath,
     _query: NoQuery,
     _body: NoBody,
-) -> Result<Change<ServiceAccount>> {
+) -> Result<Decision<ServiceAccount>> {
     let before = existing(&call, &path.id).await?;
     let mut batch = Batch::by(&call.granted).with(documents::delete(&before.row));
     let (organization, held) = (call.granted.organization(), &before.value.grants);
     batch.changes.extend(keep_an_admin(&call.context, organization, held, &[], before.value.id).await?);
-    let keys = RowChange::DeleteChildren { kind: Kind::ApiKey, parent: before.row.id.clone() };
-    Ok(Change::now(batch.with(keys), show(before.value)))
+    let keys = Change::DeleteChildren { kind: Kind::ApiKey, parent: before.row.id.clone() };
+    Ok(Decision::now(batch.with(keys), show(before.value)))
 }
 
 async fn existing(call: &Call, id: &str) -> Result<Stored<Model>> {

@@ -1,10 +1,10 @@
-//! SQL users. Their truth is inside the cluster; while it is suspended, notes answer for it.
+//! SQL users. They live inside the cluster; while it is suspended, the cached SQL metadata answers for it.
 
 use crate::{
     api::{
         call::Call,
         convert::required,
-        decision::Change,
+        decision::Decision,
         handlers::{
             cluster_contents::{Effect, Inside, Needs, inside},
             paging,
@@ -40,7 +40,7 @@ pub async fn create_sql_user(
     _path: ClusterPath,
     _query: NoQuery,
     body: CreateSQLUserRequest,
-) -> Result<Change<SQLUser>> {
+) -> Result<Decision<SQLUser>> {
     let name = required("name", body.name)?;
     let password = required("password", body.password)?;
     names::sql_user(&name)?;
@@ -61,7 +61,7 @@ pub async fn update_sql_user_password(
     path: SQLUserPath,
     _query: NoQuery,
     body: UpdateSQLUserPasswordRequest,
-) -> Result<Change<SQLUser>> {
+) -> Result<Decision<SQLUser>> {
     let password = required("password", body.password)?;
     names::password(&password)?;
     known(&path.name)?;
@@ -80,7 +80,7 @@ pub async fn delete_sql_user(
     path: SQLUserPath,
     _query: NoQuery,
     _body: NoBody,
-) -> Result<Change<SQLUser>> {
+) -> Result<Decision<SQLUser>> {
     known(&path.name)?;
     let effect = Effect::new(&call, Part::Logins, &[Needs::Present(&path.name)]).await?;
     let attempt = call.attempt;

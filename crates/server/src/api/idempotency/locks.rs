@@ -8,9 +8,9 @@ use tokio::sync::OwnedMutexGuard;
 
 /// A lock for each idempotency key in use.
 #[derive(Default)]
-pub struct Turns(Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>);
+pub struct KeyLocks(Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>);
 
-impl Turns {
+impl KeyLocks {
     /// Waits until no other request uses the key with this id. The key is in use while the guard lives.
     pub async fn take(&self, id: &str) -> OwnedMutexGuard<()> {
         let turn = {

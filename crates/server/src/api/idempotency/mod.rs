@@ -1,12 +1,10 @@
-//! One change under one key: what is kept of it, so that the same request is answered again instead of
-//! being done again.
+//! What is stored under an idempotency key, so that the same request gets the same response and its change is made once.
 //!
-//! The record is written in the transaction of its change, with whatever leads to the answer: the
-//! answer itself, the cluster that it shows, or the word that an effect outside the store was begun. So
-//! there is no moment at which the change is made and the key is not.
+//! The record is written in the transaction of the change, with whatever leads to the response: the response itself, the
+//! cluster that it shows, or a mark that a side effect has begun. So a change never exists without its key.
 //!
-//! Answers may hold secrets. They are sealed under a key that is made from the installation's key and
-//! the caller's idempotency key, of which only a digest is kept: a copy of the store opens none.
+//! Responses may hold secrets. They are sealed under a key that is derived from the installation's key and the caller's
+//! idempotency key, of which only a digest is stored: a copy of the store opens none.
 
 pub mod locks;
 
@@ -38,7 +36,7 @@ const PRUNED_AT_ONCE: usize = 500;
 
 /// What is kept under a key.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Record {
+pub struct IdempotencyRecord {
     /// A digest of caller and key.
     pub id: String,
     /// The caller's organization.
@@ -86,7 +84,7 @@ pub struct Sealed {
     text: String,
 }
 
-impl Document for Record {
+impl Document for IdempotencyRecord {
     const KIND: Kind = Kind::Idempotency;
     const NAME: &'static str = "idempotency key";
 
@@ -98,14 +96,14 @@ impl Document for Record {
 }
 
 /// A key as one caller used it for one request.
-pub struct Ticket {
+pub struct IdempotencyKey {
     id: String,
     organization: OrganizationId,
     request: String,
     sealing: [u8; 32],
 }
 
-impl Ticket {
+impl IdempotencyKey {
     /// `request` is what must be the same whenever the key is used.
     pub fn new(context: &Context, caller: &Principal, key: &str, request: &[&str]) -> Self {
         Self::of(&context.page_key, caller, key, request)
@@ -135,25 +133,31 @@ impl Ticket {
     }
 
     /// What is kept under the key. A record whose time is over is removed.
-    pub async fn find(&self, context: &Context) -> Result<Option<Stored<Record>>> {
-        let found = documents::find::<Record>(&*context.store, &self.id).await?;
+    pub async fn find(&self, context: &Context) -> Result<Option<Stored<IdempotencyRecord>>> {
+        let found = documents::find::<IdempotencyRecord>(&*context.store, &self.id).await?;
         let Some(found) = found else { return Ok(None) };
         if found.row.due_at.is_none_or(|due| due > context.now()) {
             return Ok(Some(found));
         }
         let batch = Batch::server("idempotency").with(documents::delete(&found.row));
         match context.store.commit(batch, context.now()).await {
-            // Somebody else removed it, and may have used the key again.
+            // A concurrent request removed it, and may have used the key again.
             Err(error) if error.kind() == ErrorKind::Stale => {
-                documents::find::<Record>(&*context.store, &self.id).await
+                documents::find::<IdempotencyRecord>(&*context.store, &self.id).await
             }
             done => done.map(|_| None),
         }
     }
 
     /// The record of a change that is about to be written.
-    pub fn record(&self, now: Timestamp, trace_id: &str, folders: &[FolderId], progress: Progress) -> Record {
-        Record {
+    pub fn record(
+        &self,
+        now: Timestamp,
+        trace_id: &str,
+        folders: &[FolderId],
+        progress: Progress,
+    ) -> IdempotencyRecord {
+        IdempotencyRecord {
             id: self.id.clone(),
             organization: self.organization,
             created_at: now,
@@ -165,7 +169,7 @@ impl Ticket {
     }
 
     /// Refuses another request than the one that the key stands for.
-    pub fn check(&self, record: &Record) -> Result<()> {
+    pub fn check(&self, record: &IdempotencyRecord) -> Result<()> {
         if record.request == self.request {
             return Ok(());
         }
@@ -178,14 +182,14 @@ impl Ticket {
     /// again.
     pub async fn note(&self, context: &Context, progress: Progress) {
         let noted = async {
-            let Some(found) = documents::find::<Record>(&*context.store, &self.id).await? else {
+            let Some(found) = documents::find::<IdempotencyRecord>(&*context.store, &self.id).await? else {
                 return Ok(());
             };
-            // Whoever came first is right.
+            // The first answer stands.
             if matches!(found.value.progress, Progress::Answered { .. }) {
                 return Ok(());
             }
-            let record = Record { progress, ..found.value };
+            let record = IdempotencyRecord { progress, ..found.value };
             let batch = Batch::server("idempotency").with(documents::update(&found.row, &record)?);
             context.store.commit(batch, context.now()).await.map(|_| ())
         };
@@ -200,10 +204,10 @@ impl Ticket {
     /// What leads to the answer of a change once it is written: `entry` is its audit entry.
     pub fn progress(&self, entry: &AuditEntry, reply: &Reply<Vec<u8>>) -> Result<Progress> {
         match (reply, entry.cluster) {
-            (Reply::Now(body), _) => self.answered(200, body),
-            (Reply::After(_), Some(cluster)) => Ok(Progress::Settling { cluster }),
-            (Reply::After(_), None) => Err(Error::internal("a change waits for no cluster")),
-            (Reply::Effect(_), _) => Ok(Progress::Acting { entry: Some(entry.id) }),
+            (Reply::Ready(body), _) => self.answered(200, body),
+            (Reply::Pending(_), Some(cluster)) => Ok(Progress::Settling { cluster }),
+            (Reply::Pending(_), None) => Err(Error::internal("a change waits for no cluster")),
+            (Reply::SideEffect(_), _) => Ok(Progress::Acting { entry: Some(entry.id) }),
         }
     }
 

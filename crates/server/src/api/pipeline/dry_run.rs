@@ -1,23 +1,23 @@
-//! The dry run of a change: everything but the change.
+//! Runs a change up to its commit, and takes it back.
 
 use crate::api::{
     call::Call,
-    decision::{Change, Reply},
+    decision::{Decision, Reply},
     dispatch::Outcome,
-    pipeline::{ATTEMPTS, Answer, Visit, step_aside},
+    pipeline::{ATTEMPTS, Answer, RequestContext, step_aside},
 };
 use ootheca_model::{Error, ErrorKind, Result, audit::AuditEntry};
-use ootheca_store::{Change as RowChange, Kind};
+use ootheca_store::{Change, Kind};
 use std::sync::Arc;
 
 /// The row that a dry run fails on, on purpose. It is never there.
 const DRY_RUN: &str = "dry run";
 
-impl Visit {
+impl RequestContext {
     /// A dry run: everything but the change. It leaves an entry where the handler finds that the caller lacks
     /// the right.
-    pub(super) async fn rehearse(&self, entry: AuditEntry, call: &Arc<Call>) -> Result<Answer> {
-        let answer = match self.rehearsed(call).await {
+    pub(super) async fn dry_run(&self, entry: AuditEntry, call: &Arc<Call>) -> Result<Answer> {
+        let answer = match self.decide_dry_run(call).await {
             Ok(body) => Answer::done(body),
             Err(error) if error.kind() == ErrorKind::Internal => return Err(error),
             Err(error) => {
@@ -30,7 +30,7 @@ impl Visit {
         Ok(Answer { dry_run: true, ..answer })
     }
 
-    async fn rehearsed(&self, call: &Arc<Call>) -> Result<Vec<u8>> {
+    async fn decide_dry_run(&self, call: &Arc<Call>) -> Result<Vec<u8>> {
         for attempt in 0..ATTEMPTS {
             step_aside(attempt).await;
             let change = match self.dispatch(call).await {
@@ -39,12 +39,12 @@ impl Visit {
                 Err(error) if error.kind() == ErrorKind::Stale => continue,
                 Err(error) => return Err(error),
             };
-            let Change { mut batch, reply, .. } = *change;
-            let Reply::Now(body) = reply else {
+            let Decision { mut batch, reply, .. } = *change;
+            let Reply::Ready(body) = reply else {
                 return Err(Error::internal("a dry run would have to wait"));
             };
             // The store does all of it, and takes it back at the last step, which can not succeed.
-            batch.changes.push(RowChange::Touch { kind: Kind::Setting, id: DRY_RUN.to_owned(), revision: 0 });
+            batch.changes.push(Change::Touch { kind: Kind::Setting, id: DRY_RUN.to_owned(), revision: 0 });
             match self.api.context.store.commit(batch, self.api.context.now()).await {
                 Ok(_) => return Err(Error::internal("a dry run was written")),
                 Err(error) if error.kind() != ErrorKind::Stale => return Err(error),

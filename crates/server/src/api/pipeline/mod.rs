@@ -1,9 +1,9 @@
-//! The one door. Every call of the API passes here, in this order: version, route, authentication,
-//! rate limit, authorization, idempotency key, decoding, handler, audit, encoding.
+//! The pipeline that every call of an operation passes, in this order: version, route, authentication, rate limit,
+//! authorization, idempotency key, decoding, handler, audit, encoding.
 //!
-//! A call that changes something leaves exactly one audit entry, refused or not, in the transaction
-//! of its change. It runs to its end even if the caller hangs up. A dry run leaves none, unless the caller
-//! lacks the right; nor does an answer that is given again, or a call beyond the rate limit.
+//! A call that changes something leaves exactly one audit entry, refused or not, in the transaction of its change. It
+//! runs to its end even if the client disconnects. A dry run leaves none, unless the caller is not allowed to make the
+//! change; nor does a replayed response, or a call beyond the rate limit.
 
 mod dry_run;
 mod replay;
@@ -12,10 +12,10 @@ use crate::{
     api::{
         Api, audit,
         call::{Attempt, Call},
-        decision::{Change, Reply},
+        decision::{Decision, Reply},
         dispatch::{self, Input, Outcome},
         hierarchy,
-        idempotency::Ticket,
+        idempotency::IdempotencyKey,
         redact,
     },
     documents,
@@ -43,7 +43,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 /// How often a change is decided again when a concurrent one was faster.
 const ATTEMPTS: usize = 20;
 
-/// A request, as far as the gate looks at it.
+/// A request, as the pipeline sees it.
 pub struct Request {
     /// `GET`, …
     pub method: String,
@@ -96,7 +96,7 @@ impl Response {
     }
 }
 
-/// Answers a request. Never fails: errors become answers.
+/// Answers a request. Errors become responses.
 pub async fn answer(api: &Arc<Api>, request: Request) -> Response {
     let trace_id = fresh_id().simple().to_string();
     let version = Version::from_header(request.version.as_deref());
@@ -122,7 +122,7 @@ pub async fn answer(api: &Arc<Api>, request: Request) -> Response {
             return response;
         }
         (Ok(version), Ok(Resolved::Found { operation, params })) => {
-            let visit = Visit {
+            let context = RequestContext {
                 api: api.clone(),
                 operation,
                 params,
@@ -130,7 +130,7 @@ pub async fn answer(api: &Arc<Api>, request: Request) -> Response {
                 request,
                 trace_id: response.trace_id.clone(),
             };
-            visit.admit(&mut response).await
+            context.admit(&mut response).await
         }
     };
     if let Err(error) = result {
@@ -139,8 +139,8 @@ pub async fn answer(api: &Arc<Api>, request: Request) -> Response {
     response
 }
 
-/// A request that found its row of the table.
-struct Visit {
+/// A request to an operation of the table.
+struct RequestContext {
     api: Arc<Api>,
     operation: &'static Operation,
     params: Params,
@@ -170,8 +170,8 @@ impl Answer {
     }
 }
 
-impl Visit {
-    /// Answers into `response`; an error is an answer too.
+impl RequestContext {
+    /// Authenticates, runs the operation and fills `response`.
     async fn admit(self, response: &mut Response) -> Result<()> {
         let caller =
             authenticate::admit(&self.api.identity, &self.request.credentials, self.request.peer).await?;
@@ -180,7 +180,7 @@ impl Visit {
             None => Answer::done(self.read(&caller.principal).await?),
             Some(action) => {
                 let action = audit::action(operation.name, action, &self.request.body);
-                // A task of its own: a caller that hangs up must not stop it half-way.
+                // Spawned, so that a disconnecting client cannot cancel it.
                 let task = tokio::spawn(async move { self.change(&caller, action).await });
                 task.await.map_err(|error| Error::internal("a change panicked").because(error))??
             }
@@ -246,25 +246,25 @@ impl Visit {
         let entry = self.audit_entry(caller, action).await?;
         let mut call = match self.authorize(principal).await {
             Ok(call) => call,
-            Err(error) => return self.again_or_refuse(entry, principal, error).await,
+            Err(error) => return self.replay_or_refuse(entry, principal, error).await,
         };
         let extensions = match self.extensions() {
             Ok(extensions) => extensions,
             Err(error) => return self.refuse(entry, error).await,
         };
         if extensions.dry_run {
-            call.attempt = Attempt::Rehearsal;
-            return self.rehearse(entry, &Arc::new(call)).await;
+            call.attempt = Attempt::DryRun;
+            return self.dry_run(entry, &Arc::new(call)).await;
         }
-        let Some(ticket) = self.ticket(principal, &extensions) else {
+        let Some(key) = self.key(principal, &extensions) else {
             return self.decide(entry, Arc::new(call), None).await;
         };
-        let _turn = self.api.idempotency.take(ticket.id()).await;
-        if let Some(found) = ticket.find(&self.api.context).await? {
-            return self.again(entry, call, &ticket, found).await;
+        let _turn = self.api.idempotency.take(key.id()).await;
+        if let Some(found) = key.find(&self.api.context).await? {
+            return self.replay(entry, call, &key, found).await;
         }
         call.attempt = Attempt::First;
-        self.decide(entry, Arc::new(call), Some(&ticket)).await
+        self.decide(entry, Arc::new(call), Some(&key)).await
     }
 
     fn extensions(&self) -> Result<Extensions> {
@@ -273,14 +273,19 @@ impl Visit {
     }
 
     /// The request's key, if it has one and is no dry run.
-    fn ticket(&self, principal: &Principal, extensions: &Extensions) -> Option<Ticket> {
+    fn key(&self, principal: &Principal, extensions: &Extensions) -> Option<IdempotencyKey> {
         let key = extensions.key.as_deref().filter(|_| !extensions.dry_run)?;
         let Request { method, path, .. } = &self.request;
         let request = [method.as_str(), path.as_str(), self.version.header(), &extensions.canonical];
-        Some(Ticket::new(&self.api.context, principal, key, &request))
+        Some(IdempotencyKey::new(&self.api.context, principal, key, &request))
     }
 
-    async fn decide(&self, entry: AuditEntry, call: Arc<Call>, ticket: Option<&Ticket>) -> Result<Answer> {
+    async fn decide(
+        &self,
+        entry: AuditEntry,
+        call: Arc<Call>,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<Answer> {
         for attempt in 0..ATTEMPTS {
             step_aside(attempt).await;
             let change = match self.dispatch(&call).await {
@@ -289,7 +294,7 @@ impl Visit {
                 Err(error) if error.kind() == ErrorKind::Stale => continue,
                 Err(error) => return self.refuse(entry, error).await,
             };
-            let Change { mut batch, reply, action, cluster } = *change;
+            let Decision { mut batch, reply, action, cluster } = *change;
             let mut begun = entry.clone();
             if let Some(action) = action {
                 begun.action = action.to_owned();
@@ -297,26 +302,26 @@ impl Visit {
             if let Some((id, name)) = cluster {
                 (begun.cluster, begun.cluster_name) = (Some(id), Some(name));
             }
-            if matches!(reply, Reply::Effect(_)) {
+            if matches!(reply, Reply::SideEffect(_)) {
                 begun.error = Some(INTERRUPTED.to_owned());
             }
-            if let Some(ticket) = ticket {
-                let progress = ticket.progress(&begun, &reply)?;
+            if let Some(key) = key {
+                let progress = key.progress(&begun, &reply)?;
                 let folders = call.granted.folders();
-                let record = ticket.record(self.api.context.now(), &self.trace_id, folders, progress);
+                let record = key.record(self.api.context.now(), &self.trace_id, folders, progress);
                 batch.changes.push(documents::insert(&record)?);
             }
             batch.audit.push(begun.clone());
             match self.api.context.store.commit(batch, self.api.context.now()).await {
-                Ok(_) => return self.settle(begun, reply, ticket).await,
+                Ok(_) => return self.settle(begun, reply, key).await,
                 Err(error) if error.kind() == ErrorKind::Stale => {}
                 Err(error) => {
                     if error.kind() == ErrorKind::Exists
-                        && let Some(ticket) = ticket
-                        && let Some(found) = ticket.find(&self.api.context).await?
+                        && let Some(key) = key
+                        && let Some(found) = key.find(&self.api.context).await?
                     {
                         // Another server on this store was faster with the same key.
-                        return self.again(entry, Call::clone(&call), ticket, found).await;
+                        return self.replay(entry, Call::clone(&call), key, found).await;
                     }
                     // What it would have made never was: the entry names only what the request named.
                     return self.refuse(entry, error).await;
@@ -331,22 +336,22 @@ impl Visit {
         &self,
         entry: AuditEntry,
         reply: Reply<Vec<u8>>,
-        ticket: Option<&Ticket>,
+        key: Option<&IdempotencyKey>,
     ) -> Result<Answer> {
         match reply {
-            Reply::Now(body) => Ok(Answer::done(body)),
-            Reply::After(future) => {
+            Reply::Ready(body) => Ok(Answer::done(body)),
+            Reply::Pending(future) => {
                 let body = future.await?;
-                if let Some(ticket) = ticket {
-                    ticket.note(&self.api.context, ticket.answered(200, &body)?).await;
+                if let Some(key) = key {
+                    key.note(&self.api.context, key.answered(200, &body)?).await;
                 }
                 Ok(Answer::done(body))
             }
-            Reply::Effect(future) => {
+            Reply::SideEffect(future) => {
                 let result = future.await;
                 let error = result.as_ref().err().map(redact::error);
                 self.api.context.store.complete_audit(entry.id, &entry.payload, error.as_deref()).await?;
-                self.keep(ticket, &result).await?;
+                self.keep(key, &result).await?;
                 result.map(Answer::done)
             }
         }

@@ -1,14 +1,14 @@
 //! The SQL shell of the console: `POST /api/ootheca/v1/clusters/{id}/sql` runs one statement in a cluster.
 //!
-//! For CLUSTER_ADMIN. The statement wakes a suspended cluster, and counts as use of it. It leaves one audit
-//! entry, refused or not: written before it runs, as *interrupted*, and completed with what came of it.
+//! For CLUSTER_ADMIN. The statement wakes a suspended cluster and counts as activity. It leaves one audit entry, refused
+//! or not, which is written as *interrupted* before the statement runs and completed with its result.
 
 mod rules;
 
 use crate::{
     api::{
         audit,
-        extension::{Actor, Answer, Visit, read},
+        extension::{Actor, Answer, ExtensionRequest, read},
         hierarchy, redact,
     },
     documents,
@@ -48,31 +48,31 @@ struct Wish {
 }
 
 /// Runs it.
-pub(crate) async fn run(visit: &Visit, id: &str, body: &[u8]) -> Result<Answer> {
-    let caller = visit.caller().await?;
+pub(crate) async fn run(call: &ExtensionRequest, id: &str, body: &[u8]) -> Result<Answer> {
+    let caller = call.caller().await?;
     let wish = read::<Wish>(body);
-    let mut entry = entry(visit, &caller, id, wish.as_ref().ok()).await?;
-    let admitted = async { admit(visit, &caller, id, wish?).await };
+    let mut entry = entry(call, &caller, id, wish.as_ref().ok()).await?;
+    let admitted = async { admit(call, &caller, id, wish?).await };
     let (cluster, wish) = match admitted.await {
         Ok(admitted) => admitted,
-        Err(error) => return visit.refuse(entry, error).await,
+        Err(error) => return call.refuse(entry, error).await,
     };
     entry.error = Some(INTERRUPTED.to_owned());
     let mut batch = Batch::server("shell");
     batch.audit.push(entry.clone());
-    let api = &visit.api;
+    let api = &call.api;
     api.context.store.commit(batch, api.context.now()).await?;
-    let result = execute(visit, cluster, wish).await;
+    let result = execute(call, cluster, wish).await;
     let error = result.as_ref().err().map(redact::error);
     api.context.store.complete_audit(entry.id, &entry.payload, error.as_deref()).await?;
     result.map(|answer| show(&answer).into())
 }
 
 /// The cluster, if the caller may do this in it, and the statement can run at all.
-async fn admit(visit: &Visit, caller: &Caller, id: &str, wish: Wish) -> Result<(ClusterId, Wish)> {
-    visit.check_extensions()?;
-    let (api, principal) = (&visit.api, &caller.principal);
-    // An id that is none is one that nothing has.
+async fn admit(call: &ExtensionRequest, caller: &Caller, id: &str, wish: Wish) -> Result<(ClusterId, Wish)> {
+    call.check_extensions()?;
+    let (api, principal) = (&call.api, &caller.principal);
+    // A malformed id is treated as unknown.
     let id = ClusterId(id.parse().unwrap_or(Uuid::nil()));
     let target =
         Target::Cluster(id, hierarchy::folders(&api.context, principal, Resource::Cluster(id)).await?);
@@ -91,8 +91,8 @@ async fn admit(visit: &Visit, caller: &Caller, id: &str, wish: Wish) -> Result<(
     Ok((id, wish))
 }
 
-async fn execute(visit: &Visit, cluster: ClusterId, wish: Wish) -> Result<statement::Answer> {
-    let api = &visit.api;
+async fn execute(call: &ExtensionRequest, cluster: ClusterId, wish: Wish) -> Result<statement::Answer> {
+    let api = &call.api;
     let (_use, _) = power::ready(&api.lifecycle, cluster, || api.context.engine.endpoint(cluster)).await?;
     let Wish { database, statement: text, write, explain } = wish;
     // Who explains an EXPLAIN wants that one.
@@ -151,9 +151,14 @@ fn row_count(answer: &statement::Answer) -> usize {
     told.unwrap_or(answer.rows.len())
 }
 
-async fn entry(visit: &Visit, caller: &Caller, id: &str, wish: Option<&Wish>) -> Result<AuditEntry> {
+async fn entry(
+    call: &ExtensionRequest,
+    caller: &Caller,
+    id: &str,
+    wish: Option<&Wish>,
+) -> Result<AuditEntry> {
     let cluster = match id.parse::<ClusterId>() {
-        Ok(id) => visit.api.context.find::<Cluster>(&id.to_string()).await?,
+        Ok(id) => call.api.context.find::<Cluster>(&id.to_string()).await?,
         Err(_) => None,
     };
     let cluster = cluster.filter(|found| found.row.organization == caller.principal.organization);
@@ -169,9 +174,9 @@ async fn entry(visit: &Visit, caller: &Caller, id: &str, wish: Option<&Wish>) ->
     Ok(AuditEntry {
         cluster: cluster.as_ref().map(|found| found.value.id),
         cluster_name: cluster.map(|found| found.value.name.clone()),
-        source: audit::source(Some(&visit.user_agent), caller.session.is_some()).to_owned(),
+        source: audit::source(Some(&call.user_agent), caller.session.is_some()).to_owned(),
         payload: redact::payload(OPERATION, [("cluster_id", id)].into_iter(), body.as_bytes()),
-        ..visit.entry(ACTION, OPERATION, Actor::Caller(caller), &Value::Null)
+        ..call.entry(ACTION, OPERATION, Actor::Caller(caller), &Value::Null)
     })
 }
 

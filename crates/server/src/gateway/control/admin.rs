@@ -1,4 +1,4 @@
-//! One command of the machine's owner, and its answer.
+//! Commands of the machine's owner: sent to the running server, or run on the store where no server runs.
 
 use crate::{
     clock::SystemClock,
@@ -6,7 +6,7 @@ use crate::{
     data_dir::{self, DataDir},
     gateway::control::{
         control_socket,
-        protocol::{self, Failure, Hello, Role, VERSION, Welcome, receive, send},
+        protocol::{self, ClientHello, Failure, Role, ServerHello, VERSION, receive, send},
     },
     identity::{
         admin::{self, Command, Done},
@@ -46,17 +46,17 @@ async fn ask_server(data: &Path, command: &Command) -> Result<Option<Done>> {
         Err(error) => return Err(protocol::broken(error)),
     };
     let mut stream = BufReader::new(stream);
-    let hello = Hello { ootheca: VERSION, role: Role::Admin { command: command.clone() } };
+    let hello = ClientHello { ootheca: VERSION, role: Role::Admin { command: command.clone() } };
     send(stream.get_mut(), &hello).await?;
     let gone = || Error::unavailable("control: the server ended before it answered");
-    receive::<_, Welcome>(&mut stream).await?.ok_or_else(gone)?.check()?;
+    receive::<_, ServerHello>(&mut stream).await?.ok_or_else(gone)?.check()?;
     let answer = receive::<_, Result<Done, Failure>>(&mut stream).await?.ok_or_else(gone)?;
     answer.map(Some).map_err(Error::from)
 }
 
 /// Does what is asked and answers.
 pub(super) async fn answer(context: &Context, stream: &mut UnixStream, command: Command) -> Result<()> {
-    send(stream, &Welcome::new()).await?;
+    send(stream, &ServerHello::new()).await?;
     let result = admin::run(&*context.store, &context.settings, command, context.now()).await;
     send(stream, &result.map_err(Failure::from)).await
 }

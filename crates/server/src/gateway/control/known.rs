@@ -1,8 +1,8 @@
-//! What a gateway of its own remembers of the control plane's answers, for when that is away.
+//! The answers of the server that a gateway process keeps for when the server is away.
 //!
-//! Bounded: the clusters that were not asked for the longest go first, but none that has sessions.
+//! Bounded: the clusters that were not asked for the longest are dropped first, but none with open sessions.
 
-use crate::gateway::control::protocol::{Ask, Found};
+use crate::gateway::control::protocol::{Request, Response};
 use ootheca_gateway::{Activity, Destination, Policy};
 use ootheca_model::{ClusterId, login::Secret};
 use std::{
@@ -25,7 +25,7 @@ struct Cluster {
     asked: u64,
 }
 
-/// Answers by their questions.
+/// Responses by their requests.
 #[derive(Default)]
 pub(super) struct Known {
     clusters: HashMap<ClusterId, Cluster>,
@@ -36,28 +36,30 @@ pub(super) struct Known {
 
 impl Known {
     /// Takes an answer in, or what it makes void out.
-    pub(super) fn learn(&mut self, ask: &Ask, found: &Found) {
+    pub(super) fn learn(&mut self, ask: &Request, found: &Response) {
         match (ask, found) {
-            (Ask::Resolve { routing_id }, Found::Destination(Some(to))) => self.route(routing_id, to),
-            (Ask::Resolve { routing_id }, Found::Destination(None)) => {
+            (Request::Resolve { routing_id }, Response::Destination(Some(to))) => self.route(routing_id, to),
+            (Request::Resolve { routing_id }, Response::Destination(None)) => {
                 if let Some(cluster) = self.routes.get(routing_id).copied() {
                     self.forget(cluster);
                 }
             }
-            (Ask::Policy { cluster }, Found::Policy(None)) => self.forget(*cluster),
-            (Ask::Policy { cluster }, Found::Policy(Some(policy))) => {
+            (Request::Policy { cluster }, Response::Policy(None)) => self.forget(*cluster),
+            (Request::Policy { cluster }, Response::Policy(Some(policy))) => {
                 self.change(*cluster, |known| known.policy.clone_from(policy));
             }
-            (Ask::Secret { cluster, user }, Found::Secret(None)) => {
+            (Request::Secret { cluster, user }, Response::Secret(None)) => {
                 self.change(*cluster, |known| drop(known.secrets.remove(user)));
             }
-            (Ask::Secret { cluster, user }, Found::Secret(Some(secret))) => self.change(*cluster, |known| {
-                if known.secrets.len() >= USERS {
-                    known.secrets.clear();
-                }
-                known.secrets.insert(user.clone(), secret.clone());
-            }),
-            (Ask::Endpoint { cluster }, Found::Endpoint(socket)) => {
+            (Request::Secret { cluster, user }, Response::Secret(Some(secret))) => {
+                self.change(*cluster, |known| {
+                    if known.secrets.len() >= USERS {
+                        known.secrets.clear();
+                    }
+                    known.secrets.insert(user.clone(), secret.clone());
+                })
+            }
+            (Request::Endpoint { cluster }, Response::Endpoint(socket)) => {
                 self.change(*cluster, |known| known.endpoint = Some(socket.clone()));
             }
             _ => {}
@@ -65,19 +67,21 @@ impl Known {
     }
 
     /// The last answer to a question.
-    pub(super) fn recall(&mut self, ask: &Ask) -> Option<Found> {
+    pub(super) fn recall(&mut self, ask: &Request) -> Option<Response> {
         let known = |cluster: &ClusterId| self.clusters.get(cluster);
         let found = match ask {
-            Ask::Resolve { routing_id } => {
+            Request::Resolve { routing_id } => {
                 let cluster = *self.routes.get(routing_id)?;
                 let Cluster { policy, iterations, .. } = known(&cluster)?;
                 let (policy, iterations) = (policy.clone(), *iterations);
-                Found::Destination(Some(Destination { cluster, policy, iterations }))
+                Response::Destination(Some(Destination { cluster, policy, iterations }))
             }
-            Ask::Policy { cluster } => Found::Policy(Some(known(cluster)?.policy.clone())),
-            Ask::Secret { cluster, user } => Found::Secret(Some(known(cluster)?.secrets.get(user)?.clone())),
-            Ask::Endpoint { cluster } => Found::Endpoint(known(cluster)?.endpoint.clone()?),
-            Ask::Distrust { .. } | Ask::Report { .. } | Ask::Port { .. } => return None,
+            Request::Policy { cluster } => Response::Policy(Some(known(cluster)?.policy.clone())),
+            Request::Secret { cluster, user } => {
+                Response::Secret(Some(known(cluster)?.secrets.get(user)?.clone()))
+            }
+            Request::Endpoint { cluster } => Response::Endpoint(known(cluster)?.endpoint.clone()?),
+            Request::Distrust { .. } | Request::Report { .. } | Request::Port { .. } => return None,
         };
         Some(found)
     }
@@ -164,37 +168,37 @@ mod tests {
         ClusterId(uuid::Uuid::from_u128(number as u128))
     }
 
-    fn resolve(number: usize) -> Ask {
-        Ask::Resolve { routing_id: format!("cluster-{number}") }
+    fn resolve(number: usize) -> Request {
+        Request::Resolve { routing_id: format!("cluster-{number}") }
     }
 
     fn learn(known: &mut Known, number: usize) {
         let to = Destination { cluster: id(number), policy: Policy::default(), iterations: None };
-        known.learn(&resolve(number), &Found::Destination(Some(to)));
+        known.learn(&resolve(number), &Response::Destination(Some(to)));
     }
 
     #[test]
     fn answers_are_remembered_until_they_are_void() {
         let mut known = Known::default();
-        let secret = Ask::Secret { cluster: id(1), user: "keeper".into() };
-        let endpoint = Ask::Endpoint { cluster: id(1) };
-        let found = Found::Secret(Some(Secret::Scram("v".into())));
+        let secret = Request::Secret { cluster: id(1), user: "keeper".into() };
+        let endpoint = Request::Endpoint { cluster: id(1) };
+        let found = Response::Secret(Some(Secret::Scram("v".into())));
         known.learn(&secret, &found);
         assert_eq!(known.recall(&secret), None, "of a cluster that was never resolved");
         learn(&mut known, 1);
         known.learn(&secret, &found);
-        known.learn(&endpoint, &Found::Endpoint("/socket".into()));
+        known.learn(&endpoint, &Response::Endpoint("/socket".into()));
         learn(&mut known, 1);
         assert_eq!(known.recall(&secret), Some(found.clone()));
-        assert_eq!(known.recall(&endpoint), Some(Found::Endpoint("/socket".into())));
+        assert_eq!(known.recall(&endpoint), Some(Response::Endpoint("/socket".into())));
         known.distrust(id(1));
         assert_eq!(known.recall(&secret), None);
         assert!(known.recall(&resolve(1)).is_some() && known.recall(&resolve(2)).is_none());
         let policy = Policy { allow: vec!["10.0.0.0/8".parse().expect("a network")], ..Policy::default() };
-        known.learn(&Ask::Policy { cluster: id(1) }, &Found::Policy(Some(policy.clone())));
+        known.learn(&Request::Policy { cluster: id(1) }, &Response::Policy(Some(policy.clone())));
         let to = Destination { cluster: id(1), policy, iterations: None };
-        assert_eq!(known.recall(&resolve(1)), Some(Found::Destination(Some(to))));
-        known.learn(&Ask::Policy { cluster: id(1) }, &Found::Policy(None));
+        assert_eq!(known.recall(&resolve(1)), Some(Response::Destination(Some(to))));
+        known.learn(&Request::Policy { cluster: id(1) }, &Response::Policy(None));
         assert!(known.recall(&resolve(1)).is_none() && known.clusters().is_empty());
     }
 
@@ -203,10 +207,10 @@ mod tests {
         let mut known = Known::default();
         learn(&mut known, 1);
         let to = Destination { cluster: id(2), policy: Policy::default(), iterations: None };
-        known.learn(&resolve(1), &Found::Destination(Some(to.clone())));
-        assert_eq!(known.recall(&resolve(1)), Some(Found::Destination(Some(to))));
+        known.learn(&resolve(1), &Response::Destination(Some(to.clone())));
+        assert_eq!(known.recall(&resolve(1)), Some(Response::Destination(Some(to))));
         assert_eq!(known.clusters(), [id(2)]);
-        known.learn(&resolve(1), &Found::Destination(None));
+        known.learn(&resolve(1), &Response::Destination(None));
         assert!(known.clusters().is_empty());
     }
 

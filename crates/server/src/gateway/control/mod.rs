@@ -1,13 +1,12 @@
-//! How the processes of one data folder talk: over Unix sockets in it, that only their owner may open.
+//! How the processes of one data folder talk: over Unix sockets in it that only their owner can open.
 //!
-//! `control.sock` is the control plane's (`server`): gateways of their own ask it (`remote`), and a new
-//! control plane takes over by it. `gateway.sock` is the gateway's, for its own successor. A connection
-//! begins with a greeting that names the protocol's version; every message is one line of JSON
-//! (`protocol`). How descriptors change hands is in [`crate::gateway::handover`].
+//! `control.sock` belongs to the server (`server`): gateway processes connect to it (`remote`), and so does a successor.
+//! `gateway.sock` belongs to a gateway process, for its own successor. A connection begins with a greeting that names
+//! the version of the protocol (`protocol`). [`crate::gateway::handover`] passes descriptors.
 
 pub mod admin;
-mod ask;
 mod known;
+mod link;
 pub mod protocol;
 pub mod remote;
 pub mod server;

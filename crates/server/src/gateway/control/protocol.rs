@@ -1,7 +1,7 @@
-//! The messages, and the lines that they travel in.
+//! The messages of the control socket, one line of JSON each.
 //!
-//! A greeting goes first, in both directions. A gateway then sends questions with numbers of its own
-//! choice, as many as it likes at a time; answers come in any order, with pushes between them.
+//! Both sides begin with a greeting. A gateway process then sends numbered requests, as many as it likes at a time;
+//! answers come in any order, with pushed events between them.
 
 use crate::identity::admin::Command;
 use ootheca_gateway::{Activity, Destination, Policy};
@@ -20,7 +20,7 @@ const LONGEST: u64 = 16 * 1024 * 1024;
 
 /// What who connects says first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Hello {
+pub struct ClientHello {
     /// [`VERSION`]
     pub ootheca: u32,
     /// Who it is.
@@ -49,7 +49,7 @@ pub enum Role {
 
 /// The answer to a greeting.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Welcome {
+pub struct ServerHello {
     /// [`VERSION`]
     pub ootheca: u32,
     /// Why the connection is closed now, if it is.
@@ -60,13 +60,13 @@ pub struct Welcome {
     pub listeners: Vec<String>,
 }
 
-impl Welcome {
-    /// Come in.
+impl ServerHello {
+    /// Accepts the connection.
     pub fn new() -> Self {
         Self { ootheca: VERSION, refused: None, listeners: Vec::new() }
     }
 
-    /// Stay out.
+    /// Refuses the connection.
     pub fn refusal(why: impl Into<String>) -> Self {
         Self { refused: Some(why.into()), ..Self::new() }
     }
@@ -84,7 +84,7 @@ impl Welcome {
     }
 }
 
-impl Default for Welcome {
+impl Default for ServerHello {
     fn default() -> Self {
         Self::new()
     }
@@ -92,18 +92,18 @@ impl Default for Welcome {
 
 /// What a gateway says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Question {
+pub struct NumberedRequest {
     /// Comes back with the answer.
     pub id: u64,
     /// What it wants.
-    pub ask: Ask,
+    pub ask: Request,
 }
 
 /// The methods of the gateway's directory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs)]
-pub enum Ask {
+pub enum Request {
     Resolve {
         routing_id: String,
     },
@@ -129,11 +129,11 @@ pub enum Ask {
     },
 }
 
-/// What an [`Ask`] gets.
+/// The result of a [`Request`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs)]
-pub enum Found {
+pub enum Response {
     Destination(Option<Destination>),
     Policy(Option<Policy>),
     Secret(Option<Secret>),
@@ -144,13 +144,13 @@ pub enum Found {
 /// What the control plane says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Saying {
+pub enum ServerMessage {
     /// The answer to a question.
     Answer {
         /// The number of the question.
         id: u64,
         /// What was found, or what is wrong.
-        result: std::result::Result<Found, Failure>,
+        result: std::result::Result<Response, Failure>,
     },
     /// A cluster changed; without a name: any may have.
     Changed(Option<ClusterId>),
@@ -232,11 +232,11 @@ pub fn parse<T: DeserializeOwned>(line: &[u8]) -> Result<T> {
 /// Reads a greeting; one of another version is answered in words that any version can read.
 pub async fn read_hello(stream: &mut BufReader<UnixStream>) -> Result<Option<Role>> {
     let Some(hello) = receive::<_, serde_json::Value>(stream).await? else { return Ok(None) };
-    match serde_json::from_value::<Hello>(hello) {
+    match serde_json::from_value::<ClientHello>(hello) {
         Ok(hello) if hello.ootheca == VERSION => Ok(Some(hello.role)),
         _ => {
             let why = format!("only version {VERSION} of the protocol is spoken here");
-            send(stream.get_mut(), &Welcome::refusal(&why)).await?;
+            send(stream.get_mut(), &ServerHello::refusal(&why)).await?;
             Err(Error::precondition(why))
         }
     }
@@ -257,15 +257,22 @@ mod tests {
         let cluster = ClusterId(uuid::Uuid::from_u128(7));
         let policy = Policy { allow: vec!["10.0.0.0/8".parse().expect("a network")], ..Policy::default() };
         let sayings = [
-            Saying::Answer {
+            ServerMessage::Answer {
                 id: 1,
-                result: Ok(Found::Destination(Some(Destination { cluster, policy, iterations: Some(4096) }))),
+                result: Ok(Response::Destination(Some(Destination {
+                    cluster,
+                    policy,
+                    iterations: Some(4096),
+                }))),
             },
-            Saying::Answer { id: 2, result: Ok(Found::Secret(Some(Secret::Scram("line\nbreak".into())))) },
-            Saying::Answer { id: 3, result: Ok(Found::Destination(None)) },
-            Saying::Answer { id: 4, result: Err(Error::unavailable("not now").into()) },
-            Saying::Changed(Some(cluster)),
-            Saying::Changed(None),
+            ServerMessage::Answer {
+                id: 2,
+                result: Ok(Response::Secret(Some(Secret::Scram("line\nbreak".into())))),
+            },
+            ServerMessage::Answer { id: 3, result: Ok(Response::Destination(None)) },
+            ServerMessage::Answer { id: 4, result: Err(Error::unavailable("not now").into()) },
+            ServerMessage::Changed(Some(cluster)),
+            ServerMessage::Changed(None),
         ];
         let mut wire = Vec::new();
         for saying in &sayings {
@@ -275,7 +282,7 @@ mod tests {
         for saying in &sayings {
             assert_eq!(receive(&mut rest).await.expect("a message").as_ref(), Some(saying));
         }
-        assert_eq!(receive::<_, Saying>(&mut rest).await.expect("the end"), None);
+        assert_eq!(receive::<_, ServerMessage>(&mut rest).await.expect("the end"), None);
     }
 
     #[test]
@@ -289,16 +296,16 @@ mod tests {
 
     #[test]
     fn another_version_is_refused_in_words() {
-        let other = Welcome { ootheca: VERSION + 1, ..Welcome::new() };
+        let other = ServerHello { ootheca: VERSION + 1, ..ServerHello::new() };
         assert!(other.check().expect_err("another").message().contains("version"));
-        assert!(Welcome::refusal("busy").check().expect_err("refused").message().contains("busy"));
+        assert!(ServerHello::refusal("busy").check().expect_err("refused").message().contains("busy"));
     }
 
     proptest! {
         #[test]
         fn nothing_makes_the_reader_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let _ = parse::<Question>(&bytes);
-            let _ = parse::<Saying>(&bytes);
+            let _ = parse::<NumberedRequest>(&bytes);
+            let _ = parse::<ServerMessage>(&bytes);
         }
     }
 }

@@ -1,15 +1,13 @@
-//! The directory of a gateway of its own: the control plane's answers, and while it is away what is
-//! remembered of them.
+//! The directory of a gateway process: asks the server, and answers from memory while the server is away.
 //!
-//! As long as the control plane answers, it is asked every time: memory is never older than the truth.
-//! While it is away, or says that it can not tell now, known clusters are served from memory. As soon as
-//! it is back, all that is known is asked again and announced as changed, so that sessions end which are
-//! no longer allowed.
+//! While the server answers, it is asked every time, so an answer is never outdated. While it is away or cannot tell,
+//! known clusters are answered from memory. When it is back, everything known is asked again and announced as changed,
+//! so that sessions that are no longer allowed end.
 
 use crate::gateway::control::{
-    ask::{Link, News},
     known::Known,
-    protocol::{Ask, Found},
+    link::{Event, Link},
+    protocol::{Request, Response},
 };
 use async_trait::async_trait;
 use ootheca_gateway::{Activity, Destination, Directory, Policy};
@@ -70,7 +68,7 @@ impl RemoteDirectory {
         lock(&self.known)
     }
 
-    async fn find(&self, ask: Ask, limit: Duration) -> Result<Found> {
+    async fn find(&self, ask: Request, limit: Duration) -> Result<Response> {
         let doubt = match self.fresh(&ask, limit).await {
             Some(Err(error)) if error.kind() == ErrorKind::Unavailable => Some(error),
             Some(answer) => return answer,
@@ -78,7 +76,7 @@ impl RemoteDirectory {
         };
         let remembered = self.known().recall(&ask);
         match remembered {
-            Some(Found::Endpoint(socket)) if !accepts(&socket).await => {}
+            Some(Response::Endpoint(socket)) if !accepts(&socket).await => {}
             Some(found) => return Ok(found),
             None => {}
         }
@@ -94,7 +92,7 @@ impl RemoteDirectory {
     }
 
     /// The control plane's own answer, if there is one.
-    async fn fresh(&self, ask: &Ask, limit: Duration) -> Option<Result<Found>> {
+    async fn fresh(&self, ask: &Request, limit: Duration) -> Option<Result<Response>> {
         let answer = self.link.ask(ask.clone(), limit).await?;
         if let Ok(found) = &answer {
             self.known().learn(ask, found);
@@ -119,48 +117,48 @@ async fn accepts(socket: &Path) -> bool {
     matches!(timeout(ACCEPT, UnixStream::connect(socket)).await, Ok(Ok(_)))
 }
 
-fn unexpected<T>(_: Found) -> Result<T> {
+fn unexpected<T>(_: Response) -> Result<T> {
     Err(Error::internal("control: the answer belongs to another question"))
 }
 
 #[async_trait]
 impl Directory for RemoteDirectory {
     async fn resolve(&self, routing_id: &str) -> Result<Option<Destination>> {
-        match self.find(Ask::Resolve { routing_id: routing_id.to_owned() }, ANSWER).await? {
-            Found::Destination(found) => Ok(found),
+        match self.find(Request::Resolve { routing_id: routing_id.to_owned() }, ANSWER).await? {
+            Response::Destination(found) => Ok(found),
             other => unexpected(other),
         }
     }
 
     async fn secret(&self, cluster: ClusterId, user: &str) -> Result<Option<Secret>> {
-        match self.find(Ask::Secret { cluster, user: user.to_owned() }, ANSWER).await? {
-            Found::Secret(found) => Ok(found),
+        match self.find(Request::Secret { cluster, user: user.to_owned() }, ANSWER).await? {
+            Response::Secret(found) => Ok(found),
             other => unexpected(other),
         }
     }
 
     async fn distrust(&self, cluster: ClusterId) {
         self.known().distrust(cluster);
-        let _ = self.link.ask(Ask::Distrust { cluster }, ANSWER).await;
+        let _ = self.link.ask(Request::Distrust { cluster }, ANSWER).await;
     }
 
     async fn endpoint(&self, cluster: ClusterId) -> Result<PathBuf> {
-        match self.find(Ask::Endpoint { cluster }, WAKE).await? {
-            Found::Endpoint(found) => Ok(found),
+        match self.find(Request::Endpoint { cluster }, WAKE).await? {
+            Response::Endpoint(found) => Ok(found),
             other => unexpected(other),
         }
     }
 
     async fn policy(&self, cluster: ClusterId) -> Result<Option<Policy>> {
-        match self.find(Ask::Policy { cluster }, ANSWER).await? {
-            Found::Policy(found) => Ok(found),
+        match self.find(Request::Policy { cluster }, ANSWER).await? {
+            Response::Policy(found) => Ok(found),
             other => unexpected(other),
         }
     }
 
     async fn report(&self, activities: Vec<Activity>) -> Result<()> {
         self.known().live(&activities);
-        let answer = self.link.ask(Ask::Report { activities }, ANSWER).await;
+        let answer = self.link.ask(Request::Report { activities }, ANSWER).await;
         answer.unwrap_or_else(|| Err(self.away())).map(|_| ())
     }
 
@@ -178,7 +176,7 @@ struct Listening {
 
 impl Listening {
     /// Ends with the directory, and with it the link.
-    async fn run(self, mut news: mpsc::UnboundedReceiver<News>) {
+    async fn run(self, mut news: mpsc::UnboundedReceiver<Event>) {
         let mut look = tokio::time::interval(Duration::from_secs(1));
         loop {
             let heard = tokio::select! {
@@ -192,8 +190,8 @@ impl Listening {
             };
             match heard {
                 None => return,
-                Some(News::Changed(Some(cluster))) => self.announce(vec![cluster]).await,
-                Some(News::Changed(None) | News::Connected) => {
+                Some(Event::Changed(Some(cluster))) => self.announce(vec![cluster]).await,
+                Some(Event::Changed(None) | Event::Connected) => {
                     let clusters = lock(&self.known).clusters();
                     self.announce(clusters).await;
                 }
@@ -216,7 +214,7 @@ impl Listening {
     fn ask_again(&self, cluster: ClusterId) -> impl Future<Output = ()> + Send + use<> {
         let (link, known) = (self.link.clone(), self.known.clone());
         async move {
-            let ask = Ask::Policy { cluster };
+            let ask = Request::Policy { cluster };
             // Without an answer it stays as it is: the next connection asks again.
             if let Some(Ok(found)) = link.ask(ask.clone(), ANSWER).await {
                 lock(&known).learn(&ask, &found);
@@ -230,7 +228,7 @@ mod tests {
     use super::*;
     use crate::gateway::control::{
         self,
-        protocol::{Hello, Question, Saying, Welcome, receive, send},
+        protocol::{ClientHello, NumberedRequest, ServerHello, ServerMessage, receive, send},
     };
     use tokio::{io::BufReader, net::UnixListener};
 
@@ -246,16 +244,16 @@ mod tests {
     /// A control plane that answers `together` questions at a time, the last one first.
     async fn plane(listener: &UnixListener, together: usize) {
         let mut stream = BufReader::new(control::accept(listener).await);
-        receive::<_, Hello>(&mut stream).await.expect("a line").expect("a greeting");
-        send(stream.get_mut(), &Welcome::new()).await.expect("sent");
+        receive::<_, ClientHello>(&mut stream).await.expect("a line").expect("a greeting");
+        send(stream.get_mut(), &ServerHello::new()).await.expect("sent");
         let mut questions = Vec::new();
-        while let Ok(Some(Question { id, ask })) = receive(&mut stream).await {
+        while let Ok(Some(NumberedRequest { id, ask })) = receive(&mut stream).await {
             let found = match ask {
-                Ask::Resolve { routing_id } => Found::Destination(destination(&routing_id)),
-                Ask::Policy { .. } => Found::Policy(None),
-                _ => Found::Noted,
+                Request::Resolve { routing_id } => Response::Destination(destination(&routing_id)),
+                Request::Policy { .. } => Response::Policy(None),
+                _ => Response::Noted,
             };
-            questions.push(Saying::Answer { id, result: Ok(found) });
+            questions.push(ServerMessage::Answer { id, result: Ok(found) });
             while questions.len() >= together
                 && let Some(saying) = questions.pop()
             {

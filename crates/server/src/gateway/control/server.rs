@@ -1,14 +1,17 @@
-//! The control plane's side: answers what gateways of their own ask, and lets a successor in.
+//! The server's end of the control socket: answers gateway processes, and admits successors and administrators.
 
 use crate::{
     context::Context,
     gateway::{
         control::{
             self, admin,
-            protocol::{self, Ask, Found, Question, Role, Saying, Welcome, read_hello, receive, send},
+            protocol::{
+                self, NumberedRequest, Request, Response, Role, ServerHello, ServerMessage, read_hello,
+                receive, send,
+            },
             sources::Sources,
         },
-        handover::Doorman,
+        handover::HandoverServer,
     },
     metering::{Metering, activity::Source},
 };
@@ -41,7 +44,7 @@ pub struct Control {
     /// What its own gateway would ask.
     pub directory: Arc<dyn Directory>,
     /// Where successors are let in.
-    pub doorman: Arc<Doorman>,
+    pub handover_server: Arc<HandoverServer>,
 }
 
 /// Serves the socket until `stop` turns true. Connections end with it.
@@ -71,11 +74,11 @@ async fn greet(control: &Arc<Control>, sources: &Arc<Sources>, stream: UnixStrea
         None => Ok(()),
         Some(Role::Successor) => {
             // Its turn outlives this socket, which is closed on the way.
-            control.doorman.admit(stream.into_inner()).await
+            control.handover_server.admit(stream.into_inner()).await
         }
         Some(Role::Admin { command }) => admin::answer(&control.context, stream.get_mut(), command).await,
         Some(Role::Gateway { source, port }) => {
-            send(stream.get_mut(), &Welcome::new()).await?;
+            send(stream.get_mut(), &ServerHello::new()).await?;
             let _present = sources.enter(&control.metering, source);
             listens_at(&control.context, port);
             tracing::info!(port, "a gateway of its own is connected");
@@ -108,12 +111,12 @@ async fn questions(
     control: &Arc<Control>,
     source: Source,
     reader: OwnedReadHalf,
-    answers: mpsc::Sender<Saying>,
+    answers: mpsc::Sender<ServerMessage>,
 ) -> Result<()> {
     let mut reader = BufReader::new(reader);
     let slots = Arc::new(Semaphore::new(IN_FLIGHT));
     let mut at_work = JoinSet::new();
-    while let Some(Question { id, ask }) = receive(&mut reader).await? {
+    while let Some(NumberedRequest { id, ask }) = receive(&mut reader).await? {
         while at_work.try_join_next().is_some() {}
         let gone = |_| Error::internal("control: closed");
         let slot = slots.clone().acquire_owned().await.map_err(gone)?;
@@ -121,31 +124,31 @@ async fn questions(
         at_work.spawn(async move {
             let result = answer(&control, source, ask).await.map_err(protocol::Failure::from);
             // The writer is gone only when the connection is.
-            let _ = answers.send(Saying::Answer { id, result }).await;
+            let _ = answers.send(ServerMessage::Answer { id, result }).await;
             drop(slot);
         });
     }
     Ok(())
 }
 
-async fn answer(control: &Control, source: Source, ask: Ask) -> Result<Found> {
+async fn answer(control: &Control, source: Source, ask: Request) -> Result<Response> {
     let (metering, directory) = (&control.metering, &control.directory);
     match ask {
-        Ask::Resolve { routing_id } => directory.resolve(&routing_id).await.map(Found::Destination),
-        Ask::Policy { cluster } => directory.policy(cluster).await.map(Found::Policy),
-        Ask::Secret { cluster, user } => directory.secret(cluster, &user).await.map(Found::Secret),
-        Ask::Endpoint { cluster } => directory.endpoint(cluster).await.map(Found::Endpoint),
-        Ask::Distrust { cluster } => {
+        Request::Resolve { routing_id } => directory.resolve(&routing_id).await.map(Response::Destination),
+        Request::Policy { cluster } => directory.policy(cluster).await.map(Response::Policy),
+        Request::Secret { cluster, user } => directory.secret(cluster, &user).await.map(Response::Secret),
+        Request::Endpoint { cluster } => directory.endpoint(cluster).await.map(Response::Endpoint),
+        Request::Distrust { cluster } => {
             directory.distrust(cluster).await;
-            Ok(Found::Noted)
+            Ok(Response::Noted)
         }
-        Ask::Report { activities } => {
+        Request::Report { activities } => {
             metering.activity.note(source, &activities, metering.context.now());
-            Ok(Found::Noted)
+            Ok(Response::Noted)
         }
-        Ask::Port { port } => {
+        Request::Port { port } => {
             listens_at(&control.context, port);
-            Ok(Found::Noted)
+            Ok(Response::Noted)
         }
     }
 }
@@ -154,7 +157,7 @@ async fn answer(control: &Control, source: Source, ask: Ask) -> Result<Found> {
 async fn sayings(
     mut changes: broadcast::Receiver<ClusterId>,
     mut writer: OwnedWriteHalf,
-    mut answers: mpsc::Receiver<Saying>,
+    mut answers: mpsc::Receiver<ServerMessage>,
 ) -> Result<()> {
     loop {
         let saying = tokio::select! {
@@ -163,8 +166,8 @@ async fn sayings(
                 None => return Ok(()),
             },
             changed = changes.recv() => match changed {
-                Ok(cluster) => Saying::Changed(Some(cluster)),
-                Err(RecvError::Lagged(_)) => Saying::Changed(None),
+                Ok(cluster) => ServerMessage::Changed(Some(cluster)),
+                Err(RecvError::Lagged(_)) => ServerMessage::Changed(None),
                 Err(RecvError::Closed) => return Ok(()),
             },
         };

@@ -1,4 +1,4 @@
-//! Which gateways of their own are connected, and when the sessions of one that left are given up.
+//! The gateway processes that are connected, and when the sessions of one that has left no longer count.
 
 use crate::metering::{Metering, activity::Source};
 use std::{

@@ -1,9 +1,9 @@
-//! Links for new people: good once, for some days, kept only as a hash.
+//! Invite links: list, create and revoke.
 
 use crate::{
     api::{
         convert,
-        extension::{Actor, Answer, Visit, read},
+        extension::{Actor, Answer, ExtensionRequest, read},
     },
     documents::{self, Document},
     identity::{invitations::fresh_link, members},
@@ -27,16 +27,16 @@ struct Invite {
     roles: Vec<String>,
 }
 
-pub(super) async fn invite(visit: &Visit, body: &[u8]) -> Result<Answer> {
-    let caller = visit.caller().await?;
+pub(super) async fn invite(call: &ExtensionRequest, body: &[u8]) -> Result<Answer> {
+    let caller = call.caller().await?;
     let request: Value = serde_json::from_slice(body).unwrap_or_default();
     let action = "INVITE_USER_TO_ORGANIZATION";
-    let entry = visit.entry(action, "CreateInvitation", Actor::Caller(&caller), &request);
-    let api = &visit.api;
-    let reply = visit
+    let entry = call.entry(action, "CreateInvitation", Actor::Caller(&caller), &request);
+    let api = &call.api;
+    let reply = call
         .change(&entry, || {
             Box::pin(async {
-                let granted = visit.admin(&caller)?;
+                let granted = call.admin(&caller)?;
                 let wish: Invite = read(body)?;
                 let mut person = Person::new(
                     granted.organization(),
@@ -61,7 +61,7 @@ pub(super) async fn invite(visit: &Visit, body: &[u8]) -> Result<Answer> {
                     .transpose()?
                 {
                     None => changes.push(documents::insert(&person)?),
-                    // Who has never come in is invited again; what they hold is changed by the role API.
+                    // A person who never signed in is invited again; their roles are changed by the role API.
                     Some(known) if known.value.password.is_none() && wish.roles.is_empty() => {
                         changes.push(documents::touch(&known.row));
                         person = known.value;
@@ -86,10 +86,10 @@ pub(super) async fn invite(visit: &Visit, body: &[u8]) -> Result<Answer> {
     Ok(reply.into())
 }
 
-pub(super) async fn list(visit: &Visit) -> Result<Answer> {
-    let caller = visit.caller().await?;
-    let granted = visit.admin(&caller)?;
-    let (api, organization) = (&visit.api, granted.organization());
+pub(super) async fn list(call: &ExtensionRequest) -> Result<Answer> {
+    let caller = call.caller().await?;
+    let granted = call.admin(&caller)?;
+    let (api, organization) = (&call.api, granted.organization());
     let query =
         Query { organization: Some(organization), order: Order::CreatedAt, ..Query::all(Kind::Invitation) };
     let mut shown = Vec::new();
@@ -103,26 +103,25 @@ pub(super) async fn list(visit: &Visit) -> Result<Answer> {
     Ok(json!({ "invitations": shown }).into())
 }
 
-/// The link, and whom it was for: unless they were here before, or have come in by another one.
-pub(super) async fn revoke(visit: &Visit, id: &str) -> Result<Answer> {
-    let caller = visit.caller().await?;
+/// Removes the link, and the person it was for unless that person has signed in before.
+pub(super) async fn revoke(call: &ExtensionRequest, id: &str) -> Result<Answer> {
+    let caller = call.caller().await?;
     let entry =
-        visit.entry("REVOKE_USER_INVITE", "DeleteInvitation", Actor::Caller(&caller), &json!({ "id": id }));
-    visit
-        .change(&entry, || {
-            Box::pin(async {
-                let granted = visit.admin(&caller)?;
-                let (store, organization) = (&*visit.api.context.store, granted.organization());
-                let found = documents::get::<Invitation>(store, organization, id).await?;
-                let mut changes = vec![documents::delete(&found.row)];
-                let person = documents::find::<Person>(store, &found.value.person.to_string()).await?;
-                if let Some(person) = person.filter(|person| person.value.invited) {
-                    changes.extend(members::without(&visit.api.context, &person).await?);
-                }
-                Ok((changes, ()))
-            })
+        call.entry("REVOKE_USER_INVITE", "DeleteInvitation", Actor::Caller(&caller), &json!({ "id": id }));
+    call.change(&entry, || {
+        Box::pin(async {
+            let granted = call.admin(&caller)?;
+            let (store, organization) = (&*call.api.context.store, granted.organization());
+            let found = documents::get::<Invitation>(store, organization, id).await?;
+            let mut changes = vec![documents::delete(&found.row)];
+            let person = documents::find::<Person>(store, &found.value.person.to_string()).await?;
+            if let Some(person) = person.filter(|person| person.value.invited) {
+                changes.extend(members::removal(&call.api.context, &person).await?);
+            }
+            Ok((changes, ()))
         })
-        .await?;
+    })
+    .await?;
     Ok(json!({}).into())
 }
 

@@ -1,16 +1,16 @@
-//! People: how they come in, and who may let them. Extensions of the API under `/api/ootheca/v1`.
+//! People: how they sign in, and who may invite them. Extensions of the API under `/api/ootheca/v1`.
 //!
 //! | | |
 //! |---|---|
-//! | `POST session` | come in: `{email, password}`, `{link_token, password?}` or `{jwt}` |
-//! | `GET session`, `DELETE session` | who am I; leave |
+//! | `POST session` | sign in: `{email, password}`, `{link_token, password?}` or `{jwt}` |
+//! | `GET session`, `DELETE session` | the current session; sign out |
 //! | `PUT session/password` | `{old_password, new_password}`; every other session ends |
-//! | `GET sessions`, `DELETE sessions/{id}` | where I am signed in; sign out there |
-//! | `GET`, `POST invitations`, `DELETE invitations/{id}` | links for new people; for ORG_ADMIN |
-//! | `GET people`, `DELETE people/{id}` | who can come in; for ORG_ADMIN |
-//! | `POST clusters/{id}/sql` | the console's SQL shell, see [`crate::api::shell`] |
+//! | `GET sessions`, `DELETE sessions/{id}` | the caller's sessions; end one |
+//! | `GET`, `POST invitations`, `DELETE invitations/{id}` | invite links; for ORG_ADMIN |
+//! | `GET people`, `DELETE people/{id}` | the people of the organization; for ORG_ADMIN |
+//! | `POST clusters/{id}/sql` | the SQL shell of the console, see [`crate::api::shell`] |
 //!
-//! Every change leaves one audit entry, refused or not, as at the gate; coming in does too.
+//! Every change leaves one audit entry, refused or not, as in the pipeline; so does signing in.
 
 mod invitations;
 mod members;
@@ -19,7 +19,7 @@ mod session;
 use crate::{
     api::{
         Api,
-        extension::{Answer, Visit},
+        extension::{Answer, ExtensionRequest},
         shell,
     },
     http::{listener::Peer, response},
@@ -66,13 +66,13 @@ async fn answer(
 ) -> Response {
     let (head, body) = request.into_parts();
     let body = to_bytes(body, BODY_LIMIT).await;
-    let visit = Visit::new(api, peer.ip(), &head);
-    let trace_id = visit.trace_id.clone();
-    // A task of its own: a caller that hangs up must not stop it half-way.
+    let call = ExtensionRequest::new(api, peer.ip(), &head);
+    let trace_id = call.trace_id.clone();
+    // Spawned, so that a disconnecting client cannot cancel it.
     let task = tokio::spawn(async move {
         let body =
             body.map_err(|_| Error::invalid("body", format!("must have at most {BODY_LIMIT} bytes")))?;
-        route(&visit, &head, &body).await
+        route(&call, &head, &body).await
     });
     let result = task.await.unwrap_or_else(|error| Err(Error::internal("a request panicked").because(error)));
     let (response, body) = match result {
@@ -95,23 +95,23 @@ async fn answer(
     response.body(Body::from(body)).unwrap_or_default()
 }
 
-async fn route(visit: &Visit, head: &axum::http::request::Parts, body: &[u8]) -> Result<Answer> {
+async fn route(call: &ExtensionRequest, head: &axum::http::request::Parts, body: &[u8]) -> Result<Answer> {
     let path = head.uri.path();
     let rest = path.strip_prefix(BASE).unwrap_or_default();
     let parts: Vec<&str> = rest.split('/').collect();
     match (head.method.as_str(), parts.as_slice()) {
-        ("GET", ["session"]) => session::show(visit).await,
-        ("POST", ["session"]) => session::come_in(visit, body).await,
-        ("DELETE", ["session"]) => session::leave(visit).await,
-        ("PUT", ["session", "password"]) => session::change_password(visit, body).await,
-        ("GET", ["sessions"]) => session::list(visit).await,
-        ("DELETE", ["sessions", id]) => session::end(visit, id).await,
-        ("GET", ["invitations"]) => invitations::list(visit).await,
-        ("POST", ["invitations"]) => invitations::invite(visit, body).await,
-        ("DELETE", ["invitations", id]) => invitations::revoke(visit, id).await,
-        ("GET", ["people"]) => members::list(visit).await,
-        ("DELETE", ["people", id]) => members::remove(visit, id).await,
-        ("POST", ["clusters", id, "sql"]) => shell::run(visit, id, body).await,
+        ("GET", ["session"]) => session::show(call).await,
+        ("POST", ["session"]) => session::sign_in(call, body).await,
+        ("DELETE", ["session"]) => session::sign_out(call).await,
+        ("PUT", ["session", "password"]) => session::change_password(call, body).await,
+        ("GET", ["sessions"]) => session::list(call).await,
+        ("DELETE", ["sessions", id]) => session::end(call, id).await,
+        ("GET", ["invitations"]) => invitations::list(call).await,
+        ("POST", ["invitations"]) => invitations::invite(call, body).await,
+        ("DELETE", ["invitations", id]) => invitations::revoke(call, id).await,
+        ("GET", ["people"]) => members::list(call).await,
+        ("DELETE", ["people", id]) => members::remove(call, id).await,
+        ("POST", ["clusters", id, "sql"]) => shell::run(call, id, body).await,
         (method, _) => {
             let message = format!("method {method} is not allowed at {path}");
             Err(Error::new(ErrorKind::Unimplemented, message))

@@ -1,4 +1,4 @@
-//! The public keys of issuers: given with them, or fetched and remembered.
+//! The public keys of issuers: given in their configuration, or fetched and cached.
 
 use crate::identity::jwt::fetch;
 use jsonwebtoken::jwk::{AlgorithmParameters, Jwk, PublicKeyUse};

@@ -1,8 +1,7 @@
-//! Tokens of other issuers: from a signed text to one of our principals.
+//! Tokens of other issuers: resolves a signed token to a principal of this server.
 //!
-//! Only asymmetric algorithms count: `none` and the HMAC ones are never accepted, whatever a key says.
-//! All of issuer, audience, both ends of its time, and the identity must be right; who is told nothing
-//! but 401 learns nothing from being wrong.
+//! Only asymmetric algorithms are accepted, never `none` or the HMAC ones. Issuer, audience, validity period and
+//! identity must all match, and every failure has the same answer, 401.
 
 mod fetch;
 pub mod keys;

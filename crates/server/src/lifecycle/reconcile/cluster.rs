@@ -1,4 +1,4 @@
-//! One cluster: what runs against what should.
+//! One step of one cluster: compares what runs with what should run, and acts.
 
 use crate::{
     documents::{self, Stored},
@@ -16,7 +16,7 @@ use std::time::Duration;
 const CREATION_ATTEMPTS: u32 = 5;
 /// When to look again for data that is missing.
 const DATA_WAIT: Duration = Duration::from_secs(5);
-/// When to look again at a cluster that is to be switched off and that somebody uses.
+/// When to look again at a cluster that is to be switched off but in use.
 const IN_USE: Duration = Duration::from_millis(50);
 
 /// The result of a step.
@@ -28,7 +28,7 @@ pub enum Step {
     Again(Duration),
 }
 
-/// Looks at a cluster and brings it one step nearer to what it should be. Takes nothing but its id:
+/// Brings a cluster one step nearer to what it should be. Takes nothing but its id:
 /// the world is read again each time.
 pub async fn step(lifecycle: &Lifecycle, id: ClusterId, lease: Lease, failures: u32) -> Result<Step> {
     let Some(stored) = documents::find::<Cluster>(&*lifecycle.context.store, &id.to_string()).await? else {
@@ -46,8 +46,8 @@ pub async fn step(lifecycle: &Lifecycle, id: ClusterId, lease: Lease, failures: 
                 let gone = Cluster { removed: true, ..stored.value.clone() };
                 write(lifecycle, &stored, gone, lease).await?;
             }
-            lifecycle.notes.forget(id);
-            lifecycle.uses.forget(id);
+            lifecycle.freshness.forget(id);
+            lifecycle.tracker.forget(id);
             Ok(after(removal, Step::Done))
         }
         _ if stored.value.power == Power::Off => switch_off(lifecycle, id, lease, failures).await,
@@ -57,10 +57,10 @@ pub async fn step(lifecycle: &Lifecycle, id: ClusterId, lease: Lease, failures: 
     }
 }
 
-/// Whoever comes for the server now waits until it is on its way down, and wakes it then: nobody is given
-/// one that is about to be stopped. Whoever has come before has it switched on again.
+/// New uses wait until the shutdown has started, and wake the instance then: none gets a server that is about to be
+/// stopped. A use that began before has it switched on again.
 async fn switch_off(lifecycle: &Lifecycle, id: ClusterId, lease: Lease, failures: u32) -> Result<Step> {
-    let suspension = lifecycle.uses.suspension(id);
+    let suspension = lifecycle.tracker.suspension(id);
     let Some(_alone) = suspension.begin().await else { return Ok(Step::Again(IN_USE)) };
     match documents::find::<Cluster>(&*lifecycle.context.store, &id.to_string()).await? {
         Some(stored) if stored.value.power == Power::Off => run(lifecycle, stored, lease, failures).await,

@@ -1,7 +1,7 @@
-//! How fresh the notes of each cluster are, and when they are taken again before a login.
+//! How fresh the SQL metadata of each cluster is, and when it must be read again before a login.
 //!
-//! Secrets are read again if somebody may have changed them since, at most once a second for each cluster;
-//! whoever comes meanwhile waits for that one look. In memory only: after a restart the first login looks.
+//! Secrets are read again if they may have changed, at most once a second for each cluster; concurrent logins wait for
+//! that one read. In memory only: after a restart the first login reads.
 
 use ootheca_model::{ClusterId, Timestamp};
 use std::{
@@ -11,19 +11,19 @@ use std::{
 };
 use tokio::sync::OwnedMutexGuard;
 
-/// Notes that are younger are not taken again.
+/// Metadata that is younger is not read again.
 const FRESH: Duration = Duration::from_secs(1);
-/// Looks for users that are not in the notes: so many within [`UNKNOWN_WINDOW`].
+/// Most reads for users that are not in the metadata within [`UNKNOWN_WINDOW`].
 pub(super) const UNKNOWN_LOOKS: u32 = 10;
 const UNKNOWN_WINDOW: Duration = Duration::from_secs(10);
 
-/// What is remembered of the notes of each cluster.
+/// The freshness of the metadata of each cluster.
 #[derive(Default)]
-pub struct Notes(Mutex<HashMap<ClusterId, Arc<Notebook>>>);
+pub struct MetadataFreshness(Mutex<HashMap<ClusterId, Arc<ClusterFreshness>>>);
 
 /// What is remembered of one.
 #[derive(Default)]
-pub(super) struct Notebook {
+pub(super) struct ClusterFreshness {
     /// Who looks at the users writes what it saw before the next one looks.
     logins: Arc<tokio::sync::Mutex<()>>,
     /// The same for databases.
@@ -40,8 +40,8 @@ pub(super) struct Freshness {
     /// When a look last failed.
     pub(super) failed: Option<Instant>,
     /// A secret turned out to be old.
-    distrusted: bool,
-    /// Looks for unknown users since then.
+    invalidated: bool,
+    /// Reads for unknown users since then.
     unknown: Option<(Instant, u32)>,
 }
 
@@ -50,12 +50,12 @@ fn older(moment: Instant, than: Duration) -> bool {
 }
 
 impl Freshness {
-    /// Whether the secrets may have changed; `used_at` is when somebody last could have done that.
+    /// Whether the secrets may have changed; `used_at` is when they last could have been.
     pub(super) fn outdated(&self, used_at: Timestamp) -> bool {
         if self.failed.is_some_and(|failed| !older(failed, FRESH)) {
             return false;
         }
-        self.distrusted || self.read.is_none_or(|(began, at)| used_at >= at && older(began, FRESH))
+        self.invalidated || self.read.is_none_or(|(began, at)| used_at >= at && older(began, FRESH))
     }
 
     /// Whether to look for a user that is not noted. Takes one of the looks that are left.
@@ -69,7 +69,7 @@ impl Freshness {
     }
 }
 
-impl Notebook {
+impl ClusterFreshness {
     pub(super) fn freshness(&self) -> MutexGuard<'_, Freshness> {
         self.freshness.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -77,7 +77,7 @@ impl Notebook {
 
 /// The turn to look at the users of a cluster.
 pub(super) struct Turn {
-    notebook: Arc<Notebook>,
+    notebook: Arc<ClusterFreshness>,
     _turn: OwnedMutexGuard<()>,
 }
 
@@ -98,12 +98,12 @@ impl Looked<'_> {
     pub(super) fn done(self) {
         let mut freshness = self.turn.notebook.freshness();
         freshness.read = Some(self.began);
-        (freshness.failed, freshness.distrusted) = (None, false);
+        (freshness.failed, freshness.invalidated) = (None, false);
     }
 }
 
-impl Notes {
-    pub(super) fn of(&self, cluster: ClusterId) -> Arc<Notebook> {
+impl MetadataFreshness {
+    pub(super) fn of(&self, cluster: ClusterId) -> Arc<ClusterFreshness> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(cluster).or_default().clone()
     }
 
@@ -118,8 +118,8 @@ impl Notes {
     }
 
     /// The next login looks again.
-    pub fn distrust(&self, cluster: ClusterId) {
-        self.of(cluster).freshness().distrusted = true;
+    pub fn invalidate(&self, cluster: ClusterId) {
+        self.of(cluster).freshness().invalidated = true;
     }
 
     /// Forgets a cluster.
@@ -144,9 +144,9 @@ mod tests {
         assert!(read(a_while_ago()).outdated(at), "a session was open since");
         assert!(!read(a_while_ago()).outdated(Timestamp(99)), "nobody was there since");
         assert!(!read(Instant::now()).outdated(at), "read just now");
-        let distrusted = |began| Freshness { distrusted: true, ..read(began) };
-        assert!(distrusted(Instant::now()).outdated(Timestamp(0)));
-        let failed = |when| Freshness { failed: Some(when), ..distrusted(Instant::now()) };
+        let invalidated = |began| Freshness { invalidated: true, ..read(began) };
+        assert!(invalidated(Instant::now()).outdated(Timestamp(0)));
+        let failed = |when| Freshness { failed: Some(when), ..invalidated(Instant::now()) };
         assert!(!failed(Instant::now()).outdated(at), "just failed");
         assert!(failed(a_while_ago()).outdated(at));
     }

@@ -1,9 +1,8 @@
-//! Notes of what is inside a cluster: who may log in, and which databases there are.
+//! Cached SQL metadata of each cluster: its SQL users and its databases.
 //!
-//! The truth stays inside the cluster. The notes answer while its server is suspended, and let the gateway
-//! check a login without asking the server. They are a row that is only written when something differs;
-//! how fresh they are is remembered by [`Notes`]. The secrets in them are salted hashes, and even those
-//! are shown to nobody.
+//! The cluster itself holds the original. The cached copy answers while its server is suspended, and lets the gateway
+//! check a login without asking the server. It is a row that is written only when something differs; [`freshness`] keeps
+//! how fresh it is. The secrets in it are salted hashes, and even those are never shown.
 
 pub mod freshness;
 pub mod secrets;
@@ -21,12 +20,12 @@ use ootheca_store::{Batch, Change, Kind, Row};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::Arc};
 
-/// How often a note is written again when a concurrent one was faster.
+/// How often a write is tried again when a concurrent one was faster.
 const ATTEMPTS: usize = 20;
 
 /// What was last seen inside a cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Catalog {
+pub struct SqlMetadata {
     /// The organization.
     pub organization: OrganizationId,
     /// The cluster.
@@ -34,21 +33,21 @@ pub struct Catalog {
     /// SQL users, sorted byte by byte by name.
     pub logins: Vec<Login>,
     /// Databases, sorted byte by byte by name.
-    pub databases: Vec<Noted>,
+    pub databases: Vec<DatabaseMetadata>,
     /// When something else was last seen than before.
     pub taken_at: Timestamp,
 }
 
 /// A database.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Noted {
+pub struct DatabaseMetadata {
     /// Name.
     pub name: String,
     /// Tables, when they were last counted.
     pub tables: Option<i64>,
 }
 
-impl Document for Catalog {
+impl Document for SqlMetadata {
     const KIND: Kind = Kind::SqlCatalog;
     const NAME: &'static str = "notes of a cluster";
 
@@ -61,7 +60,7 @@ impl Document for Catalog {
     }
 }
 
-impl Catalog {
+impl SqlMetadata {
     fn of(cluster: &Cluster, taken_at: Timestamp) -> Self {
         let (organization, cluster) = (cluster.organization, cluster.id);
         Self { organization, cluster, logins: Vec::new(), databases: Vec::new(), taken_at }
@@ -79,7 +78,7 @@ impl Catalog {
             Seen::Databases(databases) => {
                 let known: BTreeMap<String, Option<i64>> =
                     self.databases.drain(..).map(|noted| (noted.name, noted.tables)).collect();
-                let note = |database: &Database| Noted {
+                let note = |database: &Database| DatabaseMetadata {
                     name: database.name.clone(),
                     tables: database.tables.or_else(|| known.get(&database.name).copied().flatten()),
                 };
@@ -106,12 +105,12 @@ pub enum Part {
     Databases,
 }
 
-/// The notes of a cluster.
-pub async fn recall(lifecycle: &Lifecycle, cluster: ClusterId) -> Result<Option<Arc<Stored<Catalog>>>> {
-    lifecycle.context.find::<Catalog>(&cluster.to_string()).await
+/// The cached metadata of a cluster.
+pub async fn cached(lifecycle: &Lifecycle, cluster: ClusterId) -> Result<Option<Arc<Stored<SqlMetadata>>>> {
+    lifecycle.context.find::<SqlMetadata>(&cluster.to_string()).await
 }
 
-/// Looks at one part and notes it.
+/// Reads one part and caches it.
 pub async fn look(
     lifecycle: &Lifecycle,
     cluster: ClusterId,
@@ -121,16 +120,16 @@ pub async fn look(
     match part {
         Part::Logins => logins(lifecycle, cluster, admin).await.map(|_| ()),
         Part::Databases => {
-            let _turn = lifecycle.notes.databases_turn(cluster).await;
+            let _turn = lifecycle.freshness.databases_turn(cluster).await;
             let seen = Seen::Databases(admin.databases().await?);
             write(lifecycle, cluster, &seen).await
         }
     }
 }
 
-/// Looks who may log in, and notes it.
+/// Reads the SQL users and caches them.
 pub async fn logins(lifecycle: &Lifecycle, cluster: ClusterId, admin: &mut dyn Admin) -> Result<Vec<Login>> {
-    let turn = lifecycle.notes.logins_turn(cluster).await;
+    let turn = lifecycle.freshness.logins_turn(cluster).await;
     let looked = turn.begin(lifecycle.context.now());
     let logins = admin.logins().await?;
     write(lifecycle, cluster, &Seen::Logins(logins.clone())).await?;
@@ -138,11 +137,15 @@ pub async fn logins(lifecycle: &Lifecycle, cluster: ClusterId, admin: &mut dyn A
     Ok(logins)
 }
 
-/// Looks at everything, tables too; gives the notes as they should be, without writing them.
-pub async fn everything(lifecycle: &Lifecycle, cluster: &Cluster, admin: &mut dyn Admin) -> Result<Catalog> {
-    let mut catalog = match recall(lifecycle, cluster.id).await? {
+/// Reads everything, tables too, and returns the new metadata without writing it.
+pub async fn everything(
+    lifecycle: &Lifecycle,
+    cluster: &Cluster,
+    admin: &mut dyn Admin,
+) -> Result<SqlMetadata> {
+    let mut catalog = match cached(lifecycle, cluster.id).await? {
         Some(stored) => stored.value.clone(),
-        None => Catalog::of(cluster, lifecycle.context.now()),
+        None => SqlMetadata::of(cluster, lifecycle.context.now()),
     };
     catalog.see(&Seen::Logins(admin.logins().await?));
     let mut databases = admin.databases().await?;
@@ -157,19 +160,19 @@ pub async fn everything(lifecycle: &Lifecycle, cluster: &Cluster, admin: &mut dy
     Ok(catalog)
 }
 
-/// The change that makes `catalog` the notes of its cluster. Goes with a change of the cluster's row, so
+/// The change that makes `catalog` the cached metadata of its cluster. Goes with a change of the cluster's row, so
 /// that a cluster that was deleted meanwhile gets none.
-pub async fn replace(lifecycle: &Lifecycle, catalog: &Catalog) -> Result<Change> {
-    match documents::find::<Catalog>(&*lifecycle.context.store, &catalog.cluster.to_string()).await? {
+pub async fn replace(lifecycle: &Lifecycle, catalog: &SqlMetadata) -> Result<Change> {
+    match documents::find::<SqlMetadata>(&*lifecycle.context.store, &catalog.cluster.to_string()).await? {
         Some(before) => documents::update(&before.row, catalog),
         None => documents::insert(catalog),
     }
 }
 
-/// Notes what was seen, if it is another thing than before. Nothing is noted of a deleted cluster.
+/// Writes what was read, if it differs from what is cached. Nothing is written for a deleted cluster.
 pub async fn write(lifecycle: &Lifecycle, cluster: ClusterId, seen: &Seen) -> Result<()> {
     for _ in 0..ATTEMPTS {
-        let batch = match recall(lifecycle, cluster).await? {
+        let batch = match cached(lifecycle, cluster).await? {
             Some(before) => {
                 let mut after = before.value.clone();
                 after.see(seen);
@@ -183,7 +186,7 @@ pub async fn write(lifecycle: &Lifecycle, cluster: ClusterId, seen: &Seen) -> Re
                 let found =
                     documents::find::<Cluster>(&*lifecycle.context.store, &cluster.to_string()).await?;
                 let Some(found) = found.filter(|found| found.value.is_active()) else { return Ok(()) };
-                let mut after = Catalog::of(&found.value, lifecycle.context.now());
+                let mut after = SqlMetadata::of(&found.value, lifecycle.context.now());
                 after.see(seen);
                 // Should it be deleted meanwhile, nothing may be left behind.
                 Batch::server("notes").with(documents::insert(&after)?).with(documents::touch(&found.row))
@@ -203,8 +206,8 @@ mod tests {
     use ootheca_model::{ClusterId, OrganizationId};
     use uuid::Uuid;
 
-    fn catalog() -> Catalog {
-        Catalog {
+    fn catalog() -> SqlMetadata {
+        SqlMetadata {
             organization: OrganizationId(Uuid::from_u128(1)),
             cluster: ClusterId(Uuid::from_u128(2)),
             logins: Vec::new(),

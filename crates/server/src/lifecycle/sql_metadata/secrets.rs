@@ -7,7 +7,7 @@ use crate::{
     lifecycle::{
         Lifecycle,
         power::READY_WAIT,
-        sql_metadata::{Catalog, freshness::Notebook, logins, recall},
+        sql_metadata::{SqlMetadata, cached, freshness::ClusterFreshness, logins},
     },
 };
 use ootheca_model::{ClusterId, Error, ErrorKind, Result, Timestamp, instance::Power, login::Secret};
@@ -17,20 +17,20 @@ use std::{
 };
 use tokio::time::timeout;
 
-/// How long a look at the users of a cluster may take before a login goes by the notes as they are.
+/// How long reading the users of a cluster may take before a login goes by the cached metadata.
 const LOOK_LIMIT: Duration = Duration::from_secs(3);
 
 /// What a user's password is checked against. Never wakes the cluster; one that is suspended or not to be
-/// reached is answered for by its notes.
+/// reached is answered for by its cached metadata.
 pub async fn secret(lifecycle: &Lifecycle, cluster: ClusterId, user: &str) -> Result<Option<Secret>> {
     let found = lifecycle.context.active_cluster(cluster).await?;
     let awake = found.value.power == Power::On;
-    let notebook = lifecycle.notes.of(cluster);
+    let notebook = lifecycle.freshness.of(cluster);
     let outdated = || notebook.freshness().outdated(last_used(lifecycle, cluster));
     if awake && outdated() {
         refresh(lifecycle, cluster, &notebook, outdated).await;
     }
-    let notes = match recall(lifecycle, cluster).await? {
+    let notes = match cached(lifecycle, cluster).await? {
         Some(notes) => notes,
         None if awake => first(lifecycle, cluster).await?,
         None => return Err(Error::unavailable("the cluster is suspended and there are no notes of it")),
@@ -44,26 +44,31 @@ pub async fn secret(lifecycle: &Lifecycle, cluster: ClusterId, user: &str) -> Re
         return Ok(None);
     }
     refresh(lifecycle, cluster, &notebook, unseen).await;
-    Ok(recall(lifecycle, cluster).await?.and_then(|notes| notes.value.secret(user).cloned()))
+    Ok(cached(lifecycle, cluster).await?.and_then(|notes| notes.value.secret(user).cloned()))
 }
 
 /// The iterations of the verifiers that are noted of the cluster, as those of users who are none should
-/// look; `None` if there are none. They differ only if somebody changed `scram_iterations` meanwhile.
+/// look; `None` if there are none. They differ only if `scram_iterations` was changed meanwhile.
 pub async fn iterations(lifecycle: &Lifecycle, cluster: ClusterId) -> Result<Option<u32>> {
-    let notes = recall(lifecycle, cluster).await?;
+    let notes = cached(lifecycle, cluster).await?;
     let logins = notes.iter().flat_map(|notes| &notes.value.logins);
     Ok(logins.filter_map(|login| login.secret.iterations()).next())
 }
 
-/// When somebody last could have changed a secret without our knowing.
+/// When a secret could last have been changed without this server knowing.
 fn last_used(lifecycle: &Lifecycle, cluster: ClusterId) -> Timestamp {
     let sessions =
         lifecycle.metering.activity.last_used(cluster, lifecycle.context.now()).unwrap_or_default();
-    sessions.max(lifecycle.uses.last(cluster).unwrap_or_default())
+    sessions.max(lifecycle.tracker.last(cluster).unwrap_or_default())
 }
 
-/// Looks again unless somebody else just did, or it can not be done.
-async fn refresh(lifecycle: &Lifecycle, cluster: ClusterId, notebook: &Notebook, wanted: impl Fn() -> bool) {
+/// Reads again, unless a concurrent login just did or the server cannot be reached.
+async fn refresh(
+    lifecycle: &Lifecycle,
+    cluster: ClusterId,
+    notebook: &ClusterFreshness,
+    wanted: impl Fn() -> bool,
+) {
     // Those who come while one looks wait here, and find that it is done.
     let _turn = notebook.looking.lock().await;
     if !wanted() {
@@ -84,12 +89,12 @@ async fn refresh(lifecycle: &Lifecycle, cluster: ClusterId, notebook: &Notebook,
     }
 }
 
-/// The first notes of a cluster.
-async fn first(lifecycle: &Lifecycle, cluster: ClusterId) -> Result<Arc<Stored<Catalog>>> {
+/// Reads the metadata of a cluster for the first time.
+async fn first(lifecycle: &Lifecycle, cluster: ClusterId) -> Result<Arc<Stored<SqlMetadata>>> {
     let mut admin =
         lifecycle.context.when_ready(cluster, READY_WAIT, || lifecycle.context.engine.admin(cluster)).await?;
     logins(lifecycle, cluster, &mut *admin).await?;
-    recall(lifecycle, cluster).await?.ok_or_else(|| Error::not_found("cluster"))
+    cached(lifecycle, cluster).await?.ok_or_else(|| Error::not_found("cluster"))
 }
 
 #[cfg(test)]

@@ -39,11 +39,11 @@ pub struct Totals {
 
 /// All clusters.
 #[derive(Default)]
-pub struct Book(Mutex<State>);
+pub struct SampleBuffer(Mutex<State>);
 
 #[derive(Default)]
 struct State {
-    clusters: HashMap<ClusterId, Watched>,
+    clusters: HashMap<ClusterId, ClusterSeries>,
     /// The time of the last samples.
     sampled: Option<i64>,
     written: Option<i64>,
@@ -51,7 +51,7 @@ struct State {
 }
 
 #[derive(Default)]
-struct Watched {
+struct ClusterSeries {
     /// The newest look at its CPU since the last sample; `None` while it sleeps.
     look: Option<Look>,
     /// The look that the last sample was taken with.
@@ -70,7 +70,7 @@ struct Look {
     at: Instant,
 }
 
-impl Book {
+impl SampleBuffer {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -124,7 +124,7 @@ impl Book {
     /// Clusters that are awake and whose storage is not known yet.
     pub(crate) fn without_storage(&self) -> Vec<ClusterId> {
         let state = self.lock();
-        let unknown = |watched: &Watched| watched.look.is_some() && watched.storage_bytes.is_none();
+        let unknown = |watched: &ClusterSeries| watched.look.is_some() && watched.storage_bytes.is_none();
         state.clusters.iter().filter(|(_, watched)| unknown(watched)).map(|(id, _)| *id).collect()
     }
 
@@ -197,7 +197,7 @@ impl Book {
     }
 }
 
-impl Watched {
+impl ClusterSeries {
     fn sample(&mut self, connections: u64) -> Option<Cell> {
         let look = self.look.take()?;
         let storage_bytes = self.storage_bytes.unwrap_or(0);
@@ -227,7 +227,7 @@ mod tests {
 
     #[test]
     fn a_sample_holds_what_was_booked_since_the_one_before() {
-        let (book, start) = (Book::default(), Instant::now());
+        let (book, start) = (SampleBuffer::default(), Instant::now());
         let seconds = |seconds| start + Duration::from_secs(seconds);
         let growth = Growth { transactions: 7, sessions: 2, active_micros: 900, ..Growth::default() };
         let used = Quantities { cpu_micros: 50, ..Quantities::default() };
@@ -255,7 +255,7 @@ mod tests {
 
     #[test]
     fn samples_are_due_once_a_step_and_written_once() {
-        let book = Book::default();
+        let book = SampleBuffer::default();
         assert!(book.is_due(1000, 10) && !book.is_due(1009, 10) && book.is_due(1010, 10));
         let sample = |second| {
             book.saw(ONE, &cpu(1), Instant::now());

@@ -4,9 +4,9 @@ use crate::{
     api::{
         call::Call,
         convert::required,
-        decision::Change,
+        decision::Decision,
         handlers::scim::{
-            Page, answer, check_schema, everybody, patched,
+            Page, answer, check_schema, patched,
             people::{self, People},
             shown, text,
         },
@@ -16,7 +16,7 @@ use crate::{
 };
 use ootheca_api::{scim, wire::*};
 use ootheca_model::{Error, Person, PrincipalId, Result, Timestamp, group::Group, identity::normal_grants};
-use ootheca_store::{Batch, Change as RowChange};
+use ootheca_store::{Batch, Change};
 use std::{collections::BTreeSet, sync::Arc};
 
 /// `GET /Groups`
@@ -26,7 +26,7 @@ pub async fn get_groups(
     query: ScimListQuery,
     _body: NoBody,
 ) -> Result<GetGroupsResponse> {
-    let all = everybody(&call).await?.shown_groups();
+    let all = people::all(&call).await?.shown_groups();
     Ok(answer!(Page::read(&query, all)?, GetGroupsResponse))
 }
 
@@ -58,7 +58,7 @@ pub async fn get_group(
     _body: NoBody,
 ) -> Result<ScimGroup> {
     let found = existing(&call, &path.id).await?;
-    shown(show(&everybody(&call).await?, &found), &query)
+    shown(show(&people::all(&call).await?, &found), &query)
 }
 
 /// `POST /Groups/{id}/.search`
@@ -87,7 +87,7 @@ pub async fn create_group(
     _path: NoPath,
     _query: NoQuery,
     body: CreateGroupRequest,
-) -> Result<Change<ScimGroup>> {
+) -> Result<Decision<ScimGroup>> {
     check_schema(body.schemas.as_deref(), scim::GROUP)?;
     let now = call.context.now();
     let group = Group {
@@ -99,11 +99,11 @@ pub async fn create_group(
         updated_at: now,
         grants: normal_grants([]),
     };
-    let people = everybody(&call).await?;
+    let people = people::all(&call).await?;
     let members = Members::read(&people, body.members)?;
     let mut batch = Batch::by(&call.granted).with(documents::insert(&group)?);
     batch.changes.extend(members.changes(&people, group.id, now)?);
-    Ok(Change::now(batch, people::group(&group, members.shown(&people), 1)))
+    Ok(Decision::now(batch, people::group(&group, members.shown(&people), 1)))
 }
 
 /// `PUT /Groups/{id}`. A group without `members` keeps nobody; its roles stay.
@@ -112,10 +112,10 @@ pub async fn update_group(
     path: IdPath,
     _query: NoQuery,
     body: UpdateGroupBody,
-) -> Result<Change<ScimGroup>> {
+) -> Result<Decision<ScimGroup>> {
     check_schema(body.schemas.as_deref(), scim::GROUP)?;
     let before = existing(&call, &path.id).await?;
-    let people = everybody(&call).await?;
+    let people = people::all(&call).await?;
     replace(&call, before, &people, body.into())
 }
 
@@ -125,9 +125,9 @@ pub async fn patch_group(
     path: IdPath,
     _query: NoQuery,
     body: PatchGroupBody,
-) -> Result<Change<ScimGroup>> {
+) -> Result<Decision<ScimGroup>> {
     let before = existing(&call, &path.id).await?;
-    let people = everybody(&call).await?;
+    let people = people::all(&call).await?;
     let after = patched(show(&people, &before), body.schemas.as_deref(), body.operations)?;
     replace(&call, before, &people, after)
 }
@@ -138,13 +138,13 @@ pub async fn delete_group(
     path: IdPath,
     _query: NoQuery,
     _body: NoBody,
-) -> Result<Change<ScimDeleted>> {
+) -> Result<Decision<ScimDeleted>> {
     let before = existing(&call, &path.id).await?;
-    let people = everybody(&call).await?;
+    let people = people::all(&call).await?;
     let mut batch = Batch::by(&call.granted).with(documents::delete(&before.row));
     let nobody = Members(BTreeSet::new());
     batch.changes.extend(nobody.changes(&people, before.value.id, call.context.now())?);
-    Ok(Change::now(batch, ScimDeleted {}))
+    Ok(Decision::now(batch, ScimDeleted {}))
 }
 
 /// Read before the people: whoever is added to the group meanwhile has made it stale.
@@ -163,7 +163,7 @@ fn replace(
     before: Stored<Group>,
     people: &People,
     request: CreateGroupRequest,
-) -> Result<Change<ScimGroup>> {
+) -> Result<Decision<ScimGroup>> {
     let now = call.context.now();
     let after = Group {
         name: required("displayName", text("displayName", request.display_name)?)?,
@@ -175,7 +175,7 @@ fn replace(
     let mut batch = Batch::by(&call.granted).with(documents::update(&before.row, &after)?);
     batch.changes.extend(members.changes(people, after.id, now)?);
     let reply = people::group(&after, members.shown(people), before.row.revision + 1);
-    Ok(Change::now(batch, reply))
+    Ok(Decision::now(batch, reply))
 }
 
 /// Who shall be in a group.
@@ -196,7 +196,7 @@ impl Members {
     }
 
     /// The persons whose membership of `group` changes.
-    fn changes(&self, people: &People, group: PrincipalId, now: Timestamp) -> Result<Vec<RowChange>> {
+    fn changes(&self, people: &People, group: PrincipalId, now: Timestamp) -> Result<Vec<Change>> {
         let changed = people
             .persons
             .iter()

@@ -6,7 +6,7 @@ mod people;
 pub mod service;
 pub mod users;
 
-use crate::api::{call::Call, convert::required};
+use crate::api::convert::required;
 use ootheca_api::{
     scim::{
         self,
@@ -178,9 +178,4 @@ fn text(field: &str, text: Option<String>) -> Result<Option<String>> {
         }
         text => Ok(text),
     }
-}
-
-/// The people and groups of the call's organization.
-async fn everybody(call: &Call) -> Result<people::People> {
-    people::People::read(&*call.context.store, call.granted.organization()).await
 }

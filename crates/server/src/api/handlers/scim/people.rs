@@ -1,7 +1,10 @@
-//! Everybody in an organization, and who is in which group.
+//! The people and groups of an organization, and who is in which group.
 
 use crate::{
-    api::handlers::scim::{location, metadata},
+    api::{
+        call::Call,
+        handlers::scim::{location, metadata},
+    },
     documents::{self, Stored},
 };
 use ootheca_api::{scim, wire::*};
@@ -131,4 +134,9 @@ fn emails(person: &Person) -> Vec<ScimEmail> {
         primary: Some(email.primary),
     });
     shown.collect()
+}
+
+/// The people and groups of the call's organization.
+pub(super) async fn all(call: &Call) -> Result<People> {
+    People::read(&*call.context.store, call.granted.organization()).await
 }

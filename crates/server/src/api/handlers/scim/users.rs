@@ -4,8 +4,8 @@ use crate::{
     api::{
         call::Call,
         convert::required,
-        decision::Change,
-        handlers::scim::{Page, answer, check_schema, everybody, patched, people, shown, text},
+        decision::Decision,
+        handlers::scim::{Page, answer, check_schema, patched, people, shown, text},
     },
     documents::{self, Stored},
     identity::{administrators::keep_an_admin, groups, sessions::end_all},
@@ -18,7 +18,7 @@ use ootheca_model::{
     identity::normal_grants,
     profile::{Email, Profile},
 };
-use ootheca_store::{Batch, Change as RowChange, Kind};
+use ootheca_store::{Batch, Change, Kind};
 use std::{collections::BTreeMap, sync::Arc};
 
 /// `GET /Users`
@@ -28,7 +28,7 @@ pub async fn get_users(
     query: ScimListQuery,
     _body: NoBody,
 ) -> Result<GetUsersResponse> {
-    let all = everybody(&call).await?.users();
+    let all = people::all(&call).await?.users();
     Ok(answer!(Page::read(&query, all)?, GetUsersResponse))
 }
 
@@ -90,7 +90,7 @@ pub async fn create_user(
     _path: NoPath,
     _query: NoQuery,
     body: CreateUserRequest,
-) -> Result<Change<ScimUser>> {
+) -> Result<Decision<ScimUser>> {
     check_schema(body.schemas.as_deref(), scim::USER)?;
     let now = call.context.now();
     let blank = Person {
@@ -106,7 +106,7 @@ pub async fn create_user(
     let mut person = described(blank, body)?;
     person.profile.updated_at = Some(now);
     let batch = Batch::by(&call.granted).with(documents::insert(&person)?);
-    Ok(Change::now(batch, people::user(&person, &BTreeMap::new(), 1)))
+    Ok(Decision::now(batch, people::user(&person, &BTreeMap::new(), 1)))
 }
 
 /// `PUT /Users/{id}`. What is left out is removed, but for name, address and whether the user is active.
@@ -115,7 +115,7 @@ pub async fn update_user(
     path: IdPath,
     _query: NoQuery,
     body: UpdateUserBody,
-) -> Result<Change<ScimUser>> {
+) -> Result<Decision<ScimUser>> {
     if body.schemas.is_some() {
         check_schema(body.schemas.as_deref(), scim::USER)?;
     }
@@ -129,7 +129,7 @@ pub async fn patch_user(
     path: IdPath,
     _query: NoQuery,
     body: PatchUserBody,
-) -> Result<Change<ScimUser>> {
+) -> Result<Decision<ScimUser>> {
     let before = existing(&call, &path.id).await?;
     let resource = people::user(&before.value, &BTreeMap::new(), before.row.revision);
     let after: CreateUserRequest = patched(resource, body.schemas.as_deref(), body.operations)?;
@@ -145,18 +145,18 @@ pub async fn delete_user(
     path: IdPath,
     _query: NoQuery,
     _body: NoBody,
-) -> Result<Change<ScimDeleted>> {
+) -> Result<Decision<ScimDeleted>> {
     let before = existing(&call, &path.id).await?;
     let mut batch = Batch::by(&call.granted).with(documents::delete(&before.row));
     for kind in [Kind::Session, Kind::Invitation] {
-        batch = batch.with(RowChange::DeleteChildren { kind, parent: before.row.id.clone() });
+        batch = batch.with(Change::DeleteChildren { kind, parent: before.row.id.clone() });
     }
     batch.changes.extend(no_last_admin(&call, &before.value).await?);
-    Ok(Change::now(batch, ScimDeleted {}))
+    Ok(Decision::now(batch, ScimDeleted {}))
 }
 
 /// Refuses to take the last administrator away; otherwise guards against two at the same moment.
-async fn no_last_admin(call: &Call, person: &Person) -> Result<Vec<RowChange>> {
+async fn no_last_admin(call: &Call, person: &Person) -> Result<Vec<Change>> {
     keep_an_admin(&call.context, call.granted.organization(), &person.grants, &[], person.id).await
 }
 
@@ -175,7 +175,7 @@ async fn replace(
     call: &Call,
     before: Stored<Person>,
     request: CreateUserRequest,
-) -> Result<Change<ScimUser>> {
+) -> Result<Decision<ScimUser>> {
     let mut after = described(before.value.clone(), request)?;
     after.profile.updated_at = Some(call.context.now());
     // From now on the identity provider says who is here, and no invitation.
@@ -187,7 +187,7 @@ async fn replace(
         batch.changes.push(end_all(after.id));
         batch.changes.extend(no_last_admin(call, &before.value).await?);
     }
-    Ok(Change::now(batch, reply))
+    Ok(Decision::now(batch, reply))
 }
 
 /// The person that a request describes.

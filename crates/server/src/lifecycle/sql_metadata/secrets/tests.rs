@@ -4,7 +4,7 @@ use crate::{
     context::Context,
     documents,
     ids::fresh_id,
-    lifecycle::{activity_tracker::Use, power, sql_metadata::freshness::UNKNOWN_LOOKS},
+    lifecycle::{activity_tracker::ActivityGuard, power, sql_metadata::freshness::UNKNOWN_LOOKS},
     metering::Metering,
     settings::Settings,
 };
@@ -178,7 +178,7 @@ async fn a_login_of_many_looks_once() {
     assert_eq!(bench.secret("keeper").await, Some(first.clone()));
     assert_eq!(bench.looks(), 1, "from memory");
     bench.admin().await.set_password("keeper", "another horse battery").await.expect("changed");
-    bench.lifecycle.notes.distrust(bench.cluster.id);
+    bench.lifecycle.freshness.invalidate(bench.cluster.id);
     let callers: Vec<_> = (0..50)
         .map(|_| {
             let bench = bench.clone();
@@ -232,7 +232,7 @@ async fn a_suspended_cluster_answers_from_its_notes() {
     bench.power(Power::Off).await;
     bench.ensure(Power::Off, Phase::Suspended).await;
     let looks = bench.looks();
-    bench.lifecycle.notes.distrust(bench.cluster.id);
+    bench.lifecycle.freshness.invalidate(bench.cluster.id);
     bench.report(0);
     assert_eq!(bench.secret("keeper").await, Some(known.clone()));
     assert_eq!(bench.secret("nobody").await, None);
@@ -255,7 +255,7 @@ async fn a_suspended_cluster_answers_from_its_notes() {
         .expect("read")
         .expect("there");
     assert_eq!(row.value.power, Power::On);
-    let suspension = bench.lifecycle.uses.suspension(bench.cluster.id);
+    let suspension = bench.lifecycle.tracker.suspension(bench.cluster.id);
     assert!(suspension.begin().await.is_none(), "it is in use");
 }
 
@@ -265,7 +265,7 @@ impl Bench {
         documents::find::<Cluster>(&*self.lifecycle.context.store, &id).await.expect("read").expect("there")
     }
 
-    async fn wake(&self) -> Use {
+    async fn wake(&self) -> ActivityGuard {
         let id = self.cluster.id;
         power::ready(&self.lifecycle, id, || self.lifecycle.context.engine.admin(id)).await.expect("woken").0
     }
@@ -292,11 +292,11 @@ async fn two_hundred_who_want_it_write_once() {
 #[tokio::test]
 async fn who_comes_after_the_decision_waits_for_it_and_wakes_the_cluster() {
     let bench = Arc::new(Bench::new().await);
-    let suspension = bench.lifecycle.uses.suspension(bench.cluster.id);
+    let suspension = bench.lifecycle.tracker.suspension(bench.cluster.id);
     let decided = suspension.begin().await.expect("nobody uses it");
     let late = bench.clone();
     let late = tokio::spawn(async move { late.wake().await });
-    while bench.lifecycle.uses.last(bench.cluster.id).is_none() {
+    while bench.lifecycle.tracker.last(bench.cluster.id).is_none() {
         tokio::task::yield_now().await;
     }
     bench.power(Power::Off).await;

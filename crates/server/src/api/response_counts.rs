@@ -6,9 +6,9 @@ const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
 /// How many answers of each class the API gave.
 #[derive(Debug, Default)]
-pub struct Answers([AtomicU64; CLASSES.len()]);
+pub struct ResponseCounts([AtomicU64; CLASSES.len()]);
 
-impl Answers {
+impl ResponseCounts {
     /// Counts an answer with this HTTP status.
     pub fn count(&self, status: u16) {
         if let Some(class) = usize::from(status / 100).checked_sub(1).and_then(|class| self.0.get(class)) {
@@ -29,7 +29,7 @@ mod tests {
 
     #[test]
     fn responses_are_counted_by_status_class() {
-        let answers = Answers::default();
+        let answers = ResponseCounts::default();
         for status in [200, 204, 404, 999, 0] {
             answers.count(status);
         }

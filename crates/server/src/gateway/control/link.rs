@@ -1,7 +1,8 @@
-//! The gateway's end of the connection: questions in flight, and coming back when it broke.
+//! A gateway process's end of the control socket: requests in flight, and reconnecting.
 
 use crate::gateway::control::protocol::{
-    Ask, Found, Hello, Question, Role, Saying, VERSION, Welcome, broken, line, receive, send,
+    ClientHello, NumberedRequest, Request, Response, Role, ServerHello, ServerMessage, VERSION, broken, line,
+    receive, send,
 };
 use ootheca_model::{ClusterId, Error, Result};
 use std::{
@@ -31,7 +32,7 @@ const QUEUE: usize = 1024;
 
 /// What the other end says without being asked.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum News {
+pub(super) enum Event {
     /// The connection is there again: anything may have changed.
     Connected,
     /// This changed; without a name: anything may have.
@@ -40,8 +41,8 @@ pub(super) enum News {
 
 #[derive(Default)]
 struct State {
-    outgoing: Option<mpsc::Sender<Question>>,
-    waiting: HashMap<u64, oneshot::Sender<Result<Found>>>,
+    outgoing: Option<mpsc::Sender<NumberedRequest>>,
+    waiting: HashMap<u64, oneshot::Sender<Result<Response>>>,
     next: u64,
 }
 
@@ -76,7 +77,7 @@ impl Link {
     /// Says where the gateway listens, now and in every later greeting.
     pub(super) async fn listens_at(&self, port: u16) {
         self.port.store(port, Ordering::Relaxed);
-        let _ = self.ask(Ask::Port { port }, GREETING).await;
+        let _ = self.ask(Request::Port { port }, GREETING).await;
     }
 
     /// Waits until it is there.
@@ -96,7 +97,7 @@ impl Link {
     }
 
     /// Asks; `None` if there is nobody who answers in time.
-    pub(super) async fn ask(&self, ask: Ask, limit: Duration) -> Option<Result<Found>> {
+    pub(super) async fn ask(&self, ask: Request, limit: Duration) -> Option<Result<Response>> {
         let (answer, answered) = oneshot::channel();
         let (outgoing, question) = {
             let mut state = self.lock();
@@ -104,7 +105,7 @@ impl Link {
             state.next += 1;
             let id = state.next;
             state.waiting.insert(id, answer);
-            (outgoing, Question { id, ask })
+            (outgoing, NumberedRequest { id, ask })
         };
         let id = question.id;
         let exchange = async {
@@ -119,7 +120,7 @@ impl Link {
     }
 
     /// Connects, again and again, and passes on what is said, until nobody listens.
-    pub(super) async fn run(self: Arc<Self>, news: mpsc::UnboundedSender<News>) {
+    pub(super) async fn run(self: Arc<Self>, news: mpsc::UnboundedSender<Event>) {
         let (mut pause, mut said) = (FIRST_PAUSE, false);
         while !news.is_closed() {
             match self.connect().await {
@@ -152,8 +153,8 @@ impl Link {
             let stream = UnixStream::connect(&self.socket).await.map_err(broken)?;
             let mut stream = BufReader::new(stream);
             let role = Role::Gateway { source: self.source, port: self.port.load(Ordering::Relaxed) };
-            send(stream.get_mut(), &Hello { ootheca: VERSION, role }).await?;
-            match receive::<_, Welcome>(&mut stream).await? {
+            send(stream.get_mut(), &ClientHello { ootheca: VERSION, role }).await?;
+            match receive::<_, ServerHello>(&mut stream).await? {
                 Some(welcome) => welcome.check().map(|_| stream),
                 None => Err(Error::unavailable("control: the other side closed the connection")),
             }
@@ -165,21 +166,21 @@ impl Link {
     async fn converse(
         &self,
         stream: BufReader<UnixStream>,
-        news: &mpsc::UnboundedSender<News>,
+        news: &mpsc::UnboundedSender<Event>,
     ) -> Result<()> {
         let (reader, writer) = stream.into_inner().into_split();
         let (outgoing, questions) = mpsc::channel(QUEUE);
         self.lock().outgoing = Some(outgoing);
         let _ = self.connected.send_replace(Ok(Instant::now()));
-        let _ = news.send(News::Connected);
+        let _ = news.send(Event::Connected);
         let mut reader = BufReader::new(reader);
         let listen = async {
-            while let Some(saying) = receive::<_, Saying>(&mut reader).await? {
+            while let Some(saying) = receive::<_, ServerMessage>(&mut reader).await? {
                 match saying {
-                    Saying::Changed(cluster) => {
-                        let _ = news.send(News::Changed(cluster));
+                    ServerMessage::Changed(cluster) => {
+                        let _ = news.send(Event::Changed(cluster));
                     }
-                    Saying::Answer { id, result } => {
+                    ServerMessage::Answer { id, result } => {
                         let waiting = self.lock().waiting.remove(&id);
                         if let Some(waiting) = waiting {
                             let _ = waiting.send(result.map_err(Error::from));
@@ -208,7 +209,7 @@ impl Link {
     }
 }
 
-async fn speak(mut writer: OwnedWriteHalf, mut questions: mpsc::Receiver<Question>) -> Result<()> {
+async fn speak(mut writer: OwnedWriteHalf, mut questions: mpsc::Receiver<NumberedRequest>) -> Result<()> {
     while let Some(question) = questions.recv().await {
         writer.write_all(&line(&question)?).await.map_err(broken)?;
     }
