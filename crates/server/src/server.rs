@@ -92,35 +92,14 @@ impl Server {
     ) -> Result<Self> {
         let data = DataDir::open(&settings.data_dir)?;
         settings.data_dir = data.path().to_owned();
-        let store = bootstrap::open_store(&settings).await?;
-        let test_clock = match settings.test_clock {
-            true => Some(Arc::new(TestClock::open(&*store).await?)),
-            false => None,
-        };
-        let clock: Arc<dyn Clock> = match test_clock.clone() {
-            Some(clock) => clock,
-            None => Arc::new(SystemClock),
-        };
-        let owner = match engine.capabilities().machine_scoped {
-            true => Some(Owner::of(&data, hostname())?),
-            false => None,
-        };
-        if let Some(owner) = &owner {
-            owner.claim(&*store, std::mem::take(&mut settings.adopt_store), clock.now()).await?;
-        }
-        let admin_key = bootstrap::prepare(&*store, &settings, &data, clock.now()).await?;
-        let page_key = bootstrap::page_key(&*store, clock.now()).await?;
-        engine.open().await?;
-        if let Some(reason) = engine.capabilities().cpu_unbounded {
-            tracing::warn!(reason, "the CPU of clusters can not be bounded here");
-        }
-        let (socket, listener) = listener::listen(settings.listen, inherited.take("http")).await?;
+        let (mut context, admin_key) = open(settings, engine, &data).await?;
+        let (socket, listener) = listener::listen(context.settings.listen, inherited.take("http")).await?;
         let listen =
             socket.local_addr().map_err(|error| Error::internal("no local address").because(error))?;
         // With a port that was left to the system, links hold the one that it chose.
-        settings.listen = listen;
+        context.settings.listen = listen;
         let mut listening = vec![Listening { name: "http", socket }];
-        let app = App::new(Context::new(store, engine, clock, test_clock, settings, page_key, owner));
+        let app = App::new(context);
         let context = &app.context;
         let directory = StoreDirectory::new(app.lifecycle.clone());
         let embedded = match context.settings.gateway.enabled {
@@ -272,6 +251,39 @@ impl Server {
             }
         }
     }
+}
+
+/// Opens store and engine, and creates what an empty store needs. Returns also where the administrator's key was
+/// written, on the first start.
+async fn open(
+    mut settings: Settings,
+    engine: Arc<dyn Engine>,
+    data: &DataDir,
+) -> Result<(Context, Option<PathBuf>)> {
+    let store = bootstrap::open_store(&settings).await?;
+    let test_clock = match settings.test_clock {
+        true => Some(Arc::new(TestClock::open(&*store).await?)),
+        false => None,
+    };
+    let clock: Arc<dyn Clock> = match test_clock.clone() {
+        Some(clock) => clock,
+        None => Arc::new(SystemClock),
+    };
+    let owner = match engine.capabilities().machine_scoped {
+        true => Some(Owner::of(data, hostname())?),
+        false => None,
+    };
+    if let Some(owner) = &owner {
+        owner.claim(&*store, std::mem::take(&mut settings.adopt_store), clock.now()).await?;
+    }
+    let admin_key = bootstrap::prepare(&*store, &settings, data, clock.now()).await?;
+    let page_key = bootstrap::page_key(&*store, clock.now()).await?;
+    engine.open().await?;
+    if let Some(reason) = engine.capabilities().cpu_unbounded {
+        tracing::warn!(reason, "the CPU of clusters can not be bounded here");
+    }
+    let context = Context::new(store, engine, clock, test_clock, settings, page_key, owner);
+    Ok((context, admin_key))
 }
 
 /// The certificate that SQL clients trust; made here where the gateway is another process.

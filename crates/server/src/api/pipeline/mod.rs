@@ -259,7 +259,7 @@ impl RequestContext {
         let Some(key) = self.key(principal, &extensions) else {
             return self.decide(entry, Arc::new(call), None).await;
         };
-        let _turn = self.api.idempotency.take(key.id()).await;
+        let _lock = self.api.idempotency.lock(key.id()).await;
         if let Some(found) = key.find(&self.api.context).await? {
             return self.replay(entry, call, &key, found).await;
         }

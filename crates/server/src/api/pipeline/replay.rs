@@ -46,7 +46,7 @@ impl RequestContext {
     ) -> Result<Answer> {
         let key = self.extensions().ok().and_then(|extensions| self.key(principal, &extensions));
         let Some(key) = key else { return self.refuse(entry, refusal).await };
-        let _turn = self.api.idempotency.take(key.id()).await;
+        let _lock = self.api.idempotency.lock(key.id()).await;
         let found = key.find(&self.api.context).await?.filter(|found| key.check(&found.value).is_ok());
         let Some(found) = found else { return self.refuse(entry, refusal).await };
         let folders = found.value.folders.clone();
