@@ -1,7 +1,7 @@
 //! Caches what was read from the store for as long as nothing of its kind changes.
 //!
-//! It is exact: a change replaces the stamp of its kind before it is acknowledged. Where other servers write too there is
-//! no stamp, and nothing is cached.
+//! It is exact: a change replaces the stamp of its kind before it is acknowledged. Where other servers write too
+//! there is no stamp, and nothing is cached.
 
 use crate::documents::{self, Document, Stored};
 use ootheca_model::Result;

@@ -150,7 +150,7 @@ impl Document for Person {
     fn columns(&self) -> Row {
         Row {
             unique_key: Some(format!("{}/{}", self.organization, self.email)),
-            // Nobody else in the organization logs in with this name.
+            // Unique in the organization: people log in with it.
             alias: Some(format!("{}/{}", self.organization, self.user_name().to_lowercase())),
             updated_at: self.profile.updated_at.unwrap_or(self.created_at),
             ..principal_columns!(self, self.organization, self.email.clone())

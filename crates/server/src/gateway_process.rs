@@ -120,7 +120,7 @@ impl GatewayProcess {
 
     /// Gives way to a successor, then drains. If the successor fails, starts anew on its own sockets.
     pub async fn hand_over(self, handover: Handover) -> Result<Option<Self>> {
-        tracing::info!("another gateway takes over");
+        tracing::info!("handing over to another gateway process");
         self.embedded.stop_accepting().await;
         self.stop.send_replace(true);
         tokio::time::sleep(SETTLE).await;
@@ -137,7 +137,7 @@ impl GatewayProcess {
                 Ok(None)
             }
             Err(error) => {
-                tracing::error!(error = error.chain(), "the successor failed; this gateway goes on");
+                tracing::error!(error = error.chain(), "successor failed; this gateway process continues");
                 let embedded = self.embedded;
                 tokio::spawn(async move { embedded.shutdown(grace).await });
                 Self::start(self.settings, self.metrics_listen, copies).await.map(Some)

@@ -1,7 +1,7 @@
 //! All active documents of a kind, for the loops that visit every one of them.
 //!
-//! It asks the store for ids and revisions and reads only what has changed; nothing at all where the stamp of the kind is
-//! unchanged. Only for kinds whose ids are never used again.
+//! It asks the store for ids and revisions and reads only what has changed; nothing at all where the stamp of the
+//! kind is unchanged. Only for kinds whose ids are never used again.
 
 use crate::documents::{self, Document, Stored};
 use ootheca_model::Result;

@@ -213,7 +213,7 @@ impl Server {
     /// Gives way to a successor, which adopts the SQL servers, then drains the sessions. If the
     /// successor fails, starts anew on its own sockets.
     pub async fn hand_over(self, handover: Handover) -> Result<Option<Self>> {
-        tracing::info!("another server takes over");
+        tracing::info!("handing over to another server");
         let grace = self.app.context.settings.drain();
         self.switches.open.send_replace(false);
         if let Some(embedded) = &self.embedded {
@@ -242,7 +242,7 @@ impl Server {
                 Ok(None)
             }
             Err(error) => {
-                tracing::error!(error = error.chain(), "the successor failed; this server goes on");
+                tracing::error!(error = error.chain(), "successor failed; this server continues");
                 if let Some(embedded) = self.embedded {
                     tokio::spawn(async move { embedded.shutdown(grace).await });
                 }
@@ -280,7 +280,7 @@ async fn open(
     let page_key = bootstrap::page_key(&*store, clock.now()).await?;
     engine.open().await?;
     if let Some(reason) = engine.capabilities().cpu_unbounded {
-        tracing::warn!(reason, "the CPU of clusters can not be bounded here");
+        tracing::warn!(reason, "CPU limits are not available on this machine");
     }
     let context = Context::new(store, engine, clock, test_clock, settings, page_key, owner);
     Ok((context, admin_key))

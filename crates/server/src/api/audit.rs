@@ -1,5 +1,5 @@
-//! The action and the source of an audit entry, derived from the request alone, so that a refused attempt has the same
-//! action as one that succeeds.
+//! The action and the source of an audit entry, derived from the request alone, so that a refused attempt has the
+//! same action as one that succeeds.
 
 use serde_json::{Map, Value};
 

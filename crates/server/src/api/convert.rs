@@ -29,7 +29,7 @@ pub fn required<T>(field: &str, value: Option<T>) -> Result<T> {
 /// What a request for a new cluster means.
 pub fn new_cluster(request: CreateClusterRequest) -> Result<NewCluster> {
     let spec = required("spec", request.spec)?;
-    // In every version: it would otherwise be ignored, and whoever asks for an edition would get a plan.
+    // In every version: it would otherwise be ignored, and a request for an edition would create a plan.
     // The Terraform provider knows the refusal by this message.
     if spec.edition.is_some() {
         let message = "the requested edition is not enabled for this organization";

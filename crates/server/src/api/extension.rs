@@ -1,5 +1,5 @@
-//! One request to the extensions below `/api/ootheca/v1`: who sent it, the change that it makes, and the audit entry that
-//! it leaves.
+//! One request to the extensions below `/api/ootheca/v1`: who sent it, the change that it makes, and the audit
+//! entry that it leaves.
 
 use crate::{
     api::{Api, redact},

@@ -79,7 +79,7 @@ fn named(params: &Params, parameter: &str) -> Uuid {
     params.get(parameter).and_then(|text| Uuid::from_str(text).ok()).unwrap_or(Uuid::nil())
 }
 
-/// What a call asks of its caller. A change that only moves a cluster is for whoever moves folders too:
+/// What a call requires of its caller. The roles that move folders are enough for a change that only moves a cluster:
 /// the handler checks both ends.
 pub fn requirement(operation: &Operation, version: Version, body: &[u8]) -> Requirement {
     const CHANGERS_AND_MOVERS: &[Role] =

@@ -70,7 +70,7 @@ fn strike(value: &mut Value) {
     }
 }
 
-/// Keeps public keys. In a text that can not be read, nobody knows what stands.
+/// Keeps public keys. A text that cannot be parsed is redacted as a whole.
 fn strike_keys(value: &mut Value) {
     let read = match *value {
         Value::String(ref text) if text.trim().is_empty() => return,

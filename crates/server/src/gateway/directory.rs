@@ -1,4 +1,5 @@
-//! What the SQL gateway asks the server: which cluster a routing id names, who may connect, where its SQL server listens.
+//! What the SQL gateway asks the server: which cluster a routing id names, who may connect, where its SQL server
+//! listens.
 
 use crate::{
     cache::QueryCache,
@@ -98,14 +99,14 @@ async fn pass_on(
             continue;
         }
         let Some(sender) = sender.upgrade() else { return };
-        // Nobody listens while no connection is open.
+        // There is no receiver while no connection is open.
         let _ = sender.send(id);
     }
 }
 
 async fn all_clusters(lifecycle: &Lifecycle) -> Vec<ClusterId> {
     let rows = lifecycle.context.store.list(&Query::active(Kind::Cluster)).await.unwrap_or_else(|error| {
-        tracing::warn!(error = error.chain(), "changes were missed, and the clusters can not be read");
+        tracing::warn!(error = error.chain(), "changes missed, and clusters not readable");
         Vec::new()
     });
     rows.iter().filter_map(|row| row.id.parse().ok()).collect()

@@ -89,7 +89,7 @@ fn raise_descriptors() {
     let limit = getrlimit(Resource::Nofile);
     let most = Rlimit { current: limit.maximum, maximum: limit.maximum };
     if let Err(cause) = setrlimit(Resource::Nofile, most) {
-        tracing::warn!(%cause, "the number of open files stays limited");
+        tracing::warn!(%cause, "limit of open files not raised");
     }
 }
 

@@ -8,8 +8,8 @@
 //!    is under way, releases everything that only one process may hold, and sends `yielded`. The successor starts on
 //!    the descriptors and sends `ready`; then the old process drains its sessions and exits.
 //!
-//! The old process keeps its descriptors until `ready`. If the successor ends before that, the old one starts again on
-//! them ([`Handover::ready`] tells which).
+//! The old process keeps its descriptors until `ready`. If the successor ends before that, the old one starts
+//! again on them ([`Handover::ready`] tells which).
 
 use crate::gateway::control::{
     self,
@@ -100,7 +100,7 @@ impl HandoverServer {
         self.listening.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Closes its copies of the sockets: without them nobody waits in a backlog in vain.
+    /// Closes its copies of the sockets, so that no client waits in their backlog in vain.
     pub fn close(&self) {
         self.listening.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
@@ -164,7 +164,7 @@ pub async fn serve(
                 }
             };
             if let Err(error) = greeted.await {
-                tracing::warn!(error = error.chain(), "take-over: a connection ended");
+                tracing::warn!(error = error.chain(), "handover: connection ended");
             }
         });
     }
@@ -178,7 +178,7 @@ pub struct Successor {
 }
 
 impl Successor {
-    /// The first step; `None` if nobody is there to take over from.
+    /// The first step; `None` if there is no process to take over from.
     pub async fn greet(socket: &Path) -> Result<Option<Self>> {
         let mut stream = match UnixStream::connect(socket).await {
             Ok(stream) => stream,

@@ -1,7 +1,8 @@
 //! The pages of the console, on every path that does not belong to the API.
 //!
-//! They are files and need no authentication: what they show comes from the API, which authenticates. The headers tell
-//! the browser what a page may load: only what comes from this server, no inline script, and no frame of another site.
+//! They are files and need no authentication: what they show comes from the API, which authenticates. The headers
+//! tell the browser what a page may load: only what comes from this server, no inline script, and no frame of
+//! another site.
 
 use crate::{context::Context, ids::fresh_id};
 use axum::{

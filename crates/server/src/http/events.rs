@@ -1,7 +1,7 @@
 //! `GET /api/v1/events`: changes as server-sent events, an extension of the official API.
 //!
-//! Each event has a number in its organization; a caller that returns with the last number it saw continues from there,
-//! also after a restart. It gets the events that it is allowed to see when they are sent.
+//! Each event has a number in its organization; a caller that returns with the last number it saw continues from
+//! there, also after a restart. It gets the events that it is allowed to see when they are sent.
 
 use crate::{
     api::hierarchy,
@@ -148,7 +148,7 @@ impl Follower {
             let text = match self.look().await {
                 Ok(text) => text?,
                 Err(error) => {
-                    tracing::warn!(error = error.chain(), "a stream of events ends");
+                    tracing::warn!(error = error.chain(), "event stream ended");
                     return None;
                 }
             };
@@ -213,7 +213,7 @@ impl Follower {
     }
 }
 
-/// Whether a caller may see what the event is about: whoever may read or list it.
+/// Whether the caller is allowed to read or list what the event is about.
 async fn may_see(identity: &Identity, principal: &Arc<Principal>, event: &Event) -> Result<bool> {
     let within = |resource| hierarchy::folders(&identity.context, principal, resource);
     let cluster = |id: &str| id.parse().unwrap_or(ClusterId(Uuid::nil()));

@@ -41,7 +41,7 @@ pub async fn serve(
     };
     let pausable = PausableListener { listener, open };
     if let Err(error) = axum::serve(pausable, service).with_graceful_shutdown(stopped).await {
-        tracing::error!(%error, "the API stopped");
+        tracing::error!(%error, "API listener stopped");
     }
 }
 

@@ -1,7 +1,7 @@
 //! Metrics for Prometheus, in the OpenMetrics text format.
 //!
-//! Nothing is kept here: each request collects what the other parts know into a new registry. A caller sees the clusters
-//! of its organization only, and the metrics of the process.
+//! Nothing is kept here: each request collects what the other parts know into a new registry. A caller sees the
+//! clusters of its organization only, and the metrics of the process.
 
 use crate::{
     api::Api,
@@ -114,7 +114,7 @@ pub async fn serve(listener: TcpListener, embedded: Arc<EmbeddedGateway>, mut st
         let _ = stop.wait_for(|stop| *stop).await;
     };
     if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stopped).await {
-        tracing::error!(%error, "the figures are no longer served");
+        tracing::error!(%error, "metrics listener stopped");
     }
 }
 
@@ -245,7 +245,7 @@ fn by_kind(counts: &BTreeMap<&'static str, u64>) -> Family<Label, Counter> {
     family
 }
 
-/// A histogram that somebody else has counted.
+/// A histogram that was counted elsewhere.
 #[derive(Debug)]
 struct Times(Histogram);
 

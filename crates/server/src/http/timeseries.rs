@@ -147,7 +147,7 @@ impl Wanted {
     }
 }
 
-/// The parameters of a query. An empty one says nothing; one that nobody knows is a mistake.
+/// The parameters of a query. Empty ones are ignored; unknown ones are an error.
 fn pairs(query: &str, known: &[&str]) -> Result<BTreeMap<String, String>> {
     let mut pairs = BTreeMap::new();
     for (name, text) in form_urlencoded::parse(query.as_bytes()) {

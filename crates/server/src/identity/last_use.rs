@@ -45,7 +45,7 @@ impl LastUse {
         self.noted.lock().unwrap_or_else(PoisonError::into_inner).drain().collect()
     }
 
-    /// Notes again what could not be written, unless it was used since.
+    /// Puts back what could not be written, unless it was used since.
     fn give_back(&self, noted: Vec<((Kind, String), Timestamp)>) {
         let mut map = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
         for (key, time) in noted {
@@ -59,14 +59,14 @@ pub async fn run(context: Arc<Context>, last_use: Arc<LastUse>, mut stop: watch:
     loop {
         let stopped = tokio::time::timeout(PAUSE, stop.wait_for(|stop| *stop)).await.is_ok();
         if let Err(error) = write(&context, &last_use, stopped).await {
-            tracing::warn!(error = error.chain(), "when keys were last used was not written");
+            tracing::warn!(error = error.chain(), "last use of keys not written");
         }
         if stopped {
             return;
         }
         for kind in [Kind::Session, Kind::Invitation] {
             if let Err(error) = remove_ended(&context, kind).await {
-                tracing::warn!(error = error.chain(), "what has ended was not removed");
+                tracing::warn!(error = error.chain(), "expired sessions and links not removed");
             }
         }
     }

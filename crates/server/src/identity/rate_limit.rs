@@ -1,7 +1,7 @@
 //! How often a caller may call, and how often an address may fail to authenticate.
 //!
-//! It has no state but its own memory, which is bounded; the time is an argument. Each server counts for itself, and a
-//! restart clears the counts.
+//! It has no state but its own memory, which is bounded; the time is an argument. Each server counts for itself,
+//! and a restart clears the counts.
 //!
 //! No caller is exempt: behind a proxy all of them seem to be on this machine. For the same reason a valid key is
 //! accepted from any address: a stranger behind the same proxy could otherwise lock everyone else out.

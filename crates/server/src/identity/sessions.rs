@@ -1,8 +1,8 @@
 //! Sessions of people: the token in the browser's cookie, and the row that is stored for it.
 //!
-//! The token is random and stored only as its SHA-256. Pages of other sites cannot use the cookie (`SameSite=Strict`),
-//! and a request that may change something must come from this server's own pages (`Origin`) or carry a second token
-//! that is derived from the first.
+//! The token is random and stored only as its SHA-256. Pages of other sites cannot use the cookie
+//! (`SameSite=Strict`), and a request that may change something must come from this server's own pages (`Origin`)
+//! or carry a second token that is derived from the first.
 
 use crate::{
     documents::Stored,

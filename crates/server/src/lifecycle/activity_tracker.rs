@@ -1,7 +1,7 @@
 //! Which clusters are in use, beside the sessions that the gateways report. In memory only.
 //!
-//! An [`ActivityGuard`] keeps a cluster from being suspended while it is held. A [`Suspension`] begins only while there
-//! is none.
+//! An [`ActivityGuard`] keeps a cluster from being suspended while it is held. A [`Suspension`] begins only while
+//! there is none.
 
 use ootheca_model::{ClusterId, Timestamp, time::Clock};
 use std::{

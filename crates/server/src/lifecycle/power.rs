@@ -1,7 +1,7 @@
 //! Wakes a suspended cluster, and keeps one awake that is in use.
 //!
-//! Code that needs the SQL server of a cluster holds an [`ActivityGuard`] of it. `scale_to_zero` suspends, and checks for
-//! guards before it does.
+//! Code that needs the SQL server of a cluster holds an [`ActivityGuard`] of it. `scale_to_zero` suspends, and
+//! checks for guards before it does.
 
 use crate::{
     documents,
@@ -34,7 +34,7 @@ where
         let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let (written, whole) = (milliseconds(written), milliseconds(began.elapsed()));
         let ready = result.is_ok();
-        tracing::info!(%cluster, ready, written, milliseconds = whole, "woken: somebody uses it");
+        tracing::info!(%cluster, ready, written, milliseconds = whole, "cluster woken");
     }
     Ok((held, result?))
 }

@@ -1,7 +1,7 @@
 //! Scale to zero: suspends idle BASIC clusters.
 //!
-//! It visits all of them when the first can be due, and at once when the test clock is advanced. A suspended cluster costs
-//! nothing here but its place in the list.
+//! It visits all of them when the first can be due, and at once when the test clock is advanced. A suspended
+//! cluster costs nothing here but its place in the list.
 
 use crate::{
     documents,
@@ -111,11 +111,11 @@ async fn suspend_or_say(lifecycle: &Lifecycle, id: ClusterId, lease: Lease, idle
         Ok(Ok(done)) => done,
         Ok(Err(error)) if matches!(error.kind(), ErrorKind::Stale | ErrorKind::Unavailable) => false,
         Ok(Err(error)) => {
-            tracing::warn!(cluster = %id, error = error.chain(), "could not be suspended");
+            tracing::warn!(cluster = %id, error = error.chain(), "cluster not suspended");
             false
         }
         Err(_) => {
-            tracing::warn!(cluster = %id, "could not be suspended: its SQL server does not answer");
+            tracing::warn!(cluster = %id, "cluster not suspended: its SQL server does not answer");
             false
         }
     }
@@ -151,6 +151,6 @@ async fn suspend(lifecycle: &Lifecycle, id: ClusterId, lease: Lease, idle: Durat
         .with(sql_metadata::replace(lifecycle, &catalog).await?);
     batch.fence = Some(lease);
     lifecycle.context.store.commit(batch, lifecycle.context.now()).await?;
-    tracing::info!(cluster = %id, "suspended: nobody uses it");
+    tracing::info!(cluster = %id, "idle cluster suspended");
     Ok(true)
 }

@@ -1,8 +1,8 @@
 //! Meters every cluster every few seconds.
 //!
-//! Counters and sums change in one batch, so nothing is counted twice; a crash loses at most one tick. Only the server
-//! that reconciles meters. A cluster without a session is asked nothing but its CPU, which the kernel knows, and its usage
-//! is not recorded: an idle cluster uses nothing.
+//! Counters and sums change in one batch, so nothing is counted twice; a crash loses at most one tick. Only the
+//! server that reconciles meters. A cluster without a session is asked nothing but its CPU, which the kernel
+//! knows, and its usage is not recorded: an idle cluster uses nothing.
 
 use crate::{
     documents::Stored,
@@ -36,7 +36,7 @@ pub async fn run(metering: Arc<Metering>, mut stop: watch::Receiver<bool>) {
     }
     let _turn = metering.cpu_samples.turn().await;
     if let Err(error) = timeseries::close(&metering).await {
-        tracing::warn!(error = error.chain(), "the last samples are lost");
+        tracing::warn!(error = error.chain(), "last samples not written");
     }
 }
 
@@ -79,7 +79,7 @@ async fn one(
         // Suspended, restarted or changed meanwhile: the next tick sees it.
         Err(error) if matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Stale) => {}
         Err(error) => {
-            tracing::warn!(cluster = %cluster.value.id, error = error.chain(), "meter: failed");
+            tracing::warn!(cluster = %cluster.value.id, error = error.chain(), "meter: cluster not metered");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The last reading of each cluster's CPU, in memory only: how busy it is, and where its counter stood while no session
-//! was open.
+//! The last reading of each cluster's CPU, in memory only: how busy it is, and where its counter stood while no
+//! session was open.
 
 use ootheca_model::{ClusterId, usage::CpuCounter};
 use std::{
@@ -26,7 +26,7 @@ struct Look {
     cpu: CpuCounter,
     /// Thousandths of a vCPU between the two last looks.
     millis: u32,
-    /// The newest counter that surely holds nothing of a session, while nobody is connected.
+    /// The newest counter that surely holds nothing of a session, while no session is open.
     idle: Option<CpuCounter>,
     /// When a session was last reported.
     used: Option<Instant>,
@@ -42,7 +42,7 @@ impl CpuSamples {
         self.looks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes a counter; `idle` says that no session was reported since the last look. Returns
+    /// Stores a reading; `idle` says that no session was reported since the last one. Returns
     /// microseconds since the last look, `None` at the first one.
     pub(super) fn note(&self, cluster: ClusterId, cpu: &CpuCounter, idle: bool, now: Instant) -> Option<u64> {
         let mut looks = self.lock();
@@ -79,7 +79,7 @@ impl CpuSamples {
         used.is_some_and(|used| now.duration_since(used) < lag)
     }
 
-    /// Where the CPU counter stood when nobody was connected, before the session that is there now.
+    /// Where the CPU counter stood while no session was open, before the current session.
     pub(super) fn idle(&self, cluster: ClusterId) -> Option<CpuCounter> {
         self.lock().get(&cluster)?.idle.clone()
     }

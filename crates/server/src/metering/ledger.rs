@@ -1,4 +1,5 @@
-//! Measures one cluster and records its usage in its meter, in the same batch as the counters that it was derived from.
+//! Measures one cluster and records its usage in its meter, in the same batch as the counters that it was derived
+//! from.
 
 use crate::{
     documents::{self, Stored},
@@ -22,7 +23,7 @@ use tokio::time::Instant;
 /// How long a server may take to answer. One that hangs is looked at again with the next tick.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The most CPU that a look itself is believed to cost; it is not booked.
+/// The most CPU that measuring itself is assumed to cost; it is not recorded.
 const LOOK_COSTS: u64 = 10_000;
 
 /// Open sessions that used less CPU than this since the last look, and got nothing, are left alone.
@@ -37,7 +38,7 @@ const HOURS_KEPT: Duration = Duration::from_secs(62 * 24 * 3600);
 /// Hours that are removed at once.
 const REMOVED_AT_ONCE: usize = 100;
 
-/// Books what `cluster` used since it was last booked. `used`: it had a session since then.
+/// Records what `cluster` used since the last record. `used`: it had a session since then.
 pub(super) async fn cluster(
     metering: &Metering,
     cluster: &Stored<Cluster>,
@@ -92,12 +93,12 @@ fn lag(metering: &Metering) -> Duration {
     Duration::from_secs(kept + tick.max(1)) + SLACK
 }
 
-/// What a look finds is booked or not.
+/// How the usage since the last measurement is recorded.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum When {
     /// There was a session.
     Active,
-    /// There was one just before: its counters may come only now. Its CPU came in time.
+    /// There was one just before: its counters may arrive only now. Its CPU is recorded already.
     Trailing,
     /// There was none.
     Idle,
@@ -135,7 +136,7 @@ impl Ledger<'_> {
         self.commit(batch).await
     }
 
-    /// Books what grew since the last booking, or only goes on to the new counters.
+    /// Records what grew since the last record, or only moves on to the new counters.
     async fn book(
         &self,
         mut measure: Measure,
@@ -191,7 +192,7 @@ impl Ledger<'_> {
         self.commit(batch).await?;
         self.metering.samples.booked(model.id, &growth, quantities, storage_bytes);
         for Crossing { limit_name, limit, used, threshold } in crossings {
-            tracing::info!(cluster = %model.id, limit_name, limit, used, threshold, "a limit comes near");
+            tracing::info!(cluster = %model.id, limit_name, limit, used, threshold, "usage passed a threshold of a limit");
         }
         Ok(())
     }

@@ -99,7 +99,7 @@ impl Effect {
             let result = verb(&mut *admin).await;
             // Even a verb that failed may have changed something.
             if let Err(error) = sql_metadata::look(&lifecycle, cluster, part, &mut *admin).await {
-                tracing::warn!(%cluster, error = error.chain(), "a change inside the cluster was not noted");
+                tracing::warn!(%cluster, error = error.chain(), "SQL metadata not refreshed after a change");
                 lifecycle.freshness.invalidate(cluster);
             }
             result

@@ -241,7 +241,7 @@ fn version_key(version: &str) -> String {
     version.trim_start_matches('v').split('.').map(|part| format!("{part:0>4}.")).collect()
 }
 
-/// The entry that opens a new BASIC or STANDARD cluster to everybody.
+/// The allowlist entry that opens a new BASIC or STANDARD cluster to all networks.
 fn open_entry(cluster: &Model) -> Result<AllowlistEntry> {
     Ok(AllowlistEntry {
         organization: cluster.organization,
@@ -254,7 +254,7 @@ fn open_entry(cluster: &Model) -> Result<AllowlistEntry> {
     })
 }
 
-/// Whoever creates a cluster that it does not administer already becomes its CLUSTER_ADMIN.
+/// A caller that creates a cluster without administering it already becomes its CLUSTER_ADMIN.
 async fn creator_grant(call: &Call, cluster: &Model) -> Result<Option<Change>> {
     let principal = call.granted.principal();
     let resource = Resource::Cluster(cluster.id);

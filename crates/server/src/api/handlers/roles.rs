@@ -260,7 +260,7 @@ async fn sees(call: &Call, resource: Held) -> Result<bool> {
     Ok(audits || administers(call, resource).await?)
 }
 
-/// What somebody holds, as far as the caller may see it: what everybody holds, and what is on something
+/// The grants of a principal, as far as the caller may see them: what every member holds, and what is on something
 /// where the caller handles roles; all of it for an auditor.
 async fn show(call: &Call, holder: &Holder, grants: &[Grant]) -> Result<GetAllRolesForUserResponse> {
     let mut shown = GetAllRolesForUserResponse { roles: Vec::new(), group_roles: Vec::new() };
@@ -277,7 +277,7 @@ async fn show(call: &Call, holder: &Holder, grants: &[Grant]) -> Result<GetAllRo
     Ok(shown)
 }
 
-/// What somebody holds through groups; only people are in any.
+/// The grants of a principal through groups; only people are members of groups.
 async fn given(call: &Call, holder: &Holder) -> Result<BTreeMap<Grant, Vec<String>>> {
     let Holder::Person(person) = holder else { return Ok(BTreeMap::new()) };
     Ok(groups::given(&groups::groups_of(&call.context, &person.value).await?))

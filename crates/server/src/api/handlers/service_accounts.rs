@@ -47,7 +47,7 @@ pub async fn get_service_account(
     Ok(show(existing(&call, &path.id).await?.value))
 }
 
-/// `POST /service-accounts`. Roles may only be given by somebody who may grant them.
+/// `POST /service-accounts`. Roles can only be given by a caller who is allowed to grant them.
 pub async fn create_service_account(
     call: Arc<Call>,
     _path: NoPath,

@@ -1,10 +1,12 @@
-//! What is stored under an idempotency key, so that the same request gets the same response and its change is made once.
+//! What is stored under an idempotency key, so that the same request gets the same response and its change is
+//! made once.
 //!
-//! The record is written in the transaction of the change, with whatever leads to the response: the response itself, the
-//! cluster that it shows, or a mark that a side effect has begun. So a change never exists without its key.
+//! The record is written in the transaction of the change, with whatever leads to the response: the response
+//! itself, the cluster that it shows, or a mark that a side effect has begun. So a change never exists without
+//! its key.
 //!
-//! Responses may hold secrets. They are sealed under a key that is derived from the installation's key and the caller's
-//! idempotency key, of which only a digest is stored: a copy of the store opens none.
+//! Responses may hold secrets. They are sealed under a key that is derived from the installation's key and the
+//! caller's idempotency key, of which only a digest is stored: a copy of the store opens none.
 
 pub mod locks;
 
@@ -178,7 +180,7 @@ impl IdempotencyKey {
         Err(Error::new(ErrorKind::Exists, message))
     }
 
-    /// Notes how far the change came. Best effort: without it the next use of the key finds the same out
+    /// Stores how far the change came. Best effort: without it the next use of the key finds the same out
     /// again.
     pub async fn note(&self, context: &Context, progress: Progress) {
         let noted = async {
@@ -195,7 +197,7 @@ impl IdempotencyKey {
         };
         match noted.await {
             Err(error) if error.kind() != ErrorKind::Stale => {
-                tracing::warn!(error = error.chain(), "the answer under an idempotency key was not kept");
+                tracing::warn!(error = error.chain(), "response under an idempotency key not stored");
             }
             _ => {}
         }
@@ -249,7 +251,7 @@ pub async fn run(context: Arc<Context>, mut stop: watch::Receiver<bool>) {
     let mut moved = context.clock_moved.subscribe();
     loop {
         if let Err(error) = prune(&context).await {
-            tracing::warn!(error = error.chain(), "idempotency: old records were not removed");
+            tracing::warn!(error = error.chain(), "expired idempotency records not removed");
         }
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => return,

@@ -1,9 +1,9 @@
 //! The pipeline that every call of an operation passes, in this order: version, route, authentication, rate limit,
 //! authorization, idempotency key, decoding, handler, audit, encoding.
 //!
-//! A call that changes something leaves exactly one audit entry, refused or not, in the transaction of its change. It
-//! runs to its end even if the client disconnects. A dry run leaves none, unless the caller is not allowed to make the
-//! change; nor does a replayed response, or a call beyond the rate limit.
+//! A call that changes something leaves exactly one audit entry, refused or not, in the transaction of its
+//! change. It runs to its end even if the client disconnects. A dry run leaves none, unless the caller is not
+//! allowed to make the change; nor does a replayed response, or a call beyond the rate limit.
 
 mod dry_run;
 mod replay;

@@ -1,7 +1,7 @@
 //! The SQL shell of the console: `POST /api/ootheca/v1/clusters/{id}/sql` runs one statement in a cluster.
 //!
-//! For CLUSTER_ADMIN. The statement wakes a suspended cluster and counts as activity. It leaves one audit entry, refused
-//! or not, which is written as *interrupted* before the statement runs and completed with its result.
+//! For CLUSTER_ADMIN. The statement wakes a suspended cluster and counts as activity. It leaves one audit entry,
+//! refused or not, which is written as *interrupted* before the statement runs and completed with its result.
 
 mod rules;
 

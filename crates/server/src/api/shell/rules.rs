@@ -1,7 +1,7 @@
 //! What of a statement can be decided without a server. Pure.
 //!
-//! None of this is what keeps a statement in its bounds: that is the server's transaction and the rights of
-//! the role that it runs as. It is so that nobody is misled about what a statement here can do.
+//! A statement is not confined by this, but by the server's transaction and the rights of
+//! the role that it runs as. This gives clear errors for what cannot run here.
 
 use ootheca_gateway::{Standing, first_word, may_add_data, without_passwords};
 use ootheca_model::{Error, Result};

@@ -96,7 +96,7 @@ impl Link {
         tokio::time::timeout_at(deadline, self.connected()).await.is_ok()
     }
 
-    /// Asks; `None` if there is nobody who answers in time.
+    /// Asks; `None` if there is no answer in time.
     pub(super) async fn ask(&self, ask: Request, limit: Duration) -> Option<Result<Response>> {
         let (answer, answered) = oneshot::channel();
         let (outgoing, question) = {
@@ -119,7 +119,7 @@ impl Link {
         answer.ok().flatten()
     }
 
-    /// Connects, again and again, and passes on what is said, until nobody listens.
+    /// Connects again and again and passes on events, until there is no receiver.
     pub(super) async fn run(self: Arc<Self>, news: mpsc::UnboundedSender<Event>) {
         let (mut pause, mut said) = (FIRST_PAUSE, false);
         while !news.is_closed() {
@@ -129,13 +129,13 @@ impl Link {
                     let ended = self.converse(stream, &news).await;
                     self.hang_up();
                     let error = ended.err().map(|error| error.chain());
-                    tracing::warn!(error, "the control plane is away; known clusters go on");
+                    tracing::warn!(error, "connection to the control plane lost; serving known clusters");
                     (pause, said) = (FIRST_PAUSE, false);
                 }
                 // Most often it is being started again: the first attempts are no news.
                 Err(error) if pause >= LONGEST_PAUSE && !said => {
                     let socket = self.socket.display();
-                    tracing::warn!(%socket, error = error.chain(), "the control plane is not reachable");
+                    tracing::warn!(%socket, error = error.chain(), "control plane not reachable");
                     said = true;
                 }
                 Err(_) => {}

@@ -1,8 +1,8 @@
 //! How the processes of one data folder talk: over Unix sockets in it that only their owner can open.
 //!
-//! `control.sock` belongs to the server (`server`): gateway processes connect to it (`remote`), and so does a successor.
-//! `gateway.sock` belongs to a gateway process, for its own successor. A connection begins with a greeting that names
-//! the version of the protocol (`protocol`). [`crate::gateway::handover`] passes descriptors.
+//! `control.sock` belongs to the server (`server`): gateway processes connect to it (`remote`), and so does a
+//! successor. `gateway.sock` belongs to a gateway process, for its own successor. A connection begins with a
+//! greeting that names the version of the protocol (`protocol`). [`crate::gateway::handover`] passes descriptors.
 
 pub mod admin;
 mod known;
@@ -31,7 +31,7 @@ pub fn gateway_socket(data: &Path) -> PathBuf {
     data.join("gateway.sock")
 }
 
-/// Listens at `path`, in place of whoever did: there is always a socket there, and never another's.
+/// Listens at `path`, replacing an earlier socket atomically: there is always a socket at that path.
 pub fn listen(path: &Path) -> Result<UnixListener> {
     let failed = |error: std::io::Error| {
         Error::internal(format!("control: can not listen on {}", path.display())).because(error)
@@ -54,7 +54,7 @@ pub(crate) async fn accept(listener: &UnixListener) -> UnixStream {
         match listener.accept().await {
             Ok((stream, _)) => return stream,
             Err(error) => {
-                tracing::warn!(%error, "control: a connection could not be accepted");
+                tracing::warn!(%error, "control: connection not accepted");
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         }

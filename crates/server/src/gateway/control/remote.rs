@@ -1,8 +1,8 @@
 //! The directory of a gateway process: asks the server, and answers from memory while the server is away.
 //!
-//! While the server answers, it is asked every time, so an answer is never outdated. While it is away or cannot tell,
-//! known clusters are answered from memory. When it is back, everything known is asked again and announced as changed,
-//! so that sessions that are no longer allowed end.
+//! While the server answers, it is asked every time, so an answer is never outdated. While it is away or cannot
+//! tell, known clusters are answered from memory. When it is back, everything known is asked again and announced
+//! as changed, so that sessions that are no longer allowed end.
 
 use crate::gateway::control::{
     known::Known,
@@ -205,7 +205,7 @@ impl Listening {
             while asking.join_next().await.is_some() {}
             let Some(changes) = self.changes.upgrade() else { return };
             for cluster in some {
-                // Nobody listens while no connection is open.
+                // There is no receiver while no connection is open.
                 let _ = changes.send(*cluster);
             }
         }

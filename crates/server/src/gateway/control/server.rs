@@ -64,7 +64,7 @@ pub async fn serve(control: Control, listener: UnixListener, mut stop: watch::Re
 
 async fn connection(control: Arc<Control>, sources: Arc<Sources>, stream: UnixStream) {
     if let Err(error) = greet(&control, &sources, stream).await {
-        tracing::warn!(error = error.chain(), "control: a connection ended");
+        tracing::warn!(error = error.chain(), "control: connection ended");
     }
 }
 
@@ -81,9 +81,9 @@ async fn greet(control: &Arc<Control>, sources: &Arc<Sources>, stream: UnixStrea
             send(stream.get_mut(), &ServerHello::new()).await?;
             let _present = sources.enter(&control.metering, source);
             listens_at(&control.context, port);
-            tracing::info!(port, "a gateway of its own is connected");
+            tracing::info!(port, "gateway process connected");
             let result = gateway(control, source, stream.into_inner()).await;
-            tracing::info!(port, "a gateway of its own left");
+            tracing::info!(port, "gateway process disconnected");
             result
         }
     }

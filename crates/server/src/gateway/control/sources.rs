@@ -62,7 +62,7 @@ impl Drop for Presence {
         let give_up = async move {
             tokio::time::sleep(GRACE).await;
             if sources.gone(source, arrival) {
-                tracing::info!("a gateway stayed away; its sessions count as gone");
+                tracing::info!("gateway process did not reconnect; its sessions no longer count");
                 metering.activity.note(source, &[], metering.context.now());
             }
         };

@@ -43,7 +43,7 @@ pub struct Keys {
 #[derive(Default)]
 struct Fetched {
     known: Mutex<Known>,
-    /// Held while the issuer is asked: everybody else waits for that answer.
+    /// Held while the issuer is asked: concurrent requests wait for that answer.
     turn: tokio::sync::Mutex<()>,
 }
 
@@ -116,15 +116,11 @@ impl Fetched {
             Ok(text) => {
                 known.keys = Arc::new(parse(&text));
                 known.fetched_at = Some(now);
-                tracing::info!(
-                    issuer = issuer_url,
-                    keys = known.keys.len(),
-                    "the keys of an issuer were fetched"
-                );
+                tracing::info!(issuer = issuer_url, keys = known.keys.len(), "issuer keys fetched");
             }
             Err(error) => {
                 let error = error.chain();
-                tracing::warn!(issuer = issuer_url, error, "the keys of an issuer could not be fetched");
+                tracing::warn!(issuer = issuer_url, error, "issuer keys not fetched");
             }
         }
         known.clone()

@@ -46,7 +46,7 @@ pub async fn principal(
 ) -> Result<Arc<Principal>> {
     let result = known(identity, token, vanity_name, username).await?;
     result.map_err(|why| {
-        tracing::debug!(why, "a token was refused");
+        tracing::debug!(why, "token refused");
         unauthenticated()
     })
 }
@@ -144,7 +144,7 @@ fn is_signed(token: &str, algorithm: Algorithm, key: &Jwk) -> bool {
 
 /// Who here the token may be.
 fn identities(claims: &Value, issuer: &JwtIssuer) -> Vec<String> {
-    // An address that the issuer itself does not vouch for is nobody's.
+    // An address that the issuer has not verified identifies no person.
     if issuer.claim() == "email" && claims["email_verified"] == Value::Bool(false) {
         return Vec::new();
     }

@@ -33,7 +33,7 @@ pub enum Step {
 pub async fn step(lifecycle: &Lifecycle, id: ClusterId, lease: Lease, failures: u32) -> Result<Step> {
     let Some(stored) = documents::find::<Cluster>(&*lifecycle.context.store, &id.to_string()).await? else {
         // Rows outlive their clusters, so no crash leaves this: it is another store's. Not ours to remove.
-        tracing::warn!(cluster = %id, "the engine has a cluster that this store does not know; left alone");
+        tracing::warn!(cluster = %id, "cluster in the engine is unknown to the store; left as it is");
         return Ok(Step::Done);
     };
     match stored.value.state {
@@ -145,7 +145,7 @@ async fn give_up(
     error: &Error,
     lease: Lease,
 ) -> Result<Step> {
-    tracing::error!(cluster = %stored.value.id, error = error.chain(), "creation failed");
+    tracing::error!(cluster = %stored.value.id, error = error.chain(), "cluster creation failed");
     let mut cluster = stored.value.clone();
     cluster.state = ClusterState::CreationFailed;
     cluster.updated_at = lifecycle.context.now();

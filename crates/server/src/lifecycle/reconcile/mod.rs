@@ -1,8 +1,8 @@
 //! Makes the engine match the store, one cluster at a time.
 //!
 //! The driver only decides *when* to visit *which* cluster; [`cluster::step`] acts. Hints (changed rows, changed
-//! instances) make it fast; the scan of due rows makes it certain. One server at a time reconciles: the holder of a lease,
-//! whose fencing number guards every write. `scale_to_zero` decides which clusters need no server.
+//! instances) make it fast; the scan of due rows makes it certain. One server at a time reconciles: the holder of
+//! a lease, whose fencing number guards every write. `scale_to_zero` decides which clusters need no server.
 
 pub mod cluster;
 

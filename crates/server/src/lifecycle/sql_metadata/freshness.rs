@@ -1,7 +1,7 @@
 //! How fresh the SQL metadata of each cluster is, and when it must be read again before a login.
 //!
-//! Secrets are read again if they may have changed, at most once a second for each cluster; concurrent logins wait for
-//! that one read. In memory only: after a restart the first login reads.
+//! Secrets are read again if they may have changed, at most once a second for each cluster; concurrent logins
+//! wait for that one read. In memory only: after a restart the first login reads.
 
 use ootheca_model::{ClusterId, Timestamp};
 use std::{

@@ -1,8 +1,8 @@
 //! Cached SQL metadata of each cluster: its SQL users and its databases.
 //!
-//! The cluster itself holds the original. The cached copy answers while its server is suspended, and lets the gateway
-//! check a login without asking the server. It is a row that is written only when something differs; [`freshness`] keeps
-//! how fresh it is. The secrets in it are salted hashes, and even those are never shown.
+//! The cluster itself holds the original. The cached copy answers while its server is suspended, and lets the
+//! gateway check a login without asking the server. It is a row that is written only when something differs;
+//! [`freshness`] keeps how fresh it is. The secrets in it are salted hashes, and even those are never shown.
 
 pub mod freshness;
 pub mod secrets;

@@ -56,7 +56,7 @@ struct ClusterSeries {
     look: Option<Look>,
     /// The look that the last sample was taken with.
     before: Option<Look>,
-    /// Booked since then; its other numbers are not used.
+    /// Usage recorded since then; its other numbers are not used.
     booked: Cell,
     storage_bytes: Option<u64>,
     totals: Totals,
@@ -88,7 +88,7 @@ impl SampleBuffer {
         }
     }
 
-    /// The meter has booked what a cluster used.
+    /// Metering has recorded usage of a cluster.
     pub(crate) fn booked(&self, cluster: ClusterId, growth: &Growth, used: Quantities, storage_bytes: u64) {
         let mut state = self.lock();
         let watched = state.clusters.entry(cluster).or_default();
@@ -202,7 +202,7 @@ impl ClusterSeries {
         let look = self.look.take()?;
         let storage_bytes = self.storage_bytes.unwrap_or(0);
         let gauges = Cell { samples: 1, connections, storage_bytes, ..Cell::default() };
-        // The first sample after a start has nothing to compare with: what was booked waits for the next.
+        // The first sample after a start has nothing to compare with: recorded usage waits for the next.
         let Some(before) = self.before.replace(look.clone()) else { return Some(gauges) };
         let cpu_micros = look.cpu.since(&before.cpu);
         self.totals.cpu_micros += cpu_micros;

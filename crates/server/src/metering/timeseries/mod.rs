@@ -68,7 +68,7 @@ pub(crate) async fn close(metering: &Metering) -> Result<()> {
     write(metering, &metering.samples.all_unwritten(second(metering.context.now()))).await
 }
 
-/// A cluster that nobody has used since it woke was not measured: its meter knows what it stores.
+/// A cluster without a session since it woke was not measured: its meter knows its storage.
 async fn learn_storage(metering: &Metering) -> Result<()> {
     let unknown = metering.samples.without_storage();
     if unknown.is_empty() {
@@ -156,7 +156,7 @@ pub(crate) async fn read(
     let rows = metering.context.store.samples(&wanted).await?.into_iter();
     let places = rows.map(|found| {
         let places = row::decode(&found.document).unwrap_or_else(|error| {
-            tracing::warn!(cluster = %found.cluster, error = error.chain(), "samples: left out");
+            tracing::warn!(cluster = %found.cluster, error = error.chain(), "samples: damaged row skipped");
             Places::new()
         });
         (found.cluster, second(found.starts_at), places)

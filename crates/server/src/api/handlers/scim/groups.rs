@@ -106,7 +106,7 @@ pub async fn create_group(
     Ok(Decision::now(batch, people::group(&group, members.shown(&people), 1)))
 }
 
-/// `PUT /Groups/{id}`. A group without `members` keeps nobody; its roles stay.
+/// `PUT /Groups/{id}`. A group without `members` loses all of them; its roles stay.
 pub async fn update_group(
     call: Arc<Call>,
     path: IdPath,
@@ -147,7 +147,7 @@ pub async fn delete_group(
     Ok(Decision::now(batch, ScimDeleted {}))
 }
 
-/// Read before the people: whoever is added to the group meanwhile has made it stale.
+/// Read before the people: a person who is added to the group meanwhile makes it stale.
 async fn existing(call: &Call, id: &str) -> Result<Stored<Group>> {
     let id: PrincipalId = id.parse().map_err(|_| Error::not_found("group"))?;
     documents::get(&*call.context.store, call.granted.organization(), &id.to_string()).await
