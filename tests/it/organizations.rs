@@ -5,7 +5,7 @@ use ootheca_api::operations::{Method, Operation, Scope, TABLE};
 use ootheca_model::{
     Organization, OrganizationId, PrincipalId, Role, ServiceAccount, Timestamp, identity::normal_grants,
 };
-use ootheca_server::{app::fresh_id, keys::Secret, rows};
+use ootheca_server::{documents, identity::api_key::Secret, ids::fresh_id};
 use ootheca_store::{Batch, Kind, Query, Row, Store};
 use ootheca_testkit::{Answer, Client, Ootheca};
 use proptest::{
@@ -46,9 +46,9 @@ impl Rows {
     /// A second organization, made like the first: its administrator's key.
     pub(crate) fn found(&self, label: &str) -> (OrganizationId, String) {
         let organization: Organization =
-            rows::decode(self.of(Kind::Organization, None).remove(0)).expect("an organization").value;
+            documents::decode(self.of(Kind::Organization, None).remove(0)).expect("an organization").value;
         let admin: ServiceAccount =
-            rows::decode(self.of(Kind::ServiceAccount, None).remove(0)).expect("an account").value;
+            documents::decode(self.of(Kind::ServiceAccount, None).remove(0)).expect("an account").value;
         let new = OrganizationId(fresh_id());
         let organization =
             Organization { id: new, name: label.to_owned(), label: label.to_owned(), ..organization };
@@ -57,9 +57,9 @@ impl Rows {
         let account = ServiceAccount { organization: new, id, grants, ..admin };
         let secret = Secret::random();
         let batch = Batch::server("test")
-            .with(rows::insert(&organization).expect("a row"))
-            .with(rows::insert(&account).expect("a row"))
-            .with(rows::insert(&secret.key("admin", &account, account.created_at)).expect("a row"));
+            .with(documents::insert(&organization).expect("a row"))
+            .with(documents::insert(&account).expect("a row"))
+            .with(documents::insert(&secret.key("admin", &account, account.created_at)).expect("a row"));
         self.runtime.block_on(self.store.commit(batch, Timestamp(1))).expect("commit");
         (new, secret.reveal())
     }

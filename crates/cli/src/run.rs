@@ -4,7 +4,7 @@ use crate::{connection::ADDRESS_FILE, failure, runtime};
 use ootheca_model::{Error, Result, effect};
 use ootheca_server::{
     GatewayProcess, Server, Settings,
-    takeover::{Handover, Inherited},
+    gateway::handover::{Handover, Inherited},
 };
 use std::net::SocketAddr;
 use tokio::{
@@ -131,7 +131,7 @@ impl Process for Server {
         }
         let created = if self.admin_key.is_some() { " (created now; keep it secret)" } else { "" };
         eprintln!("  API key      {}{created}", key.display());
-        match self.local_link() {
+        match self.sign_in_link() {
             Some(link) => {
                 eprintln!("\nSign in to the console with this one-time link, valid for 15 minutes:\n  {link}")
             }

@@ -1,12 +1,14 @@
-//! `ootheca gateway`: a SQL gateway as a process of its own, beside a control plane that runs none.
+//! `ootheca gateway`: a SQL gateway in a process of its own, beside a server that runs none.
 
 use crate::{
-    control::{self, remote::RemoteDirectory},
-    data_dir::DataDir,
-    front::Front,
-    http, metrics,
+    data_dir::{self, DataDir},
+    gateway::{
+        control::{self, remote::RemoteDirectory},
+        embedded::EmbeddedGateway,
+        handover::{self, Handover, HandoverServer, Inherited, Listening, SETTLE, Successor},
+    },
+    http::{listener, metrics},
     settings::Settings,
-    takeover::{self, Doorman, Handover, Inherited, Listening, SETTLE, Successor},
 };
 use ootheca_model::{Error, Result};
 use std::{net::SocketAddr, sync::Arc};
@@ -20,8 +22,8 @@ pub struct GatewayProcess {
     settings: Settings,
     metrics_listen: Option<SocketAddr>,
     data: DataDir,
-    front: Arc<Front>,
-    doorman: Arc<Doorman>,
+    embedded: Arc<EmbeddedGateway>,
+    handover_server: Arc<HandoverServer>,
     successors: mpsc::Receiver<Handover>,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
@@ -44,7 +46,7 @@ impl GatewayProcess {
 
     /// The same in place of a running one, if there is one.
     pub async fn take_over(settings: Settings, metrics_listen: Option<SocketAddr>) -> Result<Self> {
-        let data = crate::data_dir::absolute(&settings.data_dir)?;
+        let data = data_dir::absolute(&settings.data_dir)?;
         let Some(mut successor) = Successor::greet(&control::gateway_socket(&data)).await? else {
             tracing::info!("no gateway runs here; nothing to take over");
             return Self::start(settings, metrics_listen, Inherited::default()).await;
@@ -65,31 +67,31 @@ impl GatewayProcess {
     ) -> Result<Self> {
         let data = DataDir::open_for_gateway(&settings.data_dir)?;
         settings.data_dir = data.path().to_owned();
-        let front = Front::start(&settings, directory.clone(), &mut inherited).await?;
-        let sql_listen = front.address();
+        let embedded = EmbeddedGateway::start(&settings, directory.clone(), &mut inherited).await?;
+        let sql_listen = embedded.address();
         directory.listens_at(sql_listen.port()).await;
-        let mut listening = vec![front.listening()?];
+        let mut listening = vec![embedded.listening()?];
         let (stop, stopped) = watch::channel(false);
         let mut tasks = Vec::new();
         let mut metrics = None;
         if let Some(address) = metrics_listen {
-            let (socket, listener) = http::listen(address, inherited.take("metrics")).await?;
+            let (socket, listener) = listener::listen(address, inherited.take("metrics")).await?;
             metrics = socket.local_addr().ok();
             listening.push(Listening { name: "metrics", socket });
-            let (front, stopped) = (front.clone(), stopped.clone());
+            let (embedded, stopped) = (embedded.clone(), stopped.clone());
             tasks.push(tokio::spawn(async move {
-                metrics::serve(listener, front, stopped).await;
+                metrics::serve(listener, embedded, stopped).await;
             }));
         }
-        let (doorman, successors) = Doorman::new(listening);
+        let (handover_server, successors) = HandoverServer::new(listening);
         let socket = control::listen(&control::gateway_socket(data.path()))?;
-        tasks.push(tokio::spawn(takeover::serve(socket, doorman.clone(), stopped)));
+        tasks.push(tokio::spawn(handover::serve(socket, handover_server.clone(), stopped)));
         Ok(Self {
             settings,
             metrics_listen,
             data,
-            front,
-            doorman,
+            embedded,
+            handover_server,
             successors,
             stop,
             tasks,
@@ -105,10 +107,10 @@ impl GatewayProcess {
 
     /// Drains and stops.
     pub async fn stop(self, mut hurry: watch::Receiver<bool>) {
-        self.doorman.close();
+        self.handover_server.close();
         self.stop.send_replace(true);
         tokio::select! {
-            () = self.front.shutdown(self.settings.drain()) => {}
+            () = self.embedded.shutdown(self.settings.drain()) => {}
             _ = hurry.wait_for(|hurry| *hurry) => {}
         }
         for task in &self.tasks {
@@ -118,11 +120,11 @@ impl GatewayProcess {
 
     /// Gives way to a successor, then drains. If the successor fails, starts anew on its own sockets.
     pub async fn hand_over(self, handover: Handover) -> Result<Option<Self>> {
-        tracing::info!("another gateway takes over");
-        self.front.stop_accepting().await;
+        tracing::info!("handing over to another gateway process");
+        self.embedded.stop_accepting().await;
         self.stop.send_replace(true);
         tokio::time::sleep(SETTLE).await;
-        let copies = Inherited::copies(&self.doorman.listening())
+        let copies = Inherited::copies(&self.handover_server.listening())
             .map_err(|error| Error::internal("take-over: the sockets can not be kept").because(error))?;
         drop(self.data);
         let outcome = handover.ready().await;
@@ -130,14 +132,14 @@ impl GatewayProcess {
         match outcome {
             Ok(()) => {
                 drop(copies);
-                self.doorman.close();
-                self.front.shutdown(grace).await;
+                self.handover_server.close();
+                self.embedded.shutdown(grace).await;
                 Ok(None)
             }
             Err(error) => {
-                tracing::error!(error = error.chain(), "the successor failed; this gateway goes on");
-                let front = self.front;
-                tokio::spawn(async move { front.shutdown(grace).await });
+                tracing::error!(error = error.chain(), "successor failed; this gateway process continues");
+                let embedded = self.embedded;
+                tokio::spawn(async move { embedded.shutdown(grace).await });
                 Self::start(self.settings, self.metrics_listen, copies).await.map(Some)
             }
         }
@@ -146,7 +148,7 @@ impl GatewayProcess {
 
 /// The control plane's answers, once it is there: it makes the certificates and knows the clusters.
 async fn connect(settings: &Settings) -> Result<Arc<RemoteDirectory>> {
-    let socket = control::control_socket(&crate::data_dir::absolute(&settings.data_dir)?);
+    let socket = control::control_socket(&data_dir::absolute(&settings.data_dir)?);
     let directory = RemoteDirectory::new(socket.clone());
     let mut waiting = tokio::time::interval(std::time::Duration::from_secs(10));
     waiting.tick().await;

@@ -1,58 +1,31 @@
-//! The composition root: everything that a running server is made of, and how it starts and stops.
+//! Everything that a running server is made of, one folder a subject.
 //!
-//! `gate` is the one door of the API, `handlers` decide, `reconcile` acts. Only this crate knows all
-//! the others.
+//! A folder imports only folders below it. From the top: [`server`] and [`gateway_process`] start and stop,
+//! [`app`] composes, [`http`], [`api`], [`gateway`], [`lifecycle`], [`metering`], [`identity`], then
+//! [`context`] and the other files that know no subject. `tests/layers.rs` holds this order.
 
-pub mod admin;
+pub mod api;
 pub mod app;
-pub mod audit;
-pub mod authenticate;
-pub mod call;
-pub mod catalog;
-pub mod change;
+pub mod cache;
 pub mod clock;
-pub mod console;
-pub mod control;
+pub mod context;
 pub mod data_dir;
-pub mod directory;
-pub mod dispatch;
-pub mod events;
-pub mod first_start;
-pub mod front;
-pub mod gate;
+pub mod documents;
+pub mod event_retention;
+pub mod gateway;
 pub mod gateway_process;
-pub mod groups;
-pub mod handlers;
 pub mod http;
-pub mod idempotency;
-pub mod jwt;
-pub mod keys;
-pub mod last_use;
-pub mod local_link;
-pub mod memory;
-pub mod meter;
-pub mod metrics;
-pub mod mirror;
+pub mod identity;
+pub mod ids;
+pub mod informer;
+pub mod lifecycle;
+pub mod metering;
 mod ownership;
-pub mod people;
-pub mod places;
-pub mod power;
-pub mod rate_limit;
-pub mod reconcile;
-pub mod redact;
-pub mod render;
-pub mod rows;
-pub mod samples;
-pub mod scim;
-pub mod serve;
+pub mod server;
 pub mod settings;
-mod shell;
-pub mod standing;
-pub mod takeover;
-pub mod traffic;
 
 pub use gateway_process::GatewayProcess;
-pub use serve::Server;
+pub use server::Server;
 pub use settings::Settings;
 
 /// The OpenAPI document for a server at the default address.

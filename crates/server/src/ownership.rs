@@ -3,7 +3,7 @@
 //! The engine's id is a file in the data folder. The store names one owner, set by compare-and-set: a
 //! second engine on the same store would find none of the clusters' data.
 
-use crate::{app::fresh_id, data_dir::DataDir, rows};
+use crate::{data_dir::DataDir, documents, ids::fresh_id};
 use ootheca_model::{Error, ErrorKind, OrganizationId, Result, Timestamp};
 use ootheca_store::{Batch, Change, Kind, Row, Store};
 use serde::{Deserialize, Serialize};
@@ -78,7 +78,7 @@ impl Owner {
         let document = serde_json::to_string(self)
             .map_err(|error| Error::internal("setting engine-owner: can not be written").because(error))?;
         let none = OrganizationId(Uuid::nil());
-        Ok(Row { document, ..rows::row(Kind::Setting, ROW.to_owned(), none, ROW.to_owned(), now) })
+        Ok(Row { document, ..documents::row(Kind::Setting, ROW.to_owned(), none, ROW.to_owned(), now) })
     }
 
     fn refusal(&self) -> Error {

@@ -84,7 +84,7 @@ pub struct ConsoleSettings {
     pub enabled: bool,
 }
 
-/// How people come in, and for how long.
+/// How people sign in, and for how long.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs)]
@@ -222,7 +222,7 @@ impl Settings {
         self.catalogue.check()
     }
 
-    /// The link by which somebody comes in once. The token stands behind `#`, which browsers do not send.
+    /// A one-time sign-in link. The token is behind `#`, which browsers do not send.
     pub fn link(&self, token: &str) -> String {
         let listen = format!("http://{}", self.listen);
         let url = if self.public_url.is_empty() { &listen } else { self.public_url.trim_end_matches('/') };

@@ -6,7 +6,7 @@ use crate::{
     output::print,
     runtime,
 };
-use ootheca_server::{Server, Settings, takeover::Inherited};
+use ootheca_server::{Server, Settings, gateway::handover::Inherited};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde::{Deserialize, Serialize};
 use serde_json::json;

@@ -2,7 +2,7 @@
 
 use super::diagnose::{DataDir, Facts, Limits, Port, PortState};
 use ootheca_engine::postgres;
-use ootheca_server::{Settings, control, settings::EngineKind};
+use ootheca_server::{Settings, gateway::control, settings::EngineKind};
 use rustix::{
     fs::{ioctl_ficlone, statfs, statvfs},
     process::{Resource, geteuid, getrlimit},

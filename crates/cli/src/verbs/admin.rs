@@ -3,7 +3,10 @@
 
 use crate::{failure::Result, output::print, runtime, settings_args::StoreArgs};
 use clap::{Args, Subcommand};
-use ootheca_server::admin::{self, Command, Done, User};
+use ootheca_server::{
+    gateway::control,
+    identity::admin::{Command, Done, User},
+};
 
 /// Verbs of `admin`.
 #[derive(Subcommand)]
@@ -62,7 +65,7 @@ pub(crate) fn run(verb: Verb) -> Result<()> {
         Verb::NewKey { args } => (Command::NewKey, args),
     };
     let settings = args.store.load_offline()?;
-    let done = runtime::current_thread()?.block_on(admin::ask(settings, command))?;
+    let done = runtime::current_thread()?.block_on(control::admin::ask(settings, command))?;
     if args.json {
         let inner = match serde_json::to_value(&done) {
             Ok(serde_json::Value::Object(members)) => members.into_iter().next().map(|(_, inner)| inner),

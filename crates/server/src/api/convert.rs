@@ -1,0 +1,298 @@
+//! Converts between the wire and the model.
+
+use crate::{
+    context::Context,
+    documents,
+    metering::{Metering, usage},
+};
+use ootheca_api::wire::*;
+use ootheca_model::{
+    Cluster as Model, Error, ErrorKind, Grant, Plan, Resource as Held, Result,
+    catalogue::{Region as CatalogueRegion, Version},
+    cluster::{
+        Config, NodeStatus, OperatingSystem, ResourceType, UsageLimits as Limits,
+        create::{MachineSpec, NewCluster, NewDedicated, NewServerless},
+        patch::{ClusterPatch, PatchDedicated, PatchServerless},
+    },
+    folder::{parse_parent, show_parent},
+    meter::Meter,
+    sql_name,
+};
+use ootheca_store::{Kind, Query};
+use std::collections::{BTreeMap, HashMap};
+
+/// A required member of a request.
+pub fn required<T>(field: &str, value: Option<T>) -> Result<T> {
+    value.ok_or_else(|| Error::invalid(field, "is required"))
+}
+
+/// What a request for a new cluster means.
+pub fn new_cluster(request: CreateClusterRequest) -> Result<NewCluster> {
+    let spec = required("spec", request.spec)?;
+    // In every version: it would otherwise be ignored, and a request for an edition would create a plan.
+    // The Terraform provider knows the refusal by this message.
+    if spec.edition.is_some() {
+        let message = "the requested edition is not enabled for this organization";
+        return Err(Error::new(ErrorKind::Denied, message));
+    }
+    Ok(NewCluster {
+        name: required("name", request.name)?,
+        provider: request.provider,
+        plan: spec.plan,
+        default_plan: None,
+        serverless: spec.serverless.map(|block| NewServerless {
+            regions: block.regions.unwrap_or_default(),
+            primary_region: block.primary_region.unwrap_or_default(),
+            limits: block.usage_limits.map(limits).unwrap_or_default(),
+            upgrade_type: block.upgrade_type,
+            empty_allowlist: block.with_empty_ip_allowlist.unwrap_or(false),
+        }),
+        dedicated: spec.dedicated.map(new_dedicated),
+        labels: spec.labels.unwrap_or_default(),
+        parent: parse_parent(spec.parent_id.as_deref().unwrap_or_default())?,
+        delete_protection: spec.delete_protection,
+        customer_cloud_account: spec.customer_cloud_account.is_some(),
+    })
+}
+
+fn new_dedicated(block: DedicatedClusterCreateSpecification) -> NewDedicated {
+    let hardware = block.hardware.unwrap_or_default();
+    NewDedicated {
+        region_nodes: nodes(block.region_nodes.unwrap_or_default()),
+        machine: hardware.machine_spec.map(machine).unwrap_or_default(),
+        region_machines: machines(block.region_machine_specs),
+        storage_gib: hardware.storage_gib.map_or(0, i64::from),
+        disk_iops: hardware.disk_iops.map_or(0, i64::from),
+        version: block.cockroach_version,
+        cidr_range: block.cidr_range.unwrap_or_default(),
+        network_visibility: block.network_visibility,
+        restrict_egress: block.restrict_egress_traffic.unwrap_or(false),
+    }
+}
+
+/// What a request to change a cluster means.
+pub fn cluster_patch(request: UpdateClusterRequest) -> Result<ClusterPatch> {
+    Ok(ClusterPatch {
+        plan: request.plan,
+        serverless: request.serverless.map(|block| PatchServerless {
+            regions: block.regions,
+            primary_region: block.primary_region,
+            limits: block.usage_limits.map(limits),
+            upgrade_type: block.upgrade_type,
+        }),
+        dedicated: request.dedicated.map(|block| {
+            let hardware = block.hardware.unwrap_or_default();
+            PatchDedicated {
+                region_nodes: block.region_nodes.map(nodes),
+                machine: hardware.machine_spec.map(machine),
+                region_machines: machines(block.region_machine_specs),
+                storage_gib: hardware.storage_gib.map(i64::from),
+                disk_iops: hardware.disk_iops.map(i64::from),
+                cmek_region_specs: block.cmek_region_specs.is_some_and(|specs| !specs.is_empty()),
+            }
+        }),
+        labels: request.labels,
+        parent: request.parent_id.as_deref().map(parse_parent).transpose()?,
+        delete_protection: request.delete_protection,
+        cockroach_version: request.cockroach_version,
+        upgrade_status: request.upgrade_status,
+    })
+}
+
+fn limits(limits: UsageLimits) -> Limits {
+    Limits {
+        request_units: limits.request_unit_limit.map(|n| n.0),
+        storage_mib: limits.storage_mib_limit.map(|n| n.0),
+        virtual_cpus: limits.provisioned_virtual_cpus.map(|n| n.0),
+    }
+}
+
+fn nodes(nodes: BTreeMap<String, i32>) -> BTreeMap<String, i64> {
+    nodes.into_iter().map(|(region, count)| (region, i64::from(count))).collect()
+}
+
+fn machine(spec: DedicatedMachineTypeSpecification) -> MachineSpec {
+    MachineSpec { machine_type: spec.machine_type, virtual_cpus: spec.num_virtual_cpus.map(i64::from) }
+}
+
+fn machines(
+    specs: Option<BTreeMap<String, DedicatedMachineTypeSpecification>>,
+) -> BTreeMap<String, MachineSpec> {
+    specs.unwrap_or_default().into_iter().map(|(region, spec)| (region, machine(spec))).collect()
+}
+
+/// A cluster as the API shows it.
+pub async fn cluster(metering: &Metering, cluster: &Model) -> Result<Cluster> {
+    let meter = metering.meter(cluster.id).await?;
+    Ok(metered(metering, cluster, meter.as_ref().map(|meter| &meter.value)))
+}
+
+/// Clusters of a list, with one look at the store for all their meters.
+pub async fn clusters(metering: &Metering, clusters: &[Model]) -> Result<Vec<Cluster>> {
+    let ids = clusters.iter().map(|cluster| cluster.id.to_string()).collect();
+    let rows = metering.context.store.list(&Query { ids: Some(ids), ..Query::all(Kind::Meter) }).await?;
+    let meters = rows.into_iter().map(documents::decode::<Meter>);
+    let meters = meters.map(|meter| meter.map(|meter| (meter.row.id, meter.value)));
+    let meters = meters.collect::<Result<HashMap<String, Meter>>>()?;
+    Ok(clusters
+        .iter()
+        .map(|cluster| metered(metering, cluster, meters.get(&cluster.id.to_string())))
+        .collect())
+}
+
+fn metered(metering: &Metering, cluster: &Model, meter: Option<&Meter>) -> Cluster {
+    let host = sql_host(&metering.context, cluster);
+    let config = match &cluster.config {
+        Config::Serverless { upgrade_type, limits } => ClusterConfig {
+            serverless: Some(ServerlessClusterConfig {
+                routing_id: cluster.routing_id(),
+                upgrade_type: *upgrade_type,
+                usage_limits: (!limits.is_empty()).then(|| UsageLimits {
+                    request_unit_limit: limits.request_units.map(Int64),
+                    storage_mib_limit: limits.storage_mib.map(Int64),
+                    provisioned_virtual_cpus: limits.virtual_cpus.map(Int64),
+                }),
+            }),
+            dedicated: None,
+        },
+        Config::Dedicated { machine_type, virtual_cpus, memory_gib, storage_gib, disk_iops } => {
+            ClusterConfig {
+                serverless: None,
+                dedicated: Some(DedicatedHardwareConfig {
+                    machine_type: machine_type.clone(),
+                    num_virtual_cpus: int32(*virtual_cpus),
+                    storage_gib: int32(*storage_gib),
+                    memory_gib: *memory_gib,
+                    disk_iops: int32(*disk_iops),
+                }),
+            }
+        }
+    };
+    let several = cluster.regions.iter().any(|region| region.primary);
+    let regions = cluster.regions.iter().map(|region| Region {
+        name: region.name.clone(),
+        sql_dns: host.clone(),
+        ui_dns: String::new(),
+        internal_dns: host.clone(),
+        private_endpoint_dns: host.clone(),
+        node_count: int32(region.nodes),
+        primary: several.then_some(region.primary),
+        ..Region::default()
+    });
+    Cluster {
+        id: cluster.id.to_string(),
+        name: cluster.name.clone(),
+        cockroach_version: cluster.full_version.clone(),
+        upgrade_status: cluster.upgrade_status(metering.context.catalogue()),
+        plan: cluster.plan,
+        cloud_provider: cluster.provider,
+        account_id: String::new(),
+        state: cluster.state,
+        creator_id: cluster.creator.to_string(),
+        operation_status: cluster.operation_status(),
+        config,
+        regions: regions.collect(),
+        created_at: Some(cluster.created_at),
+        updated_at: Some(cluster.updated_at),
+        deleted_at: cluster.deleted_at,
+        sql_dns: host.clone(),
+        network_visibility: cluster.network_visibility,
+        cidr_range: cluster.cidr_range.clone(),
+        labels: cluster.labels.clone(),
+        parent_id: show_parent(cluster.parent),
+        delete_protection: cluster.delete_protection,
+        ootheca: usage::extension(metering, cluster, meter),
+        ..Cluster::default()
+    }
+}
+
+fn int32(number: u32) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
+}
+
+/// A process of a cluster.
+pub fn node(name: String, region_name: String, live: bool) -> Node {
+    Node { name, region_name, status: if live { NodeStatus::Live } else { NodeStatus::NotReady } }
+}
+
+/// A region of the catalogue. Distances are unknown: all of it is here.
+pub fn region(region: &CatalogueRegion) -> CloudProviderRegion {
+    CloudProviderRegion {
+        name: region.name.clone(),
+        location: region.location.clone(),
+        provider: region.provider,
+        serverless: region.serverless,
+        distance: 0.0,
+    }
+}
+
+/// A version of the catalogue.
+pub fn version(version: &Version) -> ClusterMajorVersion {
+    ClusterMajorVersion {
+        version: version.version.clone(),
+        release_type: version.release_type,
+        support_status: version.support_status,
+        support_end: version.support_end,
+        allowed_upgrades: version.allowed_upgrades.clone(),
+    }
+}
+
+/// A grant.
+pub fn grant(grant: &Grant) -> BuiltInRole {
+    let resource = match grant.resource {
+        Held::Organization => Resource { id: None, r#type: ResourceType::Organization },
+        Held::Folder(id) => Resource { id: Some(id.to_string()), r#type: ResourceType::Folder },
+        Held::Cluster(id) => Resource { id: Some(id.to_string()), r#type: ResourceType::Cluster },
+    };
+    BuiltInRole { name: grant.role, resource }
+}
+
+/// The host name under which SQL clients reach a cluster.
+fn sql_host(context: &Context, cluster: &Model) -> String {
+    let gateway = &context.settings.gateway;
+    if gateway.domain.is_empty() {
+        gateway.host.clone()
+    } else {
+        format!("{}.{}", cluster.routing_id(), gateway.domain)
+    }
+}
+
+/// How to connect. Without a domain of its own every cluster has the same host name, so the string
+/// names the cluster in `options`.
+pub fn connection_string(
+    context: &Context,
+    cluster: &Model,
+    query: ConnectionStringQuery,
+) -> GetConnectionStringResponse {
+    let host = sql_host(context, cluster);
+    let database = query.database.filter(|name| !name.is_empty()).unwrap_or_else(|| "defaultdb".to_owned());
+    let user = query.sql_user.filter(|name| !name.is_empty());
+    let login = user.as_ref().map(|user| format!("{}@", percent(user))).unwrap_or_default();
+    let mut text = format!(
+        "postgresql://{login}{host}:{}/{}?sslmode=verify-full",
+        context.sql_port(),
+        percent(&database)
+    );
+    if cluster.plan == Plan::Advanced {
+        let file = format!("{}-ca.crt", cluster.name);
+        let path = match query.os.unwrap_or(OperatingSystem::Linux) {
+            OperatingSystem::Windows => format!("$env:appdata\\CockroachCloud\\certs\\{file}"),
+            OperatingSystem::Mac | OperatingSystem::Linux => {
+                format!("$HOME/Library/CockroachCloud/certs/{file}")
+            }
+        };
+        text.push_str(&format!("&sslrootcert={path}"));
+    }
+    if context.settings.gateway.domain.is_empty() {
+        text.push_str(&format!("&options=--cluster%3D{}", cluster.routing_id()));
+    }
+    let params =
+        ConnectionStringParameters { host, port: context.sql_port().to_string(), database, username: user };
+    GetConnectionStringResponse { connection_string: text, params }
+}
+
+/// A name for a connection string: the bytes that are shown as `name`, or of the text if it shows no name.
+fn percent(name: &str) -> String {
+    let bytes = sql_name::parse(name).unwrap_or_else(|| name.as_bytes().to_vec());
+    percent_encoding::percent_encode(&bytes, percent_encoding::NON_ALPHANUMERIC).to_string()
+}

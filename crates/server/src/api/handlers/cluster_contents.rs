@@ -1,0 +1,146 @@
+//! Reads and changes what is inside a cluster, for the handlers of SQL users and databases.
+
+use crate::{
+    api::{
+        call::{Attempt, Call},
+        decision::{Decision, Reply},
+    },
+    documents::{Stored, active_cluster},
+    lifecycle::{
+        Lifecycle,
+        activity_tracker::ActivityGuard,
+        power::{self, READY_WAIT},
+        sql_metadata::{self, Part, SqlMetadata},
+    },
+};
+use ootheca_engine::Admin;
+use ootheca_model::{ClusterId, Error, ErrorKind, Result, instance::Power};
+use ootheca_store::Batch;
+use std::{pin::Pin, sync::Arc};
+
+/// The inside of a cluster, for a look at it.
+pub(super) enum Inside {
+    /// Its server runs: an administrative session, and what keeps it from being suspended meanwhile.
+    Awake(ClusterId, Box<dyn Admin>, ActivityGuard),
+    /// It is suspended: what was noted of it.
+    Asleep(Arc<Stored<SqlMetadata>>),
+}
+
+/// The inside of the call's cluster, which is not woken for a look, nor kept awake by many; 404 if there
+/// is no such cluster.
+pub(super) async fn inside(call: &Call) -> Result<Inside> {
+    let (context, lifecycle) = (&call.context, &call.lifecycle);
+    let id = call.granted.cluster().ok_or_else(|| Error::not_found("cluster"))?;
+    let held = lifecycle.tracker.look(id).await;
+    let found = active_cluster(&*context.store, call.granted.organization(), Some(id)).await?.value;
+    let attempt = || context.engine.admin(id);
+    if found.power == Power::On {
+        match context.when_ready(id, READY_WAIT, attempt).await {
+            // Its data is missing: what was noted of it is all there is.
+            Err(error) if error.kind() == ErrorKind::Precondition => {}
+            ready => return Ok(Inside::Awake(id, ready?, held)),
+        }
+    }
+    match sql_metadata::cached(lifecycle, id).await? {
+        Some(notes) => Ok(Inside::Asleep(notes)),
+        None => Ok(Inside::Awake(id, power::ready(lifecycle, id, attempt).await?.1, held)),
+    }
+}
+
+/// What runs inside a cluster, given an administrative session of it.
+pub(super) type Verb<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
+
+/// A change whose effect is inside a cluster, not in the store.
+pub(super) struct Effect {
+    lifecycle: Arc<Lifecycle>,
+    cluster: ClusterId,
+    batch: Batch,
+    attempt: Attempt,
+    part: Part,
+}
+
+/// What must be so inside a cluster for an effect to succeed.
+pub(super) enum Needs<'a> {
+    /// Something of this name is there.
+    Present(&'a str),
+    /// Nothing of this name is there.
+    Absent(&'a str),
+}
+
+impl Effect {
+    /// On a `part` of the call's cluster; 404 if there is no such cluster. Where the attempt looks first
+    /// at what the effect `needs`, it fails as the effect would.
+    pub(super) async fn new(call: &Call, part: Part, needs: &[Needs<'_>]) -> Result<Self> {
+        let found =
+            active_cluster(&*call.context.store, call.granted.organization(), call.granted.cluster()).await?;
+        if call.attempt.checks_first()
+            && let Some(names) = names(call, part, found.value.power).await?
+        {
+            needs.iter().try_for_each(|need| need.check(part, &names))?;
+        }
+        let (lifecycle, attempt) = (call.lifecycle.clone(), call.attempt);
+        Ok(Self { lifecycle, cluster: found.value.id, batch: Batch::by(&call.granted), attempt, part })
+    }
+
+    /// The change that runs `verb` once its audit entry is written, on a cluster that is woken for it. What
+    /// it changes is noted. A dry run answers what is `expected`.
+    pub(super) fn run<T, F>(self, expected: T, verb: F) -> Result<Decision<T>>
+    where
+        T: Send + 'static,
+        F: for<'a> FnOnce(&'a mut dyn Admin) -> Verb<'a, T> + Send + 'static,
+    {
+        let Self { lifecycle, cluster, batch, attempt, part } = self;
+        if attempt == Attempt::DryRun {
+            return Ok(Decision::now(batch, expected));
+        }
+        let effect = async move {
+            let (_in_use, mut admin) =
+                power::ready(&lifecycle, cluster, || lifecycle.context.engine.admin(cluster)).await?;
+            let result = verb(&mut *admin).await;
+            // Even a verb that failed may have changed something.
+            if let Err(error) = sql_metadata::look(&lifecycle, cluster, part, &mut *admin).await {
+                tracing::warn!(%cluster, error = error.chain(), "SQL metadata not refreshed after a change");
+                lifecycle.freshness.invalidate(cluster);
+            }
+            result
+        };
+        Ok(Decision::new(batch, Reply::SideEffect(Box::pin(effect))))
+    }
+}
+
+impl Needs<'_> {
+    fn check(&self, part: Part, names: &[String]) -> Result<()> {
+        let noun = match part {
+            Part::Logins => "SQL user",
+            Part::Databases => "database",
+        };
+        let there = |wanted: &str| names.iter().any(|name| name == wanted);
+        match self {
+            Needs::Present(name) if !there(name) => Err(Error::not_found(format!("{noun} {name}"))),
+            Needs::Absent(name) if there(name) => Err(Error::exists(format!("{noun} {name}"))),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The names in a part of the call's cluster. `None` where a dry run would have to wake it to know them.
+async fn names(call: &Call, part: Part, power: Power) -> Result<Option<Vec<String>>> {
+    let id = call.granted.cluster().ok_or_else(|| Error::not_found("cluster"))?;
+    let dry = call.attempt == Attempt::DryRun;
+    if dry && power != Power::On && sql_metadata::cached(&call.lifecycle, id).await?.is_none() {
+        return Ok(None);
+    }
+    let names = match (inside(call).await?, part) {
+        (Inside::Asleep(notes), Part::Logins) => {
+            notes.value.logins.iter().map(|login| login.name.clone()).collect()
+        }
+        (Inside::Asleep(notes), Part::Databases) => {
+            notes.value.databases.iter().map(|database| database.name.clone()).collect()
+        }
+        (Inside::Awake(_, mut admin, _held), Part::Logins) => admin.users().await?,
+        (Inside::Awake(_, mut admin, _held), Part::Databases) => {
+            admin.databases().await?.into_iter().map(|database| database.name).collect()
+        }
+    };
+    Ok(Some(names))
+}

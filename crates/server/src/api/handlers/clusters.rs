@@ -1,0 +1,305 @@
+//! Clusters: intent in, what is known out. The reconciler does the work.
+
+use crate::{
+    api::{
+        call::{Attempt, Call},
+        convert::{self, required},
+        decision::{Decision, Later, Reply},
+        handlers::{paging, roles},
+        hierarchy,
+    },
+    context::Context,
+    documents::{self, active_cluster},
+    ids::{fresh_id, fresh_tenant},
+    metering::Metering,
+};
+use ootheca_api::wire::*;
+use ootheca_model::{
+    AllowlistEntry, Cluster as Model, ClusterId, ClusterState, Error, Grant, Plan, Resource, Result, Role,
+    cluster::{
+        ClusterSortBy, DeleteProtection,
+        create::{self, Birth},
+        patch,
+    },
+    identity::Visible,
+    instance::Power,
+};
+use ootheca_store::{Batch, Change, Kind, Order, Query};
+use std::{sync::Arc, time::Duration};
+use tokio::time::Instant;
+
+/// `GET /clusters`
+pub async fn list_clusters(
+    call: Arc<Call>,
+    _path: NoPath,
+    query: ListClustersQuery,
+    _body: NoBody,
+) -> Result<ListClustersResponse> {
+    let (ids, parents, everything) = match call.granted.visible() {
+        Visible::All => (None, Vec::new(), true),
+        Visible::Only(reach) => {
+            let ids = reach.clusters.iter().map(ClusterId::to_string).collect();
+            (Some(ids), hierarchy::subtrees(&call, &reach.folders).await?, false)
+        }
+    };
+    let inactive = query.show_inactive.unwrap_or(false) && everything;
+    let order = match query.sort_by.unwrap_or(ClusterSortBy::Name) {
+        ClusterSortBy::Name => Order::SortKey,
+        ClusterSortBy::CreatedAt => Order::CreatedAt,
+        ClusterSortBy::DeletedAt => Order::EndedAt,
+    };
+    let rows = Query { ids, parents, active_only: !inactive, order, ..Query::all(Kind::Cluster) };
+    let (rows, pagination) = paging::rows(&call, &query.page, rows).await?;
+    let found = rows.into_iter().map(|row| Ok(documents::decode::<Model>(row)?.value));
+    let clusters = convert::clusters(&call.metering, &found.collect::<Result<Vec<_>>>()?).await?;
+    Ok(ListClustersResponse { clusters, pagination })
+}
+
+/// `GET /clusters/{cluster_id}`. A deleted cluster is still shown.
+pub async fn get_cluster(
+    call: Arc<Call>,
+    _path: ClusterPath,
+    _query: NoQuery,
+    _body: NoBody,
+) -> Result<Cluster> {
+    let id = call.granted.cluster().ok_or_else(|| Error::not_found("cluster"))?;
+    let found = call.context.find::<Model>(&id.to_string()).await?;
+    let found = found.filter(|found| found.row.organization == call.granted.organization());
+    let found = found.ok_or_else(|| Error::not_found("cluster"))?;
+    convert::cluster(&call.metering, &found.value).await
+}
+
+/// `POST /clusters`
+pub async fn create_cluster(
+    call: Arc<Call>,
+    _path: NoPath,
+    _query: NoQuery,
+    body: CreateClusterRequest,
+) -> Result<Decision<Cluster>> {
+    let (context, metering) = (&call.context, &call.metering);
+    let principal = call.granted.principal();
+    let birth = Birth {
+        id: ClusterId(fresh_id()),
+        tenant: fresh_tenant(),
+        organization: principal.organization,
+        creator: principal.id,
+        now: context.now(),
+    };
+    let mut request = convert::new_cluster(body)?;
+    let guard =
+        hierarchy::authorize_parent(&call, request.parent, &[Role::ClusterAdmin, Role::ClusterCreator])
+            .await?;
+    // The official clients expect BASIC of `serverless: {}`.
+    request.default_plan = Some(Plan::Basic);
+    let (cluster, open) =
+        create::create(request, birth, context.catalogue(), |version| context.engine_major(version))?;
+    let mut batch = Batch::by(&call.granted).with(documents::insert(&cluster)?);
+    if open {
+        batch = batch.with(documents::insert(&open_entry(&cluster)?)?);
+    }
+    batch.changes.extend(guard);
+    batch.changes.extend(creator_grant(&call, &cluster).await?);
+    let reply = match call.attempt {
+        Attempt::DryRun => Reply::Ready(convert::cluster(metering, &cluster).await?),
+        _ => Reply::Pending(settled(metering.clone(), cluster.id, wait_for(context, &cluster))),
+    };
+    Ok(Decision::new(batch, reply).cluster(&cluster))
+}
+
+/// `PATCH /clusters/{cluster_id}`
+pub async fn update_cluster(
+    call: Arc<Call>,
+    _path: ClusterPath,
+    _query: NoQuery,
+    body: UpdateClusterRequest,
+) -> Result<Decision<Cluster>> {
+    let (context, metering) = (&call.context, &call.metering);
+    let before = active_cluster(&*context.store, call.granted.organization(), call.granted.cluster()).await?;
+    let wanted = convert::cluster_patch(body)?;
+    let after = patch::patch(&before.value, &wanted, context.catalogue(), context.now())?;
+    let action = patch::audit_action(&wanted, &before.value, &after);
+    let mut batch = Batch::by(&call.granted).with(documents::update(&before.row, &after)?);
+    if after.parent != before.value.parent {
+        batch.changes.extend(hierarchy::authorize_move(&call, before.value.parent, after.parent).await?);
+    }
+    let reply = match call.attempt {
+        Attempt::DryRun => Reply::Ready(convert::cluster(metering, &after).await?),
+        _ => Reply::Pending(settled(metering.clone(), after.id, created_wait(context))),
+    };
+    Ok(Decision::new(batch, reply).action(action))
+}
+
+/// `DELETE /clusters/{cluster_id}`
+pub async fn delete_cluster(
+    call: Arc<Call>,
+    _path: ClusterPath,
+    _query: NoQuery,
+    _body: NoBody,
+) -> Result<Decision<Cluster>> {
+    let (context, metering) = (&call.context, &call.metering);
+    let before = active_cluster(&*context.store, call.granted.organization(), call.granted.cluster()).await?;
+    if before.value.delete_protection == DeleteProtection::Enabled {
+        return Err(Error::precondition("cluster has delete_protection ENABLED; disable it first"));
+    }
+    let now = context.now();
+    let after = Model {
+        state: ClusterState::Deleted,
+        deleted_at: Some(now),
+        updated_at: now,
+        ..before.value.clone()
+    };
+    let mut batch = Batch::by(&call.granted).with(documents::update(&before.row, &after)?);
+    // What it used in each month stays: it is owed all the same.
+    for kind in [Kind::AllowlistEntry, Kind::SqlCatalog, Kind::Meter, Kind::UsageHour] {
+        batch = batch.with(Change::DeleteChildren { kind, parent: after.id.to_string() });
+    }
+    batch = batch.with(Change::ForgetSamples { cluster: after.id });
+    Ok(Decision::now(batch, convert::cluster(metering, &after).await?))
+}
+
+/// `GET /clusters/{cluster_id}/nodes`: the real processes, and whether they answer. A suspended cluster
+/// has none.
+pub async fn list_cluster_nodes(
+    call: Arc<Call>,
+    _path: ClusterPath,
+    query: ListClusterNodesQuery,
+    _body: NoBody,
+) -> Result<ListClusterNodesResponse> {
+    let found =
+        active_cluster(&*call.context.store, call.granted.organization(), call.granted.cluster()).await?;
+    let cluster = found.value;
+    let observed = call.context.engine.observe(cluster.id).await?;
+    // Everything runs in one place: the primary region's, or the first.
+    let home = cluster.regions.iter().find(|region| region.primary).or(cluster.regions.first());
+    let region_name = home.map(|region| region.name.clone()).unwrap_or_default();
+    let wanted = query.region_name.filter(|name| !name.is_empty());
+    let processes = if cluster.power == Power::On { observed.nodes } else { Vec::new() };
+    let nodes: Vec<Node> = processes
+        .into_iter()
+        .map(|node| {
+            convert::node(format!("{}-{}", cluster.routing_id(), node.name), region_name.clone(), node.live)
+        })
+        .filter(|node| wanted.as_ref().is_none_or(|name| *name == node.region_name))
+        .collect();
+    let (nodes, pagination) = paging::slice(&call, &query.page, nodes, |node| node.name.clone())?;
+    Ok(ListClusterNodesResponse { nodes, pagination })
+}
+
+/// `GET /clusters/available-regions`
+pub async fn list_available_regions(
+    call: Arc<Call>,
+    _path: NoPath,
+    query: ListAvailableRegionsQuery,
+    _body: NoBody,
+) -> Result<ListAvailableRegionsResponse> {
+    let regions: Vec<CloudProviderRegion> = call
+        .context
+        .catalogue()
+        .regions
+        .iter()
+        .filter(|region| query.provider.is_none_or(|provider| provider == region.provider))
+        .filter(|region| query.serverless.is_none_or(|serverless| serverless == region.serverless))
+        .map(convert::region)
+        .collect();
+    // All regions are on this machine, so every distance is zero and names decide.
+    let (regions, pagination) =
+        paging::slice(&call, &query.page, regions, |region| format!("{} {}", region.name, region.provider))?;
+    Ok(ListAvailableRegionsResponse { regions, pagination })
+}
+
+/// `GET /cluster-versions`
+pub async fn list_major_cluster_versions(
+    call: Arc<Call>,
+    _path: NoPath,
+    query: PageQuery,
+    _body: NoBody,
+) -> Result<ListMajorClusterVersionsResponse> {
+    let catalogue = call.context.catalogue();
+    let versions: Vec<ClusterMajorVersion> = catalogue.versions.iter().map(convert::version).collect();
+    let (versions, pagination) =
+        paging::slice_descending(&call, &query, versions, |version| version_key(&version.version))?;
+    Ok(ListMajorClusterVersionsResponse { versions, pagination })
+}
+
+/// `GET /clusters/{cluster_id}/connection-string`
+pub async fn get_connection_string(
+    call: Arc<Call>,
+    _path: ClusterPath,
+    query: ConnectionStringQuery,
+    _body: NoBody,
+) -> Result<GetConnectionStringResponse> {
+    let found =
+        active_cluster(&*call.context.store, call.granted.organization(), call.granted.cluster()).await?;
+    if found.value.plan == Plan::Advanced {
+        required("os", query.os)?;
+    }
+    Ok(convert::connection_string(&call.context, &found.value, query))
+}
+
+/// Orders `v25.10` after `v25.9`.
+fn version_key(version: &str) -> String {
+    version.trim_start_matches('v').split('.').map(|part| format!("{part:0>4}.")).collect()
+}
+
+/// The allowlist entry that opens a new BASIC or STANDARD cluster to all networks.
+fn open_entry(cluster: &Model) -> Result<AllowlistEntry> {
+    Ok(AllowlistEntry {
+        organization: cluster.organization,
+        cluster: cluster.id,
+        network: ootheca_model::allowlist::network("0.0.0.0", 0)?,
+        name: String::new(),
+        sql: true,
+        ui: false,
+        created_at: cluster.created_at,
+    })
+}
+
+/// A caller that creates a cluster without administering it already becomes its CLUSTER_ADMIN.
+async fn creator_grant(call: &Call, cluster: &Model) -> Result<Option<Change>> {
+    let principal = call.granted.principal();
+    let resource = Resource::Cluster(cluster.id);
+    let folders = hierarchy::ancestors(&call.context, cluster.organization, cluster.parent).await?;
+    if principal.holds(&[Role::ClusterAdmin], resource, &folders) {
+        return Ok(None);
+    }
+    let grant = Grant::new(Role::ClusterAdmin, resource)?;
+    roles::also_holds(call, principal.id, grant).await.map(Some)
+}
+
+/// How long the answer waits for a cluster.
+fn created_wait(context: &Context) -> Duration {
+    Duration::from_secs(context.settings.create_wait_seconds)
+}
+
+/// How long the answer waits for a new cluster.
+fn wait_for(context: &Context, cluster: &Model) -> Duration {
+    if cluster.plan == Plan::Advanced { Duration::ZERO } else { created_wait(context) }
+}
+
+/// The answer of a change to a cluster that was interrupted while it waited, encoded.
+pub async fn cluster_settled(metering: &Arc<Metering>, id: ClusterId) -> Result<Vec<u8>> {
+    let cluster = settled(metering.clone(), id, created_wait(&metering.context)).await?;
+    serde_json::to_vec(&cluster).map_err(|error| Error::internal("can not encode a reply").because(error))
+}
+
+/// The cluster once what runs is what was asked for, or as it stands after `limit`.
+fn settled(metering: Arc<Metering>, id: ClusterId, limit: Duration) -> Later<Cluster> {
+    let mut hints = metering.context.store.changes();
+    Box::pin(async move {
+        let deadline = Instant::now() + limit;
+        loop {
+            let found = documents::find::<Model>(&*metering.context.store, &id.to_string()).await?;
+            let cluster = found.ok_or_else(|| Error::not_found("cluster"))?.value;
+            let moving = cluster.state == ClusterState::Creating
+                || (cluster.state == ClusterState::Created
+                    && cluster.observed.generation < cluster.generation);
+            if !moving || Instant::now() >= deadline {
+                return convert::cluster(&metering, &cluster).await;
+            }
+            // A hint may be lost, so look again now and then all the same.
+            let id = id.to_string();
+            let hint = async { while hints.recv().await.is_ok_and(|hint| hint.id != id) {} };
+            let _ = tokio::time::timeout(Duration::from_millis(250), hint).await;
+        }
+    })
+}

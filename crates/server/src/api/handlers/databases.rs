@@ -1,0 +1,131 @@
+//! Databases. They live inside the cluster; while it is suspended, the cached SQL metadata answers for it.
+
+use crate::{
+    api::{
+        call::Call,
+        convert::required,
+        decision::Decision,
+        handlers::{
+            cluster_contents::{Effect, Inside, Needs, inside},
+            paging,
+        },
+    },
+    lifecycle::sql_metadata::{self, DatabaseMetadata, Part, Seen},
+};
+use ootheca_api::wire::*;
+use ootheca_model::{Error, ErrorKind, Result, names};
+use std::sync::Arc;
+
+/// `GET …/databases`
+pub async fn list_databases(
+    call: Arc<Call>,
+    _path: ClusterPath,
+    query: PageQuery,
+    _body: NoBody,
+) -> Result<ListDatabasesResponse> {
+    let (page, pagination) = match inside(&call).await? {
+        Inside::Asleep(notes) => {
+            paging::slice(&call, &query, notes.value.databases.clone(), |database| database.name.clone())?
+        }
+        Inside::Awake(cluster, mut admin, _held) => {
+            let mut all = admin.databases().await?;
+            let names = all.iter().map(|database| database.name.clone()).collect();
+            let (names, pagination) = paging::slice(&call, &query, names, String::clone)?;
+            let mut page = Vec::with_capacity(names.len());
+            for database in all.iter_mut().filter(|database| names.contains(&database.name)) {
+                database.tables = match admin.count_tables(&database.name).await {
+                    // It was dropped or renamed meanwhile.
+                    Err(error) if error.kind() == ErrorKind::NotFound => None,
+                    tables => tables?,
+                };
+                page.push(DatabaseMetadata { name: database.name.clone(), tables: database.tables });
+            }
+            sql_metadata::write(&call.lifecycle, cluster, &Seen::Databases(all)).await?;
+            (page, pagination)
+        }
+    };
+    let databases =
+        page.into_iter().map(|noted| Database { name: noted.name, table_count: noted.tables.map(Int64) });
+    Ok(ListDatabasesResponse { databases: databases.collect(), pagination })
+}
+
+/// `POST …/databases`
+pub async fn create_database(
+    call: Arc<Call>,
+    _path: ClusterPath,
+    _query: NoQuery,
+    body: CreateDatabaseRequest,
+) -> Result<Decision<Database>> {
+    let name = required("name", body.name)?;
+    names::database("name", &name)?;
+    let made = Database { name: name.clone(), table_count: Some(Int64(0)) };
+    let effect = Effect::new(&call, Part::Databases, &[Needs::Absent(&name)]).await?;
+    let attempt = call.attempt;
+    effect.run(made.clone(), move |admin| {
+        Box::pin(async move {
+            attempt.ended(admin.create_database(&name).await, ErrorKind::Exists)?;
+            Ok(made)
+        })
+    })
+}
+
+/// `PATCH …/databases/{name}`; a name in the body is ignored.
+pub async fn edit_database(
+    call: Arc<Call>,
+    path: DatabasePath,
+    _query: NoQuery,
+    body: UpdateDatabaseRequest,
+) -> Result<Decision<Database>> {
+    rename(&call, path.name, body.new_name).await
+}
+
+/// `PATCH …/databases`, the older form: the name is in the body.
+pub async fn edit_database2(
+    call: Arc<Call>,
+    _path: ClusterPath,
+    _query: NoQuery,
+    body: UpdateDatabaseRequest,
+) -> Result<Decision<Database>> {
+    let name = required("name", body.name)?;
+    rename(&call, name, body.new_name).await
+}
+
+/// `DELETE …/databases/{name}`
+pub async fn delete_database(
+    call: Arc<Call>,
+    path: DatabasePath,
+    _query: NoQuery,
+    _body: NoBody,
+) -> Result<Decision<Database>> {
+    known(&path.name)?;
+    let effect = Effect::new(&call, Part::Databases, &[Needs::Present(&path.name)]).await?;
+    let (attempt, gone) = (call.attempt, Database { name: path.name.clone(), table_count: None });
+    effect.run(gone.clone(), move |admin| {
+        Box::pin(async move {
+            attempt.ended(admin.drop_database(&path.name).await, ErrorKind::NotFound)?;
+            Ok(gone)
+        })
+    })
+}
+
+async fn rename(call: &Call, name: String, new_name: Option<String>) -> Result<Decision<Database>> {
+    let new_name = required("new_name", new_name)?;
+    names::database("new_name", &new_name)?;
+    known(&name)?;
+    let needs = [Needs::Present(&name), Needs::Absent(&new_name)];
+    let effect = Effect::new(call, Part::Databases, &needs).await?;
+    let (attempt, expected) = (call.attempt, Database { name: new_name.clone(), table_count: None });
+    effect.run(expected, move |admin| {
+        Box::pin(async move {
+            // If it was renamed before, the tables of the new name can be counted below.
+            attempt.ended(admin.rename_database(&name, &new_name).await, ErrorKind::NotFound)?;
+            let table_count = admin.count_tables(&new_name).await?.map(Int64);
+            Ok(Database { name: new_name, table_count })
+        })
+    })
+}
+
+/// The engine's own databases do not exist for tenants.
+fn known(name: &str) -> Result<()> {
+    if names::engine_database(name) { Err(Error::not_found("database")) } else { Ok(()) }
+}

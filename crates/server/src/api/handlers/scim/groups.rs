@@ -1,0 +1,228 @@
+//! SCIM groups, and who is in them.
+
+use crate::{
+    api::{
+        call::Call,
+        convert::required,
+        decision::Decision,
+        handlers::scim::{
+            Page, answer, check_schema, patched,
+            people::{self, People},
+            shown, text,
+        },
+    },
+    documents::{self, Stored},
+    ids::fresh_id,
+};
+use ootheca_api::{scim, wire::*};
+use ootheca_model::{Error, Person, PrincipalId, Result, Timestamp, group::Group, identity::normal_grants};
+use ootheca_store::{Batch, Change};
+use std::{collections::BTreeSet, sync::Arc};
+
+/// `GET /Groups`
+pub async fn get_groups(
+    call: Arc<Call>,
+    _path: NoPath,
+    query: ScimListQuery,
+    _body: NoBody,
+) -> Result<GetGroupsResponse> {
+    let all = people::all(&call).await?.shown_groups();
+    Ok(answer!(Page::read(&query, all)?, GetGroupsResponse))
+}
+
+/// `POST /Groups/.search`
+pub async fn search_groups(
+    call: Arc<Call>,
+    path: NoPath,
+    _query: NoQuery,
+    body: GetGroupsRequest,
+) -> Result<GetGroupsResponse> {
+    get_groups(call, path, body.into(), NoBody {}).await
+}
+
+/// `PUT /Groups/.search`
+pub async fn get_groups2(
+    call: Arc<Call>,
+    path: NoPath,
+    query: NoQuery,
+    body: GetGroupsRequest,
+) -> Result<GetGroupsResponse> {
+    search_groups(call, path, query, body).await
+}
+
+/// `GET /Groups/{id}`
+pub async fn get_group(
+    call: Arc<Call>,
+    path: IdPath,
+    query: ScimShowQuery,
+    _body: NoBody,
+) -> Result<ScimGroup> {
+    let found = existing(&call, &path.id).await?;
+    shown(show(&people::all(&call).await?, &found), &query)
+}
+
+/// `POST /Groups/{id}/.search`
+pub async fn search_group(
+    call: Arc<Call>,
+    path: IdPath,
+    _query: NoQuery,
+    body: SearchGroupBody,
+) -> Result<ScimGroup> {
+    get_group(call, path, body.into(), NoBody {}).await
+}
+
+/// `PUT /Groups/{id}/.search`
+pub async fn get_group2(
+    call: Arc<Call>,
+    path: IdPath,
+    _query: NoQuery,
+    body: GetGroup2Body,
+) -> Result<ScimGroup> {
+    get_group(call, path, body.into(), NoBody {}).await
+}
+
+/// `POST /Groups`
+pub async fn create_group(
+    call: Arc<Call>,
+    _path: NoPath,
+    _query: NoQuery,
+    body: CreateGroupRequest,
+) -> Result<Decision<ScimGroup>> {
+    check_schema(body.schemas.as_deref(), scim::GROUP)?;
+    let now = call.context.now();
+    let group = Group {
+        organization: call.granted.organization(),
+        id: PrincipalId(fresh_id()),
+        name: required("displayName", text("displayName", body.display_name)?)?,
+        external_id: text("externalId", body.external_id)?,
+        created_at: now,
+        updated_at: now,
+        grants: normal_grants([]),
+    };
+    let people = people::all(&call).await?;
+    let members = Members::read(&people, body.members)?;
+    let mut batch = Batch::by(&call.granted).with(documents::insert(&group)?);
+    batch.changes.extend(members.changes(&people, group.id, now)?);
+    Ok(Decision::now(batch, people::group(&group, members.shown(&people), 1)))
+}
+
+/// `PUT /Groups/{id}`. A group without `members` loses all of them; its roles stay.
+pub async fn update_group(
+    call: Arc<Call>,
+    path: IdPath,
+    _query: NoQuery,
+    body: UpdateGroupBody,
+) -> Result<Decision<ScimGroup>> {
+    check_schema(body.schemas.as_deref(), scim::GROUP)?;
+    let before = existing(&call, &path.id).await?;
+    let people = people::all(&call).await?;
+    replace(&call, before, &people, body.into())
+}
+
+/// `PATCH /Groups/{id}`
+pub async fn patch_group(
+    call: Arc<Call>,
+    path: IdPath,
+    _query: NoQuery,
+    body: PatchGroupBody,
+) -> Result<Decision<ScimGroup>> {
+    let before = existing(&call, &path.id).await?;
+    let people = people::all(&call).await?;
+    let after = patched(show(&people, &before), body.schemas.as_deref(), body.operations)?;
+    replace(&call, before, &people, after)
+}
+
+/// `DELETE /Groups/{id}`. What it gave is gone for its members at once.
+pub async fn delete_group(
+    call: Arc<Call>,
+    path: IdPath,
+    _query: NoQuery,
+    _body: NoBody,
+) -> Result<Decision<ScimDeleted>> {
+    let before = existing(&call, &path.id).await?;
+    let people = people::all(&call).await?;
+    let mut batch = Batch::by(&call.granted).with(documents::delete(&before.row));
+    let nobody = Members(BTreeSet::new());
+    batch.changes.extend(nobody.changes(&people, before.value.id, call.context.now())?);
+    Ok(Decision::now(batch, ScimDeleted {}))
+}
+
+/// Read before the people: a person who is added to the group meanwhile makes it stale.
+async fn existing(call: &Call, id: &str) -> Result<Stored<Group>> {
+    let id: PrincipalId = id.parse().map_err(|_| Error::not_found("group"))?;
+    documents::get(&*call.context.store, call.granted.organization(), &id.to_string()).await
+}
+
+fn show(people: &People, found: &Stored<Group>) -> ScimGroup {
+    let members = people.members(found.value.id).map(|person| people::member(&person.value)).collect();
+    people::group(&found.value, members, found.row.revision)
+}
+
+fn replace(
+    call: &Call,
+    before: Stored<Group>,
+    people: &People,
+    request: CreateGroupRequest,
+) -> Result<Decision<ScimGroup>> {
+    let now = call.context.now();
+    let after = Group {
+        name: required("displayName", text("displayName", request.display_name)?)?,
+        external_id: text("externalId", request.external_id)?,
+        updated_at: now,
+        ..before.value
+    };
+    let members = Members::read(people, request.members)?;
+    let mut batch = Batch::by(&call.granted).with(documents::update(&before.row, &after)?);
+    batch.changes.extend(members.changes(people, after.id, now)?);
+    let reply = people::group(&after, members.shown(people), before.row.revision + 1);
+    Ok(Decision::now(batch, reply))
+}
+
+/// Who shall be in a group.
+struct Members(BTreeSet<PrincipalId>);
+
+impl Members {
+    /// Reads who is named; each must be a user of the organization.
+    fn read(people: &People, named: Option<Vec<ScimResource>>) -> Result<Self> {
+        let known: BTreeSet<PrincipalId> = people.persons.iter().map(|found| found.value.id).collect();
+        let mut members = BTreeSet::new();
+        for named in named.unwrap_or_default() {
+            let id = required("members.value", named.value)?;
+            let found = id.parse::<PrincipalId>().ok().filter(|id| known.contains(id));
+            let rule = || format!("{id:?} is not the id of a user; groups in groups are not possible");
+            members.insert(found.ok_or_else(|| Error::invalid("members.value", rule()))?);
+        }
+        Ok(Self(members))
+    }
+
+    /// The persons whose membership of `group` changes.
+    fn changes(&self, people: &People, group: PrincipalId, now: Timestamp) -> Result<Vec<Change>> {
+        let changed = people
+            .persons
+            .iter()
+            .filter(|found| found.value.profile.groups.contains(&group) != self.0.contains(&found.value.id));
+        let changes = changed.map(|found| {
+            let mut person = found.value.clone();
+            toggle(&mut person, group);
+            person.profile.updated_at = Some(now);
+            documents::update(&found.row, &person)
+        });
+        changes.collect()
+    }
+
+    fn shown(&self, people: &People) -> Vec<ScimResource> {
+        let members = people.persons.iter().filter(|found| self.0.contains(&found.value.id));
+        members.map(|found| people::member(&found.value)).collect()
+    }
+}
+
+/// Puts a person into a group, or takes it out.
+fn toggle(person: &mut Person, group: PrincipalId) {
+    let groups = &mut person.profile.groups;
+    match groups.binary_search(&group) {
+        Ok(place) => {
+            groups.remove(place);
+        }
+        Err(place) => groups.insert(place, group),
+    }
+}

@@ -1,0 +1,51 @@
+//! The API: one pipeline for every operation, and the handlers that decide.
+//!
+//! It knows JSON, versions and audit entries, but neither sockets nor routes. Handlers start nothing.
+
+pub mod audit;
+pub mod call;
+pub mod convert;
+pub mod decision;
+pub mod dispatch;
+pub mod extension;
+pub mod handlers;
+pub mod hierarchy;
+pub mod idempotency;
+pub mod pipeline;
+pub mod redact;
+pub mod response_counts;
+pub mod shell;
+
+use crate::{context::Context, identity::Identity, lifecycle::Lifecycle, metering::Metering};
+use idempotency::locks::KeyLocks;
+use response_counts::ResponseCounts;
+use std::sync::Arc;
+
+/// What the API keeps in memory, and the parts that it uses.
+pub struct Api {
+    /// What every part may use.
+    pub context: Arc<Context>,
+    /// Who calls.
+    pub identity: Arc<Identity>,
+    /// What clusters use.
+    pub metering: Arc<Metering>,
+    /// What clusters are made to do.
+    pub lifecycle: Arc<Lifecycle>,
+    /// The idempotency keys that are in use.
+    pub idempotency: KeyLocks,
+    /// Counts of responses.
+    pub response_counts: ResponseCounts,
+}
+
+impl Api {
+    /// No request has been served yet.
+    pub fn new(
+        context: Arc<Context>,
+        identity: Arc<Identity>,
+        metering: Arc<Metering>,
+        lifecycle: Arc<Lifecycle>,
+    ) -> Self {
+        let (idempotency, response_counts) = (KeyLocks::default(), ResponseCounts::default());
+        Self { context, identity, metering, lifecycle, idempotency, response_counts }
+    }
+}

@@ -1,0 +1,57 @@
+//! Runs a change up to its commit, and takes it back.
+
+use crate::api::{
+    call::Call,
+    decision::{Decision, Reply},
+    dispatch::Outcome,
+    pipeline::{ATTEMPTS, Answer, RequestContext, step_aside},
+};
+use ootheca_model::{Error, ErrorKind, Result, audit::AuditEntry};
+use ootheca_store::{Change, Kind};
+use std::sync::Arc;
+
+/// The row that a dry run fails on, on purpose. It is never there.
+const DRY_RUN: &str = "dry run";
+
+impl RequestContext {
+    /// A dry run: everything but the change. It leaves an entry where the handler finds that the caller lacks
+    /// the right.
+    pub(super) async fn dry_run(&self, entry: AuditEntry, call: &Arc<Call>) -> Result<Answer> {
+        let answer = match self.decide_dry_run(call).await {
+            Ok(body) => Answer::done(body),
+            Err(error) if error.kind() == ErrorKind::Internal => return Err(error),
+            Err(error) => {
+                if error.kind() == ErrorKind::Denied {
+                    self.note_refusal(entry, &error).await?;
+                }
+                Answer::refused(&error)
+            }
+        };
+        Ok(Answer { dry_run: true, ..answer })
+    }
+
+    async fn decide_dry_run(&self, call: &Arc<Call>) -> Result<Vec<u8>> {
+        for attempt in 0..ATTEMPTS {
+            step_aside(attempt).await;
+            let change = match self.dispatch(call).await {
+                Ok(Outcome::Change(change)) => change,
+                Ok(Outcome::Read(_)) => return Err(Error::internal("a change changed nothing")),
+                Err(error) if error.kind() == ErrorKind::Stale => continue,
+                Err(error) => return Err(error),
+            };
+            let Decision { mut batch, reply, .. } = *change;
+            let Reply::Ready(body) = reply else {
+                return Err(Error::internal("a dry run would have to wait"));
+            };
+            // The store does all of it, and takes it back at the last step, which can not succeed.
+            batch.changes.push(Change::Touch { kind: Kind::Setting, id: DRY_RUN.to_owned(), revision: 0 });
+            match self.api.context.store.commit(batch, self.api.context.now()).await {
+                Ok(_) => return Err(Error::internal("a dry run was written")),
+                Err(error) if error.kind() != ErrorKind::Stale => return Err(error),
+                Err(error) if error.message().contains(DRY_RUN) => return Ok(body),
+                Err(_) => {}
+            }
+        }
+        Err(Error::unavailable("too many concurrent changes of the same object; try again"))
+    }
+}

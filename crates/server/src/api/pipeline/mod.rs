@@ -1,0 +1,407 @@
+//! The pipeline that every call of an operation passes, in this order: version, route, authentication, rate limit,
+//! authorization, idempotency key, decoding, handler, audit, encoding.
+//!
+//! A call that changes something leaves exactly one audit entry, refused or not, in the transaction of its
+//! change. It runs to its end even if the client disconnects. A dry run leaves none, unless the caller is not
+//! allowed to make the change; nor does a replayed response, or a call beyond the rate limit.
+
+mod dry_run;
+mod replay;
+
+use crate::{
+    api::{
+        Api, audit,
+        call::{Attempt, Call},
+        decision::{Decision, Reply},
+        dispatch::{self, Input, Outcome},
+        hierarchy,
+        idempotency::IdempotencyKey,
+        redact,
+    },
+    documents,
+    identity::{
+        authenticate::{self, Caller, Credentials},
+        rate_limit,
+    },
+    ids::fresh_id,
+};
+use ootheca_api::{
+    extensions::Extensions,
+    operations::{Operation, Scope},
+    router::{self, Params, Resolved},
+    versions::Version,
+};
+use ootheca_model::{
+    Cluster, ClusterId, Error, ErrorKind, Principal, Result,
+    audit::{AuditEntry, INTERRUPTED},
+    identity::{Target, authorize},
+};
+use ootheca_store::Batch;
+use rand::RngExt;
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+/// How often a change is decided again when a concurrent one was faster.
+const ATTEMPTS: usize = 20;
+
+/// A request, as the pipeline sees it.
+pub struct Request {
+    /// `GET`, …
+    pub method: String,
+    /// Path, still percent-encoded.
+    pub path: String,
+    /// Query, without its question mark.
+    pub query: String,
+    /// `Cc-Version`.
+    pub version: Option<String>,
+    /// What it says about its caller.
+    pub credentials: Credentials,
+    /// `User-Agent`.
+    pub agent: Option<String>,
+    /// `Idempotency-Key`.
+    pub idempotency_key: Option<String>,
+    /// Body.
+    pub body: Vec<u8>,
+    /// The caller's address.
+    pub peer: IpAddr,
+}
+
+/// An answer in the API's shape.
+pub struct Response {
+    /// HTTP status.
+    pub status: u16,
+    /// The version that was applied.
+    pub version: Version,
+    /// For `Cc-Trace-Id`.
+    pub trace_id: String,
+    /// For `Allow`, after 405.
+    pub allow: Option<String>,
+    /// For `Retry-After`, in seconds, after 429.
+    pub retry_after: Option<u64>,
+    /// Whether it is the answer of an earlier request with the same idempotency key.
+    pub replayed: bool,
+    /// Whether it is the answer of a dry run.
+    pub dry_run: bool,
+    /// JSON, or nothing.
+    pub body: Vec<u8>,
+}
+
+impl Response {
+    fn fail(&mut self, error: &Error) {
+        if error.kind() == ErrorKind::Internal {
+            tracing::error!(trace_id = self.trace_id, error = error.chain(), "request failed");
+        }
+        self.status = ootheca_api::error::status(error.kind());
+        self.retry_after = rate_limit::retry_after_of(error);
+        self.body = ootheca_api::error::body(error);
+    }
+}
+
+/// Answers a request. Errors become responses.
+pub async fn answer(api: &Arc<Api>, request: Request) -> Response {
+    let trace_id = fresh_id().simple().to_string();
+    let version = Version::from_header(request.version.as_deref());
+    let applied = *version.as_ref().unwrap_or(&Version::default());
+    let mut response = Response {
+        status: 200,
+        version: applied,
+        trace_id,
+        allow: None,
+        retry_after: None,
+        replayed: false,
+        dry_run: false,
+        body: Vec::new(),
+    };
+    let result = match (version, router::resolve(&request.method, &request.path)) {
+        (Err(error), _) | (_, Err(error)) => Err(error),
+        (_, Ok(Resolved::NotFound)) => Err(Error::not_found(format!("path {}", request.path))),
+        (_, Ok(Resolved::MethodNotAllowed { allow })) => {
+            response.status = 405;
+            let message = format!("method {} is not allowed here; allowed: {allow}", request.method);
+            response.body = ootheca_api::error::body(&Error::new(ErrorKind::Unimplemented, message));
+            response.allow = Some(allow);
+            return response;
+        }
+        (Ok(version), Ok(Resolved::Found { operation, params })) => {
+            let context = RequestContext {
+                api: api.clone(),
+                operation,
+                params,
+                version,
+                request,
+                trace_id: response.trace_id.clone(),
+            };
+            context.admit(&mut response).await
+        }
+    };
+    if let Err(error) = result {
+        response.fail(&error);
+    }
+    response
+}
+
+/// A request to an operation of the table.
+struct RequestContext {
+    api: Arc<Api>,
+    operation: &'static Operation,
+    params: Params,
+    version: Version,
+    request: Request,
+    trace_id: String,
+}
+
+/// What came of a change.
+struct Answer {
+    status: u16,
+    /// Not yet in the caller's dialect, unless it is an error.
+    body: Vec<u8>,
+    /// The trace of the request that made the change, where that was an earlier one.
+    first: Option<String>,
+    dry_run: bool,
+}
+
+impl Answer {
+    fn done(body: Vec<u8>) -> Self {
+        Self { status: 200, body, first: None, dry_run: false }
+    }
+
+    fn refused(error: &Error) -> Self {
+        let (status, body) = (ootheca_api::error::status(error.kind()), ootheca_api::error::body(error));
+        Self { status, body, first: None, dry_run: false }
+    }
+}
+
+impl RequestContext {
+    /// Authenticates, runs the operation and fills `response`.
+    async fn admit(self, response: &mut Response) -> Result<()> {
+        let caller =
+            authenticate::admit(&self.api.identity, &self.request.credentials, self.request.peer).await?;
+        let (operation, version) = (self.operation, self.version);
+        let answer = match operation.audit {
+            None => Answer::done(self.read(&caller.principal).await?),
+            Some(action) => {
+                let action = audit::action(operation.name, action, &self.request.body);
+                // Spawned, so that a disconnecting client cannot cancel it.
+                let task = tokio::spawn(async move { self.change(&caller, action).await });
+                task.await.map_err(|error| Error::internal("a change panicked").because(error))??
+            }
+        };
+        response.status = answer.status;
+        response.dry_run = answer.dry_run;
+        response.replayed = answer.first.is_some();
+        if let Some(first) = answer.first {
+            response.trace_id = first;
+        }
+        let done = answer.status == 200;
+        response.body = if done { version.render(operation.op, answer.body) } else { answer.body };
+        Ok(())
+    }
+
+    async fn authorize(&self, principal: &Arc<Principal>) -> Result<Call> {
+        let target =
+            hierarchy::target(&self.api.context, principal, self.operation.scope, &self.params).await?;
+        self.authorize_at(principal, target)
+    }
+
+    fn authorize_at(&self, principal: &Arc<Principal>, target: Target) -> Result<Call> {
+        let requirement = hierarchy::requirement(self.operation, self.version, &self.request.body);
+        let granted = authorize(principal, requirement, target)?;
+        if self.operation.has_body {
+            ootheca_api::decode::check_syntax(&self.request.body)?;
+        }
+        let Api { context, identity, metering, lifecycle, .. } = &*self.api;
+        Ok(Call {
+            context: context.clone(),
+            identity: identity.clone(),
+            metering: metering.clone(),
+            lifecycle: lifecycle.clone(),
+            operation: self.operation,
+            granted,
+            version: self.version,
+            attempt: Attempt::Only,
+        })
+    }
+
+    fn cluster_id(&self) -> Option<ClusterId> {
+        match self.operation.scope {
+            Scope::Cluster(parameter) => self.params.get(parameter)?.parse().ok(),
+            _ => None,
+        }
+    }
+
+    async fn dispatch(&self, call: &Arc<Call>) -> Result<Outcome> {
+        let input = Input { params: &self.params, query: &self.request.query, body: &self.request.body };
+        dispatch::run(self.operation.op, call.clone(), input).await
+    }
+
+    async fn read(&self, principal: &Arc<Principal>) -> Result<Vec<u8>> {
+        let call = Arc::new(self.authorize(principal).await?);
+        match self.dispatch(&call).await? {
+            Outcome::Read(body) => Ok(body),
+            Outcome::Change(_) => Err(Error::internal("a read wanted to change something")),
+        }
+    }
+
+    async fn change(&self, caller: &Caller, action: &'static str) -> Result<Answer> {
+        let principal = &caller.principal;
+        let entry = self.audit_entry(caller, action).await?;
+        let mut call = match self.authorize(principal).await {
+            Ok(call) => call,
+            Err(error) => return self.replay_or_refuse(entry, principal, error).await,
+        };
+        let extensions = match self.extensions() {
+            Ok(extensions) => extensions,
+            Err(error) => return self.refuse(entry, error).await,
+        };
+        if extensions.dry_run {
+            call.attempt = Attempt::DryRun;
+            return self.dry_run(entry, &Arc::new(call)).await;
+        }
+        let Some(key) = self.key(principal, &extensions) else {
+            return self.decide(entry, Arc::new(call), None).await;
+        };
+        let _lock = self.api.idempotency.lock(key.id()).await;
+        if let Some(found) = key.find(&self.api.context).await? {
+            return self.replay(entry, call, &key, found).await;
+        }
+        call.attempt = Attempt::First;
+        self.decide(entry, Arc::new(call), Some(&key)).await
+    }
+
+    fn extensions(&self) -> Result<Extensions> {
+        let Request { query, body, idempotency_key, .. } = &self.request;
+        Extensions::read(self.operation, idempotency_key.as_deref(), query, body)
+    }
+
+    /// The request's key, if it has one and is no dry run.
+    fn key(&self, principal: &Principal, extensions: &Extensions) -> Option<IdempotencyKey> {
+        let key = extensions.key.as_deref().filter(|_| !extensions.dry_run)?;
+        let Request { method, path, .. } = &self.request;
+        let request = [method.as_str(), path.as_str(), self.version.header(), &extensions.canonical];
+        Some(IdempotencyKey::new(&self.api.context, principal, key, &request))
+    }
+
+    async fn decide(
+        &self,
+        entry: AuditEntry,
+        call: Arc<Call>,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<Answer> {
+        for attempt in 0..ATTEMPTS {
+            step_aside(attempt).await;
+            let change = match self.dispatch(&call).await {
+                Ok(Outcome::Change(change)) => change,
+                Ok(Outcome::Read(_)) => return Err(Error::internal("a change changed nothing")),
+                Err(error) if error.kind() == ErrorKind::Stale => continue,
+                Err(error) => return self.refuse(entry, error).await,
+            };
+            let Decision { mut batch, reply, action, cluster } = *change;
+            let mut begun = entry.clone();
+            if let Some(action) = action {
+                begun.action = action.to_owned();
+            }
+            if let Some((id, name)) = cluster {
+                (begun.cluster, begun.cluster_name) = (Some(id), Some(name));
+            }
+            if matches!(reply, Reply::SideEffect(_)) {
+                begun.error = Some(INTERRUPTED.to_owned());
+            }
+            if let Some(key) = key {
+                let progress = key.progress(&begun, &reply)?;
+                let folders = call.granted.folders();
+                let record = key.record(self.api.context.now(), &self.trace_id, folders, progress);
+                batch.changes.push(documents::insert(&record)?);
+            }
+            batch.audit.push(begun.clone());
+            match self.api.context.store.commit(batch, self.api.context.now()).await {
+                Ok(_) => return self.settle(begun, reply, key).await,
+                Err(error) if error.kind() == ErrorKind::Stale => {}
+                Err(error) => {
+                    if error.kind() == ErrorKind::Exists
+                        && let Some(key) = key
+                        && let Some(found) = key.find(&self.api.context).await?
+                    {
+                        // Another server on this store was faster with the same key.
+                        return self.replay(entry, Call::clone(&call), key, found).await;
+                    }
+                    // What it would have made never was: the entry names only what the request named.
+                    return self.refuse(entry, error).await;
+                }
+            }
+        }
+        self.refuse(entry, Error::unavailable("too many concurrent changes of the same object; try again"))
+            .await
+    }
+
+    async fn settle(
+        &self,
+        entry: AuditEntry,
+        reply: Reply<Vec<u8>>,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<Answer> {
+        match reply {
+            Reply::Ready(body) => Ok(Answer::done(body)),
+            Reply::Pending(future) => {
+                let body = future.await?;
+                if let Some(key) = key {
+                    key.note(&self.api.context, key.answered(200, &body)?).await;
+                }
+                Ok(Answer::done(body))
+            }
+            Reply::SideEffect(future) => {
+                let result = future.await;
+                let error = result.as_ref().err().map(redact::error);
+                self.api.context.store.complete_audit(entry.id, &entry.payload, error.as_deref()).await?;
+                self.keep(key, &result).await?;
+                result.map(Answer::done)
+            }
+        }
+    }
+
+    /// Writes the entry of a refused call, then gives the refusal back.
+    async fn refuse(&self, entry: AuditEntry, error: Error) -> Result<Answer> {
+        self.note_refusal(entry, &error).await?;
+        Err(error)
+    }
+
+    async fn note_refusal(&self, mut entry: AuditEntry, error: &Error) -> Result<()> {
+        entry.error = Some(redact::error(error));
+        let mut batch = Batch::server("audit");
+        batch.audit.push(entry);
+        self.api.context.store.commit(batch, self.api.context.now()).await.map(|_| ())
+    }
+
+    async fn audit_entry(&self, caller: &Caller, action: &str) -> Result<AuditEntry> {
+        let principal = &caller.principal;
+        let cluster = match self.cluster_id() {
+            Some(id) => self.api.context.find::<Cluster>(&id.to_string()).await?,
+            None => None,
+        };
+        let cluster = cluster.filter(|found| found.row.organization == principal.organization);
+        Ok(AuditEntry {
+            id: fresh_id(),
+            organization: principal.organization,
+            created_at: self.api.context.now(),
+            action: action.to_owned(),
+            source: audit::source(self.request.agent.as_deref(), caller.session.is_some()).to_owned(),
+            cluster: cluster.as_ref().map(|found| found.value.id),
+            cluster_name: cluster.map(|found| found.value.name.clone()),
+            user_email: principal.person.then(|| principal.name.clone()),
+            service_account_name: (!principal.person).then(|| redact::text(&principal.name)),
+            session_id: caller.session_id(),
+            ip_address: Some(self.request.peer.to_string()),
+            trace_id: self.trace_id.clone(),
+            payload: redact::payload(self.operation.name, self.params.iter(), &self.request.body),
+            error: None,
+        })
+    }
+}
+
+/// Lets others pass before a change is decided again: a random time that grows with each attempt, so
+/// that writers of the same object do not meet again and again.
+async fn step_aside(attempt: usize) {
+    if attempt > 0 {
+        let most = 2_000 * u64::try_from(attempt).unwrap_or(1);
+        let pause = Duration::from_micros(rand::rng().random_range(0..most));
+        tokio::time::sleep(pause).await;
+    }
+}

@@ -1,0 +1,131 @@
+//! Replays the response of a change whose idempotency key was used before, or finds that response out.
+
+use crate::{
+    api::{
+        call::{Attempt, Call},
+        decision::Reply,
+        dispatch::Outcome,
+        handlers, hierarchy,
+        idempotency::{self, IdempotencyKey, IdempotencyRecord, Progress},
+        pipeline::{Answer, RequestContext},
+        redact,
+    },
+    documents::{self, Stored},
+};
+use ootheca_model::{
+    Error, ErrorKind, Principal, Result,
+    audit::{AuditEntry, INTERRUPTED},
+};
+use ootheca_store::Batch;
+use std::sync::Arc;
+use uuid::Uuid;
+
+impl RequestContext {
+    /// Stores how a side effect ended, for the next use of the key.
+    pub(super) async fn keep(&self, key: Option<&IdempotencyKey>, result: &Result<Vec<u8>>) -> Result<()> {
+        let Some(key) = key else { return Ok(()) };
+        let progress = match result {
+            Ok(body) => key.answered(200, body)?,
+            Err(error) if idempotency::is_final(error) => {
+                let refused = Answer::refused(error);
+                key.answered(refused.status, &refused.body)?
+            }
+            Err(_) => Progress::Acting { entry: None },
+        };
+        key.note(&self.api.context, progress).await;
+        Ok(())
+    }
+
+    /// The caller was refused. If what it names is gone since it asked the same under this key, and it
+    /// would still be let in where that lay, it gets its answer again.
+    pub(super) async fn replay_or_refuse(
+        &self,
+        entry: AuditEntry,
+        principal: &Arc<Principal>,
+        refusal: Error,
+    ) -> Result<Answer> {
+        let key = self.extensions().ok().and_then(|extensions| self.key(principal, &extensions));
+        let Some(key) = key else { return self.refuse(entry, refusal).await };
+        let _lock = self.api.idempotency.lock(key.id()).await;
+        let found = key.find(&self.api.context).await?.filter(|found| key.check(&found.value).is_ok());
+        let Some(found) = found else { return self.refuse(entry, refusal).await };
+        let folders = found.value.folders.clone();
+        let target = hierarchy::gone_target(
+            &self.api.context,
+            principal.organization,
+            self.operation.scope,
+            &self.params,
+            folders,
+        );
+        match target.await?.map(|target| self.authorize_at(principal, target)) {
+            Some(Ok(call)) => self.replay(entry, call, &key, found).await,
+            _ => self.refuse(entry, refusal).await,
+        }
+    }
+
+    /// The key was used before: gives the answer that was, or finds it out where it was never given.
+    pub(super) async fn replay(
+        &self,
+        entry: AuditEntry,
+        mut call: Call,
+        key: &IdempotencyKey,
+        found: Stored<IdempotencyRecord>,
+    ) -> Result<Answer> {
+        let record = &found.value;
+        if let Err(error) = key.check(record) {
+            return self.refuse(entry, error).await;
+        }
+        let first = Some(record.trace_id.clone());
+        match &record.progress {
+            Progress::Answered { status, sealed } => {
+                Ok(Answer { status: *status, first, ..Answer::done(key.open(sealed)?) })
+            }
+            Progress::Settling { cluster } => {
+                let body = handlers::cluster_settled(&self.api.metering, *cluster).await?;
+                key.note(&self.api.context, key.answered(200, &body)?).await;
+                Ok(Answer { first, ..Answer::done(body) })
+            }
+            Progress::Acting { entry: begun } => {
+                let (begun, first) = match begun {
+                    Some(begun) => (*begun, first),
+                    // The earlier entry says how that attempt failed, so this one has its own.
+                    None => (self.begin_replay(&entry, &found).await?, None),
+                };
+                call.attempt = Attempt::Replay;
+                let result = self.act(Arc::new(call)).await;
+                let error = result.as_ref().err().map(redact::error);
+                match self.api.context.store.complete_audit(begun, &entry.payload, error.as_deref()).await {
+                    // The server stopped after it had completed the entry, before it kept the answer.
+                    Err(error) if error.kind() == ErrorKind::Precondition => {}
+                    done => done?,
+                }
+                self.keep(Some(key), &result).await?;
+                match result {
+                    Ok(body) => Ok(Answer { first, ..Answer::done(body) }),
+                    Err(error) if error.kind() == ErrorKind::Internal => Err(error),
+                    Err(error) => Ok(Answer { first, ..Answer::refused(&error) }),
+                }
+            }
+        }
+    }
+
+    async fn begin_replay(&self, entry: &AuditEntry, found: &Stored<IdempotencyRecord>) -> Result<Uuid> {
+        let progress = Progress::Acting { entry: Some(entry.id) };
+        let record = IdempotencyRecord { progress, trace_id: self.trace_id.clone(), ..found.value.clone() };
+        let mut batch = Batch::server("idempotency").with(documents::update(&found.row, &record)?);
+        batch.audit.push(AuditEntry { error: Some(INTERRUPTED.to_owned()), ..entry.clone() });
+        self.api.context.store.commit(batch, self.api.context.now()).await?;
+        Ok(entry.id)
+    }
+
+    /// Runs the effect of a change whose batch is written.
+    async fn act(&self, call: Arc<Call>) -> Result<Vec<u8>> {
+        match self.dispatch(&call).await? {
+            Outcome::Change(change) => match change.reply {
+                Reply::SideEffect(future) => future.await,
+                _ => Err(Error::internal("an effect is none any more")),
+            },
+            Outcome::Read(_) => Err(Error::internal("a change changed nothing")),
+        }
+    }
+}

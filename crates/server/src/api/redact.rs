@@ -1,0 +1,201 @@
+//! What the audit log keeps of a request: everything but its secrets.
+
+use crate::identity::{api_key, jwt::keys};
+use ootheca_model::Error;
+use serde_json::{Map, Value, json};
+
+/// Longest payload in bytes; a longer one keeps only its parameters.
+const LONGEST: usize = 8 * 1024;
+
+/// What stands in place of a secret.
+const STRUCK: &str = "***";
+
+/// JSON text of the operation, its path parameters and its body, secrets struck out.
+pub fn payload<'a>(operation: &str, params: impl Iterator<Item = (&'a str, &'a str)>, body: &[u8]) -> String {
+    let params: Map<String, Value> =
+        params.map(|(name, value)| (name.to_owned(), text(value).into())).collect();
+    let mut request: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
+    strike(&mut request);
+    let whole = json!({ "operation": operation, "parameters": params, "request": request }).to_string();
+    if whole.len() <= LONGEST {
+        return whole;
+    }
+    json!({ "operation": operation, "parameters": params, "request": "left out: too large" }).to_string()
+}
+
+/// What a client is told of an error, as the log may keep it: it may quote the request.
+pub fn error(error: &Error) -> String {
+    text(ootheca_api::error::message(error))
+}
+
+/// A text without our API keys, of which the id stays; nothing of one that holds a private key in PEM.
+pub fn text(text: &str) -> String {
+    if text.contains("PRIVATE KEY-----") {
+        return STRUCK.to_owned();
+    }
+    let (mut kept, mut rest) = (String::new(), text);
+    while let Some(secret) = api_key::find_secret(rest) {
+        kept.push_str(&rest[..secret.start]);
+        kept.push_str(STRUCK);
+        rest = &rest[secret.end..];
+    }
+    kept + rest
+}
+
+/// Strikes out every value whose name speaks of a secret, at any depth, and every text that is one.
+fn strike(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            // An operation of a SCIM patch names what it sets beside the value.
+            let path = members.get("path").and_then(Value::as_str).is_some_and(is_secret);
+            let key = members.contains_key("kty");
+            let struck = std::mem::take(members).into_iter().map(|(name, mut member)| {
+                let private = key && keys::PRIVATE_MEMBERS.contains(&name.as_str());
+                if private || is_secret(&name) || (path && name == "value") {
+                    member = STRUCK.into();
+                } else if name.eq_ignore_ascii_case("jwks") {
+                    strike_keys(&mut member);
+                } else {
+                    strike(&mut member);
+                }
+                (text(&name), member)
+            });
+            *members = struck.collect();
+        }
+        Value::Array(items) => items.iter_mut().for_each(strike),
+        // A key of an issuer where it does not belong.
+        Value::String(found) if found.contains("kty\"") || found.contains("kty\\") => strike_keys(value),
+        Value::String(found) => *found = text(found),
+        _ => {}
+    }
+}
+
+/// Keeps public keys. A text that cannot be parsed is redacted as a whole.
+fn strike_keys(value: &mut Value) {
+    let read = match *value {
+        Value::String(ref text) if text.trim().is_empty() => return,
+        Value::String(ref text) => serde_json::from_str(text).ok(),
+        ref other => Some(Value::clone(other)),
+    };
+    let public = read.filter(|keys: &Value| !keys.is_string() && !keys::holds_private_key(keys));
+    *value = match public {
+        // Written anew: of members with the same name only one was read.
+        Some(mut keys) => {
+            strike(&mut keys);
+            if value.is_string() { keys.to_string().into() } else { keys }
+        }
+        None => STRUCK.into(),
+    };
+}
+
+fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let words = [
+        "password",
+        "secret",
+        "token",
+        "api_key",
+        "apikey",
+        "private",
+        "shared_key",
+        "sharedkey",
+        "credential",
+    ];
+    words.iter().any(|word| name.contains(word)) && name != "token_identity" && name != "tokenidentity"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::api_key::Secret;
+    use proptest::prelude::*;
+
+    #[test]
+    fn secrets_are_struck_out_at_any_depth() {
+        let body =
+            br#"{"name":"a","password":"hunter2hunter2","x":[{"sharedKey":"k","deep":{"newPassword":"p"}}]}"#;
+        let text = payload("CreateSQLUser", [("cluster_id", "1")].into_iter(), body);
+        assert!(!text.contains("hunter2") && !text.contains("\"k\"") && !text.contains("\"p\""), "{text}");
+        assert!(text.contains("\"name\":\"a\"") && text.contains("\"cluster_id\":\"1\""), "{text}");
+    }
+
+    #[test]
+    fn secrets_are_known_by_their_form_and_by_a_path_beside_them() {
+        let key = Secret::random().reveal();
+        let body = serde_json::json!({
+            "description": format!("made for {key}, keep it"),
+            "pem": "-----BEGIN EC PRIVATE KEY-----\nabc",
+            "certificate": "-----BEGIN CERTIFICATE-----\nfine",
+            "Operations": [
+                { "op": "replace", "path": "password", "value": "hunter2" },
+                { "op": "replace", "path": "userName", "value": "moose" },
+            ],
+        });
+        let text = payload("PatchUser", std::iter::empty(), body.to_string().as_bytes());
+        assert!(!text.contains(&key) && !text.contains("abc") && !text.contains("hunter2"), "{text}");
+        assert!(text.contains("fine") && text.contains("moose"), "{text}");
+    }
+
+    #[test]
+    fn our_keys_are_struck_out_wherever_they_stand() {
+        let key = Secret::random().reveal();
+        let id = &key[..28];
+        let body = json!({ &key: 1, "name": format!("x{key}y"), "deep": [{ format!("a {key}"): "b" }] });
+        let params = [("id", key.as_str()), ("role_name", &key[..60])];
+        let kept = payload("DeleteApiKey", params.into_iter(), body.to_string().as_bytes());
+        assert!(!kept.contains(&key[29..]) && !kept.contains(&key[29..60]), "{kept}");
+        assert_eq!(kept.matches(&format!("{id}_***")).count(), 5, "the id tells which key it was: {kept}");
+        let lower = key.to_lowercase();
+        let refused = Error::invalid("id", format!("{key:?} and {lower} are none"));
+        let kept = error(&refused);
+        assert!(!kept.contains(&key[29..]) && !kept.contains(&lower[29..]), "{kept}");
+        assert!(kept.starts_with("invalid argument: id: ") && kept.ends_with("*** are none"), "{kept}");
+        let kept = text(&format!("{id}_{key}_{key}"));
+        assert!(!kept.contains(&key[29..]), "{kept}");
+        for harmless in ["CCDB1_12345abcdefGHIJKLMnopq", "CCDB1_", "CCDB1_short_x", "über CCDB1_ü_"] {
+            assert_eq!(text(harmless), harmless);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_around_a_key_saves_it(before in "[A-Z_0-9é]{0,70}", after in "[A-Z_0-9é]{0,70}") {
+            let key = Secret::random().reveal();
+            let kept = text(&format!("{before}{key}{after}{key}"));
+            prop_assert!(!kept.contains(&key[29..]), "{}", kept);
+        }
+    }
+
+    #[test]
+    fn of_the_keys_of_issuers_only_public_ones_are_kept() {
+        let public = json!({ "kty": "RSA", "n": "modulus", "e": "AQAB", "kid": "one" });
+        let mut private = public.clone();
+        for member in keys::PRIVATE_MEMBERS {
+            private[*member] = "hidden".into();
+        }
+        let twice = format!(r#"{{"keys":[{private}],"keys":[]}}"#);
+        let hiding = [
+            json!({ "keys": [public, private] }).to_string(),
+            private.to_string(),
+            json!([private]).to_string(),
+            format!("{{\"keys\":[{private},]}}"),
+            json!(private.to_string()).to_string(),
+            twice,
+        ];
+        let texts = hiding.iter().flat_map(|text| [json!({ "jwks": text }), json!({ "JWKS": [text] })]);
+        let objects = [json!({ "jwks": private }), json!({ "x": private }), json!({ "x": hiding[0] })];
+        for body in texts.chain(objects) {
+            let kept = payload("AddJWTIssuer", std::iter::empty(), body.to_string().as_bytes());
+            assert!(!kept.contains("hidden"), "{body} left {kept}");
+        }
+        let body = json!({ "jwks": json!({ "keys": [public] }).to_string() });
+        let kept = payload("AddJWTIssuer", std::iter::empty(), body.to_string().as_bytes());
+        assert!(kept.contains("modulus"), "{kept}");
+    }
+
+    #[test]
+    fn a_large_body_is_left_out() {
+        let body = format!("{{\"name\":\"{}\"}}", "x".repeat(LONGEST));
+        assert!(payload("X", std::iter::empty(), body.as_bytes()).len() < 200);
+    }
+}

@@ -1,0 +1,144 @@
+//! What of a statement can be decided without a server. Pure.
+//!
+//! A statement is not confined by this, but by the server's transaction and the rights of
+//! the role that it runs as. This gives clear errors for what cannot run here.
+
+use ootheca_gateway::{AdmissionState, first_word, may_add_data, without_passwords};
+use ootheca_model::{Error, Result};
+use serde_json::json;
+
+/// The longest text in bytes.
+pub(super) const LONGEST: usize = 48 * 1024;
+/// How much of it stands in the audit log, as JSON, in bytes.
+const LONGEST_KEPT: usize = 6 * 1024;
+
+/// First words of what would end the transaction, or begin another one.
+const TRANSACTION: &[&str] =
+    &["abort", "begin", "commit", "end", "prepare", "release", "rollback", "savepoint", "start"];
+/// First words of what only has a meaning in a session that goes on.
+const SESSION: &[&str] = &[
+    "close",
+    "deallocate",
+    "declare",
+    "discard",
+    "execute",
+    "fetch",
+    "listen",
+    "load",
+    "move",
+    "reset",
+    "set",
+    "unlisten",
+];
+
+/// Refuses what has no meaning here.
+pub(super) fn check(text: &str) -> Result<()> {
+    let refused = |rule: &str| Err(Error::invalid("statement", rule));
+    if text.trim().is_empty() {
+        return refused("is required");
+    }
+    if text.len() > LONGEST {
+        return Err(Error::invalid("statement", format!("must have at most {LONGEST} bytes")));
+    }
+    if text.contains('\0') {
+        return refused("must hold no zero byte");
+    }
+    let Some(word) = first_word(text) else { return Ok(()) };
+    let shown = word.to_uppercase();
+    if TRANSACTION.contains(&word.as_str()) {
+        let rule = format!("{shown} is not possible: every statement here is a transaction of its own");
+        return Err(Error::invalid("statement", rule));
+    }
+    if SESSION.contains(&word.as_str()) {
+        let rule = format!("{shown} is not possible: every statement here has a session of its own");
+        return Err(Error::invalid("statement", rule));
+    }
+    if word == "copy" {
+        return refused("COPY is not possible: there is no file here; SQL clients can copy");
+    }
+    Ok(())
+}
+
+/// Refuses what the gateway would refuse of a cluster that stands so, in the same words.
+pub(super) fn admit(standing: &AdmissionState, text: &str, write: bool) -> Result<()> {
+    match standing {
+        AdmissionState::Disabled(notice) => {
+            Err(Error::precondition(format!("{}. {}", notice.message, notice.hint)))
+        }
+        AdmissionState::Throttled(notice) if write && may_add_data(text) => {
+            Err(Error::precondition(format!("{}. {}", notice.message, notice.hint)))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The text as the audit log keeps it: without passwords, and the beginning of a long one.
+pub(super) fn kept(text: &str) -> String {
+    let text = without_passwords(text.split('\0').next().unwrap_or_default());
+    let mut end = text.len().min(LONGEST_KEPT);
+    loop {
+        end = (0..=end).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        if json!(text[..end]).to_string().len() <= LONGEST_KEPT || end == 0 {
+            break;
+        }
+        end -= end.div_ceil(4);
+    }
+    if end == text.len() { text } else { format!("{}… ({} bytes in all)", &text[..end], text.len()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ootheca_gateway::Notice;
+    use proptest::prelude::*;
+
+    #[test]
+    fn what_has_no_meaning_is_refused() {
+        for text in [
+            "COMMIT",
+            ";; commit",
+            "/* a */ rollback",
+            "BEGIN; SELECT 1",
+            "prepare transaction 'a'",
+            "SET ROLE none",
+            "reset all",
+            "DISCARD ALL",
+            "listen a",
+            "COPY t TO STDOUT",
+            "load 'x'",
+            " \n",
+            "select '\0'",
+        ] {
+            assert!(check(text).is_err(), "{text}");
+        }
+        for text in
+            ["select 1", "(select 1)", "with a as (select 1) table a", "selec", "'a'", "update t set a = 1"]
+        {
+            assert!(check(text).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn limits_are_those_of_the_gateway() {
+        let notice = || Notice { message: "over".into(), hint: "Delete.".into() };
+        let refused = |standing: &AdmissionState, text: &str, write| {
+            admit(standing, text, write).err().map(|error| error.message().to_owned())
+        };
+        let over = AdmissionState::Throttled(notice());
+        assert_eq!(refused(&over, "insert into t values (1)", true).as_deref(), Some("over. Delete."));
+        assert_eq!(refused(&over, "delete from t", true), None);
+        assert_eq!(refused(&over, "select 1", false), None);
+        let off = AdmissionState::Disabled(notice());
+        assert!(refused(&off, "select 1", false).is_some());
+        assert_eq!(refused(&AdmissionState::Open, "insert into t values (1)", true), None);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_kept_is_short(text in "[a-zé\"\u{1}]{0,9000}") {
+            let kept = kept(&text);
+            prop_assert!(json!(kept).to_string().len() <= LONGEST_KEPT + 40);
+            prop_assert!(kept == text || kept.contains("bytes in all"));
+        }
+    }
+}

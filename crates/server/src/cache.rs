@@ -1,0 +1,168 @@
+//! Caches what was read from the store for as long as nothing of its kind changes.
+//!
+//! It is exact: a change replaces the stamp of its kind before it is acknowledged. Where other servers write too
+//! there is no stamp, and nothing is cached.
+
+use crate::documents::{self, Document, Stored};
+use ootheca_model::Result;
+use ootheca_store::{Kind, Store};
+use std::{
+    any::Any,
+    collections::HashMap,
+    future::Future,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+/// Most things of a kind that are remembered.
+const REMEMBERED: usize = 1000;
+
+/// Documents by their ids, for each kind.
+#[derive(Default)]
+pub struct Cache {
+    kinds: [RwLock<HashMap<String, Known>>; Kind::ALL.len()],
+}
+
+struct Known {
+    stamp: u64,
+    /// `None` where it is known that there is none.
+    thing: Option<Arc<dyn Any + Send + Sync>>,
+}
+
+impl Cache {
+    /// The thing with this id, whatever its organization, as it is in the store at this moment.
+    pub async fn find<T>(&self, store: &dyn Store, id: &str) -> Result<Option<Arc<Stored<T>>>>
+    where
+        T: Document + Sync + 'static,
+    {
+        self.look(store, id, false).await
+    }
+
+    /// The same, for ids that callers can not invent: that there is none is remembered too.
+    pub async fn find_or_none<T>(&self, store: &dyn Store, id: &str) -> Result<Option<Arc<Stored<T>>>>
+    where
+        T: Document + Sync + 'static,
+    {
+        self.look(store, id, true).await
+    }
+
+    async fn look<T>(&self, store: &dyn Store, id: &str, even_none: bool) -> Result<Option<Arc<Stored<T>>>>
+    where
+        T: Document + Sync + 'static,
+    {
+        // Taken before reading, so that a concurrent change makes the entry void.
+        let Some(stamp) = store.stamp(T::KIND) else {
+            return Ok(documents::find(store, id).await?.map(Arc::new));
+        };
+        match self.get(T::KIND, id, stamp) {
+            Some(None) => return Ok(None),
+            Some(Some(thing)) => {
+                if let Ok(thing) = thing.downcast() {
+                    return Ok(Some(thing));
+                }
+            }
+            None => {}
+        }
+        let found = documents::find(store, id).await?.map(Arc::new);
+        if even_none || found.is_some() {
+            let thing = found.clone().map(|thing| thing as Arc<dyn Any + Send + Sync>);
+            self.insert(T::KIND, id, Known { stamp, thing });
+        }
+        Ok(found)
+    }
+
+    /// What is remembered, if anything is.
+    fn get(&self, kind: Kind, id: &str, stamp: u64) -> Option<Option<Arc<dyn Any + Send + Sync>>> {
+        let things = self.kinds[kind as usize].read().unwrap_or_else(PoisonError::into_inner);
+        things.get(id).filter(|known| known.stamp == stamp).map(|known| known.thing.clone())
+    }
+
+    fn insert(&self, kind: Kind, id: &str, known: Known) {
+        let mut things = self.kinds[kind as usize].write().unwrap_or_else(PoisonError::into_inner);
+        if things.len() >= REMEMBERED {
+            things.clear();
+        }
+        things.insert(id.to_owned(), known);
+    }
+}
+
+/// What is made of rows of one kind, remembered in the same way by some key.
+pub struct QueryCache<T> {
+    kind: Kind,
+    known: RwLock<HashMap<String, (u64, T)>>,
+}
+
+impl<T: Clone> QueryCache<T> {
+    /// Nothing yet; what will be remembered is void once a row of this kind changes.
+    pub fn of(kind: Kind) -> Self {
+        Self { kind, known: RwLock::default() }
+    }
+
+    /// What `read` makes of the store at this moment. That there is nothing is not remembered.
+    pub async fn find<F>(&self, store: &dyn Store, key: &str, read: F) -> Result<Option<T>>
+    where
+        F: Future<Output = Result<Option<T>>>,
+    {
+        self.under(store.stamp(self.kind), key, read).await
+    }
+
+    /// `stamp` was taken before `read` is polled: what changes meanwhile makes the memory void.
+    async fn under<F>(&self, stamp: Option<u64>, key: &str, read: F) -> Result<Option<T>>
+    where
+        F: Future<Output = Result<Option<T>>>,
+    {
+        let Some(stamp) = stamp else { return read.await };
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned();
+        if let Some((at, thing)) = known
+            && at == stamp
+        {
+            return Ok(Some(thing));
+        }
+        let found = read.await?;
+        if let Some(thing) = &found {
+            let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+            if known.len() >= REMEMBERED {
+                known.clear();
+            }
+            known.insert(key.to_owned(), (stamp, thing.clone()));
+        }
+        Ok(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    #[tokio::test]
+    async fn read_once_for_each_stamp() {
+        let (memory, reads) = (QueryCache::of(Kind::Cluster), Cell::new(0));
+        let find = async |stamp: Option<u64>, key: &str, thing: Option<u8>| {
+            let read = async {
+                reads.set(reads.get() + 1);
+                Ok(thing)
+            };
+            (memory.under(stamp, key, read).await.expect("no error"), reads.get())
+        };
+        assert_eq!(find(Some(1), "a", Some(7)).await, (Some(7), 1));
+        assert_eq!(find(Some(1), "a", Some(8)).await, (Some(7), 1), "remembered");
+        assert_eq!(find(Some(1), "b", Some(9)).await, (Some(9), 2), "another key");
+        assert_eq!(find(Some(2), "a", Some(8)).await, (Some(8), 3), "something changed");
+        assert_eq!(find(Some(3), "a", None).await, (None, 4));
+        assert_eq!(find(Some(3), "a", Some(6)).await, (Some(6), 5), "nothing is not remembered");
+        assert_eq!(find(None, "a", Some(5)).await, (Some(5), 6), "others write too");
+        assert_eq!(find(None, "a", Some(4)).await, (Some(4), 7));
+        for number in 0..REMEMBERED + 10 {
+            find(Some(3), &number.to_string(), Some(1)).await;
+        }
+        assert!(memory.known.read().expect("a lock").len() <= REMEMBERED);
+    }
+
+    #[tokio::test]
+    async fn a_failure_is_not_remembered() {
+        let memory = QueryCache::of(Kind::Cluster);
+        let failed = async { Err(ootheca_model::Error::unavailable("no store")) };
+        assert!(memory.under(Some(1), "a", failed).await.is_err());
+        assert_eq!(memory.under(Some(1), "a", async { Ok(Some(1)) }).await.expect("no error"), Some(1));
+    }
+}

@@ -1,0 +1,305 @@
+//! How each kind of document becomes a row, and a row a document again.
+
+use ootheca_model::{
+    AllowlistEntry, ApiKey, Cluster, ClusterId, ClusterState, Error, Folder, Invitation, JwtIssuer,
+    Organization, OrganizationId, Person, Result, ServiceAccount, Session, Timestamp,
+    group::Group,
+    meter::{Meter, PeriodUsage},
+};
+use ootheca_store::{Change, Kind, Row, Store};
+use serde::{Serialize, de::DeserializeOwned};
+
+/// Something that is kept as a row.
+pub trait Document: Serialize + DeserializeOwned + Send {
+    /// The kind of its rows.
+    const KIND: Kind;
+    /// What it is called in messages.
+    const NAME: &'static str;
+
+    /// The columns beside the document; the document itself is filled in by [`insert`] or [`update`].
+    fn columns(&self) -> Row;
+}
+
+/// A thing together with the row that it was read from.
+#[derive(Clone, Debug)]
+pub struct Stored<T> {
+    /// The row.
+    pub row: Row,
+    /// The thing.
+    pub value: T,
+}
+
+/// Reads the document of a row.
+pub fn decode<T: Document>(row: Row) -> Result<Stored<T>> {
+    let value = serde_json::from_str(&row.document).map_err(|error| {
+        Error::internal(format!("{} {}: damaged document", T::NAME, row.id)).because(error)
+    })?;
+    Ok(Stored { row, value })
+}
+
+/// The thing with this id, whatever its organization.
+pub async fn find<T: Document>(store: &dyn Store, id: &str) -> Result<Option<Stored<T>>> {
+    store.get(T::KIND, id).await?.map(decode).transpose()
+}
+
+/// The thing with this id in `organization`; 404 otherwise.
+pub async fn get<T: Document>(
+    store: &dyn Store,
+    organization: OrganizationId,
+    id: &str,
+) -> Result<Stored<T>> {
+    let row = store.get(T::KIND, id).await?.filter(|row| row.organization == organization);
+    decode(row.ok_or_else(|| Error::not_found(T::NAME))?)
+}
+
+/// The active cluster with this id; 404 if there is none or it is deleted.
+pub async fn active_cluster(
+    store: &dyn Store,
+    organization: OrganizationId,
+    id: Option<ClusterId>,
+) -> Result<Stored<Cluster>> {
+    let id = id.ok_or_else(|| Error::not_found("cluster"))?;
+    let cluster: Stored<Cluster> = get(store, organization, &id.to_string()).await?;
+    if cluster.value.state == ClusterState::Deleted { Err(Error::not_found("cluster")) } else { Ok(cluster) }
+}
+
+/// Adds `value` as a new row.
+pub fn insert<T: Document>(value: &T) -> Result<Change> {
+    Ok(Change::Insert(filled(value, 0)?))
+}
+
+/// Replaces the row that `value` was read from.
+pub fn update<T: Document>(before: &Row, value: &T) -> Result<Change> {
+    Ok(Change::Update(filled(value, before.revision)?))
+}
+
+/// Removes the row.
+pub fn delete(row: &Row) -> Change {
+    Change::Delete { kind: row.kind, id: row.id.clone(), revision: row.revision }
+}
+
+/// Guards a rule that spans the children of `row`.
+pub fn touch(row: &Row) -> Change {
+    Change::Touch { kind: row.kind, id: row.id.clone(), revision: row.revision }
+}
+
+fn filled<T: Document>(value: &T, revision: i64) -> Result<Row> {
+    let document = serde_json::to_string(value)
+        .map_err(|error| Error::internal(format!("{}: can not be written", T::NAME)).because(error))?;
+    Ok(Row { document, revision, ..value.columns() })
+}
+
+/// A row with nothing but its identity.
+pub fn row(
+    kind: Kind,
+    id: String,
+    organization: OrganizationId,
+    sort_key: String,
+    created_at: Timestamp,
+) -> Row {
+    Row {
+        kind,
+        id,
+        organization,
+        parent: String::new(),
+        unique_key: None,
+        alias: None,
+        sort_key,
+        due_at: None,
+        revision: 0,
+        created_at,
+        updated_at: created_at,
+        ended_at: None,
+        document: String::new(),
+    }
+}
+
+impl Document for Organization {
+    const KIND: Kind = Kind::Organization;
+    const NAME: &'static str = "organization";
+
+    fn columns(&self) -> Row {
+        // One organization for each label: two servers that start at once make it once.
+        Row {
+            unique_key: Some(self.label.clone()),
+            ..row(Self::KIND, self.id.to_string(), self.id, self.label.clone(), self.created_at)
+        }
+    }
+}
+
+/// A principal of an organization, as its row needs it.
+macro_rules! principal_columns {
+    ($value:expr, $organization:expr, $sort_key:expr) => {
+        row(Self::KIND, $value.id.to_string(), $organization, $sort_key, $value.created_at)
+    };
+}
+
+impl Document for ServiceAccount {
+    const KIND: Kind = Kind::ServiceAccount;
+    const NAME: &'static str = "service account";
+
+    fn columns(&self) -> Row {
+        principal_columns!(self, self.organization, self.name.clone())
+    }
+}
+
+impl Document for Person {
+    const KIND: Kind = Kind::Person;
+    const NAME: &'static str = "user";
+
+    fn columns(&self) -> Row {
+        Row {
+            unique_key: Some(format!("{}/{}", self.organization, self.email)),
+            // Unique in the organization: people log in with it.
+            alias: Some(format!("{}/{}", self.organization, self.user_name().to_lowercase())),
+            updated_at: self.profile.updated_at.unwrap_or(self.created_at),
+            ..principal_columns!(self, self.organization, self.email.clone())
+        }
+    }
+}
+
+impl Document for Group {
+    const KIND: Kind = Kind::Group;
+    const NAME: &'static str = "group";
+
+    fn columns(&self) -> Row {
+        Row { updated_at: self.updated_at, ..principal_columns!(self, self.organization, self.name.clone()) }
+    }
+}
+
+impl Document for ApiKey {
+    const KIND: Kind = Kind::ApiKey;
+    const NAME: &'static str = "API key";
+
+    fn columns(&self) -> Row {
+        Row {
+            parent: self.service_account.to_string(),
+            ..row(Self::KIND, self.id.clone(), self.organization, String::new(), self.created_at)
+        }
+    }
+}
+
+impl Document for Folder {
+    const KIND: Kind = Kind::Folder;
+    const NAME: &'static str = "folder";
+
+    fn columns(&self) -> Row {
+        let parent = self.parent.map(|id| id.to_string()).unwrap_or_default();
+        Row {
+            unique_key: Some(format!("{}/{parent}/{}", self.organization, self.name)),
+            parent,
+            updated_at: self.updated_at,
+            ..row(Self::KIND, self.id.to_string(), self.organization, self.name.clone(), self.created_at)
+        }
+    }
+}
+
+/// Due when it ends, so that it is removed.
+impl Document for Session {
+    const KIND: Kind = Kind::Session;
+    const NAME: &'static str = "session";
+
+    fn columns(&self) -> Row {
+        Row {
+            parent: self.person.to_string(),
+            due_at: Some(self.expires_at),
+            ..row(Self::KIND, self.id.clone(), self.organization, String::new(), self.created_at)
+        }
+    }
+}
+
+/// Due when it ends, so that it is removed.
+impl Document for Invitation {
+    const KIND: Kind = Kind::Invitation;
+    const NAME: &'static str = "invitation";
+
+    fn columns(&self) -> Row {
+        Row {
+            parent: self.person.to_string(),
+            due_at: Some(self.expires_at),
+            ..row(Self::KIND, self.id.clone(), self.organization, self.email.clone(), self.created_at)
+        }
+    }
+}
+
+impl Document for JwtIssuer {
+    const KIND: Kind = Kind::JwtIssuer;
+    const NAME: &'static str = "JWT issuer";
+
+    fn columns(&self) -> Row {
+        Row {
+            unique_key: Some(format!("{}/{} {}", self.organization, self.issuer_url, self.audience)),
+            ..row(Self::KIND, self.id.clone(), self.organization, self.issuer_url.clone(), self.created_at)
+        }
+    }
+}
+
+impl Document for Cluster {
+    const KIND: Kind = Kind::Cluster;
+    const NAME: &'static str = "cluster";
+
+    /// Names and routing ids are free again once a cluster has ended. A cluster is due until the
+    /// reconciler has brought it where it should be.
+    fn columns(&self) -> Row {
+        let active = self.is_active();
+        let settled = match self.state {
+            ClusterState::Created => self.observed.generation == self.generation,
+            ClusterState::Deleted => self.removed,
+            ClusterState::CreationFailed => self.removed,
+            ClusterState::Creating | ClusterState::Locked => false,
+        };
+        Row {
+            parent: self.parent.map(|id| id.to_string()).unwrap_or_default(),
+            unique_key: active.then(|| format!("{}/{}", self.organization, self.name)),
+            alias: active.then(|| self.routing_id()),
+            due_at: (!settled).then_some(self.updated_at),
+            updated_at: self.updated_at,
+            ended_at: if active { None } else { Some(self.deleted_at.unwrap_or(self.updated_at)) },
+            ..row(Self::KIND, self.id.to_string(), self.organization, self.name.clone(), self.created_at)
+        }
+    }
+}
+
+impl Document for AllowlistEntry {
+    const KIND: Kind = Kind::AllowlistEntry;
+    const NAME: &'static str = "allowlist entry";
+
+    fn columns(&self) -> Row {
+        Row {
+            parent: self.cluster.to_string(),
+            ..row(
+                Self::KIND,
+                Self::row_id(self.cluster, self.network),
+                self.organization,
+                self.sort_key(),
+                self.created_at,
+            )
+        }
+    }
+}
+
+impl Document for Meter {
+    const KIND: Kind = Kind::Meter;
+    const NAME: &'static str = "meter";
+
+    fn columns(&self) -> Row {
+        let id = self.cluster.to_string();
+        let row = row(Self::KIND, id.clone(), self.organization, String::new(), self.measured_at);
+        Row { parent: id, ..row }
+    }
+}
+
+/// The row of a month or an hour of use.
+pub fn period(kind: Kind, usage: &PeriodUsage) -> Result<Row> {
+    let id = format!("{}/{}", usage.cluster, usage.period);
+    let document = serde_json::to_string(usage)
+        .map_err(|error| Error::internal(format!("usage {id}: can not be written")).because(error))?;
+    let row = row(kind, id, usage.organization, usage.period.clone(), usage.created_at);
+    Ok(Row { parent: usage.cluster.to_string(), document, ..row })
+}
+
+/// The month or the hour of use that a row holds.
+pub fn read_period(row: &Row) -> Result<PeriodUsage> {
+    serde_json::from_str(&row.document)
+        .map_err(|error| Error::internal(format!("usage {}: damaged document", row.id)).because(error))
+}

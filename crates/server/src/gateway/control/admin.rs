@@ -1,0 +1,62 @@
+//! Commands of the machine's owner: sent to the running server, or run on the store where no server runs.
+
+use crate::{
+    clock::SystemClock,
+    context::Context,
+    data_dir::{self, DataDir},
+    gateway::control::{
+        control_socket,
+        protocol::{self, ClientHello, Failure, Role, ServerHello, VERSION, receive, send},
+    },
+    identity::{
+        admin::{self, Command, Done},
+        bootstrap,
+    },
+    settings::Settings,
+};
+use ootheca_model::{Error, Result, time::Clock as _};
+use std::{io::ErrorKind, path::Path};
+use tokio::{io::BufReader, net::UnixStream};
+
+/// Asks the server of the data folder. Where no server runs, takes the lock of the folder and does the same on
+/// the store itself.
+pub async fn ask(mut settings: Settings, command: Command) -> Result<Done> {
+    settings.data_dir = data_dir::absolute(&settings.data_dir)?;
+    if let Some(done) = ask_server(&settings.data_dir, &command).await? {
+        return Ok(done);
+    }
+    if !settings.data_dir.is_dir() {
+        let rule = format!("there is no folder {}: start the server once", settings.data_dir.display());
+        return Err(Error::invalid("data_dir", rule));
+    }
+    let data = DataDir::open(&settings.data_dir)?;
+    let store = bootstrap::open_store(&settings).await?;
+    let now = SystemClock.now();
+    bootstrap::prepare(&*store, &settings, &data, now).await?;
+    admin::run(&*store, &settings, command, now).await
+}
+
+/// Asks the server of a data folder; `None` if none runs.
+async fn ask_server(data: &Path, command: &Command) -> Result<Option<Done>> {
+    let stream = match UnixStream::connect(control_socket(data)).await {
+        Ok(stream) => stream,
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {
+            return Ok(None);
+        }
+        Err(error) => return Err(protocol::broken(error)),
+    };
+    let mut stream = BufReader::new(stream);
+    let hello = ClientHello { ootheca: VERSION, role: Role::Admin { command: command.clone() } };
+    send(stream.get_mut(), &hello).await?;
+    let gone = || Error::unavailable("control: the server ended before it answered");
+    receive::<_, ServerHello>(&mut stream).await?.ok_or_else(gone)?.check()?;
+    let answer = receive::<_, Result<Done, Failure>>(&mut stream).await?.ok_or_else(gone)?;
+    answer.map(Some).map_err(Error::from)
+}
+
+/// Does what is asked and answers.
+pub(super) async fn answer(context: &Context, stream: &mut UnixStream, command: Command) -> Result<()> {
+    send(stream, &ServerHello::new()).await?;
+    let result = admin::run(&*context.store, &context.settings, command, context.now()).await;
+    send(stream, &result.map_err(Failure::from)).await
+}

@@ -1,0 +1,229 @@
+//! The answers of the server that a gateway process keeps for when the server is away.
+//!
+//! Bounded: the clusters that were not asked for the longest are dropped first, but none with open sessions.
+
+use crate::gateway::control::protocol::{Request, Response};
+use ootheca_gateway::{Activity, Destination, Policy};
+use ootheca_model::{ClusterId, login::Secret};
+use std::{
+    collections::{HashMap, HashSet},
+    path::PathBuf,
+};
+
+/// Most clusters; twice as many as a gateway has connections.
+const CLUSTERS: usize = 20_000;
+/// Most users of each.
+const USERS: usize = 1_000;
+
+struct Cluster {
+    routing_id: String,
+    policy: Policy,
+    iterations: Option<u32>,
+    secrets: HashMap<String, Secret>,
+    endpoint: Option<PathBuf>,
+    /// When it was last asked for, in questions.
+    asked: u64,
+}
+
+/// Responses by their requests.
+#[derive(Default)]
+pub(super) struct Known {
+    clusters: HashMap<ClusterId, Cluster>,
+    routes: HashMap<String, ClusterId>,
+    live: HashSet<ClusterId>,
+    questions: u64,
+}
+
+impl Known {
+    /// Takes an answer in, or what it makes void out.
+    pub(super) fn learn(&mut self, ask: &Request, found: &Response) {
+        match (ask, found) {
+            (Request::Resolve { routing_id }, Response::Destination(Some(to))) => self.route(routing_id, to),
+            (Request::Resolve { routing_id }, Response::Destination(None)) => {
+                if let Some(cluster) = self.routes.get(routing_id).copied() {
+                    self.forget(cluster);
+                }
+            }
+            (Request::Policy { cluster }, Response::Policy(None)) => self.forget(*cluster),
+            (Request::Policy { cluster }, Response::Policy(Some(policy))) => {
+                self.change(*cluster, |known| known.policy.clone_from(policy));
+            }
+            (Request::Secret { cluster, user }, Response::Secret(None)) => {
+                self.change(*cluster, |known| drop(known.secrets.remove(user)));
+            }
+            (Request::Secret { cluster, user }, Response::Secret(Some(secret))) => {
+                self.change(*cluster, |known| {
+                    if known.secrets.len() >= USERS {
+                        known.secrets.clear();
+                    }
+                    known.secrets.insert(user.clone(), secret.clone());
+                })
+            }
+            (Request::Endpoint { cluster }, Response::Endpoint(socket)) => {
+                self.change(*cluster, |known| known.endpoint = Some(socket.clone()));
+            }
+            _ => {}
+        }
+    }
+
+    /// The last answer to a question.
+    pub(super) fn recall(&mut self, ask: &Request) -> Option<Response> {
+        let known = |cluster: &ClusterId| self.clusters.get(cluster);
+        let found = match ask {
+            Request::Resolve { routing_id } => {
+                let cluster = *self.routes.get(routing_id)?;
+                let Cluster { policy, iterations, .. } = known(&cluster)?;
+                let (policy, iterations) = (policy.clone(), *iterations);
+                Response::Destination(Some(Destination { cluster, policy, iterations }))
+            }
+            Request::Policy { cluster } => Response::Policy(Some(known(cluster)?.policy.clone())),
+            Request::Secret { cluster, user } => {
+                Response::Secret(Some(known(cluster)?.secrets.get(user)?.clone()))
+            }
+            Request::Endpoint { cluster } => Response::Endpoint(known(cluster)?.endpoint.clone()?),
+            Request::Distrust { .. } | Request::Report { .. } | Request::Port { .. } => return None,
+        };
+        Some(found)
+    }
+
+    /// The secrets of a cluster are old.
+    pub(super) fn distrust(&mut self, cluster: ClusterId) {
+        self.change(cluster, |known| known.secrets.clear());
+    }
+
+    /// Which clusters have sessions.
+    pub(super) fn live(&mut self, activities: &[Activity]) {
+        let live = activities.iter().filter(|activity| activity.sessions > 0);
+        self.live = live.map(|activity| activity.cluster).collect();
+    }
+
+    /// Every cluster that is remembered or has sessions.
+    pub(super) fn clusters(&self) -> Vec<ClusterId> {
+        let known: HashSet<ClusterId> = self.clusters.keys().chain(&self.live).copied().collect();
+        known.into_iter().collect()
+    }
+
+    fn change(&mut self, cluster: ClusterId, change: impl FnOnce(&mut Cluster)) {
+        if let Some(known) = self.clusters.get_mut(&cluster) {
+            change(known);
+        }
+    }
+
+    fn forget(&mut self, cluster: ClusterId) {
+        if let Some(known) = self.clusters.remove(&cluster) {
+            self.routes.remove(&known.routing_id);
+        }
+    }
+
+    fn route(&mut self, routing_id: &str, to: &Destination) {
+        self.questions += 1;
+        let asked = self.questions;
+        match self.clusters.get_mut(&to.cluster) {
+            Some(known) if known.routing_id == routing_id => {
+                known.policy.clone_from(&to.policy);
+                known.iterations = to.iterations;
+                known.asked = asked;
+            }
+            _ => {
+                self.forget(to.cluster);
+                self.make_room();
+                let cluster = Cluster {
+                    routing_id: routing_id.to_owned(),
+                    policy: to.policy.clone(),
+                    iterations: to.iterations,
+                    secrets: HashMap::new(),
+                    endpoint: None,
+                    asked,
+                };
+                self.clusters.insert(to.cluster, cluster);
+                // A routing id may name another cluster than before.
+                if let Some(before) = self.routes.insert(routing_id.to_owned(), to.cluster)
+                    && before != to.cluster
+                {
+                    self.clusters.remove(&before);
+                }
+            }
+        }
+    }
+
+    /// Forgets the oldest tenth if there is no room.
+    fn make_room(&mut self) {
+        if self.clusters.len() < CLUSTERS {
+            return;
+        }
+        let idle = self.clusters.iter().filter(|(id, _)| !self.live.contains(id));
+        let mut idle: Vec<(u64, ClusterId)> = idle.map(|(id, known)| (known.asked, *id)).collect();
+        idle.sort_unstable();
+        for (_, cluster) in idle.into_iter().take(CLUSTERS / 10) {
+            self.forget(cluster);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(number: usize) -> ClusterId {
+        ClusterId(uuid::Uuid::from_u128(number as u128))
+    }
+
+    fn resolve(number: usize) -> Request {
+        Request::Resolve { routing_id: format!("cluster-{number}") }
+    }
+
+    fn learn(known: &mut Known, number: usize) {
+        let to = Destination { cluster: id(number), policy: Policy::default(), iterations: None };
+        known.learn(&resolve(number), &Response::Destination(Some(to)));
+    }
+
+    #[test]
+    fn answers_are_remembered_until_they_are_void() {
+        let mut known = Known::default();
+        let secret = Request::Secret { cluster: id(1), user: "keeper".into() };
+        let endpoint = Request::Endpoint { cluster: id(1) };
+        let found = Response::Secret(Some(Secret::Scram("v".into())));
+        known.learn(&secret, &found);
+        assert_eq!(known.recall(&secret), None, "of a cluster that was never resolved");
+        learn(&mut known, 1);
+        known.learn(&secret, &found);
+        known.learn(&endpoint, &Response::Endpoint("/socket".into()));
+        learn(&mut known, 1);
+        assert_eq!(known.recall(&secret), Some(found.clone()));
+        assert_eq!(known.recall(&endpoint), Some(Response::Endpoint("/socket".into())));
+        known.distrust(id(1));
+        assert_eq!(known.recall(&secret), None);
+        assert!(known.recall(&resolve(1)).is_some() && known.recall(&resolve(2)).is_none());
+        let policy = Policy { allow: vec!["10.0.0.0/8".parse().expect("a network")], ..Policy::default() };
+        known.learn(&Request::Policy { cluster: id(1) }, &Response::Policy(Some(policy.clone())));
+        let to = Destination { cluster: id(1), policy, iterations: None };
+        assert_eq!(known.recall(&resolve(1)), Some(Response::Destination(Some(to))));
+        known.learn(&Request::Policy { cluster: id(1) }, &Response::Policy(None));
+        assert!(known.recall(&resolve(1)).is_none() && known.clusters().is_empty());
+    }
+
+    #[test]
+    fn a_name_that_is_given_anew_leads_to_the_new_cluster() {
+        let mut known = Known::default();
+        learn(&mut known, 1);
+        let to = Destination { cluster: id(2), policy: Policy::default(), iterations: None };
+        known.learn(&resolve(1), &Response::Destination(Some(to.clone())));
+        assert_eq!(known.recall(&resolve(1)), Some(Response::Destination(Some(to))));
+        assert_eq!(known.clusters(), [id(2)]);
+        known.learn(&resolve(1), &Response::Destination(None));
+        assert!(known.clusters().is_empty());
+    }
+
+    #[test]
+    fn it_is_bounded_and_keeps_what_has_sessions() {
+        let mut known = Known::default();
+        let activity = Activity { cluster: id(0), sessions: 1, sessions_seen: 1, sent: 0, received: 0 };
+        known.live(&[activity]);
+        for number in 0..CLUSTERS + 10 {
+            learn(&mut known, number);
+        }
+        assert!(known.clusters.len() <= CLUSTERS && known.routes.len() == known.clusters.len());
+        assert!(known.recall(&resolve(0)).is_some() && known.recall(&resolve(1)).is_none());
+        assert!(known.recall(&resolve(CLUSTERS + 9)).is_some());
+    }
+}

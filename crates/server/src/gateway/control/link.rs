@@ -1,0 +1,217 @@
+//! A gateway process's end of the control socket: requests in flight, and reconnecting.
+
+use crate::gateway::control::protocol::{
+    ClientHello, NumberedRequest, Request, Response, Role, ServerHello, ServerMessage, VERSION, broken, line,
+    receive, send,
+};
+use ootheca_model::{ClusterId, Error, Result};
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU16, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncWriteExt as _, BufReader},
+    net::{UnixStream, unix::OwnedWriteHalf},
+    sync::{Notify, mpsc, oneshot, watch},
+    time::{Instant, sleep, timeout},
+};
+
+/// A control plane that is restarted or taken over is back within this time.
+const RESTART: Duration = Duration::from_secs(3);
+/// The same for one that was away for longer, and is asked for just now.
+const ATTEMPT: Duration = Duration::from_millis(500);
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+const GREETING: Duration = Duration::from_secs(10);
+const QUEUE: usize = 1024;
+
+/// What the other end says without being asked.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Event {
+    /// The connection is there again: anything may have changed.
+    Connected,
+    /// This changed; without a name: anything may have.
+    Changed(Option<ClusterId>),
+}
+
+#[derive(Default)]
+struct State {
+    outgoing: Option<mpsc::Sender<NumberedRequest>>,
+    waiting: HashMap<u64, oneshot::Sender<Result<Response>>>,
+    next: u64,
+}
+
+/// A connection to the control plane that is made again whenever it breaks.
+pub(super) struct Link {
+    socket: PathBuf,
+    source: u64,
+    port: AtomicU16,
+    /// Says to try at once.
+    attempt: Notify,
+    state: Mutex<State>,
+    /// Since when it is there (`Ok`) or not.
+    connected: watch::Sender<std::result::Result<Instant, Instant>>,
+}
+
+impl Link {
+    pub(super) fn new(socket: PathBuf, source: u64) -> Arc<Self> {
+        Arc::new(Self {
+            socket,
+            source,
+            port: AtomicU16::new(0),
+            attempt: Notify::new(),
+            state: Mutex::default(),
+            connected: watch::channel(Err(Instant::now())).0,
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says where the gateway listens, now and in every later greeting.
+    pub(super) async fn listens_at(&self, port: u16) {
+        self.port.store(port, Ordering::Relaxed);
+        let _ = self.ask(Request::Port { port }, GREETING).await;
+    }
+
+    /// Waits until it is there.
+    pub(super) async fn connected(&self) {
+        // The sender is in `self`.
+        let _ = self.connected.subscribe().wait_for(std::result::Result::is_ok).await;
+    }
+
+    /// Whether it is there, or is again within the time of a restart.
+    pub(super) async fn back_soon(&self) -> bool {
+        let deadline = match *self.connected.borrow() {
+            Ok(_) => return true,
+            Err(since) => (since + RESTART).max(Instant::now() + ATTEMPT),
+        };
+        self.attempt.notify_one();
+        tokio::time::timeout_at(deadline, self.connected()).await.is_ok()
+    }
+
+    /// Asks; `None` if there is no answer in time.
+    pub(super) async fn ask(&self, ask: Request, limit: Duration) -> Option<Result<Response>> {
+        let (answer, answered) = oneshot::channel();
+        let (outgoing, question) = {
+            let mut state = self.lock();
+            let outgoing = state.outgoing.clone()?;
+            state.next += 1;
+            let id = state.next;
+            state.waiting.insert(id, answer);
+            (outgoing, NumberedRequest { id, ask })
+        };
+        let id = question.id;
+        let exchange = async {
+            outgoing.send(question).await.ok()?;
+            answered.await.ok()
+        };
+        let answer = timeout(limit, exchange).await;
+        if answer.is_err() {
+            self.lock().waiting.remove(&id);
+        }
+        answer.ok().flatten()
+    }
+
+    /// Connects again and again and passes on events, until there is no receiver.
+    pub(super) async fn run(self: Arc<Self>, news: mpsc::UnboundedSender<Event>) {
+        let (mut pause, mut said) = (FIRST_PAUSE, false);
+        while !news.is_closed() {
+            match self.connect().await {
+                Ok(stream) => {
+                    tracing::info!("connected to the control plane");
+                    let ended = self.converse(stream, &news).await;
+                    self.hang_up();
+                    let error = ended.err().map(|error| error.chain());
+                    tracing::warn!(error, "connection to the control plane lost; serving known clusters");
+                    (pause, said) = (FIRST_PAUSE, false);
+                }
+                // Most often it is being started again: the first attempts are no news.
+                Err(error) if pause >= LONGEST_PAUSE && !said => {
+                    let socket = self.socket.display();
+                    tracing::warn!(%socket, error = error.chain(), "control plane not reachable");
+                    said = true;
+                }
+                Err(_) => {}
+            }
+            sleep(FIRST_PAUSE).await;
+            tokio::select! {
+                () = sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
+                () = self.attempt.notified() => {}
+            }
+        }
+    }
+
+    async fn connect(&self) -> Result<BufReader<UnixStream>> {
+        let greet = async {
+            let stream = UnixStream::connect(&self.socket).await.map_err(broken)?;
+            let mut stream = BufReader::new(stream);
+            let role = Role::Gateway { source: self.source, port: self.port.load(Ordering::Relaxed) };
+            send(stream.get_mut(), &ClientHello { ootheca: VERSION, role }).await?;
+            match receive::<_, ServerHello>(&mut stream).await? {
+                Some(welcome) => welcome.check().map(|_| stream),
+                None => Err(Error::unavailable("control: the other side closed the connection")),
+            }
+        };
+        let late = |_| Error::unavailable("control: the other side does not answer");
+        timeout(GREETING, greet).await.map_err(late)?
+    }
+
+    async fn converse(
+        &self,
+        stream: BufReader<UnixStream>,
+        news: &mpsc::UnboundedSender<Event>,
+    ) -> Result<()> {
+        let (reader, writer) = stream.into_inner().into_split();
+        let (outgoing, questions) = mpsc::channel(QUEUE);
+        self.lock().outgoing = Some(outgoing);
+        let _ = self.connected.send_replace(Ok(Instant::now()));
+        let _ = news.send(Event::Connected);
+        let mut reader = BufReader::new(reader);
+        let listen = async {
+            while let Some(saying) = receive::<_, ServerMessage>(&mut reader).await? {
+                match saying {
+                    ServerMessage::Changed(cluster) => {
+                        let _ = news.send(Event::Changed(cluster));
+                    }
+                    ServerMessage::Answer { id, result } => {
+                        let waiting = self.lock().waiting.remove(&id);
+                        if let Some(waiting) = waiting {
+                            let _ = waiting.send(result.map_err(Error::from));
+                        }
+                    }
+                }
+            }
+            Ok(())
+        };
+        tokio::select! {
+            result = listen => result,
+            result = speak(writer, questions) => result,
+        }
+    }
+
+    fn hang_up(&self) {
+        let mut state = self.lock();
+        state.outgoing = None;
+        state.waiting.clear();
+        let _ = self.connected.send_replace(Err(Instant::now()));
+    }
+
+    /// Where the control plane is.
+    pub(super) fn socket(&self) -> &Path {
+        &self.socket
+    }
+}
+
+async fn speak(mut writer: OwnedWriteHalf, mut questions: mpsc::Receiver<NumberedRequest>) -> Result<()> {
+    while let Some(question) = questions.recv().await {
+        writer.write_all(&line(&question)?).await.map_err(broken)?;
+    }
+    Ok(())
+}

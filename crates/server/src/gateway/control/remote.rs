@@ -1,0 +1,328 @@
+//! The directory of a gateway process: asks the server, and answers from memory while the server is away.
+//!
+//! While the server answers, it is asked every time, so an answer is never outdated. While it is away or cannot
+//! tell, known clusters are answered from memory. When it is back, everything known is asked again and announced
+//! as changed, so that sessions that are no longer allowed end.
+
+use crate::gateway::control::{
+    known::Known,
+    link::{Event, Link},
+    protocol::{Request, Response},
+};
+use async_trait::async_trait;
+use ootheca_gateway::{Activity, Destination, Directory, Policy};
+use ootheca_model::{ClusterId, Error, ErrorKind, Result, login::Secret};
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::{
+    net::UnixStream,
+    sync::{broadcast, mpsc},
+    task::JoinSet,
+    time::timeout,
+};
+
+/// How long a control plane that does not answer is waited for.
+const ANSWER: Duration = Duration::from_secs(5);
+/// The same where it may start a server meanwhile.
+const WAKE: Duration = Duration::from_secs(40);
+/// How long a server's socket may take to accept.
+const ACCEPT: Duration = Duration::from_secs(2);
+/// Clusters that are asked for again at a time.
+const TOGETHER: usize = 64;
+
+/// The control plane, from another process.
+pub struct RemoteDirectory {
+    link: Arc<Link>,
+    known: Arc<Mutex<Known>>,
+    changes: broadcast::Sender<ClusterId>,
+}
+
+impl RemoteDirectory {
+    /// Connects to the control plane at `socket`, and again whenever that breaks, until it is dropped.
+    pub fn new(socket: PathBuf) -> Arc<Self> {
+        let link = Link::new(socket, rand::random_range(1..u64::MAX));
+        let (changes, _) = broadcast::channel(1024);
+        // What waits in it is read as fast as the control plane answers.
+        let (news, heard) = mpsc::unbounded_channel();
+        let known = Arc::<Mutex<Known>>::default();
+        let listening = Listening { link: link.clone(), known: known.clone(), changes: changes.downgrade() };
+        tokio::spawn(link.clone().run(news));
+        tokio::spawn(listening.run(heard));
+        Arc::new(Self { link, known, changes })
+    }
+
+    /// Waits until the control plane is there.
+    pub async fn connected(&self) {
+        self.link.connected().await;
+    }
+
+    /// Tells the control plane where clients connect.
+    pub async fn listens_at(&self, port: u16) {
+        self.link.listens_at(port).await;
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        lock(&self.known)
+    }
+
+    async fn find(&self, ask: Request, limit: Duration) -> Result<Response> {
+        let doubt = match self.fresh(&ask, limit).await {
+            Some(Err(error)) if error.kind() == ErrorKind::Unavailable => Some(error),
+            Some(answer) => return answer,
+            None => None,
+        };
+        let remembered = self.known().recall(&ask);
+        match remembered {
+            Some(Response::Endpoint(socket)) if !accepts(&socket).await => {}
+            Some(found) => return Ok(found),
+            None => {}
+        }
+        if let Some(error) = doubt {
+            return Err(error);
+        }
+        // Worth a short wait for a control plane that is just being started again.
+        let again = match self.link.back_soon().await {
+            true => self.fresh(&ask, limit).await,
+            false => None,
+        };
+        again.unwrap_or_else(|| Err(self.away()))
+    }
+
+    /// The control plane's own answer, if there is one.
+    async fn fresh(&self, ask: &Request, limit: Duration) -> Option<Result<Response>> {
+        let answer = self.link.ask(ask.clone(), limit).await?;
+        if let Ok(found) = &answer {
+            self.known().learn(ask, found);
+        }
+        Some(answer)
+    }
+
+    fn away(&self) -> Error {
+        let socket = self.link.socket().display();
+        Error::unavailable(format!(
+            "the control plane is away and this gateway does not know the answer; is `ootheca serve` running? ({socket})"
+        ))
+    }
+}
+
+fn lock(known: &Mutex<Known>) -> MutexGuard<'_, Known> {
+    known.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether a server listens there: its file alone may be left from one that died.
+async fn accepts(socket: &Path) -> bool {
+    matches!(timeout(ACCEPT, UnixStream::connect(socket)).await, Ok(Ok(_)))
+}
+
+fn unexpected<T>(_: Response) -> Result<T> {
+    Err(Error::internal("control: the answer belongs to another question"))
+}
+
+#[async_trait]
+impl Directory for RemoteDirectory {
+    async fn resolve(&self, routing_id: &str) -> Result<Option<Destination>> {
+        match self.find(Request::Resolve { routing_id: routing_id.to_owned() }, ANSWER).await? {
+            Response::Destination(found) => Ok(found),
+            other => unexpected(other),
+        }
+    }
+
+    async fn secret(&self, cluster: ClusterId, user: &str) -> Result<Option<Secret>> {
+        match self.find(Request::Secret { cluster, user: user.to_owned() }, ANSWER).await? {
+            Response::Secret(found) => Ok(found),
+            other => unexpected(other),
+        }
+    }
+
+    async fn distrust(&self, cluster: ClusterId) {
+        self.known().distrust(cluster);
+        let _ = self.link.ask(Request::Distrust { cluster }, ANSWER).await;
+    }
+
+    async fn endpoint(&self, cluster: ClusterId) -> Result<PathBuf> {
+        match self.find(Request::Endpoint { cluster }, WAKE).await? {
+            Response::Endpoint(found) => Ok(found),
+            other => unexpected(other),
+        }
+    }
+
+    async fn policy(&self, cluster: ClusterId) -> Result<Option<Policy>> {
+        match self.find(Request::Policy { cluster }, ANSWER).await? {
+            Response::Policy(found) => Ok(found),
+            other => unexpected(other),
+        }
+    }
+
+    async fn report(&self, activities: Vec<Activity>) -> Result<()> {
+        self.known().live(&activities);
+        let answer = self.link.ask(Request::Report { activities }, ANSWER).await;
+        answer.unwrap_or_else(|| Err(self.away())).map(|_| ())
+    }
+
+    fn changes(&self) -> broadcast::Receiver<ClusterId> {
+        self.changes.subscribe()
+    }
+}
+
+/// Passes on what changed; what is remembered of it is asked for again first.
+struct Listening {
+    link: Arc<Link>,
+    known: Arc<Mutex<Known>>,
+    changes: broadcast::WeakSender<ClusterId>,
+}
+
+impl Listening {
+    /// Ends with the directory, and with it the link.
+    async fn run(self, mut news: mpsc::UnboundedReceiver<Event>) {
+        let mut look = tokio::time::interval(Duration::from_secs(1));
+        loop {
+            let heard = tokio::select! {
+                heard = news.recv() => heard,
+                _ = look.tick() => {
+                    if self.changes.strong_count() == 0 {
+                        return;
+                    }
+                    continue;
+                }
+            };
+            match heard {
+                None => return,
+                Some(Event::Changed(Some(cluster))) => self.announce(vec![cluster]).await,
+                Some(Event::Changed(None) | Event::Connected) => {
+                    let clusters = lock(&self.known).clusters();
+                    self.announce(clusters).await;
+                }
+            }
+        }
+    }
+
+    async fn announce(&self, clusters: Vec<ClusterId>) {
+        for some in clusters.chunks(TOGETHER) {
+            let mut asking: JoinSet<()> = some.iter().map(|cluster| self.ask_again(*cluster)).collect();
+            while asking.join_next().await.is_some() {}
+            let Some(changes) = self.changes.upgrade() else { return };
+            for cluster in some {
+                // There is no receiver while no connection is open.
+                let _ = changes.send(*cluster);
+            }
+        }
+    }
+
+    fn ask_again(&self, cluster: ClusterId) -> impl Future<Output = ()> + Send + use<> {
+        let (link, known) = (self.link.clone(), self.known.clone());
+        async move {
+            let ask = Request::Policy { cluster };
+            // Without an answer it stays as it is: the next connection asks again.
+            if let Some(Ok(found)) = link.ask(ask.clone(), ANSWER).await {
+                lock(&known).learn(&ask, &found);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gateway::control::{
+        self,
+        protocol::{ClientHello, NumberedRequest, ServerHello, ServerMessage, receive, send},
+    };
+    use tokio::{io::BufReader, net::UnixListener};
+
+    fn id(number: u128) -> ClusterId {
+        ClusterId(uuid::Uuid::from_u128(number))
+    }
+
+    fn destination(routing_id: &str) -> Option<Destination> {
+        let number = routing_id.rsplit_once('-')?.1.parse().ok()?;
+        Some(Destination { cluster: id(number), policy: Policy::default(), iterations: None })
+    }
+
+    /// A control plane that answers `together` questions at a time, the last one first.
+    async fn plane(listener: &UnixListener, together: usize) {
+        let mut stream = BufReader::new(control::accept(listener).await);
+        receive::<_, ClientHello>(&mut stream).await.expect("a line").expect("a greeting");
+        send(stream.get_mut(), &ServerHello::new()).await.expect("sent");
+        let mut questions = Vec::new();
+        while let Ok(Some(NumberedRequest { id, ask })) = receive(&mut stream).await {
+            let found = match ask {
+                Request::Resolve { routing_id } => Response::Destination(destination(&routing_id)),
+                Request::Policy { .. } => Response::Policy(None),
+                _ => Response::Noted,
+            };
+            questions.push(ServerMessage::Answer { id, result: Ok(found) });
+            while questions.len() >= together
+                && let Some(saying) = questions.pop()
+            {
+                send(stream.get_mut(), &saying).await.expect("sent");
+                if questions.is_empty() {
+                    break;
+                }
+            }
+        }
+    }
+
+    fn place() -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("control.sock");
+        (folder, path)
+    }
+
+    #[tokio::test]
+    async fn what_is_known_outlives_the_control_plane_and_is_asked_again_after() {
+        let (_folder, path) = place();
+        let listener = control::listen(&path).expect("a socket");
+        let directory = RemoteDirectory::new(path.clone());
+        let serving = tokio::spawn(async move { plane(&listener, 1).await });
+        directory.connected().await;
+        assert_eq!(directory.resolve("known-1").await.expect("an answer"), destination("known-1"));
+        serving.abort();
+        let _ = serving.await;
+        assert_eq!(directory.resolve("known-1").await.expect("from memory"), destination("known-1"));
+        let error = directory.resolve("unknown-2").await.expect_err("nobody knows");
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        assert!(error.message().contains("control plane"), "{error}");
+        assert!(directory.report(Vec::new()).await.is_err(), "the gateway keeps its report");
+        // The new control plane says that the cluster was deleted meanwhile.
+        let mut changes = directory.changes();
+        let listener = control::listen(&path).expect("a socket");
+        let serving = tokio::spawn(async move { plane(&listener, 1).await });
+        assert_eq!(changes.recv().await.ok(), Some(id(1)));
+        assert_eq!(directory.policy(id(1)).await.expect("an answer"), None);
+        serving.abort();
+    }
+
+    #[tokio::test]
+    async fn many_questions_are_in_flight_at_a_time() {
+        let (_folder, path) = place();
+        let listener = control::listen(&path).expect("a socket");
+        let directory = RemoteDirectory::new(path);
+        let serving = tokio::spawn(async move { plane(&listener, 50).await });
+        directory.connected().await;
+        let mut asking = JoinSet::new();
+        for number in 0..50 {
+            let directory = directory.clone();
+            asking.spawn(async move {
+                let name = format!("cluster-{number}");
+                assert_eq!(directory.resolve(&name).await.expect("an answer"), destination(&name));
+            });
+        }
+        while let Some(done) = asking.join_next().await {
+            done.expect("each got its own answer");
+        }
+        serving.abort();
+    }
+
+    #[tokio::test]
+    async fn a_socket_without_a_server_is_no_endpoint() {
+        let (folder, _) = place();
+        let path = folder.path().join("server.sock");
+        let listener = control::listen(&path).expect("a socket");
+        assert!(accepts(&path).await);
+        drop(listener);
+        assert!(path.exists() && !accepts(&path).await);
+    }
+}

@@ -1,0 +1,177 @@
+//! The server's end of the control socket: answers gateway processes, and admits successors and administrators.
+
+use crate::{
+    context::Context,
+    gateway::{
+        control::{
+            self, admin,
+            protocol::{
+                self, NumberedRequest, Request, Response, Role, ServerHello, ServerMessage, read_hello,
+                receive, send,
+            },
+            sources::Sources,
+        },
+        handover::HandoverServer,
+    },
+    metering::{Metering, activity::Source},
+};
+use ootheca_gateway::Directory;
+use ootheca_model::{ClusterId, Error, Result};
+use std::sync::{Arc, atomic::Ordering};
+use tokio::{
+    io::{AsyncWriteExt as _, BufReader},
+    net::{
+        UnixListener, UnixStream,
+        unix::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    sync::{
+        Semaphore,
+        broadcast::{self, error::RecvError},
+        mpsc, watch,
+    },
+    task::JoinSet,
+};
+
+/// Most questions of one gateway that are worked on at a time; the others wait in its socket.
+const IN_FLIGHT: usize = 1024;
+
+/// What the connections share.
+pub struct Control {
+    /// What every part may use.
+    pub context: Arc<Context>,
+    /// Where gateways report the activity of their sessions.
+    pub metering: Arc<Metering>,
+    /// What its own gateway would ask.
+    pub directory: Arc<dyn Directory>,
+    /// Where successors are let in.
+    pub handover_server: Arc<HandoverServer>,
+}
+
+/// Serves the socket until `stop` turns true. Connections end with it.
+pub async fn serve(control: Control, listener: UnixListener, mut stop: watch::Receiver<bool>) {
+    let (control, sources) = (Arc::new(control), Arc::new(Sources::default()));
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => return,
+            stream = control::accept(&listener) => {
+                connections.spawn(connection(control.clone(), sources.clone(), stream));
+            }
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+async fn connection(control: Arc<Control>, sources: Arc<Sources>, stream: UnixStream) {
+    if let Err(error) = greet(&control, &sources, stream).await {
+        tracing::warn!(error = error.chain(), "control: connection ended");
+    }
+}
+
+async fn greet(control: &Arc<Control>, sources: &Arc<Sources>, stream: UnixStream) -> Result<()> {
+    let mut stream = BufReader::new(stream);
+    match read_hello(&mut stream).await? {
+        None => Ok(()),
+        Some(Role::Successor) => {
+            // Its turn outlives this socket, which is closed on the way.
+            control.handover_server.admit(stream.into_inner()).await
+        }
+        Some(Role::Admin { command }) => admin::answer(&control.context, stream.get_mut(), command).await,
+        Some(Role::Gateway { source, port }) => {
+            send(stream.get_mut(), &ServerHello::new()).await?;
+            let _present = sources.enter(&control.metering, source);
+            listens_at(&control.context, port);
+            tracing::info!(port, "gateway process connected");
+            let result = gateway(control, source, stream.into_inner()).await;
+            tracing::info!(port, "gateway process disconnected");
+            result
+        }
+    }
+}
+
+fn listens_at(context: &Context, port: u16) {
+    if port != 0 && !context.settings.gateway.enabled {
+        context.sql_port.store(port, Ordering::Relaxed);
+    }
+}
+
+async fn gateway(control: &Arc<Control>, source: Source, stream: UnixStream) -> Result<()> {
+    let (reader, writer) = stream.into_split();
+    let (answers, outgoing) = mpsc::channel(IN_FLIGHT);
+    // From before the first question on: what is answered is never older than what is pushed.
+    let changes = control.directory.changes();
+    tokio::select! {
+        result = questions(control, source, reader, answers) => result,
+        result = sayings(changes, writer, outgoing) => result,
+    }
+}
+
+/// Reads questions, and works on many at a time.
+async fn questions(
+    control: &Arc<Control>,
+    source: Source,
+    reader: OwnedReadHalf,
+    answers: mpsc::Sender<ServerMessage>,
+) -> Result<()> {
+    let mut reader = BufReader::new(reader);
+    let slots = Arc::new(Semaphore::new(IN_FLIGHT));
+    let mut at_work = JoinSet::new();
+    while let Some(NumberedRequest { id, ask }) = receive(&mut reader).await? {
+        while at_work.try_join_next().is_some() {}
+        let gone = |_| Error::internal("control: closed");
+        let slot = slots.clone().acquire_owned().await.map_err(gone)?;
+        let (control, answers) = (control.clone(), answers.clone());
+        at_work.spawn(async move {
+            let result = answer(&control, source, ask).await.map_err(protocol::Failure::from);
+            // The writer is gone only when the connection is.
+            let _ = answers.send(ServerMessage::Answer { id, result }).await;
+            drop(slot);
+        });
+    }
+    Ok(())
+}
+
+async fn answer(control: &Control, source: Source, ask: Request) -> Result<Response> {
+    let (metering, directory) = (&control.metering, &control.directory);
+    match ask {
+        Request::Resolve { routing_id } => directory.resolve(&routing_id).await.map(Response::Destination),
+        Request::Policy { cluster } => directory.policy(cluster).await.map(Response::Policy),
+        Request::Secret { cluster, user } => directory.secret(cluster, &user).await.map(Response::Secret),
+        Request::Endpoint { cluster } => directory.endpoint(cluster).await.map(Response::Endpoint),
+        Request::Distrust { cluster } => {
+            directory.distrust(cluster).await;
+            Ok(Response::Noted)
+        }
+        Request::Report { activities } => {
+            metering.activity.note(source, &activities, metering.context.now());
+            Ok(Response::Noted)
+        }
+        Request::Port { port } => {
+            listens_at(&control.context, port);
+            Ok(Response::Noted)
+        }
+    }
+}
+
+/// Writes answers and pushes.
+async fn sayings(
+    mut changes: broadcast::Receiver<ClusterId>,
+    mut writer: OwnedWriteHalf,
+    mut answers: mpsc::Receiver<ServerMessage>,
+) -> Result<()> {
+    loop {
+        let saying = tokio::select! {
+            answer = answers.recv() => match answer {
+                Some(answer) => answer,
+                None => return Ok(()),
+            },
+            changed = changes.recv() => match changed {
+                Ok(cluster) => ServerMessage::Changed(Some(cluster)),
+                Err(RecvError::Lagged(_)) => ServerMessage::Changed(None),
+                Err(RecvError::Closed) => return Ok(()),
+            },
+        };
+        let line = protocol::line(&saying)?;
+        writer.write_all(&line).await.map_err(protocol::broken)?;
+    }
+}

@@ -1,0 +1,114 @@
+//! The SQL gateway inside a process, which is the server or a gateway process.
+
+use crate::{
+    gateway::handover::{Inherited, Listening},
+    settings::Settings,
+};
+use ootheca_gateway::{Directory, Gateway, Snapshot};
+use ootheca_model::{Error, Result};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+/// A running gateway, until it is shut down.
+pub struct EmbeddedGateway {
+    gateway: Mutex<Option<Gateway>>,
+    address: SocketAddr,
+    authority: String,
+}
+
+impl EmbeddedGateway {
+    /// Starts it, on an inherited socket if there is one.
+    pub async fn start(
+        settings: &Settings,
+        directory: Arc<dyn Directory>,
+        inherited: &mut Inherited,
+    ) -> Result<Arc<Self>> {
+        raise_descriptors();
+        let listener = inherited.take("sql").map(Arc::new);
+        let settings = ootheca_gateway::Settings { listener, ..gateway_settings(settings) };
+        let gateway = Gateway::start(settings, directory).await?;
+        let (address, authority) = (gateway.local_addr(), gateway.authority().to_owned());
+        Ok(Arc::new(Self { gateway: Mutex::new(Some(gateway)), address, authority }))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Gateway>> {
+        self.gateway.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The certificate that clients trust, PEM.
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    /// Its socket, for a successor.
+    pub fn listening(&self) -> Result<Listening> {
+        let failed = |error| Error::internal("the SQL socket can not be shared").because(error);
+        match &*self.lock() {
+            Some(gateway) => {
+                let socket = gateway.listener().map_err(failed)?;
+                Ok(Listening { name: "sql", socket: Arc::new(socket) })
+            }
+            None => Err(Error::unavailable("the gateway is shut down")),
+        }
+    }
+
+    /// Its figures, and how many connections are open.
+    pub fn figures(&self) -> (Snapshot, usize) {
+        self.lock().as_ref().map(|gateway| (gateway.metrics(), gateway.connections())).unwrap_or_default()
+    }
+
+    /// Accepts no more; who comes waits for a successor.
+    pub async fn stop_accepting(&self) {
+        let gateway = self.lock().take();
+        if let Some(gateway) = gateway {
+            gateway.stop_accepting().await;
+            *self.lock() = Some(gateway);
+        }
+    }
+
+    /// Drains it, and closes its socket first.
+    pub async fn shutdown(&self, grace: Duration) {
+        let gateway = self.lock().take();
+        if let Some(gateway) = gateway {
+            gateway.shutdown(grace).await;
+        }
+    }
+}
+
+/// Lets this process open as many files as it may: every session needs two.
+fn raise_descriptors() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let most = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if let Err(cause) = setrlimit(Resource::Nofile, most) {
+        tracing::warn!(%cause, "limit of open files not raised");
+    }
+}
+
+/// Connections of a SQL server that the gateway leaves to those who look after it.
+const RESERVED: usize = 10;
+
+/// What the gateway takes from the settings.
+pub fn gateway_settings(settings: &Settings) -> ootheca_gateway::Settings {
+    let gateway = &settings.gateway;
+    let (asked, servers) = (gateway.max_connections_per_cluster, settings.engine.max_connections as usize);
+    let named = [gateway.domain.clone(), gateway.host.clone()];
+    ootheca_gateway::Settings {
+        domains: named.into_iter().filter(|name| !name.is_empty() && name != "localhost").collect(),
+        handshake_timeout: Duration::from_secs(gateway.handshake_seconds),
+        max_connections: gateway.max_connections,
+        max_connections_per_cluster: asked.min(servers.saturating_sub(RESERVED).max(1)),
+        reuse: Duration::from_secs(gateway.reuse_seconds),
+        proxy_protocol: gateway.proxy_protocol,
+        threads: gateway.threads,
+        ..ootheca_gateway::Settings::new(settings.sql_listen, settings.data_dir.join("certificates"))
+    }
+}

@@ -1,0 +1,334 @@
+//! A new process takes over from a running one without refusing a connection.
+//!
+//! It happens in two steps, so that a successor that fails costs nothing:
+//!
+//! 1. The successor connects to the socket of the running process and gets copies of the listening descriptors. The
+//!    running process goes on as before. The successor prepares what it can.
+//! 2. The successor sends `yield`. The running process stops accepting (new connections wait in the backlog), ends what
+//!    is under way, releases everything that only one process may hold, and sends `yielded`. The successor starts on
+//!    the descriptors and sends `ready`; then the old process drains its sessions and exits.
+//!
+//! The old process keeps its descriptors until `ready`. If the successor ends before that, the old one starts
+//! again on them ([`Handover::ready`] tells which).
+
+use crate::gateway::control::{
+    self,
+    protocol::{self, ClientHello, Role, ServerHello, VERSION, broken, read_hello, receive, send},
+};
+use ootheca_model::{Error, Result};
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
+    SendFlags, recvmsg, sendmsg,
+};
+use serde::{Deserialize, Serialize};
+use std::{
+    io::{self, ErrorKind, IoSlice, IoSliceMut},
+    mem::MaybeUninit,
+    net::TcpListener,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::{
+    io::{BufReader, Interest},
+    net::{UnixListener, UnixStream},
+    sync::{mpsc, watch},
+    time::timeout,
+};
+
+/// Most descriptors that are handed over.
+const MOST: usize = 8;
+/// How long each side waits for the other in the second step.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Between the last connection that is accepted and what ends connections that wait for their first
+/// request.
+pub const SETTLE: Duration = Duration::from_millis(300);
+
+/// The words of the second step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Step {
+    Yield,
+    Yielded,
+    Ready,
+}
+
+/// A listening socket by its name.
+#[derive(Clone)]
+pub struct Listening {
+    /// `http` or `sql`.
+    pub name: &'static str,
+    /// The socket.
+    pub socket: Arc<TcpListener>,
+}
+
+/// Listening sockets that came from a process before this one.
+#[derive(Default)]
+pub struct Inherited(Vec<(String, TcpListener)>);
+
+impl Inherited {
+    /// Takes one out.
+    pub fn take(&mut self, name: &str) -> Option<TcpListener> {
+        let at = self.0.iter().position(|(known, _)| known == name)?;
+        Some(self.0.swap_remove(at).1)
+    }
+
+    /// Copies of this process's own, for another start in it.
+    pub fn copies(listening: &[Listening]) -> io::Result<Self> {
+        let copies = listening.iter().map(|one| Ok((one.name.to_owned(), one.socket.try_clone()?)));
+        copies.collect::<io::Result<_>>().map(Self)
+    }
+}
+
+/// Lets successors in at a socket of the running process.
+pub struct HandoverServer {
+    listening: Mutex<Vec<Listening>>,
+    asked: mpsc::Sender<Handover>,
+}
+
+impl HandoverServer {
+    /// Gives out these; the receiver gets each successor that asks for the second step.
+    pub fn new(listening: Vec<Listening>) -> (Arc<Self>, mpsc::Receiver<Handover>) {
+        let (asked, asking) = mpsc::channel(1);
+        (Arc::new(Self { listening: Mutex::new(listening), asked }), asking)
+    }
+
+    /// What is given out.
+    pub fn listening(&self) -> Vec<Listening> {
+        self.listening.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Closes its copies of the sockets, so that no client waits in their backlog in vain.
+    pub fn close(&self) {
+        self.listening.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// The first step with a successor that has greeted.
+    pub async fn admit(&self, mut stream: UnixStream) -> Result<()> {
+        let listening = self.listening();
+        let listeners = listening.iter().map(|one| one.name.to_owned()).collect();
+        let welcome = protocol::line(&ServerHello { listeners, ..ServerHello::new() })?;
+        let sockets: Vec<BorrowedFd<'_>> = listening.iter().map(|one| one.socket.as_fd()).collect();
+        send_descriptors(&stream, &welcome, &sockets).await.map_err(broken)?;
+        match receive::<_, Step>(&mut BufReader::new(&mut stream)).await? {
+            Some(Step::Yield) => {}
+            Some(_) => return Err(Error::invalid("take-over", "the successor does not ask in order")),
+            None => return Ok(()),
+        }
+        let busy = |_| Error::unavailable("take-over: another successor is taking over already");
+        self.asked.try_send(Handover { stream }).map_err(busy)
+    }
+}
+
+/// A successor that waits for its turn.
+pub struct Handover {
+    stream: UnixStream,
+}
+
+impl Handover {
+    /// Says that all is given up, and waits until the successor serves. An error says that it is gone
+    /// or stuck.
+    pub async fn ready(mut self) -> Result<()> {
+        send(&mut self.stream, &Step::Yielded).await?;
+        let step = timeout(PATIENCE, receive::<_, Step>(&mut BufReader::new(&mut self.stream))).await;
+        match step {
+            Ok(Ok(Some(Step::Ready))) => Ok(()),
+            Ok(Ok(_)) => Err(Error::unavailable("take-over: the successor ended before it was ready")),
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(Error::unavailable("take-over: the successor is not ready in time")),
+        }
+    }
+}
+
+/// Serves a socket at which only successors are welcome, until `stop` turns true.
+pub async fn serve(
+    listener: UnixListener,
+    handover_server: Arc<HandoverServer>,
+    mut stop: watch::Receiver<bool>,
+) {
+    loop {
+        let stream = tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => return,
+            stream = control::accept(&listener) => stream,
+        };
+        let handover_server = handover_server.clone();
+        tokio::spawn(async move {
+            let greeted = async {
+                let mut stream = BufReader::new(stream);
+                match read_hello(&mut stream).await? {
+                    Some(Role::Successor) => handover_server.admit(stream.into_inner()).await,
+                    Some(_) => send(stream.get_mut(), &ServerHello::refusal("this is a gateway")).await,
+                    None => Ok(()),
+                }
+            };
+            if let Err(error) = greeted.await {
+                tracing::warn!(error = error.chain(), "handover: connection ended");
+            }
+        });
+    }
+}
+
+/// This process, as the successor of another.
+pub struct Successor {
+    stream: UnixStream,
+    /// What the other one listens on.
+    pub inherited: Inherited,
+}
+
+impl Successor {
+    /// The first step; `None` if there is no process to take over from.
+    pub async fn greet(socket: &Path) -> Result<Option<Self>> {
+        let mut stream = match UnixStream::connect(socket).await {
+            Ok(stream) => stream,
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {
+                return Ok(None);
+            }
+            Err(error) => {
+                let message = format!("take-over: can not reach {}", socket.display());
+                return Err(Error::unavailable(message).because(error));
+            }
+        };
+        send(&mut stream, &ClientHello { ootheca: VERSION, role: Role::Successor }).await?;
+        let received = timeout(PATIENCE, receive_descriptors(&stream)).await;
+        let late = |_| Error::unavailable("take-over: the running process does not answer");
+        let (line, descriptors) = received.map_err(late)?.map_err(broken)?;
+        let welcome = protocol::parse::<ServerHello>(&line)?.check()?;
+        if welcome.listeners.len() != descriptors.len() {
+            return Err(Error::internal("take-over: descriptors are missing"));
+        }
+        let sockets = descriptors.into_iter().map(TcpListener::from);
+        let inherited = Inherited(welcome.listeners.into_iter().zip(sockets).collect());
+        Ok(Some(Self { stream, inherited }))
+    }
+
+    /// The second step; returns once the other one has given up all that it held.
+    pub async fn take_over(&mut self) -> Result<()> {
+        send(&mut self.stream, &Step::Yield).await?;
+        let step = timeout(PATIENCE, receive::<_, Step>(&mut BufReader::new(&mut self.stream))).await;
+        match step.map_err(|_| Error::unavailable("take-over: the running process does not yield"))?? {
+            Some(Step::Yielded) => Ok(()),
+            _ => Err(Error::unavailable(
+                "take-over: the running process did not yield: it ends, or another one takes over; try again",
+            )),
+        }
+    }
+
+    /// Says that this process serves now.
+    pub async fn ready(mut self) -> Result<()> {
+        send(&mut self.stream, &Step::Ready).await
+    }
+}
+
+async fn send_descriptors(stream: &UnixStream, line: &[u8], sockets: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let mut sent = 0;
+    while sent < line.len() {
+        // The descriptors travel with the first byte.
+        let sockets = if sent == 0 { sockets } else { &[] };
+        sent += stream.async_io(Interest::WRITABLE, || send_some(stream, &line[sent..], sockets)).await?;
+    }
+    Ok(())
+}
+
+fn send_some(stream: &UnixStream, bytes: &[u8], sockets: &[BorrowedFd<'_>]) -> io::Result<usize> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    if !sockets.is_empty() && !control.push(SendAncillaryMessage::ScmRights(sockets)) {
+        return Err(io::Error::other("too many descriptors"));
+    }
+    Ok(sendmsg(stream, &[IoSlice::new(bytes)], &mut control, SendFlags::NOSIGNAL)?)
+}
+
+/// A line, and the descriptors that came with it.
+async fn receive_descriptors(stream: &UnixStream) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {
+    let (mut line, mut descriptors) = (Vec::new(), Vec::new());
+    while line.last() != Some(&b'\n') {
+        let receive = || receive_some(stream, &mut line, &mut descriptors);
+        if stream.async_io(Interest::READABLE, receive).await? == 0 || line.len() > 4096 {
+            return Err(ErrorKind::UnexpectedEof.into());
+        }
+    }
+    Ok((line, descriptors))
+}
+
+fn receive_some(
+    stream: &UnixStream,
+    line: &mut Vec<u8>,
+    descriptors: &mut Vec<OwnedFd>,
+) -> io::Result<usize> {
+    let mut bytes = [0; 1024];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let mut into = [IoSliceMut::new(&mut bytes)];
+    let length = recvmsg(stream, &mut into, &mut control, RecvFlags::CMSG_CLOEXEC)?.bytes;
+    for message in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(sockets) = message {
+            descriptors.extend(sockets);
+        }
+    }
+    line.extend_from_slice(&bytes[..length]);
+    Ok(length)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn running(socket: &Path) -> (mpsc::Receiver<Handover>, watch::Sender<bool>, TcpListener) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let socket_of_it = Arc::new(listener.try_clone().expect("a copy"));
+        let (handover_server, asking) =
+            HandoverServer::new(vec![Listening { name: "http", socket: socket_of_it }]);
+        let (stop, stopped) = watch::channel(false);
+        let listening = control::listen(socket).expect("a socket");
+        tokio::spawn(serve(listening, handover_server, stopped));
+        (asking, stop, listener)
+    }
+
+    fn socket() -> (tempfile::TempDir, std::path::PathBuf) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("gateway.sock");
+        (folder, path)
+    }
+
+    #[tokio::test]
+    async fn descriptors_change_hands_in_two_steps() {
+        let (_folder, path) = socket();
+        assert!(Successor::greet(&path).await.expect("no error").is_none(), "nobody is there");
+        let (mut asking, _stop, listener) = running(&path).await;
+        let mut successor = Successor::greet(&path).await.expect("no error").expect("somebody");
+        let socket = successor.inherited.take("http").expect("the socket");
+        assert_eq!(socket.local_addr().ok(), listener.local_addr().ok());
+        assert!(successor.inherited.take("http").is_none() && asking.try_recv().is_err());
+        let taking = tokio::spawn(async move {
+            successor.take_over().await.expect("it yields");
+            successor.ready().await.expect("it hears");
+        });
+        asking.recv().await.expect("a handover").ready().await.expect("it is ready");
+        taking.await.expect("it took over");
+    }
+
+    #[tokio::test]
+    async fn a_successor_that_fails_is_noticed() {
+        let (_folder, path) = socket();
+        let (mut asking, _stop, _listener) = running(&path).await;
+        let mut successor = Successor::greet(&path).await.expect("no error").expect("somebody");
+        let taking = tokio::spawn(async move { successor.take_over().await });
+        let error = asking.recv().await.expect("a handover").ready().await.expect_err("it failed");
+        assert!(error.message().contains("take-over") || error.message().contains("broke"), "{error}");
+        taking.await.expect("it ran").expect("it had yielded");
+    }
+
+    #[tokio::test]
+    async fn another_version_gets_an_answer_in_words() {
+        let (_folder, path) = socket();
+        let (_asking, _stop, _listener) = running(&path).await;
+        let mut stream = UnixStream::connect(&path).await.expect("a connection");
+        let hello = serde_json::json!({ "ootheca": VERSION + 1, "role": { "someone": "new" } });
+        send(&mut stream, &hello).await.expect("sent");
+        let welcome = receive::<_, ServerHello>(&mut BufReader::new(stream)).await.expect("a line");
+        let error = welcome.expect("an answer").check().expect_err("refused");
+        assert!(error.message().contains("version"), "{error}");
+    }
+}

@@ -1,0 +1,120 @@
+//! The pages of the console, on every path that does not belong to the API.
+//!
+//! They are files and need no authentication: what they show comes from the API, which authenticates. The headers
+//! tell the browser what a page may load: only what comes from this server, no inline script, and no frame of
+//! another site.
+
+use crate::{context::Context, ids::fresh_id};
+use axum::{
+    body::{Body, Bytes},
+    http::{HeaderMap, HeaderValue, Method, Uri, header},
+    response::Response,
+};
+use ootheca_console as console;
+
+/// Headers of every answer beside the policy.
+const HEADERS: [(&str, &str); 5] = [
+    ("x-content-type-options", "nosniff"),
+    ("referrer-policy", "no-referrer"),
+    ("cross-origin-opener-policy", "same-origin"),
+    ("cross-origin-resource-policy", "same-origin"),
+    ("permissions-policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+];
+
+/// Whether a request that no other route takes is one for a page.
+pub fn takes(context: &Context, method: &Method, path: &str) -> bool {
+    let reads = matches!(*method, Method::GET | Method::HEAD);
+    context.settings.console.enabled && reads && !belongs_to_the_api(path)
+}
+
+/// Unknown paths of the API stay errors of the API. What stands beside it is routed before it comes here,
+/// but for other spellings.
+fn belongs_to_the_api(path: &str) -> bool {
+    let mut parts = path.split('/').skip(1);
+    match parts.next() {
+        Some("api" | "healthz" | "readyz" | "metrics") => true,
+        Some("clusters") => parts.nth(1) == Some("cert") && parts.next().is_none(),
+        _ => false,
+    }
+}
+
+/// The page or file.
+pub fn answer(method: &Method, uri: &Uri, headers: &HeaderMap) -> Response {
+    let text = |name: header::HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let (accept, known) = (text(header::ACCEPT_ENCODING), text(header::IF_NONE_MATCH));
+    let mut found = console::find(uri.path(), accept, known);
+    let nonce = found.nonce.then(|| fresh_id().simple().to_string());
+    if let Some(nonce) = &nonce {
+        let page = String::from_utf8_lossy(&found.body).replace(console::NONCE, nonce);
+        found.body = page.into_bytes().into();
+    }
+    let length = found.body.len();
+    let body = match found.body {
+        _ if *method == Method::HEAD => Bytes::new(),
+        std::borrow::Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+        std::borrow::Cow::Owned(bytes) => bytes.into(),
+    };
+    let mut response = Response::builder().status(found.status);
+    for (name, value) in found.headers.iter().chain(&HEADERS) {
+        response = response.header(*name, *value);
+    }
+    if found.status != 304 {
+        response = response.header(header::CONTENT_LENGTH, length);
+    }
+    if let Ok(policy) = HeaderValue::from_str(&policy(nonce.as_deref())) {
+        response = response.header(header::CONTENT_SECURITY_POLICY, policy);
+    }
+    response.body(Body::from(body)).unwrap_or_default()
+}
+
+/// Styles stand in pages only under the page's own number; where it has none, anywhere.
+fn policy(nonce: Option<&str>) -> String {
+    let styles = match nonce {
+        Some(nonce) => format!("style-src 'self' 'nonce-{nonce}'; style-src-attr 'unsafe-inline'"),
+        None => "style-src 'self' 'unsafe-inline'".to_owned(),
+    };
+    format!(
+        "default-src 'self'; script-src 'self'; {styles}; img-src 'self' data:; connect-src 'self'; \
+         object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_api_keeps_its_paths() {
+        let ours = ["/api", "/api/", "/api/v1/nothing", "/metrics/", "/healthz/x", "/clusters/1/cert"];
+        for path in ours {
+            assert!(belongs_to_the_api(path), "{path}");
+        }
+        let pages =
+            ["/", "/apis", "/clusters", "/clusters/1", "/clusters/1/overview", "/clusters/1/cert/x", ""];
+        for path in pages {
+            assert!(!belongs_to_the_api(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn no_policy_lets_scripts_stand_in_a_page() {
+        for policy in [policy(None), policy(Some("abc"))] {
+            let scripts = policy.split(';').map(str::trim).find(|part| part.starts_with("script-src"));
+            assert_eq!(scripts, Some("script-src 'self'"));
+        }
+        assert!(policy(Some("abc")).contains("style-src 'self' 'nonce-abc';"));
+    }
+
+    #[test]
+    fn a_head_has_the_headers_of_its_get() {
+        let (uri, headers) = (Uri::from_static("/clusters"), HeaderMap::new());
+        let [get, head] = [Method::GET, Method::HEAD].map(|method| answer(&method, &uri, &headers));
+        assert_eq!(get.status(), 200);
+        for (name, value) in get.headers() {
+            if name != header::CONTENT_SECURITY_POLICY {
+                assert_eq!(head.headers().get(name), Some(value), "{name}");
+            }
+        }
+        assert!(head.headers().contains_key(header::CONTENT_SECURITY_POLICY));
+    }
+}

@@ -1,0 +1,343 @@
+//! Metrics for Prometheus, in the OpenMetrics text format.
+//!
+//! Nothing is kept here: each request collects what the other parts know into a new registry. A caller sees the
+//! clusters of its organization only, and the metrics of the process.
+
+use crate::{
+    api::Api,
+    documents,
+    gateway::embedded::EmbeddedGateway,
+    identity::authenticate::{Credentials, identify},
+    metering::timeseries::buffer::Totals,
+};
+use axum::{Router, extract::State, http::header, response::IntoResponse, routing::get};
+use ootheca_gateway::{Histogram, Snapshot};
+use ootheca_model::{
+    Cluster, ClusterId, Error, OrganizationId, Result, Role, Timestamp,
+    identity::{Requirement, Target, authorize},
+    instance::Power,
+    meter::Meter,
+    units::MICRO,
+};
+use ootheca_store::{Kind, Query};
+use prometheus_client::{
+    encoding::{EncodeMetric, MetricEncoder, NoLabelSet, text::encode},
+    metrics::{MetricType, counter::Counter, family::Family, gauge::Gauge, info::Info},
+    registry::{Registry, Unit},
+};
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::IpAddr,
+    sync::{Arc, atomic::AtomicU64},
+};
+use tokio::{net::TcpListener, sync::watch};
+
+/// What [`text`] is.
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// The roles that can read the metrics of every cluster of the organization.
+pub(crate) const READERS: &[Role] = &[
+    Role::OrgAdmin,
+    Role::ClusterAdmin,
+    Role::ClusterOperatorWriter,
+    Role::ClusterDeveloper,
+    Role::ClusterMonitor,
+    Role::MetricsViewer,
+];
+
+/// What a cluster used, as the meter has written it down.
+#[derive(Clone, Debug, Default)]
+struct Usage {
+    /// Request units of this month by component.
+    request_units: Vec<(&'static str, f64)>,
+    /// Bytes of its data.
+    storage_bytes: u64,
+}
+
+/// The usage of each cluster of an organization that was ever metered, in one question to the store.
+async fn usages(api: &Api, organization: OrganizationId) -> Result<HashMap<ClusterId, Usage>> {
+    let query = Query { organization: Some(organization), ..Query::all(Kind::Meter) };
+    let meters = api.context.store.list(&query).await?.into_iter().map(documents::decode::<Meter>);
+    meters
+        .map(|meter| meter.map(|meter| (meter.value.cluster, usage(&meter.value, api.context.now()))))
+        .collect()
+}
+
+fn usage(meter: &Meter, now: Timestamp) -> Usage {
+    let used = meter.used_in_month(now).request_units();
+    #[allow(clippy::cast_precision_loss)]
+    let units = |(component, micros): (&'static str, u64)| (component, micros as f64 / MICRO as f64);
+    let request_units = used.components().into_iter().map(units).collect();
+    Usage { request_units, storage_bytes: meter.last.storage_bytes }
+}
+
+/// The figures that the holder of this `Authorization` header may see.
+pub async fn text(
+    api: &Arc<Api>,
+    peer: IpAddr,
+    authorization: Option<&str>,
+    gateway: Option<(Snapshot, usize)>,
+) -> Result<String> {
+    let principal = identify(&api.identity, &Credentials::bearer(authorization), peer).await?.principal;
+    let granted = authorize(&principal, Requirement::Roles(READERS), Target::Organization)?;
+    let query = Query { organization: Some(granted.organization()), ..Query::active(Kind::Cluster) };
+    let mut usages = usages(api, granted.organization()).await?;
+    let mut clusters = Vec::new();
+    for row in api.context.store.list(&query).await? {
+        let cluster = documents::decode::<Cluster>(row)?.value;
+        let usage = usages.remove(&cluster.id);
+        clusters.push(look_at(api, cluster, usage));
+    }
+    let answers = api.response_counts.counts();
+    Figures { gateway, clusters, answers }.text()
+}
+
+fn look_at(api: &Api, cluster: Cluster, usage: Option<Usage>) -> Seen {
+    let id = cluster.id;
+    let (sent, received) = api.metering.activity.totals(id);
+    Seen {
+        sessions: api.metering.activity.sessions(id),
+        sent,
+        received,
+        suspended: cluster.power == Power::Off,
+        data_missing: cluster.observed.is_data_missing(),
+        totals: api.metering.samples.totals(id),
+        usage,
+        labels: [("cluster", id.to_string()), ("name", cluster.name)],
+    }
+}
+
+/// Serves the metrics of a gateway alone. They name no cluster, so they need no authentication.
+pub async fn serve(listener: TcpListener, embedded: Arc<EmbeddedGateway>, mut stop: watch::Receiver<bool>) {
+    let router = Router::new().route("/metrics", get(of_gateway)).with_state(embedded);
+    let stopped = async move {
+        let _ = stop.wait_for(|stop| *stop).await;
+    };
+    if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stopped).await {
+        tracing::error!(%error, "metrics listener stopped");
+    }
+}
+
+async fn of_gateway(State(embedded): State<Arc<EmbeddedGateway>>) -> impl IntoResponse {
+    let gateway = Some(embedded.figures());
+    let figures = Figures { gateway, ..Figures::default() };
+    ([(header::CONTENT_TYPE, CONTENT_TYPE)], figures.text().unwrap_or_default())
+}
+
+type Labels = [(&'static str, String); 2];
+type Label = [(&'static str, String); 1];
+
+/// What is known of a cluster.
+struct Seen {
+    labels: Labels,
+    sessions: u32,
+    sent: u64,
+    received: u64,
+    suspended: bool,
+    data_missing: bool,
+    totals: Totals,
+    usage: Option<Usage>,
+}
+
+/// All that one reading shows.
+#[derive(Default)]
+struct Figures {
+    /// `None` where the gateway is another process.
+    gateway: Option<(Snapshot, usize)>,
+    clusters: Vec<Seen>,
+    answers: Vec<(&'static str, u64)>,
+}
+
+impl Figures {
+    fn text(&self) -> Result<String> {
+        let mut registry = Registry::with_prefix("ootheca");
+        let version = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
+        registry.register("build", "The program that runs", version);
+        if let Some((gateway, open)) = &self.gateway {
+            register_gateway(&mut registry, gateway, *open);
+        }
+        let requests = Family::<Label, Counter>::default();
+        for (class, count) in &self.answers {
+            requests.get_or_create(&[("class", (*class).to_owned())]).inc_by(*count);
+        }
+        registry.register("api_requests", "Requests that the API answered, by class of status", requests);
+        self.register_clusters(&mut registry);
+        let mut text = String::new();
+        encode(&mut text, &registry)
+            .map_err(|error| Error::internal("the figures can not be written").because(error))?;
+        Ok(text)
+    }
+
+    fn register_clusters(&self, registry: &mut Registry) {
+        let sessions = Family::<Labels, Gauge>::default();
+        let sent = Family::<Labels, Counter>::default();
+        let received = Family::<Labels, Counter>::default();
+        let suspended = Family::<Labels, Gauge>::default();
+        let data_missing = Family::<Labels, Gauge>::default();
+        let statements = Family::<Labels, Counter>::default();
+        let cpu = Family::<Labels, Counter<f64, AtomicU64>>::default();
+        let storage = Family::<Labels, Gauge>::default();
+        let units = Family::<[(&'static str, String); 3], Gauge<f64, AtomicU64>>::default();
+        for cluster in &self.clusters {
+            let labels = &cluster.labels;
+            sessions.get_or_create(labels).set(cluster.sessions.into());
+            sent.get_or_create(labels).inc_by(cluster.sent);
+            received.get_or_create(labels).inc_by(cluster.received);
+            suspended.get_or_create(labels).set(cluster.suspended.into());
+            data_missing.get_or_create(labels).set(cluster.data_missing.into());
+            statements.get_or_create(labels).inc_by(cluster.totals.transactions);
+            #[allow(clippy::cast_precision_loss)]
+            cpu.get_or_create(labels).inc_by(cluster.totals.cpu_micros as f64 / 1e6);
+            let Some(usage) = &cluster.usage else { continue };
+            storage.get_or_create(labels).set(i64::try_from(usage.storage_bytes).unwrap_or(i64::MAX));
+            for (component, amount) in &usage.request_units {
+                let [id, name] = labels.clone();
+                units.get_or_create(&[id, name, ("component", (*component).to_owned())]).set(*amount);
+            }
+        }
+        registry.register("cluster_sessions", "Open SQL sessions of a cluster", sessions);
+        let help = "Bytes to SQL clients of a cluster, as gateways report them";
+        registry.register_with_unit("cluster_sent", help, Unit::Bytes, sent);
+        let help = "Bytes from SQL clients of a cluster, as gateways report them";
+        registry.register_with_unit("cluster_received", help, Unit::Bytes, received);
+        registry.register("cluster_suspended", "Whether a cluster is scaled to zero: 1 or 0", suspended);
+        let help = "Whether the data of a cluster is missing: 1 or 0";
+        registry.register("cluster_data_missing", help, data_missing);
+        let help = "Transactions of a cluster that ended since this server started";
+        registry.register("cluster_statements", help, statements);
+        let help = "CPU time of a cluster's SQL server since this server started";
+        registry.register_with_unit("cluster_cpu", help, Unit::Seconds, cpu);
+        let help = "Bytes of a cluster's data on disk";
+        registry.register_with_unit("cluster_storage", help, Unit::Bytes, storage);
+        let help = "Request units of a cluster in this month (UTC), by component";
+        registry.register("cluster_month_request_units", help, units);
+    }
+}
+
+fn register_gateway(registry: &mut Registry, gateway: &Snapshot, connections: usize) {
+    let count = |count| {
+        let counter = Counter::<u64>::default();
+        counter.inc_by(count);
+        counter
+    };
+    let open = Gauge::<i64>::default();
+    open.set(i64::try_from(connections).unwrap_or(i64::MAX));
+    registry.register("gateway_accepted", "SQL connections that were accepted", count(gateway.accepted));
+    registry.register("gateway_connections", "SQL connections that are open", open);
+    let refused = by_kind(&gateway.refused);
+    registry.register("gateway_refused", "SQL connections that were turned away, by kind", refused);
+    let closed = by_kind(&gateway.closed);
+    registry.register("gateway_closed", "SQL connections that ended otherwise, by kind", closed);
+    let help = "Sessions that got a server connection that another one had left";
+    registry.register("gateway_reused", help, count(gateway.reused));
+    registry.register("gateway_canceled", "Cancel requests that were passed on", count(gateway.canceled));
+    let help = "From a client's proof until its cluster could be reached";
+    registry.register_with_unit("gateway_wake", help, Unit::Seconds, Times(gateway.wake.clone()));
+    let help = "From a client's first message until its session was ready";
+    registry.register_with_unit("gateway_login", help, Unit::Seconds, Times(gateway.login.clone()));
+}
+
+fn by_kind(counts: &BTreeMap<&'static str, u64>) -> Family<Label, Counter> {
+    let family = Family::<Label, Counter>::default();
+    for (kind, count) in counts {
+        family.get_or_create(&[("kind", (*kind).to_owned())]).inc_by(*count);
+    }
+    family
+}
+
+/// A histogram that was counted elsewhere.
+#[derive(Debug)]
+struct Times(Histogram);
+
+impl EncodeMetric for Times {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> std::result::Result<(), std::fmt::Error> {
+        let Histogram { count, sum, buckets } = &self.0;
+        // The encoder adds them up itself.
+        let mut below = 0;
+        let apart = buckets.iter().map(|(bound, upto)| {
+            let here = upto.saturating_sub(below);
+            below = *upto;
+            (bound.as_secs_f64(), here)
+        });
+        let mut apart: Vec<(f64, u64)> = apart.collect();
+        apart.push((f64::INFINITY, count.saturating_sub(below)));
+        encoder.encode_histogram::<NoLabelSet>(sum.as_secs_f64(), *count, &apart, None)
+    }
+
+    fn metric_type(&self) -> MetricType {
+        MetricType::Histogram
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{fs, path::Path, time::Duration};
+
+    fn figures() -> Figures {
+        let gateway = Snapshot {
+            accepted: 3,
+            refused: [("denied", 1)].into(),
+            closed: [("session", 1)].into(),
+            wake: Histogram {
+                count: 3,
+                sum: Duration::from_millis(1500),
+                buckets: vec![(Duration::from_millis(10), 1), (Duration::from_millis(100), 2)],
+            },
+            ..Snapshot::default()
+        };
+        let usage = Usage { request_units: vec![("cpu", 1.5)], storage_bytes: 4096 };
+        let seen = Seen {
+            labels: [("cluster", "some-id".into()), ("name", "quote \" and\nline".into())],
+            sessions: 2,
+            sent: 10,
+            received: 20,
+            suspended: true,
+            data_missing: false,
+            totals: Totals { transactions: 7, cpu_micros: 2_500_000, ..Totals::default() },
+            usage: Some(usage),
+        };
+        Figures { gateway: Some((gateway, 1)), clusters: vec![seen], answers: vec![("2xx", 5)] }
+    }
+
+    #[test]
+    fn expected_metrics() {
+        let text = figures().text().expect("a text");
+        let of = |word: &str| -> Vec<String> {
+            let lines = text.lines().filter_map(|line| line.strip_prefix(word));
+            lines.map(str::to_owned).collect()
+        };
+        let mut series = String::from("The series of GET /metrics: type, name, what it says.\n\n");
+        for (kind, help) in of("# TYPE ").iter().zip(of("# HELP ")) {
+            let (name, kind) = kind.split_once(' ').expect("a type");
+            let (_, help) = help.split_once(' ').expect("a help");
+            series.push_str(&format!("{kind:<10} {name:<38} {help}\n"));
+        }
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../expected/metrics.txt");
+        if std::env::var_os("UPDATE_EXPECTED").is_some() {
+            fs::write(&path, &series).expect("the expected text is written");
+        }
+        let expected = fs::read_to_string(&path).unwrap_or_default();
+        assert_eq!(series, expected, "expected/metrics.txt differs; UPDATE_EXPECTED=1 writes it anew");
+    }
+
+    #[test]
+    fn values_and_labels_are_those_that_were_seen() {
+        let text = figures().text().expect("a text");
+        let lines = [
+            "ootheca_gateway_accepted_total 3",
+            "ootheca_gateway_refused_total{kind=\"denied\"} 1",
+            "ootheca_gateway_wake_seconds_count 3",
+            "ootheca_gateway_wake_seconds_bucket{le=\"0.1\"} 2",
+            "ootheca_gateway_wake_seconds_bucket{le=\"+Inf\"} 3",
+            "ootheca_gateway_wake_seconds_sum 1.5",
+            "ootheca_api_requests_total{class=\"2xx\"} 5",
+            "ootheca_cluster_statements_total{cluster=\"some-id\",name=\"quote \\\" and\\nline\"} 7",
+            "ootheca_cluster_suspended{cluster=\"some-id\",name=\"quote \\\" and\\nline\"} 1",
+        ];
+        for line in lines {
+            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+        }
+        assert!(text.ends_with("# EOF\n"), "{text}");
+    }
+}

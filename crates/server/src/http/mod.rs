@@ -1,0 +1,13 @@
+//! Everything that is HTTP: the listener, the routes, and what is served beside the operations of the API.
+
+pub mod console;
+pub mod events;
+pub mod listener;
+pub mod metrics;
+pub mod people;
+pub mod response;
+pub mod routes;
+pub mod scim;
+pub mod scrape;
+pub mod test_clock;
+pub mod timeseries;

@@ -1,0 +1,214 @@
+//! All routes: how requests reach the pipeline of the API, and the paths that are not the API.
+
+use crate::{
+    api::{
+        Api,
+        pipeline::{self, Request},
+    },
+    documents,
+    gateway::embedded::EmbeddedGateway,
+    http::{
+        console, events,
+        listener::Peer,
+        metrics, people,
+        response::{failure, plain},
+        scim, test_clock, timeseries,
+    },
+    identity::authenticate::Credentials,
+};
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    extract::{ConnectInfo, Path, State},
+    http::{HeaderMap, StatusCode, Uri, header},
+    response::Response,
+    routing::get,
+};
+use ootheca_model::{Cluster, Error, ErrorKind};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+use tokio::sync::watch;
+
+/// Largest body in bytes.
+const BODY_LIMIT: usize = 1024 * 1024;
+
+/// What the routes share.
+#[derive(Clone)]
+struct RouteState {
+    api: Arc<Api>,
+    ready: Arc<AtomicBool>,
+    /// The certificate that SQL clients trust, PEM.
+    authority: Arc<str>,
+    /// The gateway in this process, for its metrics.
+    embedded: Option<Arc<EmbeddedGateway>>,
+    /// True from the moment that the API drains.
+    stop: watch::Receiver<bool>,
+}
+
+/// All routes. `ready` is true from the moment that everything listens until the server drains.
+pub fn router(
+    api: Arc<Api>,
+    ready: Arc<AtomicBool>,
+    authority: String,
+    embedded: Option<Arc<EmbeddedGateway>>,
+    stop: watch::Receiver<bool>,
+) -> Router {
+    Router::new()
+        .route("/healthz", get(|| async { "alive\n" }))
+        .route("/readyz", get(readiness))
+        .route("/metrics", get(metrics_text))
+        .route("/clusters/{id}/cert", get(certificate))
+        .route("/api/v1/openapi.json", get(document))
+        .route("/api/v1/events", get(event_stream))
+        .route("/api/ootheca/v1/clock", get(show_clock).post(advance_clock))
+        .merge(people::router(api.clone()))
+        .merge(timeseries::router(api.clone()))
+        .fallback(operation)
+        .method_not_allowed_fallback(operation)
+        .with_state(RouteState { api, ready, authority: authority.into(), embedded, stop })
+}
+
+async fn operation(
+    State(state): State<RouteState>,
+    ConnectInfo(Peer(peer)): ConnectInfo<Peer>,
+    request: axum::extract::Request,
+) -> Response {
+    if console::takes(&state.api.context, request.method(), request.uri().path()) {
+        return console::answer(request.method(), request.uri(), request.headers());
+    }
+    let response = answer(&state, peer, request).await;
+    state.api.response_counts.count(response.status().as_u16());
+    response
+}
+
+async fn answer(state: &RouteState, peer: SocketAddr, request: axum::extract::Request) -> Response {
+    let (head, body) = request.into_parts();
+    let text = |name: &str| {
+        head.headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+    };
+    let path = head.uri.path().to_owned();
+    let accept = text("accept");
+    let Ok(body) = to_bytes(body, BODY_LIMIT).await else {
+        let message = format!("invalid argument: body: must be whole and have at most {BODY_LIMIT} bytes");
+        return scim::dress(&path, accept.as_deref(), failure(&Error::new(ErrorKind::Invalid, message)))
+            .await;
+    };
+    let request = Request {
+        method: head.method.as_str().to_owned(),
+        path: path.clone(),
+        query: head.uri.query().unwrap_or_default().to_owned(),
+        version: text("cc-version"),
+        credentials: Credentials::of(&head.method, &head.headers),
+        agent: text("user-agent"),
+        idempotency_key: text("idempotency-key"),
+        body: body.to_vec(),
+        peer: peer.ip().to_canonical(),
+    };
+    let answer = pipeline::answer(&state.api, request).await;
+    let mut response = Response::builder()
+        .status(answer.status)
+        .header(header::CONTENT_TYPE, "application/json")
+        .header("cc-version", answer.version.header())
+        .header("cc-trace-id", answer.trace_id);
+    if let Some(allow) = answer.allow {
+        response = response.header(header::ALLOW, allow);
+    }
+    if let Some(seconds) = answer.retry_after {
+        response = response.header(header::RETRY_AFTER, seconds);
+    }
+    if answer.replayed {
+        response = response.header("idempotency-replayed", "true");
+    }
+    if answer.dry_run {
+        response = response.header("ootheca-dry-run", "true");
+    }
+    let response = response.body(Body::from(answer.body)).unwrap_or_else(|_| Response::new(Body::empty()));
+    scim::dress(&path, accept.as_deref(), response).await
+}
+
+/// Figures for Prometheus, of the caller's organization.
+async fn metrics_text(
+    State(state): State<RouteState>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    headers: HeaderMap,
+) -> Response {
+    let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let gateway = state.embedded.as_ref().map(|embedded| embedded.figures());
+    match metrics::text(&state.api, peer.ip(), authorization, gateway).await {
+        Ok(text) => Response::builder()
+            .header(header::CONTENT_TYPE, metrics::CONTENT_TYPE)
+            .body(Body::from(text))
+            .unwrap_or_default(),
+        Err(error) => failure(&error),
+    }
+}
+
+async fn readiness(State(state): State<RouteState>) -> Response {
+    let store = state.api.context.store.next_due(ootheca_store::Kind::Cluster).await;
+    match (state.ready.load(Ordering::Relaxed), store) {
+        (true, Ok(_)) => plain(StatusCode::OK, "ready\n".to_owned()),
+        (false, Ok(_)) => {
+            plain(StatusCode::SERVICE_UNAVAILABLE, "not ready: starting or draining\n".to_owned())
+        }
+        (_, Err(error)) => plain(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: store: {error}\n")),
+    }
+}
+
+/// The certificate authority of the SQL gateway. Public by nature: no authentication. A cluster that
+/// does not exist is 404, so that a wrong id is not mistaken for a certificate.
+async fn certificate(State(state): State<RouteState>, Path(id): Path<String>) -> Response {
+    let cluster = documents::find::<Cluster>(&*state.api.context.store, &id.to_lowercase()).await;
+    match cluster {
+        Ok(Some(cluster)) if cluster.value.is_active() => Response::builder()
+            .header(header::CONTENT_TYPE, "application/x-pem-file")
+            .body(Body::from(state.authority.to_string()))
+            .unwrap_or_default(),
+        Ok(_) => failure(&Error::not_found("cluster")),
+        Err(error) => failure(&error),
+    }
+}
+
+async fn event_stream(
+    State(state): State<RouteState>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    let query = uri.query().unwrap_or_default();
+    let response = events::answer(state.api.identity.clone(), peer.ip(), &headers, query, state.stop).await;
+    state.api.response_counts.count(response.status().as_u16());
+    response
+}
+
+async fn show_clock(
+    State(state): State<RouteState>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    headers: HeaderMap,
+) -> Response {
+    test_clock::show(state.api, peer.ip(), headers).await
+}
+
+async fn advance_clock(
+    State(state): State<RouteState>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    test_clock::advance(state.api, peer.ip(), uri, headers, body).await
+}
+
+async fn document(State(state): State<RouteState>, headers: HeaderMap) -> Response {
+    let host = headers.get(header::HOST).and_then(|value| value.to_str().ok());
+    let host = host.map_or_else(|| state.api.context.settings.listen.to_string(), str::to_owned);
+    let document = ootheca_api::openapi::document(&format!("http://{host}"));
+    Response::builder()
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(Body::from(document.to_string()))
+        .unwrap_or_default()
+}

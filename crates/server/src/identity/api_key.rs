@@ -1,0 +1,117 @@
+//! API keys: making a secret, and knowing it again. Only a salted hash is ever kept.
+
+use hmac::{Hmac, KeyInit, Mac};
+use ootheca_model::{ApiKey, Error, ErrorKind, Result, ServiceAccount, Timestamp};
+use rand::{Rng, RngExt, distr::Alphanumeric};
+use sha2::Sha256;
+use std::ops::Range;
+use subtle::ConstantTimeEq;
+
+const PREFIX: &str = "CCDB1";
+const ID_LENGTH: usize = 22;
+const SECRET_LENGTH: usize = 40;
+
+/// A secret as its owner holds it: `CCDB1_<22>_<40>`, letters and digits. Never logged.
+pub struct Secret {
+    id: String,
+    rest: String,
+}
+
+impl Secret {
+    /// A fresh one.
+    pub fn random() -> Self {
+        let part = |length| -> String {
+            rand::rng().sample_iter(Alphanumeric).take(length).map(char::from).collect()
+        };
+        Self { id: format!("{PREFIX}_{}", part(ID_LENGTH)), rest: part(SECRET_LENGTH) }
+    }
+
+    /// Reads a secret; `None` if it has another form.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.split('_');
+        let (prefix, id, rest) = (parts.next()?, parts.next()?, parts.next()?);
+        let good =
+            |part: &str, length| part.len() == length && part.bytes().all(|b| b.is_ascii_alphanumeric());
+        let whole =
+            prefix == PREFIX && good(id, ID_LENGTH) && good(rest, SECRET_LENGTH) && parts.next().is_none();
+        whole.then(|| Self { id: format!("{PREFIX}_{id}"), rest: rest.to_owned() })
+    }
+
+    /// The key's id, which the secret contains.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The whole text, for its owner, once.
+    pub fn reveal(&self) -> String {
+        format!("{}_{}", self.id, self.rest)
+    }
+
+    /// The row that is kept of it.
+    pub fn key(&self, name: &str, account: &ServiceAccount, now: Timestamp) -> ApiKey {
+        let mut salt = [0; 16];
+        rand::rng().fill_bytes(&mut salt);
+        let salt = hex(&salt);
+        let hash = hash(&salt, &self.rest);
+        ApiKey {
+            organization: account.organization,
+            id: self.id.clone(),
+            name: name.to_owned(),
+            service_account: account.id,
+            created_at: now,
+            salt,
+            hash,
+            expires_at: None,
+            last_used_at: None,
+        }
+    }
+
+    /// Whether this is the secret of `key`, in constant time.
+    pub fn matches(&self, key: &ApiKey) -> bool {
+        hash(&key.salt, &self.rest).as_bytes().ct_eq(key.hash.as_bytes()).into()
+    }
+}
+
+/// Where the first secret, whole or cut off, stands in `text`: the part behind the key's id, which alone is
+/// secret. Capitals are not told apart, since a text may have been made lower case.
+pub fn find_secret(text: &str) -> Option<Range<usize>> {
+    let word = |byte: &u8| byte.is_ascii_alphanumeric();
+    let bytes = text.as_bytes();
+    let starts = (0..bytes.len()).filter(|at| {
+        let prefix = bytes.get(*at..at + PREFIX.len());
+        prefix.is_some_and(|prefix| prefix.eq_ignore_ascii_case(PREFIX.as_bytes()))
+    });
+    let mut secrets = starts.filter_map(|at| {
+        let rest = bytes[at + PREFIX.len()..].strip_prefix(b"_")?;
+        let (id, rest) = rest.split_at_checked(ID_LENGTH)?;
+        let rest = rest.strip_prefix(b"_").filter(|_| id.iter().all(word))?;
+        // Another key may stand right behind it.
+        let length = rest.iter().take_while(|byte| word(byte) || **byte == b'_').count();
+        let start = bytes.len() - rest.len();
+        (length > 0).then_some(start..start + length)
+    });
+    secrets.next()
+}
+
+/// The one answer to every token that is missing, malformed, unknown or revoked.
+pub fn unauthenticated() -> Error {
+    Error::new(ErrorKind::Unauthenticated, "token bearer cannot be authenticated")
+}
+
+/// The token of an `Authorization` header.
+pub fn bearer(header: Option<&str>) -> Result<&str> {
+    let (scheme, token) = header.and_then(|value| value.split_once(' ')).ok_or_else(unauthenticated)?;
+    if scheme.eq_ignore_ascii_case("bearer") { Ok(token.trim()) } else { Err(unauthenticated()) }
+}
+
+fn hash(salt: &str, secret: &str) -> String {
+    let mac = Hmac::<Sha256>::new_from_slice(salt.as_bytes()).expect("HMAC takes keys of any length");
+    hex(&mac.chain_update(secret).finalize().into_bytes())
+}
+
+/// Lower-case hexadecimal digits of `bytes`.
+pub fn hex(bytes: &[u8]) -> String {
+    const DIGITS: [char; 16] =
+        ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+    bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|digit| DIGITS[usize::from(digit)]).collect()
+}

@@ -1,0 +1,145 @@
+//! Authenticates callers: by an API key, by the token of another issuer, or by the cookie of a session.
+//!
+//! Everything that is wrong with a credential has the same answer, 401. What a caller is allowed to do is not decided
+//! here.
+
+use crate::{
+    documents::Stored,
+    identity::{
+        Identity,
+        api_key::{self, Secret},
+        jwt, members, principal, rate_limit, sessions,
+    },
+};
+use axum::http::{HeaderMap, Method, header};
+use ootheca_model::{ApiKey, Error, ErrorKind, Person, Principal, Result, ServiceAccount, Session};
+use ootheca_store::Kind;
+use std::{net::IpAddr, sync::Arc, time::Instant};
+
+/// What a request says about its caller.
+#[derive(Clone, Default)]
+pub struct Credentials {
+    /// `Authorization`.
+    pub authorization: Option<String>,
+    /// `Cc-Vanity-Name`: the organization, for tokens of other issuers.
+    pub vanity_name: Option<String>,
+    /// `Cc-Username`: which of the identities that a token maps to.
+    pub username: Option<String>,
+    /// The token in the session's cookie.
+    pub session: Option<String>,
+    /// `X-CSRF-Token`.
+    pub csrf_token: Option<String>,
+    /// Whether it comes from a page of this server, as far as `Origin` says.
+    pub same_origin: bool,
+    /// Whether the request may change something.
+    pub changes: bool,
+}
+
+impl Credentials {
+    /// Those of a request.
+    pub fn of(method: &Method, headers: &HeaderMap) -> Self {
+        let text = |name: &str| {
+            headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+        };
+        let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+        Self {
+            authorization: text("authorization"),
+            vanity_name: text("cc-vanity-name"),
+            username: text("cc-username"),
+            session: sessions::token_in_cookies(cookies).map(str::to_owned),
+            csrf_token: text("x-csrf-token"),
+            same_origin: sessions::same_origin(text("origin").as_deref(), text("host").as_deref()),
+            changes: !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS),
+        }
+    }
+
+    /// Those of a program that sends nothing but `Authorization`.
+    pub fn bearer(header: Option<&str>) -> Self {
+        Self { authorization: header.map(str::to_owned), ..Self::default() }
+    }
+}
+
+/// A known caller.
+pub struct Caller {
+    /// Who it is.
+    pub principal: Arc<Principal>,
+    /// How it calls, in the words of the audit log.
+    pub source: &'static str,
+    /// Its session, if it has one.
+    pub session: Option<Arc<Stored<Session>>>,
+}
+
+impl Caller {
+    fn by_token(principal: Arc<Principal>) -> Self {
+        Self { principal, source: "CC_API", session: None }
+    }
+
+    /// The id of its session, which is no secret: a hash of the token.
+    pub fn session_id(&self) -> Option<String> {
+        self.session.as_ref().map(|session| session.value.id.clone())
+    }
+}
+
+/// Who sent these from `peer`, if that caller may call now: this counts as a call.
+pub async fn admit(identity: &Identity, credentials: &Credentials, peer: IpAddr) -> Result<Caller> {
+    let caller = identify(identity, credentials, peer).await?;
+    identity.limiter.admit(caller.principal.id, Instant::now()).map_err(rate_limit::exceeded)?;
+    Ok(caller)
+}
+
+/// Who sent these from `peer`. Who tries too often with what opens nothing is told to wait; no token at all
+/// is no try.
+pub async fn identify(identity: &Identity, credentials: &Credentials, peer: IpAddr) -> Result<Caller> {
+    let found = authenticate(identity, credentials).await;
+    let unknown = found.as_ref().is_err_and(|error| error.kind() == ErrorKind::Unauthenticated);
+    if unknown && credentials.authorization.is_some() {
+        identity.limiter.failed(peer, Instant::now()).map_err(rate_limit::exceeded)?;
+    }
+    found
+}
+
+/// Who sent these.
+pub async fn authenticate(identity: &Identity, credentials: &Credentials) -> Result<Caller> {
+    if let (None, Some(token)) = (&credentials.authorization, &credentials.session) {
+        return by_session(identity, credentials, token).await;
+    }
+    let token = api_key::bearer(credentials.authorization.as_deref())?;
+    match Secret::parse(token) {
+        Some(secret) => by_key(identity, &secret).await,
+        None => {
+            let vanity_name = credentials.vanity_name.as_deref().ok_or_else(api_key::unauthenticated)?;
+            let principal =
+                jwt::principal(identity, token, vanity_name, credentials.username.as_deref()).await?;
+            members::record_arrival(&identity.context, &principal).await?;
+            Ok(Caller::by_token(principal))
+        }
+    }
+}
+
+async fn by_key(identity: &Identity, secret: &Secret) -> Result<Caller> {
+    let key = identity.context.find::<ApiKey>(secret.id()).await?.ok_or_else(api_key::unauthenticated)?;
+    let now = identity.context.now();
+    if !secret.matches(&key.value) || key.value.expires_at.is_some_and(|end| end <= now) {
+        return Err(api_key::unauthenticated());
+    }
+    let account = identity.context.find::<ServiceAccount>(&key.value.service_account.to_string()).await?;
+    let account = account.ok_or_else(api_key::unauthenticated)?;
+    identity.last_use.note(Kind::ApiKey, secret.id(), now);
+    Ok(Caller::by_token(Arc::new(principal::of_account(&account.value))))
+}
+
+async fn by_session(identity: &Identity, credentials: &Credentials, token: &str) -> Result<Caller> {
+    let session = sessions::find(identity, token).await?.ok_or_else(api_key::unauthenticated)?;
+    let person = identity.context.find::<Person>(&session.value.person.to_string()).await?;
+    let person = person.ok_or_else(api_key::unauthenticated)?;
+    let principal = principal::of_person(&identity.context, &person.value).await?;
+    if credentials.changes && !credentials.same_origin {
+        let known = credentials.csrf_token.as_deref().is_some_and(|sent| sessions::csrf_matches(token, sent));
+        if !known {
+            let message = "cross-site request refused: send the session's csrf_token in X-CSRF-Token";
+            return Err(Error::new(ErrorKind::Denied, message));
+        }
+    }
+    identity.last_use.note(Kind::Session, &session.value.id, identity.context.now());
+    Ok(Caller { principal, source: "UI", session: Some(session) })
+}

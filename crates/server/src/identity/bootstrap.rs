@@ -1,0 +1,202 @@
+//! Opens the store and creates what an empty one needs: the organization, its administrator and a key, and the people
+//! of the settings.
+//!
+//! It never creates an organization beside the data of existing clusters.
+
+use crate::{
+    data_dir::DataDir,
+    documents,
+    identity::api_key::{Secret, hex},
+    ids::fresh_id,
+    settings::Settings,
+};
+use ootheca_engine::{postgres, simulated};
+use ootheca_model::{
+    ApiKey, ClusterId, Error, ErrorKind, Grant, Organization, OrganizationId, Person, PrincipalId, Result,
+    Role, ServiceAccount, Timestamp, identity::normal_grants,
+};
+use ootheca_store::{Batch, Change, Kind, Query, Row, Store};
+use rand::Rng;
+use std::{path::PathBuf, sync::Arc};
+
+/// The variable that sets the administrator's key.
+pub const KEY_VARIABLE: &str = "OOTHECA_ADMIN_API_KEY";
+
+const KEY_FILE: &str = "admin-api-key";
+/// What the first administrator holds.
+pub(crate) const ADMIN_ROLES: [Role; 4] =
+    [Role::OrgAdmin, Role::ClusterAdmin, Role::BillingCoordinator, Role::FolderAdmin];
+
+/// Opens the store. `Precondition` if it knows nothing although the data of clusters is here: a new
+/// organization would replace the administrator's key, and nothing would lead to that data.
+pub async fn open_store(settings: &Settings) -> Result<Arc<dyn Store>> {
+    let mut stored = simulated::stored(&settings.simulated_folder());
+    let instances = postgres::report(&settings.engine_folder())?;
+    stored.extend(instances.into_iter().filter_map(|instance| instance.cluster));
+    let url = settings.store_url();
+    if let Some(path) = url.strip_prefix("sqlite:") {
+        // Before it is opened, which makes an empty file.
+        let present = std::fs::metadata(path).is_ok_and(|file| file.len() > 0);
+        if !present && !stored.is_empty() {
+            return Err(store_missing(settings, path, &stored));
+        }
+    }
+    let store = ootheca_store::open(&url).await?;
+    let organizations = store.list(&Query { limit: 1, ..Query::all(Kind::Organization) }).await?;
+    if organizations.is_empty() && !stored.is_empty() {
+        return Err(store_missing(settings, "its database", &stored));
+    }
+    Ok(store)
+}
+
+fn store_missing(settings: &Settings, what: &str, stored: &[ClusterId]) -> Error {
+    let count = match stored {
+        [_] => "one cluster".to_owned(),
+        several => format!("{} clusters", several.len()),
+    };
+    let folder = settings.data_dir.display();
+    Error::precondition(format!(
+        "store: {what} is missing or empty, but {folder} has the data of {count}; put back a copy of the store and \
+         start again, or start with another --data-dir to begin with an empty one"
+    ))
+}
+
+/// Makes what is missing. Returns where the administrator's key is, if it was just written there.
+pub async fn prepare(
+    store: &dyn Store,
+    settings: &Settings,
+    data: &DataDir,
+    now: Timestamp,
+) -> Result<Option<PathBuf>> {
+    let given = given_key()?;
+    let organizations = store.list(&Query { limit: 1, ..Query::all(Kind::Organization) }).await?;
+    let mut written = None;
+    let organization = match organizations.into_iter().next() {
+        Some(row) => documents::decode::<Organization>(row)?.value.id,
+        None => {
+            // The file comes first: a crash in between leaves a key for the next start to use, not an
+            // organization without a known key.
+            let kept = data.read_private(KEY_FILE)?.as_deref().map(str::trim).and_then(Secret::parse);
+            let secret = given.as_deref().and_then(Secret::parse).or(kept).unwrap_or_else(Secret::random);
+            written = Some(data.write_private(KEY_FILE, &format!("{}\n", secret.reveal()))?);
+            found(store, settings, &secret, now).await?
+        }
+    };
+    if let Some(secret) = given.as_deref().and_then(Secret::parse) {
+        ensure_key(store, organization, &secret, now).await?;
+    }
+    ensure_people(store, settings, organization, now).await?;
+    Ok(written)
+}
+
+fn given_key() -> Result<Option<String>> {
+    let Ok(text) = std::env::var(KEY_VARIABLE) else { return Ok(None) };
+    match Secret::parse(&text) {
+        Some(_) => Ok(Some(text)),
+        None => {
+            Err(Error::invalid(KEY_VARIABLE, "must be CCDB1_, 22 letters or digits, _, 40 letters or digits"))
+        }
+    }
+}
+
+async fn found(
+    store: &dyn Store,
+    settings: &Settings,
+    secret: &Secret,
+    now: Timestamp,
+) -> Result<OrganizationId> {
+    let organization = Organization {
+        id: OrganizationId(fresh_id()),
+        name: settings.organization.name.clone(),
+        label: settings.organization.label.clone(),
+        created_at: now,
+    };
+    let account = ServiceAccount {
+        organization: organization.id,
+        id: PrincipalId(fresh_id()),
+        name: "admin".to_owned(),
+        description: "made on the first start".to_owned(),
+        creator_name: "ootheca".to_owned(),
+        created_at: now,
+        grants: normal_grants(ADMIN_ROLES.map(Grant::organization)),
+    };
+    let batch = Batch::server("first start")
+        .with(documents::insert(&organization)?)
+        .with(documents::insert(&account)?)
+        .with(documents::insert(&secret.key("admin", &account, now))?);
+    store.commit(batch, now).await?;
+    Ok(organization.id)
+}
+
+/// A key given by the environment opens the door even if the store was made without it.
+async fn ensure_key(
+    store: &dyn Store,
+    organization: OrganizationId,
+    secret: &Secret,
+    now: Timestamp,
+) -> Result<()> {
+    if let Some(known) = documents::find::<ApiKey>(store, secret.id()).await? {
+        return if secret.matches(&known.value) {
+            Ok(())
+        } else {
+            Err(Error::invalid(KEY_VARIABLE, "an API key with this id but another secret exists"))
+        };
+    }
+    let query = Query {
+        organization: Some(organization),
+        order: ootheca_store::Order::CreatedAt,
+        ..Query::all(Kind::ServiceAccount)
+    };
+    for row in store.list(&query).await? {
+        let account = documents::decode::<ServiceAccount>(row)?.value;
+        if account.grants.contains(&Grant::organization(Role::OrgAdmin)) {
+            let key = secret.key("admin (environment)", &account, now);
+            store.commit(Batch::server("first start").with(documents::insert(&key)?), now).await?;
+            return Ok(());
+        }
+    }
+    Err(Error::invalid(KEY_VARIABLE, "no service account holds ORG_ADMIN any more"))
+}
+
+async fn ensure_people(
+    store: &dyn Store,
+    settings: &Settings,
+    organization: OrganizationId,
+    now: Timestamp,
+) -> Result<()> {
+    for email in &settings.organization.people {
+        let person = Person::new(organization, PrincipalId(fresh_id()), email, now)
+            .map_err(|error| error.context("organization.people"))?;
+        match store.commit(Batch::server("people").with(documents::insert(&person)?), now).await {
+            Err(error) if error.kind() != ErrorKind::Exists => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The key that signs page tokens, made once for a store. Tokens are no secrets: the key only keeps
+/// callers from inventing them.
+pub async fn page_key(store: &dyn Store, now: Timestamp) -> Result<[u8; 32]> {
+    const ID: &str = "page-key";
+    loop {
+        if let Some(row) = store.get(Kind::Setting, ID).await? {
+            let bytes: Vec<u8> = (0..row.document.len())
+                .step_by(2)
+                .filter_map(|at| {
+                    row.document.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok())
+                })
+                .collect();
+            return bytes.try_into().map_err(|_| Error::internal("setting page-key: damaged"));
+        }
+        let mut bytes = [0; 32];
+        rand::rng().fill_bytes(&mut bytes);
+        let nobody = OrganizationId(uuid::Uuid::nil());
+        let empty = documents::row(Kind::Setting, ID.to_owned(), nobody, ID.to_owned(), now);
+        let row = Row { document: hex(&bytes), ..empty };
+        match store.commit(Batch::server("first start").with(Change::Insert(row)), now).await {
+            Err(error) if error.kind() != ErrorKind::Exists => return Err(error),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! When API keys and sessions were last used, and the removal of expired sessions and links.
+//!
+//! A request only records its use in memory; a loop writes it later, so no request writes. A crash loses at most a
+//! minute of it.
+
+use crate::{
+    context::Context,
+    documents::{self, Document},
+};
+use ootheca_model::{ApiKey, Invitation, Result, Session, Timestamp};
+use ootheca_store::{Batch, Change, Kind, Row};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::sync::watch;
+
+/// How often what was noted is written.
+const PAUSE: Duration = Duration::from_secs(10);
+/// What is written again is at least so much later.
+const COARSE: Duration = Duration::from_secs(60);
+/// Most rows of a batch.
+const BATCH: usize = 100;
+
+/// What was used since it was last written.
+#[derive(Default)]
+pub struct LastUse {
+    noted: Mutex<HashMap<(Kind, String), Timestamp>>,
+}
+
+impl LastUse {
+    /// It is used at this moment.
+    pub fn note(&self, kind: Kind, id: &str, now: Timestamp) {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner).insert((kind, id.to_owned()), now);
+    }
+
+    /// When it was last used, if that is not written yet.
+    pub fn pending(&self, kind: Kind, id: &str) -> Option<Timestamp> {
+        let noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        noted.get(&(kind, id.to_owned())).copied()
+    }
+
+    fn take(&self) -> Vec<((Kind, String), Timestamp)> {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner).drain().collect()
+    }
+
+    /// Puts back what could not be written, unless it was used since.
+    fn give_back(&self, noted: Vec<((Kind, String), Timestamp)>) {
+        let mut map = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        for (key, time) in noted {
+            map.entry(key).or_insert(time);
+        }
+    }
+}
+
+/// Writes now and then until `stop` turns true, and once more then.
+pub async fn run(context: Arc<Context>, last_use: Arc<LastUse>, mut stop: watch::Receiver<bool>) {
+    loop {
+        let stopped = tokio::time::timeout(PAUSE, stop.wait_for(|stop| *stop)).await.is_ok();
+        if let Err(error) = write(&context, &last_use, stopped).await {
+            tracing::warn!(error = error.chain(), "last use of keys not written");
+        }
+        if stopped {
+            return;
+        }
+        for kind in [Kind::Session, Kind::Invitation] {
+            if let Err(error) = remove_ended(&context, kind).await {
+                tracing::warn!(error = error.chain(), "expired sessions and links not removed");
+            }
+        }
+    }
+}
+
+async fn write(context: &Context, last_use: &LastUse, all: bool) -> Result<()> {
+    let mut noted = last_use.take();
+    while !noted.is_empty() {
+        let part = noted.split_off(noted.len().saturating_sub(BATCH));
+        match write_part(context, &part, all).await {
+            Ok(later) => last_use.give_back(later),
+            // Something of it changed meanwhile: the next time.
+            Err(error) if error.kind() == ootheca_model::ErrorKind::Stale => last_use.give_back(part),
+            Err(error) => {
+                last_use.give_back(part);
+                last_use.give_back(noted);
+                return Err(error);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Writes what is worth it; returns the rest.
+async fn write_part(
+    context: &Context,
+    part: &[((Kind, String), Timestamp)],
+    all: bool,
+) -> Result<Vec<((Kind, String), Timestamp)>> {
+    let mut batch = Batch { quiet: true, ..Batch::server("last use") };
+    let mut later = Vec::new();
+    for ((kind, id), time) in part {
+        let change = match kind {
+            Kind::ApiKey => used::<ApiKey>(context, id, *time, all, |key| &mut key.last_used_at).await?,
+            _ => used_session(context, id, *time, all).await?,
+        };
+        match change {
+            Some(Some(change)) => batch.changes.push(change),
+            Some(None) => later.push(((*kind, id.clone()), *time)),
+            None => {}
+        }
+    }
+    if !batch.changes.is_empty() {
+        context.store.commit(batch, context.now()).await?;
+    }
+    Ok(later)
+}
+
+/// The change that records the use; `Some(None)` if it is too soon, `None` if the row is gone.
+async fn used<T: Document + Clone + Sync + 'static>(
+    context: &Context,
+    id: &str,
+    time: Timestamp,
+    all: bool,
+    member: fn(&mut T) -> &mut Option<Timestamp>,
+) -> Result<Option<Option<Change>>> {
+    let Some(found) = context.find::<T>(id).await? else { return Ok(None) };
+    let mut value = found.value.clone();
+    let last = member(&mut value);
+    if !all && last.is_some_and(|last| time.since(last) < COARSE) {
+        return Ok(Some(None));
+    }
+    *last = Some(time);
+    documents::update(&found.row, &value).map(|change| Some(Some(change)))
+}
+
+async fn used_session(
+    context: &Context,
+    id: &str,
+    time: Timestamp,
+    all: bool,
+) -> Result<Option<Option<Change>>> {
+    let Some(found) = context.find::<Session>(id).await? else { return Ok(None) };
+    if !all && time.since(found.value.last_used_at) < COARSE {
+        return Ok(Some(None));
+    }
+    let value = Session { last_used_at: time, ..found.value.clone() };
+    documents::update(&found.row, &value).map(|change| Some(Some(change)))
+}
+
+async fn remove_ended(context: &Context, kind: Kind) -> Result<()> {
+    for id in context.store.due(kind, context.now(), BATCH).await? {
+        let row: Option<Row> = match kind {
+            Kind::Session => documents::find::<Session>(&*context.store, &id).await?.map(|found| found.row),
+            _ => documents::find::<Invitation>(&*context.store, &id).await?.map(|found| found.row),
+        };
+        let Some(row) = row else { continue };
+        let batch = Batch::server("what has ended").with(documents::delete(&row));
+        match context.store.commit(batch, context.now()).await {
+            Err(error) if error.kind() != ootheca_model::ErrorKind::Stale => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}

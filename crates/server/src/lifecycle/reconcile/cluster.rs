@@ -1,0 +1,177 @@
+//! One step of one cluster: compares what runs with what should run, and acts.
+
+use crate::{
+    documents::{self, Stored},
+    lifecycle::Lifecycle,
+};
+use ootheca_model::{
+    Cluster, ClusterId, ClusterState, Error, ErrorKind, Result,
+    cluster::ObservedCluster,
+    instance::{Condition, Observed, Phase, Power, Removal},
+};
+use ootheca_store::{Batch, Lease};
+use std::time::Duration;
+
+/// How often the creation of a cluster may fail before it is given up.
+const CREATION_ATTEMPTS: u32 = 5;
+/// When to look again for data that is missing.
+const DATA_WAIT: Duration = Duration::from_secs(5);
+/// When to look again at a cluster that is to be switched off but in use.
+const IN_USE: Duration = Duration::from_millis(50);
+
+/// The result of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The cluster is as it should be.
+    Done,
+    /// Look again after this time, or at the next hint.
+    Again(Duration),
+}
+
+/// Brings a cluster one step nearer to what it should be. Takes nothing but its id:
+/// the world is read again each time.
+pub async fn step(lifecycle: &Lifecycle, id: ClusterId, lease: Lease, failures: u32) -> Result<Step> {
+    let Some(stored) = documents::find::<Cluster>(&*lifecycle.context.store, &id.to_string()).await? else {
+        // Rows outlive their clusters, so no crash leaves this: it is another store's. Not ours to remove.
+        tracing::warn!(cluster = %id, "cluster in the engine is unknown to the store; left as it is");
+        return Ok(Step::Done);
+    };
+    match stored.value.state {
+        ClusterState::Deleted | ClusterState::CreationFailed => {
+            if stored.value.removed && lifecycle.context.engine.observe(id).await?.phase == Phase::Absent {
+                return Ok(Step::Done);
+            }
+            let removal = lifecycle.context.engine.remove(id).await?;
+            if removal == Removal::Gone && !stored.value.removed {
+                let gone = Cluster { removed: true, ..stored.value.clone() };
+                write(lifecycle, &stored, gone, lease).await?;
+            }
+            lifecycle.freshness.forget(id);
+            lifecycle.tracker.forget(id);
+            Ok(after(removal, Step::Done))
+        }
+        _ if stored.value.power == Power::Off => switch_off(lifecycle, id, lease, failures).await,
+        ClusterState::Creating | ClusterState::Created | ClusterState::Locked => {
+            run(lifecycle, stored, lease, failures).await
+        }
+    }
+}
+
+/// New uses wait until the shutdown has started, and wake the instance then: none gets a server that is about to be
+/// stopped. A use that began before has it switched on again.
+async fn switch_off(lifecycle: &Lifecycle, id: ClusterId, lease: Lease, failures: u32) -> Result<Step> {
+    let suspension = lifecycle.tracker.suspension(id);
+    let Some(_alone) = suspension.begin().await else { return Ok(Step::Again(IN_USE)) };
+    match documents::find::<Cluster>(&*lifecycle.context.store, &id.to_string()).await? {
+        Some(stored) if stored.value.power == Power::Off => run(lifecycle, stored, lease, failures).await,
+        _ => Ok(Step::Again(Duration::ZERO)),
+    }
+}
+
+async fn run(lifecycle: &Lifecycle, stored: Stored<Cluster>, lease: Lease, failures: u32) -> Result<Step> {
+    let plan = stored.value.plan_instance();
+    // Data is made for new clusters only: that of any other is missing, and may come back.
+    let observed = match stored.value.state {
+        ClusterState::Creating => lifecycle.context.engine.create(&plan).await,
+        _ => lifecycle.context.engine.ensure(&plan).await,
+    };
+    let observed = match observed {
+        Ok(observed) => with_location(observed, &stored.value),
+        Err(error) if stored.value.state == ClusterState::Creating && hopeless(&error, failures) => {
+            return give_up(lifecycle, stored, &error, lease).await;
+        }
+        Err(error) => return Err(error),
+    };
+    let mut cluster = stored.value.clone();
+    cluster.observed.conditions.clone_from(&observed.conditions);
+    let suspended = cluster.power == Power::Off && observed.phase == Phase::Suspended;
+    if observed.phase == Phase::Ready || suspended {
+        // Nothing runs in a suspended cluster: what ran last is what will run.
+        let engine = if suspended { &cluster.observed.engine } else { &observed.engine };
+        cluster.observed = ObservedCluster {
+            generation: observed.generation,
+            engine: engine.clone(),
+            conditions: observed.conditions.clone(),
+            location: observed.location.clone(),
+        };
+        if cluster.state == ClusterState::Creating {
+            cluster.state = ClusterState::Created;
+            cluster.updated_at = lifecycle.context.now();
+        }
+    }
+    if cluster != stored.value {
+        write(lifecycle, &stored, cluster, lease).await?;
+    }
+    Ok(next(lifecycle, stored.value.power, &observed))
+}
+
+/// Completes the condition of missing data by where it was and what can be done.
+fn with_location(mut observed: Observed, cluster: &Cluster) -> Observed {
+    let missing = observed.conditions.iter_mut().find(|condition| condition.kind == Condition::DATA_MISSING);
+    if let Some(condition) = missing {
+        let message = &mut condition.message;
+        *message = format!("The data of this cluster is missing: {message}.");
+        if !cluster.observed.location.is_empty() {
+            message.push_str(&format!(" It was last in {}.", cluster.observed.location));
+        }
+        message.push_str(
+            " Put it back where it was, and the cluster serves again; or delete the cluster. No data is made in its place.",
+        );
+    }
+    observed
+}
+
+/// When to look again: a hint usually comes first.
+fn next(lifecycle: &Lifecycle, wanted: Power, observed: &Observed) -> Step {
+    match (observed.phase, observed.retry_at) {
+        (Phase::Ready, _) if wanted == Power::On => Step::Done,
+        (Phase::Suspended, _) if wanted == Power::Off => Step::Done,
+        (Phase::Absent, _) => Step::Again(DATA_WAIT),
+        (_, Some(at)) => Step::Again(at.since(lifecycle.context.now()).max(Duration::from_millis(10))),
+        _ => Step::Again(Duration::from_millis(500)),
+    }
+}
+
+fn hopeless(error: &Error, failures: u32) -> bool {
+    match error.kind() {
+        ErrorKind::Precondition | ErrorKind::Invalid | ErrorKind::Unimplemented => true,
+        _ => failures + 1 >= CREATION_ATTEMPTS,
+    }
+}
+
+async fn give_up(
+    lifecycle: &Lifecycle,
+    stored: Stored<Cluster>,
+    error: &Error,
+    lease: Lease,
+) -> Result<Step> {
+    tracing::error!(cluster = %stored.value.id, error = error.chain(), "cluster creation failed");
+    let mut cluster = stored.value.clone();
+    cluster.state = ClusterState::CreationFailed;
+    cluster.updated_at = lifecycle.context.now();
+    let message = match error.kind() {
+        ErrorKind::Internal => "the server could not be made; see the log".to_owned(),
+        _ => error.message().to_owned(),
+    };
+    cluster.observed.conditions = vec![Condition { kind: "CreationFailed".to_owned(), holds: true, message }];
+    write(lifecycle, &stored, cluster, lease).await?;
+    Ok(Step::Again(Duration::ZERO))
+}
+
+fn after(removal: Removal, done: Step) -> Step {
+    match removal {
+        Removal::Gone => done,
+        Removal::Going => Step::Again(Duration::from_millis(50)),
+    }
+}
+
+async fn write(
+    lifecycle: &Lifecycle,
+    before: &Stored<Cluster>,
+    cluster: Cluster,
+    lease: Lease,
+) -> Result<()> {
+    let mut batch = Batch::server("reconcile").with(documents::update(&before.row, &cluster)?);
+    batch.fence = Some(lease);
+    lifecycle.context.store.commit(batch, lifecycle.context.now()).await.map(|_| ())
+}

@@ -1,0 +1,251 @@
+//! Makes the engine match the store, one cluster at a time.
+//!
+//! The driver only decides *when* to visit *which* cluster; [`cluster::step`] acts. Hints (changed rows, changed
+//! instances) make it fast; the scan of due rows makes it certain. One server at a time reconciles: the holder of
+//! a lease, whose fencing number guards every write. `scale_to_zero` decides which clusters need no server.
+
+pub mod cluster;
+
+use crate::lifecycle::{Lifecycle, scale_to_zero};
+use cluster::Step;
+use ootheca_model::{
+    Cluster, ClusterId, ClusterState, ErrorKind, Result,
+    instance::{Phase, Power},
+};
+use ootheca_store::{Kind, Lease};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    sync::{Semaphore, watch},
+    task::JoinSet,
+    time::{Instant, sleep_until},
+};
+
+const LEASE: &str = "reconcile";
+const LEASE_TTL: Duration = Duration::from_secs(15);
+/// Every hint may be lost, so everything is looked at now and then.
+const SCAN_EVERY: Duration = Duration::from_secs(15);
+/// How many clusters are acted upon at once: callers share the store with them. Well above how many
+/// servers may hang at their start without others having to wait.
+const AT_ONCE: usize = 128;
+
+/// The loop. Ends when `stop` turns true, with no step under way.
+pub async fn run(lifecycle: Arc<Lifecycle>, holder: String, mut stop: watch::Receiver<bool>) {
+    let idle = tokio::spawn(scale_to_zero::run(lifecycle.clone(), stop.clone()));
+    let mut driver = Driver::new(lifecycle, holder);
+    let mut rows = driver.lifecycle.context.store.changes();
+    let mut instances = driver.lifecycle.context.engine.watch();
+    loop {
+        if let Err(error) = driver.turn().await {
+            tracing::warn!(error = error.chain(), "reconcile: scan failed");
+        }
+        let wake = driver.wake_at();
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => break,
+            hint = rows.recv() => match hint {
+                Ok(hint) if hint.kind == Kind::Cluster => driver.hint(hint.id.parse().ok()),
+                Ok(_) => {}
+                Err(_) => driver.scan_at = Instant::now(),
+            },
+            hint = instances.recv() => driver.hint(hint.ok()),
+            Some(done) = driver.steps.join_next() => driver.finish(done.ok()),
+            () = sleep_until(wake) => {}
+        }
+    }
+    let _ = idle.await;
+    while driver.steps.join_next().await.is_some() {}
+    driver.lifecycle.context.lease.send_replace(None);
+    if let Some(lease) = driver.lease {
+        let _ = driver.lifecycle.context.store.release(&lease).await;
+    }
+}
+
+struct Driver {
+    lifecycle: Arc<Lifecycle>,
+    holder: String,
+    lease: Option<Lease>,
+    renew_at: Instant,
+    scan_at: Instant,
+    /// Everything was looked at under this lease.
+    scanned: bool,
+    steps: JoinSet<(ClusterId, Result<Step>)>,
+    running: HashSet<ClusterId>,
+    permits: Arc<Semaphore>,
+    /// Hinted at while a step was running: look again at once.
+    again: HashSet<ClusterId>,
+    /// When to look at a cluster that is not done.
+    later: HashMap<ClusterId, Instant>,
+    /// Steps that failed in a row.
+    failures: HashMap<ClusterId, u32>,
+}
+
+impl Driver {
+    fn new(lifecycle: Arc<Lifecycle>, holder: String) -> Self {
+        let now = Instant::now();
+        Self {
+            lifecycle,
+            holder,
+            lease: None,
+            renew_at: now,
+            scan_at: now,
+            scanned: false,
+            steps: JoinSet::new(),
+            running: HashSet::new(),
+            permits: Arc::new(Semaphore::new(AT_ONCE)),
+            again: HashSet::new(),
+            later: HashMap::new(),
+            failures: HashMap::new(),
+        }
+    }
+
+    /// Keeps the lease, scans if it is time, starts what is due.
+    async fn turn(&mut self) -> Result<()> {
+        let now = Instant::now();
+        if now >= self.renew_at {
+            self.renew_at = now + LEASE_TTL / 3;
+            if self.is_disowned().await? {
+                return Ok(());
+            }
+            let fence = self.lease.as_ref().map(|lease| lease.fence);
+            let renewed = self
+                .lifecycle
+                .context
+                .store
+                .lease(LEASE, &self.holder, fence, LEASE_TTL, self.lifecycle.context.now())
+                .await;
+            self.lease = renewed?;
+            // Another server may have made something meanwhile.
+            self.scanned &= self.lease.as_ref().map(|lease| lease.fence) == fence;
+            self.lifecycle.context.lease.send_replace(self.lease.clone());
+        }
+        if self.lease.is_none() {
+            return Ok(());
+        }
+        if now >= self.scan_at {
+            self.scan_at = now + SCAN_EVERY;
+            for id in everything(&self.lifecycle, !self.scanned).await? {
+                self.hint(Some(id));
+            }
+            self.scanned = true;
+        }
+        let due: Vec<ClusterId> =
+            self.later.iter().filter(|(_, at)| **at <= now).map(|(id, _)| *id).collect();
+        for id in due {
+            self.start(id);
+        }
+        Ok(())
+    }
+
+    /// Whether the store was adopted by another engine; then this server acts no more, and ends.
+    async fn is_disowned(&mut self) -> Result<bool> {
+        let Some(owner) = &self.lifecycle.context.owner else { return Ok(false) };
+        let Err(error) = owner.check(&*self.lifecycle.context.store).await else { return Ok(false) };
+        if error.kind() != ErrorKind::Precondition {
+            return Err(error);
+        }
+        self.lifecycle.context.lease.send_replace(None);
+        if let Some(lease) = self.lease.take() {
+            self.lifecycle.context.store.release(&lease).await?;
+        }
+        self.lifecycle.context.disowned.send_replace(Some(error.message().to_owned()));
+        Ok(true)
+    }
+
+    fn wake_at(&self) -> Instant {
+        let next = self.later.values().min().copied();
+        next.into_iter().chain([self.renew_at, self.scan_at]).min().unwrap_or(self.scan_at)
+    }
+
+    fn hint(&mut self, id: Option<ClusterId>) {
+        match id {
+            None => self.scan_at = Instant::now(),
+            Some(id) if self.running.contains(&id) => {
+                self.again.insert(id);
+            }
+            Some(id) => {
+                self.later.insert(id, Instant::now());
+            }
+        }
+    }
+
+    fn start(&mut self, id: ClusterId) {
+        let Some(lease) = self.lease.clone() else { return };
+        self.later.remove(&id);
+        if self.running.insert(id) {
+            let (lifecycle, failures) =
+                (self.lifecycle.clone(), self.failures.get(&id).copied().unwrap_or(0));
+            let permits = self.permits.clone();
+            self.steps.spawn(async move {
+                let _permit = permits.acquire_owned().await;
+                (id, cluster::step(&lifecycle, id, lease, failures).await)
+            });
+        }
+    }
+
+    fn finish(&mut self, done: Option<(ClusterId, Result<Step>)>) {
+        let Some((id, result)) = done else {
+            // A step panicked and took its id with it: forget who runs and look at everything again.
+            self.running.clear();
+            self.scan_at = Instant::now();
+            return;
+        };
+        self.running.remove(&id);
+        let after = match result {
+            Ok(Step::Done) => None,
+            Ok(Step::Again(after)) => Some(after),
+            Err(error) if error.kind() == ErrorKind::Stale => Some(Duration::ZERO),
+            Err(error) => {
+                let failures = self.failures.entry(id).or_default();
+                *failures += 1;
+                tracing::warn!(cluster = %id, failures, error = error.chain(), "reconcile: step failed");
+                Some(backoff(*failures))
+            }
+        };
+        if after.is_none() {
+            self.failures.remove(&id);
+        }
+        let after = if self.again.remove(&id) { Some(Duration::ZERO) } else { after };
+        if let Some(after) = after {
+            self.later.insert(id, Instant::now() + after);
+        }
+    }
+}
+
+/// 100 ms, doubling to 30 s.
+fn backoff(failures: u32) -> Duration {
+    Duration::from_millis(100 << failures.saturating_sub(1).min(9)).min(Duration::from_secs(30))
+}
+
+/// Every cluster that is not as it should be, has work due, or has something in the engine that no
+/// active cluster has; the first time everything that should run, since another program may have made it.
+async fn everything(lifecycle: &Lifecycle, first: bool) -> Result<HashSet<ClusterId>> {
+    let mut ids: HashSet<ClusterId> = lifecycle.context.engine.list().await?.into_iter().collect();
+    for cluster in lifecycle.context.clusters.look(&*lifecycle.context.store).await?.values() {
+        let cluster = &cluster.value;
+        if (cluster.power == Power::Off || !first) && in_order(lifecycle, cluster).await {
+            ids.remove(&cluster.id);
+        } else if cluster.state != ClusterState::CreationFailed {
+            ids.insert(cluster.id);
+        }
+    }
+    let due = lifecycle.context.store.due(Kind::Cluster, lifecycle.context.now(), usize::MAX).await?;
+    ids.extend(due.iter().filter_map(|id| id.parse::<ClusterId>().ok()));
+    Ok(ids)
+}
+
+/// Whether what runs is what should, as far as can be told without asking for it.
+async fn in_order(lifecycle: &Lifecycle, cluster: &Cluster) -> bool {
+    let Ok(observed) = lifecycle.context.engine.observe(cluster.id).await else { return false };
+    let known = &cluster.observed;
+    match (cluster.power, observed.phase) {
+        (Power::Off, Phase::Suspended) => true,
+        (Power::On, Phase::Ready) => {
+            [known.generation, observed.generation] == [cluster.generation; 2]
+                && known.conditions == observed.conditions
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,310 @@
+use super::*;
+use crate::{
+    clock::SystemClock,
+    context::Context,
+    documents,
+    ids::fresh_id,
+    lifecycle::{activity_tracker::ActivityGuard, power, sql_metadata::freshness::UNKNOWN_LOOKS},
+    metering::Metering,
+    settings::Settings,
+};
+use async_trait::async_trait;
+use ootheca_engine::{Admin, Capabilities, Engine, InstanceReport, simulated::SimulatedEngine};
+use ootheca_gateway::Activity;
+use ootheca_model::{
+    Cluster, OrganizationId, Plan, PrincipalId,
+    cluster::{
+        CloudProvider, ClusterState,
+        create::{self, Birth, NewCluster, NewServerless},
+    },
+    instance::{InstancePlan, Observed, Phase, Removal},
+    time::Clock,
+    usage::{CpuCounter, Measure},
+};
+use ootheca_store::Batch;
+use std::{
+    path::PathBuf,
+    sync::atomic::{AtomicUsize, Ordering},
+};
+use tokio::sync::broadcast;
+
+/// A simulated engine that counts administrative sessions.
+struct Counted(SimulatedEngine, AtomicUsize);
+
+#[async_trait]
+impl Engine for Counted {
+    fn capabilities(&self) -> Capabilities {
+        self.0.capabilities()
+    }
+    async fn open(&self) -> Result<()> {
+        self.0.open().await
+    }
+    async fn create(&self, plan: &InstancePlan) -> Result<Observed> {
+        self.0.create(plan).await
+    }
+
+    async fn ensure(&self, plan: &InstancePlan) -> Result<Observed> {
+        self.0.ensure(plan).await
+    }
+    async fn observe(&self, cluster: ClusterId) -> Result<Observed> {
+        self.0.observe(cluster).await
+    }
+    async fn remove(&self, cluster: ClusterId) -> Result<Removal> {
+        self.0.remove(cluster).await
+    }
+    async fn list(&self) -> Result<Vec<ClusterId>> {
+        self.0.list().await
+    }
+    fn watch(&self) -> broadcast::Receiver<ClusterId> {
+        self.0.watch()
+    }
+    async fn admin(&self, cluster: ClusterId) -> Result<Box<dyn Admin>> {
+        self.1.fetch_add(1, Ordering::SeqCst);
+        self.0.admin(cluster).await
+    }
+    async fn endpoint(&self, cluster: ClusterId) -> Result<PathBuf> {
+        self.0.endpoint(cluster).await
+    }
+    async fn cpu(&self, cluster: ClusterId) -> Result<CpuCounter> {
+        self.0.cpu(cluster).await
+    }
+    async fn measure(&self, cluster: ClusterId) -> Result<Measure> {
+        self.0.measure(cluster).await
+    }
+    async fn report(&self) -> Result<Vec<InstanceReport>> {
+        self.0.report().await
+    }
+    async fn close(&self, detach: bool) {
+        self.0.close(detach).await;
+    }
+}
+
+const PASSWORD: &str = "correct horse battery";
+
+/// A server without doors, and one cluster that runs.
+struct Bench {
+    lifecycle: Arc<Lifecycle>,
+    engine: Arc<Counted>,
+    cluster: Cluster,
+    _folder: tempfile::TempDir,
+}
+
+impl Bench {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let overrides = serde_json::json!({ "data_dir": folder.path() });
+        let settings = Settings::load(None, &overrides).expect("settings");
+        let store = ootheca_store::open(&settings.store_url()).await.expect("a store");
+        let engine = Arc::new(Counted(SimulatedEngine::new(folder.path().join("s")), AtomicUsize::new(0)));
+        engine.open().await.expect("open");
+        let cluster = cluster(&settings);
+        let clock = Arc::new(SystemClock);
+        let context = Arc::new(Context::new(store, engine.clone(), clock, None, settings, [0; 32], None));
+        let metering = Arc::new(Metering::new(context.clone()));
+        let lifecycle = Arc::new(Lifecycle::new(context, metering));
+        let batch = Batch::server("test").with(documents::insert(&cluster).expect("a row"));
+        lifecycle.context.store.commit(batch, lifecycle.context.now()).await.expect("written");
+        let bench = Self { lifecycle, engine, cluster, _folder: folder };
+        bench.ensure(Power::On, Phase::Ready).await;
+        bench
+    }
+
+    async fn ensure(&self, power: Power, phase: Phase) {
+        let plan = InstancePlan { power, ..self.cluster.plan_instance() };
+        let mut hints = self.engine.watch();
+        while self.engine.create(&plan).await.expect("ensured").phase != phase {
+            let _ = timeout(Duration::from_millis(20), hints.recv()).await;
+        }
+    }
+
+    /// As the suspension does it, and as SQL would be: behind the back of the notes.
+    async fn admin(&self) -> Box<dyn Admin> {
+        self.engine.0.admin(self.cluster.id).await.expect("a session")
+    }
+
+    async fn secret(&self, user: &str) -> Option<Secret> {
+        secret(&self.lifecycle, self.cluster.id, user).await.expect("an answer")
+    }
+
+    fn looks(&self) -> usize {
+        self.engine.1.load(Ordering::SeqCst)
+    }
+
+    async fn power(&self, power: Power) {
+        let id = self.cluster.id.to_string();
+        let before = documents::find::<Cluster>(&*self.lifecycle.context.store, &id)
+            .await
+            .expect("read")
+            .expect("there");
+        let after = Cluster { power, ..before.value.clone() };
+        let batch = Batch::server("test").with(documents::update(&before.row, &after).expect("a row"));
+        self.lifecycle.context.store.commit(batch, self.lifecycle.context.now()).await.expect("written");
+    }
+
+    fn report(&self, sessions: u32) {
+        let cluster = self.cluster.id;
+        let activity = Activity { cluster, sessions, sessions_seen: 1, sent: 0, received: 0 };
+        self.lifecycle.metering.activity.note(0, &[activity], self.lifecycle.context.now());
+    }
+}
+
+fn cluster(settings: &Settings) -> Cluster {
+    let birth = Birth {
+        id: ClusterId(fresh_id()),
+        tenant: 1,
+        organization: OrganizationId(fresh_id()),
+        creator: PrincipalId(fresh_id()),
+        now: SystemClock.now(),
+    };
+    let serverless = NewServerless { regions: vec!["us-central1".to_owned()], ..NewServerless::default() };
+    let request = NewCluster {
+        name: "some-cluster".to_owned(),
+        provider: Some(CloudProvider::Gcp),
+        plan: Some(Plan::Basic),
+        serverless: Some(serverless),
+        ..NewCluster::default()
+    };
+    let (cluster, _) = create::create(request, birth, &settings.catalogue, |_| Ok("simulated".to_owned()))
+        .expect("a cluster");
+    Cluster { state: ClusterState::Created, ..cluster }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_login_of_many_looks_once() {
+    let bench = Arc::new(Bench::new().await);
+    bench.admin().await.create_user("keeper", PASSWORD).await.expect("made");
+    let first = bench.secret("keeper").await.expect("the first login looks");
+    assert_eq!(bench.looks(), 1);
+    assert_eq!(bench.secret("keeper").await, Some(first.clone()));
+    assert_eq!(bench.looks(), 1, "from memory");
+    bench.admin().await.set_password("keeper", "another horse battery").await.expect("changed");
+    bench.lifecycle.freshness.invalidate(bench.cluster.id);
+    let callers: Vec<_> = (0..50)
+        .map(|_| {
+            let bench = bench.clone();
+            tokio::spawn(async move { bench.secret("keeper").await })
+        })
+        .collect();
+    for caller in callers {
+        let secret = caller.await.expect("no panic");
+        assert!(secret.is_some_and(|secret| secret != first), "the new one, for all");
+    }
+    assert_eq!(bench.looks(), 2);
+}
+
+#[tokio::test]
+async fn what_a_session_changed_is_seen_within_a_second() {
+    let bench = Bench::new().await;
+    bench.admin().await.create_user("keeper", PASSWORD).await.expect("made");
+    let first = bench.secret("keeper").await;
+    bench.report(1);
+    bench.admin().await.set_password("keeper", "another horse battery").await.expect("changed");
+    let began = Instant::now();
+    while bench.secret("keeper").await == first {
+        assert!(began.elapsed() < Duration::from_secs(10), "never seen");
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(bench.looks(), 2, "at most once a second");
+    bench.admin().await.delete_user("keeper").await.expect("dropped");
+    while bench.secret("keeper").await.is_some() {
+        assert!(began.elapsed() < Duration::from_secs(10), "never seen");
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn unknown_users_are_looked_for_now_and_then() {
+    let bench = Bench::new().await;
+    assert_eq!(bench.secret("nobody").await, None);
+    bench.admin().await.create_user("new-one", PASSWORD).await.expect("made");
+    assert!(bench.secret("new-one").await.is_some(), "one that was just made in SQL can log in");
+    for _ in 0..100 {
+        assert_eq!(bench.secret("nobody").await, None);
+    }
+    assert!(bench.looks() <= 1 + UNKNOWN_LOOKS as usize, "{}", bench.looks());
+}
+
+#[tokio::test]
+async fn a_suspended_cluster_answers_from_its_notes() {
+    let bench = Bench::new().await;
+    bench.admin().await.create_user("keeper", PASSWORD).await.expect("made");
+    let known = bench.secret("keeper").await.expect("noted");
+    bench.power(Power::Off).await;
+    bench.ensure(Power::Off, Phase::Suspended).await;
+    let looks = bench.looks();
+    bench.lifecycle.freshness.invalidate(bench.cluster.id);
+    bench.report(0);
+    assert_eq!(bench.secret("keeper").await, Some(known.clone()));
+    assert_eq!(bench.secret("nobody").await, None);
+    assert_eq!(bench.looks(), looks, "nobody looked");
+    assert_eq!(bench.engine.observe(bench.cluster.id).await.expect("seen").phase, Phase::Suspended);
+    bench.power(Power::On).await;
+    assert_eq!(bench.secret("keeper").await, Some(known), "not to be reached yet");
+    bench.power(Power::Off).await;
+    bench.ensure(Power::On, Phase::Ready).await;
+    let (_held, _admin) = power::ready(&bench.lifecycle, bench.cluster.id, || {
+        bench.lifecycle.context.engine.admin(bench.cluster.id)
+    })
+    .await
+    .expect("woken");
+    let row = bench
+        .lifecycle
+        .context
+        .find::<Cluster>(&bench.cluster.id.to_string())
+        .await
+        .expect("read")
+        .expect("there");
+    assert_eq!(row.value.power, Power::On);
+    let suspension = bench.lifecycle.tracker.suspension(bench.cluster.id);
+    assert!(suspension.begin().await.is_none(), "it is in use");
+}
+
+impl Bench {
+    async fn row(&self) -> documents::Stored<Cluster> {
+        let id = self.cluster.id.to_string();
+        documents::find::<Cluster>(&*self.lifecycle.context.store, &id).await.expect("read").expect("there")
+    }
+
+    async fn wake(&self) -> ActivityGuard {
+        let id = self.cluster.id;
+        power::ready(&self.lifecycle, id, || self.lifecycle.context.engine.admin(id)).await.expect("woken").0
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_hundred_who_want_it_write_once() {
+    let bench = Arc::new(Bench::new().await);
+    bench.power(Power::Off).await;
+    let before = bench.row().await.row.revision;
+    let callers: Vec<_> = (0..200)
+        .map(|_| {
+            let bench = bench.clone();
+            tokio::spawn(async move { drop(bench.wake().await) })
+        })
+        .collect();
+    for caller in callers {
+        caller.await.expect("no panic");
+    }
+    let after = bench.row().await;
+    assert_eq!((after.value.power, after.row.revision), (Power::On, before + 1));
+}
+
+#[tokio::test]
+async fn who_comes_after_the_decision_waits_for_it_and_wakes_the_cluster() {
+    let bench = Arc::new(Bench::new().await);
+    let suspension = bench.lifecycle.tracker.suspension(bench.cluster.id);
+    let decided = suspension.begin().await.expect("nobody uses it");
+    let late = bench.clone();
+    let late = tokio::spawn(async move { late.wake().await });
+    while bench.lifecycle.tracker.last(bench.cluster.id).is_none() {
+        tokio::task::yield_now().await;
+    }
+    bench.power(Power::Off).await;
+    assert!(!late.is_finished(), "it waits");
+    drop(decided);
+    let held = late.await.expect("no panic");
+    assert_eq!(bench.row().await.value.power, Power::On);
+    assert!(suspension.begin().await.is_none(), "held");
+    drop(held);
+    assert!(suspension.begin().await.is_none(), "used a moment ago");
+}

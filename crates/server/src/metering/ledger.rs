@@ -1,0 +1,262 @@
+//! Measures one cluster and records its usage in its meter, in the same batch as the counters that it was derived
+//! from.
+
+use crate::{
+    documents::{self, Stored},
+    ids::fresh_id,
+    metering::{Metering, activity::Uncounted},
+};
+use ootheca_model::{
+    Cluster, ClusterId, ClusterState, Error, Result, Timestamp,
+    audit::AuditEntry,
+    instance::Power,
+    meter::{Crossing, Meter, PeriodUsage},
+    period,
+    standing::{Standing, limits, standing},
+    units::Quantities,
+    usage::{CpuCounter, Measure},
+};
+use ootheca_store::{Batch, Change, Kind, Lease, Query, Row};
+use std::{sync::Arc, time::Duration};
+use tokio::time::Instant;
+
+/// How long a server may take to answer. One that hangs is looked at again with the next tick.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The most CPU that measuring itself is assumed to cost; it is not recorded.
+const LOOK_COSTS: u64 = 10_000;
+
+/// Open sessions that used less CPU than this since the last look, and got nothing, are left alone.
+const QUIET: u64 = 5_000;
+
+/// How long a server process may take to end, and the gateway to report its session.
+const SLACK: Duration = Duration::from_secs(2);
+
+/// How long the use of single hours is kept.
+const HOURS_KEPT: Duration = Duration::from_secs(62 * 24 * 3600);
+
+/// Hours that are removed at once.
+const REMOVED_AT_ONCE: usize = 100;
+
+/// Records what `cluster` used since the last record. `used`: it had a session since then.
+pub(super) async fn cluster(
+    metering: &Metering,
+    cluster: &Stored<Cluster>,
+    stored: Option<Arc<Stored<Meter>>>,
+    used: bool,
+    lease: Lease,
+) -> Result<()> {
+    let model = &cluster.value;
+    let ledger = Ledger { metering, cluster, stored, lease };
+    if !runs(model) {
+        metering.cpu_samples.stopped(model.id);
+        metering.samples.asleep(model.id);
+        return ledger.new_month().await;
+    }
+    let cpu = metering.context.engine.cpu(model.id).await?;
+    metering.samples.saw(model.id, &cpu, Instant::now());
+    let idle = metering.cpu_samples.idle(model.id);
+    let grown = metering.cpu_samples.note(model.id, &cpu, !used, Instant::now());
+    let meter = ledger.stored.as_ref().map(|stored| &stored.value);
+    let full =
+        matches!(standing(model, meter, metering.context.now()), Standing::StorageLimitExceeded { .. });
+    let late = !used && metering.cpu_samples.lately(model.id, lag(metering), Instant::now());
+    if !used && !late && !full {
+        return ledger.new_month().await;
+    }
+    let taken = metering.activity.take(model.id);
+    let quiet = taken.sent == 0 && metering.activity.sessions(model.id) > 0;
+    if quiet && !full && grown.is_some_and(|grown| grown < QUIET) {
+        metering.activity.give_back(model.id, taken);
+        return ledger.new_month().await;
+    }
+    let when = match (used || taken.used, late) {
+        (true, _) => When::Active,
+        (_, true) => When::Trailing,
+        _ => When::Idle,
+    };
+    let result = match look(metering, model.id, cpu).await {
+        Ok((measure, own)) => ledger.book(measure, own, idle, when, taken).await,
+        Err(error) => Err(error),
+    };
+    if result.is_err() {
+        metering.activity.give_back(model.id, taken);
+    }
+    result
+}
+
+/// How long after a session is looked at again: until the tick after its server process, which the gateway
+/// keeps ready for a while, has written its counters.
+fn lag(metering: &Metering) -> Duration {
+    let (kept, tick) =
+        (metering.context.settings.gateway.reuse_seconds, metering.context.settings.metering.tick_seconds);
+    Duration::from_secs(kept + tick.max(1)) + SLACK
+}
+
+/// How the usage since the last measurement is recorded.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum When {
+    /// There was a session.
+    Active,
+    /// There was one just before: its counters may arrive only now. Its CPU is recorded already.
+    Trailing,
+    /// There was none.
+    Idle,
+}
+
+/// The counters now, and how much of the CPU the look itself cost.
+async fn look(metering: &Metering, cluster: ClusterId, before: CpuCounter) -> Result<(Measure, u64)> {
+    let late = |_| Error::unavailable("the server does not answer");
+    let mut measure =
+        tokio::time::timeout(PATIENCE, metering.context.engine.measure(cluster)).await.map_err(late)??;
+    measure.cpu = metering.context.engine.cpu(cluster).await?;
+    let own = measure.cpu.since(&before).min(LOOK_COSTS);
+    Ok((measure, own))
+}
+
+/// What is kept of a cluster, and the right to change it.
+struct Ledger<'a> {
+    metering: &'a Metering,
+    cluster: &'a Stored<Cluster>,
+    stored: Option<Arc<Stored<Meter>>>,
+    lease: Lease,
+}
+
+impl Ledger<'_> {
+    /// A limited cluster begins the month with a change of its meter, which is the hint that it may be
+    /// reached again.
+    async fn new_month(&self) -> Result<()> {
+        let Some(stored) = &self.stored else { return Ok(()) };
+        let limited = limits(&self.cluster.value).request_units.is_some();
+        let mut meter = stored.value.clone();
+        if !limited || !meter.roll(self.metering.context.now()) {
+            return Ok(());
+        }
+        let batch = Batch::server("meter").with(documents::update(&stored.row, &meter)?);
+        self.commit(batch).await
+    }
+
+    /// Records what grew since the last record, or only moves on to the new counters.
+    async fn book(
+        &self,
+        mut measure: Measure,
+        own: u64,
+        idle: Option<CpuCounter>,
+        when: When,
+        taken: Uncounted,
+    ) -> Result<()> {
+        let (model, now) = (&self.cluster.value, self.metering.context.now());
+        let fresh = || Meter::new(model.id, model.organization, now);
+        let mut meter = self.stored.as_ref().map_or_else(fresh, |stored| stored.value.clone());
+        let mut before = meter.last.clone();
+        let epoch = measure.cpu.epoch.clone();
+        if when == When::Trailing {
+            // Nor is it passed over: some may belong to a session that is still to be reported.
+            measure.cpu = before.cpu.clone();
+        }
+        if let Some(idle) = idle.filter(|idle| idle.since(&before.cpu) > 0) {
+            before.cpu = idle;
+        }
+        let mut growth = measure.since(&before);
+        growth.cpu_micros = if when == When::Trailing { 0 } else { growth.cpu_micros.saturating_sub(own) };
+        let quantities = match when {
+            When::Idle => Quantities::default(),
+            When::Active | When::Trailing => {
+                meter.forgive(&epoch, &mut growth);
+                Quantities::of(&growth, taken.sent)
+            }
+        };
+        let nothing =
+            quantities == Quantities::default() && measure.storage_bytes == meter.last.storage_bytes;
+        if self.stored.is_some() && when != When::Active && nothing {
+            return self.new_month().await;
+        }
+        let storage_bytes = measure.storage_bytes;
+        meter.book(measure, quantities, now);
+        let crossings = meter.crossings(model.plan, &limits(model));
+        let mut batch = Batch::server("meter");
+        batch.changes.extend(match &self.stored {
+            Some(stored) => vec![documents::update(&stored.row, &meter)?],
+            // A cluster that is being deleted must not get a row that is never removed.
+            None => vec![documents::touch(&self.cluster.row), documents::insert(&meter)?],
+        });
+        if quantities != Quantities::default() {
+            let month = self.period(Kind::UsageMonth, period::month(now), quantities, now).await?;
+            let hour = self.period(Kind::UsageHour, period::hour(now), quantities, now).await?;
+            if matches!(hour, Change::Insert(_)) {
+                batch.changes.extend(self.old_hours(now).await?);
+            }
+            batch.changes.extend([month, hour]);
+        }
+        batch.audit = crossings.iter().map(|crossing| entry(model, crossing, now)).collect();
+        self.commit(batch).await?;
+        self.metering.samples.booked(model.id, &growth, quantities, storage_bytes);
+        for Crossing { limit_name, limit, used, threshold } in crossings {
+            tracing::info!(cluster = %model.id, limit_name, limit, used, threshold, "usage passed a threshold of a limit");
+        }
+        Ok(())
+    }
+
+    async fn commit(&self, mut batch: Batch) -> Result<()> {
+        batch.fence = Some(self.lease.clone());
+        self.metering.context.store.commit(batch, self.metering.context.now()).await.map(|_| ())
+    }
+
+    /// Adds to a month or an hour.
+    async fn period(&self, kind: Kind, period: String, more: Quantities, now: Timestamp) -> Result<Change> {
+        let id = format!("{}/{period}", self.cluster.value.id);
+        let Some(row) = self.metering.context.store.get(kind, &id).await? else {
+            let (cluster, organization) = (self.cluster.value.id, self.cluster.value.organization);
+            let usage = PeriodUsage { cluster, organization, period, created_at: now, used: more };
+            return Ok(Change::Insert(documents::period(kind, &usage)?));
+        };
+        let mut usage = documents::read_period(&row)?;
+        usage.used += more;
+        Ok(Change::Update(Row { revision: row.revision, ..documents::period(kind, &usage)? }))
+    }
+
+    /// Removes hours that are too old, some at a time.
+    async fn old_hours(&self, now: Timestamp) -> Result<Vec<Change>> {
+        let parent = Some(self.cluster.value.id.to_string());
+        let query = Query { parent, limit: REMOVED_AT_ONCE, ..Query::all(Kind::UsageHour) };
+        let oldest = period::hour(Timestamp(now.0.saturating_sub(micros(HOURS_KEPT))));
+        let rows = self.metering.context.store.list(&query).await?;
+        Ok(rows.iter().filter(|row| row.sort_key < oldest).map(documents::delete).collect())
+    }
+}
+
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// What the audit log says of a threshold. Its action is the nearest that the API has.
+fn entry(cluster: &Cluster, crossing: &Crossing, now: Timestamp) -> AuditEntry {
+    let payload = serde_json::json!({
+        "limit": crossing.limit_name,
+        "limit_value": crossing.limit.to_string(),
+        "usage": crossing.used.to_string(),
+        "threshold_percent": crossing.threshold,
+    });
+    AuditEntry {
+        id: fresh_id(),
+        organization: cluster.organization,
+        created_at: now,
+        action: "UPDATE_CLUSTER".to_owned(),
+        source: "INTERNAL".to_owned(),
+        cluster: Some(cluster.id),
+        cluster_name: Some(cluster.name.clone()),
+        user_email: None,
+        service_account_name: None,
+        session_id: None,
+        ip_address: None,
+        trace_id: fresh_id().simple().to_string(),
+        payload: payload.to_string(),
+        error: None,
+    }
+}
+
+/// Whether it should have a server that can be asked.
+fn runs(cluster: &Cluster) -> bool {
+    let made = matches!(cluster.state, ClusterState::Created | ClusterState::Locked);
+    made && cluster.power == Power::On
+}

@@ -1,0 +1,276 @@
+//! What is in memory of each cluster: what the meter has booked since the last sample, and the samples
+//! that are not written yet.
+
+use crate::metering::timeseries::{
+    cell::Cell,
+    downsample::{FINE, floor},
+};
+use ootheca_model::{
+    ClusterId,
+    units::Quantities,
+    usage::{CpuCounter, Growth},
+};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+use tokio::time::Instant;
+
+/// Seconds between two writings. So much of a chart is lost if the server is killed.
+const WRITTEN_EACH: i64 = 120;
+/// Seconds between two removals of what is too old.
+const FORGOTTEN_EACH: i64 = 1200;
+
+/// Samples by the moment that they belong to.
+pub(crate) type Timed = BTreeMap<i64, Cell>;
+
+/// What was used since the server began to look; counters for Prometheus.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Transactions that ended, without those that open a session.
+    pub transactions: u64,
+    /// Microseconds in which sessions executed statements.
+    pub active_micros: u64,
+    /// Microseconds of CPU.
+    pub cpu_micros: u64,
+    /// What is counted in request units.
+    pub used: Quantities,
+}
+
+/// All clusters.
+#[derive(Default)]
+pub struct SampleBuffer(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    clusters: HashMap<ClusterId, ClusterSeries>,
+    /// The time of the last samples.
+    sampled: Option<i64>,
+    written: Option<i64>,
+    forgotten: Option<i64>,
+}
+
+#[derive(Default)]
+struct ClusterSeries {
+    /// The newest look at its CPU since the last sample; `None` while it sleeps.
+    look: Option<Look>,
+    /// The look that the last sample was taken with.
+    before: Option<Look>,
+    /// Usage recorded since then; its other numbers are not used.
+    booked: Cell,
+    storage_bytes: Option<u64>,
+    totals: Totals,
+    newest: Option<(i64, Cell)>,
+    unwritten: Timed,
+}
+
+#[derive(Clone)]
+struct Look {
+    cpu: CpuCounter,
+    at: Instant,
+}
+
+impl SampleBuffer {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The meter has looked at the CPU of a cluster that is awake.
+    pub(crate) fn saw(&self, cluster: ClusterId, cpu: &CpuCounter, at: Instant) {
+        let look = Look { cpu: cpu.clone(), at };
+        self.lock().clusters.entry(cluster).or_default().look = Some(look);
+    }
+
+    /// A cluster does not run.
+    pub(crate) fn asleep(&self, cluster: ClusterId) {
+        if let Some(watched) = self.lock().clusters.get_mut(&cluster) {
+            (watched.look, watched.before, watched.booked) = (None, None, Cell::default());
+        }
+    }
+
+    /// Metering has recorded usage of a cluster.
+    pub(crate) fn booked(&self, cluster: ClusterId, growth: &Growth, used: Quantities, storage_bytes: u64) {
+        let mut state = self.lock();
+        let watched = state.clusters.entry(cluster).or_default();
+        watched.storage_bytes = Some(storage_bytes);
+        if used == Quantities::default() {
+            return;
+        }
+        let transactions = growth.transactions.saturating_sub(growth.sessions);
+        let active_micros = growth.active_micros;
+        watched.booked.add(&Cell { samples: 1, transactions, active_micros, used, ..Cell::default() });
+        watched.totals.transactions += transactions;
+        watched.totals.active_micros += active_micros;
+        watched.totals.used += used;
+    }
+
+    /// Forgets all clusters but those.
+    pub(crate) fn keep(&self, wanted: impl Fn(ClusterId) -> bool) {
+        self.lock().clusters.retain(|id, _| wanted(*id));
+    }
+
+    /// What a cluster used since the server began to look.
+    pub fn totals(&self, cluster: ClusterId) -> Totals {
+        self.lock().clusters.get(&cluster).map(|watched| watched.totals).unwrap_or_default()
+    }
+
+    /// Whether samples are to be taken now, each `seconds`.
+    pub(crate) fn is_due(&self, now: i64, seconds: i64) -> bool {
+        let mut state = self.lock();
+        let slot = Some(floor(now, seconds));
+        std::mem::replace(&mut state.sampled, slot) != slot
+    }
+
+    /// Clusters that are awake and whose storage is not known yet.
+    pub(crate) fn without_storage(&self) -> Vec<ClusterId> {
+        let state = self.lock();
+        let unknown = |watched: &ClusterSeries| watched.look.is_some() && watched.storage_bytes.is_none();
+        state.clusters.iter().filter(|(_, watched)| unknown(watched)).map(|(id, _)| *id).collect()
+    }
+
+    /// What is stored by a cluster, unless that is known better.
+    pub(crate) fn stores(&self, cluster: ClusterId, bytes: u64) {
+        if let Some(watched) = self.lock().clusters.get_mut(&cluster) {
+            watched.storage_bytes.get_or_insert(bytes);
+        }
+    }
+
+    /// Takes a sample of every cluster that is awake.
+    pub(crate) fn sample(&self, now: i64, connections: impl Fn(ClusterId) -> u32) {
+        let second = floor(now, FINE.seconds);
+        for (id, watched) in &mut self.lock().clusters {
+            let connections = connections(*id).into();
+            if let Some(cell) = watched.sample(connections) {
+                watched.newest = Some((second, cell));
+                watched.unwritten.entry(second).or_default().add(&cell);
+            }
+        }
+    }
+
+    /// Samples that are not written yet, where it is time to write them.
+    pub(crate) fn unwritten(&self, now: i64) -> Option<Vec<(ClusterId, Timed)>> {
+        let mut state = self.lock();
+        let last = *state.written.get_or_insert(now);
+        if now - last < WRITTEN_EACH {
+            return None;
+        }
+        drop(state);
+        Some(self.all_unwritten(now))
+    }
+
+    /// All of them, in any case.
+    pub(crate) fn all_unwritten(&self, now: i64) -> Vec<(ClusterId, Timed)> {
+        let mut state = self.lock();
+        state.written = Some(now);
+        let some = state.clusters.iter().filter(|(_, watched)| !watched.unwritten.is_empty());
+        some.map(|(id, watched)| (*id, watched.unwritten.clone())).collect()
+    }
+
+    /// These are written.
+    pub(crate) fn wrote(&self, written: &[(ClusterId, Timed)]) {
+        let mut state = self.lock();
+        for (id, cells) in written {
+            if let Some(watched) = state.clusters.get_mut(id) {
+                watched.unwritten.retain(|second, cell| cells.get(second) != Some(&*cell));
+            }
+        }
+    }
+
+    /// Whether it is time to remove what is too old.
+    pub(crate) fn forgets(&self, now: i64) -> bool {
+        let mut state = self.lock();
+        let due = state.forgotten.is_none_or(|last| now - last >= FORGOTTEN_EACH);
+        if due {
+            state.forgotten = Some(now);
+        }
+        due
+    }
+
+    /// Samples of a cluster that are not written yet.
+    pub(crate) fn unwritten_of(&self, cluster: ClusterId) -> Timed {
+        self.lock().clusters.get(&cluster).map(|watched| watched.unwritten.clone()).unwrap_or_default()
+    }
+
+    /// The newest sample of a cluster, if it was taken or found here.
+    pub(crate) fn newest(&self, cluster: ClusterId) -> Option<(i64, Cell)> {
+        self.lock().clusters.get(&cluster)?.newest
+    }
+}
+
+impl ClusterSeries {
+    fn sample(&mut self, connections: u64) -> Option<Cell> {
+        let look = self.look.take()?;
+        let storage_bytes = self.storage_bytes.unwrap_or(0);
+        let gauges = Cell { samples: 1, connections, storage_bytes, ..Cell::default() };
+        // The first sample after a start has nothing to compare with: recorded usage waits for the next.
+        let Some(before) = self.before.replace(look.clone()) else { return Some(gauges) };
+        let cpu_micros = look.cpu.since(&before.cpu);
+        self.totals.cpu_micros += cpu_micros;
+        // Never none, which would be no sample: a test clock may tick more often than once a millisecond.
+        let millis = look.at.duration_since(before.at).as_micros().div_ceil(1000).max(1);
+        let millis = u64::try_from(millis).unwrap_or(u64::MAX);
+        let Cell { transactions, active_micros, used, .. } = std::mem::take(&mut self.booked);
+        Some(Cell { millis, transactions, active_micros, cpu_micros, used, ..gauges })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    const ONE: ClusterId = ClusterId(uuid::Uuid::from_u128(1));
+
+    fn cpu(micros: u64) -> CpuCounter {
+        CpuCounter { epoch: "1".to_owned(), micros }
+    }
+
+    #[test]
+    fn a_sample_holds_what_was_booked_since_the_one_before() {
+        let (book, start) = (SampleBuffer::default(), Instant::now());
+        let seconds = |seconds| start + Duration::from_secs(seconds);
+        let growth = Growth { transactions: 7, sessions: 2, active_micros: 900, ..Growth::default() };
+        let used = Quantities { cpu_micros: 50, ..Quantities::default() };
+        book.saw(ONE, &cpu(100), start);
+        book.booked(ONE, &growth, used, 4096);
+        book.sample(1000, |_| 3);
+        let (second, first) = book.newest(ONE).expect("a sample");
+        let gauges = Cell { samples: 1, connections: 3, storage_bytes: 4096, ..Cell::default() };
+        assert_eq!((second, first), (1000, gauges), "nothing to compare with");
+        book.saw(ONE, &cpu(300), seconds(5));
+        book.saw(ONE, &cpu(600), seconds(12));
+        book.booked(ONE, &growth, used, 5000);
+        book.sample(1012, |_| 0);
+        let (second, next) = book.newest(ONE).expect("a sample");
+        assert_eq!((second, next.millis, next.cpu_micros), (1010, 12_000, 500));
+        assert_eq!((next.transactions, next.active_micros, next.used.cpu_micros), (10, 1800, 100));
+        assert_eq!((next.connections, next.storage_bytes), (0, 5000));
+        assert_eq!(book.totals(ONE).transactions, 10);
+        book.sample(1022, |_| 0);
+        assert_eq!(book.unwritten_of(ONE).len(), 2, "nobody has looked since");
+        book.asleep(ONE);
+        book.sample(1032, |_| 0);
+        assert_eq!(book.unwritten_of(ONE).len(), 2, "a sleeping cluster has no sample");
+    }
+
+    #[test]
+    fn samples_are_due_once_a_step_and_written_once() {
+        let book = SampleBuffer::default();
+        assert!(book.is_due(1000, 10) && !book.is_due(1009, 10) && book.is_due(1010, 10));
+        let sample = |second| {
+            book.saw(ONE, &cpu(1), Instant::now());
+            book.sample(second, |_| 0);
+        };
+        sample(1000);
+        assert!(book.unwritten(1000).is_none() && book.unwritten(1119).is_none());
+        let unwritten = book.unwritten(1120).expect("it is time");
+        assert!(book.unwritten(1121).is_none());
+        sample(1120);
+        book.wrote(&unwritten);
+        let left: Vec<i64> = book.unwritten_of(ONE).into_keys().collect();
+        assert_eq!(left, [1120], "what came meanwhile is still to be written");
+        assert!(book.forgets(1000) && !book.forgets(2000) && book.forgets(2200));
+        book.keep(|_| false);
+        assert!(book.newest(ONE).is_none());
+    }
+}

@@ -1,0 +1,196 @@
+//! What one sample holds. Cells add up: that of two times together is the sum of theirs, so a coarser
+//! series is exactly what the finer one says, in whatever order and portions it was made.
+
+use ootheca_model::units::Quantities;
+
+/// How many numbers a cell has.
+pub(crate) const COLUMNS: usize = 15;
+
+/// What was seen of a cluster in some time. Amounts and gauges as sums; only storage is a level.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Cell {
+    /// Samples in it.
+    pub(crate) samples: u64,
+    /// Milliseconds that the amounts cover; less than the time of the cell where the cluster slept.
+    pub(crate) millis: u64,
+    /// Open sessions, the sum over the samples.
+    pub(crate) connections: u64,
+    /// Transactions that ended, without those that open a session.
+    pub(crate) transactions: u64,
+    /// Microseconds in which sessions executed statements.
+    pub(crate) active_micros: u64,
+    /// Microseconds of CPU.
+    pub(crate) cpu_micros: u64,
+    /// Bytes of data at the end.
+    pub(crate) storage_bytes: u64,
+    /// What is counted in request units.
+    pub(crate) used: Quantities,
+}
+
+/// Names of the series in the order of [`Cell::values`]; those of request units are in between.
+const FIRST: [&str; 3] = ["connections", "statements", "latency_ms"];
+const LAST: [&str; 2] = ["cpu", "storage_bytes"];
+
+impl Cell {
+    /// Adds what came after it.
+    pub(crate) fn add(&mut self, later: &Self) {
+        if later.samples == 0 {
+            return;
+        }
+        let storage_bytes = later.storage_bytes;
+        let sum = self.columns().into_iter().zip(later.columns());
+        let mut columns = [0; COLUMNS];
+        for (column, (before, after)) in columns.iter_mut().zip(sum) {
+            *column = before.saturating_add(after);
+        }
+        *self = Self { storage_bytes, ..Self::of_columns(&columns) };
+    }
+
+    /// The cell of all of these, which are in the order of time.
+    #[cfg(test)]
+    pub(crate) fn sum<'a>(cells: impl IntoIterator<Item = &'a Self>) -> Self {
+        let mut sum = Self::default();
+        cells.into_iter().for_each(|cell| sum.add(cell));
+        sum
+    }
+
+    /// Its numbers.
+    pub(crate) fn columns(&self) -> [u64; COLUMNS] {
+        let used = &self.used;
+        [
+            self.samples,
+            self.millis,
+            self.connections,
+            self.transactions,
+            self.active_micros,
+            self.cpu_micros,
+            self.storage_bytes,
+            used.cpu_micros,
+            used.egress_bytes,
+            used.read_batches,
+            used.read_requests,
+            used.read_bytes,
+            used.write_batches,
+            used.write_requests,
+            used.write_bytes,
+        ]
+    }
+
+    /// The cell with these numbers.
+    pub(crate) fn of_columns(columns: &[u64; COLUMNS]) -> Self {
+        let used = Quantities {
+            cpu_micros: columns[7],
+            egress_bytes: columns[8],
+            read_batches: columns[9],
+            read_requests: columns[10],
+            read_bytes: columns[11],
+            write_batches: columns[12],
+            write_requests: columns[13],
+            write_bytes: columns[14],
+        };
+        Self {
+            samples: columns[0],
+            millis: columns[1],
+            connections: columns[2],
+            transactions: columns[3],
+            active_micros: columns[4],
+            cpu_micros: columns[5],
+            storage_bytes: columns[6],
+            used,
+        }
+    }
+
+    /// What charts show of it, by name. Nothing of a cell without samples; no rates where no time has
+    /// passed; no latency where no transaction ended.
+    #[allow(clippy::cast_precision_loss)]
+    pub(crate) fn values(&self) -> Vec<(String, Option<f64>)> {
+        let per = |amount: u64, divisor: u64, unit: f64| {
+            (divisor > 0).then(|| rounded(amount as f64 / divisor as f64 * unit))
+        };
+        let rate = |amount, unit| per(amount, self.millis, unit * 1000.0);
+        let first = [
+            per(self.connections, self.samples, 1.0),
+            rate(self.transactions, 1.0),
+            per(self.active_micros, self.transactions, 1e-3),
+        ];
+        let last = [rate(self.cpu_micros, 1e-6), (self.samples > 0).then_some(self.storage_bytes as f64)];
+        let units = self.used.request_units().components();
+        let units = units.map(|(name, micros)| (format!("request_units.{name}"), rate(micros, 1e-6)));
+        let named = |names: &[&str], values: &[Option<f64>]| -> Vec<(String, Option<f64>)> {
+            names.iter().map(|name| (*name).to_owned()).zip(values.iter().copied()).collect()
+        };
+        [named(&FIRST, &first), units.to_vec(), named(&LAST, &last)].concat()
+    }
+}
+
+/// To six digits behind the point: more only makes answers longer.
+fn rounded(value: f64) -> f64 {
+    (value * 1e6).round() / 1e6
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Any cell of a real sample, and larger ones.
+    pub(in crate::metering::timeseries) fn any_cell() -> impl Strategy<Value = Cell> {
+        let number = || prop_oneof![Just(0), 0..1000_u64, 0..1_u64 << 40];
+        (1..13_u64, prop::array::uniform14(number())).prop_map(|(samples, rest)| {
+            let mut columns = [samples; COLUMNS];
+            columns[1..].copy_from_slice(&rest);
+            Cell::of_columns(&columns)
+        })
+    }
+
+    fn value(cell: &Cell, name: &str) -> Option<f64> {
+        cell.values().into_iter().find(|(known, _)| known == name).expect("a series").1
+    }
+
+    #[test]
+    fn values_are_rates_means_and_the_last_level() {
+        let used = Quantities { write_requests: 30, ..Quantities::default() };
+        let cell = Cell {
+            samples: 4,
+            millis: 20_000,
+            connections: 6,
+            transactions: 50,
+            active_micros: 100_000,
+            cpu_micros: 5_000_000,
+            storage_bytes: 4096,
+            used,
+        };
+        assert_eq!(value(&cell, "connections"), Some(1.5));
+        assert_eq!(value(&cell, "statements"), Some(2.5));
+        assert_eq!(value(&cell, "latency_ms"), Some(2.0));
+        assert_eq!(value(&cell, "cpu"), Some(0.25));
+        assert_eq!(value(&cell, "storage_bytes"), Some(4096.0));
+        assert_eq!(value(&cell, "request_units.write_requests"), Some(1.5));
+        assert_eq!(value(&cell, "request_units.egress"), Some(0.0));
+        let idle = Cell { samples: 1, millis: 10_000, ..Cell::default() };
+        assert_eq!((value(&idle, "statements"), value(&idle, "latency_ms")), (Some(0.0), None));
+        let first = Cell { samples: 1, ..Cell::default() };
+        assert_eq!((value(&first, "connections"), value(&first, "cpu")), (Some(0.0), None));
+        assert!(Cell::default().values().iter().all(|(_, value)| value.is_none()));
+        assert_eq!(cell.values().len(), 13);
+    }
+
+    proptest! {
+        #[test]
+        fn columns_are_the_whole_cell(cell in any_cell()) {
+            prop_assert_eq!(Cell::of_columns(&cell.columns()), cell);
+        }
+
+        /// However the cells of a time are portioned, their sum is the same.
+        #[test]
+        fn sums_do_not_depend_on_portions(
+            cells in prop::collection::vec(any_cell(), 0..20),
+            portion in 1..7_usize,
+        ) {
+            let portions: Vec<Cell> = cells.chunks(portion).map(Cell::sum).collect();
+            prop_assert_eq!(Cell::sum(&portions), Cell::sum(&cells));
+            let last = cells.last().map_or(0, |cell| cell.storage_bytes);
+            prop_assert_eq!(Cell::sum(&cells).storage_bytes, last);
+        }
+    }
+}

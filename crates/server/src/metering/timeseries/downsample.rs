@@ -1,0 +1,253 @@
+//! Steps: how fine samples are kept, for how long, and which series answers a question. Pure.
+
+use crate::metering::timeseries::{
+    cell::Cell,
+    row::{PLACES, Places},
+};
+use std::collections::BTreeMap;
+
+/// One of the three series that are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Step {
+    /// Seconds of a cell.
+    pub(crate) seconds: i64,
+    /// Seconds for which they are kept.
+    kept: i64,
+}
+
+pub(crate) const FINE: Step = Step { seconds: 10, kept: 2 * 3600 };
+pub(crate) const MIDDLE: Step = Step { seconds: 120, kept: 2 * 24 * 3600 };
+pub(crate) const COARSE: Step = Step { seconds: 3600, kept: 90 * 24 * 3600 };
+/// From fine to coarse. A row of each holds whole cells of the next.
+pub(crate) const STEPS: [Step; 3] = [FINE, MIDDLE, COARSE];
+
+/// Seconds of a point that people can read on an axis. Beyond them, whole days.
+const ROUND: [i64; 17] = [
+    10,
+    20,
+    30,
+    60,
+    120,
+    240,
+    600,
+    1200,
+    1800,
+    3600,
+    2 * 3600,
+    3 * 3600,
+    4 * 3600,
+    6 * 3600,
+    8 * 3600,
+    12 * 3600,
+    DAY,
+];
+const DAY: i64 = 24 * 3600;
+/// Who asks for the last two hours asks a moment after they were the last.
+const SLACK: i64 = 300;
+
+impl Step {
+    /// Seconds of a row.
+    pub(crate) const fn row_seconds(self) -> i64 {
+        self.seconds * PLACES
+    }
+
+    /// When the row begins that holds a moment.
+    pub(crate) fn row_start(self, second: i64) -> i64 {
+        floor(second, self.row_seconds())
+    }
+
+    /// The place of a moment in its row.
+    pub(crate) fn place(self, second: i64) -> i64 {
+        (second - self.row_start(second)) / self.seconds
+    }
+
+    /// Rows that begin before this are forgotten: all of them is too old.
+    pub(crate) fn forgotten_before(self, now: i64) -> i64 {
+        now - self.kept - SLACK - self.row_seconds()
+    }
+
+    fn still_has(self, from: i64, now: i64) -> bool {
+        from >= now - self.kept - SLACK
+    }
+}
+
+/// The largest multiple of `step` that is not after `second`.
+pub(crate) fn floor(second: i64, step: i64) -> i64 {
+    second.div_euclid(step) * step
+}
+
+/// Sets every cell of `coarse` that `fine` has something of; both rows begin at these moments.
+pub(crate) fn roll_up(fine: (Step, i64, &Places), coarse: (Step, i64, &mut Places)) {
+    let ((fine, fine_start, cells), (step, start, sums)) = (fine, coarse);
+    let mut touched: BTreeMap<i64, Cell> = BTreeMap::new();
+    for (place, cell) in cells {
+        let second = fine_start + place * fine.seconds;
+        touched.entry((second - start) / step.seconds).or_default().add(cell);
+    }
+    sums.extend(touched);
+}
+
+/// What answers a question about `[from, to)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Plan {
+    /// The series that is read.
+    pub(crate) step: Step,
+    /// Seconds of a point of the answer.
+    pub(crate) point: i64,
+    /// The first point.
+    pub(crate) first: i64,
+    /// How many.
+    pub(crate) points: i64,
+}
+
+/// Plans an answer of at most `points` points, each a round time of at least `shortest` seconds. The
+/// series is the coarsest that is as fine as the points, among those that reach back far enough.
+pub(crate) fn plan(from: i64, to: i64, points: i64, shortest: i64, now: i64) -> Plan {
+    let kept = STEPS.into_iter().find(|step| step.still_has(from, now)).unwrap_or(COARSE);
+    let count = |point: i64| (to - floor(from, point) + point - 1) / point;
+    let fits = |point: &i64| *point % kept.seconds == 0 && *point >= shortest && count(*point) <= points;
+    let days = || (DAY..).step_by(DAY as usize);
+    let point = ROUND.into_iter().chain(days()).find(fits).unwrap_or(DAY);
+    let finer = |step: &Step| step.seconds >= kept.seconds && point % step.seconds == 0;
+    let step = STEPS.into_iter().rfind(finer).unwrap_or(kept);
+    Plan { step, point, first: floor(from, point), points: count(point) }
+}
+
+impl Plan {
+    /// Adds cells, each with its moment, to the points that they belong to.
+    pub(crate) fn gather(&self, cells: impl IntoIterator<Item = (i64, Cell)>) -> Vec<Cell> {
+        let mut ordered: Vec<(i64, Cell)> = cells.into_iter().collect();
+        ordered.sort_by_key(|(second, _)| *second);
+        let mut points = vec![Cell::default(); usize::try_from(self.points).unwrap_or(0)];
+        for (second, cell) in ordered {
+            let point = usize::try_from((second - self.first).div_euclid(self.point));
+            if let Some(point) = point.ok().and_then(|point| points.get_mut(point)) {
+                point.add(&cell);
+            }
+        }
+        points
+    }
+
+    /// The moment after the last point.
+    pub(crate) fn end(&self) -> i64 {
+        self.first + self.points * self.point
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metering::timeseries::cell::tests::any_cell;
+    use proptest::prelude::*;
+
+    const NOW: i64 = 1_796_000_000;
+
+    #[test]
+    fn a_row_holds_whole_cells_of_the_next_step() {
+        for pair in STEPS.windows(2) {
+            assert_eq!(pair[0].row_seconds() % pair[1].seconds, 0);
+        }
+        assert_eq!(STEPS.map(Step::row_seconds), [20 * 60, 4 * 3600, 5 * DAY]);
+    }
+
+    #[test]
+    fn usual_questions() {
+        let ask = |back: i64, points| {
+            let plan = plan(NOW - back, NOW, points, 10, NOW);
+            (plan.step.seconds, plan.point)
+        };
+        assert_eq!(ask(3600, 400), (10, 10));
+        assert_eq!(ask(3600, 300), (10, 20));
+        assert_eq!(ask(2 * 3600 + 60, 1000), (10, 10), "a moment too late");
+        assert_eq!(ask(3 * 3600, 1000), (120, 120), "longer than the finest is kept");
+        assert_eq!(ask(6 * 3600, 300), (120, 120));
+        assert_eq!(ask(DAY, 300), (120, 600));
+        assert_eq!(ask(2 * DAY, 300), (120, 600));
+        assert_eq!(ask(7 * DAY, 300), (3600, 3600));
+        assert_eq!(ask(30 * DAY, 300), (3600, 3 * 3600));
+        assert_eq!(ask(90 * DAY, 300), (3600, 8 * 3600));
+        assert_eq!(plan(NOW - 3600, NOW, 1000, 30, NOW).point, 30, "samples come each 30 s only");
+        assert_eq!(plan(0, NOW, 1000, 10, NOW).point, 21 * DAY);
+    }
+
+    fn day(cells: &[(i64, Cell)]) -> Vec<(Step, i64, Places)> {
+        // As the server does it: row by row, each step from the one before.
+        let mut rows: BTreeMap<(i64, i64), Places> = BTreeMap::new();
+        for (second, cell) in cells {
+            let row = rows.entry((FINE.seconds, FINE.row_start(*second))).or_default();
+            row.entry(FINE.place(*second)).or_default().add(cell);
+            for pair in STEPS.windows(2) {
+                let (fine, coarse) = (pair[0], pair[1]);
+                let (from, to) = (fine.row_start(*second), coarse.row_start(*second));
+                let finer = rows[&(fine.seconds, from)].clone();
+                let sums = rows.entry((coarse.seconds, to)).or_default();
+                roll_up((fine, from, &finer), (coarse, to, sums));
+            }
+        }
+        let step = |seconds| STEPS.into_iter().find(|step| step.seconds == seconds).expect("a step");
+        rows.into_iter().map(|((seconds, start), places)| (step(seconds), start, places)).collect()
+    }
+
+    fn any_cells() -> impl Strategy<Value = Vec<(i64, Cell)>> {
+        prop::collection::vec((1..2000_i64, any_cell()), 1..60).prop_map(|gaps| {
+            let mut second = NOW;
+            let step = |(gap, cell)| {
+                second += gap;
+                (second, cell)
+            };
+            gaps.into_iter().map(step).collect()
+        })
+    }
+
+    proptest! {
+        /// Every step tells the same sums, and has its cells where the samples were.
+        #[test]
+        fn each_step_holds_all_of_it(cells in any_cells()) {
+            let rows = day(&cells);
+            let total = Cell::sum(cells.iter().map(|(_, cell)| cell));
+            for wanted in STEPS {
+                let of_step = rows.iter().filter(|(step, ..)| *step == wanted);
+                let found: Vec<(i64, Cell)> = of_step
+                    .flat_map(|(step, start, places)| {
+                        places.iter().map(move |(place, cell)| (start + place * step.seconds, *cell))
+                    })
+                    .collect();
+                prop_assert_eq!(Cell::sum(found.iter().map(|(_, cell)| cell)), total);
+                for (second, _) in &found {
+                    let within = |(sample, _): &(i64, Cell)| floor(*sample, wanted.seconds) == *second;
+                    prop_assert!(cells.iter().any(within), "a cell where nothing was");
+                }
+            }
+        }
+
+        /// An answer is never longer than asked for, covers the time, and loses nothing of it.
+        #[test]
+        fn answers_cover_what_was_asked(
+            cells in any_cells(),
+            back in 1..100 * DAY,
+            points in 1..1000_i64,
+        ) {
+            let to = NOW + 200_000;
+            let found = plan(to - back, to, points, 10, to);
+            prop_assert!(found.points <= points, "{found:?}");
+            prop_assert!(found.first <= to - back && found.end() >= to, "{found:?}");
+            prop_assert!(found.first > to - back - found.point && found.end() < to + found.point);
+            prop_assert_eq!(found.point % found.step.seconds, 0);
+            prop_assert!(found.step.still_has(to - back, to) || found.step == COARSE);
+            let gathered = found.gather(cells.iter().copied());
+            let inside = cells.iter().filter(|(at, _)| (found.first..found.end()).contains(at));
+            prop_assert_eq!(Cell::sum(&gathered), Cell::sum(inside.map(|(_, cell)| cell)));
+        }
+
+        /// What is still asked for is not forgotten.
+        #[test]
+        fn kept_as_long_as_it_answers(age in 0..100 * DAY) {
+            for step in STEPS {
+                let (second, now) = (NOW - age, NOW);
+                if step.still_has(second, now) {
+                    prop_assert!(step.row_start(second) >= step.forgotten_before(now));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Samples: what each cluster that is awake did, every ten seconds, for charts.
+//!
+//! They cost next to nothing, because nobody is asked: a sample is made of what the meter saw and booked
+//! since the one before, at the end of one of its ticks. So there is none of a cluster that sleeps, and
+//! nothing is woken or kept awake. They are written each two minutes, three rows a cluster: one of the
+//! fine series and those of the two coarser ones, whose cells are sums of finer ones.
+//!
+//! Only the server that meters samples. They are not guarded by its lease: at worst two servers write the
+//! same row, and a moment of a chart is lost.
+
+pub mod buffer;
+pub mod cell;
+pub mod downsample;
+pub mod row;
+#[cfg(test)]
+mod tests;
+
+use crate::{
+    documents::{self, Stored},
+    metering::Metering,
+};
+use buffer::Timed;
+use downsample::{FINE, STEPS, Step, roll_up};
+use ootheca_model::{ClusterId, Result, Timestamp, meter::Meter};
+use ootheca_store::{Batch, Change, Kind, Query, SampleRow, SampleRows};
+use row::Places;
+use std::collections::{BTreeMap, HashMap};
+
+/// Clusters whose samples are written in one batch.
+const TOGETHER: usize = 100;
+
+/// The second of a moment.
+pub(crate) fn second(moment: Timestamp) -> i64 {
+    moment.0.div_euclid(1_000_000)
+}
+
+fn moment(second: i64) -> Timestamp {
+    Timestamp(second.saturating_mul(1_000_000))
+}
+
+/// How often samples come: not more often than the meter looks.
+pub(crate) fn seconds_between(metering: &Metering) -> i64 {
+    let seconds =
+        metering.context.settings.samples.seconds.max(metering.context.settings.metering.tick_seconds);
+    i64::try_from(seconds).unwrap_or(i64::MAX).max(FINE.seconds)
+}
+
+/// Samples every cluster that the meter has just found awake, if it is time.
+pub(crate) async fn tick(metering: &Metering) -> Result<()> {
+    let (book, now) = (&metering.samples, second(metering.context.now()));
+    let seconds = i64::try_from(metering.context.settings.samples.seconds).unwrap_or(i64::MAX);
+    if !metering.context.settings.samples.enabled || !book.is_due(now, seconds) {
+        return Ok(());
+    }
+    learn_storage(metering).await?;
+    book.sample(now, |cluster| metering.activity.sessions(cluster));
+    if let Some(samples) = book.unwritten(now) {
+        write(metering, &samples).await?;
+    }
+    if book.forgets(now) {
+        forget(metering, now).await?;
+    }
+    Ok(())
+}
+
+/// Writes what is not written yet: the server stops.
+pub(crate) async fn close(metering: &Metering) -> Result<()> {
+    write(metering, &metering.samples.all_unwritten(second(metering.context.now()))).await
+}
+
+/// A cluster without a session since it woke was not measured: its meter knows its storage.
+async fn learn_storage(metering: &Metering) -> Result<()> {
+    let unknown = metering.samples.without_storage();
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    let ids = Some(unknown.iter().map(ClusterId::to_string).collect());
+    for row in metering.context.store.list(&Query { ids, ..Query::all(Kind::Meter) }).await? {
+        let meter: Stored<Meter> = documents::decode(row)?;
+        metering.samples.stores(meter.value.cluster, meter.value.last.storage_bytes);
+    }
+    unknown.into_iter().for_each(|cluster| metering.samples.stores(cluster, 0));
+    Ok(())
+}
+
+async fn write(metering: &Metering, samples: &[(ClusterId, Timed)]) -> Result<()> {
+    for portion in samples.chunks(TOGETHER) {
+        let mut by_row: BTreeMap<i64, Vec<(ClusterId, Timed)>> = BTreeMap::new();
+        for (cluster, cells) in portion {
+            let mut rows: BTreeMap<i64, Timed> = BTreeMap::new();
+            for (second, cell) in cells {
+                rows.entry(FINE.row_start(*second)).or_default().insert(*second, *cell);
+            }
+            for (start, cells) in rows {
+                by_row.entry(start).or_default().push((*cluster, cells));
+            }
+        }
+        for (start, samples) in by_row {
+            write_rows(metering, start, &samples).await?;
+        }
+        metering.samples.wrote(portion);
+    }
+    Ok(())
+}
+
+/// Writes samples that belong to the fine row that begins at `start`.
+async fn write_rows(metering: &Metering, start: i64, samples: &[(ClusterId, Timed)]) -> Result<()> {
+    let clusters: Vec<ClusterId> = samples.iter().map(|(cluster, _)| *cluster).collect();
+    let mut known: Vec<HashMap<ClusterId, Places>> = Vec::new();
+    for step in STEPS {
+        let from = step.row_start(start);
+        known.push(
+            read(metering, &clusters, step, from, from + 1).await?.into_iter().map(two_of_three).collect(),
+        );
+    }
+    let mut batch = Batch::server("samples");
+    for (cluster, cells) in samples {
+        let mut rows = known.iter_mut().map(|rows| rows.remove(cluster).unwrap_or_default());
+        let (mut finer, mut below) = (rows.next().unwrap_or_default(), FINE);
+        for (second, cell) in cells {
+            finer.entry(FINE.place(*second)).or_default().add(cell);
+        }
+        batch.changes.push(change(*cluster, FINE, start, &finer));
+        for (step, mut places) in STEPS.into_iter().skip(1).zip(rows) {
+            let from = (below, below.row_start(start), &finer);
+            roll_up(from, (step, step.row_start(start), &mut places));
+            batch.changes.push(change(*cluster, step, start, &places));
+            (finer, below) = (places, step);
+        }
+    }
+    metering.context.store.commit(batch, metering.context.now()).await.map(|_| ())
+}
+
+fn two_of_three((cluster, _, places): (ClusterId, i64, Places)) -> (ClusterId, Places) {
+    (cluster, places)
+}
+
+fn change(cluster: ClusterId, step: Step, second: i64, places: &Places) -> Change {
+    Change::KeepSamples(SampleRow {
+        cluster,
+        step_seconds: step.seconds,
+        starts_at: moment(step.row_start(second)),
+        document: row::encode(places),
+    })
+}
+
+/// Rows of some clusters that start within `[from, to)`. One that can not be read is as good as none.
+pub(crate) async fn read(
+    metering: &Metering,
+    clusters: &[ClusterId],
+    step: Step,
+    from: i64,
+    to: i64,
+) -> Result<Vec<(ClusterId, i64, Places)>> {
+    let wanted = SampleRows { clusters, step_seconds: step.seconds, from: moment(from), to: moment(to) };
+    let rows = metering.context.store.samples(&wanted).await?.into_iter();
+    let places = rows.map(|found| {
+        let places = row::decode(&found.document).unwrap_or_else(|error| {
+            tracing::warn!(cluster = %found.cluster, error = error.chain(), "samples: damaged row skipped");
+            Places::new()
+        });
+        (found.cluster, second(found.starts_at), places)
+    });
+    Ok(places.collect())
+}
+
+async fn forget(metering: &Metering, now: i64) -> Result<()> {
+    for step in STEPS {
+        metering.context.store.forget_samples(step.seconds, moment(step.forgotten_before(now))).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,321 @@
+//! Starts and stops a server, and hands over to its successor.
+
+use crate::{
+    app::App,
+    clock::{SystemClock, TestClock},
+    context::Context,
+    data_dir::{self, DataDir},
+    gateway::{
+        control::{self, server::Control},
+        directory::StoreDirectory,
+        embedded::{self, EmbeddedGateway},
+        handover::{Handover, HandoverServer, Inherited, Listening, SETTLE, Successor},
+    },
+    http::{listener, routes},
+    identity::bootstrap,
+    ownership::Owner,
+    settings::{EngineKind, Settings},
+};
+use ootheca_engine::{Engine, postgres, simulated};
+use ootheca_gateway::Certificates;
+use ootheca_model::{Error, Result, time::Clock};
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
+
+/// A running server.
+pub struct Server {
+    app: App,
+    data: DataDir,
+    ready: Arc<AtomicBool>,
+    embedded: Option<Arc<EmbeddedGateway>>,
+    handover_server: Arc<HandoverServer>,
+    successors: mpsc::Receiver<Handover>,
+    switches: Switches,
+    http: JoinHandle<()>,
+    tasks: Vec<JoinHandle<()>>,
+    /// Where the API listens.
+    pub listen: SocketAddr,
+    /// Where the SQL gateway listens, if it is in this process.
+    pub sql_listen: Option<SocketAddr>,
+    /// Where the administrator's key was written, on the first start.
+    pub admin_key: Option<PathBuf>,
+}
+
+/// What turns parts of the server off, one after the other.
+struct Switches {
+    /// Whether the API accepts connections.
+    open: watch::Sender<bool>,
+    stop_http: watch::Sender<bool>,
+    stop_tasks: watch::Sender<bool>,
+}
+
+impl Server {
+    /// Starts everything, on inherited sockets where there are some; returns once it all listens.
+    pub async fn start(mut settings: Settings, inherited: Inherited) -> Result<Self> {
+        settings.data_dir = data_dir::absolute(&settings.data_dir)?;
+        let engine = engine(&settings)?;
+        Self::start_with(settings, engine, inherited).await
+    }
+
+    /// The same in place of a running server of the data folder, if there is one.
+    pub async fn take_over(mut settings: Settings) -> Result<Self> {
+        settings.data_dir = data_dir::absolute(&settings.data_dir)?;
+        let Some(mut successor) = Successor::greet(&control::control_socket(&settings.data_dir)).await?
+        else {
+            tracing::info!("no server runs here; nothing to take over");
+            return Self::start(settings, Inherited::default()).await;
+        };
+        // What can fail without touching anything fails before the other one yields.
+        let engine = engine(&settings)?;
+        successor.take_over().await?;
+        let inherited = std::mem::take(&mut successor.inherited);
+        let server = Self::start_with(settings, engine, inherited).await?;
+        successor.ready().await?;
+        Ok(server)
+    }
+
+    async fn start_with(
+        mut settings: Settings,
+        engine: Arc<dyn Engine>,
+        mut inherited: Inherited,
+    ) -> Result<Self> {
+        let data = DataDir::open(&settings.data_dir)?;
+        settings.data_dir = data.path().to_owned();
+        let (mut context, admin_key) = open(settings, engine, &data).await?;
+        let (socket, listener) = listener::listen(context.settings.listen, inherited.take("http")).await?;
+        let listen =
+            socket.local_addr().map_err(|error| Error::internal("no local address").because(error))?;
+        // With a port that was left to the system, links hold the one that it chose.
+        context.settings.listen = listen;
+        let mut listening = vec![Listening { name: "http", socket }];
+        let app = App::new(context);
+        let context = &app.context;
+        let directory = StoreDirectory::new(app.lifecycle.clone());
+        let embedded = match context.settings.gateway.enabled {
+            true => Some(EmbeddedGateway::start(&context.settings, directory.clone(), &mut inherited).await?),
+            false => None,
+        };
+        if let Some(embedded) = &embedded {
+            context.sql_port.store(embedded.address().port(), Ordering::Relaxed);
+            listening.push(embedded.listening()?);
+        }
+        let authority = authority(&context.settings, embedded.as_deref())?;
+        let ready = Arc::new(AtomicBool::new(true));
+        let (handover_server, successors) = HandoverServer::new(listening);
+        let (open, opened) = watch::channel(true);
+        let (stop_http, http_stopped) = watch::channel(false);
+        let (stop_tasks, stopped) = watch::channel(false);
+        let router =
+            routes::router(app.api.clone(), ready.clone(), authority, embedded.clone(), http_stopped.clone());
+        let control = Control {
+            context: context.clone(),
+            metering: app.metering.clone(),
+            directory,
+            handover_server: handover_server.clone(),
+        };
+        let control_socket = control::listen(&control::control_socket(data.path()))?;
+        let holder = format!("{}:{}", hostname(), data.path().display());
+        let mut tasks = app.spawn(holder, &stopped);
+        tasks.push(tokio::spawn(control::server::serve(control, control_socket, stopped)));
+        Ok(Self {
+            http: tokio::spawn(listener::serve(listener, router, opened, http_stopped)),
+            tasks,
+            sql_listen: embedded.as_ref().map(|embedded| embedded.address()),
+            switches: Switches { open, stop_http, stop_tasks },
+            app,
+            data,
+            ready,
+            embedded,
+            handover_server,
+            successors,
+            listen,
+            admin_key,
+        })
+    }
+
+    /// The data folder.
+    pub fn data_dir(&self) -> &std::path::Path {
+        self.data.path()
+    }
+
+    /// A one-time sign-in link for the terminal of this machine; `None` where there is no console, or where
+    /// more than this machine reaches it: what is printed may be kept somewhere.
+    pub fn sign_in_link(&self) -> Option<String> {
+        let here = self.listen.ip().is_loopback() && self.app.context.settings.console.enabled;
+        here.then(|| {
+            format!(
+                "http://{}/link#{}",
+                self.listen,
+                self.app.identity.sign_in_link.fresh(self.app.context.now())
+            )
+        })
+    }
+
+    /// Whether there is a console.
+    pub fn has_console(&self) -> bool {
+        self.app.context.settings.console.enabled
+    }
+
+    /// The next process that wants to take this one's place; an error if this one can not go on.
+    pub async fn successor(&mut self) -> Result<Option<Handover>> {
+        let mut disowned = self.app.context.disowned.subscribe();
+        tokio::select! {
+            handover = self.successors.recv() => Ok(handover),
+            Ok(reason) = disowned.wait_for(Option::is_some) => {
+                Err(Error::precondition(reason.clone().unwrap_or_default()))
+            }
+        }
+    }
+
+    /// Drains, then stops all that was started; with `detach` in the settings the SQL servers go on.
+    /// `hurry` turns true at a second signal.
+    pub async fn stop(self, mut hurry: watch::Receiver<bool>) {
+        let grace = self.app.context.settings.drain();
+        self.ready.store(false, Ordering::Relaxed);
+        self.handover_server.close();
+        self.switches.stop_http.send_replace(true);
+        self.switches.stop_tasks.send_replace(true);
+        let drain = async {
+            if let Some(embedded) = &self.embedded {
+                embedded.shutdown(grace).await;
+            }
+            for task in self.tasks.into_iter().chain([self.http]) {
+                let _ = timeout(grace, task).await;
+            }
+        };
+        tokio::select! {
+            () = drain => {}
+            _ = hurry.wait_for(|hurry| *hurry) => {}
+        }
+        let (engine, detach) = (self.app.context.engine.clone(), self.app.context.settings.detach);
+        let close = engine.close(detach);
+        tokio::pin!(close);
+        tokio::select! {
+            () = &mut close => {}
+            _ = hurry.wait_for(|hurry| *hurry) => drop(tokio::join!(close, engine.close(detach))),
+        }
+        if let Err(error) = self.app.context.store.close().await {
+            tracing::warn!(error = error.chain(), "store not closed cleanly");
+        }
+    }
+
+    /// Gives way to a successor, which adopts the SQL servers, then drains the sessions. If the
+    /// successor fails, starts anew on its own sockets.
+    pub async fn hand_over(self, handover: Handover) -> Result<Option<Self>> {
+        tracing::info!("handing over to another server");
+        let grace = self.app.context.settings.drain();
+        self.switches.open.send_replace(false);
+        if let Some(embedded) = &self.embedded {
+            embedded.stop_accepting().await;
+        }
+        // Who was accepted last has said by then what it wants.
+        sleep(SETTLE).await;
+        self.switches.stop_http.send_replace(true);
+        // Changes in memory and in the store must not come from two servers: requests end first.
+        let _ = timeout(grace, self.http).await;
+        self.switches.stop_tasks.send_replace(true);
+        for task in self.tasks {
+            let _ = timeout(grace, task).await;
+        }
+        self.app.context.engine.close(true).await;
+        let copies = Inherited::copies(&self.handover_server.listening())
+            .map_err(|error| Error::internal("take-over: the sockets can not be kept").because(error))?;
+        drop(self.data);
+        match handover.ready().await {
+            Ok(()) => {
+                drop(copies);
+                self.handover_server.close();
+                if let Some(embedded) = self.embedded {
+                    embedded.shutdown(grace).await;
+                }
+                Ok(None)
+            }
+            Err(error) => {
+                tracing::error!(error = error.chain(), "successor failed; this server continues");
+                if let Some(embedded) = self.embedded {
+                    tokio::spawn(async move { embedded.shutdown(grace).await });
+                }
+                let settings = self.app.context.settings.clone();
+                Self::start(settings, copies).await.map(Some)
+            }
+        }
+    }
+}
+
+/// Opens store and engine, and creates what an empty store needs. Returns also where the administrator's key was
+/// written, on the first start.
+async fn open(
+    mut settings: Settings,
+    engine: Arc<dyn Engine>,
+    data: &DataDir,
+) -> Result<(Context, Option<PathBuf>)> {
+    let store = bootstrap::open_store(&settings).await?;
+    let test_clock = match settings.test_clock {
+        true => Some(Arc::new(TestClock::open(&*store).await?)),
+        false => None,
+    };
+    let clock: Arc<dyn Clock> = match test_clock.clone() {
+        Some(clock) => clock,
+        None => Arc::new(SystemClock),
+    };
+    let owner = match engine.capabilities().machine_scoped {
+        true => Some(Owner::of(data, hostname())?),
+        false => None,
+    };
+    if let Some(owner) = &owner {
+        owner.claim(&*store, std::mem::take(&mut settings.adopt_store), clock.now()).await?;
+    }
+    let admin_key = bootstrap::prepare(&*store, &settings, data, clock.now()).await?;
+    let page_key = bootstrap::page_key(&*store, clock.now()).await?;
+    engine.open().await?;
+    if let Some(reason) = engine.capabilities().cpu_unbounded {
+        tracing::warn!(reason, "CPU limits are not available on this machine");
+    }
+    let context = Context::new(store, engine, clock, test_clock, settings, page_key, owner);
+    Ok((context, admin_key))
+}
+
+/// The certificate that SQL clients trust; made here where the gateway is another process.
+fn authority(settings: &Settings, embedded: Option<&EmbeddedGateway>) -> Result<String> {
+    if let Some(embedded) = embedded {
+        return Ok(embedded.authority().to_owned());
+    }
+    let gateway = embedded::gateway_settings(settings);
+    let certificates = Certificates::open(&gateway.certificates, &gateway.domains)?;
+    Ok(certificates.authority().to_owned())
+}
+
+fn engine(settings: &Settings) -> Result<Arc<dyn Engine>> {
+    Ok(match settings.engine_kind {
+        EngineKind::Simulated => Arc::new(simulated::SimulatedEngine::new(settings.simulated_folder())),
+        EngineKind::Postgres => {
+            let engine = &settings.engine;
+            Arc::new(postgres::PostgresEngine::new(postgres::Settings {
+                folder: settings.engine_folder(),
+                user: Some(engine.user.clone()),
+                programs: engine.programs.clone(),
+                pool_size: engine.pool_size,
+                shared_buffers: engine.shared_buffers.clone(),
+                max_connections: engine.max_connections,
+                ..postgres::Settings::default()
+            })?)
+        }
+    })
+}
+
+fn hostname() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .map(|name| name.trim().to_owned())
+        .unwrap_or_default()
+}
