@@ -5,11 +5,11 @@
 //! and once more right before it is judged: tries that run side by side would otherwise all be let in
 //! before the first of them has failed.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::{
     collections::HashMap,
     hash::Hash,
     net::{IpAddr, Ipv6Addr},
-    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -40,7 +40,7 @@ impl<T: Copy + Ord + Hash> Throttle<T> {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<(IpAddr, T), Failures>> {
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+        self.failures.lock()
     }
 
     fn delay(&self, failures: Failures) -> Duration {
