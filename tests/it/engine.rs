@@ -146,11 +146,11 @@ fn deleting_a_cluster_leaves_nothing() {
 fn spares_are_claimed_and_made_again() {
     let server = Launch::new(PROGRAM).engine(Engine::Postgres).pool(1).boot();
     let spare = |server: &Ootheca| {
-        eventually("a spare waits", || {
+        eventually("spare instance ready", || {
             let rows = server.instances();
             let row = rows.iter().find(|row| row["cluster"].is_null() && row["pid"].is_u64())?;
             let name = row["instance"].as_str()?.to_owned();
-            let waits = |line: &str| line.contains("a spare waits") && line.contains(&name);
+            let waits = |line: &str| line.contains("spare instance ready") && line.contains(&name);
             server.log().lines().any(waits).then_some(name)
         })
     };

@@ -99,7 +99,7 @@ fn names_depth_and_number_keep_their_limits() {
     );
     let two = folder(&server, "it's a-name_1", &one);
     let three = folder(&server, "three", &two);
-    assert!(try_folder(&server, "four", &three).refused(400).contains("3 deep"));
+    assert!(try_folder(&server, "four", &three).refused(400).contains("3 levels deep"));
     // A folder at the deepest level holds clusters.
     let inside = server.get(&format!("/clusters/{}", cluster(&server, "deepest", &three)));
     assert_eq!(inside.ok()["parent_id"], three.as_str());
@@ -112,7 +112,7 @@ fn names_depth_and_number_keep_their_limits() {
         assert!(move_to(&server, &format!("/folders/{one}"), parent).refused(400).contains("into itself"));
     }
     let other = folder(&server, "other", "root");
-    assert!(move_to(&server, &format!("/folders/{one}"), &other).refused(400).contains("3 deep"));
+    assert!(move_to(&server, &format!("/folders/{one}"), &other).refused(400).contains("3 levels deep"));
     let twin = folder(&server, "three", "root");
     move_to(&server, &format!("/folders/{twin}"), &two).refused(409);
     server.patch(&format!("/folders/{other}"), json!({ "name": "three" })).refused(409);

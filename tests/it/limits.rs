@@ -70,7 +70,7 @@ fn virtual_cpus_are_lowered_three_times_in_seven_days() {
     }
     let answer = limit_cpus(&server, &cluster, 4);
     let message = answer.refused(400);
-    assert!(message.contains("3 times in 7 days; the next time at "), "{message}");
+    assert!(message.contains("3 times in 7 days; the next decrease is possible at "), "{message}");
     limit_cpus(&server, &cluster, 200).ok();
     advance(&server, 7 * 24 * 3600 - 60);
     limit_cpus(&server, &cluster, 4).refused(400);

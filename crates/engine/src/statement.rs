@@ -1,73 +1,68 @@
-//! One statement of a person who has no session: what is asked, and what came of it.
+//! Single SQL statements that run without a session of the caller, and their output.
 
 use std::{result, time::Duration};
 
-/// What to run.
+/// A statement to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Statement {
-    /// In which database.
+    /// The name of the database.
     pub database: String,
-    /// The text; one statement.
+    /// The text, which must be a single statement.
     pub text: String,
-    /// Whether it may change something. What does not, runs in a transaction that only reads.
+    /// Whether the statement may write. Otherwise it runs in a read-only transaction.
     pub write: bool,
-    /// Whether only its plan is wanted; with `write` it is run and measured, and nothing of that stays.
+    /// Whether to return the plan only. With `write` the statement is executed and measured, and then rolled
+    /// back.
     pub explain: bool,
-    /// How much of it.
     pub limits: Limits,
 }
 
-/// The most that a statement is given.
+/// Limits for the execution and the output of a statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Rows that are kept of its answer.
+    /// The maximum number of rows.
     pub rows: usize,
-    /// Bytes of those.
+    /// The maximum size of the rows, in bytes.
     pub bytes: usize,
-    /// How long it may run.
+    /// The maximum execution time.
     pub time: Duration,
 }
 
-/// A column of an answer.
+/// A column of the output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Column {
-    /// Its name.
     pub name: String,
-    /// The name of its type, as SQL writes it.
+    /// The SQL name of its type.
     pub kind: String,
 }
 
-/// What a statement answered.
+/// The output of a statement.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Answer {
-    /// Columns; none where it returns no rows.
+    /// The columns; empty if the statement returns no rows.
     pub columns: Vec<Column>,
-    /// Rows, all values as text; `None` is NULL.
+    /// The rows. All values are text; `None` is NULL.
     pub rows: Vec<Vec<Option<String>>>,
-    /// Whether there were more rows than these.
+    /// Whether rows were omitted.
     pub truncated: bool,
-    /// What the server says it did, such as `INSERT 0 1`; empty where it was stopped.
+    /// The command tag, such as `INSERT 0 1`; empty if the statement was stopped.
     pub tag: String,
-    /// How long it took.
+    /// The execution time.
     pub elapsed: Duration,
-    /// What the server remarked.
+    /// Notices from the server.
     pub notices: Vec<String>,
 }
 
-/// The server's error.
+/// An error from the server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Refused {
-    /// SQLSTATE.
     pub sqlstate: String,
-    /// What is wrong.
     pub message: String,
-    /// More about it.
     pub detail: Option<String>,
-    /// What to do.
     pub hint: Option<String>,
-    /// Where in the text, in characters from 1.
+    /// The position of the error in the text, in characters from 1.
     pub position: Option<usize>,
 }
 
-/// What came of a statement that the server has seen.
-pub type Ran = result::Result<Answer, Refused>;
+/// The output of a statement, or the error that the server returned for it.
+pub type QueryOutput = result::Result<Answer, Refused>;

@@ -1,4 +1,4 @@
-//! What can be asked for: regions, versions, machines. Comes from the settings.
+//! The catalog of regions, versions, and machine types, which the settings define.
 
 use crate::{
     Error, Result, Timestamp,
@@ -6,60 +6,56 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 
-/// A region. Regions are labels on this machine's processes, not places.
+/// A region. Regions are labels of processes on this machine, not locations.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Region {
-    /// The cloud that it is named after.
+    /// The cloud provider that the region is named after.
     pub provider: CloudProvider,
-    /// Its name there.
+    /// The provider's name of the region.
     pub name: String,
-    /// Where it is said to be.
+    /// The displayed location.
     pub location: String,
-    /// Whether BASIC and STANDARD clusters may use it.
+    /// Whether BASIC and STANDARD clusters can use the region.
     #[serde(default)]
     pub serverless: bool,
 }
 
-/// A major version of the API's database, and what really runs for it.
+/// A major version of the API's database, and the PostgreSQL version that runs for it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Version {
-    /// `vYY.N`.
+    /// The major version, `vYY.N`.
     pub version: String,
-    /// What clusters report, `vYY.N.P`.
+    /// The full version that clusters report, `vYY.N.P`.
     pub full_version: String,
-    /// The kind of release.
     pub release_type: ReleaseType,
-    /// Whether it is supported here.
     pub support_status: SupportStatus,
-    /// When support ends.
+    /// The end of support.
     pub support_end: Timestamp,
-    /// Versions that a cluster of this one may be upgraded to.
+    /// The versions to which a cluster of this version can be upgraded.
     pub allowed_upgrades: Vec<String>,
-    /// The PostgreSQL major that runs for it, or `newest`: the newest one that is installed.
+    /// The PostgreSQL major version that runs for it, or `newest` for the newest installed one.
     pub postgres: String,
 }
 
-/// Everything that can be asked for.
+/// The catalog.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Catalogue {
-    /// The version of a cluster that asks for none.
+    /// The version of clusters that do not specify one.
     pub default_version: String,
-    /// Versions.
     pub versions: Vec<Version>,
-    /// Regions.
     pub regions: Vec<Region>,
 }
 
 impl Catalogue {
-    /// A version by its major name.
+    /// Finds a version by its major version name.
     pub fn version(&self, name: &str) -> Option<&Version> {
         self.versions.iter().find(|version| version.version == name)
     }
 
-    /// Versions that a cluster of `version` and `plan` may be upgraded to.
+    /// The versions to which a cluster of `version` and `plan` can be upgraded.
     pub fn upgrades<'a>(&'a self, version: &str, plan: Plan) -> impl Iterator<Item = &'a Version> {
         let allowed = self.version(version).map_or(&[][..], |known| &known.allowed_upgrades);
         allowed.iter().filter_map(|name| self.version(name)).filter(move |next| {
@@ -68,23 +64,23 @@ impl Catalogue {
         })
     }
 
-    /// Checks that a plan may use a region.
+    /// Checks that a plan can use a region.
     pub fn check_region(&self, field: &str, provider: CloudProvider, plan: Plan, name: &str) -> Result<()> {
         let region = self.regions.iter().find(|region| region.provider == provider && region.name == name);
         match region {
             None => Err(Error::invalid(field, format!("{name:?} is not a region of {provider}"))),
             Some(region) if plan != Plan::Advanced && !region.serverless => {
-                Err(Error::invalid(field, format!("region {name} is not offered for plan {plan}")))
+                Err(Error::invalid(field, format!("region {name} is not available for plan {plan}")))
             }
             Some(_) => Ok(()),
         }
     }
 
-    /// Checks that the parts agree with each other.
+    /// Checks that the parts of the catalog are consistent.
     pub fn check(&self) -> Result<()> {
         let known = |name: &str| {
             self.version(name).map(|_| ()).ok_or_else(|| {
-                Error::invalid("catalogue.versions", format!("{name} is named but not in the list"))
+                Error::invalid("catalogue.versions", format!("{name} is referenced but not defined"))
             })
         };
         known(&self.default_version)?;
@@ -92,24 +88,23 @@ impl Catalogue {
     }
 }
 
-/// A machine of an ADVANCED cluster. Families follow the naming rules of each cloud.
+/// The machine type of an ADVANCED cluster. Families follow the naming rules of each cloud provider.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Machine {
-    /// Name in that cloud.
+    /// The provider's name of the machine type.
     pub machine_type: String,
-    /// vCPUs.
     pub virtual_cpus: u32,
-    /// Memory in GiB, four for each vCPU.
+    /// The memory in GiB, four for each vCPU.
     pub memory_gib: f64,
 }
 
-/// Smallest storage of a node in GiB.
+/// The minimum storage of a node in GiB.
 pub const MIN_STORAGE_GIB: u32 = 15;
 
 const AWS_SIZES: [(&str, u32); 6] =
     [("large", 2), ("xlarge", 4), ("2xlarge", 8), ("4xlarge", 16), ("8xlarge", 32), ("16xlarge", 64)];
 
-/// The machine with so many vCPUs.
+/// Returns the machine type with the given number of vCPUs.
 pub fn machine_by_cpus(provider: CloudProvider, cpus: i64) -> Result<Machine> {
     let sizes: Vec<u32> = AWS_SIZES.iter().map(|(_, cpus)| *cpus).collect();
     let known = AWS_SIZES.iter().find(|(_, size)| i64::from(*size) == cpus);
@@ -127,7 +122,7 @@ pub fn machine_by_cpus(provider: CloudProvider, cpus: i64) -> Result<Machine> {
     Ok(Machine { machine_type, virtual_cpus: *cpus, memory_gib: f64::from(*cpus) * 4.0 })
 }
 
-/// The machine of this name; its number of vCPUs is part of the name.
+/// Returns the machine type with the given name, which contains the number of vCPUs.
 pub fn machine_by_type(provider: CloudProvider, name: &str) -> Result<Machine> {
     let cpus = match provider {
         CloudProvider::Aws => {
@@ -151,7 +146,7 @@ pub fn machine_by_type(provider: CloudProvider, name: &str) -> Result<Machine> {
     Ok(Machine { machine_type: name.to_owned(), virtual_cpus: cpus, memory_gib: f64::from(cpus) * 4.0 })
 }
 
-/// Disk operations a second of so much storage, where the caller asks for none.
+/// The default number of disk operations per second for the given storage.
 pub fn default_iops(provider: CloudProvider, storage_gib: u32) -> u32 {
     match provider {
         CloudProvider::Aws => storage_gib * 15,

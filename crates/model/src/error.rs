@@ -1,42 +1,42 @@
-//! One error type for the whole program, free of any transport.
+//! The error type of the whole program, independent of any transport.
 //!
-//! Its kind is what code decides upon; its message is what a person reads. The three mappings
-//! (HTTP, SQLSTATE, log) live where those transports live.
+//! Code decides by the kind; the message is for people. The mappings to HTTP, SQLSTATE, and the log belong to
+//! those transports.
 
 use std::{fmt, time::Duration};
 
 /// `Result` with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What sort of failure it is. Discriminants are google.rpc codes.
+/// The kind of an error. Discriminants are google.rpc codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(i32)]
 pub enum ErrorKind {
-    /// The request itself is wrong; the message names the field and the rule.
+    /// The request is invalid. The message names the field and the rule.
     Invalid = 3,
-    /// The object does not exist, or the caller may not know that it does.
+    /// The object does not exist, or the caller is not allowed to know whether it does.
     NotFound = 5,
-    /// An object with that key exists already.
+    /// An object with the same key already exists.
     Exists = 6,
-    /// The caller is known but may not do this.
+    /// The caller is authenticated but lacks permission.
     Denied = 7,
-    /// A limit is reached.
+    /// A limit was reached.
     Exhausted = 8,
-    /// The object is in a state that forbids the request.
+    /// The state of the object does not allow the request.
     Precondition = 9,
-    /// A row changed under the caller; reading again and retrying may work.
+    /// A row was changed concurrently. Reading it again and retrying may succeed.
     Stale = 10,
-    /// Not built yet.
+    /// The operation is not implemented.
     Unimplemented = 12,
-    /// A defect, or damage that a person must look at.
+    /// A bug, or corruption that an operator must repair.
     Internal = 13,
-    /// Passing trouble: the same request may work later.
+    /// A temporary failure. The same request may succeed later.
     Unavailable = 14,
-    /// The caller is not known.
+    /// The caller is not authenticated.
     Unauthenticated = 16,
 }
 
-/// A failure with a kind, a message for people and, for the log only, its cause.
+/// An error with a kind, a message for people, and a cause that is only logged.
 #[derive(Debug)]
 pub struct Error {
     kind: ErrorKind,
@@ -46,76 +46,74 @@ pub struct Error {
 }
 
 impl Error {
-    /// An error of `kind`. Messages are lower case and say what failed, then why.
+    /// Creates an error of a kind. The message is lower case and says what failed, then why.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into(), wait: None, source: None }
     }
 
-    /// The request is wrong: `field` names the place, `rule` says what must hold.
+    /// The request is invalid. `field` is the field's path, and `rule` is the violated rule.
     pub fn invalid(field: &str, rule: impl fmt::Display) -> Self {
         Self::new(ErrorKind::Invalid, format!("invalid argument: {field}: {rule}"))
     }
 
-    /// `what` (for example `cluster`) does not exist.
+    /// `what`, for example `cluster`, does not exist.
     pub fn not_found(what: impl fmt::Display) -> Self {
         Self::new(ErrorKind::NotFound, format!("{what} does not exist"))
     }
 
-    /// `what` exists already.
+    /// `what` already exists.
     pub fn exists(what: impl fmt::Display) -> Self {
         Self::new(ErrorKind::Exists, format!("{what} already exists"))
     }
 
-    /// The object's state forbids it.
+    /// The state of the object does not allow the request.
     pub fn precondition(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Precondition, message)
     }
 
-    /// A defect or damage; the text is for the log, clients see a general sentence.
+    /// A bug or corruption. The message is logged, and clients get a generic message.
     pub fn internal(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Internal, message)
     }
 
-    /// Passing trouble.
+    /// A temporary failure.
     pub fn unavailable(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Unavailable, message)
     }
 
-    /// A limit is reached; after `wait` it is not.
+    /// A limit was reached. The request can be repeated after `wait`.
     pub fn exhausted(message: impl Into<String>, wait: Duration) -> Self {
         Self { wait: Some(wait), ..Self::new(ErrorKind::Exhausted, message) }
     }
 
-    /// Keeps `source` for the log.
+    /// Adds a cause, which is only logged.
     #[must_use]
     pub fn because(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
     }
 
-    /// Says what was being tried: `context: message`.
+    /// Adds the operation that failed: `context: message`.
     #[must_use]
     pub fn context(mut self, context: impl fmt::Display) -> Self {
         self.message = format!("{context}: {}", self.message);
         self
     }
 
-    /// The kind, for decisions.
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }
 
-    /// The message, for people.
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// After which time the same may be tried again, where that is known.
+    /// The delay after which the request can be repeated, if known.
     pub fn wait(&self) -> Option<Duration> {
         self.wait
     }
 
-    /// Message and causes in one line, for the log.
+    /// The message and its causes in one line, for the log.
     pub fn chain(&self) -> String {
         let mut text = self.message.clone();
         let mut next = std::error::Error::source(self);

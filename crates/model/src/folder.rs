@@ -1,36 +1,31 @@
-//! Folders: a tree in which an organization keeps its clusters, and the laws of that tree.
+//! Folders: the tree in which an organization arranges its clusters, and the rules of the tree.
 //!
-//! An organization has few folders, so [`Tree`] is all of them, and every decision is made on the whole.
+//! An organization has few folders, so [`Tree`] contains all of them, and every decision is based on the
+//! whole tree.
 
 use crate::{Error, ErrorKind, FolderId, OrganizationId, Result, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// How deep folders may be nested. The root is a level of its own, above the first of them.
+/// The maximum nesting depth of folders, without the root.
 pub const DEPTH: usize = 3;
 
-/// The most folders of an organization.
+/// The maximum number of folders in an organization.
 pub const LIMIT: usize = 65;
 
-/// How the top of the tree is called on the wire.
+/// The name of the root on the wire.
 pub const ROOT: &str = "root";
 
-/// A folder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Folder {
-    /// The organization.
     pub organization: OrganizationId,
-    /// Id.
     pub id: FolderId,
-    /// Name; unique among the folders beside it.
+    /// The name, unique among its siblings.
     pub name: String,
-    /// The folder that it is in; `None` at the top.
+    /// The parent folder; `None` for the root.
     pub parent: Option<FolderId>,
-    /// Labels.
     pub labels: BTreeMap<String, String>,
-    /// When it was created.
     pub created_at: Timestamp,
-    /// When it was last changed.
     pub updated_at: Timestamp,
 }
 
@@ -44,16 +39,16 @@ pub fn check_name(name: &str) -> Result<()> {
     if shape && (3..=40).contains(&bytes.len()) {
         return Ok(());
     }
-    let rule = "must be 3 to 40 letters, digits, blanks, dashes, apostrophes and underscores, beginning and ending with a letter or digit";
+    let rule = "must be 3 to 40 letters, digits, spaces, hyphens, apostrophes, or underscores, and must start and end with a letter or digit";
     Err(Error::invalid("name", rule))
 }
 
-/// The answer to a parent that does not exist, or that the caller may not know.
+/// The error for a parent that does not exist, or that the caller is not allowed to know about.
 pub fn no_parent() -> Error {
     Error::new(ErrorKind::Invalid, "invalid argument: the parent must exist")
 }
 
-/// Reads a parent as clients write it: an id, or nothing or `root` for the top.
+/// Parses a parent: an id, or an empty string or `root` for the root.
 pub fn parse_parent(text: &str) -> Result<Option<FolderId>> {
     match text {
         "" | ROOT => Ok(None),
@@ -61,7 +56,7 @@ pub fn parse_parent(text: &str) -> Result<Option<FolderId>> {
     }
 }
 
-/// A parent as clients read it.
+/// Formats a parent for clients.
 pub fn show_parent(parent: Option<FolderId>) -> String {
     parent.map_or_else(|| ROOT.to_owned(), |id| id.to_string())
 }
@@ -73,28 +68,25 @@ pub struct Tree {
 }
 
 impl Tree {
-    /// The tree of these folders.
     pub fn new(folders: impl IntoIterator<Item = Folder>) -> Self {
         Self { folders: folders.into_iter().map(|folder| (folder.id, folder)).collect() }
     }
 
-    /// The folder with this id.
     pub fn get(&self, id: FolderId) -> Option<&Folder> {
         self.folders.get(&id)
     }
 
-    /// Every folder.
     pub fn iter(&self) -> impl Iterator<Item = &Folder> {
         self.folders.values()
     }
 
-    /// The folders directly in `parent`.
+    /// The direct children of `parent`.
     pub fn children(&self, parent: Option<FolderId>) -> impl Iterator<Item = &Folder> {
         self.folders.values().filter(move |folder| folder.parent == parent)
     }
 
-    /// `from` and the folders that it is in, innermost first. Ends at what is not there, and never runs
-    /// in circles.
+    /// `from` and its ancestors, innermost first. Stops at a missing parent, and terminates even if there is
+    /// a cycle.
     pub fn line(&self, from: Option<FolderId>) -> Vec<&Folder> {
         let mut line = Vec::new();
         let mut next = from;
@@ -113,7 +105,7 @@ impl Tree {
         self.line(from).iter().map(|folder| folder.id).collect()
     }
 
-    /// The folder at an absolute path of names. Slashes at either end are optional.
+    /// Finds a folder by an absolute path of names. Leading and trailing slashes are optional.
     pub fn at(&self, path: &str) -> Option<&Folder> {
         let mut found: Option<&Folder> = None;
         for name in path.strip_prefix('/').unwrap_or(path).trim_end_matches('/').split('/') {
@@ -123,17 +115,17 @@ impl Tree {
         found
     }
 
-    /// Checks that one more folder fits.
+    /// Checks that another folder can be created.
     pub fn check_room(&self) -> Result<()> {
         if self.folders.len() >= LIMIT {
             let message =
-                format!("folders: the organization has {LIMIT}, the most allowed; delete one first");
+                format!("folders: the organization has the maximum of {LIMIT} folders; delete one first");
             return Err(Error::precondition(message));
         }
         Ok(())
     }
 
-    /// Checks that `folder`, new or as it would be, may stand where it says it stands.
+    /// Checks that `folder`, which is new or changed, is valid at its position in the tree.
     pub fn check_place(&self, folder: &Folder) -> Result<()> {
         let above = self.line(folder.parent);
         if folder.parent.is_some() && above.is_empty() {
@@ -142,11 +134,14 @@ impl Tree {
         if above.iter().any(|other| other.id == folder.id) {
             return Err(Error::invalid(
                 "parent_id",
-                "a folder can not be moved into itself or what it holds",
+                "a folder can't be moved into itself or one of its descendants",
             ));
         }
         if above.len() + 1 + self.height(folder.id) > DEPTH {
-            return Err(Error::invalid("parent_id", format!("folders can be nested at most {DEPTH} deep")));
+            return Err(Error::invalid(
+                "parent_id",
+                format!("folders can be nested at most {DEPTH} levels deep"),
+            ));
         }
         if self.children(folder.parent).any(|other| other.id != folder.id && other.name == folder.name) {
             return Err(Error::exists(format!("folder {:?}", folder.name)));
@@ -154,7 +149,7 @@ impl Tree {
         Ok(())
     }
 
-    /// How many levels of folders are below this one.
+    /// The number of levels below this folder.
     fn height(&self, id: FolderId) -> usize {
         let depth = |folder: &&Folder| self.line_ids(folder.parent).iter().position(|above| *above == id);
         self.folders.values().filter_map(|folder| depth(&folder)).max().map_or(0, |place| place + 1)

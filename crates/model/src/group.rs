@@ -1,29 +1,27 @@
-//! Groups of people, and what their members hold through them.
+//! Groups of users, and the grants that their members get.
 
 use crate::{Grant, OrganizationId, PrincipalId, Timestamp, identity::normal_grants};
 use serde::{Deserialize, Serialize};
 
-/// A group that an identity provider keeps. Its members are the persons that name it in their
-/// [`Profile`](crate::profile::Profile); each of them holds its grants as well as its own.
+/// A group that an identity provider manages. Its members are the users that list it in their
+/// [`Profile`](crate::profile::Profile). Each member holds the group's grants in addition to its own.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Group {
-    /// The organization.
     pub organization: OrganizationId,
-    /// Id; roles are granted to it as to a principal.
+    /// The id. Roles are granted to it like to any other principal.
     pub id: PrincipalId,
-    /// Name; need not be unique.
+    /// The name, which need not be unique.
     pub name: String,
-    /// The provider's own name for it.
+    /// The provider's id of the group.
     pub external_id: Option<String>,
-    /// When it was created.
     pub created_at: Timestamp,
-    /// When it or its membership was last changed.
+    /// The time when the group or its membership last changed.
     pub updated_at: Timestamp,
-    /// Grants, sorted, always holding ORG_MEMBER.
+    /// The grants, sorted, which always include ORG_MEMBER.
     pub grants: Vec<Grant>,
 }
 
-/// All that somebody holds: what is granted directly, and what each group gives.
+/// The effective grants: those granted directly, and those of each group.
 pub fn effective_grants<'a>(direct: &[Grant], groups: impl IntoIterator<Item = &'a Group>) -> Vec<Grant> {
     let given = groups.into_iter().flat_map(|group| group.grants.iter().copied());
     normal_grants(direct.iter().copied().chain(given))
@@ -48,7 +46,7 @@ mod tests {
     }
 
     #[test]
-    fn members_hold_what_their_groups_hold() {
+    fn members_inherit_the_grants_of_their_groups() {
         let cluster = Resource::Cluster(ClusterId(Uuid::from_u128(1)));
         let own = Grant::organization(Role::BillingViewer);
         let developer = Grant { role: Role::ClusterDeveloper, resource: cluster };

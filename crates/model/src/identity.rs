@@ -1,4 +1,4 @@
-//! Organizations, the principals in them, and the proof that a principal may do something.
+//! Organizations, their principals, and the proof that a principal is authorized.
 
 use crate::{
     ClusterId, Error, ErrorKind, FolderId, Grant, OrganizationId, PrincipalId, Resource, Result, Role,
@@ -7,66 +7,59 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeSet, sync::Arc};
 
-/// The tenant of the control plane. Rows of other kinds belong to exactly one.
+/// A tenant of the control plane. Every row of another kind belongs to exactly one organization.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Organization {
-    /// Id.
     pub id: OrganizationId,
-    /// Full name.
+    /// The full name.
     pub name: String,
-    /// Short name, also the vanity name.
+    /// The short name, also the vanity name.
     pub label: String,
-    /// When it was created.
     pub created_at: Timestamp,
 }
 
-/// A program that calls the API. Its keys act with exactly its grants.
+/// A service account, which calls the API with keys. Its keys have exactly its grants.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ServiceAccount {
-    /// The organization.
     pub organization: OrganizationId,
-    /// Id, also a principal id.
+    /// The id, also a principal id.
     pub id: PrincipalId,
-    /// Name; need not be unique.
+    /// The name, which need not be unique.
     pub name: String,
-    /// Free text.
     pub description: String,
-    /// The name of who created it.
+    /// The name of the principal that created it.
     pub creator_name: String,
-    /// When it was created.
     pub created_at: Timestamp,
-    /// Direct grants, sorted, always holding ORG_MEMBER.
+    /// The direct grants, sorted, which always include ORG_MEMBER.
     pub grants: Vec<Grant>,
 }
 
-/// A human being, known by e-mail.
+/// A user, identified by an e-mail address.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Person {
-    /// The organization.
     pub organization: OrganizationId,
-    /// Id, also a principal id.
+    /// The id, also a principal id.
     pub id: PrincipalId,
-    /// E-mail address, lower case.
+    /// The e-mail address in lower case.
     pub email: String,
-    /// When it was created.
     pub created_at: Timestamp,
-    /// Direct grants, sorted, always holding ORG_MEMBER.
+    /// The direct grants, sorted, which always include ORG_MEMBER.
     pub grants: Vec<Grant>,
-    /// What an identity provider tells; also whether it may come in at all.
+    /// The attributes that an identity provider manages, including whether the user can sign in at all.
     #[serde(default)]
     pub profile: Profile,
-    /// How its password is known again: a PHC string of argon2id. `None` for who has none, and comes in
-    /// by a link or by the token of another issuer.
+    /// The argon2id hash of the password as a PHC string. `None` if the user has no password and signs in
+    /// with a link or the token of another issuer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<String>,
-    /// Made by an invitation, and not come in since.
+    /// Whether the user was created by an invitation and has not signed in yet.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub invited: bool,
 }
 
 impl Person {
-    /// Somebody new who holds nothing but membership and has no password. The e-mail address is made
-    /// lower case.
+    /// Creates a user that is only a member and has no password. The e-mail address is converted to lower
+    /// case.
     pub fn new(
         organization: OrganizationId,
         id: PrincipalId,
@@ -84,80 +77,74 @@ impl Person {
         Ok(Self { organization, id, email, created_at, grants, profile, password: None, invited: false })
     }
 
-    /// The name to log in with.
+    /// The name to sign in with.
     pub fn user_name(&self) -> &str {
         self.profile.user_name.as_deref().unwrap_or(&self.email)
     }
 }
 
-/// That a person has come in, and until when. What the browser holds is kept only as a hash.
+/// The session of a user who signed in. Of the token in the browser only a hash is stored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Session {
-    /// The organization.
     pub organization: OrganizationId,
-    /// SHA-256 of the token, hexadecimal.
+    /// The hexadecimal SHA-256 hash of the token.
     pub id: String,
-    /// Who came in.
+    /// The user who signed in.
     pub person: PrincipalId,
-    /// When.
     pub created_at: Timestamp,
-    /// When it ends at the latest.
+    /// The time when the session expires at the latest.
     pub expires_at: Timestamp,
-    /// When it was last used, about.
+    /// The approximate time of the last use.
     pub last_used_at: Timestamp,
-    /// From where it was opened.
+    /// The IP address that the user signed in from.
     pub ip_address: String,
-    /// With which browser.
+    /// The browser that the user signed in with.
     pub user_agent: String,
 }
 
-/// A link by which a person may come in once and choose a password.
+/// A one-time link with which a user signs in and sets a password.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Invitation {
-    /// The organization.
     pub organization: OrganizationId,
-    /// SHA-256 of the token in the link, hexadecimal.
+    /// The hexadecimal SHA-256 hash of the token in the link.
     pub id: String,
-    /// For whom.
+    /// The user who is invited.
     pub person: PrincipalId,
-    /// That person's e-mail address.
+    /// The e-mail address of that user.
     pub email: String,
-    /// Whether it is for somebody who is already here and lost the password.
+    /// Whether the link resets the password of an existing user.
     pub reset: bool,
-    /// Who made it.
+    /// The name of the principal that created the link.
     pub creator_name: String,
-    /// When it was made.
     pub created_at: Timestamp,
-    /// When it ends.
+    /// The time when the link expires.
     pub expires_at: Timestamp,
 }
 
-/// A key of a service account. The secret itself is never kept.
+/// A key of a service account. The secret itself is never stored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ApiKey {
-    /// The organization.
     pub organization: OrganizationId,
-    /// `CCDB1_` and 22 letters or digits.
+    /// The id: `CCDB1_` and 22 letters or digits.
     pub id: String,
-    /// Name; can be changed.
+    /// The name, which can be changed.
     pub name: String,
-    /// The account that it acts for.
+    /// The service account that the key belongs to.
     pub service_account: PrincipalId,
-    /// When it was created.
     pub created_at: Timestamp,
-    /// Random salt, hexadecimal.
+    /// The random salt, hexadecimal.
     pub salt: String,
-    /// HMAC-SHA256 of the secret part under the salt, hexadecimal.
+    /// The HMAC-SHA256 of the secret with the salt, hexadecimal.
     pub hash: String,
-    /// When it ends; `None` is never.
+    /// The time when the key expires; `None` if it does not expire.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
-    /// When it was last used, about.
+    /// The approximate time of the last use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_used_at: Option<Timestamp>,
 }
 
-/// Sorted, without doubles, with ORG_MEMBER: the form in which grants are kept.
+/// Sorts grants, removes duplicates, and adds ORG_MEMBER, which is the form in which grants are stored.
 pub fn normal_grants(grants: impl IntoIterator<Item = Grant>) -> Vec<Grant> {
     let mut set: BTreeSet<Grant> = grants.into_iter().collect();
     set.insert(Grant::organization(Role::OrgMember));
@@ -167,38 +154,38 @@ pub fn normal_grants(grants: impl IntoIterator<Item = Grant>) -> Vec<Grant> {
 /// An authenticated caller.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Principal {
-    /// The organization that it belongs to.
+    /// The organization that the caller belongs to.
     pub organization: OrganizationId,
-    /// Its id.
     pub id: PrincipalId,
-    /// Service-account name or e-mail, for the audit log.
+    /// The name of the service account or the e-mail address, for the audit log.
     pub name: String,
-    /// Whether it is a person.
+    /// Whether the caller is a user.
     pub person: bool,
-    /// All that it holds.
+    /// All grants.
     pub grants: Vec<Grant>,
 }
 
-/// What an operation asks of its caller.
+/// What an operation requires of its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Requirement {
-    /// Any member of the organization.
+    /// The caller is a member of the organization.
     Member,
-    /// One of these roles, reaching the target.
+    /// The caller holds one of these roles on the target.
     Roles(&'static [Role]),
-    /// The right to grant something; the handler checks each grant with [`crate::role::may_grant`].
+    /// The caller is allowed to grant some roles. The handler checks each grant with
+    /// [`crate::role::may_grant`].
     Grantor,
 }
 
 impl Principal {
-    /// Whether one of `roles`, held somewhere above or on it, reaches `resource`, which lies in `folders`.
+    /// Whether the caller holds one of `roles` on `resource`, which is in `folders`, or on an ancestor.
     pub fn holds(&self, roles: &[Role], resource: Resource, folders: &[FolderId]) -> bool {
         self.grants
             .iter()
             .any(|grant| roles.contains(&grant.role) && grant.resource.covers(resource, folders))
     }
 
-    /// Whether it may know that `resource`, which lies in `folders`, exists: it may read it.
+    /// Whether the caller may know that `resource`, which is in `folders`, exists, because it may read it.
     pub fn knows(&self, resource: Resource, folders: &[FolderId]) -> bool {
         match resource {
             Resource::Organization => true,
@@ -208,10 +195,10 @@ impl Principal {
     }
 }
 
-/// The roles whose holders may grant something; see [`crate::role::may_grant`].
+/// The roles whose holders can grant roles; see [`crate::role::may_grant`].
 pub const GRANTORS: [Role; 3] = [Role::OrgAdmin, Role::ClusterAdmin, Role::FolderAdmin];
 
-/// The roles that read a cluster.
+/// The roles that can read a cluster.
 pub const CLUSTER_READERS: &[Role] = &[
     Role::OrgAdmin,
     Role::ClusterAdmin,
@@ -225,7 +212,7 @@ pub const CLUSTER_READERS: &[Role] = &[
     Role::ClusterDataAccessor,
 ];
 
-/// The roles that read a folder.
+/// The roles that can read a folder.
 pub const FOLDER_READERS: &[Role] = &[
     Role::OrgAdmin,
     Role::ClusterAdmin,
@@ -243,15 +230,15 @@ pub const FOLDER_READERS: &[Role] = &[
 /// What an operation acts on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// The organization: the role must be held at organization scope.
+    /// The organization. The role must be held at organization scope.
     Organization,
-    /// One cluster, and the folders that it lies in.
+    /// A cluster, and its ancestor folders.
     Cluster(ClusterId, Vec<FolderId>),
-    /// One folder, and the folders that it lies in.
+    /// A folder, and its ancestors.
     Folder(FolderId, Vec<FolderId>),
-    /// Folders that the handler looks up: the role must be held on the organization or on some folder.
+    /// Folders that the handler looks up. The role must be held on the organization or on some folder.
     Folders,
-    /// A list that shows each caller what its roles reach.
+    /// A list that contains what the caller's roles cover.
     Visible,
 }
 
@@ -273,26 +260,25 @@ impl Target {
     }
 }
 
-/// What a caller may see in a list.
+/// What a caller can see in a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Visible {
-    /// All of the organization.
+    /// Everything in the organization.
     All,
-    /// Only what these grants reach.
+    /// Only what these resources contain.
     Only(Reach),
 }
 
-/// Where the roles of an operation are held, below the organization.
+/// The folders and clusters on which the caller holds the roles of an operation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reach {
-    /// Folders, with all that is in them.
+    /// The folders, including their contents.
     pub folders: BTreeSet<FolderId>,
-    /// Clusters.
     pub clusters: BTreeSet<ClusterId>,
 }
 
 impl Visible {
-    /// Whether it shows `resource`, which lies in `folders`.
+    /// Whether `resource`, which is in `folders`, is visible.
     pub fn shows(&self, resource: Resource, folders: &[FolderId]) -> bool {
         let Visible::Only(reach) = self else { return true };
         let itself = match resource {
@@ -304,8 +290,8 @@ impl Visible {
     }
 }
 
-/// Proof that a caller may perform one operation on one target. Making one is the check: there is
-/// no other constructor than [`authorize`].
+/// Proof that a caller is authorized for an operation on a target. [`authorize`] is the only constructor, so
+/// creating a value is the check.
 #[derive(Clone, Debug)]
 pub struct Granted {
     principal: Arc<Principal>,
@@ -314,17 +300,17 @@ pub struct Granted {
 }
 
 impl Granted {
-    /// Who calls.
+    /// The caller.
     pub fn principal(&self) -> &Arc<Principal> {
         &self.principal
     }
 
-    /// The organization that every read and write is bound to.
+    /// The organization to which every read and write is restricted.
     pub fn organization(&self) -> OrganizationId {
         self.principal.organization
     }
 
-    /// The cluster, where the operation is about one.
+    /// The cluster, if the operation concerns one.
     pub fn cluster(&self) -> Option<ClusterId> {
         match self.target {
             Target::Cluster(id, _) => Some(id),
@@ -332,7 +318,7 @@ impl Granted {
         }
     }
 
-    /// The folder, where the operation is about one.
+    /// The folder, if the operation concerns one.
     pub fn folder(&self) -> Option<FolderId> {
         match self.target {
             Target::Folder(id, _) => Some(id),
@@ -340,21 +326,21 @@ impl Granted {
         }
     }
 
-    /// The folders that the target lies in, as far as the check needed them, innermost first.
+    /// The ancestor folders of the target, innermost first, if the check needed them.
     pub fn folders(&self) -> &[FolderId] {
         self.target.folders()
     }
 
-    /// What a list may show.
+    /// What a list can show.
     pub fn visible(&self) -> &Visible {
         &self.visible
     }
 }
 
-/// Checks `principal` against a requirement.
+/// Checks whether `principal` meets a requirement.
 ///
-/// 403 where it lacks the role altogether, or may know the target; 404 where it holds the role elsewhere
-/// only and may not read the target, so that nobody learns what exists.
+/// Returns 403 if it holds the role nowhere, or may know the target. Returns 404 if it holds the role only
+/// elsewhere and may not read the target, so that the response does not disclose whether the target exists.
 pub fn authorize(principal: &Arc<Principal>, requirement: Requirement, target: Target) -> Result<Granted> {
     let denied = || Error::new(ErrorKind::Denied, "no permission");
     let roles = match requirement {
@@ -385,7 +371,7 @@ pub fn authorize(principal: &Arc<Principal>, requirement: Requirement, target: T
     }
 }
 
-/// What these roles of a principal reach; `None` if it holds none of them.
+/// The resources on which a principal holds these roles; `None` if it holds none of them.
 fn visible(principal: &Principal, roles: &[Role]) -> Option<Visible> {
     let mut reach = Reach::default();
     for grant in principal.grants.iter().filter(|grant| roles.contains(&grant.role)) {

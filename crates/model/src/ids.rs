@@ -1,4 +1,4 @@
-//! Typed identifiers. All are lower-case UUIDs on the wire.
+//! Typed identifiers, which are lower-case UUIDs on the wire.
 
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
@@ -28,18 +28,18 @@ macro_rules! id {
 }
 
 id!(
-    /// An organization: the tenant of the control plane.
+    /// The id of an organization, the tenant of the control plane.
     OrganizationId
 );
 id!(
-    /// A cluster. Not its routing id.
+    /// The id of a cluster, which differs from its routing id.
     ClusterId
 );
 id!(
-    /// Whoever can hold roles: a service account or a person.
+    /// The id of a principal that can hold roles: a service account, a user, or a group.
     PrincipalId
 );
 id!(
-    /// A folder.
+    /// The id of a folder.
     FolderId
 );

@@ -1,85 +1,83 @@
-//! What should run for a cluster, and what is seen to run. The language between reconciler and engine.
+//! The desired and the observed state of a cluster's instance, which the reconciler and the engine exchange.
 
 use crate::{ClusterId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// Whether a cluster's SQL server should run.
+/// Whether the SQL server of a cluster should run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Power {
-    /// It runs.
+    /// The server runs.
     #[default]
     On,
-    /// Stopped in order, data kept: scaled to zero.
+    /// The server is stopped cleanly and its data is kept, because the cluster is scaled to zero.
     Off,
 }
 
-/// The desired state of a cluster's SQL server. Recorded before the world is touched.
+/// The desired state of a cluster's SQL server. Recorded before it is applied.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InstancePlan {
-    /// The cluster.
     pub cluster: ClusterId,
-    /// Grows with every change of the plan; an engine refuses an older one.
+    /// Increases with every change of the plan. An engine rejects an older generation.
     pub generation: u64,
-    /// Major version of the engine, for example `15`.
+    /// The major version of the engine, for example `15`.
     pub engine_major: String,
-    /// CPU bound in thousandths of a vCPU; `None` is unbounded.
+    /// The CPU limit in thousandths of a vCPU; `None` means unlimited.
     pub cpu_millis: Option<u32>,
-    /// Whether the server runs. Changes without a new generation: two plans that differ in nothing
-    /// else are applied in the order in which they come.
+    /// Whether the server runs. The generation does not change with it. Plans that differ in nothing else are
+    /// applied in the order in which they arrive.
     #[serde(default)]
     pub power: Power,
 }
 
-/// Where an instance stands.
+/// The phase of an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Phase {
-    /// Nothing is there.
+    /// There is no instance.
     Absent,
-    /// Being made or started.
+    /// The instance is being created or started.
     Starting,
-    /// Answers SQL.
+    /// The instance accepts SQL connections.
     Ready,
-    /// Stopped or died; the engine starts it again at the next `ensure` after `retry_at`.
+    /// The instance was stopped or has crashed. The engine starts it again at the next `ensure` after
+    /// `retry_at`.
     Down,
-    /// Stopped because the plan's power is off; no process is left.
+    /// The instance was stopped because the plan's power is off. No process is left.
     Suspended,
 }
 
-/// One server process of an instance.
+/// A server process of an instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
-    /// `n1`, `n2`, …
+    /// The name: `n1`, `n2`, …
     pub name: String,
-    /// Whether it answers.
+    /// Whether the server accepts connections.
     pub live: bool,
-    /// Process id, where there is a process.
+    /// The process id, if there is a process.
     pub pid: Option<u32>,
 }
 
-/// What an engine sees of one instance.
+/// What an engine observes of an instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Observed {
-    /// The cluster.
     pub cluster: ClusterId,
-    /// The generation last applied; 0 when absent.
+    /// The generation that was last applied; 0 if there is no instance.
     pub generation: u64,
-    /// Where it stands.
     pub phase: Phase,
-    /// What really runs, for example `PostgreSQL 15.18`; empty while unknown.
+    /// The version that is running, for example `PostgreSQL 15.18`; empty if unknown.
     pub engine: String,
-    /// Its processes.
+    /// The server processes.
     pub nodes: Vec<Node>,
-    /// What a user should know, for example that CPU is not bounded here.
+    /// The conditions to report to the user, for example that CPU is not limited on this machine.
     pub conditions: Vec<Condition>,
-    /// When a crashed instance is tried again.
+    /// The time of the next start attempt after a crash.
     pub retry_at: Option<Timestamp>,
-    /// Where its data is, for people; empty while unknown.
+    /// The location of the data, for display; empty if unknown.
     pub location: String,
 }
 
 impl Observed {
-    /// Nothing is there.
+    /// There is no instance.
     pub fn absent(cluster: ClusterId) -> Self {
         Self {
             cluster,
@@ -93,34 +91,35 @@ impl Observed {
         }
     }
 
-    /// The data of a cluster that was created before is not here. `message` says what is missing.
+    /// The data of a cluster that was created before is missing. `message` says what is missing.
     pub fn data_missing(cluster: ClusterId, message: String) -> Self {
         let condition = Condition { kind: Condition::DATA_MISSING.to_owned(), holds: true, message };
         Self { conditions: vec![condition], ..Self::absent(cluster) }
     }
 }
 
-/// A fact about a cluster that its plain state does not tell.
+/// A fact about a cluster that its state does not express.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Condition {
-    /// One word in camel case, for example `CpuLimited`.
+    /// The type as one word in camel case, for example `CpuLimited`.
     pub kind: String,
-    /// Whether it holds.
+    /// Whether the condition is true.
     pub holds: bool,
-    /// One sentence for a person.
+    /// A sentence for the user.
     pub message: String,
 }
 
 impl Condition {
-    /// The data of the cluster is not where the engine keeps it. The engine never makes new data in its place.
+    /// The data of the cluster is not where the engine stores it. The engine never creates new data in its
+    /// place.
     pub const DATA_MISSING: &str = "DataMissing";
 }
 
-/// The answer to a removal.
+/// The result of a removal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Removal {
-    /// No process, no file is left.
+    /// All processes and files are removed.
     Gone,
-    /// Still at work; ask again.
+    /// The removal is in progress; repeat the call.
     Going,
 }

@@ -1,48 +1,46 @@
-//! Issuers of tokens that are accepted beside API keys, and how a token's identity becomes one of ours.
+//! Issuers of tokens that are accepted like API keys, and the mapping of token identities to principals.
 
 use crate::{Error, OrganizationId, Result, Timestamp};
 use regex::{Regex, RegexBuilder};
 use serde::{Deserialize, Serialize};
 
-/// Largest compiled regular expression in bytes.
+/// The maximum size of a compiled regular expression, in bytes.
 const REGEX_LIMIT: usize = 256 * 1024;
-/// Most entries of an identity map.
-const MOST_ENTRIES: usize = 100;
-/// Longest text of an entry in bytes.
-const LONGEST: usize = 1024;
+/// The maximum number of entries in an identity map.
+const MAX_ENTRIES: usize = 100;
+/// The maximum length of a text in an entry, in bytes.
+const MAX_LENGTH: usize = 1024;
 
-/// Somebody else's token service that an organization trusts.
+/// An external token issuer that an organization trusts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct JwtIssuer {
-    /// The organization.
     pub organization: OrganizationId,
-    /// Id, a UUID.
+    /// The id, a UUID.
     pub id: String,
-    /// `iss` of its tokens, and where its keys are found.
+    /// The `iss` claim of its tokens, which is also the URL where its keys are found.
     pub issuer_url: String,
-    /// `aud` that its tokens must hold.
+    /// The `aud` claim that its tokens must contain.
     pub audience: String,
-    /// The claim that names the caller; `None` is `sub`.
+    /// The claim that identifies the caller; `None` means `sub`.
     pub claim: Option<String>,
-    /// Its keys, JSON; `None` fetches them from the issuer.
+    /// The keys as JSON; `None` means that they are fetched from the issuer.
     pub jwks: Option<String>,
-    /// From identities in tokens to identities here; empty takes them as they are.
+    /// Maps identities in tokens to identities of principals. If empty, they are used unchanged.
     pub identity_map: Vec<IdentityMapEntry>,
-    /// When it was added.
     pub created_at: Timestamp,
 }
 
-/// One line of an identity map.
+/// An entry of an identity map.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct IdentityMapEntry {
-    /// A literal, or a regular expression after a slash.
+    /// A literal, or a regular expression if it starts with a slash.
     pub token_identity: String,
-    /// What it becomes; `\1` is what the expression's first group matched.
+    /// The resulting identity. `\1` is replaced by the first group of the regular expression.
     pub cc_identity: String,
 }
 
 impl IdentityMapEntry {
-    /// The expression, if it is one.
+    /// The compiled regular expression, if the entry has one.
     fn regex(&self) -> Option<Result<Regex, regex::Error>> {
         let pattern = self.token_identity.strip_prefix('/')?;
         Some(RegexBuilder::new(pattern).size_limit(REGEX_LIMIT).build())
@@ -52,20 +50,26 @@ impl IdentityMapEntry {
         let token_field = format!("{place}.token_identity");
         let cc_field = format!("{place}.cc_identity");
         for (field, text) in [(&token_field, &self.token_identity), (&cc_field, &self.cc_identity)] {
-            if text.is_empty() || text.len() > LONGEST {
-                return Err(Error::invalid(field, format!("must have 1 to {LONGEST} bytes")));
+            if text.is_empty() || text.len() > MAX_LENGTH {
+                return Err(Error::invalid(field, format!("must have 1 to {MAX_LENGTH} bytes")));
             }
         }
         let Some(regex) = self.regex() else { return Ok(()) };
         let regex = regex.map_err(|error| {
             let error = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
-            Error::invalid(&token_field, format!("is no regular expression: {error}"))
+            Error::invalid(&token_field, format!("is not a valid regular expression: {error}"))
         })?;
         if regex.captures_len() < 2 {
-            return Err(Error::invalid(&token_field, "a regular expression needs a group, for example (.*)"));
+            return Err(Error::invalid(
+                &token_field,
+                "must contain a group if it is a regular expression, for example (.*)",
+            ));
         }
         if !self.cc_identity.contains(r"\1") {
-            return Err(Error::invalid(&cc_field, r"must hold \1 where token_identity is an expression"));
+            return Err(Error::invalid(
+                &cc_field,
+                r"must contain \1 if token_identity is a regular expression",
+            ));
         }
         Ok(())
     }
@@ -81,29 +85,29 @@ impl IdentityMapEntry {
 }
 
 impl JwtIssuer {
-    /// The claim that names the caller.
+    /// The claim that identifies the caller.
     pub fn claim(&self) -> &str {
         self.claim.as_deref().unwrap_or("sub")
     }
 
-    /// Whether it can be kept like this.
+    /// Checks that the issuer is valid.
     pub fn check(&self) -> Result<()> {
         check_url("issuer_url", &self.issuer_url)?;
-        if self.audience.is_empty() || self.audience.len() > LONGEST {
-            return Err(Error::invalid("audience", format!("must have 1 to {LONGEST} bytes")));
+        if self.audience.is_empty() || self.audience.len() > MAX_LENGTH {
+            return Err(Error::invalid("audience", format!("must have 1 to {MAX_LENGTH} bytes")));
         }
-        if self.claim.as_ref().is_some_and(|claim| claim.len() > LONGEST) {
-            return Err(Error::invalid("claim", format!("must have at most {LONGEST} bytes")));
+        if self.claim.as_ref().is_some_and(|claim| claim.len() > MAX_LENGTH) {
+            return Err(Error::invalid("claim", format!("must have at most {MAX_LENGTH} bytes")));
         }
-        if self.identity_map.len() > MOST_ENTRIES {
-            return Err(Error::invalid("identity_map", format!("must have at most {MOST_ENTRIES} entries")));
+        if self.identity_map.len() > MAX_ENTRIES {
+            return Err(Error::invalid("identity_map", format!("must have at most {MAX_ENTRIES} entries")));
         }
         let mut entries = self.identity_map.iter().enumerate();
         entries.try_for_each(|(at, entry)| entry.check(&format!("identity_map[{at}]")))
     }
 
-    /// Who here the identity of a token may be, lower case, each once: e-mail addresses or ids of service
-    /// accounts, whether they exist or not.
+    /// The possible identities for the identity in a token, in lower case and without duplicates: e-mail
+    /// addresses or ids of service accounts, which need not exist.
     pub fn identities(&self, token_identity: &str) -> Vec<String> {
         if self.identity_map.is_empty() {
             return vec![token_identity.to_lowercase()];
@@ -117,11 +121,11 @@ impl JwtIssuer {
     }
 }
 
-/// Whether keys may be fetched from there: over TLS, or without it from this machine.
+/// Checks that keys can be fetched from a URL: with TLS, or without TLS from this machine.
 pub fn check_url(field: &str, url: &str) -> Result<()> {
-    let rule = "must be an https:// address, or http:// on this machine's loopback address";
+    let rule = "must be an https:// URL, or an http:// URL on this machine's loopback address";
     let wrong = || Error::invalid(field, rule);
-    if url.len() > LONGEST || url.bytes().any(|byte| byte <= b' ' || byte == b'#' || byte == 0x7f) {
+    if url.len() > MAX_LENGTH || url.bytes().any(|byte| byte <= b' ' || byte == b'#' || byte == 0x7f) {
         return Err(wrong());
     }
     let (scheme, rest) = url.split_once("://").ok_or_else(wrong)?;

@@ -1,7 +1,7 @@
-//! The nouns of Ootheca, and the decisions about them.
+//! The types of Ootheca, and the decisions about them.
 //!
-//! Pure: no input or output, no async, no clock, no randomness. Time and fresh ids come in as
-//! arguments, so that a test can own them. Everything else in the workspace depends on this crate.
+//! This crate is pure: no input or output, no async, no clock, and no randomness. Time and new ids are
+//! arguments, so that tests control them. All other crates depend on this one.
 
 pub mod allowlist;
 pub mod audit;

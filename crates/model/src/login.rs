@@ -1,20 +1,20 @@
-//! How the users of a cluster prove who they are: what the gateway needs to know of each.
+//! The credentials of a cluster's SQL users, as the gateway needs them for authentication.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// What a SQL user's password is checked against. Never a password.
+/// What a SQL user's password is verified against. Never a password.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Secret {
-    /// A SCRAM-SHA-256 verifier, as PostgreSQL keeps it:
-    /// `SCRAM-SHA-256$<iterations>:<salt>$<stored key>:<server key>`.
+    /// A SCRAM-SHA-256 verifier in PostgreSQL's format: `SCRAM-SHA-256$<iterations>:<salt>$<stored
+    /// key>:<server key>`.
     Scram(String),
-    /// There is no password: nobody can log in as this user.
+    /// The user has no password and cannot log in.
     Absent,
-    /// The password was valid until a moment that has passed.
+    /// The password has expired.
     Expired,
-    /// Another kind of secret, by its name, for example `MD5`.
+    /// Another type of secret, by its name, for example `MD5`.
     Other(String),
 }
 
@@ -37,12 +37,10 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// A SQL user that may log in, and its secret.
+/// A SQL user that can log in, and its secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Login {
-    /// Name.
     pub name: String,
-    /// Secret.
     pub secret: Secret,
 }
 
@@ -51,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn iterations_of_a_verifier() {
+    fn iterations_are_parsed_from_a_verifier() {
         let of = |text: &str| Secret::Scram(text.into()).iterations();
         assert_eq!(of("SCRAM-SHA-256$9000:salt$stored:server"), Some(9000));
         assert_eq!([of(""), of("SCRAM-SHA-256$"), of("SCRAM-SHA-256$many:salt$")], [None; 3]);

@@ -1,4 +1,5 @@
-//! What is kept of a cluster's use: the counters last seen, the sums of the month, and what was told.
+//! The stored usage of a cluster: the last counters, the sums of the month, and the thresholds that were
+//! reported.
 
 use crate::{
     ClusterId, OrganizationId, Plan, Timestamp,
@@ -9,102 +10,94 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 
-/// What a start of a server costs that no tenant asked for: the CPU of starting it, and the blocks of its
-/// catalogs that the first session of each start reads to fill the server's caches.
+/// The cost of a server start, which is not the tenant's: the CPU time of starting it, and the catalog blocks
+/// that the first session after each start reads to fill the server's caches.
 const START_CPU: u64 = 150_000;
 const START_BLOCKS: u64 = 2_500;
 
-/// For so many rows vacuum writes a record some time: at most three a page.
+/// For this number of rows, vacuum eventually writes one record: at most three for each page.
 const ROWS_A_RECORD: u64 = 4;
 
-/// Bytes in a mebibyte.
+/// Bytes in a MiB.
 pub const MIB: u64 = 1 << 20;
 
-/// Shares of a limit, in percent, at which the audit log says so.
+/// The percentages of a limit that are reported in the audit log.
 pub const THRESHOLDS: [u8; 3] = [50, 75, 100];
 
-/// How far, in points, storage must fall below a threshold before crossing it is told again: files
-/// grow and shrink a little all the time.
+/// How many percentage points storage must fall below a threshold before the threshold is reported again,
+/// because the size of files fluctuates.
 const SLACK: u64 = 5;
 
-/// The meter of a cluster: one row, in which counters and sums change together, so that nothing is
-/// counted twice.
+/// The meter of a cluster. Counters and sums are in one row and change together, so that nothing is counted
+/// twice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Meter {
-    /// The cluster.
     pub cluster: ClusterId,
-    /// Its organization.
     pub organization: OrganizationId,
-    /// When it was last changed.
     pub measured_at: Timestamp,
-    /// The counters that are booked.
+    /// The counters that are already included in the sums.
     pub last: Measure,
     /// The month of the sums.
     pub month: String,
-    /// What was used in that month.
+    /// The usage in that month.
     pub used: Quantities,
-    /// What was told of request units in that month.
+    /// The reported thresholds of request units in that month.
     pub told_request_units: Told,
-    /// What was told of storage since it was last below.
+    /// The reported thresholds of storage since it was last below them.
     pub told_storage: Told,
-    /// What the server's start may still cost without being booked.
+    /// The remaining cost of the server start, which is not charged.
     #[serde(default)]
     pub start: Start,
-    /// Records of the write-ahead log that vacuum may still write for rows that are booked.
+    /// The number of WAL records that vacuum may still write for rows that are already charged.
     #[serde(default)]
     pub upkeep: u64,
 }
 
-/// What is left of the cost of a start, which is not booked.
+/// The remaining cost of a server start, which is not charged.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Start {
-    /// The run of the server, as its CPU counter names it.
+    /// The run of the server, as in the epoch of its CPU counter.
     pub epoch: String,
-    /// Microseconds of CPU.
+    /// CPU time in microseconds.
     pub cpu_micros: u64,
-    /// Blocks.
     pub blocks: u64,
 }
 
-/// The highest threshold that was told, and of which limit: another limit begins anew.
+/// The highest threshold that was reported, and for which limit. A change of the limit resets it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Told {
-    /// The limit.
     pub limit: i64,
-    /// Percent; 0 for none.
+    /// The threshold in percent; 0 for none.
     pub percent: u8,
 }
 
-/// Use that was booked to one month or hour, which its name tells.
+/// The usage of a month or an hour.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeriodUsage {
-    /// The cluster.
     pub cluster: ClusterId,
-    /// Its organization.
     pub organization: OrganizationId,
-    /// `2026-11` or `2026-11-24T13`.
+    /// The month or hour: `2026-11` or `2026-11-24T13`.
     pub period: String,
-    /// When the first of it was booked.
+    /// The time of the first usage that was recorded.
     pub created_at: Timestamp,
-    /// What was used.
     pub used: Quantities,
 }
 
 /// A threshold of a limit that was just crossed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Crossing {
-    /// Name of the limit on the wire.
+    /// The name of the limit on the wire.
     pub limit_name: &'static str,
     /// The limit, in its unit.
     pub limit: i64,
-    /// What is used, in the same unit.
+    /// The usage, in the same unit.
     pub used: u64,
-    /// Percent.
+    /// The threshold in percent.
     pub threshold: u8,
 }
 
 impl Meter {
-    /// The meter of a cluster that was never measured.
+    /// Creates the meter of a cluster that was never measured.
     pub fn new(cluster: ClusterId, organization: OrganizationId, now: Timestamp) -> Self {
         Self {
             cluster,
@@ -120,8 +113,8 @@ impl Meter {
         }
     }
 
-    /// Takes from `growth` what the start of this run of the server cost, once for each run. What is left
-    /// stays for the next time: a session reports late. So it is with what vacuum writes for rows.
+    /// Deducts the cost of the server start from `growth`, once for each run of the server. The rest is
+    /// deducted later, because sessions report late. The same applies to records that vacuum writes for rows.
     pub fn forgive(&mut self, epoch: &str, growth: &mut Growth) {
         if self.start.epoch != epoch {
             self.start = Start { epoch: epoch.to_owned(), cpu_micros: START_CPU, blocks: START_BLOCKS };
@@ -137,12 +130,12 @@ impl Meter {
         self.upkeep = (self.upkeep - upkeep).saturating_add(growth.tuples_written / ROWS_A_RECORD);
     }
 
-    /// What was used in the month of `now`.
+    /// The usage in the month of `now`.
     pub fn used_in_month(&self, now: Timestamp) -> Quantities {
         if self.month == period::month(now) { self.used } else { Quantities::default() }
     }
 
-    /// Goes on to the month of `now`; says whether it is another one.
+    /// Switches to the month of `now`. Returns whether the month changed.
     pub fn roll(&mut self, now: Timestamp) -> bool {
         let month = period::month(now);
         let other = self.month != month;
@@ -154,7 +147,7 @@ impl Meter {
         other
     }
 
-    /// Books what was used until `now`, all of it to the month of `now`.
+    /// Adds the usage until `now` to the month of `now`.
     pub fn book(&mut self, measure: Measure, used: Quantities, now: Timestamp) {
         self.roll(now);
         self.used += used;
@@ -162,7 +155,8 @@ impl Meter {
         self.measured_at = now;
     }
 
-    /// Thresholds that were crossed and not told yet; they are told from now on. Only BASIC is limited.
+    /// Returns thresholds that were crossed and not reported yet, and marks them as reported. Only BASIC
+    /// clusters have limits.
     pub fn crossings(&mut self, plan: Plan, limits: &UsageLimits) -> Vec<Crossing> {
         let (request_units, storage_mib) =
             if plan == Plan::Basic { (limits.request_units, limits.storage_mib) } else { (None, None) };
@@ -181,7 +175,7 @@ impl Meter {
     }
 }
 
-/// `used` in percent of `limit`, which counts `unit` each; rounded down.
+/// Returns `used` in percent of `limit` times `unit`, rounded down.
 pub fn percent(used: u64, limit: i64, unit: u64) -> u64 {
     let limit = u128::from(u64::try_from(limit).unwrap_or(0).max(1)) * u128::from(unit);
     u64::try_from(u128::from(used) * 100 / limit).unwrap_or(u64::MAX)
@@ -208,7 +202,7 @@ fn cross(
     new.into_iter().map(|threshold| Crossing { limit_name, limit, used: used / unit, threshold }).collect()
 }
 
-/// Storage can fall: what was told above where it is now will be told again.
+/// Resets thresholds above the current usage, so that they are reported again. Only storage can decrease.
 fn forget(told: &mut Told, limit: Option<i64>, used: u64) {
     let Some(limit) = limit.filter(|limit| *limit == told.limit) else { return };
     let share = percent(used, limit, MIB);
@@ -230,13 +224,13 @@ mod tests {
         Meter::new(ClusterId(Uuid::nil()), OrganizationId(Uuid::nil()), at("2026-11-24T13:00:00Z"))
     }
 
-    /// That many request units.
+    /// A usage of `count` request units.
     fn units(count: u64) -> Quantities {
         Quantities { write_requests: count, ..Quantities::default() }
     }
 
     #[test]
-    fn vacuum_writes_for_rows_that_are_booked() {
+    fn vacuum_records_of_charged_rows_are_not_charged() {
         let mut meter = Meter::new(ClusterId(Uuid::nil()), OrganizationId(Uuid::nil()), Timestamp(0));
         let mut book = |mut growth: Growth| {
             meter.forgive("1", &mut growth);
@@ -260,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn use_is_booked_to_the_month_in_which_it_is_seen() {
+    fn usage_is_charged_to_the_month_of_its_measurement() {
         let mut meter = meter();
         meter.book(Measure::default(), units(3), at("2026-11-30T23:59:59Z"));
         assert_eq!(meter.used_in_month(at("2026-11-30T23:59:59Z")), units(3));
@@ -270,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_start_costs_is_not_booked_once_for_each_run() {
+    fn the_startup_cost_is_deducted_once_for_each_run() {
         let mut meter = meter();
         let left = |meter: &mut Meter, epoch, blocks_read| {
             let mut growth = Growth { blocks_read, cpu_micros: 1_000, ..Growth::default() };
@@ -284,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn each_threshold_of_request_units_is_told_once_a_month() {
+    fn each_request_unit_threshold_is_reported_once_a_month() {
         let limits = UsageLimits { request_units: Some(100), ..UsageLimits::default() };
         let mut meter = meter();
         let now = at("2026-11-24T13:00:00Z");
@@ -305,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn storage_is_told_again_after_it_fell() {
+    fn storage_thresholds_are_reported_again_after_a_decrease() {
         let limits = UsageLimits { storage_mib: Some(100), ..UsageLimits::default() };
         let mut meter = meter();
         let now = at("2026-11-24T13:00:00Z");
@@ -324,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn other_plans_and_absent_limits_are_told_nothing() {
+    fn nothing_is_reported_for_other_plans_or_without_limits() {
         let limits = UsageLimits { request_units: Some(1), ..UsageLimits::default() };
         let mut meter = meter();
         meter.book(stored(9999), units(9999), at("2026-11-24T13:00:00Z"));

@@ -1,19 +1,19 @@
-//! Calendar months and hours, in UTC.
+//! Calendar months and hours in UTC.
 
 use crate::Timestamp;
 use chrono::{DateTime, Datelike, TimeZone, Utc};
 
-/// The month of a moment, for example `2026-11`. Later months are greater texts.
+/// The month of a time, for example `2026-11`. Later months compare greater.
 pub fn month(now: Timestamp) -> String {
     time(now).format("%Y-%m").to_string()
 }
 
-/// The hour of a moment, for example `2026-11-24T13`. Later hours are greater texts.
+/// The hour of a time, for example `2026-11-24T13`. Later hours compare greater.
 pub fn hour(now: Timestamp) -> String {
     time(now).format("%Y-%m-%dT%H").to_string()
 }
 
-/// When the month after that of `now` starts.
+/// The start of the month after that of `now`.
 pub fn next_month(now: Timestamp) -> Timestamp {
     let now = time(now);
     let (year, month) = if now.month() == 12 { (now.year() + 1, 1) } else { (now.year(), now.month() + 1) };
@@ -34,7 +34,7 @@ mod tests {
     }
 
     #[test]
-    fn the_ends_of_months() {
+    fn month_boundaries_are_in_utc() {
         let cases = [
             ("2026-11-30T23:59:59.999999Z", "2026-11", "2026-11-30T23", "2026-12-01T00:00:00Z"),
             ("2026-12-01T00:00:00Z", "2026-12", "2026-12-01T00", "2027-01-01T00:00:00Z"),

@@ -1,29 +1,26 @@
-//! What an identity provider tells of a person, beside the e-mail address.
+//! The attributes of a user that an identity provider manages, in addition to the e-mail address.
 
 use crate::{PrincipalId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// The part of a person that an identity provider keeps up to date.
+/// The attributes of a user that an identity provider manages.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Profile {
-    /// The name to log in with, unique in the organization; the e-mail address where absent.
+    /// The name to sign in with, unique in the organization; the e-mail address if absent.
     pub user_name: Option<String>,
-    /// The provider's own name for the person.
+    /// The provider's id of the user.
     pub external_id: Option<String>,
-    /// The name to show.
     pub display_name: Option<String>,
-    /// Given name.
     pub given_name: Option<String>,
-    /// Family name.
     pub family_name: Option<String>,
-    /// All e-mail addresses, where the provider gave them.
+    /// All e-mail addresses, if the provider sent them.
     pub emails: Vec<Email>,
-    /// Who is not active can do nothing.
+    /// Whether the user is active. An inactive user has no access.
     pub active: bool,
-    /// Ids of the groups that the person is a member of, sorted. The truth about membership is here.
+    /// The ids of the user's groups, sorted. Membership is stored only here.
     pub groups: Vec<PrincipalId>,
-    /// When the provider last changed something.
+    /// The time of the last change by the provider.
     pub updated_at: Option<Timestamp>,
 }
 
@@ -43,15 +40,14 @@ impl Default for Profile {
     }
 }
 
-/// One of a person's e-mail addresses.
+/// An e-mail address of a user.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Email {
-    /// The address.
     pub value: String,
-    /// `work`, `home`, …
+    /// The type, for example `work` or `home`.
     pub r#type: Option<String>,
-    /// The address to show.
+    /// The address to display.
     pub display: Option<String>,
-    /// Whether it is the one that the person is known by.
+    /// Whether it is the user's main address.
     pub primary: bool,
 }

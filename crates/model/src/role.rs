@@ -1,4 +1,4 @@
-//! Roles, the scopes at which they may be held, and who may grant which.
+//! Roles, the scopes at which they can be held, and which roles can grant which.
 
 use crate::{ClusterId, Error, FolderId, Result};
 use schemars::JsonSchema;
@@ -14,7 +14,7 @@ macro_rules! roles {
         }
 
         impl Role {
-            /// Every role, in the order of the reference.
+            /// All roles, in the order of the reference.
             pub const ALL: &[Role] = &[$(Role::$name),*];
 
             /// The name on the wire.
@@ -22,7 +22,7 @@ macro_rules! roles {
                 match self { $(Role::$name => $wire),* }
             }
 
-            /// The scopes at which it may be held: letters of `OFC`.
+            /// The scopes at which the role can be held, as letters of `OFC`.
             pub fn scopes(self) -> &'static str {
                 match self { $(Role::$name => $scopes),* }
             }
@@ -31,19 +31,19 @@ macro_rules! roles {
 }
 
 roles! {
-    /// Everybody in the organization; grants nothing by itself.
+    /// Held by every member of the organization; grants nothing by itself.
     OrgMember = "ORG_MEMBER", "O";
-    /// Manages people, service accounts and every grant.
+    /// Manages users, service accounts, and all grants.
     OrgAdmin = "ORG_ADMIN", "O";
-    /// Sees and manages billing.
+    /// Views and manages billing.
     BillingCoordinator = "BILLING_COORDINATOR", "O";
-    /// Sees billing.
+    /// Views billing.
     BillingViewer = "BILLING_VIEWER", "O";
-    /// Everything about clusters; creates them at organization scope.
+    /// Manages all aspects of clusters; creates them at organization scope.
     ClusterAdmin = "CLUSTER_ADMIN", "OFC";
-    /// Operates clusters: scale, network, backups, upgrades.
+    /// Operates clusters: scaling, networking, backups, and upgrades.
     ClusterOperatorWriter = "CLUSTER_OPERATOR_WRITER", "OFC";
-    /// Looks at clusters and connects to them.
+    /// Views clusters and connects to them.
     ClusterDeveloper = "CLUSTER_DEVELOPER", "OFC";
     /// Creates clusters and becomes CLUSTER_ADMIN of each.
     ClusterCreator = "CLUSTER_CREATOR", "OF";
@@ -55,9 +55,9 @@ roles! {
     FolderAdmin = "FOLDER_ADMIN", "OF";
     /// Moves folders and clusters.
     FolderMover = "FOLDER_MOVER", "OF";
-    /// Reads configuration, identities, grants and the audit log; changes nothing.
+    /// Reads configuration, identities, grants, and the audit log; changes nothing.
     Auditor = "AUDITOR", "OFC";
-    /// Handles the databases of clusters; does not manage the clusters.
+    /// Manages the databases of clusters, but not the clusters.
     ClusterDataAccessor = "CLUSTER_DATA_ACCESSOR", "OFC";
 }
 
@@ -76,15 +76,13 @@ impl FromStr for Role {
     }
 }
 
-/// What a grant covers. An organization covers all that is in it, a folder its whole subtree.
+/// What a grant covers: an organization with everything in it, a folder with its subtree, or a cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(tag = "type", content = "id", rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Resource {
-    /// The caller's own organization.
     Organization,
-    /// A folder and all that is in it, at any depth.
+    /// A folder and everything in it, at any depth.
     Folder(FolderId),
-    /// One cluster.
     Cluster(ClusterId),
 }
 
@@ -98,7 +96,7 @@ impl Resource {
         }
     }
 
-    /// Whether a grant on `self` reaches `other`, which lies in `folders`.
+    /// Whether a grant on `self` covers `other`, which is in `folders`.
     pub fn covers(self, other: Resource, folders: &[FolderId]) -> bool {
         match self {
             Resource::Organization => true,
@@ -111,14 +109,13 @@ impl Resource {
 /// A role held on a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Grant {
-    /// The role.
     pub role: Role,
-    /// Where it holds.
+    /// The resource on which the role is held.
     pub resource: Resource,
 }
 
 impl Grant {
-    /// A grant, refused if the role cannot be held at that scope.
+    /// Creates a grant. Rejects a role that cannot be held at that scope.
     pub fn new(role: Role, resource: Resource) -> Result<Self> {
         if !role.scopes().contains(resource.scope()) {
             let scope = match resource {
@@ -126,22 +123,22 @@ impl Grant {
                 Resource::Folder(_) => "folder",
                 Resource::Cluster(_) => "cluster",
             };
-            return Err(Error::invalid("role", format!("{role} can not be held at {scope} scope")));
+            return Err(Error::invalid("role", format!("{role} can't be granted at {scope} scope")));
         }
         Ok(Self { role, resource })
     }
 
-    /// The same role on the organization.
+    /// A grant of the role on the organization.
     pub const fn organization(role: Role) -> Self {
         Self { role, resource: Resource::Organization }
     }
 }
 
-/// Whether somebody holding `held` may give or take `wanted`, whose resource lies in `folders`.
+/// Whether a principal that holds `held` can grant or revoke `wanted`, whose resource is in `folders`.
 ///
-/// ORG_ADMIN may handle every grant. CLUSTER_ADMIN may handle CLUSTER_ADMIN,
-/// CLUSTER_OPERATOR_WRITER and CLUSTER_DEVELOPER on clusters that it administers. FOLDER_ADMIN may
-/// handle every role that a folder takes, on the folders that it administers.
+/// ORG_ADMIN can grant every role. CLUSTER_ADMIN can grant CLUSTER_ADMIN, CLUSTER_OPERATOR_WRITER, and
+/// CLUSTER_DEVELOPER on clusters that it administers. FOLDER_ADMIN can grant every role that can be held on a
+/// folder, on folders that it administers.
 pub fn may_grant(held: &[Grant], wanted: Grant, folders: &[FolderId]) -> bool {
     const CLUSTER_ROLES: [Role; 3] =
         [Role::ClusterAdmin, Role::ClusterOperatorWriter, Role::ClusterDeveloper];

@@ -1,13 +1,14 @@
-//! Names of roles and databases inside a cluster, as text.
+//! Text representation of the names of roles and databases inside a cluster.
 //!
-//! PostgreSQL keeps such a name as bytes in the encoding of the database that it was made in, so the bytes
-//! need not be UTF-8. A name that is not, or that has control characters, is shown escaped: `\xff` is a
-//! byte, `\\` a backslash. A name that contains text such as `\xff` is escaped too, so no two names
-//! look the same. Every other name is shown as it is, backslashes included.
+//! PostgreSQL stores a name as bytes in the encoding of the database in which it was created, so the bytes
+//! need not be UTF-8. A name that is not UTF-8, or that contains control characters, is displayed in escaped
+//! form: `\xff` is a byte, and `\\` is a backslash. A name that contains text such as `\xff` is escaped too,
+//! so that different names are always displayed differently. Every other name is displayed unchanged,
+//! including backslashes.
 
 use std::fmt::Write as _;
 
-/// The text of a name.
+/// Returns the displayed form of a name.
 pub fn show(name: &[u8]) -> String {
     match std::str::from_utf8(name) {
         Ok(text) if is_plain(text) => text.to_owned(),
@@ -15,7 +16,7 @@ pub fn show(name: &[u8]) -> String {
     }
 }
 
-/// The name that is shown as `text`; `None` if no name is.
+/// Parses a name in displayed form. Returns `None` if the text is not a valid displayed form.
 pub fn parse(text: &str) -> Option<Vec<u8>> {
     let name = if has_escape(text) { unescape(text)? } else { text.as_bytes().to_vec() };
     (show(&name) == text).then_some(name)
@@ -29,7 +30,7 @@ fn has_escape(text: &str) -> bool {
     text.match_indices(r"\x").any(|(at, _)| escaped_byte(&text.as_bytes()[at..]).is_some())
 }
 
-/// The byte whose escape `text` begins with.
+/// The byte that the escape sequence at the start of `text` represents.
 fn escaped_byte(text: &[u8]) -> Option<u8> {
     let [b'\\', b'x', high, low, ..] = text else { return None };
     let digit = |digit: u8| match digit {
@@ -59,7 +60,7 @@ fn escape(name: &[u8]) -> String {
 
 fn escape_bytes(text: &mut String, bytes: &[u8]) {
     for byte in bytes {
-        // Writing to a string can't fail.
+        // Writing to a string cannot fail.
         let _ = write!(text, r"\x{byte:02x}");
     }
 }
@@ -84,7 +85,7 @@ mod tests {
     use super::{parse, show};
 
     #[test]
-    fn names_are_shown_as_they_are_unless_that_would_mislead() {
+    fn names_are_displayed_unchanged_unless_ambiguous() {
         let cases: [(&[u8], &str); 10] = [
             (b"keeper", "keeper"),
             ("größe".as_bytes(), "größe"),
@@ -104,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn text_that_shows_no_name_is_refused() {
+    fn text_that_displays_no_name_is_rejected() {
         for text in ["two\nlines", "nul\0", r"\x41", r"a\b\xff", r"\xff\", r"\xc3\xa9"] {
             assert_eq!(parse(text), None, "{text}");
         }

@@ -1,5 +1,5 @@
-//! How a cluster stands with its limits. Pure, and asked anew each time: a raised limit or a new month
-//! holds at once, whether anything was measured since or not.
+//! The status of a cluster's limits. It is pure and computed on each access, so an increased limit or a new
+//! month takes effect immediately, even without a new measurement.
 
 use crate::{
     Cluster, Plan, Timestamp,
@@ -10,30 +10,32 @@ use crate::{
     units::MICRO,
 };
 
-/// How a cluster stands with its limits.
+/// The status of a cluster's limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// Within them.
+    /// No limit is exceeded.
     Open,
-    /// Its data has reached `storage_mib_limit`: one session at a time, for deleting.
+    /// The data has reached `storage_mib_limit`. One session at a time is allowed, so that data can be
+    /// deleted.
     StorageLimitExceeded {
-        /// Mebibytes.
+        /// The limit in MiB.
         limit: i64,
-        /// Mebibytes, rounded down.
+        /// The usage in MiB, rounded down.
         used: u64,
     },
-    /// It has used up `request_unit_limit`: no session until the next month.
+    /// `request_unit_limit` is used up. Sessions are not allowed until the next month.
     RequestUnitLimitExceeded {
-        /// Request units.
+        /// The limit in request units.
         limit: i64,
-        /// Request units, rounded down.
+        /// The usage in request units, rounded down.
         used: u64,
-        /// When the next month starts.
+        /// The start of the next month.
         until: Timestamp,
     },
 }
 
-/// How `cluster` stands; `meter` is absent while it was never used. Only BASIC is limited.
+/// Returns the status of `cluster`. `meter` is absent if the cluster was never used. Only BASIC clusters have
+/// limits.
 pub fn standing(cluster: &Cluster, meter: Option<&Meter>, now: Timestamp) -> Standing {
     let (Plan::Basic, Config::Serverless { limits, .. }, Some(meter)) =
         (cluster.plan, &cluster.config, meter)
@@ -69,7 +71,7 @@ fn reached(used: u64, limit: i64, unit: u64) -> bool {
 }
 
 impl Standing {
-    /// The word on the wire.
+    /// The name on the wire.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Open => "OPEN",
@@ -78,36 +80,36 @@ impl Standing {
         }
     }
 
-    /// What is the matter, naming the limit; empty while nothing is.
+    /// A message that names the exceeded limit; empty if there is none.
     pub fn message(&self) -> String {
         match self {
             Self::Open => String::new(),
             Self::StorageLimitExceeded { limit, used } => format!(
-                "storage_mib_limit of {limit} is reached ({used} MiB are stored): one SQL connection at a time is admitted, for deleting data"
+                "storage_mib_limit of {limit} is reached ({used} MiB are stored); only one SQL connection at a time is allowed, for deleting data"
             ),
             Self::RequestUnitLimitExceeded { limit, used, .. } => format!(
-                "request_unit_limit of {limit} is reached ({used} were used this month): the cluster is disabled"
+                "request_unit_limit of {limit} is reached ({used} were used this month); the cluster is disabled"
             ),
         }
     }
 
-    /// What to do about it; empty while there is nothing to do.
+    /// A hint on how to resolve it; empty if no limit is exceeded.
     pub fn hint(&self, cluster: &Cluster) -> String {
         let patch = format!("with PATCH /api/v1/clusters/{}", cluster.id);
         match self {
             Self::Open => String::new(),
             Self::StorageLimitExceeded { .. } => format!(
-                "Delete data (DROP or TRUNCATE tables, or DELETE rows and VACUUM FULL), or raise or remove storage_mib_limit {patch}."
+                "Delete data (DROP or TRUNCATE tables, or DELETE rows and VACUUM FULL), or increase or remove storage_mib_limit {patch}."
             ),
             Self::RequestUnitLimitExceeded { until, .. } => {
                 format!(
-                    "Raise or remove request_unit_limit {patch}, or wait for the next month, which starts at {until}."
+                    "Increase or remove request_unit_limit {patch}, or wait for the next month, which starts at {until}."
                 )
             }
         }
     }
 
-    /// The condition that `ootheca.conditions` shows, unless all is well.
+    /// The condition that `ootheca.conditions` contains if a limit is exceeded.
     pub fn condition(&self) -> Option<Condition> {
         let kind = match self {
             Self::Open => return None,

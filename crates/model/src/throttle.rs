@@ -1,25 +1,25 @@
-//! Failures in a row, by address and what was tried: after some, the next try has to wait, twice as long
-//! each time.
+//! Delays attempts after repeated failures, by address and subject. The delay doubles with each further
+//! failure.
 //!
-//! Pure but for its own memory, which is bounded; the time is an argument. Ask once before a try starts,
-//! and once more right before it is judged: tries that run side by side would otherwise all be let in
-//! before the first of them has failed.
+//! The memory is bounded, and the time is an argument. Check once before an attempt starts and again right
+//! before it is evaluated. Otherwise concurrent attempts would all be admitted before the first of them has
+//! failed.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::{
     collections::HashMap,
     hash::Hash,
     net::{IpAddr, Ipv6Addr},
-    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 const FIRST_DELAY: Duration = Duration::from_secs(1);
-/// Without a failure for this long after the delay has ended, all is forgotten.
+/// The failures of an address are forgotten if there is no other for this long after the delay has ended.
 pub const MEMORY: Duration = Duration::from_secs(60 * 60);
-/// Most failures that are remembered.
+/// The maximum number of entries.
 const ENTRIES: usize = 10_000;
 
-/// The failures that count, of tries at a `T`.
+/// The recent failures of attempts at a `T`.
 #[derive(Debug)]
 pub struct Throttle<T> {
     free: u32,
@@ -34,13 +34,13 @@ struct Failures {
 }
 
 impl<T: Copy + Ord + Hash> Throttle<T> {
-    /// So many failures in a row cost nothing; no later one costs more than `longest`.
+    /// The first `free` consecutive failures cause no delay. Later delays do not exceed `longest`.
     pub fn new(free: u32, longest: Duration) -> Self {
         Self { free, longest, failures: Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<(IpAddr, T), Failures>> {
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+        self.failures.lock()
     }
 
     fn delay(&self, failures: Failures) -> Duration {
@@ -50,7 +50,7 @@ impl<T: Copy + Ord + Hash> Throttle<T> {
         }
     }
 
-    /// How long the next try still has to wait.
+    /// The remaining delay before the next attempt.
     fn wait(&self, failures: Failures, now: Instant) -> Duration {
         (failures.last + self.delay(failures)).saturating_duration_since(now)
     }
@@ -59,14 +59,14 @@ impl<T: Copy + Ord + Hash> Throttle<T> {
         now.saturating_duration_since(failures.last) >= self.delay(failures) + MEMORY
     }
 
-    /// Whether the peer may try; if not, in how long it may.
+    /// Checks whether the peer may try. Returns the remaining delay if it may not.
     pub fn check(&self, peer: IpAddr, what: T, now: Instant) -> Result<(), Duration> {
         let known = self.lock().get(&(network(peer), what)).copied();
         let wait = known.map_or(Duration::ZERO, |failures| self.wait(failures, now));
         if wait.is_zero() { Ok(()) } else { Err(wait) }
     }
 
-    /// The peer failed.
+    /// Records a failure.
     pub fn failed(&self, peer: IpAddr, what: T, now: Instant) {
         let (mut entries, key) = (self.lock(), (network(peer), what));
         if entries.len() >= ENTRIES && !entries.contains_key(&key) {
@@ -79,17 +79,18 @@ impl<T: Copy + Ord + Hash> Throttle<T> {
         *failures = Failures { count: failures.count.saturating_add(1), last: now.max(failures.last) };
     }
 
-    /// The peer succeeded.
+    /// Records a success, which resets the failures.
     pub fn succeeded(&self, peer: IpAddr, what: T) {
         self.lock().remove(&(network(peer), what));
     }
 
-    /// How many peers and tries are remembered.
+    /// The number of entries.
     pub fn remembered(&self) -> usize {
         self.lock().len()
     }
 
-    /// Drops what is forgotten, or else a tenth: first what delays nobody now, the oldest first.
+    /// Drops expired entries, or a tenth of all entries if there are none: first those that cause no delay,
+    /// the oldest first.
     fn make_room(&self, entries: &mut HashMap<(IpAddr, T), Failures>, now: Instant) {
         entries.retain(|_, failures| !self.forgotten(*failures, now));
         if entries.len() < ENTRIES {
@@ -107,7 +108,7 @@ impl<T: Copy + Ord + Hash> Throttle<T> {
     }
 }
 
-/// A customer has a /64 of IPv6 addresses, and one of IPv4.
+/// A customer typically has a /64 network of IPv6 addresses, but a single IPv4 address.
 fn network(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !0 << 64)),
@@ -139,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn three_are_free_and_then_it_doubles_up_to_an_hour() {
+    fn delays_start_after_three_failures_and_double_up_to_an_hour() {
         let (throttle, ann, mut now) = (logins(), peer("192.0.2.1"), Instant::now());
         for _ in 0..3 {
             throttle.failed(ann, CLUSTER, now);
@@ -156,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn only_that_peer_and_that_cluster() {
+    fn delays_apply_to_one_peer_and_one_cluster() {
         let (throttle, now) = (logins(), Instant::now());
         for _ in 0..4 {
             throttle.failed(peer("192.0.2.1"), CLUSTER, now);
@@ -169,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn forgotten_after_a_success_or_an_hour() {
+    fn failures_are_forgotten_after_a_success_or_an_hour() {
         let (throttle, ann, now) = (logins(), peer("192.0.2.1"), Instant::now());
         let fail = |now| (0..4).for_each(|_| throttle.failed(ann, CLUSTER, now));
         fail(now);
@@ -183,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn bounded_and_what_delays_goes_last() {
+    fn memory_is_bounded_and_delaying_entries_are_evicted_last() {
         let (throttle, now) = (logins(), Instant::now());
         let ann = peer("192.0.2.1");
         for _ in 0..20 {
@@ -204,7 +205,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn never_longer_than_an_hour_and_never_forever(steps in prop::collection::vec(0u64..9000, 0..60)) {
+        fn delays_never_exceed_an_hour(steps in prop::collection::vec(0u64..9000, 0..60)) {
             let (throttle, ann, mut now) = (logins(), peer("192.0.2.1"), Instant::now());
             for step in steps {
                 now += seconds(step);

@@ -1,21 +1,21 @@
-//! Points in time with microsecond precision, always UTC.
+//! Points in time in UTC with microsecond precision.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use std::{fmt, str::FromStr, time::Duration};
 
-/// Microseconds since 1970-01-01T00:00:00Z. RFC 3339 with six fraction digits on the wire.
+/// Microseconds since 1970-01-01T00:00:00Z. On the wire, RFC 3339 with six fraction digits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(pub i64);
 
 impl Timestamp {
-    /// This moment plus `duration`.
+    /// This time plus `duration`.
     #[must_use]
     pub fn after(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)))
     }
 
-    /// How long after `earlier` this is; zero if it is before.
+    /// The duration since `earlier`; zero if `earlier` is later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
@@ -49,8 +49,8 @@ impl<'de> Deserialize<'de> for Timestamp {
     }
 }
 
-/// Where time comes from. The server uses the system clock, tests own theirs.
+/// A source of time. The server uses the system clock, and tests use their own.
 pub trait Clock: Send + Sync + 'static {
-    /// This moment.
+    /// The current time.
     fn now(&self) -> Timestamp;
 }

@@ -1,45 +1,45 @@
-//! Request units: what one is, and how the counters of a server become them.
+//! Request units, and how they are computed from a server's counters.
 //!
-//! What is added up are whole quantities, such as bytes and batches. Request units are only a view of
-//! a sum, so that no rounding error can grow.
+//! Sums consist of whole quantities, such as bytes and batches. Request units are only computed from sums, so
+//! that rounding errors do not accumulate.
 
 use crate::usage::Growth;
 use serde::{Deserialize, Serialize};
 use std::ops::AddAssign;
 
-/// Millionths in one request unit.
+/// Millionths of a request unit.
 pub const MICRO: u64 = 1_000_000;
 
-/// How often everything that is written counts, as for three replicas.
+/// The number of times that each write counts, as for three replicas.
 pub const REPLICAS: u64 = 3;
 
-/// The most entries that a row is believed to have: vacuum and the like write records of their own.
+/// The maximum number of index entries that are assumed for a row, because vacuum and similar tasks write
+/// records of their own.
 const ENTRIES: u64 = 11;
 
-/// Records that a look may find without any row being billed for them: what vacuum and the like write
-/// while others only read.
+/// The number of records in an interval that are not charged without rows, because vacuum and similar tasks
+/// write records even while clients only read.
 const UPKEEP: u64 = 1_000;
 
-/// Blocks of catalogs that each new session reads, in a transaction of its own; the reference does not
-/// count those.
+/// The catalog blocks that each new session reads in its own transaction. The reference implementation does
+/// not count them.
 const OPENING_BLOCKS: u64 = 35;
 
-/// Bytes of a block.
 const BLOCK: u64 = 8192;
 
-/// What was used, in the units that it was counted in. Writes are counted once for each replica.
+/// The usage in its original units. Writes are counted once for each replica.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Quantities {
-    /// Microseconds of CPU.
+    /// CPU time in microseconds.
     pub cpu_micros: u64,
-    /// Bytes to clients.
+    /// Bytes sent to clients.
     pub egress_bytes: u64,
     /// Transactions that read rows.
     pub read_batches: u64,
-    /// Look-ups through an index, at most one a block; at least one a batch.
+    /// Index lookups, at most one for each block and at least one for each batch.
     pub read_requests: u64,
-    /// Bytes of the blocks that were read.
+    /// The size of the blocks that were read.
     pub read_bytes: u64,
     /// Transactions that wrote, for each index entry of a row.
     pub write_batches: u64,
@@ -49,37 +49,38 @@ pub struct Quantities {
     pub write_bytes: u64,
 }
 
-/// Millionths of request units, by component.
+/// Request units in millionths, by component.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RequestUnits {
-    /// 3 ms of CPU are one request unit.
+    /// One request unit for 3 ms of CPU time.
     pub cpu: u64,
-    /// 1 KiB is one.
+    /// One for 1 KiB.
     pub egress: u64,
-    /// Two are one.
+    /// One for two.
     pub read_batches: u64,
-    /// Eight are one.
+    /// One for eight.
     pub read_requests: u64,
-    /// 64 KiB are one.
+    /// One for 64 KiB.
     pub read_bytes: u64,
-    /// Each is one.
+    /// One for each.
     pub write_batches: u64,
-    /// Each is one.
+    /// One for each.
     pub write_requests: u64,
-    /// 1 KiB is one.
+    /// One for 1 KiB.
     pub write_bytes: u64,
 }
 
 impl Quantities {
-    /// What a server's growth and the bytes sent to clients come to.
+    /// Computes the usage from the growth of a server's counters and the bytes sent to clients.
     ///
-    /// PostgreSQL does not count batches and index entries, so they are inferred. Each row, each index
-    /// entry and each commit is a record of the write-ahead log: what is left of the records without
-    /// rows and commits are index entries. One of them belongs to the primary key, which is the row.
-    /// How many transactions wrote is not counted either: all of them, but at most one a row.
+    /// PostgreSQL does not count batches and index entries, so they are inferred. Each row, each index entry,
+    /// and each commit is a record of the write-ahead log. The records that are neither rows nor commits are
+    /// therefore index entries. One index entry of each row belongs to the primary key, which is the row
+    /// itself. The number of writing transactions is not counted either. It is assumed to be the number of
+    /// all transactions, but at most one for each row.
     ///
-    /// A dropped database takes its counters with it, but not its share of the write-ahead log: records
-    /// that no row explains, beyond what upkeep writes, count as entries.
+    /// The counters of a dropped database are lost, but not its share of the write-ahead log. Records that
+    /// cannot be explained by rows, beyond those of background tasks, count as entries.
     pub fn of(growth: &Growth, egress_bytes: u64) -> Self {
         let transactions = growth.transactions.saturating_sub(growth.sessions);
         let blocks = growth.blocks_read.saturating_sub(growth.sessions.saturating_mul(OPENING_BLOCKS));
@@ -90,7 +91,8 @@ impl Quantities {
         let entries = entries.min(rows.saturating_mul(ENTRIES)).max(rows);
         let hidden = hidden(growth);
         let batches = if rows == 0 { 0 } else { scaled(writers, entries, rows) };
-        // Without either nothing was written that a tenant asked for, such as what a checkpoint logs.
+        // Without rows and hidden records, the tenant caused no writes. A checkpoint, for example, also
+        // writes to the log.
         let bytes = if rows == 0 && hidden == 0 { 0 } else { growth.wal_bytes };
         let entries = entries.saturating_add(hidden);
         Self {
@@ -105,7 +107,7 @@ impl Quantities {
         }
     }
 
-    /// The same in request units.
+    /// Converts the quantities to request units.
     pub fn request_units(&self) -> RequestUnits {
         RequestUnits {
             cpu: scaled(self.cpu_micros, MICRO, 3_000),
@@ -135,7 +137,7 @@ impl AddAssign for Quantities {
 }
 
 impl RequestUnits {
-    /// Each component with its name.
+    /// The components with their names.
     pub fn components(&self) -> [(&'static str, u64); 8] {
         [
             ("cpu", self.cpu),
@@ -149,20 +151,21 @@ impl RequestUnits {
         ]
     }
 
-    /// All together, in millionths.
+    /// The sum of all components, in millionths.
     pub fn total(&self) -> u64 {
         self.components().iter().fold(0, |sum, (_, part)| sum.saturating_add(*part))
     }
 }
 
-/// Records that neither rows nor transactions explain, nor upkeep: those of a database that was dropped.
+/// Records that cannot be explained by rows, transactions, or background tasks: those of a database that was
+/// dropped.
 pub fn hidden(growth: &Growth) -> u64 {
     let records = growth.wal_records.saturating_sub(growth.wal_images);
     let entries = growth.tuples_written.saturating_mul(1 + ENTRIES);
     records.saturating_sub(entries.saturating_add(growth.transactions)).saturating_sub(UPKEEP)
 }
 
-/// `amount × numerator ÷ denominator`, rounded down, at most the largest number.
+/// Returns `amount × numerator ÷ denominator`, rounded down and saturating.
 fn scaled(amount: u64, numerator: u64, denominator: u64) -> u64 {
     let exact = u128::from(amount) * u128::from(numerator) / u128::from(denominator.max(1));
     u64::try_from(exact).unwrap_or(u64::MAX)
@@ -181,8 +184,8 @@ mod tests {
     }
 
     #[test]
-    fn the_worked_example() {
-        // One row of 1 KiB with one secondary index: 1.5 ms, 50 bytes, a log of 2 KiB in 4 records.
+    fn the_documented_example_is_computed_correctly() {
+        // One row of 1 KiB with one secondary index: 1.5 ms, 50 bytes, and 2 KiB of log in 4 records.
         let growth = Growth {
             cpu_micros: 1500,
             transactions: 1,
@@ -195,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_primary_key_costs_nothing_and_each_other_index_one_more() {
+    fn each_secondary_index_adds_one_write_request() {
         let requests = |records| {
             let growth =
                 Growth { transactions: 5, tuples_written: 5, wal_records: records, ..Growth::default() };
@@ -204,7 +207,7 @@ mod tests {
         };
         assert_eq!(requests(10), (15, 15), "no index at all");
         assert_eq!(requests(15), (15, 15), "the primary key");
-        assert_eq!(requests(20), (30, 30), "one index more");
+        assert_eq!(requests(20), (30, 30), "one more index");
         assert_eq!(requests(25), (45, 45), "two more");
     }
 
@@ -216,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn reads() {
+    fn reads_are_counted_by_batch_request_and_size() {
         let point = Growth {
             transactions: 1,
             tuples_returned: 1,
@@ -232,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn the_catalogs_that_a_new_session_reads_are_not_counted() {
+    fn catalog_reads_of_new_sessions_are_not_charged() {
         let opening = Growth {
             sessions: 1,
             transactions: 2,
@@ -245,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_server_writes_of_its_own_accord_has_no_rows() {
+    fn background_writes_are_not_charged() {
         let checkpoint = Growth { wal_records: 3, wal_bytes: 300, ..Growth::default() };
         let quantities = Quantities::of(&checkpoint, 0);
         assert_eq!(quantities, Quantities::default());
@@ -254,8 +257,8 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_to_a_dropped_database_is_in_the_log() {
-        // Made, filled with 100,000 rows, dropped: only the log tells.
+    fn writes_to_a_dropped_database_are_charged_by_log_records() {
+        // A database that was created, filled with 100,000 rows, and dropped. Only the log shows it.
         let hidden =
             Growth { wal_records: 101_262, wal_images: 915, wal_bytes: 5_900_000, ..Growth::default() };
         let quantities = Quantities::of(&hidden, 0);

@@ -1,22 +1,21 @@
-//! What a cluster uses: the counters of its server, and what they grew by between two looks.
+//! The usage of a cluster: the counters of its server, and their growth between two measurements.
 
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, ops::AddAssign};
 
-/// CPU time of all processes of an instance. Grows only, until its epoch changes.
+/// CPU time of all processes of an instance. It only increases until its epoch changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CpuCounter {
-    /// Names the run of the server that the counter belongs to. Another epoch begins at zero.
+    /// Identifies the run of the server. A new epoch starts at zero.
     pub epoch: String,
-    /// Microseconds.
     pub micros: u64,
 }
 
-/// What the SQL server counts of one database.
+/// The counters that the SQL server has for a database.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct DatabaseCounters {
-    /// Sessions that began, each with a server process of its own.
+    /// Sessions that started, each with its own server process.
     pub sessions: u64,
     /// Transactions that ended.
     pub transactions: u64,
@@ -26,25 +25,25 @@ pub struct DatabaseCounters {
     pub tuples_returned: u64,
     /// Rows that were looked up through an index.
     pub tuples_fetched: u64,
-    /// Rows that were inserted, updated or deleted.
+    /// Rows that were inserted, updated, or deleted.
     pub tuples_written: u64,
     /// Blocks of 8 KiB that were read, from memory or disk.
     pub blocks_read: u64,
 }
 
-/// What the SQL server counts of its tenant's databases, and of its write-ahead log.
+/// The counters that the SQL server has for its tenant's databases and its write-ahead log.
 ///
-/// The counters of one epoch grow, with one exception: a dropped database takes its own with it, so
-/// a sum may shrink. So what they grew by is taken for each database, and nothing of a dropped one.
-/// In another epoch they began at zero.
+/// The counters of an epoch only increase, with one exception: those of a dropped database disappear, so a
+/// sum can decrease. Therefore the growth is computed for each database, and that of a dropped database is
+/// not counted. A new epoch starts at zero.
 ///
-/// A session reports at the end of a transaction, at most once a second, and ten seconds after it
-/// fell idle at the latest; so the counters lag behind, and what a crash forgets was never counted.
+/// A session reports at the end of a transaction, at most once a second, and at the latest ten seconds after
+/// it became idle. So the counters lag behind, and what was not reported before a crash is lost.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SqlCounters {
-    /// When the counters began. They survive an orderly stop, and begin anew after a crash.
+    /// When the counters started. They survive a clean shutdown and are reset after a crash.
     pub epoch: String,
-    /// Sessions that began, each with a server process of its own.
+    /// Sessions that started, each with its own server process.
     #[serde(default)]
     pub sessions: u64,
     /// Transactions that ended.
@@ -56,41 +55,40 @@ pub struct SqlCounters {
     pub tuples_returned: u64,
     /// Rows that were looked up through an index.
     pub tuples_fetched: u64,
-    /// Rows that were inserted, updated or deleted.
+    /// Rows that were inserted, updated, or deleted.
     pub tuples_written: u64,
     /// Blocks of 8 KiB that were read, from memory or disk.
     pub blocks_read: u64,
     /// Records of the write-ahead log.
     pub wal_records: u64,
-    /// Images of full pages in the write-ahead log.
+    /// Full-page images in the write-ahead log.
     #[serde(default)]
     pub wal_images: u64,
-    /// Bytes of the write-ahead log, without images of full pages. An engine that was started anew may
-    /// forget some that it showed.
+    /// Bytes of the write-ahead log, without full-page images. The value can be lower after a restart of the
+    /// engine.
     pub wal_bytes: u64,
-    /// What belongs to each database, by its number; the sums are above. Empty if there are too many, and
-    /// in what older releases kept.
+    /// The counters of each database by its oid. The sums are above. Empty if there are too many databases,
+    /// and in data of older releases.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub databases: BTreeMap<u32, DatabaseCounters>,
 }
 
-/// A look at an instance.
+/// A measurement of an instance.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Measure {
-    /// CPU.
     pub cpu: CpuCounter,
-    /// The server's own counters.
+    /// The server's counters.
     pub sql: SqlCounters,
-    /// Bytes of the tenant's data on disk, beyond what an empty cluster has.
+    /// The size of the tenant's data on disk in bytes, without that of an empty cluster.
     pub storage_bytes: u64,
 }
 
-/// What the counters of an instance grew by between two looks.
+/// The growth of an instance's counters between two measurements.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Growth {
-    /// Microseconds of CPU.
+    /// CPU time in microseconds.
     pub cpu_micros: u64,
-    /// Sessions that began.
+    /// Sessions that started.
     pub sessions: u64,
     /// Transactions that ended.
     pub transactions: u64,
@@ -100,27 +98,27 @@ pub struct Growth {
     pub tuples_returned: u64,
     /// Rows that were looked up through an index.
     pub tuples_fetched: u64,
-    /// Rows that were inserted, updated or deleted.
+    /// Rows that were inserted, updated, or deleted.
     pub tuples_written: u64,
     /// Blocks of 8 KiB that were read.
     pub blocks_read: u64,
     /// Records of the write-ahead log.
     pub wal_records: u64,
-    /// Images of full pages in the write-ahead log.
+    /// Full-page images in the write-ahead log.
     pub wal_images: u64,
     /// Bytes of the write-ahead log.
     pub wal_bytes: u64,
 }
 
 impl CpuCounter {
-    /// Microseconds since `before`: all of them, if that was another run of the server.
+    /// Microseconds since `before`, or all of them if `before` belongs to another run of the server.
     pub fn since(&self, before: &Self) -> u64 {
         if self.epoch == before.epoch { self.micros.saturating_sub(before.micros) } else { self.micros }
     }
 }
 
 impl DatabaseCounters {
-    /// What each grew by; nothing where it shrank.
+    /// The growth of each counter; zero if it decreased.
     fn since(&self, old: &Self) -> Self {
         Self {
             sessions: self.sessions.saturating_sub(old.sessions),
@@ -160,7 +158,7 @@ impl SqlCounters {
         }
     }
 
-    /// What the databases grew by, each for itself where both looks know them.
+    /// The growth of the databases that both measurements contain.
     fn databases_since(&self, old: &Self) -> DatabaseCounters {
         if self.databases.is_empty() || old.databases.is_empty() {
             return self.sums().since(&old.sums());
@@ -174,8 +172,8 @@ impl SqlCounters {
 }
 
 impl Measure {
-    /// What grew since `before`. Counters of another epoch began at zero, and so did those of a new
-    /// database. One that was dropped counts nothing.
+    /// The growth since `before`. Counters of another epoch, and those of a new database, started at zero. A
+    /// dropped database counts as zero.
     pub fn since(&self, before: &Self) -> Growth {
         let nothing = SqlCounters::default();
         let (now, old) = (&self.sql, if self.sql.epoch == before.sql.epoch { &before.sql } else { &nothing });
@@ -200,7 +198,7 @@ impl Measure {
 mod tests {
     use super::*;
 
-    /// What a look sees of databases that wrote so many rows.
+    /// A measurement with databases that wrote the given numbers of rows.
     fn look(databases: &[(u32, u64)]) -> Measure {
         let database = |rows| DatabaseCounters { tuples_written: rows, ..DatabaseCounters::default() };
         let sql = SqlCounters {
@@ -212,14 +210,14 @@ mod tests {
     }
 
     #[test]
-    fn a_dropped_database_hides_nothing_of_others() {
+    fn a_dropped_database_does_not_hide_growth_of_others() {
         let before = look(&[(1, 10), (2, 1000)]);
         assert_eq!(look(&[(1, 17)]).since(&before).tuples_written, 7);
         assert_eq!(look(&[(1, 10), (3, 5)]).since(&before).tuples_written, 5, "a new one began at zero");
     }
 
     #[test]
-    fn counters_kept_by_an_older_release_are_sums() {
+    fn counters_of_an_older_release_are_sums() {
         let text = r#"{"cpu":{"epoch":"1","micros":5},"storage_bytes":0,"sql":{"epoch":"","transactions":1,
             "tuples_returned":0,"tuples_fetched":0,"tuples_written":10,"blocks_read":0,"wal_records":0,
             "wal_bytes":0}}"#;

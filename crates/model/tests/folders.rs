@@ -1,4 +1,4 @@
-//! Laws of folders, as properties: how far a grant reaches, and which trees there can be.
+//! Property tests of folders: which resources a grant covers, and which trees are valid.
 
 #![allow(clippy::unwrap_used)]
 
@@ -36,7 +36,7 @@ fn folder(n: usize, name: &str, parent: Option<FolderId>) -> Folder {
     }
 }
 
-/// A tree of folders with clusters in them.
+/// A tree of folders that contain clusters.
 #[derive(Clone, Debug)]
 struct World {
     tree: Tree,
@@ -44,7 +44,7 @@ struct World {
 }
 
 impl World {
-    /// The folders above a resource, by the plain reading: one parent after the other.
+    /// The ancestors of a resource, computed by following one parent after the other.
     fn above(&self, resource: Resource) -> Vec<FolderId> {
         let mut above = Vec::new();
         let mut next = match resource {
@@ -80,7 +80,7 @@ impl World {
         may_grant(grants, wanted, &self.above(wanted.resource))
     }
 
-    /// Whether `resource` is `folder` or lies in it.
+    /// Whether `resource` is `folder` or is in it.
     fn within(&self, resource: Resource, folder: FolderId) -> bool {
         resource == Resource::Folder(folder) || self.above(resource).contains(&folder)
     }
@@ -103,7 +103,7 @@ fn principal(grants: &[Grant]) -> Arc<Principal> {
 }
 
 fn any_world() -> impl Strategy<Value = World> {
-    // A folder lies in one with a smaller number, so that there are no circles.
+    // The parent of a folder has a smaller number, so there are no cycles.
     let parents = (0..FOLDERS).map(|n| prop::option::of(0..n.max(1))).collect::<Vec<_>>();
     let clusters = prop::collection::vec(prop::option::of(0..FOLDERS), CLUSTERS);
     (parents, clusters).prop_map(|(parents, clusters)| {
@@ -134,9 +134,9 @@ fn any_roles() -> impl Strategy<Value = &'static [Role]> {
 }
 
 proptest! {
-    /// The check agrees with the plain reading, and a list shows exactly what can be read one by one.
+    /// The check agrees with the direct definition, and a list shows exactly what can be read individually.
     #[test]
-    fn roles_are_inherited_downwards(
+    fn roles_are_inherited_by_descendants(
         world in any_world(), grants in prop::collection::vec(any_grant(), 0..5), roles in any_roles(),
     ) {
         let visible = authorize(&principal(&grants), Requirement::Roles(roles), Target::Visible);
@@ -152,10 +152,10 @@ proptest! {
         }
     }
 
-    /// Whoever holds roles in one folder only reaches nothing outside of it, hands out nothing outside of
-    /// it, and can not tell what is there from what is not.
+    /// A principal with roles only in one folder has no access outside of it, cannot grant roles outside of
+    /// it, and cannot find out what exists there.
     #[test]
-    fn a_grant_never_reaches_outside_its_subtree(
+    fn a_grant_never_applies_outside_its_subtree(
         world in any_world(), roles in any_roles(), n in 0..FOLDERS,
         held in prop::collection::vec(prop::sample::select(Role::ALL), 1..4), wanted in any_grant(),
     ) {
@@ -180,9 +180,9 @@ proptest! {
         }
     }
 
-    /// More grants never take a right away.
+    /// Additional grants never revoke a permission.
     #[test]
-    fn grants_add_up(
+    fn additional_grants_never_revoke_permissions(
         world in any_world(), held in prop::collection::vec(any_grant(), 0..5), more in any_grant(),
         roles in any_roles(), wanted in any_grant(),
     ) {
@@ -194,9 +194,10 @@ proptest! {
         prop_assert!(!world.may_grant(&held, wanted) || world.may_grant(&larger, wanted));
     }
 
-    /// Nobody hands out what only ORG_ADMIN may, nor a role beyond the scope that it administers.
+    /// Only ORG_ADMIN can grant organization roles, and other roles can be granted only within the granter's
+    /// scope.
     #[test]
-    fn only_an_org_admin_grants_at_organization_scope(
+    fn only_org_admin_grants_organization_roles(
         world in any_world(), held in prop::collection::vec(any_grant(), 0..5), wanted in any_grant(),
     ) {
         let admin = held.iter().any(|grant| grant.role == Role::OrgAdmin);
@@ -210,9 +211,10 @@ proptest! {
         }
     }
 
-    /// Whatever is asked for, in whatever order: no circles, nothing too deep, no two alike side by side.
+    /// Whatever is requested, and in whatever order: no cycles, no folder that is nested too deeply, and no
+    /// siblings with the same name.
     #[test]
-    fn the_tree_keeps_its_laws(steps in prop::collection::vec((0..12usize, 0..4u8, prop::option::of(0..14usize)), 0..60)) {
+    fn the_tree_is_always_valid(steps in prop::collection::vec((0..12usize, 0..4u8, prop::option::of(0..14usize)), 0..60)) {
         let mut folders: Vec<Folder> = Vec::new();
         for (n, name, parent) in steps {
             let tree = Tree::new(folders.clone());
@@ -234,18 +236,18 @@ proptest! {
     }
 
     #[test]
-    fn good_names_pass(name in "[A-Za-z0-9][A-Za-z0-9 '_-]{1,38}[A-Za-z0-9]") {
+    fn valid_names_are_accepted(name in "[A-Za-z0-9][A-Za-z0-9 '_-]{1,38}[A-Za-z0-9]") {
         prop_assert!(check_name(&name).is_ok());
     }
 
     #[test]
-    fn names_never_hold_a_slash(name in "\\PC{0,45}") {
+    fn names_never_contain_a_slash(name in "\\PC{0,45}") {
         prop_assert!(check_name(&name).is_err() || (!name.contains('/') && (3..=40).contains(&name.len())));
     }
 }
 
 #[test]
-fn a_tree_is_full_at_its_limit() {
+fn the_number_of_folders_is_limited() {
     let full = (0..LIMIT).map(|n| folder(n, &format!("folder {n}"), None));
     let refused = Tree::new(full.clone()).check_room().unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Precondition);
@@ -253,7 +255,7 @@ fn a_tree_is_full_at_its_limit() {
 }
 
 #[test]
-fn a_whole_subtree_counts_when_it_moves() {
+fn moving_a_folder_checks_its_whole_subtree() {
     let tree = Tree::new([
         folder(0, "one", None),
         folder(1, "two", Some(folder_id(0))),
@@ -262,7 +264,7 @@ fn a_whole_subtree_counts_when_it_moves() {
     ]);
     assert!(tree.check_place(&folder(0, "one", Some(folder_id(2)))).is_ok());
     let deep = tree.check_place(&folder(0, "one", Some(folder_id(3)))).unwrap_err();
-    assert!(deep.message().contains("3 deep"), "{deep}");
+    assert!(deep.message().contains("3 levels deep"), "{deep}");
     for inside in [0, 1] {
         let circle = tree.check_place(&folder(0, "one", Some(folder_id(inside)))).unwrap_err();
         assert!(circle.message().contains("into itself"), "{circle}");
@@ -274,7 +276,7 @@ fn a_whole_subtree_counts_when_it_moves() {
 }
 
 #[test]
-fn parents_are_written_in_three_ways() {
+fn parents_are_parsed_from_three_forms() {
     assert_eq!(parse_parent("").unwrap(), None);
     assert_eq!(parse_parent("root").unwrap(), None);
     assert_eq!(parse_parent(&folder_id(1).to_string()).unwrap(), Some(folder_id(1)));

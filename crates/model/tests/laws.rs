@@ -1,4 +1,4 @@
-//! Laws of the model, as properties: the role check, names, networks, creating and changing clusters.
+//! Property tests of the model: the role check, names, networks, and creating and changing clusters.
 
 #![allow(clippy::unwrap_used)]
 
@@ -45,7 +45,7 @@ fn principal(grants: Vec<Grant>) -> Arc<Principal> {
 
 const ROLES: &[Role] = &[Role::ClusterAdmin, Role::ClusterDeveloper];
 
-/// Bytes of names, with what their text escapes more often than chance would have it.
+/// Bytes of names, with characters that need escaping more often than at random.
 fn sql_name() -> impl Strategy<Value = Vec<u8>> {
     let part = prop_oneof![
         any::<u8>().prop_map(|byte| vec![byte]),
@@ -56,9 +56,9 @@ fn sql_name() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    /// The check agrees with the plain reading: some grant has one of the roles and covers the target.
+    /// The check agrees with the direct definition: some grant has one of the roles and covers the target.
     #[test]
-    fn a_role_reaches_exactly_what_it_covers(grants in prop::collection::vec(any_grant(), 0..6), n in 0u8..3) {
+    fn a_role_applies_exactly_to_what_it_covers(grants in prop::collection::vec(any_grant(), 0..6), n in 0u8..3) {
         let who = principal(grants);
         let holds = |on: Resource| who.grants.iter().any(|g| ROLES.contains(&g.role) && g.resource.covers(on, &[]));
         let on_cluster = authorize(&who, Requirement::Roles(ROLES), Target::Cluster(cluster_id(n), Vec::new()));
@@ -73,17 +73,17 @@ proptest! {
         }
     }
 
-    /// Somebody without any of the roles learns nothing: the same refusal, whatever the cluster.
+    /// A principal without any of the roles gets the same error for every cluster.
     #[test]
-    fn without_a_role_every_cluster_looks_the_same(n in 0u8..3) {
+    fn without_a_role_all_clusters_return_the_same_error(n in 0u8..3) {
         let who = principal(vec![Grant::organization(Role::BillingViewer)]);
         let refused = authorize(&who, Requirement::Roles(ROLES), Target::Cluster(cluster_id(n), Vec::new())).unwrap_err();
         prop_assert_eq!(refused.kind(), ErrorKind::Denied);
     }
 
-    /// More grants never take a right away, and nobody but ORG_ADMIN hands out organization roles.
+    /// Additional grants never revoke a permission, and only ORG_ADMIN can grant organization roles.
     #[test]
-    fn granting_is_monotone(held in prop::collection::vec(any_grant(), 0..4), more in any_grant(), wanted in any_grant()) {
+    fn granting_is_monotonic(held in prop::collection::vec(any_grant(), 0..4), more in any_grant(), wanted in any_grant()) {
         let mut larger = held.clone();
         larger.push(more);
         prop_assert!(!may_grant(&held, wanted, &[]) || may_grant(&larger, wanted, &[]));
@@ -102,12 +102,12 @@ proptest! {
     }
 
     #[test]
-    fn good_cluster_names_pass(name in "[a-z0-9][a-z0-9-]{4,55}[a-z0-9]") {
+    fn valid_cluster_names_are_accepted(name in "[a-z0-9][a-z0-9-]{4,55}[a-z0-9]") {
         prop_assert!(names::cluster(&name, 57).is_ok());
     }
 
     #[test]
-    fn reserved_users_are_refused_in_any_case(name in prop::sample::select(&names::RESERVED_USERS[..]), upper in any::<bool>()) {
+    fn reserved_user_names_are_rejected_in_any_case(name in prop::sample::select(&names::RESERVED_USERS[..]), upper in any::<bool>()) {
         let name = if upper { name.to_uppercase() } else { name.to_owned() };
         prop_assert!(names::sql_user(&name).is_err());
         let prefixed = format!("pg_{name}");
@@ -115,41 +115,41 @@ proptest! {
     }
 
     #[test]
-    fn the_engines_own_names_are_reserved(name in "\\PC{0,20}", own in prop::sample::select(&["", "pg_", "admin", "template1"][..])) {
+    fn names_used_by_the_engine_are_reserved(name in "\\PC{0,20}", own in prop::sample::select(&["", "pg_", "admin", "template1"][..])) {
         let name = format!("{own}{name}");
         prop_assert!(!names::engine_user(&name) || names::reserved_user(&name));
         prop_assert!(!names::engine_database(&name) || names::reserved_database(&name));
     }
 
-    /// So no two names are shown the same.
+    /// Therefore different names are always displayed differently.
     #[test]
-    fn every_sql_name_is_known_again_by_how_it_is_shown(name in sql_name()) {
+    fn displayed_sql_names_are_parsed_back(name in sql_name()) {
         let shown = sql_name::show(&name);
         prop_assert!(!shown.chars().any(char::is_control));
         prop_assert_eq!(sql_name::parse(&shown), Some(name));
     }
 
     #[test]
-    fn text_stands_for_one_sql_name_or_none(text in "(\\\\|x|f|\\\\xff|\\\\x0a|\\PC|\\n){0,8}") {
+    fn displayed_text_is_unambiguous(text in "(\\\\|x|f|\\\\xff|\\\\x0a|\\PC|\\n){0,8}") {
         if let Some(name) = sql_name::parse(&text) {
             prop_assert_eq!(sql_name::show(&name), text);
         }
     }
 
     #[test]
-    fn names_that_the_api_makes_are_shown_as_they_are(name in "[a-zA-Z0-9_][a-zA-Z0-9._-]{0,62}") {
+    fn names_created_over_the_api_are_displayed_unchanged(name in "[a-zA-Z0-9_][a-zA-Z0-9._-]{0,62}") {
         prop_assert_eq!(sql_name::show(name.as_bytes()), name);
     }
 
     #[test]
-    fn a_short_password_is_never_repeated(password in "\\PC{0,11}") {
+    fn errors_do_not_contain_the_password(password in "\\PC{0,11}") {
         let error = names::password(&password).unwrap_err();
         prop_assert!(password.len() < 4 || !error.message().contains(&password));
     }
 
-    /// A network is kept exactly as it was sent, or refused.
+    /// A network is either stored exactly as sent or rejected.
     #[test]
-    fn networks_are_echoed(ip in any::<u32>(), mask in -1i64..40) {
+    fn networks_are_stored_as_sent(ip in any::<u32>(), mask in -1i64..40) {
         let text = std::net::Ipv4Addr::from(ip).to_string();
         match allowlist::network(&text, mask) {
             Ok(network) => {
@@ -253,18 +253,17 @@ fn limits_of(cluster: &Cluster) -> UsageLimits {
 }
 
 proptest! {
-    /// Whatever is accepted keeps to the rules of its plan.
+    /// An accepted request conforms to the rules of its plan.
     #[test]
-    fn what_is_made_keeps_the_rules(plan in prop::option::of(prop::sample::select(Plan::ALL)), limits in any_limits()) {
+    fn created_clusters_conform_to_the_rules(plan in prop::option::of(prop::sample::select(Plan::ALL)), limits in any_limits()) {
         if let Ok(cluster) = make(serverless(plan, limits)) {
             rules(&cluster)?;
         }
     }
 
-    /// A patch keeps the rules, keeps what never changes, never loses a region, and applied twice
-    /// does nothing more.
+    /// A patch conforms to the rules, preserves immutable fields, never loses a region, and is idempotent.
     #[test]
-    fn patches_keep_the_laws(first in any_patch(), second in any_patch(), standard in any::<bool>()) {
+    fn patched_clusters_conform_to_the_rules(first in any_patch(), second in any_patch(), standard in any::<bool>()) {
         let plan = if standard { Plan::Standard } else { Plan::Basic };
         let mut cluster = make(serverless(Some(plan), UsageLimits::default())).unwrap();
         for (n, wanted) in [first, second].iter().enumerate() {
@@ -309,7 +308,7 @@ fn rules(cluster: &Cluster) -> Result<(), TestCaseError> {
 }
 
 #[test]
-fn an_absent_plan_is_told_by_the_limits_or_the_dialect() {
+fn an_absent_plan_is_derived_from_the_limits_or_the_api_version() {
     let plan =
         |limits, default_plan| make(NewCluster { default_plan, ..serverless(None, limits) }).unwrap().plan;
     let units = UsageLimits { request_units: Some(1), ..Default::default() };
@@ -321,7 +320,7 @@ fn an_absent_plan_is_told_by_the_limits_or_the_dialect() {
 }
 
 #[test]
-fn a_cluster_that_left_standard_waits_before_it_goes_back() {
+fn changing_back_to_standard_requires_a_waiting_period() {
     let cluster = make(serverless(Some(Plan::Standard), UsageLimits::default())).unwrap();
     let to = |plan, virtual_cpus| ClusterPatch {
         plan: Some(plan),
@@ -340,7 +339,7 @@ fn a_cluster_that_left_standard_waits_before_it_goes_back() {
 }
 
 #[test]
-fn an_advanced_cluster_has_one_node_and_says_so() {
+fn advanced_clusters_have_one_node() {
     let request = |nodes| NewCluster {
         name: "demo-adv".into(),
         provider: Some(CloudProvider::Gcp),

@@ -1,4 +1,4 @@
-//! Limits: what is counted, how a cluster stands, and how often vCPUs may be lowered.
+//! Tests of limits: the measured usage, the status of the limits, and the number of vCPU decreases.
 
 #![allow(clippy::unwrap_used)]
 
@@ -72,7 +72,7 @@ fn meter(request_units: u64, storage_mib: u64, now: Timestamp) -> Meter {
 const BOTH: UsageLimits = UsageLimits { request_units: Some(100), storage_mib: Some(10), virtual_cpus: None };
 
 #[test]
-fn a_cluster_stands_open_until_it_reaches_a_limit() {
+fn a_cluster_is_open_until_a_limit_is_reached() {
     let (cluster, now) = (cluster(Plan::Basic, BOTH), at("2026-11-24T13:00:00Z"));
     assert_eq!(standing(&cluster, None, now), Standing::Open);
     assert_eq!(standing(&cluster, Some(&meter(99, 9, now)), now), Standing::Open);
@@ -88,7 +88,7 @@ fn a_cluster_stands_open_until_it_reaches_a_limit() {
 }
 
 #[test]
-fn a_new_month_or_a_higher_limit_opens_it_at_once() {
+fn a_new_month_or_a_higher_limit_takes_effect_immediately() {
     let (cluster, now) = (cluster(Plan::Basic, BOTH), at("2026-11-30T23:59:59.999999Z"));
     let meter = meter(100, 1, now);
     assert_ne!(standing(&cluster, Some(&meter), now), Standing::Open);
@@ -101,7 +101,7 @@ fn a_new_month_or_a_higher_limit_opens_it_at_once() {
 }
 
 #[test]
-fn only_basic_is_limited() {
+fn only_basic_clusters_have_limits() {
     let now = at("2026-11-24T13:00:00Z");
     let standard = cluster(Plan::Standard, UsageLimits { virtual_cpus: Some(2), ..Default::default() });
     assert_eq!(standing(&standard, Some(&meter(1 << 40, 1 << 20, now)), now), Standing::Open);
@@ -110,7 +110,7 @@ fn only_basic_is_limited() {
 }
 
 #[test]
-fn virtual_cpus_are_lowered_three_times_in_seven_days() {
+fn vcpus_can_be_decreased_three_times_in_seven_days() {
     let to = |cluster: &Cluster, cpus: i64, now: Timestamp| {
         let limits = Some(UsageLimits { virtual_cpus: Some(cpus), ..Default::default() });
         let serverless = Some(PatchServerless { limits, ..Default::default() });
@@ -124,7 +124,7 @@ fn virtual_cpus_are_lowered_three_times_in_seven_days() {
     }
     let refused = to(&standard, 8, day(6)).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Precondition);
-    assert!(refused.message().contains("the next time at 2026-11-08T00:00:00"), "{refused}");
+    assert!(refused.message().contains("the next decrease is possible at 2026-11-08T00:00:00"), "{refused}");
     standard = to(&standard, 64, day(6)).unwrap();
     assert_eq!(to(&standard, 64, day(6)).unwrap(), standard, "the same again is no decrease");
     assert!(to(&standard, 63, Timestamp(day(7).0 - 1)).is_err(), "one microsecond early");
@@ -134,7 +134,7 @@ fn virtual_cpus_are_lowered_three_times_in_seven_days() {
 }
 
 #[test]
-fn a_cluster_kept_by_an_older_release_has_no_decreases() {
+fn a_cluster_of_an_older_release_has_no_recorded_decreases() {
     let cluster = cluster(Plan::Basic, BOTH);
     let text = serde_json::to_string(&cluster).unwrap();
     assert!(!text.contains("lowered_cpus_at"), "{text}");
@@ -169,9 +169,9 @@ fn any_growth() -> impl Strategy<Value = Growth> {
 }
 
 proptest! {
-    /// Growth is never more than what the counters show, and nothing from a look to itself.
+    /// Growth never exceeds what the counters show, and is zero between a measurement and itself.
     #[test]
-    fn growth_is_within_the_counters(before in any_measure(), after in any_measure()) {
+    fn growth_never_exceeds_the_counters(before in any_measure(), after in any_measure()) {
         let growth = after.since(&before);
         prop_assert!(growth.cpu_micros <= after.cpu.micros);
         prop_assert!(growth.blocks_read <= after.sql.blocks_read);
@@ -184,9 +184,9 @@ proptest! {
         }
     }
 
-    /// Sums convert as a whole: rounding never adds up, whatever the ticks were.
+    /// Sums are converted as a whole, so rounding errors do not accumulate, whatever the intervals were.
     #[test]
-    fn sums_do_not_drift(growths in prop::collection::vec(any_growth(), 1..20)) {
+    fn rounding_errors_do_not_accumulate(growths in prop::collection::vec(any_growth(), 1..20)) {
         let mut sum = Quantities::default();
         let mut parts = 0u64;
         for growth in &growths {
@@ -199,10 +199,9 @@ proptest! {
         prop_assert!(total - parts <= 8 * growths.len() as u64);
     }
 
-    /// More of anything never costs less, except that records of the log that turn out to be rows are
-    /// no index entries.
+    /// More usage never costs less, except that log records that turn out to be rows are not index entries.
     #[test]
-    fn more_costs_more(growth in any_growth(), egress in 0u64..1 << 40, more in 1u64..1 << 30) {
+    fn more_usage_never_costs_less(growth in any_growth(), egress in 0u64..1 << 40, more in 1u64..1 << 30) {
         let cost = |growth: &Growth, egress| Quantities::of(growth, egress).request_units().total();
         let before = cost(&growth, egress);
         let larger = [
@@ -220,9 +219,9 @@ proptest! {
         prop_assert_eq!(cost(&Growth::default(), 0), 0, "an idle cluster uses nothing");
     }
 
-    /// A share of 100 % and reaching the limit are the same.
+    /// 100 % of a limit is the same as reaching it.
     #[test]
-    fn all_of_a_limit_is_a_hundred_percent(limit in 1i64..1 << 40, used in 0u64..1 << 41) {
+    fn reaching_a_limit_is_a_hundred_percent(limit in 1i64..1 << 40, used in 0u64..1 << 41) {
         let now = at("2026-11-24T13:00:00Z");
         let limits = UsageLimits { request_units: Some(limit), ..Default::default() };
         let stands = standing(&cluster(Plan::Basic, limits), Some(&meter(used, 0, now)), now);

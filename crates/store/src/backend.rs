@@ -1,10 +1,10 @@
-//! The store over either database: reads are single statements, writes are pieces of [`Work`].
+//! Implements the store over either database. Reads are single statements, and writes are pieces of [`Work`].
 
 use crate::{
     AuditQuery, Batch, Changed, Event, EventRange, Kind, Lease, Query, Row, SampleRow, SampleRows, Store,
     chain::entry,
     events, samples, sql,
-    transaction::{Done, Work},
+    transaction::{Work, WorkResult},
     value::{Columns, Record, Value, row},
 };
 use async_trait::async_trait;
@@ -13,21 +13,20 @@ use std::time::Duration;
 use tokio::sync::broadcast;
 use uuid::Uuid;
 
-/// A database.
 #[async_trait]
 pub(crate) trait Backend: Send + Sync + 'static {
-    /// The condition that what stands before it is in the JSON array at `?`.
+    /// A condition that is true if the expression before it is in the JSON array at `?`.
     const ONE_OF: &'static str;
 
-    /// Runs one reading statement.
+    /// Runs one statement that reads.
     async fn query(&self, sql: &str, params: &[Value]) -> Result<Vec<Record>>;
-    /// Does a piece of work in a durable transaction, again if it lost a race.
-    async fn transact(&self, work: Work) -> Result<Done>;
+    /// Runs work in a durable transaction, and repeats it after a serialization failure.
+    async fn transact(&self, work: Work) -> Result<WorkResult>;
     /// See [`Store::close`].
     async fn close(&self) -> Result<()> {
         Ok(())
     }
-    /// Hints about changed rows.
+    /// Subscribes to hints about changed rows.
     fn changes(&self) -> broadcast::Receiver<Changed>;
     /// See [`Store::stamp`].
     fn stamp(&self, kind: Kind) -> Option<u64>;
@@ -85,8 +84,9 @@ impl<B: Backend> Store for B {
     async fn complete_audit(&self, id: Uuid, payload: &str, error: Option<&str>) -> Result<()> {
         let owner = self.query(sql::AUDIT_OWNER, &[id.to_string().into()]).await?.pop();
         let owner = Columns::of(owner.ok_or_else(|| Error::not_found("audit entry"))?).text()?;
-        let organization =
-            owner.parse().map_err(|error| Error::internal("store: damaged organization").because(error))?;
+        let organization = owner
+            .parse()
+            .map_err(|error| Error::internal("store: invalid organization id").because(error))?;
         let (payload, error) = (payload.to_owned(), error.map(str::to_owned));
         self.transact(Work::CompleteAudit { organization, id, payload, error }).await.map(|_| ())
     }
@@ -126,7 +126,7 @@ impl<B: Backend> Store for B {
         let full = records.len() >= query.limit;
         let mut entries = records.into_iter().map(entry).collect::<Result<Vec<_>>>()?;
         if let Some(last) = entries.last().map(|entry| entry.created_at).filter(|_| full) {
-            // A timestamp is never split, however many entries share it.
+            // Entries with the same timestamp are always on the same page, however many there are.
             entries.retain(|entry| entry.created_at != last);
             let records = self.query(sql::AUDIT_AT, &[query.organization.into(), last.into()]).await?;
             entries.extend(records.into_iter().map(entry).collect::<Result<Vec<_>>>()?);

@@ -1,13 +1,13 @@
-//! The audit log: append-only, and chained by hashes, one chain an organization.
+//! The audit log: append-only, with one hash chain for each organization.
 //!
-//! A link is an entry, or the outcome of an entry that was written before its outcome was known. Each
-//! holds a number without gaps and the hash of itself and of the link before it. Nothing that is a link
-//! is ever written again. Entries from before there was a chain have no number; the chain begins with
-//! their count. `docs/audit.md` says what that proves and what it can not.
+//! A link is an entry, or the outcome of an entry that was written before its outcome was known. Each link
+//! contains its number, without gaps, and a hash of itself and of the previous link. Links are never
+//! modified. Entries that are older than the chain have no number; the chain starts with their count.
+//! `docs/audit.md` describes what the chain proves and what it cannot prove.
 
 use crate::{
     sql,
-    transaction::{Failure, Session},
+    transaction::{SqlTransaction, StatementError},
     value::{Columns, Record},
 };
 use ootheca_model::{
@@ -19,37 +19,37 @@ use sha2::{Digest, Sha256};
 use std::collections::{HashMap, hash_map::Entry};
 use uuid::Uuid;
 
-/// What sort of link it is; part of what is hashed.
+/// The type of a link, which is part of what is hashed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sort {
+pub(crate) enum LinkKind {
     Entry,
     Outcome,
 }
 
-/// Everything of a link that its hash covers, beside the hash before it.
+/// Everything of a link that its hash covers, except for the previous hash.
 #[derive(Debug)]
 pub(crate) struct Link {
-    pub(crate) sort: Sort,
+    pub(crate) kind: LinkKind,
     pub(crate) organization: OrganizationId,
     pub(crate) sequence: i64,
-    /// Id of the entry.
+    /// The id of the entry.
     pub(crate) id: String,
     /// When the entry was written; 0 for an outcome.
     pub(crate) created_at: Timestamp,
-    /// The very text that is kept.
+    /// The document exactly as stored.
     pub(crate) document: String,
 }
 
 impl Link {
-    /// The hash of this link behind one with the hash `previous`.
+    /// Returns the hash of this link after a link with the hash `previous`.
     pub(crate) fn hash(&self, previous: &str) -> String {
-        let sort = match self.sort {
-            Sort::Entry => "entry",
-            Sort::Outcome => "outcome",
+        let kind = match self.kind {
+            LinkKind::Entry => "entry",
+            LinkKind::Outcome => "outcome",
         };
         hash(&[
             previous,
-            sort,
+            kind,
             &self.organization.to_string(),
             &self.sequence.to_string(),
             &self.id,
@@ -59,12 +59,12 @@ impl Link {
     }
 }
 
-/// What stands before the first link: so many entries are older than the chain.
-pub(crate) fn beginning(organization: OrganizationId, older: i64) -> String {
+/// The hash before the first link. It covers the number of entries that are older than the chain.
+pub(crate) fn initial_hash(organization: OrganizationId, older: i64) -> String {
     hash(&["ootheca audit 1", &organization.to_string(), &older.to_string()])
 }
 
-/// SHA-256 of the fields, each behind its length, hexadecimal.
+/// The hexadecimal SHA-256 hash of the fields, each preceded by its length.
 fn hash(fields: &[&str]) -> String {
     let mut digest = Sha256::new();
     for field in fields {
@@ -81,11 +81,11 @@ pub(crate) struct Head {
     pub(crate) hash: String,
     /// When the newest entry was written.
     created_at: Option<Timestamp>,
-    /// Whether it has no row yet.
+    /// Whether the head is not stored yet.
     fresh: bool,
 }
 
-/// Reads a record of [`sql::AUDIT_HEAD`].
+/// Parses a record of [`sql::AUDIT_HEAD`].
 pub(crate) fn head(record: Record) -> Result<Head> {
     let mut columns = Columns::of(record);
     Ok(Head {
@@ -97,26 +97,33 @@ pub(crate) fn head(record: Record) -> Result<Head> {
 }
 
 impl Head {
-    async fn read<S: Session>(session: &mut S, organization: OrganizationId) -> Result<Self, Failure> {
+    async fn read<S: SqlTransaction>(
+        session: &mut S,
+        organization: OrganizationId,
+    ) -> Result<Self, StatementError> {
         if let Some(record) = session.query(sql::AUDIT_HEAD, &[organization.into()]).await?.pop() {
             return Ok(head(record)?);
         }
         let older = session.query(sql::AUDIT_OLDER, &[organization.into()]).await?.pop().unwrap_or_default();
         let mut columns = Columns::of(older);
         let (count, newest) = (columns.int()?, columns.optional_int()?.map(Timestamp));
-        Ok(Self { sequence: 0, hash: beginning(organization, count), created_at: newest, fresh: true })
+        Ok(Self { sequence: 0, hash: initial_hash(organization, count), created_at: newest, fresh: true })
     }
 
-    /// Becomes the head behind the next link, and gives that link's number and hash.
+    /// Advances to the next link.
     fn advance(&mut self, link: &Link) {
         self.sequence = link.sequence;
         self.hash = link.hash(&self.hash);
-        if link.sort == Sort::Entry {
+        if link.kind == LinkKind::Entry {
             self.created_at = Some(link.created_at);
         }
     }
 
-    async fn write<S: Session>(&self, session: &mut S, organization: OrganizationId) -> Result<(), Failure> {
+    async fn write<S: SqlTransaction>(
+        &self,
+        session: &mut S,
+        organization: OrganizationId,
+    ) -> Result<(), StatementError> {
         let statement = if self.fresh { sql::AUDIT_HEAD_INSERT } else { sql::AUDIT_HEAD_UPDATE };
         let params =
             [organization.into(), self.sequence.into(), self.hash.as_str().into(), self.created_at.into()];
@@ -125,12 +132,12 @@ impl Head {
     }
 }
 
-/// Appends entries, each later than the one before; returns them as written.
-pub(crate) async fn append<S: Session>(
+/// Appends entries with increasing timestamps. Returns them as written.
+pub(crate) async fn append<S: SqlTransaction>(
     session: &mut S,
     entries: &[AuditEntry],
     now: Timestamp,
-) -> Result<Vec<AuditEntry>, Failure> {
+) -> Result<Vec<AuditEntry>, StatementError> {
     let mut heads: HashMap<OrganizationId, Head> = HashMap::new();
     let mut written = Vec::with_capacity(entries.len());
     for entry in entries {
@@ -142,7 +149,7 @@ pub(crate) async fn append<S: Session>(
         let created_at = head.created_at.map_or(now, |before| now.max(Timestamp(before.0 + 1)));
         let entry = AuditEntry { created_at, ..entry.clone() };
         let link = Link {
-            sort: Sort::Entry,
+            kind: LinkKind::Entry,
             organization,
             sequence: head.sequence + 1,
             id: entry.id.to_string(),
@@ -167,29 +174,29 @@ pub(crate) async fn append<S: Session>(
     Ok(written)
 }
 
-/// How an action ended whose entry was written before that was known.
+/// The outcome of an action whose entry was written before the outcome was known.
 #[derive(Debug, Serialize, Deserialize)]
 struct Outcome {
     payload: String,
     error: Option<String>,
 }
 
-/// Appends the outcome of an interrupted entry, once.
-pub(crate) async fn complete<S: Session>(
+/// Appends the outcome of an interrupted entry. Does nothing if there is one already.
+pub(crate) async fn complete<S: SqlTransaction>(
     session: &mut S,
     id: Uuid,
     payload: &str,
     error: Option<String>,
-) -> Result<(), Failure> {
+) -> Result<(), StatementError> {
     let record = session.query(sql::AUDIT_GET, &[id.to_string().into()]).await?.pop();
     let entry = entry(record.ok_or_else(|| Error::not_found("audit entry"))?)?;
     if entry.error.as_deref() != Some(INTERRUPTED) {
-        return Err(Error::precondition("audit entry is complete").into());
+        return Err(Error::precondition("the audit entry is already complete").into());
     }
     let organization = entry.organization;
     let mut head = Head::read(session, organization).await?;
     let link = Link {
-        sort: Sort::Outcome,
+        kind: LinkKind::Outcome,
         organization,
         sequence: head.sequence + 1,
         id: id.to_string(),
@@ -209,12 +216,13 @@ pub(crate) async fn complete<S: Session>(
 }
 
 fn text<T: Serialize>(value: &T) -> Result<String> {
-    serde_json::to_string(value).map_err(|error| Error::internal("store: audit entry").because(error))
+    serde_json::to_string(value)
+        .map_err(|error| Error::internal("store: cannot encode an audit entry").because(error))
 }
 
-/// Reads a record of an entry's document, its time and the document of its outcome.
+/// Parses a record of an entry's document, its time, and the document of its outcome.
 pub(crate) fn entry(record: Record) -> Result<AuditEntry> {
-    let damaged = |error| Error::internal("store: damaged audit entry").because(error);
+    let damaged = |error| Error::internal("store: invalid audit entry").because(error);
     let mut columns = Columns::of(record);
     let entry: AuditEntry = serde_json::from_str(&columns.text()?).map_err(damaged)?;
     let mut entry = AuditEntry { created_at: Timestamp(columns.int()?), ..entry };

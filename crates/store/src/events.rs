@@ -1,10 +1,10 @@
-//! What changed, told in order: one event for each row that a batch makes, changes or ends, written in
-//! the batch's own transaction. Events of an organization are numbered without gaps in the order of
-//! commit, so whoever has seen number n misses nothing by asking for what comes after it.
+//! Events: one for each row that a batch inserts, updates, or ends, written in the transaction of the batch.
+//! The events of an organization are numbered without gaps in the order of commit, so a reader that has seen
+//! event n gets all later events by asking for those after n.
 
 use crate::{
     Authority, Batch, Kind, Row, sql,
-    transaction::{Failure, Session},
+    transaction::{SqlTransaction, StatementError},
     value::{Columns, Record},
 };
 use ootheca_model::{Error, OrganizationId, Result, Timestamp};
@@ -15,58 +15,55 @@ use std::collections::BTreeMap;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum What {
-    /// It is new.
+    /// The row was inserted.
     Created,
-    /// It is another one.
+    /// The row was updated.
     Changed,
-    /// It ended, or is gone.
+    /// The row ended or was deleted.
     Deleted,
 }
 
-/// Who made a change.
+/// The user, service account, or task that made a change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Actor {
     /// `user`, `service_account` or `system`.
     pub kind: String,
-    /// E-mail, name of the service account, or of the server's task.
+    /// The e-mail address, the name of the service account, or the name of the server's task.
     pub name: String,
 }
 
-/// One change.
+/// A change of a row.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
-    /// The organization.
     pub organization: OrganizationId,
-    /// Its number in the organization; from 1, without gaps, in the order of commit.
+    /// The number of the event in its organization, from 1, without gaps, in the order of commit.
     pub sequence: i64,
-    /// Kind of the row.
+    /// The kind of the row.
     pub kind: Kind,
-    /// Id of the row.
+    /// The id of the row.
     pub id: String,
-    /// Its parent; empty at the top.
+    /// The parent of the row; empty if it has none.
     pub parent: String,
-    /// What happened.
     pub what: What,
-    /// When; never earlier than the event before.
+    /// The time of the change, not earlier than that of the previous event.
     pub at: Timestamp,
-    /// Who did it.
     pub actor: Actor,
-    /// The `Cc-Trace-Id` of the call, where it was one.
+    /// The `Cc-Trace-Id` of the request, if the change was made by one.
     pub trace_id: Option<String>,
 }
 
-/// Which events of an organization are there.
+/// The range of the stored events of an organization.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EventRange {
-    /// The oldest that is still kept; one more than the newest if none is.
+    /// The oldest event that is stored, or one more than the newest if none is.
     pub oldest: i64,
-    /// The newest that was ever written; 0 before the first.
+    /// The newest event that was ever written, or 0 before the first.
     pub newest: i64,
 }
 
 impl Kind {
-    /// Whether changes of such rows are told. What is left out is of the server's own making, or may
-    /// not be known to anybody.
+    /// Whether changes of rows of this kind produce events. Other kinds are internal to the server or
+    /// confidential.
     pub fn is_announced(self) -> bool {
         matches!(
             self,
@@ -84,9 +81,9 @@ impl Kind {
     }
 }
 
-/// An event that has no number yet.
+/// An event without a number.
 #[derive(Clone, Debug)]
-pub(crate) struct Draft {
+pub(crate) struct PendingEvent {
     organization: OrganizationId,
     kind: Kind,
     id: String,
@@ -94,11 +91,11 @@ pub(crate) struct Draft {
     what: What,
 }
 
-/// Events of a batch, as its changes are applied.
+/// The events of a batch, collected while its changes are applied.
 #[derive(Debug, Default)]
-pub(crate) struct Drafts(Vec<Draft>);
+pub(crate) struct PendingEvents(Vec<PendingEvent>);
 
-impl Drafts {
+impl PendingEvents {
     pub(crate) fn row(&mut self, row: &Row, what: What) {
         self.add(row.organization, row.kind, &row.id, &row.parent, what);
     }
@@ -113,20 +110,20 @@ impl Drafts {
     ) {
         if kind.is_announced() {
             let (id, parent) = (id.to_owned(), parent.to_owned());
-            self.0.push(Draft { organization, kind, id, parent, what });
+            self.0.push(PendingEvent { organization, kind, id, parent, what });
         }
     }
 
-    /// Numbers and writes them.
-    pub(crate) async fn append<S: Session>(
+    /// Numbers the events and writes them.
+    pub(crate) async fn append<S: SqlTransaction>(
         self,
         session: &mut S,
         batch: &Batch,
         now: Timestamp,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), StatementError> {
         let actor = actor(&batch.authority);
         let trace_id = batch.audit.first().map(|entry| entry.trace_id.clone());
-        let mut by_organization: BTreeMap<String, Vec<Draft>> = BTreeMap::new();
+        let mut by_organization: BTreeMap<String, Vec<PendingEvent>> = BTreeMap::new();
         for draft in self.0 {
             by_organization.entry(draft.organization.to_string()).or_default().push(draft);
         }
@@ -138,12 +135,12 @@ impl Drafts {
                 None => (0, now),
             };
             let at = now.max(before);
-            for Draft { organization, kind, id, parent, what } in drafts {
+            for PendingEvent { organization, kind, id, parent, what } in drafts {
                 sequence += 1;
                 let (actor, trace_id) = (actor.clone(), trace_id.clone());
                 let event = Event { organization, sequence, kind, id, parent, what, at, actor, trace_id };
                 let document = serde_json::to_string(&event)
-                    .map_err(|error| Error::internal("store: event").because(error))?;
+                    .map_err(|error| Error::internal("store: cannot encode an event").because(error))?;
                 let params = [organization.into(), sequence.into(), at.into(), document.into()];
                 session.execute(sql::EVENT_INSERT, &params).await?;
             }
@@ -163,13 +160,13 @@ fn actor(authority: &Authority) -> Actor {
     Actor { kind: kind.to_owned(), name: name.to_owned() }
 }
 
-/// Reads a record of an event's document.
+/// Parses a record of an event's document.
 pub(crate) fn event(record: Record) -> Result<Event> {
     let document = Columns::of(record).text()?;
-    serde_json::from_str(&document).map_err(|error| Error::internal("store: damaged event").because(error))
+    serde_json::from_str(&document).map_err(|error| Error::internal("store: invalid event").because(error))
 }
 
-/// Reads a record of [`sql::EVENT_RANGE`].
+/// Parses a record of [`sql::EVENT_RANGE`].
 pub(crate) fn range(record: Record) -> Result<EventRange> {
     let mut columns = Columns::of(record);
     let (oldest, newest) = (columns.optional_int()?, columns.optional_int()?.unwrap_or(0));

@@ -1,13 +1,14 @@
-//! The truth: every row that Ootheca keeps, its audit log and its leases.
+//! Persistent state: every row that Ootheca stores, its audit log, and its leases.
 //!
-//! What we keep: intent and what was last observed, one JSON document a row beside the columns that
-//! queries need. What we refuse to keep: secrets in clear, anything that can be observed again. SQL users
-//! and databases have their truth inside the cluster; of them there are notes, for when it sleeps.
+//! The store contains intent and the latest observations, one JSON document for each row beside the columns
+//! that queries need. It never contains plaintext secrets or anything that can be observed again. SQL users
+//! and databases are stored inside the cluster. The store only caches them for the time when the cluster is
+//! suspended.
 //!
-//! A change is data, not a closure: handlers read rows, decide, and hand over one [`Batch`] that is
-//! applied whole or not at all. Each change names the revision that it was decided upon, so a
-//! concurrent writer makes the batch [`ootheca_model::ErrorKind::Stale`] instead of being lost, and
-//! a backend may repeat a batch after a serialization failure without asking anybody.
+//! A change is data, not a closure. Handlers read rows, decide, and pass one [`Batch`], which is applied
+//! atomically. Each change names the revision that the decision is based on, so a concurrent write makes the
+//! batch [`ootheca_model::ErrorKind::Stale`] instead of being lost, and a backend can repeat a batch after a
+//! serialization failure without involving the caller.
 
 mod backend;
 mod chain;
@@ -35,7 +36,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 use tokio::sync::broadcast;
 use uuid::Uuid;
 
-/// What a row is.
+/// The kind of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
@@ -61,15 +62,15 @@ pub enum Kind {
     Cluster,
     /// [`ootheca_model::AllowlistEntry`]; parent: its cluster
     AllowlistEntry,
-    /// What was last seen inside a cluster: its SQL users and databases; parent: the cluster
+    /// The cached SQL users and databases of a cluster; parent: the cluster
     SqlCatalog,
     /// [`ootheca_model::meter::Meter`] of a cluster, under the cluster's id; parent: its cluster
     Meter,
     /// [`ootheca_model::meter::PeriodUsage`] of an hour; parent: its cluster
     UsageHour,
-    /// [`ootheca_model::meter::PeriodUsage`] of a month; parent: its cluster, which it outlives
+    /// [`ootheca_model::meter::PeriodUsage`] of a month; parent: its cluster, which may already be deleted
     UsageMonth,
-    /// What was done under an idempotency key; due when its time is over
+    /// The result of a request with an idempotency key; due when it expires
     Idempotency,
     /// Values of the installation itself, for example the key of the page tokens
     Setting,
@@ -78,107 +79,94 @@ pub enum Kind {
 /// A row: the columns that queries need, and the document.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
-    /// What it is.
     pub kind: Kind,
-    /// Its id, unique in its kind.
+    /// The id, unique within the kind.
     pub id: String,
-    /// The organization that it belongs to.
+    /// The organization that owns the row.
     pub organization: OrganizationId,
-    /// The id of the row that it is a child of; empty at the top.
+    /// The id of the parent row; empty if there is none.
     pub parent: String,
-    /// No two rows of a kind may have the same; `None` is always free.
+    /// A key that is unique within the kind, unless it is `None`.
     pub unique_key: Option<String>,
-    /// A second such key, for look-ups by another name (a cluster's routing id).
+    /// A second unique key, for lookups by another name, such as a cluster's routing id.
     pub alias: Option<String>,
-    /// Lists are ordered by this, byte by byte, then by id.
+    /// Lists are ordered by this key bytewise, then by id.
     pub sort_key: String,
-    /// When a reconciler must look at it; `None` is never.
+    /// When a reconciler must process the row; `None` means never.
     pub due_at: Option<Timestamp>,
-    /// Grows by one with every update; 0 before the row is inserted.
+    /// The revision, which increases by one with every update; 0 before the row is inserted.
     pub revision: i64,
-    /// When it was created.
     pub created_at: Timestamp,
-    /// When it was last changed; set by whoever changes it.
+    /// The time of the last change, which the writer of the row sets.
     pub updated_at: Timestamp,
-    /// When it ended (was deleted, but is still shown); `None` while it is active.
+    /// The time when the row ended (was deleted, but is still visible); `None` while it is active.
     pub ended_at: Option<Timestamp>,
-    /// The document, JSON.
+    /// The document as JSON.
     pub document: String,
 }
 
-/// One change of a row.
+/// A change of rows.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
-    /// Adds a row; its revision becomes 1. `Exists` if the id, unique key or alias is taken.
+    /// Inserts a row with revision 1. `Exists` if the id, unique key, or alias is taken.
     Insert(Row),
-    /// Replaces the row; `Stale` unless its revision is still the one given. It grows by one.
+    /// Replaces the row and increases its revision. `Stale` unless its revision is the given one.
     Update(Row),
-    /// Removes the row; `Stale` unless its revision is still the one given.
+    /// Deletes the row. `Stale` unless its revision is the given one.
     Delete {
-        /// Kind of the row.
         kind: Kind,
-        /// Id of the row.
         id: String,
         /// The revision that was read.
         revision: i64,
     },
-    /// Removes every row of a kind under a parent.
-    DeleteChildren {
-        /// Kind of the rows.
-        kind: Kind,
-        /// Their parent.
-        parent: String,
-    },
-    /// Changes nothing but the revision of a row: `Stale` unless it is still the one given. Guards
-    /// a rule that spans rows, for example a limit on a parent's children.
+    /// Deletes all rows of a kind with a given parent.
+    DeleteChildren { kind: Kind, parent: String },
+    /// Increases only the revision of a row. `Stale` unless its revision is the given one. Protects a rule
+    /// that involves several rows, for example a limit on the children of a parent.
     Touch {
-        /// Kind of the row.
         kind: Kind,
-        /// Id of the row.
         id: String,
         /// The revision that was read.
         revision: i64,
     },
-    /// Writes samples of a cluster, over those that are there; nothing if it is not active any more.
+    /// Writes samples of a cluster, and replaces existing ones. Does nothing if the cluster is no longer
+    /// active.
     KeepSamples(SampleRow),
-    /// Removes all samples of a cluster.
-    ForgetSamples {
-        /// The cluster.
-        cluster: ClusterId,
-    },
+    /// Deletes all samples of a cluster.
+    ForgetSamples { cluster: ClusterId },
 }
 
-/// On whose authority a batch is written.
+/// The authority for a batch.
 #[derive(Clone, Debug)]
 pub enum Authority {
-    /// A caller that was checked. Rows of another organization are refused (`Internal`).
+    /// A caller that passed the authorization check. Rows of other organizations are rejected with
+    /// `Internal`.
     Caller(Granted),
-    /// A task of the server itself, by name.
+    /// A task of the server, identified by its name.
     Server(&'static str),
 }
 
-/// Changes, audit entries and their guards, applied in one durable transaction.
+/// Changes, audit entries, and their guards, applied in one durable transaction.
 #[derive(Clone, Debug)]
 pub struct Batch {
-    /// On whose authority.
     pub authority: Authority,
     /// Row changes, applied in order.
     pub changes: Vec<Change>,
-    /// Entries to append; the store sets their `created_at`.
+    /// Audit entries to append. The store sets their `created_at`.
     pub audit: Vec<AuditEntry>,
     /// If set, the batch fails with `Stale` unless this lease still has this fencing number.
     pub fence: Option<Lease>,
-    /// Whether it is bookkeeping, such as when a key was last used, that no event tells of.
+    /// Whether the batch is bookkeeping that produces no events, such as the time when a key was last used.
     pub quiet: bool,
 }
 
 impl Batch {
-    /// An empty batch of a checked caller.
+    /// Returns an empty batch of an authorized caller.
     pub fn by(granted: &Granted) -> Self {
         Self::new(Authority::Caller(granted.clone()))
     }
 
-    /// An empty batch of a task of the server.
+    /// Returns an empty batch of a task of the server.
     pub fn server(task: &'static str) -> Self {
         Self::new(Authority::Server(task))
     }
@@ -195,7 +183,7 @@ impl Batch {
     }
 }
 
-/// What a list is ordered by. Ties are broken by id.
+/// The order of a list. Ties are broken by id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Order {
     /// [`Row::sort_key`]
@@ -206,17 +194,17 @@ pub enum Order {
     EndedAt,
 }
 
-/// The place of a row in a list: the value it is ordered by, and its id.
+/// The position of a row in a list: the value that the list is ordered by, and the id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
-    /// Text of the ordering value; decimal microseconds for times.
+    /// The text of the ordering value. Times are decimal microseconds.
     pub value: String,
-    /// Id of the row.
+    /// The id of the row.
     pub id: String,
 }
 
 impl Position {
-    /// Where `row` stands in a list ordered by `order`.
+    /// Returns the position of `row` in a list ordered by `order`.
     pub fn of(row: &Row, order: Order) -> Self {
         let value = match order {
             Order::SortKey => row.sort_key.clone(),
@@ -227,35 +215,33 @@ impl Position {
     }
 }
 
-/// A page of rows.
+/// A request for a page of rows.
 #[derive(Clone, Debug)]
 pub struct Query {
-    /// Kind of the rows.
     pub kind: Kind,
-    /// Only rows of this organization; `None` is for tasks of the server.
+    /// Only rows of this organization. `None`, for tasks of the server, selects all organizations.
     pub organization: Option<OrganizationId>,
     /// Only children of this row.
     pub parent: Option<String>,
-    /// Only these ids, and what `parents` adds.
+    /// Only rows with these ids, and those that `parents` adds.
     pub ids: Option<Vec<String>>,
-    /// Beside `ids`, the children of these rows; nothing without `ids`.
+    /// With `ids`, also the children of these rows. Ignored without `ids`.
     pub parents: Vec<String>,
-    /// Leave out rows that have ended.
+    /// Omits rows that have ended.
     pub active_only: bool,
-    /// Leave out rows created after this.
+    /// Omits rows that were created later.
     pub as_of: Option<Timestamp>,
-    /// The order.
     pub order: Order,
-    /// Largest first.
+    /// Whether the order is reversed.
     pub descending: bool,
-    /// Only rows after this place, in the direction of the list.
+    /// Only rows after this position, in the direction of the list.
     pub after: Option<Position>,
-    /// At most so many.
+    /// The maximum number of rows.
     pub limit: usize,
 }
 
 impl Query {
-    /// Everything of a kind, by sort key.
+    /// Selects all rows of a kind, by sort key.
     pub fn all(kind: Kind) -> Self {
         Self {
             kind,
@@ -272,85 +258,80 @@ impl Query {
         }
     }
 
-    /// What has not ended of a kind, by sort key.
+    /// Selects the rows of a kind that have not ended, by sort key.
     pub fn active(kind: Kind) -> Self {
         Self { active_only: true, ..Self::all(kind) }
     }
 }
 
-/// A page of the audit log. Both ends are inclusive.
+/// A request for a page of the audit log. Both ends are inclusive.
 #[derive(Clone, Debug)]
 pub struct AuditQuery {
-    /// The organization.
     pub organization: OrganizationId,
-    /// First moment, looking in the direction of the list.
+    /// The time at which the page starts, in the direction of the list.
     pub starting_from: Option<Timestamp>,
-    /// Newest first.
+    /// Whether the newest entry comes first.
     pub descending: bool,
-    /// About so many: entries that share the last one's time are all returned.
+    /// The approximate number of entries. All entries with the same time as the last one are returned.
     pub limit: usize,
 }
 
-/// A lease on a name, held until it expires. The number grows with every new holder.
+/// A lease on a name, held until it expires. The fencing number increases with every new holder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lease {
-    /// What is leased.
+    /// The name that is leased.
     pub name: String,
-    /// By whom.
     pub holder: String,
     /// The fencing number.
     pub fence: i64,
 }
 
-/// A hint that a row changed. Hints may be lost; whoever needs certainty scans.
+/// A hint that a row changed. Hints may be lost, so a consumer that must not miss changes also scans.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Changed {
-    /// Kind of the row.
     pub kind: Kind,
-    /// Its id.
     pub id: String,
-    /// Its parent.
     pub parent: String,
 }
 
-/// The store, whatever keeps it.
+/// Stores rows, the audit log, events, samples, and leases.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
-    /// The row, if it is there.
+    /// Returns a row by id.
     async fn get(&self, kind: Kind, id: &str) -> Result<Option<Row>>;
-    /// The row with this unique key.
+    /// Returns a row by its unique key.
     async fn by_unique_key(&self, kind: Kind, key: &str) -> Result<Option<Row>>;
-    /// The row with this alias.
+    /// Returns a row by its alias.
     async fn by_alias(&self, kind: Kind, alias: &str) -> Result<Option<Row>>;
-    /// A page of rows.
+    /// Returns a page of rows.
     async fn list(&self, query: &Query) -> Result<Vec<Row>>;
-    /// Id and revision of every row of a kind that has not ended, in no order.
+    /// Returns the id and revision of every active row of a kind, in no particular order.
     async fn revisions(&self, kind: Kind) -> Result<Vec<(String, i64)>>;
-    /// Ids of rows whose `due_at` is not after `now`, the longest due first.
+    /// Returns the ids of rows whose `due_at` is not after `now`, the earliest first.
     async fn due(&self, kind: Kind, now: Timestamp, limit: usize) -> Result<Vec<String>>;
-    /// The earliest `due_at` of a kind.
+    /// Returns the earliest `due_at` of a kind.
     async fn next_due(&self, kind: Kind) -> Result<Option<Timestamp>>;
-    /// Applies a batch, whole, durably. `now` stamps the audit entries (or one microsecond after
-    /// the organization's latest, whichever is later); returns them as written.
+    /// Applies a batch atomically and durably. `now` becomes the time of the audit entries, or one
+    /// microsecond after the organization's latest entry if that is later. Returns the entries as written.
     async fn commit(&self, batch: Batch, now: Timestamp) -> Result<Vec<AuditEntry>>;
-    /// Records how an action ended whose entry was written before its outcome was known. The entry stays
-    /// as it was written: its outcome is a link of the chain of its own.
+    /// Records the outcome of an action whose entry was written before the outcome was known. The entry is
+    /// not modified. The outcome is a separate link of the chain.
     async fn complete_audit(&self, id: Uuid, payload: &str, error: Option<&str>) -> Result<()>;
-    /// Events of an organization after number `after`, in order.
+    /// Returns the events of an organization after number `after`, in order.
     async fn events(&self, organization: OrganizationId, after: i64, limit: usize) -> Result<Vec<Event>>;
-    /// Which events of an organization there are.
+    /// Returns the range of the stored events of an organization.
     async fn event_range(&self, organization: OrganizationId) -> Result<EventRange>;
-    /// Forgets the events from before a moment, of every organization.
+    /// Deletes the events of every organization from before a time.
     async fn forget_events(&self, before: Timestamp) -> Result<()>;
-    /// Samples of some clusters, by cluster and time.
+    /// Returns samples of some clusters, by cluster and time.
     async fn samples(&self, wanted: &SampleRows<'_>) -> Result<Vec<SampleRow>>;
-    /// Forgets rows of samples that begin before a moment, of every cluster.
+    /// Deletes the samples of every cluster that start before a time.
     async fn forget_samples(&self, step_seconds: i64, before: Timestamp) -> Result<()>;
-    /// A page of the audit log.
+    /// Returns a page of the audit log.
     async fn audit(&self, query: &AuditQuery) -> Result<Vec<AuditEntry>>;
-    /// Takes or renews a lease: granted if it is free, expired, or held by the same holder. A new
-    /// holder, and the same one with `renew: None`, gets a higher fencing number; renewing a lease
-    /// that was lost meanwhile returns `None`.
+    /// Acquires or renews a lease. It is granted if it is free, expired, or held by the same holder. A new
+    /// holder, and the same holder with `renew: None`, gets a higher fencing number. Renewing a lease that
+    /// was lost in the meantime returns `None`.
     async fn lease(
         &self,
         name: &str,
@@ -359,18 +340,19 @@ pub trait Store: Send + Sync + 'static {
         ttl: Duration,
         now: Timestamp,
     ) -> Result<Option<Lease>>;
-    /// Gives a lease back.
+    /// Releases a lease.
     async fn release(&self, lease: &Lease) -> Result<()>;
-    /// Makes all that was committed whole in the store's own file, so that a copy of it is complete.
+    /// Moves all committed data into the store's main file, so that a copy of that file is complete.
     async fn close(&self) -> Result<()>;
-    /// Hints about changed rows.
+    /// Subscribes to hints about changed rows.
     fn changes(&self) -> broadcast::Receiver<Changed>;
-    /// A number that is another one as soon as a change to rows of this kind is acknowledged: what was
-    /// read after taking it is still true while it is the same. `None` where other servers write too.
+    /// Returns a number that changes as soon as a change to rows of this kind is acknowledged. Data that was
+    /// read after getting the number is current as long as the number stays the same. `None` if other servers
+    /// can write too.
     fn stamp(&self, kind: Kind) -> Option<u64>;
 }
 
-/// Opens a store by its address: `sqlite:PATH`, `postgres://…` or `postgresql://…`.
+/// Opens the store at an address: `sqlite:PATH`, `postgres://…`, or `postgresql://…`.
 pub async fn open(address: &str) -> Result<Arc<dyn Store>> {
     if let Some(path) = address.strip_prefix("sqlite:") {
         return Ok(Arc::new(sqlite::Sqlite::open(Path::new(path))?));
@@ -378,10 +360,10 @@ pub async fn open(address: &str) -> Result<Arc<dyn Store>> {
     if address.starts_with("postgres://") || address.starts_with("postgresql://") {
         return Ok(Arc::new(postgres::Postgres::open(address).await?));
     }
-    Err(Error::invalid("store", "must begin with sqlite:, postgres:// or postgresql://"))
+    Err(Error::invalid("store", "must start with sqlite:, postgres://, or postgresql://"))
 }
 
-/// Every statement that SQLite and that PostgreSQL may be sent, for the test that prepares them.
+/// Returns every statement that can be sent to SQLite and to PostgreSQL, for the test that prepares them.
 #[doc(hidden)]
 pub fn statements() -> (Vec<String>, Vec<String>) {
     (sql::every::<sqlite::Sqlite>(), sql::every::<postgres::Postgres>())

@@ -1,13 +1,13 @@
-//! Any server that speaks PostgreSQL's protocol: the store of several machines.
+//! Stores rows in a server that speaks the PostgreSQL protocol, so that several machines can share them.
 //!
-//! Serializable transactions; work that lost a race is done again as a whole. Nothing beyond the plain
-//! protocol is used: no advisory locks, no notifications.
+//! Transactions are serializable, and work is repeated as a whole after a serialization failure. Only the
+//! plain protocol is used: no advisory locks and no notifications.
 
 use crate::{
     Changed, Kind,
     backend::Backend,
     migrations,
-    transaction::{self, Done, Failure, Session, Work},
+    transaction::{self, SqlTransaction, StatementError, Work, WorkResult},
     value::{Columns, Record, Value},
 };
 use async_trait::async_trait;
@@ -23,7 +23,7 @@ use tokio_postgres::{
     types::{IsNull, ToSql, Type, to_sql_checked},
 };
 
-/// How often work that lost a race is done again.
+/// The maximum number of attempts.
 const ATTEMPTS: u32 = 25;
 const CONNECTIONS: usize = 8;
 const LINES: u128 = 64;
@@ -32,20 +32,20 @@ const LINES: u128 = 64;
 pub(crate) struct Postgres {
     pool: Pool,
     changes: broadcast::Sender<Changed>,
-    /// Work that appends to the audit log or the events of one organization always collides, since each
-    /// has the number behind the one before. What this server does itself stands in line instead.
-    lines: Vec<Mutex<()>>,
+    /// Concurrent work that appends to the audit log or the events of one organization always conflicts,
+    /// because each entry gets the next number. These locks serialize such work within this process.
+    organization_locks: Vec<Mutex<()>>,
 }
 
 impl Postgres {
-    /// Connects and brings the schema up to date.
+    /// Connects and migrates the schema.
     pub(crate) async fn open(url: &str) -> Result<Self> {
         let store = Self::connect(url)?;
         store.migrate().await?;
         Ok(store)
     }
 
-    /// The same for a reader, who leaves the schema as it is.
+    /// Connects for reading only. Does not migrate the schema.
     pub(crate) async fn open_to_read(url: &str) -> Result<Self> {
         let store = Self::connect(url)?;
         let version = store.query(migrations::VERSION, &[]).await?.pop();
@@ -55,12 +55,12 @@ impl Postgres {
     }
 
     fn connect(url: &str) -> Result<Self> {
-        // The URL may hold a password, so the error does not repeat it.
+        // The URL may contain a password, so the error does not repeat it.
         let config: Config = url.parse().map_err(|error| Error::invalid("store", error))?;
         if config.get_ssl_mode() == SslMode::Require {
             return Err(Error::invalid(
                 "store",
-                "sslmode=require is not built yet: use a local server or a tunnel",
+                "sslmode=require is not implemented; use a local server or a tunnel",
             ));
         }
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
@@ -70,46 +70,47 @@ impl Postgres {
             .timeouts(Timeouts { wait: waits, create: waits, recycle: waits })
             .runtime(Runtime::Tokio1)
             .build()
-            .map_err(|error| Error::internal("store: pool").because(error))?;
+            .map_err(|error| Error::internal("store: cannot create the connection pool").because(error))?;
         let (changes, _) = broadcast::channel(4096);
-        Ok(Self { pool, changes, lines: (0..LINES).map(|_| Mutex::new(())).collect() })
+        Ok(Self { pool, changes, organization_locks: (0..LINES).map(|_| Mutex::new(())).collect() })
     }
 
     async fn connection(&self) -> Result<deadpool_postgres::Object> {
-        self.pool.get().await.map_err(|error| Error::unavailable("store: can not connect").because(error))
+        self.pool.get().await.map_err(|error| Error::unavailable("store: cannot connect").because(error))
     }
 
-    /// Several servers may start at once: a step that another one took meanwhile is no error.
+    /// Several servers may start at once, so a migration that another server applied in the meantime is not
+    /// an error.
     async fn migrate(&self) -> Result<()> {
         let mut connection = self.connection().await?;
         let mut attempt = 0;
         loop {
             match migrate(&mut connection).await {
                 Ok(()) => return Ok(()),
-                Err(Failure::Other(error)) => return Err(error),
+                Err(StatementError::Other(error)) => return Err(error),
                 Err(_) if attempt < ATTEMPTS => attempt += 1,
                 Err(failure) => return Err(fatal(failure)),
             }
-            tokio::time::sleep(pause(attempt)).await;
+            tokio::time::sleep(retry_delay(attempt)).await;
         }
     }
 
-    /// Places in the lines, taken in one order so that nobody waits in a circle.
-    async fn line_up(&self, work: &Work) -> Vec<MutexGuard<'_, ()>> {
+    /// Acquires the locks of the organizations in a fixed order, which prevents deadlocks.
+    async fn lock_organizations(&self, work: &Work) -> Vec<MutexGuard<'_, ()>> {
         let organizations = work.organizations();
-        let lines = organizations.iter().map(|organization| organization.0.as_u128() % LINES);
+        let organization_locks = organizations.iter().map(|organization| organization.0.as_u128() % LINES);
         let mut places = Vec::new();
-        for line in lines.collect::<BTreeSet<_>>() {
-            places.push(self.lines[line as usize].lock().await);
+        for line in organization_locks.collect::<BTreeSet<_>>() {
+            places.push(self.organization_locks[line as usize].lock().await);
         }
         places
     }
 
-    async fn attempt(&self, work: &Work) -> Result<Done, Failure> {
+    async fn attempt(&self, work: &Work) -> Result<WorkResult, StatementError> {
         let mut connection = self.connection().await?;
         let transaction =
             connection.build_transaction().isolation_level(IsolationLevel::Serializable).start().await?;
-        let mut open = Open(transaction);
+        let mut open = PostgresTransaction(transaction);
         let done = transaction::run(&mut open, work).await?;
         open.0.commit().await?;
         Ok(done)
@@ -131,21 +132,21 @@ impl Backend for Postgres {
         rows.iter().map(|row| record(row).map_err(|error| fatal(error.into()))).collect()
     }
 
-    async fn transact(&self, work: Work) -> Result<Done> {
-        let _line = self.line_up(&work).await;
+    async fn transact(&self, work: Work) -> Result<WorkResult> {
+        let _line = self.lock_organizations(&work).await;
         let mut attempt = 0;
         loop {
             match self.attempt(&work).await {
                 Ok(done) => {
                     effect::done("store commit");
-                    // Nobody listens, or too slowly: hints may be lost.
+                    // There may be no receiver, or one that is too slow. Hints may be lost.
                     done.hints.iter().for_each(|hint| drop(self.changes.send(hint.clone())));
                     return Ok(done);
                 }
-                Err(Failure::Again(_)) if attempt < ATTEMPTS => attempt += 1,
+                Err(StatementError::SerializationFailure(_)) if attempt < ATTEMPTS => attempt += 1,
                 Err(failure) => return Err(fatal(failure)),
             }
-            tokio::time::sleep(pause(attempt)).await;
+            tokio::time::sleep(retry_delay(attempt)).await;
         }
     }
 
@@ -158,14 +159,14 @@ impl Backend for Postgres {
     }
 }
 
-/// Longer each time, and never the same for two that collide.
-fn pause(attempt: u32) -> Duration {
+/// An increasing delay, with jitter so that conflicting transactions do not retry at the same time.
+fn retry_delay(attempt: u32) -> Duration {
     Duration::from_micros(u64::from(attempt) * rand::random_range(500..2500))
 }
 
-/// The type of text that compares byte by byte here. Servers that do not know the collation `"C"` for
-/// plain text (CockroachDB) compare so anyway, which is checked.
-async fn byte_order(connection: &deadpool_postgres::Object) -> Result<&'static str, Failure> {
+/// Returns the type of text that is compared bytewise. Servers that do not support the collation `"C"` for
+/// plain text, such as CockroachDB, compare bytewise anyway, which is checked.
+async fn bytewise_text_type(connection: &deadpool_postgres::Object) -> Result<&'static str, StatementError> {
     const COLLATED: &str = r#"SELECT CAST('a' AS TEXT) < CAST('B' AS TEXT) COLLATE "C""#;
     const PLAIN: &str =
         "SELECT CAST('a' AS TEXT) < CAST('B' AS TEXT) OR CAST('_' AS TEXT) < CAST('A' AS TEXT)";
@@ -173,17 +174,17 @@ async fn byte_order(connection: &deadpool_postgres::Object) -> Result<&'static s
         return Ok(r#"TEXT COLLATE "C""#);
     }
     if connection.query_one(PLAIN, &[]).await?.try_get(0)? {
-        let rule = "the server must compare text byte by byte: make the database with LC_COLLATE 'C'";
+        let rule = "the server must compare text bytewise; create the database with LC_COLLATE 'C'";
         return Err(Error::precondition(format!("store: {rule}")).into());
     }
     Ok("TEXT")
 }
 
-async fn migrate(connection: &mut deadpool_postgres::Object) -> Result<(), Failure> {
-    let text = byte_order(connection).await?;
+async fn migrate(connection: &mut deadpool_postgres::Object) -> Result<(), StatementError> {
+    let text = bytewise_text_type(connection).await?;
     let transaction =
         connection.build_transaction().isolation_level(IsolationLevel::Serializable).start().await?;
-    transaction.batch_execute(migrations::RECORD).await?;
+    transaction.batch_execute(migrations::MIGRATIONS_TABLE).await?;
     let version: Option<i64> = transaction.query_one(migrations::VERSION, &[]).await?.try_get(0)?;
     for (number, step) in migrations::after(version.unwrap_or(0), text)? {
         for sql in &step {
@@ -195,19 +196,18 @@ async fn migrate(connection: &mut deadpool_postgres::Object) -> Result<(), Failu
     Ok(())
 }
 
-/// An open transaction.
-struct Open<'a>(Transaction<'a>);
+struct PostgresTransaction<'a>(Transaction<'a>);
 
-impl Session for Open<'_> {
-    async fn execute(&mut self, sql: &str, params: &[Value]) -> Result<u64, Failure> {
+impl SqlTransaction for PostgresTransaction<'_> {
+    async fn execute(&mut self, sql: &str, params: &[Value]) -> Result<u64, StatementError> {
         let statement = self.0.prepare_cached(sql).await?;
         Ok(self.0.execute(&statement, &references(params)).await?)
     }
 
-    async fn query(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Record>, Failure> {
+    async fn query(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Record>, StatementError> {
         let statement = self.0.prepare_cached(sql).await?;
         let rows = self.0.query(&statement, &references(params)).await?;
-        rows.iter().map(|row| record(row).map_err(Failure::from)).collect()
+        rows.iter().map(|row| record(row).map_err(StatementError::from)).collect()
     }
 }
 
@@ -246,7 +246,7 @@ impl ToSql for Value {
     to_sql_checked!();
 }
 
-impl From<tokio_postgres::Error> for Failure {
+impl From<tokio_postgres::Error> for StatementError {
     fn from(error: tokio_postgres::Error) -> Self {
         let Some(server) = error.as_db_error() else {
             let kind =
@@ -255,35 +255,38 @@ impl From<tokio_postgres::Error> for Failure {
                 } else {
                     ErrorKind::Internal
                 };
-            return Failure::Other(Error::new(kind, "store: no answer").because(error));
+            return StatementError::Other(Error::new(kind, "store: no response").because(error));
         };
         let code = server.code();
-        // Its detail may quote what is in the rows, so that is left out.
+        // The detail is omitted because it may quote values of rows.
         let message = format!("store: {} (SQLSTATE {})", server.message(), code.code());
         match *code {
-            SqlState::UNIQUE_VIOLATION if of_a_row(server) => Failure::Taken,
+            SqlState::UNIQUE_VIOLATION if is_row_key(server) => StatementError::UniqueViolation,
             SqlState::UNIQUE_VIOLATION
             | SqlState::DUPLICATE_TABLE
             | SqlState::T_R_SERIALIZATION_FAILURE
-            | SqlState::T_R_DEADLOCK_DETECTED => Failure::Again(message),
+            | SqlState::T_R_DEADLOCK_DETECTED => StatementError::SerializationFailure(message),
             _ if ["08", "53", "57"].iter().any(|class| code.code().starts_with(class)) => {
-                Failure::Other(Error::unavailable(message))
+                StatementError::Other(Error::unavailable(message))
             }
-            _ => Failure::Other(Error::internal(message)),
+            _ => StatementError::Other(Error::internal(message)),
         }
     }
 }
 
-/// Whether the key is one of our rows. Two migrations at once collide in the server's own catalogue, and
-/// two servers in the next number of an audit log: doing it again helps there.
-fn of_a_row(error: &DbError) -> bool {
+/// Whether the violated constraint belongs to one of Ootheca's row keys. Concurrent migrations conflict in
+/// the server's own catalog, and concurrent servers conflict in the next number of an audit log. Repeating
+/// the work resolves both.
+fn is_row_key(error: &DbError) -> bool {
     error.table().is_none_or(|table| table == "entries")
 }
 
-fn fatal(failure: Failure) -> Error {
+fn fatal(failure: StatementError) -> Error {
     match failure {
-        Failure::Other(error) => error,
-        Failure::Again(message) => Error::unavailable(format!("store: busy: {message}")),
-        Failure::Taken => Error::internal("store: a key is taken"),
+        StatementError::Other(error) => error,
+        StatementError::SerializationFailure(message) => {
+            Error::unavailable(format!("store: busy: {message}"))
+        }
+        StatementError::UniqueViolation => Error::internal("store: unexpected unique violation"),
     }
 }

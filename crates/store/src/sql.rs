@@ -1,5 +1,5 @@
-//! Every statement, the same text for both databases. Parameters are `$1`, `$2`, …; SQLite reads them
-//! as `?1`, `?2`, ….
+//! Every SQL statement, with the same text for both databases. Parameters are `$1`, `$2`, …, which are
+//! translated to `?1`, `?2`, … for SQLite.
 
 use crate::{Kind, Order, Position, Query, backend::Backend, value::Value};
 use ootheca_model::{Error, OrganizationId, Result, Timestamp};
@@ -36,7 +36,7 @@ pub(crate) const REVISIONS: &str = "SELECT id, revision FROM entries WHERE kind 
 pub(crate) const DUE: &str = "SELECT id FROM entries WHERE kind = $1 AND due_at IS NOT NULL AND due_at <= $2 ORDER BY due_at, id LIMIT $3";
 pub(crate) const NEXT_DUE: &str = "SELECT MIN(due_at) FROM entries WHERE kind = $1 AND due_at IS NOT NULL";
 
-/// The columns of an audit entry, with its outcome. A look-up each, so that a page walks its index.
+/// The columns of an audit entry and its outcome. The outcome is a subquery, so that a page scans its index.
 macro_rules! entry {
     () => {
         "SELECT document, created_at, \
@@ -148,7 +148,8 @@ const ALL: &[&str] = &[
     LEASE_RELEASE,
 ];
 
-/// The statement of a list, and its parameters. Only its shape depends on the query, never a value.
+/// Returns the statement of a list, and its parameters. Its text depends on the shape of the query, never on
+/// values.
 pub(crate) fn list<B: Backend>(query: &Query) -> Result<(String, Vec<Value>)> {
     let mut params: Vec<Value> = vec![query.kind.into()];
     let mut parameter = |value: Value| {
@@ -166,12 +167,12 @@ pub(crate) fn list<B: Backend>(query: &Query) -> Result<(String, Vec<Value>)> {
         conditions.push("ended_at IS NULL".to_owned());
     }
     if let Some(as_of) = query.as_of {
-        // Where the list has another order, its index serves better than the one by this column.
+        // If the list has another order, the index for that order is better than the one on this column.
         let column = if query.order == Order::CreatedAt { "created_at" } else { "created_at + 0" };
         conditions.push(format!("{column} <= {}", parameter(as_of.into())));
     }
     if let Some(ids) = &query.ids {
-        // One parameter whatever their number, so that there are few statements to keep prepared.
+        // One parameter for any number of ids, so that there are few statements to prepare.
         let mut one_of = |column: &str, ids: &[String]| -> Result<String> {
             let set = serde_json::to_string(ids);
             let set = set.map_err(|error| Error::internal("store: ids").because(error))?;
@@ -210,7 +211,7 @@ pub(crate) fn list<B: Backend>(query: &Query) -> Result<(String, Vec<Value>)> {
     Ok((sql, params))
 }
 
-/// The statement that reads samples of some clusters, whose ids are its first parameter.
+/// The statement that reads samples of some clusters. Their ids are its first parameter.
 pub(crate) fn samples<B: Backend>() -> String {
     let one_of = B::ONE_OF.replace('?', "$1");
     format!(
@@ -219,7 +220,7 @@ pub(crate) fn samples<B: Backend>() -> String {
     )
 }
 
-/// Every statement, those of every shape of a list included, for the tests that prepare them all.
+/// Every statement, including those of all shapes of lists, for the tests that prepare them.
 pub(crate) fn every<B: Backend>() -> Vec<String> {
     let mut all: Vec<String> = ALL.iter().map(|sql| (*sql).to_owned()).collect();
     all.push(samples::<B>());

@@ -1,14 +1,14 @@
-//! SQLite: the store of one machine.
+//! Stores rows in SQLite, on one machine.
 //!
-//! One thread owns the only connection that writes. It takes all the work that waits and does it in one
-//! transaction, each piece behind a savepoint: a piece that fails hurts no other, and many callers share
-//! one wait for the disk. Nothing is answered before it is durable.
+//! One thread owns the only connection that writes. It runs all queued work in one transaction, each piece
+//! behind a savepoint. A piece that fails does not affect the others, and many callers share one sync to
+//! disk. Callers get their results only after the transaction is durable.
 
 use crate::{
     Changed, Kind,
     backend::Backend,
     migrations,
-    transaction::{self, Done, Failure, Session, Work},
+    transaction::{self, SqlTransaction, StatementError, Work, WorkResult},
     value::{Record, Value},
 };
 use async_trait::async_trait;
@@ -32,14 +32,14 @@ use std::{
 };
 use tokio::sync::{broadcast, oneshot};
 
-/// Most pieces of work in one transaction.
-const TOGETHER: usize = 128;
-/// Connections that are kept for later reads.
+/// The maximum number of pieces of work in one transaction.
+const MAX_JOBS: usize = 128;
+/// The number of connections that are kept for reads.
 const READERS: usize = 8;
 
-type Job = (Work, oneshot::Sender<Result<Done>>);
+type Job = (Work, oneshot::Sender<Result<WorkResult>>);
 
-/// A database file, open.
+/// An open database file.
 pub(crate) struct Sqlite {
     path: PathBuf,
     readers: Mutex<Vec<Connection>>,
@@ -49,15 +49,15 @@ pub(crate) struct Sqlite {
     stamps: Arc<Stamps>,
 }
 
-/// How often rows of each kind were changed, or got another revision, since the file was opened.
+/// For each kind, the number of changes, including changes of only the revision, since the file was opened.
 type Stamps = [AtomicU64; Kind::ALL.len()];
 
 impl Sqlite {
-    /// Opens the file, making it and bringing its schema up to date where that is needed.
+    /// Opens the file. Creates it and migrates its schema if necessary.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let failed =
             |error: std::io::Error| Error::internal(format!("store: {}", path.display())).because(error);
-        // Made by us, so that nobody else can ever read it.
+        // Created here, so that the file is never readable by other users.
         OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(failed)?;
         let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         migrate(&mut connection)?;
@@ -72,14 +72,15 @@ impl Sqlite {
         Ok(Self { path: path.to_owned(), readers, jobs: Some(jobs), writer: Some(writer), changes, stamps })
     }
 
-    /// Opens a file that is there, to read only: its schema stays as it is.
+    /// Opens an existing file for reading only. Does not migrate the schema.
     pub(crate) fn open_to_read(path: &Path) -> Result<Self> {
         if !path.is_file() {
             return Err(Error::not_found(format!("store: {}", path.display())));
         }
         let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         let version = connection.query_row(migrations::VERSION, [], |row| row.get::<_, Option<i64>>(0));
-        let version = version.map_err(|error| Error::internal("store: can not be read").because(error))?;
+        let version = version
+            .map_err(|error| Error::internal("store: cannot read the schema version").because(error))?;
         migrations::check(version.unwrap_or(0))?;
         let (changes, _) = broadcast::channel(1);
         let (readers, stamps) = (Mutex::new(vec![connection]), Arc::new(Stamps::default()));
@@ -105,7 +106,7 @@ impl Drop for Sqlite {
 impl Backend for Sqlite {
     const ONE_OF: &'static str = "IN (SELECT value FROM json_each(?))";
 
-    /// Reads on the calling task: a look-up takes microseconds, less than handing it to a thread would.
+    /// Reads on the calling task, because a lookup takes less time than passing it to another thread.
     async fn query(&self, sql: &str, params: &[Value]) -> Result<Vec<Record>> {
         let reader = self.reader()?;
         let records = select(&reader, sql, params).map_err(fatal);
@@ -117,8 +118,8 @@ impl Backend for Sqlite {
         records
     }
 
-    async fn transact(&self, work: Work) -> Result<Done> {
-        let gone = || Error::unavailable("store: closed");
+    async fn transact(&self, work: Work) -> Result<WorkResult> {
+        let gone = || Error::unavailable("store: the writer has stopped");
         let (answer, done) = oneshot::channel();
         self.jobs.as_ref().ok_or_else(gone)?.send((work, answer)).map_err(|_| gone())?;
         done.await.map_err(|_| gone())?
@@ -133,7 +134,11 @@ impl Backend for Sqlite {
         let connection = connect(&self.path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         let busy: i64 =
             connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).map_err(failed)?;
-        if busy == 0 { Ok(()) } else { Err(Error::unavailable("store: checkpoint failed: it is in use")) }
+        if busy == 0 {
+            Ok(())
+        } else {
+            Err(Error::unavailable("store: checkpoint failed: the database is in use"))
+        }
     }
 
     fn changes(&self) -> broadcast::Receiver<Changed> {
@@ -146,7 +151,7 @@ impl Backend for Sqlite {
 }
 
 fn connect(path: &Path, flags: OpenFlags) -> Result<Connection> {
-    let failed = |error| Error::internal(format!("store: can not open {}", path.display())).because(error);
+    let failed = |error| Error::internal(format!("store: cannot open {}", path.display())).because(error);
     let connection =
         Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(failed)?;
     connection.busy_timeout(Duration::from_secs(10)).map_err(failed)?;
@@ -163,7 +168,7 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection> {
 fn migrate(connection: &mut Connection) -> Result<()> {
     let failed = |error| Error::internal("store: migration failed").because(error);
     let transaction = connection.transaction().map_err(failed)?;
-    transaction.execute_batch(migrations::RECORD).map_err(failed)?;
+    transaction.execute_batch(migrations::MIGRATIONS_TABLE).map_err(failed)?;
     let version: Option<i64> =
         transaction.query_row(migrations::VERSION, [], |row| row.get(0)).map_err(failed)?;
     for (number, step) in migrations::after(version.unwrap_or(0), "TEXT")? {
@@ -173,7 +178,7 @@ fn migrate(connection: &mut Connection) -> Result<()> {
     transaction.commit().map_err(failed)
 }
 
-/// The writer's life.
+/// The main loop of the writer thread.
 fn write(
     mut connection: Connection,
     waiting: &Receiver<Job>,
@@ -181,8 +186,8 @@ fn write(
     stamps: &Stamps,
 ) {
     while let Ok(first) = waiting.recv() {
-        let jobs: Vec<Job> = std::iter::once(first).chain(waiting.try_iter().take(TOGETHER - 1)).collect();
-        let results = together(&mut connection, &jobs);
+        let jobs: Vec<Job> = std::iter::once(first).chain(waiting.try_iter().take(MAX_JOBS - 1)).collect();
+        let results = run_jobs(&mut connection, &jobs);
         if results.iter().any(Result::is_ok) {
             effect::done("store commit");
         }
@@ -193,7 +198,7 @@ fn write(
                 stamps[kind as usize].fetch_add(1, Ordering::Release);
             }
             for hint in hints {
-                // Nobody listens, or too slowly: hints may be lost.
+                // There may be no receiver, or one that is too slow. Hints may be lost.
                 drop(changes.send(hint.clone()));
             }
             let _ = answer.send(result);
@@ -201,18 +206,18 @@ fn write(
     }
 }
 
-/// Does all the jobs in one transaction.
-fn together(connection: &mut Connection, jobs: &[Job]) -> Vec<Result<Done>> {
+/// Runs all jobs in one transaction.
+fn run_jobs(connection: &mut Connection, jobs: &[Job]) -> Vec<Result<WorkResult>> {
     let all = |message: &str| jobs.iter().map(|_| Err(Error::unavailable(message))).collect();
     if connection.execute_batch("BEGIN IMMEDIATE").is_err() {
         return all("store: busy");
     }
     let mut results = Vec::with_capacity(jobs.len());
     for (work, _) in jobs {
-        results.push(alone(connection, work));
+        results.push(run_job(connection, work));
         // Some failures, such as a full disk, end the whole transaction.
         if connection.is_autocommit() {
-            tracing::error!(error = ?results.last(), "store: transaction lost");
+            tracing::error!(error = ?results.last(), "store: transaction aborted");
             return all("store: the change could not be made durable");
         }
     }
@@ -226,32 +231,32 @@ fn together(connection: &mut Connection, jobs: &[Job]) -> Vec<Result<Done>> {
     }
 }
 
-/// Does one job behind a savepoint.
-fn alone(connection: &mut Connection, work: &Work) -> Result<Done> {
+/// Runs one job behind a savepoint.
+fn run_job(connection: &mut Connection, work: &Work) -> Result<WorkResult> {
     connection.execute_batch("SAVEPOINT piece").map_err(|error| fatal(error.into()))?;
-    // Every statement answers at once, so the future is ready the first time.
-    let done = transaction::run(&mut Direct(connection), work).now_or_never();
-    let result = done.unwrap_or_else(|| Err(Error::internal("store: a statement did not answer").into()));
+    // Every statement completes immediately, so the future is ready at the first poll.
+    let done = transaction::run(&mut SqliteTransaction(connection), work).now_or_never();
+    let result = done.unwrap_or_else(|| Err(Error::internal("store: a statement did not complete").into()));
     let end = if result.is_ok() { "RELEASE piece" } else { "ROLLBACK TO piece; RELEASE piece" };
     connection.execute_batch(end).map_err(|error| fatal(error.into()))?;
     result.map_err(fatal)
 }
 
 /// The writing connection, inside a transaction.
-struct Direct<'a>(&'a mut Connection);
+struct SqliteTransaction<'a>(&'a mut Connection);
 
-impl Session for Direct<'_> {
-    async fn execute(&mut self, sql: &str, params: &[Value]) -> Result<u64, Failure> {
+impl SqlTransaction for SqliteTransaction<'_> {
+    async fn execute(&mut self, sql: &str, params: &[Value]) -> Result<u64, StatementError> {
         let changed = prepare(self.0, sql)?.execute(params_from_iter(params))?;
         Ok(changed as u64)
     }
 
-    async fn query(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Record>, Failure> {
+    async fn query(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Record>, StatementError> {
         select(self.0, sql, params)
     }
 }
 
-fn select(connection: &Connection, sql: &str, params: &[Value]) -> Result<Vec<Record>, Failure> {
+fn select(connection: &Connection, sql: &str, params: &[Value]) -> Result<Vec<Record>, StatementError> {
     let mut statement = prepare(connection, sql)?;
     let columns = statement.column_count();
     let mut rows = statement.query(params_from_iter(params))?;
@@ -287,23 +292,27 @@ impl rusqlite::ToSql for Value {
     }
 }
 
-impl From<rusqlite::Error> for Failure {
+impl From<rusqlite::Error> for StatementError {
     fn from(error: rusqlite::Error) -> Self {
         match error.sqlite_error_code() {
-            Some(ErrorCode::ConstraintViolation) => Failure::Taken,
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Failure::Again(error.to_string()),
-            Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure) => {
-                Failure::Other(Error::unavailable("store: statement failed").because(error))
+            Some(ErrorCode::ConstraintViolation) => StatementError::UniqueViolation,
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+                StatementError::SerializationFailure(error.to_string())
             }
-            _ => Failure::Other(Error::internal("store: statement failed").because(error)),
+            Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure) => {
+                StatementError::Other(Error::unavailable("store: statement failed").because(error))
+            }
+            _ => StatementError::Other(Error::internal("store: statement failed").because(error)),
         }
     }
 }
 
-fn fatal(failure: Failure) -> Error {
+fn fatal(failure: StatementError) -> Error {
     match failure {
-        Failure::Other(error) => error,
-        Failure::Again(message) => Error::unavailable(format!("store: busy: {message}")),
-        Failure::Taken => Error::internal("store: a key is taken"),
+        StatementError::Other(error) => error,
+        StatementError::SerializationFailure(message) => {
+            Error::unavailable(format!("store: busy: {message}"))
+        }
+        StatementError::UniqueViolation => Error::internal("store: unexpected unique violation"),
     }
 }

@@ -1,8 +1,8 @@
-//! What happens inside a transaction, the same for both databases.
+//! The work inside a transaction, which is the same for both databases.
 
 use crate::{
     Authority, Batch, Change, Changed, Kind, Lease, Row, SampleRow, chain,
-    events::{Drafts, What},
+    events::{PendingEvents, What},
     samples, sql,
     value::{Columns, Record, Value, values},
 };
@@ -10,36 +10,40 @@ use ootheca_model::{Error, ErrorKind, OrganizationId, Result, Timestamp, audit::
 use std::{future::Future, time::Duration};
 use uuid::Uuid;
 
-/// Why a statement failed.
+/// The reason why a statement failed.
 #[derive(Debug)]
-pub(crate) enum Failure {
-    /// A unique key is taken.
-    Taken,
-    /// The transaction lost a race; the same work may succeed when it is done again.
-    Again(String),
-    /// Something else.
+pub(crate) enum StatementError {
+    /// A unique key is already in use.
+    UniqueViolation,
+    /// A serialization failure. The same work may succeed when it is repeated.
+    SerializationFailure(String),
+    /// Another error.
     Other(Error),
 }
 
-impl From<Error> for Failure {
+impl From<Error> for StatementError {
     fn from(error: Error) -> Self {
-        Failure::Other(error)
+        StatementError::Other(error)
     }
 }
 
 /// An open transaction.
-pub(crate) trait Session: Send {
-    /// Runs a statement; says how many rows it changed.
-    fn execute(&mut self, sql: &str, params: &[Value]) -> impl Future<Output = Result<u64, Failure>> + Send;
-    /// Runs a statement; gives its rows.
+pub(crate) trait SqlTransaction: Send {
+    /// Runs a statement. Returns the number of changed rows.
+    fn execute(
+        &mut self,
+        sql: &str,
+        params: &[Value],
+    ) -> impl Future<Output = Result<u64, StatementError>> + Send;
+    /// Runs a statement. Returns its rows.
     fn query(
         &mut self,
         sql: &str,
         params: &[Value],
-    ) -> impl Future<Output = Result<Vec<Record>, Failure>> + Send;
+    ) -> impl Future<Output = Result<Vec<Record>, StatementError>> + Send;
 }
 
-/// A piece of work that is done in one transaction. Data, so that it can be done again.
+/// Work that runs in one transaction. It is data, so that it can be repeated.
 #[derive(Clone, Debug)]
 pub(crate) enum Work {
     Commit { batch: Box<Batch>, now: Timestamp },
@@ -51,7 +55,7 @@ pub(crate) enum Work {
 }
 
 impl Work {
-    /// The organizations whose numbered rows it appends to.
+    /// The organizations to whose numbered logs the work appends.
     pub(crate) fn organizations(&self) -> Vec<OrganizationId> {
         match self {
             Work::Commit { batch, .. } => {
@@ -72,53 +76,60 @@ impl Work {
     }
 }
 
-/// What came of it.
+/// The result of a piece of work.
 #[derive(Debug, Default)]
-pub(crate) struct Done {
+pub(crate) struct WorkResult {
     /// The audit entries of a commit, as written.
     pub(crate) entries: Vec<AuditEntry>,
     /// The lease, if it was granted.
     pub(crate) lease: Option<Lease>,
-    /// To be told when it is durable.
+    /// Hints to send once the transaction is durable.
     pub(crate) hints: Vec<Changed>,
-    /// Kinds of rows that only got a new revision, which is told to nobody.
+    /// Kinds of rows of which only the revision changed, which produces no hints.
     pub(crate) touched: Vec<Kind>,
 }
 
-/// Does the work. The caller commits if it succeeds and rolls back if it fails.
-pub(crate) async fn run<S: Session>(session: &mut S, work: &Work) -> Result<Done, Failure> {
+/// Runs the work. The caller commits if it succeeds and rolls back if it fails.
+pub(crate) async fn run<S: SqlTransaction>(
+    session: &mut S,
+    work: &Work,
+) -> Result<WorkResult, StatementError> {
     match work {
         Work::Commit { batch, now } => commit(session, batch, *now).await,
         Work::CompleteAudit { id, payload, error, .. } => {
             chain::complete(session, *id, payload, error.clone()).await?;
-            Ok(Done::default())
+            Ok(WorkResult::default())
         }
         Work::Lease { name, holder, renew, ttl, now } => {
             let lease = lease(session, name, holder, *renew, now.after(*ttl), *now).await?;
-            Ok(Done { lease, ..Done::default() })
+            Ok(WorkResult { lease, ..WorkResult::default() })
         }
         Work::Release(lease) => {
             let params = [lease.name.as_str().into(), lease.holder.as_str().into(), lease.fence.into()];
             session.execute(sql::LEASE_RELEASE, &params).await?;
-            Ok(Done::default())
+            Ok(WorkResult::default())
         }
         Work::ForgetEvents { before } => {
             session.execute(sql::EVENTS_FORGET, &[(*before).into()]).await?;
-            Ok(Done::default())
+            Ok(WorkResult::default())
         }
         Work::ForgetSamples { step_seconds, before } => {
             session.execute(sql::SAMPLES_FORGET, &[(*step_seconds).into(), (*before).into()]).await?;
-            Ok(Done::default())
+            Ok(WorkResult::default())
         }
     }
 }
 
-async fn commit<S: Session>(session: &mut S, batch: &Batch, now: Timestamp) -> Result<Done, Failure> {
+async fn commit<S: SqlTransaction>(
+    session: &mut S,
+    batch: &Batch,
+    now: Timestamp,
+) -> Result<WorkResult, StatementError> {
     if let Some(lease) = &batch.fence {
         check_fence(session, lease).await?;
     }
-    let mut done = Done::default();
-    let mut drafts = Drafts::default();
+    let mut done = WorkResult::default();
+    let mut drafts = PendingEvents::default();
     for change in &batch.changes {
         check_authority(session, &batch.authority, change).await?;
         apply(session, &batch.authority, change, &mut done, &mut drafts).await?;
@@ -130,13 +141,13 @@ async fn commit<S: Session>(session: &mut S, batch: &Batch, now: Timestamp) -> R
     Ok(done)
 }
 
-async fn apply<S: Session>(
+async fn apply<S: SqlTransaction>(
     session: &mut S,
     authority: &Authority,
     change: &Change,
-    done: &mut Done,
-    drafts: &mut Drafts,
-) -> Result<(), Failure> {
+    done: &mut WorkResult,
+    drafts: &mut PendingEvents,
+) -> Result<(), StatementError> {
     match change {
         Change::Insert(row) => {
             session
@@ -147,7 +158,7 @@ async fn apply<S: Session>(
             drafts.row(row, What::Created);
         }
         Change::Update(row) => {
-            if let Some(what) = what(session, row).await? {
+            if let Some(what) = update_event(session, row).await? {
                 drafts.row(row, what);
             }
             let changed = session.execute(sql::UPDATE, &values(row, row.revision)).await;
@@ -165,7 +176,7 @@ async fn apply<S: Session>(
             let deleted = session.query(sql::DELETE, &params).await?.into_iter().next();
             let mut columns = Columns::of(deleted.ok_or_else(|| stale(*kind, id))?);
             let (parent, owner) = (columns.text()?, organization(&columns.text()?)?);
-            // The end of a row that is still shown was told when it ended.
+            // An ended row has already produced an event when it ended.
             if columns.optional_int()?.is_none() {
                 drafts.add(owner, *kind, id, &parent, What::Deleted);
             }
@@ -199,8 +210,8 @@ async fn apply<S: Session>(
     Ok(())
 }
 
-/// What an update does to a row, in the eyes of others; nothing, if only its bookkeeping changes.
-async fn what<S: Session>(session: &mut S, row: &Row) -> Result<Option<What>, Failure> {
+/// Returns what an update means to readers of events, or `None` if it is only bookkeeping.
+async fn update_event<S: SqlTransaction>(session: &mut S, row: &Row) -> Result<Option<What>, StatementError> {
     if !row.kind.is_announced() {
         return Ok(None);
     }
@@ -215,23 +226,23 @@ async fn what<S: Session>(session: &mut S, row: &Row) -> Result<Option<What>, Fa
     })
 }
 
-fn taken(kind: Kind, failure: Failure) -> Failure {
+fn taken(kind: Kind, failure: StatementError) -> StatementError {
     match failure {
-        Failure::Taken => Error::exists(kind.title()).into(),
+        StatementError::UniqueViolation => Error::exists(kind.title()).into(),
         other => other,
     }
 }
 
-fn stale(kind: Kind, id: &str) -> Failure {
-    Error::new(ErrorKind::Stale, format!("{} {id} changed meanwhile", kind.title())).into()
+fn stale(kind: Kind, id: &str) -> StatementError {
+    Error::new(ErrorKind::Stale, format!("{} {id} was changed concurrently", kind.title())).into()
 }
 
-/// A caller writes rows of its own organization only.
-async fn check_authority<S: Session>(
+/// Checks that a caller writes only rows of its own organization.
+async fn check_authority<S: SqlTransaction>(
     session: &mut S,
     authority: &Authority,
     change: &Change,
-) -> Result<(), Failure> {
+) -> Result<(), StatementError> {
     let Authority::Caller(granted) = authority else { return Ok(()) };
     let owner = match change {
         Change::Insert(row) => Some(row.organization),
@@ -251,34 +262,34 @@ async fn check_authority<S: Session>(
 fn check_owner(authority: &Authority, owner: Option<OrganizationId>) -> Result<()> {
     match (authority, owner) {
         (Authority::Caller(granted), Some(owner)) if owner != granted.organization() => {
-            Err(Error::internal("store: a caller reached for a row of another organization"))
+            Err(Error::internal("store: a caller accessed a row of another organization"))
         }
         _ => Ok(()),
     }
 }
 
 fn organization(text: &str) -> Result<OrganizationId> {
-    text.parse().map_err(|error| Error::internal("store: damaged organization").because(error))
+    text.parse().map_err(|error| Error::internal("store: invalid organization id").because(error))
 }
 
-async fn owner<S: Session>(
+async fn owner<S: SqlTransaction>(
     session: &mut S,
     kind: Value,
     id: &str,
-) -> Result<Option<OrganizationId>, Failure> {
+) -> Result<Option<OrganizationId>, StatementError> {
     let records = session.query(sql::ORGANIZATION, &[kind, id.into()]).await?;
     let Some(record) = records.into_iter().next() else { return Ok(None) };
     Ok(Some(organization(&Columns::of(record).text()?)?))
 }
 
-async fn lease<S: Session>(
+async fn lease<S: SqlTransaction>(
     session: &mut S,
     name: &str,
     holder: &str,
     renew: Option<i64>,
     expires_at: Timestamp,
     now: Timestamp,
-) -> Result<Option<Lease>, Failure> {
+) -> Result<Option<Lease>, StatementError> {
     let records = session.query(sql::LEASE_GET, &[name.into()]).await?;
     let Some(record) = records.into_iter().next() else {
         if renew.is_some() {
@@ -302,7 +313,7 @@ async fn lease<S: Session>(
     Ok(Some(Lease { name: name.to_owned(), holder: holder.to_owned(), fence }))
 }
 
-async fn check_fence<S: Session>(session: &mut S, lease: &Lease) -> Result<(), Failure> {
+async fn check_fence<S: SqlTransaction>(session: &mut S, lease: &Lease) -> Result<(), StatementError> {
     let records = session.query(sql::LEASE_GET, &[lease.name.as_str().into()]).await?;
     let held = match records.into_iter().next() {
         Some(record) => {

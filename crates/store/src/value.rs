@@ -1,9 +1,9 @@
-//! The values that pass between our rows and either database.
+//! The values that are exchanged with either database.
 
 use crate::{Kind, Row};
 use ootheca_model::{Error, OrganizationId, Result, Timestamp};
 
-/// A column's value.
+/// The value of a column.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Value {
     Null,
@@ -69,7 +69,7 @@ impl From<Kind> for Value {
 }
 
 impl Kind {
-    /// Every kind.
+    /// All kinds.
     pub const ALL: [Kind; 17] = [
         Kind::Organization,
         Kind::Person,
@@ -90,7 +90,7 @@ impl Kind {
         Kind::Setting,
     ];
 
-    /// As it stands in the column.
+    /// The value in the column `kind`.
     pub(crate) fn column(self) -> &'static str {
         match self {
             Kind::Organization => "organization",
@@ -113,7 +113,7 @@ impl Kind {
         }
     }
 
-    /// As it is called in messages.
+    /// The name in messages.
     pub(crate) fn title(self) -> &'static str {
         match self {
             Kind::Organization => "organization",
@@ -127,7 +127,7 @@ impl Kind {
             Kind::JwtIssuer => "JWT issuer",
             Kind::Cluster => "cluster",
             Kind::AllowlistEntry => "allowlist entry",
-            Kind::SqlCatalog => "notes of a cluster",
+            Kind::SqlCatalog => "SQL metadata of a cluster",
             Kind::Meter => "meter",
             Kind::UsageHour => "usage of an hour",
             Kind::UsageMonth => "usage of a month",
@@ -137,7 +137,7 @@ impl Kind {
     }
 }
 
-/// Takes the columns of a record one after the other.
+/// Takes the columns of a record one by one.
 pub(crate) struct Columns(std::vec::IntoIter<Value>);
 
 impl Columns {
@@ -148,7 +148,7 @@ impl Columns {
     pub(crate) fn text(&mut self) -> Result<String> {
         match self.0.next() {
             Some(Value::Text(text)) => Ok(text),
-            other => Err(damaged("a text", other)),
+            other => Err(unexpected("a text", other)),
         }
     }
 
@@ -156,14 +156,14 @@ impl Columns {
         match self.0.next() {
             Some(Value::Text(text)) => Ok(Some(text)),
             Some(Value::Null) => Ok(None),
-            other => Err(damaged("a text", other)),
+            other => Err(unexpected("a text", other)),
         }
     }
 
     pub(crate) fn int(&mut self) -> Result<i64> {
         match self.0.next() {
             Some(Value::Int(number)) => Ok(number),
-            other => Err(damaged("a number", other)),
+            other => Err(unexpected("a number", other)),
         }
     }
 
@@ -171,16 +171,16 @@ impl Columns {
         match self.0.next() {
             Some(Value::Int(number)) => Ok(Some(number)),
             Some(Value::Null) => Ok(None),
-            other => Err(damaged("a number", other)),
+            other => Err(unexpected("a number", other)),
         }
     }
 }
 
-fn damaged(wanted: &str, found: Option<Value>) -> Error {
+fn unexpected(wanted: &str, found: Option<Value>) -> Error {
     Error::internal(format!("store: expected {wanted}, found {found:?}"))
 }
 
-/// Reads a record of the columns of [`crate::sql::COLUMNS`].
+/// Parses a record with the columns of [`crate::sql::COLUMNS`].
 pub(crate) fn row(record: Record) -> Result<Row> {
     let mut columns = Columns::of(record);
     let kind = columns.text()?;
@@ -191,7 +191,7 @@ pub(crate) fn row(record: Record) -> Result<Row> {
         organization: columns
             .text()?
             .parse()
-            .map_err(|error| Error::internal("store: organization").because(error))?,
+            .map_err(|error| Error::internal("store: invalid organization id").because(error))?,
         parent: columns.text()?,
         unique_key: columns.optional_text()?,
         alias: columns.optional_text()?,
@@ -205,7 +205,7 @@ pub(crate) fn row(record: Record) -> Result<Row> {
     })
 }
 
-/// The values of a row, in the order of [`crate::sql::COLUMNS`], with another revision.
+/// The values of a row with the given revision, in the order of [`crate::sql::COLUMNS`].
 pub(crate) fn values(row: &Row, revision: i64) -> Vec<Value> {
     vec![
         row.kind.into(),

@@ -1,8 +1,9 @@
-//! Proves the chain of the audit log, or says where it is broken. Reads only, beside a running server too.
+//! Verifies the chain of the audit log and reports where it is broken. Only reads, and can run while the
+//! server is running.
 
 use crate::{
     backend::Backend,
-    chain::{self, Head, Link, Sort},
+    chain::{self, Head, Link, LinkKind},
     postgres::Postgres,
     sql,
     sqlite::Sqlite,
@@ -12,17 +13,17 @@ use ootheca_model::{Error, OrganizationId, Result, Timestamp};
 use serde::Serialize;
 use std::{collections::HashSet, fmt, path::Path, str::FromStr};
 
-/// How many links are read at once.
+/// The number of links that are read at once.
 const WINDOW: i64 = 1000;
-/// How many faults of a chain are listed.
+/// The maximum number of faults that are listed for a chain.
 const MOST_FAULTS: usize = 100;
 
-/// A link as it was noted outside: whatever happens to the store, the chain must still hold it.
+/// A link that was recorded outside of the store. The chain must still contain it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct Anchor {
-    /// Number of the link.
+    /// The number of the link.
     pub sequence: i64,
-    /// Its hash.
+    /// The hash of the link.
     pub hash: String,
 }
 
@@ -39,56 +40,53 @@ impl FromStr for Anchor {
         let parts = text.split_once(':').and_then(|(number, hash)| Some((number.parse().ok()?, hash)));
         match parts {
             Some((sequence, hash)) if hash.len() == 64 => Ok(Self { sequence, hash: hash.to_owned() }),
-            _ => Err(Error::invalid("anchor", "must be a head as it was shown: NUMBER:HASH")),
+            _ => Err(Error::invalid("anchor", "must be a chain head in the form NUMBER:HASH")),
         }
     }
 }
 
-/// Something that is not as the chain says.
+/// An inconsistency in a chain.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Fault {
-    /// Number of the link, or of the first that is missing.
+    /// The number of the link, or of the first missing one.
     pub sequence: i64,
-    /// Id of the entry, where there is one.
+    /// The id of the entry, if there is one.
     pub entry: Option<String>,
-    /// What is wrong.
     pub message: String,
 }
 
-/// The chain of one organization.
+/// The result for the chain of one organization.
 #[derive(Clone, Debug, Serialize)]
 pub struct ChainReport {
-    /// The organization.
     pub organization: OrganizationId,
-    /// Entries in the chain.
+    /// The number of entries in the chain.
     pub entries: u64,
-    /// Outcomes in the chain.
+    /// The number of outcomes in the chain.
     pub outcomes: u64,
-    /// Entries from before the chain, which it only counts.
+    /// The number of entries that are older than the chain, which the chain only counts.
     pub older: i64,
-    /// Its newest link; to be noted outside.
+    /// The newest link, to be recorded outside of the store.
     pub head: Option<Anchor>,
-    /// What is wrong.
     pub faults: Vec<Fault>,
 }
 
-/// What became of a check.
+/// The result of a verification.
 #[derive(Clone, Debug, Serialize)]
 pub struct AuditCheck {
-    /// Each organization with an audit log.
+    /// One report for each organization with an audit log.
     pub chains: Vec<ChainReport>,
-    /// Anchors that no chain holds.
+    /// Anchors that no chain contains.
     pub lost_anchors: Vec<Anchor>,
 }
 
 impl AuditCheck {
-    /// Whether nothing is wrong.
+    /// Whether no faults were found.
     pub fn is_whole(&self) -> bool {
         self.lost_anchors.is_empty() && self.chains.iter().all(|chain| chain.faults.is_empty())
     }
 }
 
-/// Checks the audit log of the store at `address`, and that it still holds `anchors`.
+/// Verifies the audit log of the store at `address`, and that it still contains `anchors`.
 pub async fn verify_audit(address: &str, anchors: &[Anchor]) -> Result<AuditCheck> {
     match address.strip_prefix("sqlite:") {
         Some(path) => verify(&Sqlite::open_to_read(Path::new(path))?, anchors).await,
@@ -102,8 +100,8 @@ async fn verify<B: Backend>(backend: &B, anchors: &[Anchor]) -> Result<AuditChec
     for record in backend.query(sql::AUDIT_ORGANIZATIONS, &[]).await? {
         let organization = Columns::of(record).text()?.parse();
         let organization =
-            organization.map_err(|error| Error::internal("store: damaged organization").because(error))?;
-        let walk = Walk::new(backend, organization, anchors).await?;
+            organization.map_err(|error| Error::internal("store: invalid organization id").because(error))?;
+        let walk = ChainVerifier::new(backend, organization, anchors).await?;
         let (report, anchors) = walk.run().await?;
         chains.push(report);
         found.extend(anchors);
@@ -112,21 +110,21 @@ async fn verify<B: Backend>(backend: &B, anchors: &[Anchor]) -> Result<AuditChec
     Ok(AuditCheck { chains, lost_anchors })
 }
 
-/// A walk along one chain.
-struct Walk<'a, B> {
+/// The verification of one chain.
+struct ChainVerifier<'a, B> {
     backend: &'a B,
     anchors: &'a [Anchor],
     found: Vec<Anchor>,
     report: ChainReport,
-    /// The head when the walk began; what comes behind it is still being written.
+    /// The head when the verification began. Later links may still be being written.
     head: Option<Head>,
-    /// The hash of the link before, unless that one is missing.
+    /// The hash of the previous link, unless that link is missing.
     previous: Option<String>,
     expected: i64,
     latest: Option<Timestamp>,
 }
 
-impl<'a, B: Backend> Walk<'a, B> {
+impl<'a, B: Backend> ChainVerifier<'a, B> {
     async fn new(backend: &'a B, organization: OrganizationId, anchors: &'a [Anchor]) -> Result<Self> {
         let head = backend.query(sql::AUDIT_HEAD, &[organization.into()]).await?.pop();
         let head = head.map(chain::head).transpose()?;
@@ -141,7 +139,7 @@ impl<'a, B: Backend> Walk<'a, B> {
             head: head.as_ref().map(|head| Anchor { sequence: head.sequence, hash: head.hash.clone() }),
             faults: Vec::new(),
         };
-        let previous = Some(chain::beginning(organization, older));
+        let previous = Some(chain::initial_hash(organization, older));
         Ok(Self { backend, anchors, found: Vec::new(), report, head, previous, expected: 1, latest })
     }
 
@@ -160,7 +158,7 @@ impl<'a, B: Backend> Walk<'a, B> {
         } else if let Some(head) = &self.head
             && self.previous.as_ref().is_some_and(|hash| *hash != head.hash)
         {
-            self.fault(last, None, "the newest link is not the one that the head names".to_owned());
+            self.fault(last, None, "the newest link is not the one that the head refers to".to_owned());
         }
         self.check_end().await?;
         Ok((self.report, self.found))
@@ -170,10 +168,12 @@ impl<'a, B: Backend> Walk<'a, B> {
     async fn links(&self, from: i64, to: i64) -> Result<Vec<(Link, String)>> {
         let organization = self.report.organization;
         let mut links = Vec::new();
-        for (sort, statement) in [(Sort::Entry, sql::AUDIT_LINKS), (Sort::Outcome, sql::OUTCOME_LINKS)] {
+        for (kind, statement) in
+            [(LinkKind::Entry, sql::AUDIT_LINKS), (LinkKind::Outcome, sql::OUTCOME_LINKS)]
+        {
             let params = [organization.into(), from.into(), to.into()];
             for record in self.backend.query(statement, &params).await? {
-                links.push(link(sort, organization, record)?);
+                links.push(link(kind, organization, record)?);
             }
         }
         links.sort_by_key(|(link, _)| link.sequence);
@@ -189,21 +189,21 @@ impl<'a, B: Backend> Walk<'a, B> {
             self.fault(first, None, format!("links {first} to {last} are missing"));
             self.previous = None;
         }
-        match link.sort {
-            Sort::Entry => self.report.entries += 1,
-            Sort::Outcome => self.report.outcomes += 1,
+        match link.kind {
+            LinkKind::Entry => self.report.entries += 1,
+            LinkKind::Outcome => self.report.outcomes += 1,
         }
         if self.previous.as_ref().is_some_and(|previous| link.hash(previous) != hash) {
             let message = if link.sequence == 1 {
-                "does not match its hash: it was changed, or entries from before the chain were added or removed"
+                "does not match its hash: it was changed, or entries that are older than the chain were added or removed"
             } else {
-                "does not match its hash: it, or the link before it, was changed or is in another's place"
+                "does not match its hash: this link or the previous one was changed or moved"
             };
             self.fault(link.sequence, Some(&link.id), message.to_owned());
         }
-        if link.sort == Sort::Entry {
+        if link.kind == LinkKind::Entry {
             if self.latest.is_some_and(|latest| link.created_at <= latest) {
-                let message = "is not later than the entry before it".to_owned();
+                let message = "is not later than the previous entry".to_owned();
                 self.fault(link.sequence, Some(&link.id), message);
             }
             self.latest = self.latest.max(Some(link.created_at));
@@ -216,7 +216,7 @@ impl<'a, B: Backend> Walk<'a, B> {
         self.expected = link.sequence + 1;
     }
 
-    /// Nothing may stand behind the head, which is read after it.
+    /// Checks that no link follows the head, which is read after the links.
     async fn check_end(&mut self) -> Result<()> {
         let organization = self.report.organization;
         let newest = self.backend.query(sql::AUDIT_NEWEST, &[organization.into()]).await?.pop();
@@ -225,7 +225,7 @@ impl<'a, B: Backend> Walk<'a, B> {
         let head = self.backend.query(sql::AUDIT_HEAD, &[organization.into()]).await?.pop();
         let head = head.map(chain::head).transpose()?.map_or(0, |head| head.sequence);
         if newest > head {
-            let message = format!("the head was set back or removed: there are links up to {newest}");
+            let message = format!("the head was changed or removed: there are links up to {newest}");
             self.fault(head + 1, None, message);
         }
         Ok(())
@@ -238,16 +238,16 @@ impl<'a, B: Backend> Walk<'a, B> {
     }
 }
 
-fn link(sort: Sort, organization: OrganizationId, record: Record) -> Result<(Link, String)> {
+fn link(kind: LinkKind, organization: OrganizationId, record: Record) -> Result<(Link, String)> {
     let mut columns = Columns::of(record);
     let link = Link {
-        sort,
+        kind,
         organization,
         sequence: columns.int()?,
         id: columns.text()?,
         created_at: Timestamp(columns.int()?),
         document: columns.text()?,
     };
-    // Whoever sets a number by hand may forget the hash.
+    // A number without a hash, as after a manual change.
     Ok((link, columns.optional_text()?.unwrap_or_default()))
 }

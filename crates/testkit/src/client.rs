@@ -1,5 +1,5 @@
-//! The Cloud API as a client sees it: requests that say exactly what is sent, answers that say
-//! exactly what came.
+//! A client of the Cloud API. Requests define exactly what is sent, and answers contain exactly what was
+//! received.
 
 use serde_json::Value;
 use std::{
@@ -9,43 +9,41 @@ use std::{
 };
 use ureq::{Agent, http};
 
-/// What came back.
+/// A response.
 #[derive(Clone)]
 pub struct Answer {
-    /// HTTP status.
     pub status: u16,
-    /// Headers, names in lower case.
+    /// The headers, with names in lower case.
     pub headers: Vec<(String, String)>,
-    /// The body.
     pub bytes: Vec<u8>,
-    /// The body as JSON; `Null` if it is empty or something else.
+    /// The body as JSON; `Null` if it is empty or not JSON.
     pub body: Value,
-    /// Time from the request until all of the answer was there.
+    /// The time from the request until the response was complete.
     pub time: Duration,
-    /// What was asked, for messages.
+    /// The request, for messages.
     request: String,
 }
 
 impl Answer {
-    /// A header.
+    /// Returns a header.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// The JSON body of a 200; panics on anything else.
+    /// Returns the JSON body of a 200 response. Panics for any other response.
     #[track_caller]
     pub fn ok(&self) -> &Value {
         self.expect(200)
     }
 
-    /// The JSON body of an answer with this status; panics on any other.
+    /// Returns the JSON body of a response with this status. Panics for any other response.
     #[track_caller]
     pub fn expect(&self, status: u16) -> &Value {
         assert_eq!(self.status, status, "{self}");
         &self.body
     }
 
-    /// The message of an error with this status, whose whole shape is checked.
+    /// Returns the message of an error response with this status. Checks the complete shape of the error.
     #[track_caller]
     pub fn refused(&self, status: u16) -> &str {
         assert_eq!(self.status, status, "{self}");
@@ -61,7 +59,7 @@ impl Answer {
         message.filter(|text| !text.is_empty()).unwrap_or_else(|| panic!("no message: {self}"))
     }
 
-    /// The same in SCIM's shape.
+    /// Like `refused`, for errors of SCIM.
     #[track_caller]
     fn refused_by_scim(&self, status: u16, keys: &[&str]) -> &str {
         let known = ["detail", "schemas", "scimType", "status"];
@@ -73,7 +71,7 @@ impl Answer {
         detail.filter(|text| !text.is_empty()).unwrap_or_else(|| panic!("no detail: {self}"))
     }
 
-    /// A string member of the body.
+    /// Returns a string member of the body.
     #[track_caller]
     pub fn text(&self, pointer: &str) -> String {
         let found = self.body.pointer(pointer).and_then(Value::as_str);
@@ -87,10 +85,10 @@ impl fmt::Display for Answer {
     }
 }
 
-/// Why there was no answer.
+/// The reason why there was no response.
 pub type Lost = ureq::Error;
 
-/// A caller: where, with which key, in which version.
+/// A client with an address, a key, and an API version.
 #[derive(Clone)]
 pub struct Client {
     agent: Agent,
@@ -101,27 +99,25 @@ pub struct Client {
     around: Option<Around>,
 }
 
-/// What a client and its copies were answered, in order.
+/// The recorded responses of a client and its clones, in order.
 pub type Record = Arc<Mutex<Vec<Recorded>>>;
 
-/// A request and its answer.
+/// A request and its response.
 #[derive(Clone, Debug)]
 pub struct Recorded {
-    /// Its method.
     pub method: String,
-    /// Its path and query.
+    /// The path and query.
     pub path: String,
-    /// HTTP status.
     pub status: u16,
-    /// Body of the answer.
+    /// The body of the response.
     pub answer: Vec<u8>,
 }
 
-/// Sends a request in place of [`Request::send`].
+/// Sends a request instead of [`Request::send`].
 type Around = Arc<dyn Fn(Request<'_>) -> Answer + Send + Sync>;
 
 impl Client {
-    /// A caller of the server at `base`, with a key, in the version of the official clients.
+    /// Creates a client of the server at `base` with a key, for the API version of the official clients.
     pub fn new(base: &str, key: &str) -> Self {
         let config = Agent::config_builder()
             .http_status_as_error(false)
@@ -140,59 +136,59 @@ impl Client {
         }
     }
 
-    /// Where the server is, for example `http://127.0.0.1:8080`.
+    /// The URL of the server, for example `http://127.0.0.1:8080`.
     pub fn base(&self) -> &str {
         &self.base
     }
 
-    /// Host and port of the server.
+    /// The host and port of the server.
     pub fn address(&self) -> &str {
         self.base.trim_start_matches("http://")
     }
 
-    /// The same with another key.
+    /// Returns a client with another key.
     #[must_use]
     pub fn with_key(&self, key: &str) -> Self {
         Self { key: Some(key.to_owned()), ..self.clone() }
     }
 
-    /// The same without a key.
+    /// Returns a client without a key.
     #[must_use]
     pub fn anonymous(&self) -> Self {
         Self { key: None, ..self.clone() }
     }
 
-    /// The same with another `Cc-Version`.
+    /// Returns a client with another `Cc-Version`.
     #[must_use]
     pub fn with_version(&self, version: &str) -> Self {
         Self { version: Some(version.to_owned()), ..self.clone() }
     }
 
-    /// The same, writing down what it is answered.
+    /// Returns a client that records its responses.
     #[must_use]
     pub fn recorded(&self, record: &Record) -> Self {
         Self { record: Some(record.clone()), ..self.clone() }
     }
 
-    /// The same, with `around` put around every request that is no `GET`: it is given the request and sends
-    /// it as often and in such forms as it likes.
+    /// Returns a client that passes every request except `GET` to `around`, which can send it any number of
+    /// times and in modified form.
     #[must_use]
     pub fn around(&self, around: impl Fn(Request<'_>) -> Answer + Send + Sync + 'static) -> Self {
         Self { around: Some(Arc::new(around)), ..self.clone() }
     }
 
-    /// The same without `Cc-Version`, as the examples of the page call.
+    /// Returns a client that sends no `Cc-Version`, like the examples in the API documentation.
     #[must_use]
     pub fn unversioned(&self) -> Self {
         Self { version: None, ..self.clone() }
     }
 
-    /// A request of a path below `/api/v1`.
+    /// Creates a request for a path below `/api/v1`.
     pub fn request(&self, method: &str, path: &str) -> Request<'_> {
         self.raw(method, &format!("/api/v1{path}"))
     }
 
-    /// A request of any path.
+    /// Creates a request for any path.
     pub fn raw(&self, method: &str, path: &str) -> Request<'_> {
         let mut headers = Vec::new();
         if let Some(key) = &self.key {
@@ -206,38 +202,36 @@ impl Client {
         Request { client: self, method, path, headers, body: None, around }
     }
 
-    /// `GET`
     #[track_caller]
     pub fn get(&self, path: &str) -> Answer {
         self.request("GET", path).send()
     }
 
-    /// `POST` with JSON.
+    /// Sends `POST` with JSON.
     #[track_caller]
     pub fn post(&self, path: &str, body: Value) -> Answer {
         self.request("POST", path).json(&body).send()
     }
 
-    /// `PUT` with JSON.
+    /// Sends `PUT` with JSON.
     #[track_caller]
     pub fn put(&self, path: &str, body: Value) -> Answer {
         self.request("PUT", path).json(&body).send()
     }
 
-    /// `PATCH` with JSON.
+    /// Sends `PATCH` with JSON.
     #[track_caller]
     pub fn patch(&self, path: &str, body: Value) -> Answer {
         self.request("PATCH", path).json(&body).send()
     }
 
-    /// `DELETE`
     #[track_caller]
     pub fn delete(&self, path: &str) -> Answer {
         self.request("DELETE", path).send()
     }
 }
 
-/// A request under construction.
+/// A request that is being built.
 #[derive(Clone)]
 pub struct Request<'a> {
     client: &'a Client,
@@ -249,12 +243,11 @@ pub struct Request<'a> {
 }
 
 impl Request<'_> {
-    /// The caller.
     pub fn client(&self) -> &Client {
         self.client
     }
 
-    /// Adds to the query.
+    /// Adds a query parameter.
     #[must_use]
     pub fn query(mut self, pair: &str) -> Self {
         self.path.push(if self.path.contains('?') { '&' } else { '?' });
@@ -262,7 +255,7 @@ impl Request<'_> {
         self
     }
 
-    /// Sets a header, in place of an earlier one of that name.
+    /// Sets a header, and replaces an existing one with the same name.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
@@ -270,26 +263,26 @@ impl Request<'_> {
         self
     }
 
-    /// Sets the body, byte for byte, without a content type.
+    /// Sets the body without a content type.
     #[must_use]
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = Some(body.into());
         self
     }
 
-    /// Sets the body as `curl --data` does.
+    /// Sets the body like `curl --data`.
     #[must_use]
     pub fn data(self, body: &str) -> Self {
         self.header("content-type", "application/x-www-form-urlencoded").body(body)
     }
 
-    /// Sets the body and its type as the official clients do.
+    /// Sets the body and its content type like the official clients.
     #[must_use]
     pub fn json(self, body: &Value) -> Self {
         self.header("content-type", "application/json").body(body.to_string())
     }
 
-    /// The answer; panics if there is none.
+    /// Sends the request. Panics if there is no response.
     #[track_caller]
     pub fn send(mut self) -> Answer {
         if let Some(around) = self.around.take() {
@@ -299,7 +292,8 @@ impl Request<'_> {
         self.try_send().unwrap_or_else(|error| panic!("{what}: {error}"))
     }
 
-    /// The answer, or why there is none: the server may die before it answers.
+    /// Sends the request. Returns an error if there is no response, for example because the server was
+    /// killed.
     pub fn try_send(self) -> Result<Answer, Lost> {
         let mut request = http::Request::builder().method(self.method.as_str());
         request = request.uri(format!("{}{}", self.client.base, self.path));

@@ -1,4 +1,4 @@
-//! A temporary folder that outlives a failed test.
+//! A temporary folder that is kept if the test fails.
 
 use std::{
     fs::{self, Permissions},
@@ -8,36 +8,35 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// Longest path of the folder: Unix sockets lie deep in it.
+/// The maximum length of the folder's path, because it contains paths of Unix sockets.
 const LONGEST: usize = 40;
 
-/// A temporary folder: removed when it is dropped, kept while a test is failing.
+/// A temporary folder, which is removed when it is dropped unless a test is failing.
 pub struct Folder {
     dir: Option<TempDir>,
     path: PathBuf,
 }
 
 impl Folder {
-    /// Makes a folder with a short path that an unprivileged user may enter.
+    /// Creates a folder with a short path that an unprivileged user can enter.
     pub fn new() -> Self {
         let place = Some(std::env::temp_dir()).filter(|place| place.as_os_str().len() <= LONGEST - 10);
         let place = place.unwrap_or_else(|| PathBuf::from("/tmp"));
         let dir = tempfile::Builder::new().prefix("oo-").tempdir_in(place).expect("a temporary folder");
         fs::set_permissions(dir.path(), Permissions::from_mode(0o711)).expect("its mode");
-        // Its real name, as the kernel reports it for the working folders of processes.
+        // The canonical path, as the kernel reports it for working directories of processes.
         let path = dir.path().canonicalize().expect("its real path");
         Self { dir: Some(dir), path }
     }
 
-    /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Keeps it for a person to look at.
+    /// Keeps the folder for inspection.
     pub fn keep(&mut self) {
         if let Some(dir) = self.dir.take() {
-            eprintln!("kept: {}", dir.keep().display());
+            eprintln!("kept folder: {}", dir.keep().display());
         }
     }
 }

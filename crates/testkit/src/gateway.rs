@@ -1,4 +1,4 @@
-//! A gateway as a process of its own, beside a server.
+//! A gateway in a separate process beside a server.
 
 use crate::{Ootheca, eventually, processes};
 use rustix::process::Signal;
@@ -10,7 +10,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-/// A running `ootheca gateway`. Drop it before its server.
+/// A running `ootheca gateway`. It must be dropped before its server.
 pub struct Gateway {
     program: OsString,
     args: Vec<OsString>,
@@ -20,7 +20,7 @@ pub struct Gateway {
 }
 
 impl Ootheca {
-    /// Starts a gateway of its own on the server's folder, with these arguments.
+    /// Starts a separate gateway on the server's data folder with these arguments.
     pub fn gateway(&self, args: &[&str]) -> Gateway {
         let (data, log) = (self.data_dir(), self.folder().join("gateway.log"));
         let fixed = ["gateway", "--sql-listen", "127.0.0.1:0", "--data-dir"].map(OsString::from);
@@ -42,21 +42,21 @@ fn command(program: &OsStr, args: &[OsString]) -> Command {
 }
 
 fn start(mut command: Command, path: &PathBuf) -> (Child, SocketAddr) {
-    let file = File::options().create(true).append(true).open(path).expect("the log opens");
+    let file = File::options().create(true).append(true).open(path).expect("failed to open the log");
     let read = || String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned();
     let from = read().len();
-    let mut child = command.stderr(file).spawn().expect("the program starts");
+    let mut child = command.stderr(file).spawn().expect("failed to start the program");
     let address = eventually("the gateway is ready", || {
-        let ended = child.try_wait().expect("a child of ours").is_some();
+        let ended = child.try_wait().expect("a child process").is_some();
         let log = read();
         let new = log.get(from..).unwrap_or_default();
-        assert!(!ended, "it ended at the start:\n{new}");
+        assert!(!ended, "the program exited during startup:\n{new}");
         find(new, "SQL gateway")
     });
     (child, address)
 }
 
-/// The address in a whole line of the greeting that begins with `what`.
+/// The address in the line of the startup message that starts with `what`.
 fn find(log: &str, what: &str) -> Option<SocketAddr> {
     let whole = &log[..log.rfind('\n')?];
     let line = whole.lines().find_map(|line| line.trim_start().strip_prefix(what))?;
@@ -65,27 +65,26 @@ fn find(log: &str, what: &str) -> Option<SocketAddr> {
 }
 
 impl Gateway {
-    /// Where SQL clients connect.
+    /// The address for SQL clients.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Where its figures are.
+    /// The address of the metrics.
     pub fn metrics(&self) -> SocketAddr {
-        eventually("it says where its figures are", || find(&self.log(), "Metrics"))
+        eventually("the address of the metrics is logged", || find(&self.log(), "Metrics"))
     }
 
-    /// Process id.
     pub fn pid(&self) -> u32 {
         self.running.id()
     }
 
-    /// All that it said so far.
+    /// The output so far.
     pub fn log(&self) -> String {
         String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned()
     }
 
-    /// Another process takes over; the one before must end well.
+    /// Starts another process that takes over. The previous one must exit successfully.
     pub fn take_over(&mut self) {
         let mut command = command(&self.program, &self.args);
         command.arg("--take-over");
@@ -95,21 +94,21 @@ impl Gateway {
         ended(before);
     }
 
-    /// Asks it to end, and waits until it has, well.
+    /// Stops the gateway and waits until it has exited successfully.
     pub fn terminate(mut self) {
         processes::signal(self.running.id(), Signal::TERM);
-        eventually("the gateway has ended", || {
-            let status = self.running.try_wait().expect("a child of ours")?;
-            assert!(status.success(), "it ended with {status}");
+        eventually("the gateway has exited", || {
+            let status = self.running.try_wait().expect("a child process")?;
+            assert!(status.success(), "the program exited with {status}");
             Some(())
         });
     }
 }
 
 fn ended(mut child: Child) {
-    eventually("the gateway before has ended", || {
-        let status = child.try_wait().expect("a child of ours")?;
-        assert!(status.success(), "it ended with {status}");
+    eventually("the previous gateway has exited", || {
+        let status = child.try_wait().expect("a child process")?;
+        assert!(status.success(), "the program exited with {status}");
         Some(())
     });
 }

@@ -1,8 +1,8 @@
-//! Boots the whole program in a temporary folder and talks to it as its users do: over HTTP, with
-//! `psql`, with signals.
+//! Runs the whole program in a temporary folder, and talks to it like its users: over HTTP, with `psql`, and
+//! with signals.
 //!
-//! [`Ootheca`] is one running server. Dropping it fails the test if anything that it started is still
-//! there. When a test fails, its folder is kept and named.
+//! [`Ootheca`] is a running server. Dropping it fails the test if anything that it started is still running.
+//! If a test fails, its folder is kept and its path is printed.
 
 mod client;
 mod folder;
@@ -22,5 +22,5 @@ pub use rustix::process::Signal;
 pub use server::{Engine, Launch, Ootheca, Predecessor};
 pub use wait::{eventually, eventually_within};
 
-/// The version that the official clients send.
+/// The API version that the official clients send.
 pub const LATEST: &str = "2026-09-15";

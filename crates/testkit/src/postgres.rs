@@ -1,4 +1,4 @@
-//! A PostgreSQL server of its own, for tests that keep rows in one.
+//! A PostgreSQL server for tests that store rows in one.
 
 use crate::{Folder, eventually, processes};
 use rustix::process::Signal;
@@ -10,10 +10,10 @@ use std::{
     thread,
 };
 
-/// The unprivileged user who runs it under root.
+/// The unprivileged user that runs the server under root.
 const USER: &str = "ootheca";
 
-/// A temporary server on a loopback port. Ends with its folder when it is dropped.
+/// A temporary server on a loopback port. Dropping it stops the server and removes its folder.
 pub struct TemporaryPostgres {
     folder: Folder,
     server: Child,
@@ -21,19 +21,19 @@ pub struct TemporaryPostgres {
 }
 
 impl TemporaryPostgres {
-    /// Initialises and starts one; returns once it answers.
+    /// Initializes and starts a server. Returns once it accepts connections.
     pub fn start() -> Self {
         Self::start_with(|_, _| {})
     }
 
-    /// The same; `prepare` gets the data folder and the command before it is run.
+    /// Like `start`, but calls `prepare` with the data folder and the command before the command runs.
     pub fn start_with(prepare: impl FnOnce(&Path, &mut Command)) -> Self {
         let folder = Folder::new();
         let data = folder.path().join("pg");
         fs::create_dir(&data).expect("a data folder");
         if root() {
             let status = Command::new("chown").arg(USER).arg(&data).status().expect("chown starts");
-            assert!(status.success(), "chown {USER}: is there such a user?");
+            assert!(status.success(), "chown {USER}: does this user exist?");
         }
         let mut initdb = as_user(&program("initdb"));
         initdb.args([
@@ -52,7 +52,7 @@ impl TemporaryPostgres {
         server.args(["-c", "unix_socket_directories=", "-c", "fsync=off", "-c", "shared_buffers=16MB"]);
         prepare(&data, &mut server);
         server.stdin(Stdio::null()).stdout(Stdio::null()).current_dir("/");
-        let log = fs::File::create(folder.path().join("log")).expect("the log opens");
+        let log = fs::File::create(folder.path().join("log")).expect("failed to open the log");
         let server = server.stderr(log).spawn().expect("postgres starts");
         let mut this = Self { folder, server, port };
         eventually("the temporary PostgreSQL server is ready", || this.is_ready().then_some(()));
@@ -62,7 +62,7 @@ impl TemporaryPostgres {
     fn is_ready(&mut self) -> bool {
         let ended = !matches!(self.server.try_wait(), Ok(None));
         let log = fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
-        assert!(!ended, "postgres ended at the start:\n{log}");
+        assert!(!ended, "postgres exited during startup:\n{log}");
         let state = fs::read_to_string(self.folder.path().join("pg/postmaster.pid")).unwrap_or_default();
         state.lines().nth(7).is_some_and(|word| word.trim() == "ready")
             && TcpStream::connect(("127.0.0.1", self.port)).is_ok()
@@ -73,7 +73,7 @@ impl TemporaryPostgres {
         (Ipv4Addr::LOCALHOST, self.port).into()
     }
 
-    /// The URL of its first database.
+    /// The URL of the default database.
     pub fn url(&self) -> String {
         format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
     }
@@ -93,7 +93,7 @@ fn root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// The program, run as an unprivileged user.
+/// Runs the program as an unprivileged user if this process runs as root.
 fn as_user(program: &Path) -> Command {
     if !root() {
         return Command::new(program);
@@ -103,7 +103,7 @@ fn as_user(program: &Path) -> Command {
     command
 }
 
-/// A program of PostgreSQL: in Debian's folders, newest first, or in `PATH`.
+/// Finds a program of PostgreSQL: in Debian's directories, newest first, or in `PATH`.
 pub fn program(name: &str) -> PathBuf {
     let folders = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let mut majors: Vec<(u32, PathBuf)> = folders

@@ -1,20 +1,19 @@
-//! Processes, as `/proc` shows them.
+//! Information about processes from `/proc`.
 
 use rustix::process::{Pid, Signal, kill_process};
 use std::{fs, path::Path};
 
-/// A process that has to do with a folder.
+/// A process that refers to a folder.
 #[derive(Clone, Debug)]
 pub struct Process {
-    /// Process id.
     pub pid: u32,
-    /// Id of the process that started it, or that took it over.
+    /// The id of the parent process.
     pub parent: u32,
-    /// Its words.
+    /// The command line.
     pub command: String,
 }
 
-/// Living processes whose working folder or command line lies in `folder`.
+/// Lists the live processes whose working directory or command line refers to `folder`.
 pub fn within(folder: &Path) -> Vec<Process> {
     let name = folder.to_string_lossy().into_owned();
     let own = std::process::id();
@@ -34,7 +33,7 @@ fn describe(pid: u32, folder: &Path, name: &str) -> Option<Process> {
     (state != "Z" && state != "X").then(|| Process { pid, parent, command: command.trim().to_owned() })
 }
 
-/// State and parent of a process.
+/// The state and the parent of a process.
 fn stat(pid: u32) -> Option<(String, u32)> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let mut rest = text.rsplit_once(')')?.1.split_whitespace();
@@ -42,36 +41,36 @@ fn stat(pid: u32) -> Option<(String, u32)> {
     Some((state, rest.next()?.parse().ok()?))
 }
 
-/// Whether a process lives.
+/// Whether a process is running.
 pub fn alive(pid: u32) -> bool {
     stat(pid).is_some_and(|(state, _)| state != "Z" && state != "X")
 }
 
-/// Processor time that a process has used, in clock ticks of a hundredth of a second.
+/// CPU time that a process has used, in clock ticks of a hundredth of a second.
 pub fn cpu_ticks(pid: u32) -> Option<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // Counted from the state, the third column: user and system time are the 14th and the 15th.
+    // Counted from the state, which is the third column. User and system time are the 14th and 15th.
     let columns: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
     let ticks = |at: usize| columns.get(at)?.parse::<u64>().ok();
     Some(ticks(11)? + ticks(12)?)
 }
 
-/// Ends a process at once.
+/// Sends SIGKILL to a process.
 pub fn kill(pid: u32) {
     signal(pid, Signal::KILL);
 }
 
-/// Interrupts a process as Ctrl-C does.
+/// Interrupts a process like Ctrl-C.
 pub fn interrupt(pid: u32) {
     signal(pid, Signal::INT);
 }
 
-/// Lets a process stand still.
+/// Stops a process with SIGSTOP.
 pub fn pause(pid: u32) {
     signal(pid, Signal::STOP);
 }
 
-/// Lets it go on.
+/// Resumes a stopped process.
 pub fn resume(pid: u32) {
     signal(pid, Signal::CONT);
 }
@@ -82,14 +81,15 @@ pub(crate) fn signal(pid: u32, signal: Signal) {
     }
 }
 
-/// Lets this process open as many files as it may.
+/// Raises the limit of open files of this process to its maximum.
 pub fn raise_descriptors() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
 }
 
-/// The CPU bound of a process in thousandths of a CPU, from its cgroup (v2 or v1); `None` without one.
+/// The CPU limit of a process in thousandths of a CPU, from its control group (version 2 or 1); `None` if it
+/// has none.
 pub fn cpu_limit(pid: u32) -> Option<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
     text.lines().find_map(|line| {

@@ -1,4 +1,4 @@
-//! Real `psql`, with the connection string that the API hands out, as it is.
+//! Runs the real `psql` with the unmodified connection string from the API.
 
 use crate::Ootheca;
 use std::{
@@ -14,26 +14,26 @@ use std::{
 const END: &str = "--end-of-answer--";
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// What `psql` said.
+/// The output of `psql`.
 #[derive(Clone, Debug)]
 pub struct Spoken {
-    /// Whether it succeeded.
+    /// Whether `psql` succeeded.
     pub success: bool,
-    /// Rows, unaligned, without headers.
+    /// The rows, unaligned and without headers.
     pub out: String,
     /// Errors and notices.
     pub err: String,
 }
 
 impl Spoken {
-    /// The rows of a success; panics otherwise.
+    /// Returns the rows. Panics if the statement failed.
     #[track_caller]
     pub fn ok(&self) -> &str {
         assert!(self.success, "psql: {}", self.err);
         self.out.trim()
     }
 
-    /// The error of a failure that speaks of `text`; panics otherwise.
+    /// Returns the error if it contains `text`. Panics otherwise.
     #[track_caller]
     pub fn fails(&self, text: &str) -> &str {
         assert!(!self.success && self.err.contains(text), "expected an error with {text:?}: {self:?}");
@@ -47,18 +47,18 @@ impl Ootheca {
         self.psql_at(&self.connection_string(cluster, user), password, sql)
     }
 
-    /// Runs SQL over a connection string.
+    /// Runs SQL with a connection string.
     pub fn psql_at(&self, string: &str, password: &str, sql: &str) -> Spoken {
         speak(self.psql_command(string, password), sql)
     }
 
-    /// The same, to be done while the server is being changed.
+    /// Returns a function that runs SQL, for use while the server is being changed.
     pub fn psql_later(&self, string: &str, password: &str) -> impl Fn(&str) -> Spoken + Send + use<> {
         let (home, string, password) = (self.home(), string.to_owned(), password.to_owned());
         move |sql| speak(command(&home, &string, &password), sql)
     }
 
-    /// The connection string that the API gives; it also saves the certificate for `psql`.
+    /// Returns the connection string from the API, and saves the certificate for `psql`.
     pub fn connection_string(&self, cluster: &str, user: &str) -> String {
         let certificate = self.anonymous().raw("GET", &format!("/clusters/{cluster}/cert")).send();
         assert_eq!(certificate.status, 200, "{certificate}");
@@ -69,12 +69,12 @@ impl Ootheca {
             .text("/connection_string")
     }
 
-    /// A session that stays open.
+    /// Opens a session that stays open.
     pub fn session(&self, cluster: &str, user: &str, password: &str) -> Session {
         self.session_at(&self.connection_string(cluster, user), password)
     }
 
-    /// The same over a connection string.
+    /// Opens a session with a connection string.
     pub fn session_at(&self, string: &str, password: &str) -> Session {
         Session::open(self.psql_command(string, password))
     }
@@ -85,7 +85,7 @@ impl Ootheca {
 }
 
 fn command(home: &Path, string: &str, password: &str) -> Command {
-    // The program itself: Debian's `psql` in PATH is a script that takes longer than the query.
+    // The program itself, because Debian's `psql` in PATH is a script that takes longer than the query.
     let mut command = Command::new(crate::postgres::program("psql"));
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("PG")) {
         command.env_remove(name);
@@ -103,7 +103,7 @@ fn speak(mut command: Command, sql: &str) -> Spoken {
     Spoken { success: output.status.success(), out: text(&output.stdout), err: text(&output.stderr) }
 }
 
-/// A `psql` that waits for more.
+/// A running `psql` that reads statements from its input.
 pub struct Session {
     child: Child,
     input: Option<ChildStdin>,
@@ -127,21 +127,21 @@ impl Session {
         Self { child, input, lines }
     }
 
-    /// Sends SQL without waiting for its answer.
+    /// Sends SQL without waiting for the result.
     pub fn send(&mut self, sql: &str) {
         let text = format!("{sql};\n\\echo {END}\n");
-        // A session that was cut has closed the pipe: the answer will say so.
+        // A terminated session has closed the pipe. The answer reports this.
         let _ = self.input.as_mut().expect("it is open").write_all(text.as_bytes());
     }
 
-    /// The rows of what was sent, or what `psql` said when it ended.
+    /// Returns the rows of the last statement, or the output of `psql` if it exited.
     pub fn answer(&mut self) -> Result<String, String> {
         let mut rows = Vec::new();
         loop {
             match self.lines.recv_timeout(LIMIT) {
                 Ok(line) if line == END => return Ok(rows.join("\n")),
                 Ok(line) => rows.push(line),
-                Err(RecvTimeoutError::Timeout) => panic!("psql does not answer within {LIMIT:?}"),
+                Err(RecvTimeoutError::Timeout) => panic!("psql did not respond within {LIMIT:?}"),
                 Err(RecvTimeoutError::Disconnected) => return Err(self.last_words()),
             }
         }
@@ -153,12 +153,12 @@ impl Session {
         self.answer()
     }
 
-    /// Process id of this `psql`.
+    /// The process id of this `psql`.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// Closes the input, waits for the end and returns what it said to standard error.
+    /// Closes the input, waits for the exit, and returns the output on standard error.
     pub fn last_words(&mut self) -> String {
         self.input = None;
         let mut text = String::new();

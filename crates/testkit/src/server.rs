@@ -1,4 +1,4 @@
-//! One server: started, killed, started again on the same folder, and looked after at the end.
+//! A server that tests start, kill, and restart on the same folder, and that is cleaned up at the end.
 
 use crate::{Answer, Client, Folder, Request, eventually, processes};
 use rustix::process::Signal;
@@ -13,16 +13,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What runs the SQL servers.
+/// The engine that runs the SQL servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Engine {
-    /// Nothing at all.
     Simulated,
-    /// PostgreSQL.
     Postgres,
 }
 
-/// How a server is started. Kept, so that it can be started again.
+/// The command line and environment of a server. Kept, so that the server can be restarted.
 #[derive(Clone, Debug)]
 pub struct Launch {
     program: PathBuf,
@@ -33,7 +31,7 @@ pub struct Launch {
 }
 
 impl Launch {
-    /// The program, with the simulated engine and, for the other one, no spares.
+    /// The program with the simulated engine. With the PostgreSQL engine, no spares are created.
     pub fn new(program: &str) -> Self {
         let launch = Self {
             program: program.into(),
@@ -42,25 +40,25 @@ impl Launch {
             args: Vec::new(),
             env: Vec::new(),
         };
-        // Tests call as often as they can.
+        // Tests must not be rate limited.
         let launch = launch.env("OOTHECA_RATE_LIMIT__MODE", "never");
         launch.env("OOTHECA_LOG", "info").pool(0)
     }
 
-    /// Chooses the engine.
+    /// Sets the engine.
     #[must_use]
     pub fn engine(mut self, engine: Engine) -> Self {
         self.engine = engine;
         self
     }
 
-    /// Keeps rows in another store than SQLite.
+    /// Sets the store, which is SQLite by default.
     #[must_use]
     pub fn store(self, url: &str) -> Self {
         self.arg("--store").arg(url)
     }
 
-    /// How many started spares wait for a cluster.
+    /// Sets the number of spares.
     #[must_use]
     pub fn pool(self, size: usize) -> Self {
         self.env("OOTHECA_ENGINE__POOL_SIZE", &size.to_string())
@@ -73,14 +71,14 @@ impl Launch {
         self
     }
 
-    /// Takes arguments away.
+    /// Removes arguments.
     #[must_use]
     pub fn without(mut self, arg: &str) -> Self {
         self.args.retain(|known| known != arg);
         self
     }
 
-    /// Sets a variable.
+    /// Sets an environment variable.
     #[must_use]
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.env.retain(|(known, _)| known != name);
@@ -88,14 +86,14 @@ impl Launch {
         self
     }
 
-    /// Takes a variable away.
+    /// Removes an environment variable.
     #[must_use]
     pub fn without_env(mut self, name: &str) -> Self {
         self.env.retain(|(known, _)| known != name);
         self
     }
 
-    /// The command line of `serve` on a data folder.
+    /// The command line of `serve` for a data folder.
     pub fn command(&self, data: &Path) -> Command {
         let mut command = self.program();
         let engine = match self.engine {
@@ -108,7 +106,7 @@ impl Launch {
         command
     }
 
-    /// The bare program, without settings from the surroundings.
+    /// The program without settings from the environment.
     pub fn program(&self) -> Command {
         let mut command = Command::new(&self.program);
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("OOTHECA_")) {
@@ -118,30 +116,30 @@ impl Launch {
         command
     }
 
-    /// Starts a server in a folder of its own.
+    /// Starts a server in a new folder.
     pub fn boot(self) -> Ootheca {
         let mut server = self.idle();
         server.start();
         server
     }
 
-    /// A server in a folder of its own that is not started yet.
+    /// Creates a server in a new folder without starting it.
     pub fn idle(self) -> Ootheca {
         Ootheca::new(self)
     }
 }
 
-/// A process that another one has taken over from.
+/// A process whose successor has taken over.
 pub struct Predecessor {
     running: Child,
 }
 
 impl Predecessor {
-    /// Waits until it has ended; its exit must be a success.
+    /// Waits until the process has exited successfully.
     pub fn ended(mut self) {
-        eventually("it has ended", || {
-            let status = self.running.try_wait().expect("a child of ours")?;
-            assert!(status.success(), "it ended with {status}");
+        eventually("the process has exited", || {
+            let status = self.running.try_wait().expect("a child process")?;
+            assert!(status.success(), "the program exited with {status}");
             Some(())
         });
     }
@@ -154,8 +152,8 @@ impl Drop for Predecessor {
     }
 }
 
-/// A running server and its folder. Its methods beyond these are those of [`Client`], called with the
-/// administrator's key in the newest version.
+/// A running server and its folder. Dereferences to a [`Client`] with the administrator's key and the newest
+/// API version.
 pub struct Ootheca {
     folder: Folder,
     launch: Launch,
@@ -186,20 +184,21 @@ impl Ootheca {
         }
     }
 
-    /// Starts it, after [`Ootheca::kill`] or [`Ootheca::terminate`]; returns once it is ready.
+    /// Starts the server after [`Ootheca::kill`] or [`Ootheca::terminate`]. Returns once it is ready.
     pub fn start(&mut self) {
-        self.try_start().unwrap_or_else(|said| panic!("it ended at the start:\n{said}"));
+        self.try_start().unwrap_or_else(|said| panic!("the program exited during startup:\n{said}"));
     }
 
-    /// The same; if it ends before it is ready, returns what it said.
+    /// Like `start`, but returns the output if the server exits before it is ready.
     pub fn try_start(&mut self) -> Result<(), String> {
-        assert!(self.running.is_none(), "it runs already");
-        let log = File::options().create(true).append(true).open(self.log_path()).expect("the log opens");
+        assert!(self.running.is_none(), "the server is already running");
+        let log =
+            File::options().create(true).append(true).open(self.log_path()).expect("failed to open the log");
         let from = self.log().len();
         let child = self.launch.command(&self.data_dir()).stdout(Stdio::null()).stderr(log).spawn();
-        self.running = Some(child.expect("the program starts"));
+        self.running = Some(child.expect("failed to start the program"));
         eventually("the server is ready", || {
-            // Whether it ended is asked first, so that all it said is read after that.
+            // The exit is checked before the output is read, so that the output is complete.
             let ended = !self.runs();
             let log = self.log();
             let new = log.get(from..).unwrap_or_default();
@@ -208,7 +207,7 @@ impl Ootheca {
                 return Some(Err(new.to_owned()));
             }
             self.listen = address(new, "Cloud API")?;
-            // With `--no-gateway` there is none.
+            // With `--no-gateway` there is no SQL gateway.
             self.sql_listen = address(new, "SQL gateway").unwrap_or(self.sql_listen);
             let key = fs::read_to_string(self.data_dir().join("admin-api-key")).unwrap_or_default();
             self.client = Client::new(&format!("http://{}", self.listen), key.trim());
@@ -217,21 +216,22 @@ impl Ootheca {
         })
     }
 
-    /// Stops it cleanly and starts it again.
+    /// Stops the server cleanly and starts it again.
     pub fn restart(&mut self) {
         self.terminate();
         self.start();
     }
 
-    /// Starts another process on the same folder, which takes over; returns the one before, which is
-    /// about to end.
+    /// Starts another process on the same folder, which takes over. Returns the previous process, which is
+    /// about to exit.
     pub fn take_over(&mut self) -> Predecessor {
-        self.try_take_over(&[]).unwrap_or_else(|said| panic!("it ended at the start:\n{said}"))
+        self.try_take_over(&[]).unwrap_or_else(|said| panic!("the program exited during startup:\n{said}"))
     }
 
-    /// The same, with more arguments; if the new process ends, the one before still runs.
+    /// Like `take_over`, with additional arguments. If the new process exits, the previous one is still
+    /// running.
     pub fn try_take_over(&mut self, args: &[&str]) -> Result<Predecessor, String> {
-        let (before, launch) = (self.running.take().expect("it runs"), self.launch.clone());
+        let (before, launch) = (self.running.take().expect("the server is running"), self.launch.clone());
         for arg in ["--take-over"].iter().chain(args) {
             self.launch = self.launch.clone().arg(arg);
         }
@@ -246,14 +246,14 @@ impl Ootheca {
         }
     }
 
-    /// Asks it to end and waits until it has; its exit must be a success.
+    /// Stops the server and waits until it has exited successfully.
     pub fn terminate(&mut self) {
         let status = self.stop();
-        assert!(status.success(), "it ended with {status}");
+        assert!(status.success(), "the program exited with {status}");
         self.closed();
     }
 
-    /// Asks it to end, unless it has ended already, and waits until it has; says how it ended.
+    /// Stops the server unless it has already exited, and returns its exit status.
     pub fn stop(&mut self) -> ExitStatus {
         if self.runs() {
             self.signal(Signal::TERM);
@@ -261,43 +261,43 @@ impl Ootheca {
         self.wait(Duration::from_secs(30))
     }
 
-    /// Ends it as `kill -9` does; the SQL servers live on.
+    /// Kills the server with SIGKILL. The SQL servers keep running.
     pub fn kill(&mut self) {
         self.signal(Signal::KILL);
         self.wait(Duration::from_secs(10));
         self.closed();
     }
 
-    /// Sends a signal to it.
+    /// Sends a signal to the server.
     pub fn signal(&self, signal: Signal) {
         if let Some(child) = &self.running {
             processes::signal(child.id(), signal);
         }
     }
 
-    /// Waits until it has ended, however it does.
+    /// Waits until the server has exited and returns its exit status.
     pub fn wait(&mut self, limit: Duration) -> ExitStatus {
-        let mut child = self.running.take().expect("it runs");
+        let mut child = self.running.take().expect("the server is running");
         let deadline = Instant::now() + limit;
         loop {
-            if let Some(status) = child.try_wait().expect("a child of ours") {
+            if let Some(status) = child.try_wait().expect("a child process") {
                 return status;
             }
             if Instant::now() > deadline {
                 let _ = child.kill();
                 let _ = child.wait();
-                panic!("it did not end within {limit:?}");
+                panic!("the server did not exit within {limit:?}");
             }
             thread::sleep(Duration::from_millis(5));
         }
     }
 
-    /// Whether it still runs; after a crash it does not.
+    /// Whether the server is running.
     pub fn runs(&mut self) -> bool {
         self.running.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
     }
 
-    /// Whoever holds a listening socket open after the end would keep the next server from it.
+    /// Checks that no process still has a listening socket open, because that would prevent the next start.
     fn closed(&self) {
         for address in [self.listen, self.sql_listen] {
             eventually(&format!("{address} is closed"), || {
@@ -306,22 +306,22 @@ impl Ootheca {
         }
     }
 
-    /// Keeps the address of its API over the next starts, for those who have it open in a browser.
+    /// Keeps the address of the API across restarts, for clients such as a browser.
     pub fn stay(&mut self) {
         self.launch.listen = self.listen;
     }
 
-    /// How it is started; changes hold from the next start on.
+    /// Changes the launch settings from the next start on.
     pub fn relaunch(&mut self, change: impl FnOnce(Launch) -> Launch) {
         self.launch = change(self.launch.clone());
     }
 
-    /// The administrator as a client, to clone and change.
+    /// The administrator's client, to clone and modify.
     pub fn client(&self) -> &Client {
         &self.client
     }
 
-    /// Makes the administrator another client until the next start.
+    /// Replaces the administrator's client until the next start.
     pub fn speak(&mut self, change: impl FnOnce(&Client) -> Client) {
         self.client = change(&self.client);
     }
@@ -331,42 +331,41 @@ impl Ootheca {
         fs::read_to_string(self.data_dir().join("admin-api-key")).expect("the key file").trim().to_owned()
     }
 
-    /// Puts something around every change that is asked of it from now on, until it is started again.
+    /// Passes every change that is requested from now on to `around`, until the next start.
     pub fn around(&mut self, around: impl Fn(Request<'_>) -> Answer + Send + Sync + 'static) {
         self.client = self.client.around(around);
     }
 
-    /// Its data folder.
     pub fn data_dir(&self) -> PathBuf {
         self.folder.path().join("data")
     }
 
-    /// The folder that holds everything of this server.
+    /// The folder that contains everything of this server.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// The bare program, without settings from the surroundings.
+    /// The program without settings from the environment.
     pub(crate) fn program(&self) -> Command {
         self.launch.program()
     }
 
-    /// The home folder of the SQL clients.
+    /// The home directory of the SQL clients.
     pub(crate) fn home(&self) -> PathBuf {
         self.folder.path().join("home")
     }
 
-    /// Process id of the control plane.
+    /// The process id of the control plane.
     pub fn pid(&self) -> u32 {
-        self.running.as_ref().expect("it runs").id()
+        self.running.as_ref().expect("the server is running").id()
     }
 
-    /// Where the SQL gateway listens.
+    /// The address of the SQL gateway.
     pub fn sql_address(&self) -> SocketAddr {
         self.sql_listen
     }
 
-    /// The certificate that SQL clients trust, PEM.
+    /// The PEM certificate that SQL clients trust.
     pub fn authority(&self) -> String {
         fs::read_to_string(self.data_dir().join("certificates/ca.pem")).expect("the certificate")
     }
@@ -375,19 +374,19 @@ impl Ootheca {
         self.folder.path().join("log")
     }
 
-    /// All that it said so far, over all its lives.
+    /// The output so far, including that of previous processes.
     pub fn log(&self) -> String {
         String::from_utf8_lossy(&fs::read(self.log_path()).unwrap_or_default()).into_owned()
     }
 
-    /// Runs another verb of the program, such as `debug`, on the data folder.
+    /// Runs another command of the program, such as `debug`, on the data folder.
     pub fn run(&self, args: &[&str]) -> Output {
         let mut command = self.launch.program();
         command.args(args).env("OOTHECA_DATA_DIR", self.data_dir());
-        command.output().expect("the program starts")
+        command.output().expect("failed to start the program")
     }
 
-    /// What `ootheca debug --json` shows: one row for each SQL server.
+    /// The output of `ootheca debug --json`: one row for each SQL server.
     pub fn instances(&self) -> Vec<Value> {
         let output = self.run(&["debug", "--json"]);
         assert!(output.status.success(), "debug: {}", String::from_utf8_lossy(&output.stderr));
@@ -404,13 +403,13 @@ impl Ootheca {
         })
     }
 
-    /// Makes a service account with these roles and a key of it; returns the secret. A role is written
-    /// `ROLE`, or `ROLE@<cluster id>` on a cluster, or `ROLE@FOLDER/<folder id>` on a folder.
+    /// Creates a service account with these roles and a key for it. Returns the secret. A role is `ROLE`,
+    /// `ROLE@<cluster id>` for a cluster, or `ROLE@FOLDER/<folder id>` for a folder.
     pub fn new_key(&self, roles: &[&str]) -> String {
         self.new_account("test", roles).1
     }
 
-    /// The same, with a name; returns the account's id and the secret.
+    /// Like `new_key`, with a name. Returns the id of the account and the secret.
     pub fn new_account(&self, name: &str, roles: &[&str]) -> (String, String) {
         let roles: Vec<Value> = roles.iter().map(|role| role_json(role)).collect();
         let body = json!({ "name": name, "description": "", "roles": roles });
@@ -422,7 +421,7 @@ impl Ootheca {
         (id, key.text("/secret"))
     }
 
-    /// Makes a cluster and waits until it is CREATED; returns it.
+    /// Creates a cluster and waits until it is CREATED. Returns the cluster.
     pub fn create_cluster(&self, name: &str, plan: &str) -> Value {
         let spec = match plan {
             "ADVANCED" => json!({ "plan": plan, "dedicated": {
@@ -436,7 +435,7 @@ impl Ootheca {
         self.when_created(&made.text("/id"))
     }
 
-    /// Waits until a cluster is CREATED with nothing under way; returns it.
+    /// Waits until a cluster is CREATED and no operation is in progress. Returns the cluster.
     pub fn when_created(&self, id: &str) -> Value {
         eventually("the cluster is CREATED", || {
             let answer = self.get(&format!("/clusters/{id}"));
@@ -447,7 +446,7 @@ impl Ootheca {
         })
     }
 
-    /// Ends what is left by force; says what it was.
+    /// Kills the remaining processes and returns them.
     fn sweep(&mut self) -> Vec<processes::Process> {
         if let Some(mut child) = self.running.take() {
             let _ = child.kill();
@@ -467,7 +466,7 @@ impl Drop for Ootheca {
             self.folder.keep();
             let log = self.log();
             let lines: Vec<&str> = log.lines().collect();
-            eprintln!("end of its log:\n{}", lines[lines.len().saturating_sub(40)..].join("\n"));
+            eprintln!("end of the server's log:\n{}", lines[lines.len().saturating_sub(40)..].join("\n"));
             self.sweep();
             return;
         }
@@ -475,7 +474,7 @@ impl Drop for Ootheca {
             self.terminate();
         }
         let left = self.sweep();
-        assert!(left.is_empty(), "processes are left behind: {left:#?}");
+        assert!(left.is_empty(), "leftover processes: {left:#?}");
     }
 }
 
@@ -489,7 +488,7 @@ fn role_json(role: &str) -> Value {
     }
 }
 
-/// The address in the line of the greeting that speaks of `what`.
+/// The address in the line of the startup message that contains `what`.
 pub(crate) fn address(log: &str, what: &str) -> Option<SocketAddr> {
     let line = log.lines().find_map(|line| line.trim_start().strip_prefix(what))?;
     let ended = log.contains("Try:");

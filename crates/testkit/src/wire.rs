@@ -139,7 +139,7 @@ impl Wire {
         Ok(Conversation { key: Vec::new(), stream })
     }
 
-    /// A session, or the ErrorResponse.
+    /// Opens a session, or returns the ErrorResponse.
     pub fn connect(&self) -> io::Result<Result<Conversation, Message>> {
         self.login(self.tls()?)
     }
@@ -212,7 +212,6 @@ impl Conversation {
         &self.stream.sock
     }
 
-    /// Sends a message.
     pub fn send(&mut self, tag: u8, body: &[u8]) -> io::Result<()> {
         self.raw(&message::encode(tag, body))
     }
@@ -223,7 +222,7 @@ impl Conversation {
         self.stream.flush()
     }
 
-    /// The next message.
+    /// Reads the next message.
     pub fn read(&mut self) -> io::Result<Message> {
         let mut header = [0; HEADER_LENGTH];
         self.stream.read_exact(&mut header)?;
@@ -233,7 +232,7 @@ impl Conversation {
         Ok(Message { tag: kind, body })
     }
 
-    /// Messages up to and including ReadyForQuery or a fatal error.
+    /// Reads messages up to and including ReadyForQuery or a fatal error.
     pub fn answer(&mut self) -> io::Result<Vec<Message>> {
         let mut messages = Vec::new();
         loop {
@@ -247,7 +246,7 @@ impl Conversation {
         }
     }
 
-    /// Runs a simple query; the messages of its answer.
+    /// Runs a simple query. Returns the messages of its response.
     pub fn query(&mut self, sql: &str) -> io::Result<Vec<Message>> {
         let mut query = Vec::new();
         put_query(&mut query, sql).map_err(io::Error::other)?;
@@ -255,7 +254,7 @@ impl Conversation {
         self.answer()
     }
 
-    /// The first column of the first row of a query.
+    /// Returns the first column of the first row of a query.
     pub fn value(&mut self, sql: &str) -> Option<String> {
         let messages = self.query(sql).ok()?;
         let row = messages.into_iter().find(|message| message.tag == DATA_ROW)?;
@@ -263,7 +262,7 @@ impl Conversation {
     }
 
     /// The channel binding of the server's certificate, which is signed with SHA-256. Independent of the
-    /// gateway's own code, which it serves to test.
+    /// gateway's code, which it tests.
     fn certificate_hash(&self) -> Vec<u8> {
         let certificates = self.stream.conn.peer_certificates().unwrap_or_default();
         certificates.first().map(|certificate| Sha256::digest(certificate).to_vec()).unwrap_or_default()

@@ -1,10 +1,10 @@
-//! What is left behind must be found: a test that can not fail proves nothing.
+//! Tests that the test kit detects leftovers, because a check that cannot fail proves nothing.
 
 use ootheca_testkit::{Folder, eventually, processes};
 use std::process::{Command, Stdio};
 
 #[test]
-fn processes_are_found_by_their_folder_and_by_their_words() {
+fn processes_are_found_by_working_directory_and_command_line() {
     let folder = Folder::new();
     assert!(processes::within(folder.path()).is_empty());
     let mut by_folder =
@@ -22,7 +22,7 @@ fn processes_are_found_by_their_folder_and_by_their_words() {
 }
 
 #[test]
-fn the_folder_is_removed() {
+fn the_folder_is_removed_when_dropped() {
     let folder = Folder::new();
     let path = folder.path().to_owned();
     assert!(path.is_dir());

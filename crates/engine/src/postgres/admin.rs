@@ -1,8 +1,8 @@
-//! The administrative verbs, as SQL over the server's socket.
+//! The administrative operations as SQL over the server's socket.
 
 use super::{
     admin_role,
-    host::{Host, new_id},
+    context::{EngineContext, new_id},
     object::{Name, Object},
     server,
     sql::{Identifier, Literal},
@@ -26,7 +26,7 @@ const COUNT_TABLES: &str = "SELECT count(*) FROM pg_catalog.pg_class c \
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
     WHERE c.relkind IN ('r', 'p') AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'";
 
-/// How long counting the tables of a database may take.
+/// The time limit for counting the tables of a database.
 const COUNT_TIMEOUT: Duration = Duration::from_secs(10);
 
 const DEPENDENT_OBJECTS_STILL_EXIST: &str = "2BP01";
@@ -38,20 +38,20 @@ const UNDEFINED_DATABASE: &str = "3D000";
 const UNDEFINED_OBJECT: &str = "42704";
 
 /// A session of the control user.
-pub(super) struct Session {
-    host: Arc<Host>,
+pub(super) struct AdminSession {
+    context: Arc<EngineContext>,
     sockets: PathBuf,
     client: Client,
 }
 
-impl Session {
+impl AdminSession {
     /// Connects to the server whose socket is in `sockets`.
-    pub(super) async fn open(host: Arc<Host>, sockets: PathBuf) -> Result<Self> {
-        let client = server::connect(&host, &sockets, "postgres").await?;
-        Ok(Self { host, sockets, client })
+    pub(super) async fn open(context: Arc<EngineContext>, sockets: PathBuf) -> Result<Self> {
+        let client = server::connect(&context, &sockets, "postgres").await?;
+        Ok(Self { context, sockets, client })
     }
 
-    /// The first columns of what a query returns; a row that can't be read is left out.
+    /// Returns the first column of a query. Rows that cannot be read are skipped.
     async fn column<T: FromSqlOwned>(
         &self,
         query: &str,
@@ -61,14 +61,14 @@ impl Session {
         Ok(rows.iter().filter_map(|row| readable(row.try_get(0))).collect())
     }
 
-    /// The oid that a query finds by the name that is shown so.
+    /// Returns the oid that a query finds for a name in displayed form.
     async fn find(&self, query: &str, name: &str) -> Result<Option<u32>, StatementError> {
         let Some(name) = sql_name::parse(name) else { return Ok(None) };
         let row = self.client.query_opt(query, &[&name]).await?;
         Ok(row.map(|row| row.try_get(0)).transpose()?)
     }
 
-    /// The oid of a tenant's role; `NotFound` for ours, whatever was asked.
+    /// Returns the oid of a tenant's role, or `NotFound` for roles of the engine.
     async fn role(&self, name: &str) -> Result<u32> {
         let query = "SELECT oid FROM pg_roles WHERE namesend(rolname) = $1 AND NOT rolsuper";
         let found = self.find(query, name).await.map_err(|error| user_error(name, error))?;
@@ -76,7 +76,7 @@ impl Session {
         found.ok_or_else(|| Error::not_found(format!("SQL user {name}")))
     }
 
-    /// The oid of a tenant's database. Its owner may have marked it as a template.
+    /// Returns the oid of a tenant's database. Tenants can mark their databases as templates.
     async fn database(&self, name: &str) -> Result<u32> {
         let query = "SELECT oid FROM pg_database WHERE namesend(datname) = $1";
         let found = self.find(query, name).await.map_err(|error| database_error(name, error))?;
@@ -90,7 +90,7 @@ impl Session {
         ended.map(|_| ()).map_err(|error| error.other("end sessions"))
     }
 
-    /// Databases in which the role owns or may do something.
+    /// Databases in which the role owns objects or has privileges.
     async fn databases_of(&self, role: u32) -> Result<Vec<Name>> {
         let query = "SELECT DISTINCT d.datname FROM pg_shdepend s JOIN pg_database d ON d.oid = s.dbid \
                      WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = $1 AND d.datallowconn \
@@ -98,13 +98,12 @@ impl Session {
         self.column(query, &[&role]).await.map_err(|error| error.other("look up a role"))
     }
 
-    /// Runs statements.
     async fn run(&self, statements: &str) -> Result<(), StatementError> {
         Ok(self.client.batch_execute(statements).await?)
     }
 
-    /// Gives a database that is to be dropped a name that a statement can hold. After a crash it is listed
-    /// under that name, and can be dropped.
+    /// Renames a database that is about to be dropped, so that its name can be part of a statement. After a
+    /// crash the database is listed under the new name and can still be dropped.
     async fn make_droppable(&self, oid: u32) -> Result<String, StatementError> {
         let database = Object::Database(oid);
         self.run(&database.statement("ALTER DATABASE %1$I ALLOW_CONNECTIONS false", "")).await?;
@@ -112,16 +111,16 @@ impl Session {
         let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datid = $1";
         self.column::<bool>(end, &[&oid]).await?;
         let name = format!("deleted-{}", new_id());
-        // Waits until the sessions have ended.
+        // The statement waits until the sessions have ended.
         self.run(&database.statement("ALTER DATABASE %1$I RENAME TO %2$I", &name)).await?;
         effect::done("database renamed to be dropped");
         Ok(name)
     }
 }
 
-/// What was read of a row. A row that can't be read is left out of a list, and the list still answers.
+/// Returns `None` for a row that cannot be read, so that one bad row does not fail a whole list.
 fn readable<T>(read: Result<T, tokio_postgres::Error>) -> Option<T> {
-    read.inspect_err(|error| tracing::warn!(%error, "catalog row skipped: it can't be read")).ok()
+    read.inspect_err(|error| tracing::warn!(%error, "skipped unreadable catalog row")).ok()
 }
 
 fn login(row: &Row) -> Result<Login, tokio_postgres::Error> {
@@ -129,7 +128,7 @@ fn login(row: &Row) -> Result<Login, tokio_postgres::Error> {
     Ok(Login { name, secret: secret(row.try_get(1)?, row.try_get(2)?) })
 }
 
-/// The tenant's names as they are shown, sorted.
+/// The tenant's names in displayed form, sorted.
 fn shown(names: &[Name], is_engine: fn(&str) -> bool) -> Vec<String> {
     let mut shown: Vec<String> = names.iter().map(Name::to_string).filter(|name| !is_engine(name)).collect();
     shown.sort_unstable();
@@ -137,7 +136,7 @@ fn shown(names: &[Name], is_engine: fn(&str) -> bool) -> Vec<String> {
 }
 
 #[async_trait]
-impl Admin for Session {
+impl Admin for AdminSession {
     async fn users(&mut self) -> Result<Vec<String>> {
         let query = "SELECT rolname FROM pg_roles WHERE rolcanlogin AND NOT rolsuper";
         let names = self.column::<Name>(query, &[]).await.map_err(|error| error.other("list SQL users"))?;
@@ -156,7 +155,7 @@ impl Admin for Session {
     }
 
     async fn create_user(&mut self, name: &str, password: &str) -> Result<()> {
-        admin_role::mend(&mut self.client).await?;
+        admin_role::restore(&mut self.client).await?;
         let verifier = crate::scram::verifier(password).await?;
         let (role, verifier) = (Identifier(name), Literal(&verifier));
         let failed = |error| user_error(name, StatementError::from(error));
@@ -172,7 +171,7 @@ impl Admin for Session {
     }
 
     async fn set_password(&mut self, name: &str, password: &str) -> Result<()> {
-        admin_role::mend(&mut self.client).await?;
+        admin_role::restore(&mut self.client).await?;
         let role = Object::Role(self.role(name).await?);
         let verifier = crate::scram::verifier(password).await?;
         let statement = role.statement("ALTER ROLE %1$I PASSWORD %2$L", &verifier);
@@ -182,24 +181,24 @@ impl Admin for Session {
     }
 
     async fn delete_user(&mut self, name: &str) -> Result<()> {
-        admin_role::mend(&mut self.client).await?;
+        admin_role::restore(&mut self.client).await?;
         let oid = self.role(name).await?;
         let role = Object::Role(oid);
         self.end_sessions(oid).await?;
         let give = role.statement("REASSIGN OWNED BY %1$I TO admin; DROP OWNED BY %1$I", "");
         for database in self.databases_of(oid).await? {
-            let mut inside = server::enter(&self.host, &self.sockets, &database).await?;
+            let mut inside = server::enter(&self.context, &self.sockets, &database).await?;
             inside.simple(&give).await.map_err(|error| user_error(name, error.into()))?;
             inside.close().await;
             effect::done("objects given to admin");
         }
-        // Here also goes what belongs to no single database: the databases themselves.
+        // Also reassigns objects that belong to no single database, such as the databases themselves.
         self.run(&give).await.map_err(|error| user_error(name, error))?;
         effect::done("databases given to admin");
         let drop = role.statement("DROP ROLE %1$I", "");
         self.run(&drop).await.map_err(|error| user_error(name, error))?;
         effect::done("SQL user dropped");
-        // Those that came in the meantime; the role can not log in again.
+        // Sessions that were opened in the meantime. The role cannot log in again.
         self.end_sessions(oid).await
     }
 
@@ -214,8 +213,8 @@ impl Admin for Session {
         self.database(database).await?;
         let Some(name) = Name::parse(database) else { return Ok(None) };
         let count = async {
-            // Its owner may have closed it to everybody.
-            let mut inside = server::enter(&self.host, &self.sockets, &name).await?;
+            // The owner may have revoked CONNECT from all roles.
+            let mut inside = server::enter(&self.context, &self.sockets, &name).await?;
             let rows =
                 inside.simple(COUNT_TABLES).await.map_err(|error| database_error(database, error.into()))?;
             inside.close().await;
@@ -223,15 +222,15 @@ impl Admin for Session {
             Ok::<_, Error>(count.and_then(|count| count.parse().ok()))
         };
         let counted = timeout(COUNT_TIMEOUT, count).await;
-        let late = || Error::unavailable("the tables of a database can't be counted in time");
+        let late = || Error::unavailable("counting the tables of a database timed out");
         Ok(counted.unwrap_or_else(|_| Err(late())).unwrap_or_else(|error| {
-            tracing::debug!(error = error.chain(), "tables not counted");
+            tracing::debug!(error = error.chain(), "could not count tables");
             None
         }))
     }
 
     async fn create_database(&mut self, name: &str) -> Result<()> {
-        admin_role::mend(&mut self.client).await?;
+        admin_role::restore(&mut self.client).await?;
         let statement = format!("CREATE DATABASE {} OWNER admin", Identifier(name));
         self.run(&statement).await.map_err(|error| database_error(name, error))?;
         effect::done("database created");
@@ -252,10 +251,10 @@ impl Admin for Session {
     async fn drop_database(&mut self, name: &str) -> Result<()> {
         let oid = self.database(name).await?;
         let failed = |error| database_error(name, error);
-        // A template can not be dropped.
+        // A database that is marked as a template cannot be dropped.
         let unmark = Object::Database(oid).statement("ALTER DATABASE %1$I IS_TEMPLATE false", "");
         self.run(&unmark).await.map_err(failed)?;
-        // No block of code can drop a database, and a statement must be UTF-8.
+        // DROP DATABASE cannot run inside a DO block, and a statement must be UTF-8.
         let text = sql_name::parse(name).and_then(|name| String::from_utf8(name).ok());
         let text = match text {
             Some(text) => text,
@@ -274,7 +273,7 @@ fn secret(password: Option<String>, expired: bool) -> Secret {
         None => Secret::Absent,
         Some(verifier) if verifier.starts_with("SCRAM-SHA-256$") => Secret::Scram(verifier),
         Some(hash) if hash.starts_with("md5") => Secret::Other("MD5".to_owned()),
-        Some(_) => Secret::Other("an unknown kind of".to_owned()),
+        Some(_) => Secret::Other("an unknown type of".to_owned()),
     }
 }
 
@@ -284,13 +283,13 @@ fn user_error(name: &str, error: StatementError) -> Error {
         NO_DATA_FOUND => Error::not_found(format!("SQL user {name}")),
         UNDEFINED_OBJECT if !is_about_admin(&error) => Error::not_found(format!("SQL user {name}")),
         DEPENDENT_OBJECTS_STILL_EXIST => Error::precondition(format!(
-            "SQL user {name} still owns objects, perhaps in a database that allows no connections"
+            "SQL user {name} still owns objects, possibly in a database that does not allow connections"
         )),
         _ => error.other(&format!("change SQL user {name}")),
     }
 }
 
-/// Whether a statement failed for want of the role `admin`, not of the user.
+/// Whether a statement failed because the role `admin` is missing, and not the user.
 fn is_about_admin(error: &StatementError) -> bool {
     error.message() == format!("role \"{}\" does not exist", admin_role::NAME)
 }
@@ -299,9 +298,9 @@ fn database_error(name: &str, error: StatementError) -> Error {
     match error.sqlstate() {
         DUPLICATE_DATABASE => Error::exists(format!("database {name}")),
         UNDEFINED_DATABASE | NO_DATA_FOUND => Error::not_found(format!("database {name}")),
-        OBJECT_IN_USE => Error::precondition(format!(
-            "database {name} is in use by SQL sessions: end them, then try again"
-        )),
+        OBJECT_IN_USE => {
+            Error::precondition(format!("database {name} is in use by SQL sessions; end them and try again"))
+        }
         _ => error.other(&format!("change database {name}")),
     }
 }

@@ -1,4 +1,4 @@
-//! Finding the PostgreSQL majors that are installed.
+//! Finds the installed PostgreSQL major versions.
 
 use super::owner::Owner;
 use std::{
@@ -8,32 +8,31 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// The oldest major that has the roles `pg_read_all_data` and `pg_write_all_data`.
+/// The oldest major version that has the roles `pg_read_all_data` and `pg_write_all_data`.
 const OLDEST: u32 = 14;
 
-/// The programs of one major.
+/// The programs of one major version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Programs {
     /// For example 15.
     pub(super) major: u32,
     /// For example `PostgreSQL 15.18`.
     pub(super) version: String,
-    /// Where `postgres` and `initdb` are.
+    /// The directory of `postgres` and `initdb`.
     pub(super) folder: PathBuf,
 }
 
 impl Programs {
-    /// The path of one program.
     pub(super) fn program(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
 }
 
-/// All usable majors, newest first; the first folder that has a major wins.
+/// Finds all usable major versions, newest first. The first folder that has a major version wins.
 pub(super) fn find(extra: &[PathBuf], owner: &Owner) -> Vec<Programs> {
     let mut found = BTreeMap::new();
     for folder in folders(extra) {
-        if let Some(programs) = look(&folder, owner) {
+        if let Some(programs) = detect(&folder, owner) {
             found.entry(programs.major).or_insert(programs);
         }
     }
@@ -68,17 +67,17 @@ fn pg_config() -> Option<PathBuf> {
     Some(PathBuf::from(String::from_utf8(output.stdout).ok()?.trim()))
 }
 
-fn look(folder: &Path, owner: &Owner) -> Option<Programs> {
+fn detect(folder: &Path, owner: &Owner) -> Option<Programs> {
     let output = owner.command(&folder.join("postgres")).arg("-V").output().ok()?;
     let (major, version) = version(&String::from_utf8(output.stdout).ok()?)?;
     if major < OLDEST {
-        tracing::warn!(version, folder = %folder.display(), "too old, not used");
+        tracing::warn!(version, folder = %folder.display(), "PostgreSQL version not supported");
         return None;
     }
     Some(Programs { major, version, folder: folder.to_owned() })
 }
 
-/// Reads what `postgres -V` prints: `postgres (PostgreSQL) 15.18 (Debian …)`.
+/// Parses the output of `postgres -V`, for example `postgres (PostgreSQL) 15.18 (Debian …)`.
 fn version(text: &str) -> Option<(u32, String)> {
     let number = text.strip_prefix("postgres (PostgreSQL) ")?.split_whitespace().next()?;
     let digits = number.find(|c: char| !c.is_ascii_digit()).unwrap_or(number.len());
@@ -90,7 +89,7 @@ mod tests {
     use super::version;
 
     #[test]
-    fn versions_of_releases_and_betas() {
+    fn versions_of_releases_and_betas_are_parsed() {
         let seen = |text| version(text).unwrap_or_default();
         assert_eq!(seen("postgres (PostgreSQL) 15.18 (Debian 1)\n"), (15, "PostgreSQL 15.18".to_owned()));
         assert_eq!(seen("postgres (PostgreSQL) 18beta1\n"), (18, "PostgreSQL 18beta1".to_owned()));

@@ -1,4 +1,4 @@
-//! CPU bounds, and the count of what was used, through the kernel's control groups, version 1 and 2:
+//! Limits and measures CPU time with the kernel's control groups, version 1 and 2, in
 //! `<cpu>/ootheca/<instance>`.
 
 use std::{
@@ -7,11 +7,11 @@ use std::{
 };
 
 const PARENT: &str = "ootheca";
-/// The group of control sessions of all instances.
+/// The group of the control sessions of all instances.
 const CONTROL: &str = "control";
-/// Nanoseconds of CPU of a group of version 1.
+/// The CPU time of a group in version 1, in nanoseconds.
 const COUNTER: &str = "cpuacct.usage";
-/// Microseconds in which the quota may be used.
+/// The period of the CPU quota, in microseconds.
 const PERIOD: u64 = 100_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,16 +20,16 @@ pub(super) enum Version {
     V2,
 }
 
-/// The place of our groups, or why there is none.
+/// The location of Ootheca's control groups, or the reason why there is none.
 #[derive(Debug)]
 pub(super) struct Cgroups {
     place: Result<(Version, PathBuf), String>,
-    /// Where CPU time is counted: the same place, or another mount of version 1.
+    /// Where CPU time is counted: the same location, or another mount of version 1.
     counter: Option<PathBuf>,
 }
 
 impl Cgroups {
-    /// Looks for a CPU controller that this process may write to.
+    /// Looks for a CPU controller that this process can write to.
     pub(super) fn find() -> Self {
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
         let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
@@ -49,18 +49,18 @@ impl Cgroups {
         Self { place: Err(reasons.join("; ")), counter: None }
     }
 
-    /// Why CPU can not be bounded here.
-    pub(super) fn unbounded(&self) -> Option<&str> {
+    /// The reason why CPU cannot be limited on this machine.
+    pub(super) fn unavailable(&self) -> Option<&str> {
         self.place.as_ref().err().map(String::as_str)
     }
 
-    /// The version whose groups are used, or why none are.
+    /// The version of control groups in use, or the reason why none is.
     pub(super) fn version(&self) -> Result<Version, String> {
         self.place.as_ref().map(|(version, _)| *version).map_err(Clone::clone)
     }
 
-    /// Makes the group of an instance and sets its bound, in thousandths of a CPU.
-    pub(super) fn bound(&self, instance: &str, millis: Option<u32>) -> Result<(), String> {
+    /// Creates the group of an instance and sets its CPU limit, in thousandths of a CPU.
+    pub(super) fn set_cpu_limit(&self, instance: &str, millis: Option<u32>) -> Result<(), String> {
         let (version, parent) = self.place.as_ref().map_err(Clone::clone)?;
         let group = parent.join(instance);
         let quota = millis.map(|millis| (u64::from(millis) * PERIOD / 1000).max(1000));
@@ -78,34 +78,34 @@ impl Cgroups {
                 }
             }
         };
-        set().map_err(|error| format!("can not write {}: {error}", group.display()))
+        set().map_err(|error| format!("cannot write {}: {error}", group.display()))
     }
 
-    /// Puts processes into the group of an instance; those that ended meanwhile are passed over.
+    /// Adds processes to the group of an instance. Processes that have ended in the meantime are ignored.
     pub(super) fn add(&self, instance: &str, pids: impl IntoIterator<Item = u32>) -> Result<(), String> {
         let (_, parent) = self.place.as_ref().map_err(Clone::clone)?;
         enter(&parent.join(instance), pids)
     }
 
-    /// Counts the CPU time of these processes, once they are in the group of the instance. `false` if
-    /// that can not be done here.
+    /// Adds processes to the group that counts the CPU time of the instance. Returns `false` if CPU time
+    /// cannot be counted on this machine.
     pub(super) fn count(&self, instance: &str, pids: impl IntoIterator<Item = u32>) -> bool {
         let (Ok((_, parent)), Some(counter)) = (&self.place, &self.counter) else { return false };
         let group = counter.join(instance);
         counter == parent || (fs::create_dir_all(&group).is_ok() && enter(&group, pids).is_ok())
     }
 
-    /// Takes a process of ours out of the bound and the count of its instance, where there is one.
+    /// Moves a control session out of the groups of its instance, so that it is neither limited nor counted.
     pub(super) fn exempt(&self, pid: u32) {
         let Ok((_, parent)) = &self.place else { return };
         for parent in [parent].into_iter().chain(&self.counter) {
             let group = parent.join(CONTROL);
             let entered = fs::create_dir_all(&group).is_ok() && enter(&group, [pid]).is_ok();
-            tracing::trace!(pid, entered, group = %group.display(), "control session moved");
+            tracing::trace!(pid, entered, group = %group.display(), "moved control session");
         }
     }
 
-    /// Microseconds of CPU that the group of an instance has used since it was made.
+    /// CPU time in microseconds that the group of an instance has used since it was created.
     pub(super) fn used(&self, instance: &str) -> Option<u64> {
         let group = self.counter.as_ref()?.join(instance);
         match self.place {
@@ -114,7 +114,7 @@ impl Cgroups {
         }
     }
 
-    /// Removes the group of an instance whose processes have ended. `false` if it could not.
+    /// Removes the group of an instance whose processes have ended. Returns `false` on failure.
     pub(super) fn remove(&self, instance: &str) -> bool {
         let Ok((_, parent)) = &self.place else { return true };
         let other = self.counter.iter().filter(|counter| *counter != parent);
@@ -125,13 +125,13 @@ impl Cgroups {
     }
 }
 
-/// Puts processes into a group; those that ended meanwhile are passed over.
+/// Adds processes to a group. Processes that have ended in the meantime are ignored.
 fn enter(group: &Path, pids: impl IntoIterator<Item = u32>) -> Result<(), String> {
     let file = group.join("cgroup.procs");
     for pid in pids {
         match fs::write(&file, pid.to_string()) {
             Err(error) if error.raw_os_error() != Some(rustix::io::Errno::SRCH.raw_os_error()) => {
-                return Err(format!("can not write {}: {error}", file.display()));
+                return Err(format!("cannot write {}: {error}", file.display()));
             }
             _ => {}
         }
@@ -139,7 +139,7 @@ fn enter(group: &Path, pids: impl IntoIterator<Item = u32>) -> Result<(), String
     Ok(())
 }
 
-/// Where the groups of `place` are counted, if anywhere.
+/// Where the CPU time of the groups in `place` is counted, if anywhere.
 fn counter(version: Version, place: &Path, mounts: &str, own: &str) -> Option<PathBuf> {
     if version == Version::V2 || place.join(COUNTER).exists() {
         return Some(place.to_owned());
@@ -148,12 +148,12 @@ fn counter(version: Version, place: &Path, mounts: &str, own: &str) -> Option<Pa
     bases.filter_map(|(version, base)| prepare(version, &base).ok()).next()
 }
 
-/// Reads `usage_usec` of version 2.
+/// Parses `usage_usec` of version 2.
 fn parse_used(text: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix("usage_usec ")?.trim().parse().ok())
 }
 
-/// Where groups might be made: the root of a controller, then this process's own place in it.
+/// Lists where groups might be created: the root of a controller, then this process's own group in it.
 fn candidates(mounts: &str, own: &str, controller: &str) -> Vec<(Version, PathBuf)> {
     let mut found = Vec::new();
     for line in mounts.lines() {
@@ -201,7 +201,7 @@ fn prepare(version: Version, base: &Path) -> Result<PathBuf, String> {
             Version::V2 => fs::write(place.join("cgroup.subtree_control"), "+cpu"),
         }
     };
-    make().map_err(|error| format!("{} can not be written: {error}", place.display()))?;
+    make().map_err(|error| format!("cannot write {}: {error}", place.display()))?;
     Ok(place)
 }
 
@@ -211,7 +211,7 @@ mod tests {
     use std::path::PathBuf;
 
     #[test]
-    fn both_versions_are_found() {
+    fn both_versions_are_detected() {
         let one = "32 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n\
                    33 31 0:30 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n";
         let found = candidates(one, "4:cpu,cpuacct:/a/b\n3:memory:/m\n", "cpu");
@@ -223,7 +223,7 @@ mod tests {
         assert_eq!(found, [(Version::V2, base.clone()), (Version::V2, base.join("user.slice"))]);
     }
     #[test]
-    fn counts_of_version_2() {
+    fn cpu_usage_of_version_2_is_parsed() {
         assert_eq!(parse_used("usage_usec 4711\nuser_usec 4000\nsystem_usec 711\n"), Some(4711));
         assert_eq!(parse_used("nr_periods 0\n"), None);
     }

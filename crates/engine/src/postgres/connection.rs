@@ -1,7 +1,7 @@
 //! A session with all values as text and a limit for the length of messages.
 //!
-//! The driver would request values in binary form, and would read a message of a gigabyte into memory; and it
-//! can't name a database whose name is not UTF-8.
+//! The driver `tokio_postgres` would request values in binary form and would read a message of a gigabyte
+//! into memory, and it cannot name a database whose name is not UTF-8.
 
 use crate::statement::Refused;
 use ootheca_pg_protocol::{
@@ -30,7 +30,7 @@ const LONGEST_TEXT: usize = 8 << 10;
 const END: Duration = Duration::from_secs(1);
 
 /// A message from the server.
-pub(super) struct Message {
+pub(super) struct BackendMessage {
     pub(super) kind: u8,
     /// Empty if the body was skipped.
     pub(super) body: Vec<u8>,
@@ -38,7 +38,7 @@ pub(super) struct Message {
     pub(super) length: usize,
 }
 
-impl Message {
+impl BackendMessage {
     pub(super) fn is_skipped(&self) -> bool {
         self.body.len() < self.length
     }
@@ -46,7 +46,7 @@ impl Message {
     /// The fields of an error or a notice.
     pub(super) fn refusal(&self) -> Refused {
         if self.is_skipped() {
-            let message = "the server's message is too long to be shown".to_owned();
+            let message = "the server's message is too long to display".to_owned();
             return Refused { sqlstate: "54000".to_owned(), message, ..Refused::default() };
         }
         Refused {
@@ -66,20 +66,20 @@ impl Message {
 
 /// Why a request failed.
 #[derive(Debug)]
-pub(super) enum Failure {
+pub(super) enum ConnectionError {
     /// The server returned an error.
     Refused(Refused),
     /// The connection failed, or the server violated the protocol.
     Broken(io::Error),
 }
 
-impl From<io::Error> for Failure {
+impl From<io::Error> for ConnectionError {
     fn from(error: io::Error) -> Self {
         Self::Broken(error)
     }
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for ConnectionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused(refused) => write!(f, "{} (SQLSTATE {})", refused.message, refused.sqlstate),
@@ -88,15 +88,15 @@ impl fmt::Display for Failure {
     }
 }
 
-impl std::error::Error for Failure {}
+impl std::error::Error for ConnectionError {}
 
-impl From<ProtocolViolation> for Failure {
+impl From<ProtocolViolation> for ConnectionError {
     fn from(error: ProtocolViolation) -> Self {
         Self::Broken(io::Error::new(io::ErrorKind::InvalidData, error))
     }
 }
 
-pub(super) type Result<T> = std::result::Result<T, Failure>;
+pub(super) type Result<T> = std::result::Result<T, ConnectionError>;
 
 /// A session that is ready for a request.
 pub(super) struct Connection {
@@ -137,7 +137,7 @@ impl Connection {
                     }
                     _ => return Err(unexpected(message.kind)),
                 },
-                ERROR_RESPONSE => return Err(Failure::Refused(message.refusal())),
+                ERROR_RESPONSE => return Err(ConnectionError::Refused(message.refusal())),
                 BACKEND_KEY_DATA => {
                     let pid = message.body.first_chunk::<4>().ok_or_else(|| unexpected(message.kind))?;
                     self.process = i32::from_be_bytes(*pid);
@@ -149,13 +149,12 @@ impl Connection {
         }
     }
 
-    /// Sends encoded messages.
     pub(super) async fn send(&mut self, messages: &[u8]) -> Result<()> {
         Ok(self.stream.get_mut().write_all(messages).await?)
     }
 
-    /// The next message.
-    pub(super) async fn next(&mut self) -> Result<Message> {
+    /// Reads the next message.
+    pub(super) async fn next(&mut self) -> Result<BackendMessage> {
         let mut header = [0; HEADER_LENGTH];
         self.stream.read_exact(&mut header).await?;
         let Header { kind, body_length: length } = Header::parse(header, usize::MAX)?;
@@ -169,7 +168,7 @@ impl Connection {
                 return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
             }
         }
-        Ok(Message { kind, body, length })
+        Ok(BackendMessage { kind, body, length })
     }
 
     /// Runs statements of the engine itself. Returns the values of all rows.
@@ -183,7 +182,9 @@ impl Connection {
             match message.kind {
                 DATA_ROW => rows.push(values(&message.body)),
                 ERROR_RESPONSE => refused = Some(message.refusal()),
-                READY_FOR_QUERY => return refused.map_or(Ok(rows), |refused| Err(Failure::Refused(refused))),
+                READY_FOR_QUERY => {
+                    return refused.map_or(Ok(rows), |refused| Err(ConnectionError::Refused(refused)));
+                }
                 _ => {}
             }
         }
@@ -194,15 +195,15 @@ impl Connection {
         let end = async {
             self.send(TERMINATE).await?;
             copy(&mut self.stream, &mut sink()).await?;
-            Ok::<(), Failure>(())
+            Ok::<(), ConnectionError>(())
         };
         let _ = timeout(END, end).await;
     }
 }
 
-pub(super) fn unexpected(kind: u8) -> Failure {
+pub(super) fn unexpected(kind: u8) -> ConnectionError {
     let text = format!("unexpected message of type {:?}", char::from(kind));
-    Failure::Broken(io::Error::other(text))
+    ConnectionError::Broken(io::Error::other(text))
 }
 
 /// The values of a row, as text.
@@ -235,7 +236,7 @@ mod tests {
     #[test]
     fn errors_are_decoded() {
         let body = b"SERROR\0C42P01\0Mno such table\0Htry\0P15\0\0".to_vec();
-        let refused = Message { kind: b'E', length: body.len(), body }.refusal();
+        let refused = BackendMessage { kind: b'E', length: body.len(), body }.refusal();
         assert_eq!((refused.sqlstate.as_str(), refused.message.as_str()), ("42P01", "no such table"));
         assert_eq!((refused.detail, refused.hint.as_deref()), (None, Some("try")));
         assert_eq!(refused.position, Some(15));
@@ -245,7 +246,7 @@ mod tests {
         #[test]
         fn decoding_never_panics(body in proptest::collection::vec(any::<u8>(), 0..60)) {
             values(&body);
-            Message { kind: b'E', length: body.len(), body }.refusal();
+            BackendMessage { kind: b'E', length: body.len(), body }.refusal();
         }
     }
 }

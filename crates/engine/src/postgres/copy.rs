@@ -1,18 +1,18 @@
-//! Folders of the servers' user, and copies of a template into them.
+//! Creates folders for the servers' user and copies templates into them.
 
 use super::owner::Owner;
 use crate::files::{failed, make_folder};
 use ootheca_model::{Error, Result};
 use std::{fs, io, os::unix::fs::PermissionsExt, path::Path};
 
-/// Makes a folder that only the servers' user may enter.
+/// Creates a folder that only the servers' user can enter.
 pub(super) fn make_private_folder(path: &Path, owner: &Owner) -> Result<()> {
     make_folder(path, 0o700)?;
-    owner.give(path)
+    owner.chown(path)
 }
 
-/// Copies a folder; files share their blocks where the file system can. Stops early, with an error,
-/// once `stopped` says so.
+/// Copies a folder. Files share their blocks if the file system supports it. Returns an error as soon as
+/// `stopped` returns true.
 pub(super) fn copy_tree(from: &Path, to: &Path, owner: &Owner, stopped: &dyn Fn() -> bool) -> Result<()> {
     Copy { owner, stopped, reflink: true }.folder(from, to)
 }
@@ -27,7 +27,7 @@ impl Copy<'_> {
     fn folder(&mut self, from: &Path, to: &Path) -> Result<()> {
         make_private_folder(to, self.owner)?;
         if (self.stopped)() {
-            return Err(Error::unavailable("the engine is closing"));
+            return Err(Error::unavailable("the engine is shutting down"));
         }
         for entry in fs::read_dir(from).map_err(failed("read", from))? {
             let entry = entry.map_err(failed("read", from))?;
@@ -36,7 +36,7 @@ impl Copy<'_> {
                 self.folder(&source, &target)?;
             } else {
                 self.file(&source, &target).map_err(failed("copy to", &target))?;
-                self.owner.give(&target)?;
+                self.owner.chown(&target)?;
             }
         }
         Ok(())
@@ -44,8 +44,8 @@ impl Copy<'_> {
 
     fn file(&mut self, from: &Path, to: &Path) -> io::Result<()> {
         if self.reflink {
-            // A number of bytes means that it was copied: this file system shares no blocks, so
-            // don't ask it again for each file.
+            // A number of bytes means that the file was copied. The file system does not share blocks, so it
+            // is not tried again for each file.
             self.reflink = reflink_copy::reflink_or_copy(from, to)?.is_none();
             return fs::set_permissions(to, fs::Permissions::from_mode(0o600));
         }

@@ -1,15 +1,16 @@
-//! One instance: a folder, a server in it, and at most one cluster that claimed it.
+//! An instance is a folder with a server in it. At most one cluster has claimed it.
 //!
-//! `instances/<id>/` holds `data/` (the servers' user's), `log`, `version`, and three marks of ours:
-//! `spare-ready` (the copy is whole and durable), `cluster` (who claimed it), `plan.json`.
+//! `instances/<id>/` contains `data/`, which the servers' user owns, `log`, `version`, and three marker
+//! files: `spare-ready` (the copy is complete and durable), `cluster` (the cluster that claimed the
+//! instance), and `plan.json`.
 
 use super::{
     binaries::Programs,
-    host::Host,
-    meter::Control,
+    context::EngineContext,
+    meter::Meter,
     missing::{incomplete, version_file},
     process::{self, LOCK_FILE, Process},
-    server::{self, End, Place},
+    server::{self, LaunchSpec, StopMode},
 };
 use crate::files::{blocking, failed, make_folder, publish_once, write_atomically};
 use ootheca_model::{
@@ -24,27 +25,27 @@ use std::{
 };
 use tokio::sync::watch;
 
-/// The mark of a whole copy; holds the name of its template.
+/// Marks a complete copy. Contains the name of its template.
 pub(super) const SPARE_READY: &str = "spare-ready";
 pub(super) const CLUSTER: &str = "cluster";
 pub(super) const PLAN: &str = "plan.json";
 pub(super) const VERSION: &str = "version";
 
-/// Where the server of an instance stands.
+/// The lifecycle stage of an instance's server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
     Down,
     Starting,
     Ready,
-    /// Ending because its power is off; it is started again if that changes meanwhile.
+    /// Stopping because its power is off. It is started again if the power is switched on in the meantime.
     Suspending,
-    /// Ending for good; it is not started again.
+    /// Stopping permanently. It is not started again.
     Stopping,
     Stopped,
 }
 
 #[derive(Debug)]
-pub(super) struct State {
+pub(super) struct InstanceState {
     pub(super) stage: Stage,
     pub(super) process: Option<Arc<Process>>,
     pub(super) cluster: Option<ClusterId>,
@@ -53,41 +54,41 @@ pub(super) struct State {
     pub(super) crashes: u32,
     pub(super) up_since: Option<Instant>,
     pub(super) retry_at: Option<Timestamp>,
-    /// Why the CPU bound does not hold.
+    /// The reason why the CPU limit is not enforced.
     pub(super) unbounded: Option<String>,
     /// Whether the processes are in a group that counts their CPU time.
     pub(super) counted: bool,
     /// Whether it is certain that no process is left.
     pub(super) empty: bool,
-    /// What is missing of the data, as of the last plan; the server is not started without it.
+    /// What is missing of the data, as of the last plan. The server is not started without it.
     pub(super) missing: Option<String>,
 }
 
-impl State {
-    /// Whether the server is to be down.
+impl InstanceState {
+    /// Whether the plan says that the server should not run.
     pub(super) fn off(&self) -> bool {
         self.plan.as_ref().is_some_and(|plan| plan.power == Power::Off)
     }
 }
 
-/// An instance. Every change of its state wakes those who wait for one.
+/// An instance. Every change of its state notifies the subscribers of `state`.
 #[derive(Debug)]
 pub(super) struct Instance {
     pub(super) id: String,
     pub(super) programs: Programs,
-    pub(super) host: Arc<Host>,
-    pub(super) state: watch::Sender<State>,
-    pub(super) control: Control,
+    pub(super) context: Arc<EngineContext>,
+    pub(super) state: watch::Sender<InstanceState>,
+    pub(super) meter: Meter,
     folder: PathBuf,
     work: tokio::sync::Mutex<()>,
 }
 
 impl Instance {
-    /// The instance in a folder that is there, its server taken to be down.
-    pub(super) fn new(host: &Arc<Host>, id: &str, programs: &Programs) -> Arc<Self> {
-        let folder = host.instances().join(id);
+    /// Loads the instance from an existing folder. Its server is assumed to be down.
+    pub(super) fn new(context: &Arc<EngineContext>, id: &str, programs: &Programs) -> Arc<Self> {
+        let folder = context.instances().join(id);
         let version = fs::read_to_string(folder.join(VERSION)).unwrap_or_else(|_| programs.version.clone());
-        let state = State {
+        let state = InstanceState {
             stage: Stage::Down,
             process: None,
             cluster: read_cluster(&folder),
@@ -96,7 +97,7 @@ impl Instance {
             crashes: 0,
             up_since: None,
             retry_at: None,
-            unbounded: host.cgroups.unbounded().map(str::to_owned),
+            unbounded: context.cgroups.unavailable().map(str::to_owned),
             counted: false,
             empty: false,
             missing: None,
@@ -104,10 +105,10 @@ impl Instance {
         Arc::new(Self {
             id: id.to_owned(),
             programs: programs.clone(),
-            host: host.clone(),
+            context: context.clone(),
             folder,
             state: watch::Sender::new(state),
-            control: Control::default(),
+            meter: Meter::default(),
             work: tokio::sync::Mutex::default(),
         })
     }
@@ -117,7 +118,7 @@ impl Instance {
     }
 
     pub(super) fn sockets(&self) -> PathBuf {
-        self.host.run().join(&self.id)
+        self.context.run().join(&self.id)
     }
 
     pub(super) fn cluster(&self) -> Option<ClusterId> {
@@ -128,18 +129,18 @@ impl Instance {
         self.state.borrow().stage
     }
 
-    /// The id of the server, if it answers.
+    /// The process id of the server, if it accepts connections.
     pub(super) fn ready_pid(&self) -> Option<u32> {
         let state = self.state.borrow();
         let process = state.process.as_ref().filter(|process| process.alive())?;
         (state.stage == Stage::Ready).then_some(process.pid)
     }
 
-    /// Takes over a server that already runs here. Quick.
+    /// Adopts a server that is already running. Does not block for long.
     pub(super) fn adopt(self: &Arc<Self>) -> bool {
         let Some((process, lock)) = process::adopt(&self.data()) else { return false };
         let process = Arc::new(process);
-        tracing::info!(instance = self.id, pid = process.pid, "server adopted");
+        tracing::info!(instance = self.id, pid = process.pid, "adopted running server");
         self.state.send_modify(|state| {
             state.stage = if lock.ready { Stage::Ready } else { Stage::Starting };
             state.process = Some(process.clone());
@@ -149,7 +150,7 @@ impl Instance {
         true
     }
 
-    /// Starts the server if it is down and not to be off.
+    /// Starts the server if it is down and its power is on.
     pub(super) fn start(self: &Arc<Self>) {
         let begun = self.state.send_if_modified(|state| {
             let wanted = state.stage == Stage::Down && !state.off();
@@ -164,7 +165,7 @@ impl Instance {
         }
     }
 
-    /// Waits until the server answers, or has failed to.
+    /// Waits until the server accepts connections or has failed to start.
     pub(super) async fn started(&self) -> Result<()> {
         let mut states = self.state.subscribe();
         let stage = match states.wait_for(|state| state.stage != Stage::Starting).await {
@@ -177,7 +178,7 @@ impl Instance {
         }
     }
 
-    /// From start to end of one server.
+    /// Runs one server from its start until it ends.
     async fn run(self: Arc<Self>, adopted: Option<Arc<Process>>) {
         match self.launch(adopted).await {
             Ok(process) => {
@@ -188,16 +189,16 @@ impl Instance {
                         state.retry_at = None;
                     }
                 });
-                self.host.hint(self.cluster());
+                self.context.hint(self.cluster());
                 process.exited().await;
             }
             Err(error) => {
-                if !self.host.closing() && self.stage() != Stage::Suspending {
-                    tracing::warn!(instance = self.id, error = error.chain(), "server not started");
+                if !self.context.closing() && self.stage() != Stage::Suspending {
+                    tracing::warn!(instance = self.id, error = error.chain(), "could not start server");
                 }
             }
         }
-        self.ended().await;
+        self.handle_exit().await;
     }
 
     async fn launch(&self, adopted: Option<Arc<Process>>) -> Result<Arc<Process>> {
@@ -206,52 +207,54 @@ impl Instance {
             None => self.spawn().await?,
         };
         loop {
-            self.hold(&process).await?;
-            let limit = self.host.settings.ready_timeout;
+            self.record_process(&process).await?;
+            let limit = self.context.settings.ready_timeout;
             match server::ready(&process, &self.data(), limit).await {
                 Ok(()) => break,
-                // Another server held the lock: a start of a killed incarnation of ours.
+                // Another server held the lock, which a previous process of this engine had started.
                 Err(error) if !process.alive() => match process::adopt(&self.data()) {
                     Some((other, _)) => process = Arc::new(other),
                     None => return Err(error),
                 },
                 Err(error) => {
-                    self.end(&process, End::AtOnce).await;
+                    self.stop_process(&process, StopMode::Immediate).await;
                     return Err(error);
                 }
             }
         }
-        // Those of an adopted server; the children of ours are born in its group.
+        // The children of an adopted server. Children of a server that was just started are already in its
+        // group.
         let children = process::children(process.pid);
-        let cgroups = &self.host.cgroups;
+        let cgroups = &self.context.cgroups;
         let _ = cgroups.add(&self.id, children.iter().copied());
         cgroups.count(&self.id, children);
         Ok(process)
     }
 
-    /// Records the process, unless the instance is ending.
-    async fn hold(&self, process: &Arc<Process>) -> Result<()> {
-        let held = self.state.send_if_modified(|state| {
-            let going = matches!(state.stage, Stage::Starting | Stage::Ready);
-            if going {
+    /// Records the process, unless the instance is stopping.
+    async fn record_process(&self, process: &Arc<Process>) -> Result<()> {
+        let recorded = self.state.send_if_modified(|state| {
+            let active = matches!(state.stage, Stage::Starting | Stage::Ready);
+            if active {
                 state.process = Some(process.clone());
             }
-            going
+            active
         });
-        if !held {
-            let end = if self.stage() == Stage::Suspending { End::Suspended } else { End::AtOnce };
-            self.end(process, end).await;
-            return Err(Error::unavailable("the instance is ending"));
+        if !recorded {
+            let mode =
+                if self.stage() == Stage::Suspending { StopMode::Suspend } else { StopMode::Immediate };
+            self.stop_process(process, mode).await;
+            return Err(Error::unavailable("the instance is stopping"));
         }
-        self.bound([process.pid]);
+        self.limit_cpu([process.pid]);
         Ok(())
     }
 
     async fn spawn(&self) -> Result<Arc<Process>> {
         let data = self.data();
         if let Some(lock) = process::lock(&data) {
-            // What a crash left: children of a dead postmaster end by themselves, strangers that
-            // have its old id must not keep us from starting.
+            // Left by a crash: children of a dead postmaster end by themselves, and an unrelated process that
+            // reuses its id must not prevent a start.
             process::clear(&data, Duration::from_secs(2)).await;
             if process::lock(&data) == Some(lock) {
                 let path = data.join(LOCK_FILE);
@@ -259,26 +262,27 @@ impl Instance {
                 let _ = fs::remove_dir_all(self.sockets());
             }
         }
-        // What a group counted belongs to one run of the server.
+        // The counters of a group belong to one run of the server.
         self.remove_group().await?;
         if self.stage() != Stage::Starting {
-            return Err(Error::unavailable("the instance is ending"));
+            return Err(Error::unavailable("the instance is stopping"));
         }
-        self.note_version()?;
-        // Before the start, so that the server is bounded from its first moment.
-        self.bound([]);
+        self.record_version()?;
+        // Before the start, so that the limit applies from the beginning.
+        self.limit_cpu([]);
         let log = self.folder.join("log");
         let sockets = self.sockets();
-        let place =
-            Place { programs: &self.programs, data: &data, sockets: &sockets, log: &log, options: &[] };
-        // Nothing comes between the start and the entry into the group, in `hold`: it counts.
-        server::spawn(&self.host, &place).map(Arc::new)
+        let spec =
+            LaunchSpec { programs: &self.programs, data: &data, sockets: &sockets, log: &log, options: &[] };
+        // The time between the start and the entry into the group, in `record_process`, is not limited or counted, so
+        // nothing happens in between.
+        server::spawn(&self.context, &spec).map(Arc::new)
     }
 
-    fn note_version(&self) -> Result<()> {
+    fn record_version(&self) -> Result<()> {
         let version = &self.programs.version;
         let path = self.folder.join(VERSION);
-        if fs::read_to_string(&path).is_ok_and(|noted| noted == *version) {
+        if fs::read_to_string(&path).is_ok_and(|recorded| recorded == *version) {
             return Ok(());
         }
         fs::write(&path, version).map_err(failed("write", &path))?;
@@ -286,13 +290,14 @@ impl Instance {
         Ok(())
     }
 
-    /// Makes the CPU bound hold for the instance and these processes, or notes why it does not.
-    fn bound(&self, pids: impl IntoIterator<Item = u32>) {
+    /// Applies the CPU limit to the instance and these processes, or records why it is not enforced.
+    fn limit_cpu(&self, pids: impl IntoIterator<Item = u32>) {
         let millis = self.state.borrow().plan.as_ref().and_then(|plan| plan.cpu_millis);
-        let cgroups = &self.host.cgroups;
+        let cgroups = &self.context.cgroups;
         let pids: Vec<u32> = pids.into_iter().collect();
-        let result =
-            cgroups.bound(&self.id, millis).and_then(|()| cgroups.add(&self.id, pids.iter().copied()));
+        let result = cgroups
+            .set_cpu_limit(&self.id, millis)
+            .and_then(|()| cgroups.add(&self.id, pids.iter().copied()));
         let counted = cgroups.count(&self.id, pids);
         if result.is_ok() && millis.is_some() {
             effect::done("CPU bound written");
@@ -303,34 +308,35 @@ impl Instance {
         });
     }
 
-    /// Gives the instance to a cluster: one file that is there or not.
+    /// Assigns the instance to a cluster by creating one file, which is atomic.
     pub(super) async fn claim(&self, plan: InstancePlan) -> Result<()> {
         let (folder, cluster) = (self.folder.clone(), plan.cluster);
         let claimed =
             blocking(move || publish_once(&folder, CLUSTER, cluster.to_string().as_bytes())).await?;
         if !claimed {
-            return Err(Error::internal(format!("instance {} is claimed already", self.id)));
+            return Err(Error::internal(format!("instance {} is already claimed", self.id)));
         }
         effect::done("instance claimed");
         self.state.send_modify(|state| state.cluster = Some(cluster));
         self.apply(plan).await
     }
 
-    /// Records the plan, then makes it hold.
+    /// Writes the plan to disk, then applies it.
     async fn apply(&self, plan: InstancePlan) -> Result<()> {
         let text = serde_json::to_vec_pretty(&plan)
-            .map_err(|error| Error::internal("can not write the plan").because(error))?;
+            .map_err(|error| Error::internal("cannot encode the plan").because(error))?;
         let folder = self.folder.clone();
         blocking(move || write_atomically(&folder, PLAN, &text)).await?;
         effect::done("plan written");
         self.state.send_modify(|state| state.plan = Some(plan));
         if matches!(self.stage(), Stage::Starting | Stage::Ready) {
-            self.bound([]);
+            self.limit_cpu([]);
         }
         Ok(())
     }
 
-    /// Makes the instance match the plan; starts the server if it is down and its pause is over.
+    /// Makes the instance match the plan. Starts the server if it is down and the delay after a crash has
+    /// passed.
     pub(super) async fn ensure(self: &Arc<Self>, plan: &InstancePlan) -> Result<Observed> {
         let _one_at_a_time = self.work.lock().await;
         let current = self.state.borrow().plan.clone();
@@ -339,7 +345,7 @@ impl Instance {
         }
         if plan.engine_major != self.programs.major.to_string() {
             return Err(Error::precondition(format!(
-                "the data belongs to PostgreSQL {}, and can not be moved to {} yet",
+                "the data belongs to PostgreSQL {} and cannot be upgraded to {}",
                 self.programs.major, plan.engine_major
             )));
         }
@@ -349,13 +355,13 @@ impl Instance {
         let due = self.state.borrow().retry_at.is_none_or(|at| at <= now());
         self.suspend();
         let complete = self.check_data().await?;
-        if due && complete && !self.host.closing() {
+        if due && complete && !self.context.closing() {
             self.start();
         }
         self.observe()
     }
 
-    /// Whether the data is all there; of a running server it is.
+    /// Whether the data is complete. The data of a running server is not checked.
     async fn check_data(&self) -> Result<bool> {
         if self.stage() != Stage::Down {
             return Ok(true);
@@ -372,7 +378,7 @@ impl Instance {
         Ok(complete)
     }
 
-    /// What is there.
+    /// Returns the current state.
     pub(super) fn observe(&self) -> Result<Observed> {
         let state = self.state.borrow();
         let cluster = state.cluster.ok_or_else(|| Error::internal("a spare has no cluster"))?;
@@ -402,38 +408,39 @@ impl Instance {
         })
     }
 
-    /// Lets a stopped instance be used again, after a removal that failed.
+    /// Makes a stopped instance usable again after its removal failed.
     pub(super) fn revive(&self) {
         self.state.send_modify(|state| state.stage = Stage::Down);
     }
 
-    /// Makes the folder of a new instance.
-    pub(super) fn make_folder(host: &Host, id: &str) -> Result<PathBuf> {
-        let folder = host.instances().join(id);
-        make_folder(&folder, host.owner.passage())?;
+    pub(super) fn make_folder(context: &EngineContext, id: &str) -> Result<PathBuf> {
+        let folder = context.instances().join(id);
+        make_folder(&folder, context.owner.traversal_mode())?;
         Ok(folder)
     }
 }
 
-/// `Stale` if `plan` is older than `current`.
+/// Returns `Stale` if `plan` is older than `current`.
 pub(super) fn check_generation(current: &InstancePlan, plan: &InstancePlan) -> Result<()> {
     if plan.generation < current.generation {
         let (old, new) = (plan.generation, current.generation);
         return Err(Error::new(
             ErrorKind::Stale,
-            format!("generation {old} is older than {new}, which runs"),
+            format!("generation {old} is older than the current generation {new}"),
         ));
     }
     Ok(())
 }
 
-fn conditions(state: &State) -> Vec<Condition> {
+fn conditions(state: &InstanceState) -> Vec<Condition> {
     let mut conditions = Vec::new();
     if let Some(millis) = state.plan.as_ref().and_then(|plan| plan.cpu_millis) {
         let cpus = f64::from(millis) / 1000.0;
         let message = match &state.unbounded {
-            None => format!("The server may use {cpus} vCPUs."),
-            Some(reason) => format!("The bound of {cpus} vCPUs does not hold here: {reason}."),
+            None => format!("CPU is limited to {cpus} vCPUs."),
+            Some(reason) => {
+                format!("The CPU limit of {cpus} vCPUs is not enforced on this machine: {reason}.")
+            }
         };
         conditions.push(Condition {
             kind: "CpuLimited".to_owned(),
@@ -443,13 +450,13 @@ fn conditions(state: &State) -> Vec<Condition> {
     }
     if state.crashes > 0 && matches!(state.stage, Stage::Down | Stage::Starting) {
         let times = if state.crashes == 1 { "once".to_owned() } else { format!("{} times", state.crashes) };
-        let message = format!("The server ended unasked {times} and is started again.");
+        let message = format!("The server stopped unexpectedly {times} and is restarting.");
         conditions.push(Condition { kind: "Restarting".to_owned(), holds: true, message });
     }
     conditions
 }
 
-/// Who claimed the instance in this folder.
+/// Returns the cluster that has claimed the instance in this folder.
 pub(super) fn read_cluster(folder: &Path) -> Option<ClusterId> {
     fs::read_to_string(folder.join(CLUSTER)).ok()?.trim().parse().ok()
 }

@@ -1,4 +1,4 @@
-//! What an instance uses: CPU from the kernel, everything else from the server's own counters.
+//! Measures what an instance uses: CPU time from the kernel, everything else from the server's own counters.
 
 use super::{
     instance::{Instance, Stage},
@@ -17,15 +17,15 @@ use std::{
 };
 use tokio_postgres::{Client, Row};
 
-/// A control session that nobody has asked for this long is closed.
-const UNUSED: Duration = Duration::from_secs(30);
+/// A control session that has not been used for this long is closed.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 const PAGE: u64 = 8192;
 
-/// More databases are only summed up: what is kept of a cluster should stay small.
-const MOST_DATABASES: usize = 250;
+/// With more databases than this, only their sums are returned, to bound the memory for each cluster.
+const MAX_DATABASES: usize = 250;
 
-/// The databases of the tenant, by their names: it may mark its own as templates. A database that is
-/// being dropped has no size.
+/// Filters the databases of the tenant by name, because tenants can mark databases as templates. A database
+/// that is being dropped has no size.
 const MEASURE: &str = "
 WITH used AS (
     SELECT datid::bigint AS number, sessions, xact_commit + xact_rollback AS transactions,
@@ -47,29 +47,29 @@ SELECT (extract(epoch FROM w.stats_reset) * 1000000)::bigint::text, w.wal_record
     w.wal_fpi, s.size, u.number, u.sessions, u.transactions, u.active, u.returned, u.fetched, u.written, u.blocks
 FROM listed u, stored s, pg_stat_wal w";
 
-/// The session that asks an instance for its counters, kept while somebody measures.
+/// The session that reads the counters of an instance. Kept open between measurements.
 #[derive(Debug, Default)]
-pub(super) struct Control(tokio::sync::Mutex<Asked>);
+pub(super) struct Meter(tokio::sync::Mutex<MeterState>);
 
 #[derive(Debug, Default)]
-struct Asked {
-    session: Option<Kept>,
-    log: Log,
+struct MeterState {
+    session: Option<MeterSession>,
+    log: WalBytes,
 }
 
-/// The write-ahead log without images of full pages, whose bytes the server does not count. Each is
-/// taken for a whole page, though the free space in it is left out; so that this eats up nothing
-/// that was written at another time, it is done for each step between two looks.
+/// Counts the bytes of the write-ahead log without full-page images, whose bytes the server does not report
+/// separately. Each image counts as a full page, although the server omits its free space. To keep this error
+/// from hiding bytes of other periods, the difference is computed for each interval.
 #[derive(Clone, Debug, Default)]
-struct Log {
+struct WalBytes {
     epoch: String,
     bytes: u64,
     images: u64,
     total: u64,
 }
 
-impl Log {
-    fn look(&mut self, epoch: &str, bytes: u64, images: u64) -> u64 {
+impl WalBytes {
+    fn update(&mut self, epoch: &str, bytes: u64, images: u64) -> u64 {
         if self.epoch != epoch {
             *self = Self { epoch: epoch.to_owned(), ..Self::default() };
         }
@@ -82,14 +82,14 @@ impl Log {
 }
 
 #[derive(Debug)]
-struct Kept {
+struct MeterSession {
     client: Client,
     server: u32,
     used: Instant,
 }
 
 impl Instance {
-    /// CPU time of this run of the server. `Unavailable` unless it is ready.
+    /// CPU time of this run of the server. `Unavailable` unless the server is ready.
     pub(super) fn cpu(&self) -> Result<CpuCounter> {
         let (process, counted) = {
             let state = self.state.borrow();
@@ -97,52 +97,50 @@ impl Instance {
             (ready, state.counted)
         };
         let process = process.ok_or_else(not_ready)?;
-        let micros = if counted { self.host.cgroups.used(&self.id) } else { process::used(process.pid) };
+        let micros = if counted { self.context.cgroups.used(&self.id) } else { process::used(process.pid) };
         Ok(CpuCounter { epoch: epoch(&process), micros: micros.ok_or_else(not_ready)? })
     }
 
-    /// All counters. `Unavailable` unless it is ready.
+    /// Reads all counters. `Unavailable` unless the server is ready.
     pub(super) async fn measure(self: &Arc<Self>) -> Result<Measure> {
         let server = self.ready_pid().ok_or_else(not_ready)?;
-        let mut control = self.control.0.lock().await;
+        let mut control = self.meter.0.lock().await;
         let kept = control.session.take();
         let client = match kept.filter(|kept| kept.server == server && !kept.client.is_closed()) {
             Some(kept) => kept.client,
             None => self.connect(server).await?,
         };
         let row = client.query_one(MEASURE, &[]).await.map_err(|error| {
-            Error::unavailable("can not read the counters of the SQL server").because(error)
+            Error::unavailable("cannot read the counters of the SQL server").because(error)
         })?;
-        control.session = Some(Kept { client, server, used: Instant::now() });
-        let (sql, storage_bytes) = read(&row, &mut control.log).map_err(|error| {
-            Error::internal("the counters of the SQL server are not as expected").because(error)
-        })?;
+        control.session = Some(MeterSession { client, server, used: Instant::now() });
+        let (sql, storage_bytes) = read(&row, &mut control.log)
+            .map_err(|error| Error::internal("the SQL server returned unexpected counters").because(error))?;
         Ok(Measure { cpu: self.cpu()?, sql, storage_bytes })
     }
 
-    /// A session whose own CPU time is not the tenant's.
+    /// Opens a session whose own CPU time is not counted as the tenant's.
     async fn connect(self: &Arc<Self>, server: u32) -> Result<Client> {
         let before = process::children(server);
-        let client = server::connect(&self.host, &self.sockets(), "postgres").await?;
-        let row = client
-            .query_one("SELECT pg_backend_pid()", &[])
-            .await
-            .map_err(|error| Error::unavailable("can not ask the SQL server for a session").because(error))?;
+        let client = server::connect(&self.context, &self.sockets(), "postgres").await?;
+        let row = client.query_one("SELECT pg_backend_pid()", &[]).await.map_err(|error| {
+            Error::unavailable("cannot identify the session in the SQL server").because(error)
+        })?;
         let pid = row.try_get::<_, i32>(0).ok().and_then(|pid| u32::try_from(pid).ok());
         let ours = pid.filter(|pid| !before.contains(pid) && process::children(server).contains(pid));
         if let Some(pid) = ours {
-            self.host.cgroups.exempt(pid);
+            self.context.cgroups.exempt(pid);
         }
         tokio::spawn(self.clone().close_unused());
         Ok(client)
     }
 
-    /// A session that only waits costs memory.
+    /// Closes the session when it is unused, because an idle session uses memory.
     async fn close_unused(self: Arc<Self>) {
         loop {
-            tokio::time::sleep(UNUSED).await;
-            let mut control = self.control.0.lock().await;
-            if control.session.as_ref().is_none_or(|kept| kept.used.elapsed() >= UNUSED) {
+            tokio::time::sleep(IDLE_TIMEOUT).await;
+            let mut control = self.meter.0.lock().await;
+            if control.session.as_ref().is_none_or(|kept| kept.used.elapsed() >= IDLE_TIMEOUT) {
                 control.session = None;
                 return;
             }
@@ -150,7 +148,7 @@ impl Instance {
     }
 }
 
-fn read(row: &Row, log: &mut Log) -> Result<(SqlCounters, u64), tokio_postgres::Error> {
+fn read(row: &Row, log: &mut WalBytes) -> Result<(SqlCounters, u64), tokio_postgres::Error> {
     let count = |at: usize| row.try_get::<_, i64>(at).map(unsigned);
     let epoch: String = row.try_get(0)?;
     let (databases, sum) = databases(row)?;
@@ -165,8 +163,8 @@ fn read(row: &Row, log: &mut Log) -> Result<(SqlCounters, u64), tokio_postgres::
         blocks_read: sum.blocks_read,
         wal_records: count(1)?,
         wal_images,
-        wal_bytes: log.look(&epoch, count(2)?, wal_images),
-        databases: if databases.len() > MOST_DATABASES { BTreeMap::new() } else { databases },
+        wal_bytes: log.update(&epoch, count(2)?, wal_images),
+        databases: if databases.len() > MAX_DATABASES { BTreeMap::new() } else { databases },
         epoch,
     };
     Ok((counters, count(4)?))
@@ -201,7 +199,7 @@ fn unsigned(count: i64) -> u64 {
     u64::try_from(count).unwrap_or(0)
 }
 
-/// Names a run of a server: an id and a start time are one process, until the machine starts anew.
+/// Identifies a run of a server. A process id and a start time are unique until the machine reboots.
 fn epoch(process: &Process) -> String {
     static BOOT: LazyLock<String> =
         LazyLock::new(|| fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default());
@@ -214,14 +212,14 @@ fn not_ready() -> Error {
 
 #[cfg(test)]
 mod tests {
-    use super::Log;
+    use super::WalBytes;
 
     #[test]
-    fn images_of_one_step_hide_nothing_of_another() {
-        let mut log = Log::default();
-        assert_eq!(log.look("a", 20_000, 2), 20_000 - 2 * 8192);
-        assert_eq!(log.look("a", 30_000, 10), 3616, "images are smaller than pages");
-        assert_eq!(log.look("a", 31_000, 10), 4616);
-        assert_eq!(log.look("b", 500, 0), 500);
+    fn page_images_of_one_interval_do_not_hide_bytes_of_another() {
+        let mut log = WalBytes::default();
+        assert_eq!(log.update("a", 20_000, 2), 20_000 - 2 * 8192);
+        assert_eq!(log.update("a", 30_000, 10), 3616, "images are smaller than pages");
+        assert_eq!(log.update("a", 31_000, 10), 4616);
+        assert_eq!(log.update("b", 500, 0), 500);
     }
 }

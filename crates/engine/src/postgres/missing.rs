@@ -1,4 +1,4 @@
-//! Clusters whose data is not here: what is missing, and whether it was put back.
+//! Handles clusters whose data is missing: reports what is missing and detects restored data.
 
 use super::{
     instance::{Instance, read_cluster},
@@ -11,34 +11,36 @@ use std::{
     sync::Arc,
 };
 
-/// The outcome of a search for a cluster's data.
-pub(super) enum Found {
-    Here(Arc<Instance>),
-    /// What was looked for, and where.
+/// The result of a search for a cluster's data.
+pub(super) enum DataSearch {
+    Found(Arc<Instance>),
+    /// What was searched for, and where.
     Missing(String),
 }
 
 impl Shared {
-    /// Looks for the data of a cluster that had none at the start, and takes it in if it was put back.
-    pub(super) async fn find(self: &Arc<Self>, cluster: ClusterId) -> Result<Found> {
-        let instances = self.host.instances();
+    /// Searches for the data of a cluster that had none at startup, and registers it if it was restored.
+    pub(super) async fn find(self: &Arc<Self>, cluster: ClusterId) -> Result<DataSearch> {
+        let instances = self.context.instances();
         let Some(id) = self.claimed_folder(cluster).await? else {
             let message = format!("no instance in {} belongs to the cluster", instances.display());
-            return Ok(Found::Missing(message));
+            return Ok(DataSearch::Missing(message));
         };
         let data = instances.join(&id).join("data");
-        let Some(programs) = self.programs_of(&data) else { return Ok(Found::Missing(incomplete(&data))) };
-        let instance = Instance::new(&self.host, &id, &programs);
+        let Some(programs) = self.programs_of(&data) else {
+            return Ok(DataSearch::Missing(incomplete(&data)));
+        };
+        let instance = Instance::new(&self.context, &id, &programs);
         if !instance.adopt() {
             instance.found_empty();
         }
-        tracing::info!(%cluster, instance = id, "data of the cluster found again");
-        self.take_in(cluster, instance).map(Found::Here)
+        tracing::info!(%cluster, instance = id, "found restored data of cluster");
+        self.register(cluster, instance).map(DataSearch::Found)
     }
 
-    /// The name of the instance on disk that a cluster has claimed.
+    /// The id of the instance on disk that a cluster has claimed.
     pub(super) async fn claimed_folder(&self, cluster: ClusterId) -> Result<Option<String>> {
-        let instances = self.host.instances();
+        let instances = self.context.instances();
         let claimed = move || {
             names_in(&instances).into_iter().find(|id| read_cluster(&instances.join(id)) == Some(cluster))
         };
@@ -46,7 +48,7 @@ impl Shared {
     }
 }
 
-/// The file without which PostgreSQL does not take a folder for a data directory.
+/// The file that PostgreSQL requires in a data directory.
 pub(super) fn version_file(data: &Path) -> PathBuf {
     data.join("PG_VERSION")
 }

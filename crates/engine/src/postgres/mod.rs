@@ -1,16 +1,18 @@
-//! The real thing: every cluster is a PostgreSQL server of its own, on a Unix socket only.
+//! The engine that runs PostgreSQL. Each cluster is its own PostgreSQL server, which listens on a Unix socket
+//! only.
 //!
-//! A cluster is a copy of a template (`template.rs`) that claims its folder with one file
-//! (`instance.rs`); a pool of started copies waits to be claimed (`pool.rs`). Nothing here retries:
-//! the caller's loop does.
+//! A cluster is a copy of a template (`template.rs`) that claims its folder with one file (`instance.rs`). A
+//! pool of started copies is kept ready to be claimed (`pool.rs`). Nothing in this module retries; the
+//! caller's loop does.
 
 mod admin;
 mod admin_role;
 mod binaries;
 mod cgroup;
 mod connection;
+mod context;
 mod copy;
-mod host;
+
 mod instance;
 mod meter;
 mod missing;
@@ -33,37 +35,36 @@ pub use probe::{Major, Probe, probe};
 pub use report::report;
 
 use crate::files::blocking;
-use crate::statement::{Ran, Statement};
+use crate::statement::{QueryOutput, Statement};
 use crate::{Admin, Capabilities, Engine, InstanceReport};
 use async_trait::async_trait;
+use context::{EngineContext, Shutdown};
 use futures_util::future::join_all;
-use host::{Haste, Host};
 use instance::Instance;
 use ootheca_model::{
     ClusterId, Error, Result,
     instance::{InstancePlan, Observed, Removal},
     usage::{CpuCounter, Measure},
 };
-use shared::{Absent, Shared};
+use shared::{Shared, WhenMissing};
 use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio::sync::broadcast;
 
-/// How the driver works.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Everything that it keeps. The path must be short: sockets live in it.
+    /// The folder for everything that the engine stores. Its path must be short, because it contains sockets.
     pub folder: PathBuf,
-    /// Under root: the unprivileged user of the servers; default `ootheca`.
+    /// The unprivileged user of the servers if this process runs as root. The default is `ootheca`.
     pub user: Option<String>,
-    /// More folders to look for PostgreSQL programs in; they come first.
+    /// Additional folders to search for PostgreSQL programs, before the standard ones.
     pub programs: Vec<PathBuf>,
-    /// Started instances that wait for a cluster.
+    /// The number of started instances that wait for a cluster.
     pub pool_size: usize,
-    /// How long a server may take to become ready; recovery after a crash counts.
+    /// The time limit for a server to become ready, including recovery after a crash.
     pub ready_timeout: Duration,
-    /// Of each server, in PostgreSQL's notation.
+    /// `shared_buffers` of each server, in PostgreSQL's notation.
     pub shared_buffers: String,
-    /// Of each server.
+    /// `max_connections` of each server.
     pub max_connections: u32,
 }
 
@@ -81,7 +82,7 @@ impl Default for Settings {
     }
 }
 
-/// The engine that runs PostgreSQL servers on this machine. One at a time may use a folder.
+/// The engine that runs PostgreSQL servers on this machine. Only one engine at a time may use a folder.
 ///
 /// Dropping it leaves the servers running, as `close` with `detach` does.
 #[derive(Debug)]
@@ -90,12 +91,12 @@ pub struct PostgresEngine {
 }
 
 impl PostgresEngine {
-    /// Looks for the programs and the user. Touches no file.
+    /// Finds the programs and the user. Does not access the engine's folder.
     pub fn new(settings: Settings) -> Result<Self> {
-        Ok(Self { shared: Arc::new(Shared::new(Host::new(settings)?)) })
+        Ok(Self { shared: Arc::new(Shared::new(EngineContext::new(settings)?)) })
     }
 
-    /// The server processes of the spares that can be given to a cluster now.
+    /// The process ids of the spares that can be claimed.
     pub fn spares(&self) -> Vec<u32> {
         self.shared.ready_spares()
     }
@@ -110,10 +111,10 @@ impl PostgresEngine {
 
 impl Drop for PostgresEngine {
     fn drop(&mut self) {
-        self.shared.host.haste.send_if_modified(|haste| {
-            let open = *haste == Haste::Open;
+        self.shared.context.shutdown.send_if_modified(|shutdown| {
+            let open = *shutdown == Shutdown::NotRequested;
             if open {
-                *haste = Haste::Orderly;
+                *shutdown = Shutdown::Fast;
             }
             open
         });
@@ -123,26 +124,26 @@ impl Drop for PostgresEngine {
 #[async_trait]
 impl Engine for PostgresEngine {
     fn capabilities(&self) -> Capabilities {
-        let host = &self.shared.host;
+        let context = &self.shared.context;
         Capabilities {
-            majors: host.programs.iter().map(|programs| programs.major.to_string()).collect(),
-            cpu_unbounded: host.cgroups.unbounded().map(str::to_owned),
+            majors: context.programs.iter().map(|programs| programs.major.to_string()).collect(),
+            cpu_unbounded: context.cgroups.unavailable().map(str::to_owned),
             machine_scoped: true,
         }
     }
 
     async fn open(&self) -> Result<()> {
-        let host = self.shared.host.clone();
-        blocking(move || host.open()).await?;
+        let context = self.shared.context.clone();
+        blocking(move || context.open()).await?;
         self.shared.open().await
     }
 
     async fn create(&self, plan: &InstancePlan) -> Result<Observed> {
-        self.shared.ensure(plan, Absent::Create).await
+        self.shared.ensure(plan, WhenMissing::Create).await
     }
 
     async fn ensure(&self, plan: &InstancePlan) -> Result<Observed> {
-        self.shared.ensure(plan, Absent::Report).await
+        self.shared.ensure(plan, WhenMissing::Report).await
     }
 
     async fn observe(&self, cluster: ClusterId) -> Result<Observed> {
@@ -158,12 +159,12 @@ impl Engine for PostgresEngine {
     }
 
     fn watch(&self) -> broadcast::Receiver<ClusterId> {
-        self.shared.host.hints.subscribe()
+        self.shared.context.hints.subscribe()
     }
 
     async fn admin(&self, cluster: ClusterId) -> Result<Box<dyn Admin>> {
         let instance = self.ready(cluster)?;
-        let session = admin::Session::open(self.shared.host.clone(), instance.sockets()).await?;
+        let session = admin::AdminSession::open(self.shared.context.clone(), instance.sockets()).await?;
         Ok(Box::new(session))
     }
 
@@ -171,9 +172,9 @@ impl Engine for PostgresEngine {
         Ok(server::socket(&self.ready(cluster)?.sockets()))
     }
 
-    async fn run(&self, cluster: ClusterId, statement: &Statement) -> Result<Ran> {
+    async fn run(&self, cluster: ClusterId, statement: &Statement) -> Result<QueryOutput> {
         let sockets = self.ready(cluster)?.sockets();
-        shell::run(&self.shared.host, sockets, statement).await
+        shell::run(&self.shared.context, sockets, statement).await
     }
 
     async fn cpu(&self, cluster: ClusterId) -> Result<CpuCounter> {
@@ -185,14 +186,15 @@ impl Engine for PostgresEngine {
     }
 
     async fn report(&self) -> Result<Vec<InstanceReport>> {
-        let folder = self.shared.host.settings.folder.clone();
+        let folder = self.shared.context.settings.folder.clone();
         blocking(move || report(&folder)).await
     }
 
     async fn close(&self, detach: bool) {
-        let host = &self.shared.host;
-        host.haste.send_modify(|haste| {
-            *haste = if *haste == Haste::Open { Haste::Orderly } else { Haste::Now };
+        let context = &self.shared.context;
+        context.shutdown.send_modify(|shutdown| {
+            *shutdown =
+                if *shutdown == Shutdown::NotRequested { Shutdown::Fast } else { Shutdown::Immediate };
         });
         self.shared.idle().await;
         if !detach {

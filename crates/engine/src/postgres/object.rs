@@ -1,17 +1,17 @@
-//! Roles and databases by their object identifiers. Their names can be bytes that no statement of ours can
-//! hold, so the server itself puts the name into the statement.
+//! Roles and databases by their object identifiers. Their names can contain bytes that are not valid in a
+//! statement, so the server itself inserts the name into the statement.
 
 use super::sql::Literal;
 use ootheca_model::sql_name;
 use std::{error::Error, fmt};
 use tokio_postgres::types::{FromSql, Type};
 
-/// A name as the server keeps it: bytes in the encoding of whichever database it was made in.
+/// A name as the server stores it: bytes in the encoding of the database in which it was created.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Name(Vec<u8>);
 
 impl Name {
-    /// The name that is shown so; `None` if no name is.
+    /// Parses a name in displayed form. Returns `None` if the text is not a valid displayed form.
     pub(super) fn parse(shown: &str) -> Option<Self> {
         sql_name::parse(shown).map(Self)
     }
@@ -37,7 +37,7 @@ impl<'a> FromSql<'a> for Name {
     }
 }
 
-/// What a statement is about.
+/// The object that a statement refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Object {
     Role(u32),
@@ -45,8 +45,8 @@ pub(super) enum Object {
 }
 
 impl Object {
-    /// `statement` with the name in the place of `%1$I`, and with `value` in that of `%2$I` or `%2$L`.
-    /// Fails with `no_data_found` if the object is gone.
+    /// Returns `statement` with `%1$I` replaced by the name and `%2$I` or `%2$L` by `value`. The statement
+    /// fails with `no_data_found` if the object no longer exists.
     pub(super) fn statement(self, statement: &str, value: &str) -> String {
         let (column, catalog, oid) = match self {
             Self::Role(oid) => ("rolname", "pg_authid", oid),

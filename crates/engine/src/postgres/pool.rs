@@ -1,10 +1,10 @@
-//! Making instances, and keeping a few started ones that wait for a cluster.
+//! Creates instances, and keeps a pool of started spares.
 
 use super::copy::copy_tree;
 use super::{
     Shared,
     binaries::Programs,
-    host::{Haste, Host, new_id},
+    context::{EngineContext, Shutdown, new_id},
     instance::{Instance, SPARE_READY, Stage},
     server, template, trash,
 };
@@ -15,57 +15,57 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Spares are made when nothing was asked of the engine for this long …
+/// Spares are created when the engine has received no request for this long.
 const QUIET: Duration = Duration::from_millis(300);
-/// … but not later than this.
-const PATIENCE: Duration = Duration::from_secs(3);
-const LOOK_AGAIN: Duration = Duration::from_secs(5);
-const AFTER_FAILURE: Duration = Duration::from_secs(5);
+/// The maximum delay before spares are created even if requests keep arriving.
+const MAX_QUIET_WAIT: Duration = Duration::from_secs(3);
+const CHECK_INTERVAL: Duration = Duration::from_secs(5);
+const RETRY_DELAY: Duration = Duration::from_secs(5);
 
-/// Makes an instance that no cluster has claimed, and starts it: a durable copy of the template.
+/// Creates and starts an unclaimed instance, which is a durable copy of the template.
 pub(super) async fn make(shared: &Shared, programs: &Programs) -> Result<Arc<Instance>> {
-    let host = &shared.host;
-    let data = match template::existing(host, programs) {
+    let context = &shared.context;
+    let data = match template::existing(context, programs) {
         Some(data) => data,
         None => {
             let _one_at_a_time = shared.templates.lock().await;
-            template::ensure(host, programs).await?
+            template::ensure(context, programs).await?
         }
     };
     let id = new_id();
-    let result = fill(host, programs, &id, data).await;
+    let result = fill(context, programs, &id, data).await;
     if result.is_err()
-        && let Err(error) = trash::discard(host, &id).await
+        && let Err(error) = trash::discard(context, &id).await
     {
-        tracing::warn!(instance = id, error = error.chain(), "unfinished instance not removed");
+        tracing::warn!(instance = id, error = error.chain(), "could not remove unfinished instance");
     }
     result
 }
 
 async fn fill(
-    host: &Arc<Host>,
+    context: &Arc<EngineContext>,
     programs: &Programs,
     id: &str,
     template: std::path::PathBuf,
 ) -> Result<Arc<Instance>> {
     let folder = blocking({
-        let (host, id) = (host.clone(), id.to_owned());
+        let (context, id) = (context.clone(), id.to_owned());
         move || {
-            let folder = Instance::make_folder(&host, &id)?;
-            copy_tree(&template, &folder.join("data"), &host.owner, &|| host.closing())?;
+            let folder = Instance::make_folder(&context, &id)?;
+            copy_tree(&template, &folder.join("data"), &context.owner, &|| context.closing())?;
             Ok(folder)
         }
     })
     .await?;
     effect::done("instance copied");
-    let instance = Instance::new(host, id, programs);
+    let instance = Instance::new(context, id, programs);
     instance.start();
-    // The server starts while the copy becomes durable; it counts only when both are done.
+    // The server starts while the copy becomes durable. The instance is complete only when both are done.
     let durable = blocking({
         let folder = folder.clone();
         move || sync_file_system(&folder)
     });
-    let (durable, started) = tokio::join!(durable, warmed(host, &instance));
+    let (durable, started) = tokio::join!(durable, warm_up(context, &instance));
     let marked = match durable.and(started) {
         Ok(()) => {
             let name = template::name(programs);
@@ -81,65 +81,66 @@ async fn fill(
     Ok(instance)
 }
 
-/// Waits for the server, then enters its databases once: whoever comes first after a start makes the
-/// server write down its catalogue, which takes longer than all the rest of a login.
-async fn warmed(host: &Arc<Host>, instance: &Instance) -> Result<()> {
+/// Waits for the server, then connects to each of its databases once. The first connection after a start
+/// writes the server's catalog caches, which takes longer than the rest of a login.
+async fn warm_up(context: &Arc<EngineContext>, instance: &Instance) -> Result<()> {
     instance.started().await?;
     let sockets = instance.sockets();
     let (first, second) = tokio::join!(
-        server::connect(host, &sockets, "postgres"),
-        server::connect(host, &sockets, "defaultdb")
+        server::connect(context, &sockets, "postgres"),
+        server::connect(context, &sockets, "defaultdb")
     );
     first.and(second).map(drop)
 }
 
-/// Keeps the pool filled until the engine ends. One at a time, and not while others need the disk.
+/// Keeps the pool filled until the engine shuts down. Creates one spare at a time, and not while other work
+/// needs the disk.
 pub(super) async fn keep_filled(shared: Arc<Shared>) {
-    let mut haste = shared.host.haste.subscribe();
+    let mut shutdown = shared.context.shutdown.subscribe();
     let work = async {
-        wake(&shared).await;
-        // Asked here too: while the engine ends nothing in the loop waits, so nobody would be told.
-        while !shared.host.closing() {
+        start_cold_spares(&shared).await;
+        // Checked here as well, because during a shutdown the loop may never reach a point where it waits.
+        while !shared.context.closing() {
             if shared.missing_spare() {
-                quiet(&shared).await;
-                if let Err(error) = tend(&shared).await {
-                    if !shared.host.closing() {
-                        tracing::warn!(error = error.chain(), "no spare could be made");
+                wait_until_quiet(&shared).await;
+                if let Err(error) = replenish(&shared).await {
+                    if !shared.context.closing() {
+                        tracing::warn!(error = error.chain(), "could not create spare instance");
                     }
-                    tokio::time::sleep(AFTER_FAILURE).await;
+                    tokio::time::sleep(RETRY_DELAY).await;
                 }
             } else {
-                // A spare that ends tells nobody, so look now and then.
-                let _ = tokio::time::timeout(LOOK_AGAIN, shared.refill.notified()).await;
+                // A spare that stops does not notify the pool, so check periodically.
+                let _ = tokio::time::timeout(CHECK_INTERVAL, shared.refill.notified()).await;
             }
         }
     };
     tokio::select! {
         () = work => {}
-        _ = haste.wait_for(|haste| *haste != Haste::Open) => {}
+        _ = shutdown.wait_for(|shutdown| *shutdown != Shutdown::NotRequested) => {}
     }
 }
 
-/// Starts the spares that an earlier incarnation stopped.
-async fn wake(shared: &Shared) {
+/// Starts the spares that a previous process stopped.
+async fn start_cold_spares(shared: &Shared) {
     for spare in shared.cold_spares() {
-        quiet(shared).await;
+        wait_until_quiet(shared).await;
         spare.start();
-        // One that fails is replaced.
+        // A spare that fails to start is replaced later.
         let _ = spare.started().await;
     }
 }
 
-async fn quiet(shared: &Shared) {
+async fn wait_until_quiet(shared: &Shared) {
     let begun = Instant::now();
-    while shared.asked_within(QUIET) && begun.elapsed() < PATIENCE {
+    while shared.requested_within(QUIET) && begun.elapsed() < MAX_QUIET_WAIT {
         tokio::time::sleep(QUIET / 4).await;
     }
 }
 
-/// Replaces one spare that ended, or makes one that is missing. Not cut off half-way by the end of
-/// the engine: that waits for it.
-async fn tend(shared: &Arc<Shared>) -> Result<()> {
+/// Replaces one stopped spare, or creates a missing one. Spawned, so that a shutdown waits for it instead of
+/// canceling it.
+async fn replenish(shared: &Arc<Shared>) -> Result<()> {
     let Some(guard) = shared.begin() else { return Ok(()) };
     let shared = shared.clone();
     let work = tokio::spawn(async move {
@@ -148,16 +149,18 @@ async fn tend(shared: &Arc<Shared>) -> Result<()> {
             shared.take_spares(|spare| spare.stage() == Stage::Down || spare.stage() == Stage::Stopped)
         {
             dead.stop(true).await;
-            trash::discard(&shared.host, &dead.id).await?;
+            trash::discard(&shared.context, &dead.id).await?;
         }
-        let Some(programs) = shared.host.programs.first() else { return Ok(()) };
+        let Some(programs) = shared.context.programs.first() else { return Ok(()) };
         if shared.missing_spare() {
             let spare = make(&shared, programs).await?;
             let instance = spare.id.clone();
             shared.add_spare(spare);
-            tracing::info!(instance, "a spare waits");
+            tracing::info!(instance, "spare instance ready");
         }
         Ok(())
     });
-    work.await.unwrap_or_else(|error| Err(Error::internal("making a spare was cut off").because(error)))
+    work.await.unwrap_or_else(|error| {
+        Err(Error::internal("the creation of a spare instance was interrupted").because(error))
+    })
 }

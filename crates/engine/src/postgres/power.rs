@@ -1,9 +1,9 @@
-//! The end of an instance's server: because its power is off, for good, or unasked.
+//! Stops an instance's server: because its power is off, permanently, or after a crash.
 
 use super::{
-    instance::{Instance, Stage, State, now},
+    instance::{Instance, InstanceState, Stage, now},
     process::{self, LOCK_FILE, Process},
-    server::{self, End},
+    server::{self, StopMode},
     trash,
 };
 use crate::files::{blocking, remove_tree};
@@ -14,16 +14,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// A server that ran this long has recovered.
+const FIRST_DELAY: Duration = Duration::from_millis(200);
+const MAX_DELAY: Duration = Duration::from_secs(30);
+/// The crash count is reset for a server that ran this long.
 const STEADY: Duration = Duration::from_secs(60);
-/// How long processes without a postmaster may take to end by themselves.
+/// How long processes without a postmaster may take to exit on their own.
 const ORPHANS: Duration = Duration::from_secs(2);
 const POLL: Duration = Duration::from_millis(10);
 
 impl Instance {
-    /// Stops the server in order if the plan says that it is to be off. Does not wait.
+    /// Starts a suspension if the plan says that the power is off. Does not wait.
     pub(super) fn suspend(self: &Arc<Self>) {
         let mut before = Stage::Stopped;
         let begun = self.state.send_if_modified(|state| {
@@ -42,37 +42,38 @@ impl Instance {
         });
         match before {
             _ if !begun => {}
-            Stage::Down => drop(tokio::spawn(self.clone().sweep())),
-            _ => drop(tokio::spawn(self.clone().end_held())),
+            Stage::Down => drop(tokio::spawn(self.clone().stop_leftovers())),
+            _ => drop(tokio::spawn(self.clone().stop_suspending())),
         }
     }
 
-    /// Notes that no process was found here.
+    /// Records that no process of the instance exists.
     pub(super) fn found_empty(&self) {
         self.state.send_modify(|state| state.empty = true);
     }
 
-    /// Ends the server that is being suspended; whoever started it sees its end.
-    async fn end_held(self: Arc<Self>) {
+    /// Stops the server that is being suspended. The task that started the server handles its exit.
+    async fn stop_suspending(self: Arc<Self>) {
         let mut states = self.state.subscribe();
-        let decided = |state: &State| state.stage != Stage::Suspending || state.process.is_some();
+        let decided = |state: &InstanceState| state.stage != Stage::Suspending || state.process.is_some();
         let process = match states.wait_for(decided).await {
             Ok(state) if state.stage == Stage::Suspending => state.process.clone(),
             _ => None,
         };
         if let Some(process) = process {
-            self.end(&process, End::Suspended).await;
+            self.stop_process(&process, StopMode::Suspend).await;
         }
     }
 
-    /// Ends what an earlier incarnation may have started without a trace, or a crash has left.
-    async fn sweep(self: Arc<Self>) {
+    /// Stops a server that a previous process may have started without recording it, and processes left by a
+    /// crash.
+    async fn stop_leftovers(self: Arc<Self>) {
         let (data, begun) = (self.data(), Instant::now());
         loop {
             if let Some((process, _)) = process::adopt(&data) {
                 let process = Arc::new(process);
                 self.state.send_modify(|state| state.process = Some(process.clone()));
-                self.end(&process, End::Suspended).await;
+                self.stop_process(&process, StopMode::Suspend).await;
                 break;
             }
             if process::working_in(&data).is_empty() || begun.elapsed() > ORPHANS {
@@ -80,22 +81,22 @@ impl Instance {
             }
             tokio::time::sleep(POLL).await;
         }
-        self.ended().await;
+        self.handle_exit().await;
     }
 
-    pub(super) async fn end(&self, process: &Process, end: End) {
-        server::stop(process, &self.data(), self.host.haste.subscribe(), end).await;
+    pub(super) async fn stop_process(&self, process: &Process, mode: StopMode) {
+        server::stop(process, &self.data(), self.context.shutdown.subscribe(), mode).await;
     }
 
-    /// The server has ended, or never came up.
-    pub(super) async fn ended(self: &Arc<Self>) {
+    /// Updates the state after the server has stopped or has failed to start.
+    pub(super) async fn handle_exit(self: &Arc<Self>) {
         let asked = {
             let state = self.state.borrow();
             state.off() || state.stage == Stage::Suspending
         };
         let cleared = asked && self.clear().await;
         if !asked {
-            self.host.cgroups.remove(&self.id);
+            self.context.cgroups.remove(&self.id);
         }
         let mut again = false;
         self.state.send_modify(|state| {
@@ -111,30 +112,31 @@ impl Instance {
                 self.crashed(state);
             }
         });
-        if again && !self.host.closing() {
+        if again && !self.context.closing() {
             self.start();
-            // It crashed while its power went off. What could not be cleared waits for the next plan.
+            // The server crashed while its power was switched off. If the cleanup failed, the next plan
+            // repeats it.
             if !asked {
                 self.suspend();
             }
         }
-        self.host.hint(self.cluster());
+        self.context.hint(self.cluster());
     }
 
-    fn crashed(&self, state: &mut State) {
+    fn crashed(&self, state: &mut InstanceState) {
         if state.up_since.take().is_some_and(|since| since.elapsed() >= STEADY) {
             state.crashes = 0;
         }
         state.stage = Stage::Down;
         state.crashes += 1;
-        state.retry_at = Some(now().after(pause(state.crashes)));
-        if !self.host.closing() {
-            tracing::warn!(instance = self.id, crashes = state.crashes, "server down");
+        state.retry_at = Some(now().after(restart_delay(state.crashes)));
+        if !self.context.closing() {
+            tracing::warn!(instance = self.id, crashes = state.crashes, "server stopped unexpectedly");
         }
     }
 
-    /// Leaves no process, lock, socket or control group of a server that has ended: all that a start
-    /// would otherwise have to look for.
+    /// Removes the processes, lock file, sockets, and control group of a stopped server, so that the next
+    /// start does not have to look for them.
     async fn clear(&self) -> bool {
         process::clear(&self.data(), ORPHANS).await;
         let (data, sockets) = (self.data(), self.sockets());
@@ -148,16 +150,20 @@ impl Instance {
             Err(error) => Err(error),
         };
         if let Err(error) = &cleared {
-            tracing::warn!(instance = self.id, error = error.chain(), "suspended instance not cleared");
+            tracing::warn!(
+                instance = self.id,
+                error = error.chain(),
+                "could not clean up suspended instance"
+            );
         }
         cleared.is_ok()
     }
 
     pub(super) async fn remove_group(&self) -> Result<()> {
-        trash::remove_cgroup(&self.host, &self.id).await
+        trash::remove_cgroup(&self.context, &self.id).await
     }
 
-    /// Stops the server for good; `now` drops its sessions and open work at once.
+    /// Stops the server permanently. `now` ends its sessions and transactions immediately.
     pub(super) async fn stop(&self, now: bool) {
         let mut running = false;
         self.state.send_modify(|state| {
@@ -168,28 +174,28 @@ impl Instance {
             return;
         }
         let mut states = self.state.subscribe();
-        let held = |state: &State| state.process.is_some() || state.stage == Stage::Stopped;
+        let held = |state: &InstanceState| state.process.is_some() || state.stage == Stage::Stopped;
         let process = states.wait_for(held).await.ok().and_then(|state| state.process.clone());
         if let Some(process) = process {
-            self.end(&process, if now { End::AtOnce } else { End::Orderly }).await;
+            self.stop_process(&process, if now { StopMode::Immediate } else { StopMode::Fast }).await;
         }
         let _ = states.wait_for(|state| state.stage == Stage::Stopped).await;
     }
 }
 
-fn pause(crashes: u32) -> Duration {
-    FIRST_PAUSE.saturating_mul(1 << crashes.saturating_sub(1).min(16)).min(LONGEST_PAUSE)
+fn restart_delay(crashes: u32) -> Duration {
+    FIRST_DELAY.saturating_mul(1 << crashes.saturating_sub(1).min(16)).min(MAX_DELAY)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::pause;
+    use super::restart_delay;
     use std::time::Duration;
 
     #[test]
-    fn pauses_double_up_to_a_bound() {
-        let millis: Vec<u128> = (1..5).map(|crashes| pause(crashes).as_millis()).collect();
+    fn restart_delays_double_up_to_a_limit() {
+        let millis: Vec<u128> = (1..5).map(|crashes| restart_delay(crashes).as_millis()).collect();
         assert_eq!(millis, [200, 400, 800, 1600]);
-        assert_eq!(pause(40), Duration::from_secs(30));
+        assert_eq!(restart_delay(40), Duration::from_secs(30));
     }
 }

@@ -1,4 +1,4 @@
-//! What the driver would find on this machine, for a report to people. Starts nothing.
+//! Detects what the driver would use on this machine, for diagnostics. Starts nothing.
 
 use super::{
     binaries,
@@ -8,30 +8,31 @@ use super::{
 use ootheca_model::Result;
 use std::path::{Path, PathBuf};
 
-/// What the driver would find.
+/// What the driver would use on this machine.
 #[derive(Debug)]
 pub struct Probe {
-    /// Majors that can be used, newest first.
+    /// Usable major versions, newest first.
     pub majors: Vec<Major>,
     /// Whether the servers' user exists and can reach the data folder.
     pub owner: Result<()>,
-    /// The version of control groups that bounds CPU, or why none does.
+    /// The version of control groups that limits CPU, or the reason why none does.
     pub cpu: Result<u32, String>,
 }
 
-/// An installed major.
+/// An installed major version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Major {
-    /// For example 15.
+    /// The number, for example 15.
     pub major: u32,
-    /// For example `PostgreSQL 15.18`.
+    /// The full version, for example `PostgreSQL 15.18`.
     pub version: String,
-    /// Where its programs are.
+    /// The directory of its programs.
     pub folder: PathBuf,
 }
 
-/// Looks. `programs` are more folders to look in, `user` is the servers' user under root, and `folder` is
-/// one that it has to reach, or the nearest one of it that exists.
+/// Detects what the driver would use. `programs` are additional folders to search, and `user` is the servers'
+/// user under root. `folder` is the folder that this user must be able to reach, or its nearest existing
+/// ancestor.
 pub fn probe(programs: &[PathBuf], user: &str, folder: &Path) -> Probe {
     let owner = Owner::find(user);
     let majors = owner.as_ref().map_or_else(

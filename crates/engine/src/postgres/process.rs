@@ -1,7 +1,8 @@
-//! Server processes: whose they are, when they end, signals that can not hit a stranger.
+//! Server processes: their identity, their exit, and signals that cannot reach an unrelated process.
 //!
-//! A bare process id is never trusted: ids are used again. A process is ours if it works in the data
-//! folder and began when the folder's lock file says so; from then on a pidfd names it.
+//! A process id alone is never trusted, because ids are reused. A process belongs to an instance if its
+//! working directory is the data folder and its start time matches the folder's lock file. From then on it is
+//! referenced by a pidfd.
 
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions};
 use std::{
@@ -13,71 +14,64 @@ use std::{
 };
 use tokio::io::{Interest, unix::AsyncFd};
 
-/// What a postmaster writes into its data folder while it runs.
+/// The file that a postmaster keeps in its data folder while it runs.
 pub(super) const LOCK_FILE: &str = "postmaster.pid";
-/// The kernel shows times in this unit on every architecture.
+/// The unit of times in `/proc` on every architecture.
 const TICKS_PER_SECOND: u64 = 100;
-/// How far the lock file's start time and the kernel's may lie apart, in seconds.
+/// The permitted difference between the start times in the lock file and in `/proc`, in seconds.
 const TOLERANCE: u64 = 5;
 
-/// A process that was checked to be ours.
+/// A process whose identity was verified.
 #[derive(Debug)]
 pub(super) struct Process {
-    /// Its id.
     pub(super) pid: u32,
-    /// When it began, in ticks since the machine did.
+    /// The start time, in ticks since the machine booted.
     pub(super) began: u64,
     fd: AsyncFd<OwnedFd>,
 }
 
 impl Process {
-    /// Takes hold of a child that was just started, or of a process that was just checked.
+    /// Opens a child that was just started, or a process that was just verified.
     pub(super) fn open(pid: u32) -> io::Result<Self> {
         let id = rustix_pid(pid).ok_or(io::ErrorKind::InvalidInput)?;
         let fd = rustix::process::pidfd_open(id, PidfdFlags::empty())?;
         let began = stat(pid).map_or(0, |stat| stat.began);
-        #[expect(
-            deprecated,
-            reason = "its successor is unsafe; an OwnedFd keeps the promise that it asks for"
-        )]
+        #[expect(deprecated, reason = "its replacement is unsafe; an OwnedFd meets its requirements")]
         let fd = AsyncFd::with_interest(fd, Interest::READABLE)?;
         Ok(Self { pid, began, fd })
     }
 
-    /// Whether it still runs.
     pub(super) fn alive(&self) -> bool {
         stat(self.pid).is_some_and(|stat| !stat.dead && stat.began == self.began)
     }
 
-    /// Waits until it has ended, and reaps it if it is a child.
+    /// Waits until the process has exited, and reaps it if it is a child.
     pub(super) async fn exited(&self) {
-        // A pidfd becomes readable at the end of its process, and only then.
+        // A pidfd becomes readable only when its process has exited.
         let _ = self.fd.readable().await;
         if let Some(pid) = rustix_pid(self.pid) {
             let _ = rustix::process::waitpid(Some(pid), WaitOptions::NOHANG);
         }
     }
 
-    /// Sends a signal; nothing happens if it has ended.
+    /// Sends a signal. Does nothing if the process has exited.
     pub(super) fn signal(&self, signal: Signal) {
         let _ = rustix::process::pidfd_send_signal(self.fd.get_ref(), signal);
     }
 }
 
-/// What a postmaster writes into its data folder.
+/// The content of a postmaster's lock file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Lock {
-    /// Process id.
     pub(super) pid: u32,
-    /// When it began, in seconds since 1970.
+    /// The start time, in seconds since 1970.
     began: u64,
-    /// Whether it accepts connections.
+    /// Whether the server accepts connections.
     pub(super) ready: bool,
-    /// Its System V shared memory.
+    /// The id of its System V shared memory segment.
     pub(super) shared_memory: Option<u32>,
 }
 
-/// Reads `postmaster.pid`.
 pub(super) fn lock(data: &Path) -> Option<Lock> {
     parse_lock(&fs::read_to_string(data.join(LOCK_FILE)).ok()?)
 }
@@ -95,7 +89,8 @@ fn parse_lock(text: &str) -> Option<Lock> {
     })
 }
 
-/// The lock of the postmaster that runs in `data`, if one does and it is the one of the lock file.
+/// Returns the lock of the postmaster that runs in `data`, if its process is verified to be the one in the
+/// lock file.
 pub(super) fn postmaster(data: &Path) -> Option<Lock> {
     let lock = lock(data)?;
     let stat = stat(lock.pid).filter(|stat| !stat.dead)?;
@@ -104,15 +99,15 @@ pub(super) fn postmaster(data: &Path) -> Option<Lock> {
     ours.then_some(lock)
 }
 
-/// Takes hold of the postmaster of `data`, if it runs.
+/// Opens the postmaster of `data`, if it runs.
 pub(super) fn adopt(data: &Path) -> Option<(Process, Lock)> {
     let before = postmaster(data)?;
     let process = Process::open(before.pid).ok()?;
-    // Checked again now that the id can not pass to another process unseen.
+    // Verified again, because the id can no longer be reused unnoticed.
     postmaster(data).filter(|lock| lock.pid == before.pid).map(|lock| (process, lock))
 }
 
-/// Every live process that works in `folder`.
+/// Lists the live processes whose working directory is `folder`.
 pub(super) fn working_in(folder: &Path) -> Vec<u32> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     entries
@@ -122,7 +117,8 @@ pub(super) fn working_in(folder: &Path) -> Vec<u32> {
         .collect()
 }
 
-/// Waits until no process works in `folder`; after `patience` they are killed.
+/// Waits until no process has `folder` as its working directory, and kills those that remain after
+/// `patience`.
 pub(super) async fn clear(folder: &Path, patience: Duration) {
     let begun = Instant::now();
     loop {
@@ -144,22 +140,21 @@ pub(super) async fn clear(folder: &Path, patience: Duration) {
     }
 }
 
-/// The children of a process.
 pub(super) fn children(pid: u32) -> Vec<u32> {
     let text = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
     text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
 }
 
-/// CPU time of a process, its children that live, and all that it has waited for, in microseconds.
+/// CPU time in microseconds of a process, its live children, and the children that it has waited for.
 ///
-/// Each live process is cut to a hundredth of a second; what it lost shows once it has ended.
+/// The time of each live process is truncated to a hundredth of a second until it has exited.
 pub(super) fn used(pid: u32) -> Option<u64> {
     let mut last = children(pid);
     for _ in 0..5 {
         let parent = stat(pid)?;
         let live: u64 = last.iter().filter_map(|child| stat(*child)).map(|stat| stat.used).sum();
         let now = children(pid);
-        // A child that ended in between might be counted twice or not at all.
+        // A child that exited in the meantime might be counted twice or not at all.
         if now == last {
             return Some((parent.used + live) * (1_000_000 / TICKS_PER_SECOND));
         }
@@ -168,7 +163,7 @@ pub(super) fn used(pid: u32) -> Option<u64> {
     None
 }
 
-/// The working folders of all live processes.
+/// The working directories of all live processes.
 pub(super) fn working_folders() -> HashSet<PathBuf> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     entries.filter_map(|entry| fs::read_link(entry.path().join("cwd")).ok()).collect()
@@ -181,7 +176,7 @@ fn works_in(pid: u32, folder: &Path) -> bool {
 struct Stat {
     dead: bool,
     began: u64,
-    /// Ticks of its own and of the children that it has waited for.
+    /// Ticks of the process and of the children that it has waited for.
     used: u64,
 }
 
@@ -190,7 +185,7 @@ fn stat(pid: u32) -> Option<Stat> {
 }
 
 fn parse_stat(text: &str) -> Option<Stat> {
-    // The name in parentheses may hold anything, parentheses too.
+    // The name in parentheses can contain any character, including parentheses.
     let mut fields = text.rsplit_once(')')?.1.split_whitespace();
     let dead = matches!(fields.next()?, "Z" | "X");
     let mut ticks = fields.by_ref().skip(10).map(str::parse::<u64>);
@@ -215,7 +210,7 @@ mod tests {
     use super::{parse_lock, parse_stat, used};
 
     #[test]
-    fn lock_files_in_every_stage() {
+    fn lock_files_are_parsed_at_every_stage() {
         let full = "4711\n/data\n1700000000\n5432\n/run\n\n   88    17\nready   \n";
         let lock = parse_lock(full).expect("complete");
         assert_eq!(
@@ -230,19 +225,19 @@ mod tests {
     }
 
     #[test]
-    fn names_with_parentheses() {
+    fn process_names_can_contain_parentheses() {
         let text = "7 (a) b) Z 1 7 7 0 -1 0 0 0 0 0 1 2 4 8 20 0 1 0 12345 0 0";
         let stat = parse_stat(text).expect("parsed");
         assert!(stat.dead && stat.began == 12345 && stat.used == 15);
     }
 
     #[test]
-    fn time_of_processes_grows() {
+    fn cpu_time_of_processes_grows() {
         let own = std::process::id();
         let before = used(own).expect("counted");
         let begun = std::time::Instant::now();
         while used(own).expect("counted") < before + 50_000 {
-            assert!(begun.elapsed().as_secs() < 60, "not in time");
+            assert!(begun.elapsed().as_secs() < 60, "timed out");
         }
         assert!(used(u32::MAX).is_none());
     }

@@ -1,4 +1,4 @@
-//! What is there, read from the folder alone: a server need not run.
+//! Reports instances from the folder alone. The engine does not have to run.
 
 use super::{
     instance::{VERSION, read_cluster},
@@ -9,13 +9,14 @@ use crate::files::names_in;
 use ootheca_model::{Error, Result};
 use std::{fs, path::Path};
 
-/// Every instance under the engine's folder, sorted by cluster and id; none if there is no folder.
+/// Reports every instance in the engine's folder, sorted by cluster and id. Returns an empty list if the
+/// folder does not exist.
 pub fn report(folder: &Path) -> Result<Vec<InstanceReport>> {
     if !folder.exists() {
         return Ok(Vec::new());
     }
     let folder = fs::canonicalize(folder).map_err(|error| {
-        Error::internal(format!("can not read {}: {error}", folder.display())).because(error)
+        Error::internal(format!("cannot read {}: {error}", folder.display())).because(error)
     })?;
     let instances = folder.join("instances");
     let mut reports: Vec<InstanceReport> = names_in(&instances)

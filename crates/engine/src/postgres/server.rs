@@ -1,10 +1,10 @@
-//! One PostgreSQL server process: start, readiness, connection, end.
+//! A PostgreSQL server process: start, readiness, connection, stop.
 
 use super::copy::make_private_folder;
 use super::{
     binaries::Programs,
-    connection::{Connection, Failure},
-    host::{CONTROL_USER, Haste, Host, SOCKET},
+    connection::{Connection, ConnectionError},
+    context::{CONTROL_USER, EngineContext, SOCKET, Shutdown},
     object::Name,
     process::{self, Process},
 };
@@ -21,40 +21,42 @@ use std::{
 use tokio::sync::watch;
 use tokio_postgres::{Client, NoTls};
 
-/// How long an orderly stop may take before the server is told to drop everything.
-const ORDERLY: Duration = Duration::from_secs(5);
-/// The same where nobody waits for it, and a checkpoint makes the next start quick.
-const SUSPENSION: Duration = Duration::from_secs(60);
-/// PostgreSQL itself kills its children five seconds after that.
-const IMMEDIATE: Duration = Duration::from_secs(6);
+/// How long a fast shutdown may take before an immediate one.
+const FAST_TIMEOUT: Duration = Duration::from_secs(5);
+/// The same for a suspension. Nothing waits for it, and a checkpoint makes the next start faster.
+const SUSPEND_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long an immediate shutdown may take before SIGKILL. PostgreSQL itself kills its children after five
+/// seconds.
+const IMMEDIATE_TIMEOUT: Duration = Duration::from_secs(6);
 const POLL: Duration = Duration::from_millis(2);
-/// How long a statement goes on after the gateway that its session came through was killed.
+/// Ends a statement soon after its client, the gateway, was killed.
 const ORPHANED: &str = "client_connection_check_interval=2s";
-const LONGEST_LOG: u64 = 16 << 20;
+const MAX_LOG_SIZE: u64 = 16 << 20;
 
-/// How a server ends.
+/// How a server is stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
-    /// Sessions and open work are dropped; the next start recovers.
-    AtOnce,
-    /// With a checkpoint, unless that takes long.
-    Orderly,
-    /// With a checkpoint, which may take its time.
-    Suspended,
+pub(super) enum StopMode {
+    /// PostgreSQL's immediate shutdown: sessions and transactions are aborted, and the next start runs
+    /// recovery.
+    Immediate,
+    /// PostgreSQL's fast shutdown, with a checkpoint. Immediate if it takes too long.
+    Fast,
+    /// A fast shutdown with a longer time limit.
+    Suspend,
 }
 
-impl End {
-    fn patience(self) -> Option<Duration> {
+impl StopMode {
+    fn timeout(self) -> Option<Duration> {
         match self {
-            Self::AtOnce => None,
-            Self::Orderly => Some(ORDERLY),
-            Self::Suspended => Some(SUSPENSION),
+            Self::Immediate => None,
+            Self::Fast => Some(FAST_TIMEOUT),
+            Self::Suspend => Some(SUSPEND_TIMEOUT),
         }
     }
 }
 
-/// What a server is started with.
-pub(super) struct Place<'a> {
+/// The parameters of a server start.
+pub(super) struct LaunchSpec<'a> {
     pub(super) programs: &'a Programs,
     pub(super) data: &'a Path,
     pub(super) sockets: &'a Path,
@@ -63,28 +65,28 @@ pub(super) struct Place<'a> {
     pub(super) options: &'a [&'a str],
 }
 
-/// Starts a server, in a process group of its own: a Ctrl-C in our terminal is not for it.
-pub(super) fn spawn(host: &Host, place: &Place<'_>) -> Result<Process> {
-    make_private_folder(place.sockets, &host.owner)?;
-    let log = open_log(place.log)?;
-    let errors = log.try_clone().map_err(failed("open", place.log))?;
-    let program = place.programs.program("postgres");
-    let settings = &host.settings;
-    let mut command = host.owner.command(&program);
-    command.arg("-D").arg(place.data);
+/// Starts a server in its own process group, so that Ctrl-C in a terminal does not reach it.
+pub(super) fn spawn(context: &EngineContext, spec: &LaunchSpec<'_>) -> Result<Process> {
+    make_private_folder(spec.sockets, &context.owner)?;
+    let log = open_log(spec.log)?;
+    let errors = log.try_clone().map_err(failed("open", spec.log))?;
+    let program = spec.programs.program("postgres");
+    let settings = &context.settings;
+    let mut command = context.owner.command(&program);
+    command.arg("-D").arg(spec.data);
     let options = [
-        format!("unix_socket_directories={}", place.sockets.display()),
+        format!("unix_socket_directories={}", spec.sockets.display()),
         "listen_addresses=".to_owned(),
         "port=5432".to_owned(),
         ORPHANED.to_owned(),
         format!("shared_buffers={}", settings.shared_buffers),
         format!("max_connections={}", settings.max_connections),
     ];
-    for option in options.iter().map(String::as_str).chain(place.options.iter().copied()) {
+    for option in options.iter().map(String::as_str).chain(spec.options.iter().copied()) {
         command.arg("-c").arg(option);
     }
-    // It works in its data folder from the first moment: that is how its processes are recognised.
-    command.current_dir(place.data).process_group(0).stdout(Stdio::from(log)).stderr(Stdio::from(errors));
+    // Processes are identified by their working directory, so it is set before the program starts.
+    command.current_dir(spec.data).process_group(0).stdout(Stdio::from(log)).stderr(Stdio::from(errors));
     let child = command.spawn().map_err(failed("start", &program))?;
     let process = Process::open(child.id()).map_err(failed("watch", &program))?;
     effect::done("server started");
@@ -92,13 +94,13 @@ pub(super) fn spawn(host: &Host, place: &Place<'_>) -> Result<Process> {
 }
 
 fn open_log(path: &Path) -> Result<File> {
-    if fs::metadata(path).is_ok_and(|data| data.len() > LONGEST_LOG) {
+    if fs::metadata(path).is_ok_and(|data| data.len() > MAX_LOG_SIZE) {
         fs::rename(path, path.with_extension("old")).map_err(failed("rotate", path))?;
     }
     OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(failed("open", path))
 }
 
-/// Waits until the server says in its lock file that it accepts connections.
+/// Waits until the server's lock file says that it accepts connections.
 pub(super) async fn ready(process: &Process, data: &Path, limit: Duration) -> Result<()> {
     let says_so = async {
         while !process::lock(data).is_some_and(|lock| lock.pid == process.pid && lock.ready) {
@@ -107,25 +109,31 @@ pub(super) async fn ready(process: &Process, data: &Path, limit: Duration) -> Re
     };
     tokio::select! {
         () = says_so => Ok(()),
-        () = process.exited() => Err(Error::unavailable("the server ended while it started; see its log")),
-        () = tokio::time::sleep(limit) => Err(Error::unavailable("the server was not ready in time; see its log")),
+        () = process.exited() => Err(Error::unavailable("the server stopped during startup; see its log")),
+        () = tokio::time::sleep(limit) => Err(Error::unavailable("the server did not become ready in time; see its log")),
     }
 }
 
-/// Ends a server: orderly, then at once, then by force. Returns when none of its processes is left.
-pub(super) async fn stop(process: &Process, data: &Path, mut haste: watch::Receiver<Haste>, end: End) {
-    if let Some(patience) = end.patience() {
+/// Stops a server: first as `mode` says, then immediately, then with SIGKILL. Returns when none of its
+/// processes is left.
+pub(super) async fn stop(
+    process: &Process,
+    data: &Path,
+    mut shutdown: watch::Receiver<Shutdown>,
+    mode: StopMode,
+) {
+    if let Some(timeout) = mode.timeout() {
         process.signal(Signal::INT);
         effect::done("server told to stop");
         tokio::select! {
             () = process.exited() => return,
-            () = tokio::time::sleep(patience) => {}
-            _ = haste.wait_for(|haste| *haste == Haste::Now) => {}
+            () = tokio::time::sleep(timeout) => {}
+            _ = shutdown.wait_for(|shutdown| *shutdown == Shutdown::Immediate) => {}
         }
     }
     process.signal(Signal::QUIT);
     effect::done("server told to stop at once");
-    if tokio::time::timeout(IMMEDIATE, process.exited()).await.is_ok() {
+    if tokio::time::timeout(IMMEDIATE_TIMEOUT, process.exited()).await.is_ok() {
         return;
     }
     process.signal(Signal::KILL);
@@ -133,20 +141,20 @@ pub(super) async fn stop(process: &Process, data: &Path, mut haste: watch::Recei
     process::clear(data, Duration::ZERO).await;
 }
 
-/// How long opening a session may take.
+/// The time limit for opening a session.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// What a tenant set for a database or a path does not apply.
+/// Overrides what a tenant may have set for a database or a role.
 const OPTIONS: &str = "-c search_path=pg_catalog -c role=none -c default_transaction_read_only=off \
                        -c statement_timeout=60s -c lock_timeout=30s";
 
 /// Connects as the control user.
-pub(super) async fn connect(host: &Host, sockets: &Path, database: &str) -> Result<Client> {
+pub(super) async fn connect(context: &EngineContext, sockets: &Path, database: &str) -> Result<Client> {
     let mut config = tokio_postgres::Config::new();
     config
         .host_path(sockets)
         .port(5432)
         .user(CONTROL_USER)
-        .password(host.secret()?)
+        .password(context.secret()?)
         .dbname(database)
         .application_name("ootheca")
         .connect_timeout(CONNECT_TIMEOUT)
@@ -156,7 +164,7 @@ pub(super) async fn connect(host: &Host, sockets: &Path, database: &str) -> Resu
         Some(refused) if refused.code().code() == "53300" => {
             Error::unavailable("the SQL server has no free connection").because(error)
         }
-        _ => Error::unavailable("can not connect to the SQL server").because(error),
+        _ => Error::unavailable("cannot connect to the SQL server").because(error),
     })?;
     tokio::spawn(async move {
         if let Err(error) = connection.await {
@@ -166,23 +174,23 @@ pub(super) async fn connect(host: &Host, sockets: &Path, database: &str) -> Resu
     Ok(client)
 }
 
-/// Connects as the control user to a database of a tenant, whatever its name and encoding. Statements and
-/// what is read of their answers must be ASCII.
-pub(super) async fn enter(host: &Host, sockets: &Path, database: &Name) -> Result<Connection> {
-    let (socket, password) = (socket(sockets), host.secret()?);
+/// Connects as the control user to a tenant's database, whatever its name and encoding. Statements and the
+/// values that are read must be ASCII.
+pub(super) async fn enter(context: &EngineContext, sockets: &Path, database: &Name) -> Result<Connection> {
+    let (socket, password) = (socket(sockets), context.secret()?);
     let parameters = [
         ("user", CONTROL_USER.as_bytes()),
         ("database", database.bytes()),
         ("application_name", b"ootheca"),
-        // No conversion: not every encoding can be converted to UTF-8.
+        // No conversion, because not every encoding can be converted to UTF-8.
         ("client_encoding", b"SQL_ASCII"),
         ("options", OPTIONS.as_bytes()),
     ];
     let opened = tokio::time::timeout(CONNECT_TIMEOUT, Connection::open(&socket, &parameters, password));
-    let failed = || Error::unavailable(format!("can not connect to the database {database}"));
+    let failed = || Error::unavailable(format!("cannot connect to the database {database}"));
     match opened.await {
         Ok(Ok(connection)) => Ok(connection),
-        Ok(Err(Failure::Refused(refused))) if refused.sqlstate == "3D000" => {
+        Ok(Err(ConnectionError::Refused(refused))) if refused.sqlstate == "3D000" => {
             Err(Error::not_found(format!("database {database}")))
         }
         Ok(Err(failure)) => Err(failed().because(failure)),
@@ -190,7 +198,6 @@ pub(super) async fn enter(host: &Host, sockets: &Path, database: &Name) -> Resul
     }
 }
 
-/// The path of the socket in its folder.
 pub(super) fn socket(sockets: &Path) -> std::path::PathBuf {
     sockets.join(SOCKET)
 }

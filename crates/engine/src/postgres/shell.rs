@@ -1,18 +1,18 @@
-//! One statement of a person who has no session, over a session of its own.
+//! Runs single statements of API callers, each in its own session.
 //!
-//! It runs as `admin`, which owns what tenants make over the API, and which can do no more than they. The
-//! session is not one of the control user in disguise, which a statement could throw off: it logs in as a
-//! role that is a member of `admin` and nothing else. That role is made, or made right again, when it can
-//! not log in; its password is another one in every process.
+//! A statement runs as `admin`, which owns everything that tenants create over the API and has no other
+//! rights. A session of the control user with `SET ROLE` would not be safe, because a statement could reset
+//! the role. Therefore the session logs in as a role that is only a member of `admin`. That role is created
+//! or restored when it cannot log in. Its password is generated for each process.
 
 use super::{
     admin_role,
-    connection::{self, Connection, Failure, unexpected, values},
-    host::Host,
+    connection::{self, Connection, ConnectionError, unexpected, values},
+    context::EngineContext,
     server,
     sql::{Identifier, Literal},
 };
-use crate::statement::{Answer, Column, Ran, Refused, Statement};
+use crate::statement::{Answer, Column, QueryOutput, Refused, Statement};
 use ootheca_model::{Error, Result, names::SHELL_USER, sql_name};
 use ootheca_pg_protocol::{
     backend::{
@@ -28,23 +28,22 @@ use std::{
 };
 use tokio::{sync::Mutex, time::timeout};
 
-/// Sessions at a time, of all that a server takes.
+/// The number of concurrent sessions for each server.
 const SESSIONS: u32 = 8;
-/// How much longer than its limit a statement may take before its session is ended by force.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// Remarks that are kept.
+/// How long after its time limit a statement's session is terminated.
+const GRACE_PERIOD: Duration = Duration::from_secs(2);
+/// The maximum number of notices that are returned.
 const NOTICES: usize = 100;
-/// The name of the prepared statement.
 const PREPARED: &str = "s";
 const EXPLAIN: &str = "EXPLAIN ";
 const EXPLAIN_ANALYZE: &str = "EXPLAIN (ANALYZE, BUFFERS) ";
 
-/// What logs the shell in.
+/// The credentials of the shell.
 #[derive(Debug, Default)]
 pub(super) struct Shell {
     password: OnceLock<String>,
-    /// Held while the role is made: two at once would be in each other's way.
-    making: Mutex<()>,
+    /// Held while the role is created, because concurrent creation would fail.
+    role_creation: Mutex<()>,
 }
 
 impl Shell {
@@ -58,49 +57,53 @@ impl Shell {
     }
 }
 
-/// Runs it at the server whose socket is in `sockets`.
-pub(super) async fn run(host: &Host, sockets: PathBuf, statement: &Statement) -> Result<Ran> {
-    let mut connection = match enter(host, &sockets, statement).await? {
+/// Runs a statement on the server whose socket is in `sockets`.
+pub(super) async fn run(
+    context: &EngineContext,
+    sockets: PathBuf,
+    statement: &Statement,
+) -> Result<QueryOutput> {
+    let mut connection = match enter(context, &sockets, statement).await? {
         Ok(connection) => connection,
         Err(refused) => return Ok(Err(refused)),
     };
     let process = connection.process;
-    let talk = async {
-        let ran = talk(&mut connection, statement).await;
-        if !matches!(ran, Err(Failure::Broken(_))) {
+    let work = async {
+        let ran = run_in_transaction(&mut connection, statement).await;
+        if !matches!(ran, Err(ConnectionError::Broken(_))) {
             connection.close().await;
         }
         ran
     };
-    match timeout(statement.limits.time + PATIENCE, talk).await {
+    match timeout(statement.limits.time + GRACE_PERIOD, work).await {
         Ok(Ok(answer)) => Ok(Ok(answer)),
-        Ok(Err(Failure::Refused(refused))) => Ok(Err(refused)),
-        Ok(Err(Failure::Broken(error))) => {
-            Err(Error::unavailable("the SQL server broke off; try again").because(error))
+        Ok(Err(ConnectionError::Refused(refused))) => Ok(Err(refused)),
+        Ok(Err(ConnectionError::Broken(error))) => {
+            Err(Error::unavailable("the connection to the SQL server was lost; try again").because(error))
         }
         Err(_) => {
-            end(host, &sockets, process).await;
-            let message = "the statement did not end in time, and its session was ended".to_owned();
+            terminate(context, &sockets, process).await;
+            let message = "the statement exceeded its time limit, and its session was terminated".to_owned();
             Ok(Err(Refused { sqlstate: "57014".to_owned(), message, ..Refused::default() }))
         }
     }
 }
 
-/// Ends a session that heeds no limit, as functions that catch their cancellation do.
-async fn end(host: &Host, sockets: &Path, process: i32) {
+/// Terminates a session that ignores its time limit, for example because a function catches the cancellation.
+async fn terminate(context: &EngineContext, sockets: &Path, process: i32) {
     let work = async {
-        let client = server::connect(host, sockets, "postgres").await?;
+        let client = server::connect(context, sockets, "postgres").await?;
         let query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1 AND usename = $2";
         let ended = client.query(query, &[&process, &SHELL_USER]).await;
-        ended.map_err(|error| Error::unavailable("can not end a session").because(error))
+        ended.map_err(|error| Error::unavailable("cannot terminate a session").because(error))
     };
     if let Err(error) = work.await {
-        tracing::warn!(error = error.chain(), "a statement runs on beyond its limit");
+        tracing::warn!(error = error.chain(), "could not terminate a statement that exceeded its time limit");
     }
 }
 
 async fn enter(
-    host: &Host,
+    context: &EngineContext,
     sockets: &Path,
     statement: &Statement,
 ) -> Result<std::result::Result<Connection, Refused>> {
@@ -115,26 +118,26 @@ async fn enter(
         ("client_encoding", b"UTF8"),
         ("options", options.as_bytes()),
     ];
-    let attempt = || Connection::open(&socket, &parameters, host.shell.password());
+    let attempt = || Connection::open(&socket, &parameters, context.shell.password());
     let mut opened = attempt().await;
-    if matches!(&opened, Err(Failure::Refused(refused)) if is_about_the_role(refused)) {
-        make_role(host, sockets).await?;
+    if matches!(&opened, Err(ConnectionError::Refused(refused)) if is_about_the_role(refused)) {
+        create_role(context, sockets).await?;
         opened = attempt().await;
     }
     match opened {
         Ok(connection) => Ok(Ok(connection)),
-        Err(Failure::Broken(error)) => {
-            Err(Error::unavailable("can not connect to the SQL server").because(error))
+        Err(ConnectionError::Broken(error)) => {
+            Err(Error::unavailable("cannot connect to the SQL server").because(error))
         }
-        Err(Failure::Refused(refused)) => match refused.sqlstate.as_str() {
+        Err(ConnectionError::Refused(refused)) => match refused.sqlstate.as_str() {
             "3D000" => Err(unknown()),
-            "53300" => Err(Error::unavailable("too many statements run at this moment; try again")),
+            "53300" => Err(Error::unavailable("too many statements are running; try again later")),
             _ => Ok(Err(refused)),
         },
     }
 }
 
-/// Settings of the session. They win over what somebody has set for a role or a database.
+/// Settings of the session. They override the settings of roles and databases.
 fn options(statement: &Statement) -> String {
     let milliseconds = statement.limits.time.as_millis();
     format!(
@@ -144,14 +147,14 @@ fn options(statement: &Statement) -> String {
     )
 }
 
-/// Whether the role is missing, or not as it was made.
+/// Whether the error indicates that the role is missing or was changed.
 fn is_about_the_role(refused: &Refused) -> bool {
     refused.sqlstate.starts_with("28") || matches!(refused.sqlstate.as_str(), "42501" | "22023")
 }
 
-async fn make_role(host: &Host, sockets: &Path) -> Result<()> {
-    let _turn = host.shell.making.lock().await;
-    let verifier = crate::scram::verifier(host.shell.password()).await?;
+async fn create_role(context: &EngineContext, sockets: &Path) -> Result<()> {
+    let _guard = context.shell.role_creation.lock().await;
+    let verifier = crate::scram::verifier(context.shell.password()).await?;
     let (role, verifier) = (Identifier(SHELL_USER), Literal(&verifier));
     let statements = format!(
         "DO $$ BEGIN CREATE ROLE {role}; EXCEPTION WHEN duplicate_object THEN NULL; END $$;\n\
@@ -160,15 +163,18 @@ async fn make_role(host: &Host, sockets: &Path) -> Result<()> {
          ALTER ROLE {role} RESET ALL;\n\
          GRANT admin TO {role};"
     );
-    let mut client = server::connect(host, sockets, "postgres").await?;
-    admin_role::mend(&mut client).await?;
+    let mut client = server::connect(context, sockets, "postgres").await?;
+    admin_role::restore(&mut client).await?;
     let made = client.batch_execute(&statements).await;
-    made.map_err(|error| Error::internal("can not make the role of the shell").because(error))
+    made.map_err(|error| Error::internal("cannot create the role of the SQL shell").because(error))
 }
 
-/// Begins, runs, and ends the transaction.
-async fn talk(connection: &mut Connection, statement: &Statement) -> connection::Result<Answer> {
-    // The first query fixes whether the transaction may write: no statement can change that later.
+/// Runs the statement in a transaction.
+async fn run_in_transaction(
+    connection: &mut Connection,
+    statement: &Statement,
+) -> connection::Result<Answer> {
+    // The access mode of a transaction cannot be changed after its first query.
     let begin = if statement.write { "BEGIN READ WRITE; SELECT 1" } else { "BEGIN READ ONLY; SELECT 1" };
     connection.simple(begin).await?;
     let (prefix, keep) = match (statement.explain, statement.write) {
@@ -177,7 +183,7 @@ async fn talk(connection: &mut Connection, statement: &Statement) -> connection:
         (true, false) => (EXPLAIN, false),
     };
     let shift = |failure| match failure {
-        Failure::Refused(refused) => Failure::Refused(without_prefix(refused, prefix)),
+        ConnectionError::Refused(refused) => ConnectionError::Refused(without_prefix(refused, prefix)),
         broken => broken,
     };
     let text = format!("{prefix}{}", statement.text);
@@ -191,13 +197,13 @@ async fn talk(connection: &mut Connection, statement: &Statement) -> connection:
     Ok(answer)
 }
 
-/// Positions count in the text as it was given.
+/// Converts the position to one in the text without the prefix.
 fn without_prefix(refused: Refused, prefix: &str) -> Refused {
     let position = refused.position.and_then(|position| position.checked_sub(prefix.len()));
     Refused { position: position.filter(|position| *position > 0), ..refused }
 }
 
-/// Has the server read the statement: it takes one here, never several. Its columns.
+/// Prepares the statement and returns its columns. A prepared statement cannot contain several statements.
 async fn prepare(connection: &mut Connection, text: &str) -> connection::Result<Vec<Column>> {
     let mut out = Vec::new();
     frontend::put_parse(&mut out, PREPARED, text)?;
@@ -218,17 +224,17 @@ async fn prepare(connection: &mut Connection, text: &str) -> connection::Result<
         }
     }
     if let Some(refused) = refused {
-        return Err(Failure::Refused(refused));
+        return Err(ConnectionError::Refused(refused));
     }
     name_types(connection, described).await
 }
 
 fn has_parameters() -> Refused {
-    let message = "the statement has parameters, such as $1, and there is nothing to put in their place";
+    let message = "the statement has parameters, such as $1, which are not supported";
     Refused { sqlstate: "42P02".to_owned(), message: message.to_owned(), ..Refused::default() }
 }
 
-/// Name, type and modifier of each column.
+/// The name, type oid, and type modifier of each column.
 fn columns(body: &[u8]) -> Vec<(String, u32, i32)> {
     let columns = backend::columns(body);
     columns
@@ -238,7 +244,7 @@ fn columns(body: &[u8]) -> Vec<(String, u32, i32)> {
         .collect()
 }
 
-/// Types as SQL writes them.
+/// Looks up the SQL names of the types.
 async fn name_types(
     connection: &mut Connection,
     described: Vec<(String, u32, i32)>,
@@ -259,7 +265,8 @@ async fn name_types(
     Ok(described.into_iter().zip(named).map(column).collect())
 }
 
-/// Runs what is prepared. What only reads is stopped once enough is there; what writes runs to its end.
+/// Executes the prepared statement. A read-only statement is stopped once the limits are reached; a writing
+/// one always completes.
 async fn execute(connection: &mut Connection, statement: &Statement) -> connection::Result<Answer> {
     let limits = statement.limits;
     let max_rows = if statement.write { 0 } else { i32::try_from(limits.rows + 1).unwrap_or(i32::MAX) };
@@ -289,7 +296,9 @@ async fn execute(connection: &mut Connection, statement: &Statement) -> connecti
             }
             NOTICE_RESPONSE if answer.notices.len() < NOTICES => answer.notices.push(notice(&message)),
             ERROR_RESPONSE => refused = refused.or_else(|| Some(message.refusal())),
-            READY_FOR_QUERY => return refused.map_or(Ok(answer), |refused| Err(Failure::Refused(refused))),
+            READY_FOR_QUERY => {
+                return refused.map_or(Ok(answer), |refused| Err(ConnectionError::Refused(refused)));
+            }
             COPY_IN_RESPONSE | COPY_OUT_RESPONSE | COPY_BOTH_RESPONSE => {
                 return Err(unexpected(message.kind));
             }
@@ -298,7 +307,7 @@ async fn execute(connection: &mut Connection, statement: &Statement) -> connecti
     }
 }
 
-fn notice(message: &connection::Message) -> String {
+fn notice(message: &connection::BackendMessage) -> String {
     let severity = message.field(b'S').unwrap_or_else(|| "NOTICE".to_owned());
     format!("{severity}: {}", message.refusal().message)
 }
@@ -308,7 +317,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_position_is_one_of_the_given_text() {
+    fn positions_refer_to_the_text_without_the_prefix() {
         let at = |position| {
             let refused = Refused { position, ..Refused::default() };
             without_prefix(refused, EXPLAIN).position

@@ -1,9 +1,9 @@
-//! Quoting by type: text becomes part of a statement through these only.
+//! Types that quote text. Only these insert text into statements.
 
 use postgres_protocol::escape::{escape_identifier, escape_literal};
 use std::fmt;
 
-/// A name, quoted where it is written.
+/// An identifier, quoted when it is displayed.
 pub(super) struct Identifier<'a>(pub(super) &'a str);
 
 impl fmt::Display for Identifier<'_> {
@@ -12,7 +12,7 @@ impl fmt::Display for Identifier<'_> {
     }
 }
 
-/// A string constant, quoted where it is written.
+/// A string constant, quoted when it is displayed.
 pub(super) struct Literal<'a>(pub(super) &'a str);
 
 impl fmt::Display for Literal<'_> {

@@ -1,37 +1,38 @@
-//! What the server says of a statement of ours, whichever client ran it.
+//! Errors that the server returns for statements of the engine, from either client.
 
-use super::connection::Failure;
+use super::connection::ConnectionError;
 use ootheca_model::Error;
 
 /// A statement that failed.
 #[derive(Debug)]
 pub(super) struct StatementError {
-    /// SQLSTATE; `None` if the server said nothing.
+    /// The SQLSTATE; `None` if the server did not report an error.
     sqlstate: Option<String>,
     message: String,
     cause: Box<dyn std::error::Error + Send + Sync>,
 }
 
 impl StatementError {
-    /// SQLSTATE; empty if the server said nothing.
+    /// The SQLSTATE; empty if the server did not report an error.
     pub(super) fn sqlstate(&self) -> &str {
         self.sqlstate.as_deref().unwrap_or_default()
     }
 
-    /// The server's words; empty if it said nothing.
+    /// The server's message; empty if the server did not report an error.
     pub(super) fn message(&self) -> &str {
         &self.message
     }
 
-    /// Trouble that has no name of its own. The server's text may quote a statement: it is for the log.
+    /// Converts an error without special handling. The server's text may quote a statement, so it is only
+    /// logged.
     pub(super) fn other(self, what: &str) -> Error {
-        const PASSING: [&str; 5] = ["08", "40", "53", "55", "57"];
-        let passing = match &self.sqlstate {
-            Some(sqlstate) => PASSING.iter().any(|class| sqlstate.starts_with(class)),
+        const TRANSIENT: [&str; 5] = ["08", "40", "53", "55", "57"];
+        let transient = match &self.sqlstate {
+            Some(sqlstate) => TRANSIENT.iter().any(|class| sqlstate.starts_with(class)),
             None => true,
         };
-        let message = format!("can not {what}");
-        let result = if passing { Error::unavailable(message) } else { Error::internal(message) };
+        let message = format!("cannot {what}");
+        let result = if transient { Error::unavailable(message) } else { Error::internal(message) };
         result.because(self.cause)
     }
 }
@@ -46,11 +47,11 @@ impl From<tokio_postgres::Error> for StatementError {
     }
 }
 
-impl From<Failure> for StatementError {
-    fn from(failure: Failure) -> Self {
+impl From<ConnectionError> for StatementError {
+    fn from(failure: ConnectionError) -> Self {
         let (sqlstate, message) = match &failure {
-            Failure::Refused(refused) => (Some(refused.sqlstate.clone()), refused.message.clone()),
-            Failure::Broken(_) => (None, String::new()),
+            ConnectionError::Refused(refused) => (Some(refused.sqlstate.clone()), refused.message.clone()),
+            ConnectionError::Broken(_) => (None, String::new()),
         };
         Self { sqlstate, message, cause: failure.into() }
     }

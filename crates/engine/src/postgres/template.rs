@@ -1,13 +1,14 @@
-//! Templates: one initialised data folder for each version; a cluster is a copy of it.
+//! Templates: one initialized data folder for each version. A cluster is a copy of its template.
 //!
-//! Made beside, synced, then published by one rename: a template that can be seen is whole.
+//! A template is created under a temporary name, synced, and then published by one rename, so a visible
+//! template is always complete.
 
 use super::copy::make_private_folder;
 use super::{
     binaries::Programs,
-    host::{CONTROL_USER, Haste, Host, new_id},
+    context::{CONTROL_USER, EngineContext, Shutdown, new_id},
     process,
-    server::{self, End, Place},
+    server::{self, LaunchSpec, StopMode},
 };
 use crate::files::{blocking, failed, make_folder, names_in, remove_tree, sync_file_system, sync_folder};
 use ootheca_model::{Error, Result, effect};
@@ -22,20 +23,20 @@ use tokio::sync::watch;
 
 const UNFINISHED: &str = "new-";
 
-/// Settings of every server. Those of `engine` in the settings file come on the command line.
+/// The settings of every server. The `engine` section of the settings file is passed on the command line.
 const CONFIGURATION: &str = "\
-# Written by Ootheca for its template; a cluster never reads another file of settings.
+# Written by Ootheca for its template. Clusters read no other settings file.
 listen_addresses = ''
 unix_socket_permissions = 0700
 password_encryption = scram-sha-256
 ssl = off
-# After a crash: one sync of the file system instead of one of each file.
+# After a crash, sync the file system once instead of syncing each file.
 recovery_init_sync_method = syncfs
-# A killed server leaves nothing outside its folder.
+# A killed server must not leave anything outside its folder.
 dynamic_shared_memory_type = mmap
 huge_pages = off
 jit = off
-# A server that only waits should be small: nothing here replicates, and few write much at once.
+# Keep idle servers small. Logical replication is not used, and few clusters write much at once.
 max_logical_replication_workers = 0
 wal_buffers = 256kB
 min_wal_size = 8MB
@@ -43,7 +44,7 @@ max_wal_size = 512MB
 timezone = 'UTC'
 log_timezone = 'UTC'
 lc_messages = 'C'
-# The log is for the operator: no statement of a tenant, no password verifier.
+# The log is for the operator and must not contain statements of tenants or password verifiers.
 logging_collector = off
 log_destination = stderr
 log_line_prefix = '%m [%p] '
@@ -53,13 +54,14 @@ log_statement = none
 log_checkpoints = off
 ";
 
-/// Keeps spent log segments out of the template: every cluster would copy them.
-const LEAN: [&str; 2] = ["wal_recycle=off", "min_wal_size=2MB"];
+/// Keeps recycled WAL segments out of the template, because every cluster would copy them.
+const INITIAL_WAL: [&str; 2] = ["wal_recycle=off", "min_wal_size=2MB"];
 
-const ACCESS: &str = "# Written by Ootheca: only sockets, only SCRAM.\nlocal all all scram-sha-256\n";
+const ACCESS: &str =
+    "# Written by Ootheca. Allows Unix sockets with SCRAM only.\nlocal all all scram-sha-256\n";
 
-/// Run in `postgres`. Up to PostgreSQL 15 whoever may create roles may also hand out the three
-/// predefined roles that reach files and programs of the server, and so other tenants: they go.
+/// Runs in `postgres`. Up to PostgreSQL 15, a role with CREATEROLE can grant the three predefined roles that
+/// access files and programs of the server, and thereby other tenants. Therefore they are deleted.
 const ROLES: &str = "
 CREATE ROLE admin NOLOGIN CREATEDB CREATEROLE;
 GRANT pg_read_all_data, pg_write_all_data TO admin;
@@ -68,22 +70,31 @@ DELETE FROM pg_catalog.pg_authid
 REVOKE CONNECT, TEMPORARY ON DATABASE postgres, template1 FROM PUBLIC;
 ";
 
-/// Run in `template1`, so that it holds in every later database.
+/// Runs in `template1`, so that it applies to every new database.
 const SCHEMAS: &str = "GRANT USAGE, CREATE ON SCHEMA public TO admin;";
 
 const DATABASE: &str = "CREATE DATABASE defaultdb OWNER admin";
 
-/// Run in `defaultdb`: what was done here is no use of the clusters.
+/// Runs in `defaultdb`, so that the work on the template does not count as usage of its clusters.
 const COUNTERS: &str = "SELECT pg_stat_reset(); SELECT pg_stat_reset_shared('wal');";
 
-/// The name of the template of these programs; it changes with all that a template is made from.
+/// Returns the name of the template for these programs. It depends on everything that the template is made
+/// from.
 pub(super) fn name(programs: &Programs) -> String {
-    let parts =
-        [CONFIGURATION, ACCESS, ROLES, SCHEMAS, DATABASE, COUNTERS, programs.version.as_str(), LEAN[0]];
+    let parts = [
+        CONFIGURATION,
+        ACCESS,
+        ROLES,
+        SCHEMAS,
+        DATABASE,
+        COUNTERS,
+        programs.version.as_str(),
+        INITIAL_WAL[0],
+    ];
     format!("pg{}-{:016x}", programs.major, fingerprint(&parts))
 }
 
-/// FNV-1a: the same in every release, which the standard hasher does not promise.
+/// FNV-1a, because the standard hasher may change between releases.
 fn fingerprint(parts: &[&str]) -> u64 {
     parts
         .iter()
@@ -91,33 +102,34 @@ fn fingerprint(parts: &[&str]) -> u64 {
         .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
-/// The template's data folder, if it is there.
-pub(super) fn existing(host: &Host, programs: &Programs) -> Option<PathBuf> {
-    let data = host.templates().join(name(programs)).join("data");
+/// The data folder of an existing template.
+pub(super) fn existing(context: &EngineContext, programs: &Programs) -> Option<PathBuf> {
+    let data = context.templates().join(name(programs)).join("data");
     data.is_dir().then_some(data)
 }
 
-/// The template's data folder, made if it is not there. One caller at a time.
-pub(super) async fn ensure(host: &Arc<Host>, programs: &Programs) -> Result<PathBuf> {
-    if let Some(data) = existing(host, programs) {
+/// Returns the data folder of the template, and creates the template if it does not exist. Must not be called
+/// concurrently.
+pub(super) async fn ensure(context: &Arc<EngineContext>, programs: &Programs) -> Result<PathBuf> {
+    if let Some(data) = existing(context, programs) {
         return Ok(data);
     }
-    tracing::info!(version = programs.version, "making the template");
-    clear_unfinished(host).await?;
+    tracing::info!(version = programs.version, "creating template");
+    clear_unfinished(context).await?;
     let id = new_id();
-    let (folder, sockets) = (host.templates().join(format!("{UNFINISHED}{id}")), host.run().join(&id));
-    let made = make(host, programs, &folder, &sockets).await;
+    let (folder, sockets) = (context.templates().join(format!("{UNFINISHED}{id}")), context.run().join(&id));
+    let made = make(context, programs, &folder, &sockets).await;
     let cleared = blocking({
         let sockets = sockets.clone();
         move || remove_tree(&sockets)
     })
     .await;
     if let Err(error) = made {
-        let _ = clear_unfinished(host).await;
+        let _ = clear_unfinished(context).await;
         return Err(error.context(format!("template of {}", programs.version)));
     }
     cleared?;
-    let (from, to) = (folder, host.templates().join(name(programs)));
+    let (from, to) = (folder, context.templates().join(name(programs)));
     blocking(move || {
         sync_file_system(&from)?;
         fs::rename(&from, &to).map_err(failed("publish", &to))?;
@@ -125,54 +137,62 @@ pub(super) async fn ensure(host: &Arc<Host>, programs: &Programs) -> Result<Path
     })
     .await?;
     effect::done("template published");
-    existing(host, programs).ok_or_else(|| Error::internal("the template vanished"))
+    existing(context, programs).ok_or_else(|| Error::internal("the template disappeared"))
 }
 
-/// Removes what a crash left half-made, its processes first.
-async fn clear_unfinished(host: &Host) -> Result<()> {
-    for name in names_in(&host.templates()).into_iter().filter(|name| name.starts_with(UNFINISHED)) {
-        let folder = host.templates().join(&name);
+/// Removes unfinished templates that a crash has left, including their processes.
+async fn clear_unfinished(context: &EngineContext) -> Result<()> {
+    for name in names_in(&context.templates()).into_iter().filter(|name| name.starts_with(UNFINISHED)) {
+        let folder = context.templates().join(&name);
         process::clear(&folder.join("data"), Duration::ZERO).await;
-        let sockets = host.run().join(name.trim_start_matches(UNFINISHED));
+        let sockets = context.run().join(name.trim_start_matches(UNFINISHED));
         blocking(move || remove_tree(&folder).and_then(|()| remove_tree(&sockets))).await?;
     }
     Ok(())
 }
 
-/// Removes templates of programs that are no longer installed, or of other settings.
-pub(super) fn clear_outdated(host: &Host) {
-    let current: Vec<String> = host.programs.iter().map(name).collect();
-    for name in names_in(&host.templates()) {
+/// Removes templates of programs that are no longer installed or of other settings.
+pub(super) fn clear_outdated(context: &EngineContext) {
+    let current: Vec<String> = context.programs.iter().map(name).collect();
+    for name in names_in(&context.templates()) {
         if !name.starts_with(UNFINISHED) && !current.contains(&name) {
-            let _ = remove_tree(&host.templates().join(name));
+            let _ = remove_tree(&context.templates().join(name));
         }
     }
 }
 
-async fn make(host: &Arc<Host>, programs: &Programs, folder: &Path, sockets: &Path) -> Result<()> {
+async fn make(
+    context: &Arc<EngineContext>,
+    programs: &Programs,
+    folder: &Path,
+    sockets: &Path,
+) -> Result<()> {
     let data = folder.join("data");
     blocking({
-        let (host, programs, folder, data) =
-            (host.clone(), programs.clone(), folder.to_owned(), data.clone());
-        move || initialise(&host, &programs, &folder, &data)
+        let (context, programs, folder, data) =
+            (context.clone(), programs.clone(), folder.to_owned(), data.clone());
+        move || initialize(&context, &programs, &folder, &data)
     })
     .await?;
     let log = folder.join("log");
-    let process = server::spawn(host, &Place { programs, data: &data, sockets, log: &log, options: &LEAN })?;
+    let process = server::spawn(
+        context,
+        &LaunchSpec { programs, data: &data, sockets, log: &log, options: &INITIAL_WAL },
+    )?;
     let result = async {
-        server::ready(&process, &data, host.settings.ready_timeout).await?;
-        bootstrap(host, sockets).await
+        server::ready(&process, &data, context.settings.ready_timeout).await?;
+        bootstrap(context, sockets).await
     }
     .await;
-    // The template must end orderly, whatever the hurry of the engine.
-    let (_keep, calm) = watch::channel(Haste::Open);
-    let end = if result.is_err() { End::AtOnce } else { End::Orderly };
-    server::stop(&process, &data, calm, end).await;
+    // The template always needs a clean shutdown, even while the engine shuts down.
+    let (_keep, no_shutdown) = watch::channel(Shutdown::NotRequested);
+    let mode = if result.is_err() { StopMode::Immediate } else { StopMode::Fast };
+    server::stop(&process, &data, no_shutdown, mode).await;
     result
 }
 
-fn initialise(host: &Host, programs: &Programs, folder: &Path, data: &Path) -> Result<()> {
-    make_folder(folder, host.owner.passage())?;
+fn initialize(context: &EngineContext, programs: &Programs, folder: &Path, data: &Path) -> Result<()> {
+    make_folder(folder, context.owner.traversal_mode())?;
     let secret = folder.join("secret");
     let write = || -> io::Result<()> {
         use io::Write;
@@ -181,13 +201,13 @@ fn initialise(host: &Host, programs: &Programs, folder: &Path, data: &Path) -> R
             .create_new(true)
             .mode(0o600)
             .open(&secret)?
-            .write_all(host.secret().map_err(io::Error::other)?.as_bytes())
+            .write_all(context.secret().map_err(io::Error::other)?.as_bytes())
     };
     write().map_err(failed("write", &secret))?;
-    host.owner.give(&secret)?;
-    let mut result = initdb(host, programs, data, &secret, "C.UTF-8");
+    context.owner.chown(&secret)?;
+    let mut result = initdb(context, programs, data, &secret, "C.UTF-8");
     if result.is_err() {
-        result = initdb(host, programs, data, &secret, "C");
+        result = initdb(context, programs, data, &secret, "C");
     }
     fs::remove_file(&secret).map_err(failed("remove", &secret))?;
     result?;
@@ -198,11 +218,17 @@ fn initialise(host: &Host, programs: &Programs, folder: &Path, data: &Path) -> R
     Ok(())
 }
 
-fn initdb(host: &Host, programs: &Programs, data: &Path, secret: &Path, locale: &str) -> Result<()> {
+fn initdb(
+    context: &EngineContext,
+    programs: &Programs,
+    data: &Path,
+    secret: &Path,
+    locale: &str,
+) -> Result<()> {
     remove_tree(data)?;
-    make_private_folder(data, &host.owner)?;
+    make_private_folder(data, &context.owner)?;
     let program = programs.program("initdb");
-    let output = host
+    let output = context
         .owner
         .command(&program)
         .args(["--no-sync", "--encoding=UTF8", "--auth=scram-sha-256", "--wal-segsize=1", "--data-checksums"])
@@ -220,13 +246,14 @@ fn initdb(host: &Host, programs: &Programs, data: &Path, secret: &Path, locale: 
     Err(Error::internal(format!("initdb failed ({}): {}", output.status, errors.trim())))
 }
 
-async fn bootstrap(host: &Host, sockets: &Path) -> Result<()> {
-    let failed =
-        |error: tokio_postgres::Error| Error::internal(format!("bootstrap failed: {error}")).because(error);
-    let control = server::connect(host, sockets, "postgres").await?;
+async fn bootstrap(context: &EngineContext, sockets: &Path) -> Result<()> {
+    let failed = |error: tokio_postgres::Error| {
+        Error::internal(format!("cannot initialize the template: {error}")).because(error)
+    };
+    let control = server::connect(context, sockets, "postgres").await?;
     control.batch_execute(ROLES).await.map_err(failed)?;
-    server::connect(host, sockets, "template1").await?.batch_execute(SCHEMAS).await.map_err(failed)?;
-    // A database can not be copied while the session in it is still ending.
+    server::connect(context, sockets, "template1").await?.batch_execute(SCHEMAS).await.map_err(failed)?;
+    // A database cannot be copied while a session in it is still ending.
     let mut last = control.batch_execute(DATABASE).await;
     for _ in 0..200 {
         match &last {
@@ -238,5 +265,5 @@ async fn bootstrap(host: &Host, sockets: &Path) -> Result<()> {
         }
     }
     last.map_err(failed)?;
-    server::connect(host, sockets, "defaultdb").await?.batch_execute(COUNTERS).await.map_err(failed)
+    server::connect(context, sockets, "defaultdb").await?.batch_execute(COUNTERS).await.map_err(failed)
 }

@@ -1,10 +1,10 @@
-//! Taking an instance away: its processes, control group, files and shared memory.
+//! Removes an instance: its processes, control group, files, and shared memory.
 //!
-//! The folder is renamed first, so that a crash leaves either a whole instance or something in the
-//! trash, which the next start empties.
+//! The folder is renamed first. A crash therefore leaves either a complete instance or a folder in the trash,
+//! which the next start empties.
 
 use super::{
-    host::{Haste, Host},
+    context::{EngineContext, Shutdown},
     process, server,
 };
 use crate::files::{blocking, failed, names_in, remove_tree, sync_folder};
@@ -18,53 +18,54 @@ use std::{
 };
 use tokio::sync::watch;
 
-/// Removes an instance whose server, if we hold one, was stopped. Can be called again after a crash
-/// at any point.
-pub(super) async fn discard(host: &Arc<Host>, id: &str) -> Result<()> {
-    let folder = host.instances().join(id);
+/// Removes an instance whose server was stopped if it was known to run. Can be called again after a crash at
+/// any point.
+pub(super) async fn discard(context: &Arc<EngineContext>, id: &str) -> Result<()> {
+    let folder = context.instances().join(id);
     let data = folder.join("data");
     if let Some((process, _)) = process::adopt(&data) {
-        let (_keep, calm) = watch::channel(Haste::Open);
-        server::stop(&process, &data, calm, server::End::AtOnce).await;
+        let (_keep, no_shutdown) = watch::channel(Shutdown::NotRequested);
+        server::stop(&process, &data, no_shutdown, server::StopMode::Immediate).await;
     }
-    let target = host.trash().join(id);
+    let target = context.trash().join(id);
     match fs::rename(&folder, &target) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(failed("move away", &folder)(error)),
+        Err(error) => return Err(failed("move to the trash", &folder)(error)),
         Ok(()) => {
-            let (instances, trash) = (host.instances(), host.trash());
+            let (instances, trash) = (context.instances(), context.trash());
             blocking(move || sync_folder(&trash).and_then(|()| sync_folder(&instances))).await?;
             effect::done("instance moved to the trash");
         }
     }
-    empty(host, id).await
+    empty(context, id).await
 }
 
-/// Empties the trash that an earlier incarnation left.
-pub(super) async fn empty_all(host: &Arc<Host>) {
-    for id in names_in(&host.trash()) {
-        if let Err(error) = empty(host, &id).await {
-            tracing::warn!(instance = id, error = error.chain(), "trash not emptied");
+/// Empties the trash that a previous process left.
+pub(super) async fn empty_all(context: &Arc<EngineContext>) {
+    for id in names_in(&context.trash()) {
+        if let Err(error) = empty(context, &id).await {
+            tracing::warn!(instance = id, error = error.chain(), "could not empty trash");
         }
     }
 }
 
-async fn empty(host: &Arc<Host>, id: &str) -> Result<()> {
-    let (folder, sockets) = (host.trash().join(id), host.run().join(id));
+async fn empty(context: &Arc<EngineContext>, id: &str) -> Result<()> {
+    let (folder, sockets) = (context.trash().join(id), context.run().join(id));
     let data = folder.join("data");
-    // A server that was just started may have no lock file yet; it still works in that folder.
+    // A server that was just started may not have a lock file yet, but its working directory is the data
+    // folder.
     process::clear(&data, Duration::ZERO).await;
     free_shared_memory(&data);
-    remove_cgroup(host, id).await?;
+    remove_cgroup(context, id).await?;
     blocking(move || remove_tree(&sockets).and_then(|()| remove_tree(&folder))).await?;
     effect::done("instance removed");
     Ok(())
 }
 
-/// The kernel takes a moment to let go of processes that have just ended.
-pub(super) async fn remove_cgroup(host: &Host, id: &str) -> Result<()> {
+/// Retries, because the kernel needs a moment to release processes that have just exited.
+pub(super) async fn remove_cgroup(context: &EngineContext, id: &str) -> Result<()> {
     for _ in 0..100 {
-        if host.cgroups.remove(id) {
+        if context.cgroups.remove(id) {
             return Ok(());
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -72,19 +73,19 @@ pub(super) async fn remove_cgroup(host: &Host, id: &str) -> Result<()> {
     Err(Error::unavailable(format!("the control group of instance {id} is still in use")))
 }
 
-/// A killed postmaster leaves a page of System V shared memory behind.
+/// Removes the System V shared memory segment that a killed postmaster leaves.
 pub(super) fn free_shared_memory(data: &Path) {
     let Some(lock) = process::lock(data) else { return };
     let Some(id) = lock.shared_memory else { return };
     let segments = fs::read_to_string("/proc/sysvipc/shm").unwrap_or_default();
-    if segments.lines().any(|line| is_left(line, id, lock.pid)) {
+    if segments.lines().any(|line| is_orphaned(line, id, lock.pid)) {
         let status = Command::new("ipcrm").arg("-m").arg(id.to_string()).stderr(Stdio::null()).status();
-        tracing::debug!(id, ?status, "shared memory of a killed server removed");
+        tracing::debug!(id, ?status, "removed shared memory of a killed server");
     }
 }
 
-/// Whether a line of the kernel's list is segment `id`, made by `pid` and used by nobody.
-fn is_left(line: &str, id: u32, pid: u32) -> bool {
+/// Whether a line of the kernel's list is segment `id`, created by `pid` and without attached processes.
+fn is_orphaned(line: &str, id: u32, pid: u32) -> bool {
     let fields: Vec<&str> = line.split_whitespace().collect();
     let field = |at: usize| fields.get(at).and_then(|text| text.parse::<u32>().ok());
     field(1) == Some(id) && field(4) == Some(pid) && field(6) == Some(0)
@@ -92,13 +93,13 @@ fn is_left(line: &str, id: u32, pid: u32) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_left;
+    use super::is_orphaned;
 
     #[test]
-    fn only_unused_segments_of_that_process() {
+    fn only_unattached_segments_of_the_process_are_orphaned() {
         let line = "  1234  17  600  56  4711  4712  0  999  995  999  995  0 0 0 4096 0";
-        assert!(is_left(line, 17, 4711));
-        assert!(!is_left(line, 17, 4712) && !is_left(line, 18, 4711));
-        assert!(!is_left(&line.replace("4712  0 ", "4712  2 "), 17, 4711));
+        assert!(is_orphaned(line, 17, 4711));
+        assert!(!is_orphaned(line, 17, 4712) && !is_orphaned(line, 18, 4711));
+        assert!(!is_orphaned(&line.replace("4712  0 ", "4712  2 "), 17, 4711));
     }
 }

@@ -1,6 +1,6 @@
-//! The administrative verbs on remembered rows.
+//! The administrative operations of the simulated engine.
 
-use super::state::{Document, Simulated, State};
+use super::state::{ClusterDocument, ClusterFiles, SimulatedCluster};
 use crate::{Admin, Database};
 use async_trait::async_trait;
 use ootheca_model::{
@@ -12,32 +12,33 @@ use ootheca_model::{
 use std::sync::Arc;
 
 /// A session with one simulated cluster.
-pub(super) struct Session {
-    state: Arc<State>,
+pub(super) struct SimulatedSession {
+    state: Arc<ClusterFiles>,
     cluster: ClusterId,
 }
 
-impl Session {
-    pub(super) fn new(state: Arc<State>, cluster: ClusterId) -> Self {
+impl SimulatedSession {
+    pub(super) fn new(state: Arc<ClusterFiles>, cluster: ClusterId) -> Self {
         Self { state, cluster }
     }
 
-    fn read<T>(&self, look: impl FnOnce(&Document) -> T) -> Result<T> {
-        let look =
-            |simulated: &Simulated| (simulated.phase() == Phase::Ready).then(|| look(&simulated.document));
+    fn read<T>(&self, look: impl FnOnce(&ClusterDocument) -> T) -> Result<T> {
+        let look = |simulated: &SimulatedCluster| {
+            (simulated.phase() == Phase::Ready).then(|| look(&simulated.document))
+        };
         self.state
             .read(self.cluster, look)
             .flatten()
             .ok_or_else(|| Error::unavailable("the cluster is not ready"))
     }
 
-    fn change(&self, change: impl FnOnce(&mut Document) -> Result<()>) -> Result<()> {
+    fn change(&self, change: impl FnOnce(&mut ClusterDocument) -> Result<()>) -> Result<()> {
         self.state.change(self.cluster, change)
     }
 }
 
 #[async_trait]
-impl Admin for Session {
+impl Admin for SimulatedSession {
     async fn users(&mut self) -> Result<Vec<String>> {
         self.read(|document| document.users.keys().cloned().collect())
     }
@@ -77,7 +78,7 @@ impl Admin for Session {
     }
 
     async fn databases(&mut self) -> Result<Vec<Database>> {
-        let rows = |document: &Document| {
+        let rows = |document: &ClusterDocument| {
             document.databases.iter().map(|name| Database { name: name.clone(), tables: None }).collect()
         };
         self.read(rows)
@@ -106,7 +107,7 @@ impl Admin for Session {
     }
 }
 
-fn insert(document: &mut Document, name: &str) -> Result<()> {
+fn insert(document: &mut ClusterDocument, name: &str) -> Result<()> {
     if names::reserved_database(name) || !document.databases.insert(name.to_owned()) {
         return Err(Error::exists(format!("database {name}")));
     }

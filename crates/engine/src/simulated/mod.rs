@@ -1,4 +1,4 @@
-//! The same engine with no processes, for testing tools: users and databases are rows in a file.
+//! An engine without processes, for tests of tools. Users and databases are entries in a file.
 
 mod admin;
 mod state;
@@ -11,50 +11,51 @@ use ootheca_model::{
     instance::{InstancePlan, Node, Observed, Phase, Removal},
     usage::{CpuCounter, Measure},
 };
-use state::{Simulated, State};
+use parking_lot::Mutex;
+use state::{ClusterFiles, SimulatedCluster};
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 use tokio::sync::broadcast;
 
-/// What a simulated instance says that it is.
+/// The version that a simulated instance reports.
 const ENGINE: &str = "simulated";
 
-/// The clusters that have a file in an engine's folder: an engine need not run.
+/// Lists the clusters that have a file in an engine's folder. The engine does not have to run.
 pub fn stored(folder: &Path) -> Vec<ClusterId> {
     let id = |name: String| name.strip_suffix(".json")?.parse().ok();
     names_in(folder).into_iter().filter_map(id).collect()
 }
 
-/// An engine that only remembers.
+/// An engine that stores users and databases but runs no SQL servers.
 #[derive(Debug)]
 pub struct SimulatedEngine {
-    state: Arc<State>,
+    state: Arc<ClusterFiles>,
     start_delay: Duration,
     hints: broadcast::Sender<ClusterId>,
     pretended: Mutex<HashMap<ClusterId, Measure>>,
 }
 
 impl SimulatedEngine {
-    /// An engine that keeps one file for each cluster in `folder`.
+    /// Creates an engine that stores one file for each cluster in `folder`.
     pub fn new(folder: PathBuf) -> Self {
         Self {
-            state: Arc::new(State::new(folder)),
+            state: Arc::new(ClusterFiles::new(folder)),
             start_delay: Duration::ZERO,
             hints: broadcast::channel(1024).0,
             pretended: Mutex::default(),
         }
     }
 
-    /// Makes a cluster measure like this, until the next such call.
+    /// Sets the measurement that a cluster returns until the next call.
     pub fn pretend(&self, cluster: ClusterId, measure: Measure) {
-        self.pretended.lock().unwrap_or_else(PoisonError::into_inner).insert(cluster, measure);
+        self.pretended.lock().insert(cluster, measure);
     }
 
-    /// Makes every instance take this long to become ready.
+    /// Sets how long every instance takes to become ready.
     #[must_use]
     pub fn with_start_delay(mut self, delay: Duration) -> Self {
         self.start_delay = delay;
@@ -62,7 +63,7 @@ impl SimulatedEngine {
     }
 
     fn observed(&self, cluster: ClusterId) -> Observed {
-        let seen = |simulated: &Simulated| {
+        let seen = |simulated: &SimulatedCluster| {
             let phase = simulated.phase();
             let node = Node { name: "n1".to_owned(), live: phase == Phase::Ready, pid: None };
             Observed {
@@ -77,7 +78,7 @@ impl SimulatedEngine {
         self.state.read(cluster, seen).unwrap_or_else(|| Observed::absent(cluster))
     }
 
-    /// Hints once the instance is as its plan says; one that is suspended is so at once.
+    /// Sends a hint once the instance matches its plan. Suspension takes no time.
     fn hint_when_ready(&self, cluster: ClusterId) {
         let suspended = self.observed(cluster).phase == Phase::Suspended;
         let delay = if suspended { Duration::ZERO } else { self.start_delay };
@@ -92,7 +93,7 @@ impl SimulatedEngine {
 #[async_trait]
 impl Engine for SimulatedEngine {
     fn capabilities(&self) -> Capabilities {
-        // Nothing runs, so there is nothing to bound.
+        // There are no processes, so there is nothing to limit.
         Capabilities { majors: vec![ENGINE.to_owned()], cpu_unbounded: None, machine_scoped: true }
     }
 
@@ -121,7 +122,7 @@ impl Engine for SimulatedEngine {
         match current {
             Some(current) if plan.generation < current.generation => {
                 let (old, new) = (plan.generation, current.generation);
-                let message = format!("generation {old} is older than {new}, which runs");
+                let message = format!("generation {old} is older than the current generation {new}");
                 return Err(Error::new(ErrorKind::Stale, message));
             }
             Some(current) if current == *plan => {}
@@ -145,7 +146,7 @@ impl Engine for SimulatedEngine {
     }
 
     async fn remove(&self, cluster: ClusterId) -> Result<Removal> {
-        // Whoever follows a hint removes again: one that tells of nothing would never end.
+        // Receivers of a hint call `remove` again, so a hint without a change would cause an endless loop.
         if self.state.remove(cluster)? {
             let _ = self.hints.send(cluster);
         }
@@ -164,7 +165,7 @@ impl Engine for SimulatedEngine {
         if self.observed(cluster).phase != Phase::Ready {
             return Err(Error::unavailable("the cluster is not ready"));
         }
-        Ok(Box::new(admin::Session::new(self.state.clone(), cluster)))
+        Ok(Box::new(admin::SimulatedSession::new(self.state.clone(), cluster)))
     }
 
     async fn endpoint(&self, _: ClusterId) -> Result<PathBuf> {
@@ -175,9 +176,9 @@ impl Engine for SimulatedEngine {
         self.measure(cluster).await.map(|measure| measure.cpu)
     }
 
-    /// Nothing runs, so nothing is used but what is pretended.
+    /// Returns the measurement set with `pretend`.
     async fn measure(&self, cluster: ClusterId) -> Result<Measure> {
-        let pretended = self.pretended.lock().unwrap_or_else(PoisonError::into_inner);
+        let pretended = self.pretended.lock();
         match self.observed(cluster).phase {
             Phase::Ready => Ok(pretended.get(&cluster).cloned().unwrap_or_default()),
             _ => Err(Error::unavailable("the cluster is not ready")),
@@ -203,5 +204,5 @@ fn check_major(plan: &InstancePlan) -> Result<()> {
         return Ok(());
     }
     let major = &plan.engine_major;
-    Err(Error::precondition(format!("this engine is simulated and can not run PostgreSQL {major}")))
+    Err(Error::precondition(format!("the simulated engine cannot run PostgreSQL {major}")))
 }

@@ -1,38 +1,36 @@
-//! What the simulated engine remembers: one JSON file for each cluster, mode 0600.
+//! The storage of the simulated engine: one JSON file for each cluster, mode 0600.
 
 use crate::files::{failed, write_atomically};
 use ootheca_model::{
     ClusterId, Error, Result, effect,
     instance::{InstancePlan, Phase, Power},
 };
+use parking_lot::{Mutex, MutexGuard};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     fs, io,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
 
-/// The content of a file.
+/// The content of a cluster's file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Document {
+pub(super) struct ClusterDocument {
     pub(super) plan: InstancePlan,
     /// SCRAM verifiers by user.
     pub(super) users: BTreeMap<String, String>,
     pub(super) databases: BTreeSet<String>,
 }
 
-/// A cluster.
 #[derive(Clone, Debug)]
-pub(super) struct Simulated {
-    pub(super) document: Document,
+pub(super) struct SimulatedCluster {
+    pub(super) document: ClusterDocument,
     pub(super) ready_at: Instant,
 }
 
-impl Simulated {
-    /// Where it stands.
+impl SimulatedCluster {
     pub(super) fn phase(&self) -> Phase {
         match self.document.plan.power {
             Power::Off => Phase::Suspended,
@@ -42,23 +40,22 @@ impl Simulated {
     }
 }
 
-/// All clusters. The lock is held while a file is written: that is quick, and keeps their order.
+/// All clusters. The lock is held while a file is written, which is quick and serializes the writes.
 #[derive(Debug)]
-pub(super) struct State {
+pub(super) struct ClusterFiles {
     folder: PathBuf,
-    clusters: Mutex<HashMap<ClusterId, Simulated>>,
+    clusters: Mutex<HashMap<ClusterId, SimulatedCluster>>,
 }
 
-impl State {
+impl ClusterFiles {
     pub(super) fn new(folder: PathBuf) -> Self {
         Self { folder, clusters: Mutex::default() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<ClusterId, Simulated>> {
-        self.clusters.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashMap<ClusterId, SimulatedCluster>> {
+        self.clusters.lock()
     }
 
-    /// The file of a cluster.
     pub(super) fn file(&self, cluster: ClusterId) -> PathBuf {
         self.folder.join(format!("{cluster}.json"))
     }
@@ -66,7 +63,7 @@ impl State {
     /// Reads all files.
     pub(super) fn load(&self, ready_at: Instant) -> Result<()> {
         let make = fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder);
-        make.map_err(failed("make folder", &self.folder))?;
+        make.map_err(failed("create folder", &self.folder))?;
         let mut clusters = self.lock();
         for entry in fs::read_dir(&self.folder).map_err(failed("read", &self.folder))? {
             let path = entry.map_err(failed("read", &self.folder))?.path();
@@ -74,30 +71,30 @@ impl State {
                 continue;
             }
             let document = read_document(&path)?;
-            clusters.insert(document.plan.cluster, Simulated { document, ready_at });
+            clusters.insert(document.plan.cluster, SimulatedCluster { document, ready_at });
         }
         Ok(())
     }
 
-    /// Reads the file of a cluster that was put back; whether there is one.
+    /// Loads the file of a cluster if it was restored. Returns whether it exists.
     pub(super) fn find(&self, cluster: ClusterId, ready_at: Instant) -> Result<bool> {
         let path = self.file(cluster);
         if !path.exists() {
             return Ok(false);
         }
         let document = read_document(&path)?;
-        self.lock().entry(cluster).or_insert(Simulated { document, ready_at });
+        self.lock().entry(cluster).or_insert(SimulatedCluster { document, ready_at });
         Ok(true)
     }
 
-    /// Records another plan; one that wakes a suspended cluster makes it ready at `ready_at`.
+    /// Records another plan. A suspended cluster that is resumed becomes ready at `ready_at`.
     pub(super) fn plan(&self, plan: InstancePlan, ready_at: Instant) -> Result<()> {
         let mut clusters = self.lock();
         let Some(simulated) = clusters.get_mut(&plan.cluster) else {
             return Err(Error::unavailable("the cluster is being removed"));
         };
         let wakes = simulated.document.plan.power == Power::Off && plan.power == Power::On;
-        let document = Document { plan, ..simulated.document.clone() };
+        let document = ClusterDocument { plan, ..simulated.document.clone() };
         self.write(&document)?;
         simulated.document = document;
         if wakes {
@@ -106,16 +103,15 @@ impl State {
         Ok(())
     }
 
-    /// Looks at a cluster.
-    pub(super) fn read<T>(&self, cluster: ClusterId, look: impl FnOnce(&Simulated) -> T) -> Option<T> {
+    pub(super) fn read<T>(&self, cluster: ClusterId, look: impl FnOnce(&SimulatedCluster) -> T) -> Option<T> {
         self.lock().get(&cluster).map(look)
     }
 
-    /// Changes a cluster that is ready; nothing changes if `change` or the file fails.
+    /// Changes a cluster that is ready. Nothing changes if `change` or writing the file fails.
     pub(super) fn change(
         &self,
         cluster: ClusterId,
-        change: impl FnOnce(&mut Document) -> Result<()>,
+        change: impl FnOnce(&mut ClusterDocument) -> Result<()>,
     ) -> Result<()> {
         let mut clusters = self.lock();
         let simulated = clusters
@@ -129,17 +125,17 @@ impl State {
         Ok(())
     }
 
-    /// Makes a cluster that is not there.
+    /// Creates a cluster that does not exist yet.
     pub(super) fn create(&self, plan: InstancePlan, ready_at: Instant) -> Result<()> {
         let mut clusters = self.lock();
         let databases = BTreeSet::from(["defaultdb".to_owned()]);
-        let document = Document { plan, users: BTreeMap::new(), databases };
+        let document = ClusterDocument { plan, users: BTreeMap::new(), databases };
         self.write(&document)?;
-        clusters.entry(document.plan.cluster).or_insert(Simulated { document, ready_at });
+        clusters.entry(document.plan.cluster).or_insert(SimulatedCluster { document, ready_at });
         Ok(())
     }
 
-    /// Forgets a cluster; whether there was one.
+    /// Removes a cluster. Returns whether it existed.
     pub(super) fn remove(&self, cluster: ClusterId) -> Result<bool> {
         let mut clusters = self.lock();
         let path = self.file(cluster);
@@ -155,24 +151,24 @@ impl State {
         Ok(file || known)
     }
 
-    /// The ids, sorted.
+    /// The ids of all clusters, sorted.
     pub(super) fn clusters(&self) -> Vec<ClusterId> {
         let mut ids: Vec<ClusterId> = self.lock().keys().copied().collect();
         ids.sort();
         ids
     }
 
-    fn write(&self, document: &Document) -> Result<()> {
+    fn write(&self, document: &ClusterDocument) -> Result<()> {
         let text = serde_json::to_vec_pretty(document)
-            .map_err(|error| Error::internal("can not write a simulated cluster").because(error))?;
+            .map_err(|error| Error::internal("cannot encode a simulated cluster").because(error))?;
         write_atomically(&self.folder, &format!("{}.json", document.plan.cluster), &text)?;
         effect::done("simulated cluster written");
         Ok(())
     }
 }
 
-fn read_document(path: &Path) -> Result<Document> {
+fn read_document(path: &Path) -> Result<ClusterDocument> {
     let bytes = fs::read(path).map_err(failed("read", path))?;
     serde_json::from_slice(&bytes)
-        .map_err(|error| Error::internal(format!("{} is damaged", path.display())).because(error))
+        .map_err(|error| Error::internal(format!("{} is corrupted", path.display())).because(error))
 }

@@ -1,4 +1,4 @@
-//! Servers outlive the engine that started them, and come back when they die.
+//! Servers keep running when their engine stops, and are restarted when they crash.
 
 use crate::support::{Driver, Folder, alive, new_cluster, plan, postgres, ready, signal, sql, until, user};
 use ootheca_engine::Engine;
@@ -26,7 +26,7 @@ async fn detached_server_is_adopted_with_its_sessions() {
     let engine = postgres(&folder, 0).await;
     let observed = engine.observe(plan.cluster).await.unwrap();
     assert_eq!((observed.phase, observed.nodes[0].pid), (Phase::Ready, Some(pid)), "at once");
-    // It is watched as one that we started.
+    // An adopted server is monitored like one that the engine started.
     kill(pid);
     until("seen", || async {
         (engine.observe(plan.cluster).await.unwrap().phase == Phase::Down).then_some(())
@@ -63,7 +63,7 @@ async fn killed_server_comes_back_with_its_data() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn server_that_died_unseen_is_started() {
+async fn server_that_crashed_unnoticed_is_started() {
     let folder = Folder::new();
     let engine = Driver::Postgres.open(&folder).await;
     let plan = plan(&*engine, new_cluster());
@@ -71,7 +71,7 @@ async fn server_that_died_unseen_is_started() {
     engine.close(true).await;
     drop(engine);
     kill(pid);
-    // Its lock file is left, and names a process that is not ours: this one.
+    // Its lock file remains and contains the id of an unrelated process: this one.
     let data = ootheca_engine::postgres::report(&folder.engine()).unwrap()[0].data.clone();
     let lock = std::fs::read_to_string(data.join("postmaster.pid")).unwrap();
     let stranger = lock.replacen(&pid.to_string(), &std::process::id().to_string(), 1);

@@ -1,4 +1,4 @@
-//! What every engine must do.
+//! The requirements for every engine.
 
 use crate::support::{
     Driver, Folder, LIMIT, PASSWORD, gone, new_cluster, plan, ready, signal, suspended, until,
@@ -11,41 +11,41 @@ use ootheca_model::{
 use rustix::process::Signal;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn postgres_lives_and_dies() {
-    lives_and_dies(Driver::Postgres).await;
+async fn postgres_instance_lifecycle() {
+    instance_lifecycle(Driver::Postgres).await;
 }
 
 #[tokio::test]
-async fn simulated_lives_and_dies() {
-    lives_and_dies(Driver::Simulated).await;
+async fn simulated_instance_lifecycle() {
+    instance_lifecycle(Driver::Simulated).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn postgres_administers() {
-    administers(Driver::Postgres).await;
+async fn postgres_administrative_operations() {
+    administrative_operations(Driver::Postgres).await;
 }
 
 #[tokio::test]
-async fn simulated_administers() {
-    administers(Driver::Simulated).await;
+async fn simulated_administrative_operations() {
+    administrative_operations(Driver::Simulated).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn postgres_remembers() {
-    remembers(Driver::Postgres).await;
+async fn postgres_keeps_state_across_restarts() {
+    keeps_state_across_restarts(Driver::Postgres).await;
 }
 
 #[tokio::test]
-async fn simulated_remembers() {
-    remembers(Driver::Simulated).await;
+async fn simulated_keeps_state_across_restarts() {
+    keeps_state_across_restarts(Driver::Simulated).await;
 }
 
-async fn lives_and_dies(driver: Driver) {
+async fn instance_lifecycle(driver: Driver) {
     let folder = Folder::new();
     let engine = driver.open(&folder).await;
     let cluster = new_cluster();
     assert_eq!(engine.observe(cluster).await.unwrap().phase, Phase::Absent);
-    // Nothing to remove, which is certain once the tidying after the start is done.
+    // There is nothing to remove, which is certain only after the cleanup at startup.
     gone(&*engine, cluster).await;
     assert_eq!(engine.admin(cluster).await.err().unwrap().kind(), ErrorKind::Unavailable);
     assert!(engine.list().await.unwrap().is_empty());
@@ -75,16 +75,16 @@ async fn lives_and_dies(driver: Driver) {
     for _ in 0..3 {
         assert_eq!(engine.remove(cluster).await.unwrap(), Removal::Gone, "twice");
     }
-    // Whoever follows a hint removes again: one that tells of nothing would never end. The last of the
-    // removal itself may come late.
+    // Receivers of a hint call `remove` again, so a hint without a change would cause an endless loop. The
+    // last hint of the removal itself may arrive late.
     let told = std::iter::from_fn(|| hints.try_recv().ok()).count();
-    assert!(told <= 1, "{told} hints of what was gone");
+    assert!(told <= 1, "{told} hints after the removal");
     assert_eq!(engine.observe(cluster).await.unwrap().phase, Phase::Absent);
     assert!(engine.list().await.unwrap().is_empty() && engine.report().await.unwrap().is_empty());
     engine.close(false).await;
 }
 
-async fn administers(driver: Driver) {
+async fn administrative_operations(driver: Driver) {
     let folder = Folder::new();
     let engine = driver.open(&folder).await;
     let plan = plan(&*engine, new_cluster());
@@ -97,7 +97,7 @@ async fn administers(driver: Driver) {
 }
 
 async fn users(admin: &mut dyn Admin) {
-    assert!(admin.users().await.unwrap().is_empty(), "the engine's own are hidden");
+    assert!(admin.users().await.unwrap().is_empty(), "the engine's roles are hidden");
     for name in ["maxroach", "a.b-c_9", "Zoe", "select"] {
         admin.create_user(name, PASSWORD).await.unwrap();
     }
@@ -142,7 +142,7 @@ async fn names(admin: &mut dyn Admin) -> Vec<String> {
     databases.into_iter().map(|database| database.name).collect()
 }
 
-async fn remembers(driver: Driver) {
+async fn keeps_state_across_restarts(driver: Driver) {
     let folder = Folder::new();
     let engine = driver.open(&folder).await;
     let plan = plan(&*engine, new_cluster());
@@ -158,7 +158,7 @@ async fn remembers(driver: Driver) {
     assert_eq!(engine.list().await.unwrap(), [plan.cluster]);
     let observed = ready(&*engine, &plan).await;
     assert_eq!(observed.generation, 1);
-    assert!(observed.conditions.is_empty(), "an ordinary start is nothing to tell");
+    assert!(observed.conditions.is_empty(), "a regular start has no conditions");
     let mut admin = engine.admin(plan.cluster).await.unwrap();
     assert_eq!(admin.users().await.unwrap(), ["maxroach"]);
     assert_eq!(names(&mut *admin).await, ["app", "defaultdb"]);
@@ -167,12 +167,12 @@ async fn remembers(driver: Driver) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn postgres_never_makes_missing_data() {
+async fn postgres_never_recreates_missing_data() {
     never_makes_missing_data(Driver::Postgres).await;
 }
 
 #[tokio::test]
-async fn simulated_never_makes_missing_data() {
+async fn simulated_never_recreates_missing_data() {
     never_makes_missing_data(Driver::Simulated).await;
 }
 
@@ -189,7 +189,7 @@ async fn never_makes_missing_data(driver: Driver) {
     engine.close(false).await;
     drop(engine);
 
-    // Gone at the start, put back while the engine runs.
+    // Missing at startup, and restored while the engine runs.
     let report = driver.open(&folder).await.report().await.unwrap();
     let data = match driver {
         Driver::Postgres => report[0].data.parent().unwrap().to_owned(),
@@ -214,7 +214,7 @@ async fn never_makes_missing_data(driver: Driver) {
     engine.close(false).await;
 }
 
-/// As the reconciler does for a cluster that was created before.
+/// Like the reconciler for a cluster that was created before.
 async fn ready_again(engine: &dyn Engine, plan: &InstancePlan) -> Observed {
     until("ready", || async {
         let observed = engine.ensure(plan).await.unwrap();
@@ -239,7 +239,7 @@ async fn a_claimed_instance_without_its_data_is_kept() {
     assert!(missing.conditions[0].message.contains(data.to_str().unwrap()), "{missing:?}");
     std::fs::rename(&away, &data).unwrap();
     ready_again(&*engine, &on).await;
-    // Lost while the server is down: it is not started without it, and not given up.
+    // Lost while the server is down: the server is not started without the data, and the instance is kept.
     let pid = engine.observe(on.cluster).await.unwrap().nodes[0].pid.unwrap();
     std::fs::rename(&data, &away).unwrap();
     signal(pid, Signal::KILL);
@@ -258,16 +258,16 @@ async fn a_claimed_instance_without_its_data_is_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn postgres_sleeps_and_wakes() {
-    sleeps_and_wakes(Driver::Postgres).await;
+async fn postgres_suspends_and_resumes() {
+    suspends_and_resumes(Driver::Postgres).await;
 }
 
 #[tokio::test]
-async fn simulated_sleeps_and_wakes() {
-    sleeps_and_wakes(Driver::Simulated).await;
+async fn simulated_suspends_and_resumes() {
+    suspends_and_resumes(Driver::Simulated).await;
 }
 
-async fn sleeps_and_wakes(driver: Driver) {
+async fn suspends_and_resumes(driver: Driver) {
     let folder = Folder::new();
     let engine = driver.open(&folder).await;
     let on = plan(&*engine, new_cluster());
@@ -309,7 +309,7 @@ async fn sleeps_and_wakes(driver: Driver) {
     engine.measure(cluster).await.unwrap();
     drop(admin);
 
-    // Whoever comes last is right, however quickly.
+    // The last plan wins, however quickly it follows.
     let off = InstancePlan { power: Power::Off, ..newer.clone() };
     for _ in 0..3 {
         engine.ensure(&off).await.unwrap();
@@ -323,7 +323,7 @@ async fn sleeps_and_wakes(driver: Driver) {
     suspended(&*engine, &off).await;
     gone(&*engine, cluster).await;
     assert!(engine.list().await.unwrap().is_empty() && engine.report().await.unwrap().is_empty());
-    // One that is made to sleep from the start.
+    // A cluster that is suspended from the start.
     let off = InstancePlan { cluster: new_cluster(), ..off };
     suspended(&*engine, &off).await;
     engine.close(false).await;

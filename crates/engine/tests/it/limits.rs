@@ -1,10 +1,10 @@
-//! CPU bounds.
+//! CPU limits.
 
 use crate::support::{Folder, gone, new_cluster, plan, postgres, ready};
 use ootheca_engine::{Engine, postgres::report};
 use std::{fs, path::PathBuf};
 
-/// The groups that a process is in, as folders.
+/// The groups of a process, as folders.
 fn groups(pid: u32) -> Vec<PathBuf> {
     let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
     let places =
@@ -25,7 +25,7 @@ fn quota(group: &std::path::Path) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn cpu_is_bounded_or_said_not_to_be() {
+async fn cpu_is_limited_or_reported_as_unlimited() {
     let folder = Folder::new();
     let engine = postgres(&folder, 0).await;
     let mut plan = plan(&engine, new_cluster());
@@ -33,7 +33,7 @@ async fn cpu_is_bounded_or_said_not_to_be() {
     let observed = ready(&engine, &plan).await;
     let condition = observed.conditions.iter().find(|condition| condition.kind == "CpuLimited").unwrap();
     if let Some(reason) = engine.capabilities().cpu_unbounded {
-        eprintln!("skipped: control groups can not be written here: {reason}");
+        eprintln!("skipped: control groups are not writable: {reason}");
         assert!(!condition.holds && condition.message.contains(&reason));
         engine.close(false).await;
         return;

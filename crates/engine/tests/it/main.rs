@@ -1,5 +1,5 @@
-//! Engines at their boundary: one conformance suite for all drivers, and what is special to
-//! PostgreSQL, with real servers.
+//! Tests of engines: one conformance suite for all drivers, and tests of the PostgreSQL driver with real
+//! servers.
 #![allow(clippy::unwrap_used)]
 
 mod adoption;

@@ -1,4 +1,4 @@
-//! What is counted, and when the counts begin anew.
+//! What is counted, and when counters are reset.
 
 use crate::support::{Folder, new_cluster, plan, postgres, ready, signal, sql, suspended, until, user};
 use ootheca_engine::{Engine, postgres::PostgresEngine};
@@ -15,13 +15,13 @@ async fn measure(engine: &PostgresEngine, cluster: ClusterId) -> Measure {
     engine.measure(cluster).await.unwrap()
 }
 
-/// In a session of its own: what it counted is reported at its end.
+/// Runs in its own session, because counters are reported at the end of a session.
 async fn run(engine: &PostgresEngine, cluster: ClusterId, database: &str, statements: &str) {
     let session = sql(engine, cluster, "max", database).await.unwrap();
     session.batch_execute(statements).await.unwrap();
 }
 
-/// Measures until the server's counters show what was wanted: its sessions report now and then.
+/// Measures until the condition holds, because sessions report with a delay.
 async fn shows(engine: &PostgresEngine, cluster: ClusterId, wanted: impl Fn(&Measure) -> bool) -> Measure {
     until("counters", || async {
         let seen = measure(engine, cluster).await;
@@ -31,7 +31,7 @@ async fn shows(engine: &PostgresEngine, cluster: ClusterId, wanted: impl Fn(&Mea
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_done_is_counted() {
+async fn counters_match_the_executed_statements() {
     let folder = Folder::new();
     let engine = postgres(&folder, 0).await;
     let plan = plan(&engine, new_cluster());
@@ -43,9 +43,9 @@ async fn what_was_done_is_counted() {
     assert!(empty.sql.wal_records < 5000 && empty.sql.transactions < 20, "the template is not counted");
     assert!(empty.cpu.micros > 0 && !empty.cpu.epoch.is_empty() && !empty.sql.epoch.is_empty());
 
-    // A database that its owner calls a template counts too.
+    // A database that its owner marked as a template is counted too.
     run(&engine, cluster, "defaultdb", "CREATE DATABASE own IS_TEMPLATE true").await;
-    // The images of its pages must be seen before, lest they hide bytes of the same step.
+    // The full-page images must be measured first, so that they do not hide bytes of the same interval.
     let before = shows(&engine, cluster, |seen| seen.sql.wal_records > empty.sql.wal_records + 500).await;
     let fill = "CREATE TABLE t (n int PRIMARY KEY, s text);
                 INSERT INTO t SELECT n, repeat('x', 1000) FROM generate_series(1, 5000) AS n";
@@ -75,7 +75,7 @@ async fn what_was_done_is_counted() {
     run(&engine, cluster, "own", "TRUNCATE t").await;
     let emptied = measure(&engine, cluster).await;
     assert!(emptied.storage_bytes + 5 * MIB <= full.storage_bytes, "{emptied:?}");
-    // What a dropped database counted goes with it.
+    // The counters of a dropped database disappear.
     run(&engine, cluster, "defaultdb", "ALTER DATABASE own IS_TEMPLATE false").await;
     run(&engine, cluster, "defaultdb", "DROP DATABASE own WITH (FORCE)").await;
     let dropped = measure(&engine, cluster).await;
@@ -86,7 +86,7 @@ async fn what_was_done_is_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn looking_is_not_counted() {
+async fn measurements_are_not_counted() {
     let folder = Folder::new();
     let engine = postgres(&folder, 0).await;
     let plan = plan(&engine, new_cluster());
@@ -99,14 +99,14 @@ async fn looking_is_not_counted() {
     assert_eq!(last.sql.transactions, first.sql.transactions);
     assert_eq!(last.sql.tuples_returned, first.sql.tuples_returned);
     if engine.capabilities().cpu_unbounded.is_none() {
-        // A look takes more than two milliseconds of the server.
+        // A measurement takes the server more than two milliseconds.
         assert!(last.cpu.micros < first.cpu.micros + 100_000, "{first:?} {last:?}");
     }
     engine.close(false).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn cpu_grows_with_work_and_begins_anew_with_the_server() {
+async fn cpu_time_grows_with_work_and_restarts_with_the_server() {
     let folder = Folder::new();
     let engine = postgres(&folder, 0).await;
     let plan = plan(&engine, new_cluster());
@@ -122,7 +122,7 @@ async fn cpu_grows_with_work_and_begins_anew_with_the_server() {
         (now.micros >= before.micros + 500_000).then_some(now)
     })
     .await;
-    // The processes that have ended still count.
+    // Processes that have ended still count.
     drop(max);
     assert!(engine.cpu(plan.cluster).await.unwrap().micros >= after.micros);
     suspended(&engine, &InstancePlan { power: Power::Off, ..plan.clone() }).await;
@@ -134,7 +134,7 @@ async fn cpu_grows_with_work_and_begins_anew_with_the_server() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn counters_survive_sleep_and_adoption_but_no_crash() {
+async fn counters_survive_suspension_and_adoption_but_not_a_crash() {
     let folder = Folder::new();
     let engine = postgres(&folder, 0).await;
     let plan = plan(&engine, new_cluster());

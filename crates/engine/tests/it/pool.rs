@@ -1,4 +1,4 @@
-//! Spares, and what a crash leaves in the middle.
+//! Spares, and what a crash leaves behind.
 
 use crate::support::{Folder, alive, gone, new_cluster, plan, postgres, ready, signal, until};
 use ootheca_engine::{
@@ -9,7 +9,7 @@ use ootheca_model::instance::Phase;
 use rustix::process::Signal;
 use std::fs;
 
-/// Waits until so many spares can be claimed. Files say that earlier.
+/// Waits until `count` spares can be claimed, which is later than their files indicate.
 async fn spares(engine: &PostgresEngine, count: usize) -> Vec<InstanceReport> {
     until("spares", || async {
         let reports = engine.report().await.unwrap();
@@ -33,7 +33,7 @@ async fn spare_is_claimed_and_replaced() {
     let next = spares(&engine, 1).await.remove(0);
     assert_ne!(next.instance, spare.instance);
 
-    // A dead spare is not given away.
+    // A dead spare is not assigned.
     let dead = next.pid.unwrap();
     signal(dead, Signal::KILL);
     let noticed = || !alive(dead) && !engine.spares().contains(&dead);
@@ -46,21 +46,22 @@ async fn spare_is_claimed_and_replaced() {
     engine.close(false).await;
     drop(engine);
 
-    // Spares are whole instances: the next start uses them again.
+    // Spares are complete instances, so the next start uses them again.
     let engine = postgres(&folder, 1).await;
     assert_eq!(spares(&engine, 1).await[0].instance, kept.instance);
     engine.close(false).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_half_made_goes() {
+async fn unfinished_instances_are_removed() {
     let folder = Folder::new();
     let engine = postgres(&folder, 0).await;
     let plan = plan(&engine, new_cluster());
     ready(&engine, &plan).await;
     engine.close(true).await;
     drop(engine);
-    // As after a crash: a copy without its mark, a claim that was not recorded, a full trash.
+    // The state after a crash: a copy without its marker, a claim that was not recorded, and a trash that is
+    // not empty.
     let instances = folder.engine().join("instances");
     let claimed = report(&folder.engine()).unwrap().remove(0);
     fs::remove_file(claimed.data.with_file_name("cluster")).unwrap();
@@ -77,7 +78,7 @@ async fn what_is_half_made_goes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn removal_while_it_is_made() {
+async fn removal_during_creation() {
     let folder = Folder::new();
     let engine = postgres(&folder, 0).await;
     let plan = plan(&engine, new_cluster());
@@ -85,7 +86,7 @@ async fn removal_while_it_is_made() {
     assert_eq!(engine.list().await.unwrap(), [plan.cluster]);
     gone(&engine, plan.cluster).await;
     assert!(engine.list().await.unwrap().is_empty() && engine.report().await.unwrap().is_empty());
-    // And the engine may end in the middle.
+    // The engine can also shut down during the creation.
     engine.create(&plan).await.unwrap();
     engine.close(false).await;
 }

@@ -1,4 +1,4 @@
-//! Servers that are off.
+//! Servers whose power is off.
 
 use crate::support::{
     Folder, alive, new_cluster, plan, postgres, processes_below, ready, signal, sql, suspended, until, user,
@@ -16,14 +16,14 @@ async fn pid(engine: &PostgresEngine, plan: &InstancePlan) -> u32 {
     ready(engine, plan).await.nodes[0].pid.unwrap()
 }
 
-/// What the servers of the only instance wrote.
+/// The log of the only instance's servers.
 fn log(folder: &Folder) -> String {
     let data = report(&folder.engine()).unwrap().remove(0).data;
     fs::read_to_string(data.with_file_name("log")).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_runs_and_nothing_is_lost() {
+async fn suspended_instance_has_no_processes_and_keeps_its_data() {
     let folder = Folder::new();
     let engine = postgres(&folder, 0).await;
     let plan = plan(&engine, new_cluster());
@@ -52,14 +52,14 @@ async fn nothing_runs_and_nothing_is_lost() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn adopted_server_that_is_to_be_off_ends() {
+async fn adopted_server_is_stopped_if_its_power_is_off() {
     let folder = Folder::new();
     let engine = postgres(&folder, 0).await;
     let plan = plan(&engine, new_cluster());
     let pid = pid(&engine, &plan).await;
     engine.close(true).await;
     drop(engine);
-    // As after a crash between the record of the plan and the stop.
+    // The state after a crash between recording the plan and stopping the server.
     let path = report(&folder.engine()).unwrap()[0].data.with_file_name("plan.json");
     fs::write(&path, serde_json::to_vec(&off(&plan)).unwrap()).unwrap();
     assert!(alive(pid));
@@ -76,14 +76,14 @@ async fn adopted_server_that_is_to_be_off_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn orphans_of_a_dead_server_end_before_it_is_suspended() {
+async fn orphaned_processes_end_before_a_suspension_completes() {
     let folder = Folder::new();
     let engine = postgres(&folder, 0).await;
     let plan = plan(&engine, new_cluster());
     let pid = pid(&engine, &plan).await;
     engine.close(true).await;
     drop(engine);
-    // One of its processes can not notice that the postmaster has gone.
+    // One of its processes cannot notice that the postmaster has exited.
     let instance = report(&folder.engine()).unwrap().remove(0);
     let orphan = processes_below(&instance.data).into_iter().find(|other| *other != pid).unwrap();
     signal(orphan, Signal::STOP);
@@ -100,7 +100,7 @@ async fn orphans_of_a_dead_server_end_before_it_is_suspended() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn death_while_off_is_no_crash() {
+async fn exit_while_power_is_off_is_not_a_crash() {
     let folder = Folder::new();
     let engine = postgres(&folder, 0).await;
     let plan = plan(&engine, new_cluster());
@@ -115,21 +115,21 @@ async fn death_while_off_is_no_crash() {
     assert!(!data.join("postmaster.pid").exists(), "nothing is left to be looked for at the start");
     let again = ready(&engine, &plan).await;
     assert!(again.conditions.is_empty());
-    // A crash while it is on is one, also of a server that was suspended before.
+    // A crash while the power is on is counted, even if the server was suspended before.
     signal(again.nodes[0].pid.unwrap(), Signal::KILL);
     until("down, and to be tried again", || async {
         let observed = engine.observe(plan.cluster).await.unwrap();
         (observed.phase == Phase::Down && observed.retry_at.is_some()).then_some(())
     })
     .await;
-    // And its power may go before it is back.
+    // The power can also be switched off before the server is back.
     suspended(&engine, &off(&plan)).await;
     assert!(processes_below(&folder.engine()).is_empty());
     engine.close(false).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn power_returns_while_it_still_stops() {
+async fn power_is_switched_on_while_the_server_stops() {
     let folder = Folder::new();
     let engine = postgres(&folder, 0).await;
     let plan = plan(&engine, new_cluster());
@@ -144,7 +144,7 @@ async fn power_returns_while_it_still_stops() {
         (observed.phase == Phase::Ready && observed.nodes[0].pid != Some(first)).then_some(())
     })
     .await;
-    // The engine may end while a server is stopping.
+    // The engine can shut down while a server is stopping.
     engine.ensure(&off(&plan)).await.unwrap();
     engine.close(false).await;
     assert!(processes_below(&folder.engine()).is_empty());

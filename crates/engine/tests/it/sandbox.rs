@@ -1,4 +1,4 @@
-//! What a tenant can not do, and who can not get in.
+//! What tenants cannot do, and that others have no access.
 
 use crate::support::{Folder, PASSWORD, new_cluster, plan, postgres, processes_below, ready, sql, user};
 use ootheca_engine::{
@@ -8,7 +8,7 @@ use ootheca_engine::{
 use std::{fs, os::unix::fs::MetadataExt, path::PathBuf};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tenant_stays_in_its_cluster() {
+async fn tenants_cannot_leave_their_cluster() {
     let folder = Folder::new();
     let engine = postgres(&folder, 0).await;
     let plan = plan(&engine, new_cluster());
@@ -43,7 +43,7 @@ async fn tenant_stays_in_its_cluster() {
     for statement in refused {
         let error = max.batch_execute(statement).await.expect_err(statement);
         let code = error.code().map(|code| code.code());
-        // Not allowed, or such a role is not even there.
+        // Either the permission is denied, or the role does not exist.
         assert!(matches!(code, Some("42501" | "42704")), "{statement}: {error:?}");
     }
     for database in ["postgres", "template1"] {
@@ -54,7 +54,7 @@ async fn tenant_stays_in_its_cluster() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tenant_rules_its_cluster() {
+async fn tenants_can_manage_their_cluster() {
     let folder = Folder::new();
     let engine = postgres(&folder, 0).await;
     let plan = plan(&engine, new_cluster());
@@ -84,7 +84,7 @@ async fn tenant_rules_its_cluster() {
     assert_eq!(admin.count_tables("own").await.unwrap(), Some(4));
     let busy = admin.rename_database("own", "mine").await.unwrap_err();
     assert!(busy.kind() == ootheca_model::ErrorKind::Precondition, "{busy}");
-    // A user goes, its sessions too; what it owned stays.
+    // A user is dropped with its sessions, and its objects are kept.
     admin.delete_user("max").await.unwrap();
     assert!(max.simple_query("SELECT 1").await.is_err());
     assert_eq!(admin.users().await.unwrap(), ["app", "zoe"]);
@@ -98,7 +98,7 @@ async fn tenant_rules_its_cluster() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_the_socket_is_a_way_in() {
+async fn servers_are_reachable_only_through_their_socket() {
     let folder = Folder::new();
     let engine = postgres(&folder, 0).await;
     let plan = plan(&engine, new_cluster());
@@ -107,12 +107,12 @@ async fn only_the_socket_is_a_way_in() {
     let processes = processes_below(&instance.data);
     assert!(processes.len() > 3);
     for pid in processes {
-        // A running server ends a process of its own now and then.
+        // A running server occasionally ends one of its processes.
         let Ok(process) = fs::metadata(format!("/proc/{pid}")) else { continue };
         assert_ne!(process.uid(), 0, "no process is root");
         assert!(tcp_sockets(pid).is_empty(), "no process listens");
         let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        assert!(!String::from_utf8_lossy(&environment).contains("CARGO"), "our environment is ours");
+        assert!(!String::from_utf8_lossy(&environment).contains("CARGO"), "the environment is not inherited");
     }
     let socket = engine.endpoint(plan.cluster).await.unwrap();
     let modes = [
@@ -126,7 +126,7 @@ async fn only_the_socket_is_a_way_in() {
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, mode, "{}", path.display());
     }
     for (path, _) in files(&instance.data) {
-        // A running server removes temporary files now and then.
+        // A running server occasionally removes temporary files.
         let Ok(data) = fs::metadata(&path) else { continue };
         assert_ne!(data.uid(), 0, "{}", path.display());
         assert_eq!(data.mode() & 0o077, 0, "{}", path.display());
@@ -135,7 +135,7 @@ async fn only_the_socket_is_a_way_in() {
 }
 
 #[test]
-fn impossible_settings_say_what_to_do() {
+fn errors_of_invalid_settings_contain_instructions() {
     let folder = Folder::new();
     let long = Settings { folder: folder.engine().join("x".repeat(90)), ..Settings::default() };
     fs::create_dir_all(folder.engine()).unwrap();
@@ -144,8 +144,8 @@ fn impossible_settings_say_what_to_do() {
     let error = runtime.block_on(engine.open()).unwrap_err();
     assert!(error.message().contains("too long") && error.message().contains("xxx"), "{error}");
     if fs::metadata("/proc/self").unwrap().uid() == 0 {
-        let nobody = Settings { user: Some("no-such-user".to_owned()), ..Settings::default() };
-        let error = PostgresEngine::new(nobody).unwrap_err();
+        let settings = Settings { user: Some("no-such-user".to_owned()), ..Settings::default() };
+        let error = PostgresEngine::new(settings).unwrap_err();
         assert!(error.message().contains("useradd --system"), "{error}");
         let root = Settings { user: Some("root".to_owned()), ..Settings::default() };
         assert!(PostgresEngine::new(root).is_err());
@@ -164,7 +164,7 @@ fn files(folder: &std::path::Path) -> Vec<(PathBuf, bool)> {
     found
 }
 
-/// Inodes of the listening TCP sockets of a process.
+/// The inodes of a process's listening TCP sockets.
 fn tcp_sockets(pid: u32) -> Vec<String> {
     let links = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
     let targets = links.filter_map(|entry| fs::read_link(entry.path()).ok());

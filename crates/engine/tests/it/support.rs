@@ -1,4 +1,4 @@
-//! Engines in temporary folders, and the proof that nothing is left of them.
+//! Engines in temporary folders, and checks that nothing is left of them.
 
 use ootheca_engine::{
     Engine,
@@ -18,16 +18,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Longest that anything may take here.
+/// The time limit for every wait.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 pub(crate) const PASSWORD: &str = "correct horse ' battery";
 
-/// A temporary folder. Dropping it fails if a process still works in it.
+/// A temporary folder. Dropping it fails if it is still the working directory of a process.
 pub(crate) struct Folder(PathBuf);
 
 impl Folder {
     pub(crate) fn new() -> Self {
-        // Short, for sockets live in it; open to pass through, for the servers have their own user.
+        // The path is short because it contains sockets, and traversable because the servers run as another
+        // user.
         let name = format!("oo-{}", &uuid::Uuid::new_v4().simple().to_string()[..8]);
         let path = std::env::temp_dir().join(name);
         fs::create_dir(&path).unwrap();
@@ -65,7 +66,7 @@ impl Drop for Folder {
     }
 }
 
-/// Live processes whose working folder is below `folder`.
+/// The live processes whose working directory is below `folder`.
 pub(crate) fn processes_below(folder: &Path) -> Vec<u32> {
     let entries = fs::read_dir("/proc").unwrap().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
@@ -81,7 +82,7 @@ pub(crate) fn signal(pid: u32, signal: Signal) {
     let _ = kill_process(pid.unwrap(), signal);
 }
 
-/// Whether a process runs; one that only waits to be reaped does not.
+/// Whether a process is running. A zombie is not.
 pub(crate) fn alive(pid: u32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with(['Z', 'X']))
@@ -124,7 +125,7 @@ pub(crate) fn plan(engine: &dyn Engine, cluster: ClusterId) -> InstancePlan {
     InstancePlan { cluster, generation: 1, engine_major, cpu_millis: None, power: Power::On }
 }
 
-/// Asks again until it says yes.
+/// Polls until there is a result.
 pub(crate) async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
     let begun = Instant::now();
     loop {
@@ -136,7 +137,7 @@ pub(crate) async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut ask:
     }
 }
 
-/// As the reconciler does: `create` until it is ready.
+/// Calls `create` until the instance is ready, like the reconciler.
 pub(crate) async fn ready(engine: &dyn Engine, plan: &InstancePlan) -> Observed {
     until("ready", || async {
         let observed = engine.create(plan).await.unwrap();
@@ -145,7 +146,7 @@ pub(crate) async fn ready(engine: &dyn Engine, plan: &InstancePlan) -> Observed 
     .await
 }
 
-/// The same until it is suspended.
+/// Calls `create` until the instance is suspended.
 pub(crate) async fn suspended(engine: &dyn Engine, plan: &InstancePlan) -> Observed {
     until("suspended", || async {
         let observed = engine.create(plan).await.unwrap();
@@ -158,7 +159,7 @@ pub(crate) async fn gone(engine: &dyn Engine, cluster: ClusterId) {
     until("gone", || async { (engine.remove(cluster).await.unwrap() == Removal::Gone).then_some(()) }).await;
 }
 
-/// A tenant's session.
+/// Opens a session of a tenant.
 pub(crate) async fn sql(
     engine: &dyn Engine,
     cluster: ClusterId,

@@ -1,83 +1,74 @@
-//! The laws of making a cluster.
+//! The rules for creating a cluster.
 
 use super::*;
 use crate::{ErrorKind, catalogue, instance::Power, names};
 
-/// Longest cluster name: with a dash and a five-digit number it is still a DNS label.
+/// The maximum length of a cluster name. With a dash and a five-digit number it is still a valid DNS label.
 pub const NAME_MAX: usize = 57;
 
-/// vCPUs of a STANDARD cluster that asks for none.
+/// The default number of vCPUs of a STANDARD cluster.
 pub const DEFAULT_CPUS: i64 = 2;
 
 /// A request for a new cluster.
 #[derive(Clone, Debug, Default)]
 pub struct NewCluster {
-    /// Name.
     pub name: String,
-    /// Cloud.
     pub provider: Option<CloudProvider>,
-    /// Plan; derived where absent.
+    /// The plan; derived if absent.
     pub plan: Option<Plan>,
-    /// The plan of a `serverless` block that names neither a plan nor a limit; STANDARD where absent.
+    /// The plan of a `serverless` block without a plan and limits; STANDARD if absent.
     pub default_plan: Option<Plan>,
-    /// BASIC and STANDARD.
+    /// The configuration of a BASIC or STANDARD cluster.
     pub serverless: Option<NewServerless>,
-    /// ADVANCED.
+    /// The configuration of an ADVANCED cluster.
     pub dedicated: Option<NewDedicated>,
-    /// Labels.
     pub labels: BTreeMap<String, String>,
-    /// The folder, which is known to exist; `None` for the top.
+    /// The folder, which is known to exist; `None` for the root.
     pub parent: Option<FolderId>,
-    /// Delete protection.
     pub delete_protection: Option<DeleteProtection>,
-    /// Whether an account of the caller's own cloud was named.
+    /// Whether the request contains an account of the customer's own cloud.
     pub customer_cloud_account: bool,
 }
 
 /// The `serverless` block of a request.
 #[derive(Clone, Debug, Default)]
 pub struct NewServerless {
-    /// Regions.
     pub regions: Vec<String>,
-    /// The primary one; empty if there is one region.
+    /// The primary region; empty if there is only one region.
     pub primary_region: String,
-    /// Limits.
     pub limits: UsageLimits,
-    /// Who starts major upgrades.
+    /// Whether major upgrades are manual or automatic.
     pub upgrade_type: Option<UpgradeType>,
-    /// Begin with a closed allowlist.
+    /// Whether the allowlist is initially empty, so that no network has access.
     pub empty_allowlist: bool,
 }
 
 /// The `dedicated` block of a request.
 #[derive(Clone, Debug, Default)]
 pub struct NewDedicated {
-    /// Nodes by region.
+    /// The number of nodes by region.
     pub region_nodes: BTreeMap<String, i64>,
-    /// Machine, by type or by vCPUs.
+    /// The machine, by type or number of vCPUs.
     pub machine: MachineSpec,
-    /// Machines by region.
+    /// The machines by region.
     pub region_machines: BTreeMap<String, MachineSpec>,
-    /// Storage a node; 0 is the smallest.
+    /// The storage of a node in GiB; 0 for the minimum.
     pub storage_gib: i64,
-    /// Disk operations a second; 0 is the default.
+    /// The disk operations per second; 0 for the default.
     pub disk_iops: i64,
-    /// Major version; the default where absent.
+    /// The major version; the default version if absent.
     pub version: Option<String>,
-    /// Address range.
+    /// The CIDR range of the network.
     pub cidr_range: String,
-    /// Visibility.
     pub network_visibility: Option<NetworkVisibility>,
-    /// Begin with all egress denied.
+    /// Whether all egress traffic is initially denied.
     pub restrict_egress: bool,
 }
 
-/// A machine, by type or by vCPUs.
+/// A machine, by type or number of vCPUs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MachineSpec {
-    /// Type.
     pub machine_type: Option<String>,
-    /// vCPUs.
     pub virtual_cpus: Option<i64>,
 }
 
@@ -94,24 +85,22 @@ impl MachineSpec {
     }
 }
 
-/// What is fresh about a new cluster, and who asks for it.
+/// The generated values of a new cluster, and its creator.
 #[derive(Clone, Copy, Debug)]
 pub struct Birth {
-    /// Its id.
     pub id: ClusterId,
-    /// The number for its routing id.
+    /// The number in the routing id.
     pub tenant: u32,
-    /// The organization.
     pub organization: OrganizationId,
-    /// The caller.
     pub creator: PrincipalId,
-    /// Now.
+    /// The current time.
     pub now: Timestamp,
 }
 
-/// A new cluster in state CREATING, and whether its allowlist begins open.
+/// Creates a cluster in state CREATING. Also returns whether its allowlist is initially open to all networks.
 ///
-/// `engine_major` says which engine runs a catalogue version here, or why none does.
+/// `engine_major` returns the engine version that runs a catalog version on this machine, or the reason why
+/// none does.
 pub fn create(
     request: NewCluster,
     birth: Birth,
@@ -122,12 +111,12 @@ pub fn create(
     let provider = request.provider.ok_or_else(|| Error::invalid("provider", "is required"))?;
     check_labels(&request.labels)?;
     if request.customer_cloud_account {
-        return Err(not_built("customer_cloud_account"));
+        return Err(not_implemented("customer_cloud_account"));
     }
     let shape = Shape::of(&request)?;
     let plan = shape.plan();
     if plan != Plan::Advanced && provider == CloudProvider::Azure {
-        return Err(Error::invalid("provider", format!("AZURE is not offered for plan {plan}")));
+        return Err(Error::invalid("provider", format!("AZURE is not available for plan {plan}")));
     }
     let open = matches!(&shape, Shape::Serverless(_, block) if !block.empty_allowlist);
     let mut cluster = Cluster {
@@ -188,13 +177,14 @@ impl<'a> Shape<'a> {
             (Some(_), Some(_), _) => {
                 Err(Error::invalid("spec", "must not have both serverless and dedicated"))
             }
-            (None, None, _) => Err(Error::invalid("spec", "must have serverless or dedicated")),
+            (None, None, _) => Err(Error::invalid("spec", "must have either serverless or dedicated")),
             (None, Some(block), None | Some(Plan::Advanced)) => Ok(Self::Dedicated(block)),
-            (None, Some(_), Some(plan)) => {
-                Err(Error::invalid("plan", format!("{plan} needs spec.serverless, not spec.dedicated")))
-            }
+            (None, Some(_), Some(plan)) => Err(Error::invalid(
+                "plan",
+                format!("{plan} requires spec.serverless instead of spec.dedicated"),
+            )),
             (Some(_), None, Some(Plan::Advanced)) => {
-                Err(Error::invalid("plan", "ADVANCED needs spec.dedicated, not spec.serverless"))
+                Err(Error::invalid("plan", "ADVANCED requires spec.dedicated instead of spec.serverless"))
             }
             (Some(block), None, Some(plan)) => Ok(Self::Serverless(plan, block)),
             (Some(block), None, None) => {
@@ -212,7 +202,7 @@ impl<'a> Shape<'a> {
     }
 }
 
-/// The plan of a serverless cluster that names none: its limits tell, where it has some.
+/// Derives the plan of a serverless cluster without one from its limits, if it has any.
 fn derived_plan(limits: &UsageLimits, default: Plan) -> Plan {
     if limits.virtual_cpus.is_some() {
         Plan::Standard
@@ -240,16 +230,15 @@ fn serverless(cluster: &mut Cluster, plan: Plan, block: &NewServerless, catalogu
 fn dedicated(cluster: &mut Cluster, block: &NewDedicated, catalogue: &Catalogue) -> Result<()> {
     let provider = cluster.provider;
     if block.restrict_egress {
-        return Err(not_built("dedicated.restrict_egress_traffic"));
+        return Err(not_implemented("dedicated.restrict_egress_traffic"));
     }
     let nodes: i64 = block.region_nodes.values().sum();
     if block.region_nodes.is_empty() || block.region_nodes.values().any(|nodes| *nodes < 1) {
-        return Err(Error::invalid("dedicated.region_nodes", "must name a region with at least one node"));
+        return Err(Error::invalid("dedicated.region_nodes", "must contain a region with at least one node"));
     }
     if nodes > 1 {
-        return Err(
-            not_built("dedicated.region_nodes: more than one node").context("ask for one node in one region")
-        );
+        return Err(not_implemented("dedicated.region_nodes: more than one node")
+            .context("request one node in one region"));
     }
     for region in block.region_nodes.keys() {
         catalogue.check_region("dedicated.region_nodes", provider, Plan::Advanced, region)?;
@@ -289,8 +278,8 @@ fn dedicated(cluster: &mut Cluster, block: &NewDedicated, catalogue: &Catalogue)
     Ok(())
 }
 
-pub(super) fn not_built(what: &str) -> Error {
-    Error::new(ErrorKind::Unimplemented, format!("{what} is not built yet"))
+pub(super) fn not_implemented(what: &str) -> Error {
+    Error::new(ErrorKind::Unimplemented, format!("{what} is not implemented yet"))
 }
 
 pub(super) fn check_storage(storage_gib: i64, cpus: u32) -> Result<u32> {
@@ -320,7 +309,7 @@ fn check_cidr(provider: CloudProvider, range: &str) -> Result<()> {
     if network.prefix_len() > 19 { Err(rule("must have a mask of at most 19")) } else { Ok(()) }
 }
 
-/// Zero is an error for every limit, and each belongs to one plan.
+/// Every limit must be positive, and each limit is valid for one plan only.
 pub(super) fn check_limits(plan: Plan, limits: &UsageLimits) -> Result<()> {
     const PLACE: &str = "serverless.usage_limits";
     let field = |name: &str| format!("{PLACE}.{name}");
@@ -336,7 +325,7 @@ pub(super) fn check_limits(plan: Plan, limits: &UsageLimits) -> Result<()> {
             if limits.request_units.is_some() || limits.storage_mib.is_some() {
                 return Err(Error::invalid(
                     PLACE,
-                    "request_unit_limit and storage_mib_limit belong to plan BASIC",
+                    "request_unit_limit and storage_mib_limit are only valid for plan BASIC",
                 ));
             }
             if !limits.virtual_cpus.is_some_and(|cpus| (2..=200).contains(&cpus)) {
@@ -347,7 +336,10 @@ pub(super) fn check_limits(plan: Plan, limits: &UsageLimits) -> Result<()> {
             }
         }
         _ if limits.virtual_cpus.is_some() => {
-            return Err(Error::invalid(&field("provisioned_virtual_cpus"), "belongs to plan STANDARD"));
+            return Err(Error::invalid(
+                &field("provisioned_virtual_cpus"),
+                "is only valid for plan STANDARD",
+            ));
         }
         _ => {}
     }
@@ -364,7 +356,7 @@ pub(super) fn check_upgrade_type(plan: Plan, upgrade_type: UpgradeType) -> Resul
     Ok(())
 }
 
-/// Checks the regions of a BASIC or STANDARD cluster and puts them in order.
+/// Checks the regions of a BASIC or STANDARD cluster and sorts them.
 pub(super) fn serverless_regions(
     provider: CloudProvider,
     plan: Plan,
@@ -377,10 +369,10 @@ pub(super) fn serverless_regions(
     sorted.sort();
     sorted.dedup();
     if sorted.len() != names.len() {
-        return Err(Error::invalid(FIELD, "must not name a region twice"));
+        return Err(Error::invalid(FIELD, "must not contain a region twice"));
     }
     if !(1..=6).contains(&sorted.len()) {
-        return Err(Error::invalid(FIELD, "must name 1 to 6 regions"));
+        return Err(Error::invalid(FIELD, "must contain 1 to 6 regions"));
     }
     for name in &sorted {
         catalogue.check_region(FIELD, provider, plan, name)?;

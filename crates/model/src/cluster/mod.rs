@@ -1,6 +1,6 @@
-//! Clusters: the document that is kept, and the decisions about it.
+//! Clusters: the stored document, and the rules for creating and changing it.
 //!
-//! [`create`] and [`patch`] hold the laws of making and changing one; both are pure.
+//! [`create`] and [`patch`] contain the rules. Both are pure.
 
 pub mod create;
 pub mod patch;
@@ -16,19 +16,19 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Limits of a BASIC or STANDARD cluster. `None` is unlimited.
+/// The limits of a BASIC or STANDARD cluster. `None` means unlimited.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsageLimits {
-    /// Request units in a calendar month (BASIC).
+    /// The request units in a calendar month (BASIC).
     pub request_units: Option<i64>,
-    /// Mebibytes of storage at any time (BASIC).
+    /// The storage in MiB (BASIC).
     pub storage_mib: Option<i64>,
-    /// vCPUs (STANDARD).
+    /// The number of vCPUs (STANDARD).
     pub virtual_cpus: Option<i64>,
 }
 
 impl UsageLimits {
-    /// Whether nothing is limited.
+    /// Whether there are no limits.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
@@ -37,135 +37,123 @@ impl UsageLimits {
 /// A region of a cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClusterRegion {
-    /// Name.
     pub name: String,
-    /// Nodes there; 0 for BASIC and STANDARD.
+    /// The number of nodes in the region; 0 for BASIC and STANDARD.
     pub nodes: u32,
-    /// The primary region of a BASIC or STANDARD cluster with several.
+    /// Whether it is the primary region of a BASIC or STANDARD cluster with several regions.
     pub primary: bool,
 }
 
-/// What differs between the plans.
+/// The configuration that depends on the plan.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Config {
     /// BASIC and STANDARD.
     Serverless {
-        /// Who starts major upgrades.
+        /// Whether major upgrades are manual or automatic.
         upgrade_type: UpgradeType,
-        /// Limits.
         limits: UsageLimits,
     },
     /// ADVANCED.
     Dedicated {
-        /// Machine type of each node.
+        /// The machine type of each node.
         machine_type: String,
-        /// vCPUs of each node.
+        /// The vCPUs of each node.
         virtual_cpus: u32,
-        /// Memory of each node in GiB.
+        /// The memory of each node in GiB.
         memory_gib: f64,
-        /// Storage of each node in GiB. Recorded only.
+        /// The storage of each node in GiB. Stored but not enforced.
         storage_gib: u32,
-        /// Disk operations a second of each node. Recorded only.
+        /// The disk operations per second of each node. Stored but not enforced.
         disk_iops: u32,
     },
 }
 
-/// A cluster as it is kept: what was asked for, and what was last seen of it.
+/// A cluster as it is stored: its specification, and what was last observed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cluster {
-    /// Id.
     pub id: ClusterId,
-    /// The organization.
     pub organization: OrganizationId,
-    /// Name; unique among the active clusters of the organization.
+    /// The name, unique among the active clusters of the organization.
     pub name: String,
-    /// The number behind the name in the routing id.
+    /// The number after the name in the routing id.
     pub tenant: u32,
-    /// Cloud.
     pub provider: CloudProvider,
-    /// Plan.
     pub plan: Plan,
-    /// State.
     pub state: ClusterState,
-    /// Who made it.
+    /// The principal that created the cluster.
     pub creator: PrincipalId,
-    /// When it was made.
     pub created_at: Timestamp,
-    /// When a caller last changed it.
+    /// The time of the last change by a caller.
     pub updated_at: Timestamp,
-    /// When it was deleted.
     pub deleted_at: Option<Timestamp>,
-    /// Major version, `vYY.N`.
+    /// The major version, `vYY.N`.
     pub version: String,
-    /// Full version, `vYY.N.P`.
+    /// The full version, `vYY.N.P`.
     pub full_version: String,
-    /// The major of the engine that its data belongs to.
+    /// The engine major version of the data.
     pub engine_major: String,
-    /// Regions, sorted by name.
+    /// The regions, sorted by name.
     pub regions: Vec<ClusterRegion>,
-    /// What depends on the plan.
+    /// The configuration that depends on the plan.
     pub config: Config,
-    /// Labels.
     pub labels: BTreeMap<String, String>,
-    /// The folder that it is in; `None` at the top.
+    /// The folder of the cluster; `None` for the root.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<FolderId>,
-    /// Delete protection.
     pub delete_protection: DeleteProtection,
-    /// ADVANCED: whether nodes are said to have public addresses. Recorded only.
+    /// ADVANCED: whether nodes have public addresses. Stored but without effect.
     pub network_visibility: Option<NetworkVisibility>,
-    /// ADVANCED on GCP: the address range. Recorded only.
+    /// ADVANCED on GCP: the CIDR range of the network. Stored but without effect.
     pub cidr_range: String,
-    /// When it last left STANDARD for BASIC.
+    /// The time of the last change from STANDARD to BASIC.
     pub left_standard_at: Option<Timestamp>,
-    /// When its vCPUs were lowered; those that the law no longer counts are left out.
+    /// The times when the vCPUs were decreased, without those that no longer count towards the limit.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lowered_cpus_at: Vec<Timestamp>,
-    /// Grows with every change of what should run.
+    /// Increases with every change of the instance plan.
     pub generation: u64,
-    /// Whether its SQL server should run; off while a BASIC cluster is scaled to zero.
+    /// Whether the SQL server should run. Off while a BASIC cluster is scaled to zero.
     #[serde(default)]
     pub power: Power,
-    /// Deleted or failed, and nothing of it is left.
+    /// Whether the cluster is deleted or failed, and all of its resources are removed.
     pub removed: bool,
-    /// What was last seen.
     pub observed: ObservedCluster,
 }
 
-/// What the reconciler last saw of a cluster.
+/// What the reconciler last observed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ObservedCluster {
-    /// The generation that runs.
+    /// The generation that is running.
     pub generation: u64,
-    /// What really runs.
+    /// The engine version that is running.
     pub engine: String,
-    /// What a user should know.
+    /// The conditions to report to the user.
     pub conditions: Vec<Condition>,
-    /// Where its data was last seen; empty while unknown.
+    /// The last known location of the data; empty if unknown.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub location: String,
 }
 
 impl ObservedCluster {
-    /// Whether the engine found no data of a cluster that was created before.
+    /// Whether the data of the cluster is missing although it was created before.
     pub fn is_data_missing(&self) -> bool {
         self.conditions.iter().any(|condition| condition.kind == Condition::DATA_MISSING && condition.holds)
     }
 }
 
 impl Cluster {
-    /// Name and number: how SQL clients name the cluster.
+    /// The name and number by which SQL clients identify the cluster.
     pub fn routing_id(&self) -> String {
         format!("{}-{}", self.name, self.tenant)
     }
 
-    /// Whether it is neither deleted nor failed.
+    /// Whether the cluster is neither deleted nor failed.
     pub fn is_active(&self) -> bool {
         !matches!(self.state, ClusterState::Deleted | ClusterState::CreationFailed)
     }
 
-    /// What should run for it.
+    /// Returns the plan of the cluster's instance.
     pub fn plan_instance(&self) -> InstancePlan {
         let cpus = match &self.config {
             Config::Serverless { limits, .. } => limits.virtual_cpus,
@@ -180,7 +168,7 @@ impl Cluster {
         }
     }
 
-    /// The long operation at work: a change that the engine has not caught up with.
+    /// The long-running operation in progress: a change that the engine has not applied yet.
     pub fn operation_status(&self) -> ClusterStatus {
         if self.state == ClusterState::Created && self.observed.generation < self.generation {
             ClusterStatus::EditClusterRunning
@@ -189,7 +177,7 @@ impl Cluster {
         }
     }
 
-    /// Whether a newer version is to be had.
+    /// Whether a newer version is available.
     pub fn upgrade_status(&self, catalogue: &Catalogue) -> ClusterUpgradeStatus {
         match catalogue.upgrades(&self.version, self.plan).next() {
             Some(_) => ClusterUpgradeStatus::UpgradeAvailable,
@@ -197,7 +185,7 @@ impl Cluster {
         }
     }
 
-    /// The most entries that its allowlist may have.
+    /// The maximum number of entries in the allowlist.
     pub fn allowlist_limit(&self) -> usize {
         let (serverless, aws, other) = crate::allowlist::LIMITS;
         match (self.plan, self.provider) {
@@ -208,7 +196,7 @@ impl Cluster {
     }
 }
 
-/// Checks labels: at most 50, keys and values of a small alphabet.
+/// Checks labels: at most 50, with keys and values from a restricted alphabet.
 pub fn check_labels(labels: &BTreeMap<String, String>) -> Result<()> {
     if labels.len() > 50 {
         return Err(Error::invalid("labels", "at most 50 are allowed"));
@@ -217,11 +205,11 @@ pub fn check_labels(labels: &BTreeMap<String, String>) -> Result<()> {
     for (key, value) in labels {
         let starts = key.as_bytes().first().is_some_and(u8::is_ascii_lowercase);
         if !starts || key.len() > 63 || !key.as_bytes().iter().all(inner) {
-            let rule = "keys must be 1 to 63 lower-case letters, digits, dashes and underscores, beginning with a letter";
+            let rule = "keys must be 1 to 63 lowercase letters, digits, hyphens, or underscores, and must start with a letter";
             return Err(Error::invalid("labels", format!("{rule}: {key:?}")));
         }
         if value.len() > 63 || !value.as_bytes().iter().all(inner) {
-            let rule = "values must be at most 63 lower-case letters, digits, dashes and underscores";
+            let rule = "values must be at most 63 lowercase letters, digits, hyphens, or underscores";
             return Err(Error::invalid("labels", format!("{rule}: {value:?}")));
         }
     }

@@ -1,37 +1,36 @@
-//! The laws of changing a cluster.
+//! The rules for changing a cluster.
 
 use super::create::{
-    MachineSpec, check_iops, check_limits, check_storage, check_upgrade_type, not_built, serverless_regions,
+    MachineSpec, check_iops, check_limits, check_storage, check_upgrade_type, not_implemented,
+    serverless_regions,
 };
 use super::*;
 use crate::ErrorKind;
 use std::time::Duration;
 
-/// How long a cluster that left STANDARD must wait before it may go back.
+/// How long a cluster must wait after a change from STANDARD to BASIC before it can change back.
 pub const STANDARD_PAUSE: Duration = Duration::from_secs(48 * 3600);
 
-/// How often the vCPUs of a STANDARD cluster may be lowered within [`CPU_DECREASE_WINDOW`].
+/// How many times the vCPUs of a STANDARD cluster can be decreased within [`CPU_DECREASE_WINDOW`].
 pub const CPU_DECREASES: usize = 3;
 
-/// The time in which decreases of vCPUs are counted.
+/// The period in which decreases of vCPUs are counted.
 pub const CPU_DECREASE_WINDOW: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// A request to change a cluster. `None` leaves things as they are.
+/// A request to change a cluster. `None` means no change.
 #[derive(Clone, Debug, Default)]
 pub struct ClusterPatch {
-    /// Plan.
     pub plan: Option<Plan>,
     /// The `serverless` block.
     pub serverless: Option<PatchServerless>,
     /// The `dedicated` block.
     pub dedicated: Option<PatchDedicated>,
-    /// All labels, replaced as a whole.
+    /// The labels, which replace all existing ones.
     pub labels: Option<BTreeMap<String, String>>,
-    /// The folder, which is known to exist, or the top.
+    /// The folder, which is known to exist; `Some(None)` for the root.
     pub parent: Option<Option<FolderId>>,
-    /// Delete protection.
     pub delete_protection: Option<DeleteProtection>,
-    /// Major version to go to.
+    /// The major version to upgrade to.
     pub cockroach_version: Option<String>,
     /// Finalize or roll back.
     pub upgrade_status: Option<ClusterUpgradeStatus>,
@@ -42,34 +41,33 @@ pub struct ClusterPatch {
 pub struct PatchServerless {
     /// All regions.
     pub regions: Option<Vec<String>>,
-    /// The primary region; empty if there is one region.
+    /// The primary region; empty if there is only one region.
     pub primary_region: Option<String>,
-    /// All limits, replaced as a whole.
+    /// The limits, which replace all existing ones.
     pub limits: Option<UsageLimits>,
-    /// Who starts major upgrades.
+    /// Whether major upgrades are manual or automatic.
     pub upgrade_type: Option<UpgradeType>,
 }
 
 /// Changes to an ADVANCED cluster.
 #[derive(Clone, Debug, Default)]
 pub struct PatchDedicated {
-    /// Nodes by region.
+    /// The number of nodes by region.
     pub region_nodes: Option<BTreeMap<String, i64>>,
-    /// Machine.
     pub machine: Option<MachineSpec>,
-    /// Machines by region.
+    /// The machines by region.
     pub region_machines: BTreeMap<String, MachineSpec>,
-    /// Storage a node.
+    /// The storage of a node in GiB.
     pub storage_gib: Option<i64>,
-    /// Disk operations a second.
+    /// The disk operations per second.
     pub disk_iops: Option<i64>,
-    /// Whether CMEK specifications were given.
+    /// Whether the request contains CMEK specifications.
     pub cmek_region_specs: bool,
 }
 
-/// The cluster after `patch`, or the first rule that it breaks. Changing nothing is no error.
+/// Applies `patch`, or returns the first rule that it violates. A patch that changes nothing is valid.
 ///
-/// The generation grows if and only if something else should run.
+/// The generation increases if and only if the instance plan changes.
 pub fn patch(
     before: &Cluster,
     patch: &ClusterPatch,
@@ -93,7 +91,7 @@ pub fn patch(
             if patch.dedicated.is_some() {
                 return Err(Error::invalid(
                     "dedicated",
-                    format!("belongs to plan ADVANCED; this cluster is {}", before.plan),
+                    format!("is only valid for plan ADVANCED; the plan of this cluster is {}", before.plan),
                 ));
             }
             after.plan = change_plan(before, patch.plan, now)?;
@@ -111,11 +109,11 @@ pub fn patch(
             if patch.serverless.is_some() {
                 return Err(Error::invalid(
                     "serverless",
-                    "belongs to plans BASIC and STANDARD; this cluster is ADVANCED",
+                    "is only valid for plans BASIC and STANDARD; the plan of this cluster is ADVANCED",
                 ));
             }
             if patch.plan.is_some_and(|plan| plan != Plan::Advanced) {
-                return Err(Error::invalid("plan", "ADVANCED can not be changed in place"));
+                return Err(Error::invalid("plan", "can't be changed from ADVANCED; create a new cluster"));
             }
             patch_dedicated(&mut after, &patch.dedicated.clone().unwrap_or_default())?;
         }
@@ -123,7 +121,7 @@ pub fn patch(
     if after.plan_instance() != before.plan_instance() {
         after.generation += 1;
     }
-    // Only BASIC scales to zero.
+    // Only BASIC clusters scale to zero.
     if after.plan != Plan::Basic {
         after.power = Power::On;
     }
@@ -133,7 +131,7 @@ pub fn patch(
     Ok(after)
 }
 
-/// The audit action that names the change best.
+/// Returns the audit action that describes the change best.
 pub fn audit_action(patch: &ClusterPatch, before: &Cluster, after: &Cluster) -> &'static str {
     let mut only_protection = before.clone();
     only_protection.delete_protection = after.delete_protection;
@@ -162,18 +160,18 @@ fn check_version_change(before: &Cluster, patch: &ClusterPatch, catalogue: &Cata
         || patch.delete_protection.is_some();
     let version = patch.cockroach_version.as_deref();
     if version.is_some() && patch.upgrade_status.is_some() {
-        return Err(Error::invalid("cockroach_version", "can not be combined with upgrade_status"));
+        return Err(Error::invalid("cockroach_version", "can't be combined with upgrade_status"));
     }
     if others && (version.is_some() || patch.upgrade_status.is_some()) {
         let field = if version.is_some() { "cockroach_version" } else { "upgrade_status" };
-        return Err(Error::invalid(field, "can not be combined with any other change"));
+        return Err(Error::invalid(field, "can't be combined with any other change"));
     }
     match version {
         Some(version) if version == before.version => Ok(()),
         Some(version) if catalogue.version(version).is_none() => {
             Err(Error::invalid("cockroach_version", format!("{version:?} is not a known major version")))
         }
-        Some(_) => Err(not_built("cockroach_version: a major upgrade")),
+        Some(_) => Err(not_implemented("cockroach_version: a major upgrade")),
         None if patch.upgrade_status.is_some() => {
             let message = "upgrade_status: the cluster has no major upgrade to finalize or roll back";
             Err(Error::precondition(message))
@@ -185,11 +183,12 @@ fn check_version_change(before: &Cluster, patch: &ClusterPatch, catalogue: &Cata
 fn change_plan(before: &Cluster, wanted: Option<Plan>, now: Timestamp) -> Result<Plan> {
     let wanted = wanted.unwrap_or(before.plan);
     if wanted == Plan::Advanced {
-        return Err(Error::invalid("plan", "ADVANCED can not be reached in place; create a new cluster"));
+        return Err(Error::invalid("plan", "can't be changed to ADVANCED; create a new cluster"));
     }
     let waiting = before.left_standard_at.is_some_and(|left| now.since(left) < STANDARD_PAUSE);
     if wanted == Plan::Standard && before.plan == Plan::Basic && waiting {
-        let message = "plan: a cluster that left STANDARD can go back after 48 hours";
+        let message =
+            "plan: a cluster can be changed back to STANDARD 48 hours after it was changed to BASIC";
         return Err(Error::new(ErrorKind::Precondition, message));
     }
     Ok(wanted)
@@ -211,7 +210,7 @@ fn patch_serverless(
     let current: Vec<String> = after.regions.iter().map(|region| region.name.clone()).collect();
     let names = block.regions.clone().filter(|names| !names.is_empty()).unwrap_or_else(|| current.clone());
     if let Some(lost) = current.iter().find(|name| !names.contains(name)) {
-        return Err(Error::invalid("serverless.regions", format!("regions can not be removed: {lost}")));
+        return Err(Error::invalid("serverless.regions", format!("regions can't be removed: {lost}")));
     }
     let kept = after.regions.iter().find(|region| region.primary).map(|region| region.name.clone());
     let primary = block.primary_region.clone().filter(|name| !name.is_empty()).or(kept).unwrap_or_default();
@@ -220,7 +219,7 @@ fn patch_serverless(
     Ok(())
 }
 
-/// vCPUs may be raised at any time, and lowered three times in any seven days.
+/// vCPUs can be increased at any time, but decreased only three times in any seven days.
 fn count_cpu_decrease(after: &mut Cluster, before: Option<i64>, now: Timestamp) -> Result<()> {
     let Config::Serverless { limits, .. } = &after.config else { return Ok(()) };
     if limits.virtual_cpus >= before {
@@ -230,7 +229,7 @@ fn count_cpu_decrease(after: &mut Cluster, before: Option<i64>, now: Timestamp) 
     if after.lowered_cpus_at.len() >= CPU_DECREASES {
         let oldest = after.lowered_cpus_at.first().copied().unwrap_or(now);
         let message = format!(
-            "serverless.usage_limits.provisioned_virtual_cpus: can be lowered {CPU_DECREASES} times in 7 days; the next time at {}",
+            "serverless.usage_limits.provisioned_virtual_cpus: can be decreased {CPU_DECREASES} times in 7 days; the next decrease is possible at {}",
             oldest.after(CPU_DECREASE_WINDOW)
         );
         return Err(Error::precondition(message));
@@ -241,13 +240,13 @@ fn count_cpu_decrease(after: &mut Cluster, before: Option<i64>, now: Timestamp) 
 
 fn patch_dedicated(after: &mut Cluster, block: &PatchDedicated) -> Result<()> {
     if block.cmek_region_specs {
-        return Err(not_built("dedicated.cmek_region_specs"));
+        return Err(not_implemented("dedicated.cmek_region_specs"));
     }
     if let Some(nodes) = &block.region_nodes {
         let current: BTreeMap<String, i64> =
             after.regions.iter().map(|region| (region.name.clone(), i64::from(region.nodes))).collect();
         if *nodes != current {
-            return Err(not_built("dedicated.region_nodes: changing nodes or regions"));
+            return Err(not_implemented("dedicated.region_nodes: changing nodes or regions"));
         }
     }
     let provider = after.provider;
@@ -268,7 +267,7 @@ fn patch_dedicated(after: &mut Cluster, block: &PatchDedicated) -> Result<()> {
     if let Some(wanted) = block.storage_gib.filter(|gib| *gib != 0) {
         let wanted = check_storage(wanted, *virtual_cpus)?;
         if wanted < *storage_gib {
-            return Err(Error::invalid("dedicated.hardware.storage_gib", "can not shrink"));
+            return Err(Error::invalid("dedicated.hardware.storage_gib", "can't be decreased"));
         }
         if wanted != *storage_gib {
             *storage_gib = wanted;

@@ -1,4 +1,4 @@
-//! The closed vocabularies of the API that clusters use. Spelled on the wire as [`name`] gives them.
+//! The enums of the API that clusters use. [`name`] returns the value on the wire.
 //!
 //! [`name`]: Plan::name
 
@@ -11,16 +11,15 @@ macro_rules! words {
     ($($(#[$doc:meta])* $type:ident($field:literal) { $($name:ident = $wire:literal),* $(,)? })*) => {$(
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-        #[allow(missing_docs)]
         pub enum $type {
             $(#[serde(rename = $wire)] $name,)*
         }
 
         impl $type {
-            /// Every word.
+            /// All values.
             pub const ALL: &[$type] = &[$($type::$name),*];
 
-            /// The word on the wire.
+            /// The value on the wire.
             pub fn name(self) -> &'static str {
                 match self { $($type::$name => $wire),* }
             }
@@ -47,16 +46,16 @@ macro_rules! words {
 }
 
 words! {
-    /// What a cluster promises.
+    /// The plan of a cluster.
     Plan("plan") { Basic = "BASIC", Standard = "STANDARD", Advanced = "ADVANCED" }
-    /// The cloud that a cluster's regions are named after.
+    /// The cloud provider that a cluster's regions are named after.
     CloudProvider("provider") { Gcp = "GCP", Aws = "AWS", Azure = "AZURE" }
-    /// Where a cluster stands in its life.
+    /// The lifecycle state of a cluster.
     ClusterState("state") {
         Creating = "CREATING", Created = "CREATED", CreationFailed = "CREATION_FAILED",
         Deleted = "DELETED", Locked = "LOCKED",
     }
-    /// The long operation that is at work on a cluster.
+    /// The long-running operation that is in progress on a cluster.
     ClusterStatus("operation_status") {
         Unspecified = "UNSPECIFIED",
         MajorUpgradeRunning = "CRDB_MAJOR_UPGRADE_RUNNING", MajorUpgradeFailed = "CRDB_MAJOR_UPGRADE_FAILED",
@@ -77,35 +76,35 @@ words! {
         DedicatedFullClusterRestoreRunning = "DEDICATED_FULL_CLUSTER_RESTORE_RUNNING",
         DedicatedFullClusterRestoreFailed = "DEDICATED_FULL_CLUSTER_RESTORE_FAILED",
     }
-    /// Where a cluster stands between two major versions.
+    /// The state of a cluster's major version upgrade.
     ClusterUpgradeStatus("upgrade_status") {
         Finalized = "FINALIZED", MajorUpgradeRunning = "MAJOR_UPGRADE_RUNNING",
         UpgradeAvailable = "UPGRADE_AVAILABLE", PendingFinalization = "PENDING_FINALIZATION",
         RollbackRunning = "ROLLBACK_RUNNING",
     }
-    /// Who starts major upgrades of a BASIC or STANDARD cluster.
+    /// Whether major upgrades of a BASIC or STANDARD cluster are manual or automatic.
     UpgradeType("serverless.upgrade_type") { Manual = "MANUAL", Automatic = "AUTOMATIC" }
-    /// Whether a cluster can be deleted.
+    /// Whether a cluster is protected from deletion.
     DeleteProtection("delete_protection") { Enabled = "ENABLED", Disabled = "DISABLED" }
     /// Whether the nodes of an ADVANCED cluster have public addresses.
     NetworkVisibility("dedicated.network_visibility") { Public = "PUBLIC", Private = "PRIVATE" }
-    /// What an ADVANCED cluster may reach.
+    /// The destinations that an ADVANCED cluster can reach.
     EgressTrafficPolicy("egress_traffic_policy") {
         Unspecified = "UNSPECIFIED", Error = "ERROR", AllowAll = "ALLOW_ALL",
         DefaultDeny = "DEFAULT_DENY", Updating = "UPDATING",
     }
-    /// Whether a node answers.
+    /// Whether a node is live.
     NodeStatus("status") { Live = "LIVE", NotReady = "NOT_READY" }
-    /// The kind of a release.
+    /// The type of a release.
     ReleaseType("release_type") { Regular = "REGULAR", Innovation = "INNOVATION" }
-    /// Whether a release is supported here.
+    /// Whether a release is supported.
     SupportStatus("support_status") { Unsupported = "UNSUPPORTED", Supported = "SUPPORTED", Preview = "PREVIEW" }
     /// The operating system that a connection string is for.
     OperatingSystem("os") { Mac = "MAC", Linux = "LINUX", Windows = "WINDOWS" }
-    /// What a role is held on, as a path parameter and in grants.
+    /// The type of resource that a role is granted on, as a path parameter and in grants.
     ResourceType("resource_type") { Organization = "ORGANIZATION", Cluster = "CLUSTER", Folder = "FOLDER" }
     /// The direction of a list.
     SortOrder("sort_order") { Asc = "ASC", Desc = "DESC" }
-    /// What a list of clusters is ordered by.
+    /// The field that a list of clusters is sorted by.
     ClusterSortBy("pagination.sort_by") { Name = "NAME", CreatedAt = "CREATED_AT", DeletedAt = "DELETED_AT" }
 }

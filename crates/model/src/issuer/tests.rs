@@ -20,7 +20,7 @@ fn issuer(map: &[(&str, &str)]) -> JwtIssuer {
 }
 
 #[test]
-fn a_literal_maps_only_itself() {
+fn a_literal_matches_only_itself() {
     let issuer = issuer(&[("alice", "alice@example.com")]);
     assert_eq!(issuer.identities("alice"), ["alice@example.com"]);
     assert!(issuer.identities("alice2").is_empty());
@@ -28,7 +28,7 @@ fn a_literal_maps_only_itself() {
 }
 
 #[test]
-fn an_expression_maps_its_first_group() {
+fn an_expression_inserts_its_first_group() {
     let issuer = issuer(&[(r"/^sso_(.*)$", r"\1@example.com")]);
     issuer.check().expect("a good map");
     assert_eq!(issuer.identities("sso_Bob"), ["bob@example.com"]);
@@ -36,26 +36,26 @@ fn an_expression_maps_its_first_group() {
 }
 
 #[test]
-fn one_identity_may_be_several_here_each_once() {
+fn an_identity_can_map_to_several_without_duplicates() {
     let issuer = issuer(&[("x", "a@b.c"), (r"/^(x)$", r"\1@b.c"), ("x", "A@B.C")]);
     assert_eq!(issuer.identities("x"), ["a@b.c", "x@b.c"]);
 }
 
 #[test]
-fn without_a_map_identities_are_taken_as_they_are() {
+fn without_a_map_identities_are_unchanged() {
     assert_eq!(issuer(&[]).identities("Alice@Example.com"), ["alice@example.com"]);
 }
 
 #[test]
-fn bad_entries_are_refused_with_their_place() {
+fn errors_name_the_invalid_entry() {
     let cases = [
-        ("/(", r"\1", "identity_map[0].token_identity: is no regular expression"),
-        ("/abc", r"\1", "identity_map[0].token_identity: a regular expression needs a group"),
-        ("/(.*)", "fixed", r"identity_map[0].cc_identity: must hold \1"),
+        ("/(", r"\1", "identity_map[0].token_identity: is not a valid regular expression"),
+        ("/abc", r"\1", "identity_map[0].token_identity: must contain a group"),
+        ("/(.*)", "fixed", r"identity_map[0].cc_identity: must contain \1"),
         ("", "x", "identity_map[0].token_identity: must have 1 to"),
         ("x", "", "identity_map[0].cc_identity: must have 1 to"),
-        // A small text that compiles to something large.
-        (r"/(\w{1000}){100}", r"\1", "identity_map[0].token_identity: is no regular expression"),
+        // A short expression that compiles to a large program.
+        (r"/(\w{1000}){100}", r"\1", "identity_map[0].token_identity: is not a valid regular expression"),
     ];
     for (token, cc, message) in cases {
         let error = issuer(&[(token, cc)]).check().expect_err(token);
@@ -64,7 +64,7 @@ fn bad_entries_are_refused_with_their_place() {
 }
 
 #[test]
-fn keys_come_over_tls_or_from_this_machine() {
+fn keys_are_fetched_with_tls_or_from_this_machine() {
     for good in
         ["https://a.example", "https://a.example:8443/tenant?x=1", "http://127.0.0.1:9/", "http://[::1]:9"]
     {
@@ -88,7 +88,7 @@ fn keys_come_over_tls_or_from_this_machine() {
 
 proptest! {
     #[test]
-    fn an_anchored_expression_gives_back_exactly_the_rest(name in "[a-z0-9._]{1,20}") {
+    fn an_anchored_expression_captures_exactly_the_rest(name in "[a-z0-9._]{1,20}") {
         let issuer = issuer(&[(r"/^sso_(.*)$", r"\1@example.com")]);
         prop_assert_eq!(issuer.identities(&format!("sso_{name}")), [format!("{name}@example.com")]);
     }

@@ -1,4 +1,4 @@
-//! The chain of the audit log: what it proves, and what it finds.
+//! What the hash chain of the audit log proves and detects.
 
 use crate::subject::{Subject, entry, organization};
 use futures_util::future::join_all;
@@ -41,7 +41,7 @@ async fn faults(subject: &Subject) -> (Vec<i64>, String) {
     (faults.map(|fault| fault.sequence).collect(), messages.join("; "))
 }
 
-pub(crate) async fn a_chain_is_whole(subject: &Subject) {
+pub(crate) async fn intact_chains_have_no_faults(subject: &Subject) {
     let (first, _second) = (history(subject).await, history(subject).await);
     let check = check(subject).await;
     assert!(check.is_whole(), "{check:?}");
@@ -50,7 +50,7 @@ pub(crate) async fn a_chain_is_whole(subject: &Subject) {
     assert_eq!((chain.entries, chain.outcomes, chain.older), (5, 2, 0));
     let head = chain.head.clone().unwrap();
     assert_eq!((head.sequence, head.hash.len()), (7, 64));
-    // What was noted outside is still there after more was written, and something else never was.
+    // A recorded link is still found after more links were written, and a wrong one is reported.
     append(subject, entry(first)).await;
     let again = verify_audit(&subject.url, &[head.to_string().parse().unwrap()]).await.unwrap();
     assert!(again.is_whole(), "{again:?}");
@@ -60,7 +60,7 @@ pub(crate) async fn a_chain_is_whole(subject: &Subject) {
     assert_eq!(again.lost_anchors, [other]);
 }
 
-pub(crate) async fn a_changed_entry_is_found(subject: &Subject) {
+pub(crate) async fn changed_entries_are_detected(subject: &Subject) {
     history(subject).await;
     subject.run("UPDATE audit SET document = REPLACE(document, 'trace', 'other') WHERE sequence = 1").await;
     assert_eq!(faults(subject).await.0, [1]);
@@ -70,18 +70,18 @@ pub(crate) async fn a_changed_entry_is_found(subject: &Subject) {
         .run("UPDATE audit_outcomes SET document = '{\"payload\":\"\",\"error\":\"x\"}' WHERE sequence = 3")
         .await;
     assert_eq!(faults(subject).await.0, [3]);
-    // Whoever makes up a hash for the changed link breaks the next one.
+    // An invented hash for the changed link breaks the next link.
     subject.run("UPDATE audit SET hash = 'made up' WHERE sequence = 6").await;
     assert_eq!(faults(subject).await.0, [3, 6, 7]);
 }
 
-pub(crate) async fn a_removed_entry_is_found(subject: &Subject) {
+pub(crate) async fn removed_entries_are_detected(subject: &Subject) {
     history(subject).await;
     subject.run("DELETE FROM audit WHERE sequence = 4").await;
     let (numbers, messages) = faults(subject).await;
     assert_eq!(numbers, [4]);
     assert!(messages.contains("links 4 to 4 are missing"), "{messages}");
-    // Moving the others up does not hide it.
+    // Renumbering the later links does not hide it.
     subject.run("UPDATE audit_outcomes SET sequence = 4 WHERE sequence = 5").await;
     subject.run("UPDATE audit SET sequence = 5 WHERE sequence = 6").await;
     subject.run("UPDATE audit SET sequence = 6 WHERE sequence = 7").await;
@@ -89,7 +89,7 @@ pub(crate) async fn a_removed_entry_is_found(subject: &Subject) {
     assert_eq!(faults(subject).await.0, [4, 5, 6]);
 }
 
-pub(crate) async fn a_reordered_entry_is_found(subject: &Subject) {
+pub(crate) async fn reordered_entries_are_detected(subject: &Subject) {
     history(subject).await;
     subject.run("UPDATE audit SET sequence = 99 WHERE sequence = 6").await;
     subject.run("UPDATE audit SET sequence = 6 WHERE sequence = 7").await;
@@ -99,12 +99,12 @@ pub(crate) async fn a_reordered_entry_is_found(subject: &Subject) {
     assert!(messages.contains("later"), "{messages}");
 }
 
-pub(crate) async fn a_cut_tail_is_found(subject: &Subject) {
+pub(crate) async fn removed_tails_are_detected(subject: &Subject) {
     history(subject).await;
     let head = check(subject).await.chains.remove(0).head.unwrap();
     subject.run("DELETE FROM audit WHERE sequence >= 6").await;
     assert_eq!(faults(subject).await.0, [6]);
-    // The head alone can be set back too: then only what was noted outside tells.
+    // The head can be changed as well. Then only a recorded link shows it.
     subject.run("UPDATE audit_heads SET sequence = 5, hash = (SELECT hash FROM audit_outcomes WHERE sequence = 5)").await;
     assert_eq!(faults(subject).await.0, [0_i64; 0]);
     assert_eq!(verify_audit(&subject.url, std::slice::from_ref(&head)).await.unwrap().lost_anchors, [head]);
@@ -114,25 +114,25 @@ pub(crate) async fn a_cut_tail_is_found(subject: &Subject) {
     assert!(messages.contains("head"), "{messages}");
 }
 
-/// Entries that were written before there was a chain are counted by it.
+/// The chain counts entries that were written before it started.
 pub(crate) async fn older_entries_are_counted(subject: &Subject) {
     let organization = history(subject).await;
     subject.run("UPDATE audit SET sequence = NULL, hash = NULL; DELETE FROM audit_outcomes; DELETE FROM audit_heads").await;
     let whole = check(subject).await;
     assert!(whole.is_whole() && whole.chains[0].older == 5, "{whole:?}");
     let next = append(subject, entry(organization)).await;
-    assert_eq!(next.created_at, Timestamp(105), "later than all that were there");
+    assert_eq!(next.created_at, Timestamp(105), "later than all existing entries");
     let whole = check(subject).await;
     assert!(whole.is_whole() && whole.chains[0].entries == 1, "{whole:?}");
     subject.run("DELETE FROM audit WHERE created_at = 102").await;
     assert_eq!(faults(subject).await.0, [1]);
 }
 
-pub(crate) async fn a_follower_sees_each_entry_once(subject: &Subject) {
+pub(crate) async fn followers_get_each_entry_once(subject: &Subject) {
     const WRITERS: usize = 6;
     const EACH: usize = 40;
     let organization = organization();
-    // Two servers on one database write at once where that can be; on SQLite one is alone.
+    // Two servers write concurrently if the database supports it. SQLite has only one.
     let other = if subject.url.starts_with("sqlite") {
         subject.store.clone()
     } else {
@@ -164,7 +164,7 @@ pub(crate) async fn a_follower_sees_each_entry_once(subject: &Subject) {
         }
         seen
     };
-    let seen = timeout(Duration::from_secs(120), follow).await.expect("the follower misses entries");
+    let seen = timeout(Duration::from_secs(120), follow).await.expect("the follower must not miss entries");
     join_all(writers).await.into_iter().for_each(|writer| writer.unwrap());
     let ids: HashSet<_> = seen.iter().map(|entry| entry.id).collect();
     assert_eq!((seen.len(), ids.len()), (WRITERS * EACH, WRITERS * EACH));

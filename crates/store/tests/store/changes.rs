@@ -1,4 +1,4 @@
-//! Rows are changed one batch at a time, whole or not at all.
+//! Rows are changed by atomic batches.
 
 use crate::subject::{Subject, caller, cluster, entry, organization};
 use ootheca_model::{ErrorKind, Timestamp};
@@ -13,7 +13,7 @@ fn touch(row: &Row) -> Change {
     Change::Touch { kind: row.kind, id: row.id.clone(), revision: row.revision }
 }
 
-pub(crate) async fn a_row_comes_back_as_it_was_written(subject: &Subject) {
+pub(crate) async fn rows_are_read_as_written(subject: &Subject) {
     let row = Row {
         parent: "parent".into(),
         unique_key: Some("key".into()),
@@ -46,7 +46,7 @@ pub(crate) async fn a_row_comes_back_as_it_was_written(subject: &Subject) {
     assert_eq!(subject.get(&row).await, None);
 }
 
-pub(crate) async fn a_taken_key_is_refused_until_it_is_free(subject: &Subject) {
+pub(crate) async fn unique_keys_are_enforced_until_released(subject: &Subject) {
     let organization = organization();
     let keys = |key: &str, alias: &str| Row {
         unique_key: Some(key.into()),
@@ -75,7 +75,7 @@ pub(crate) async fn a_taken_key_is_refused_until_it_is_free(subject: &Subject) {
     subject.insert(&keys("m", "a")).await;
 }
 
-pub(crate) async fn a_stale_change_is_refused(subject: &Subject) {
+pub(crate) async fn stale_changes_are_rejected(subject: &Subject) {
     let row = cluster(organization(), "c");
     subject.insert(&row).await;
     let read = subject.fresh(&row).await;
@@ -89,11 +89,11 @@ pub(crate) async fn a_stale_change_is_refused(subject: &Subject) {
     assert_eq!(subject.fresh(&row).await.revision, 2);
 }
 
-pub(crate) async fn a_batch_is_applied_whole_or_not_at_all(subject: &Subject) {
+pub(crate) async fn batches_are_atomic(subject: &Subject) {
     let organization = organization();
     let taken = Row { unique_key: Some("taken".into()), ..cluster(organization, "taken") };
     subject.insert(&taken).await;
-    // Sent together, so that SQLite puts failures and successes into one transaction.
+    // Sent together, so that SQLite runs failures and successes in one transaction.
     let attempts = (0..40).map(|number| {
         let fails = number % 2 == 0;
         let row = cluster(organization, "new");
@@ -112,7 +112,7 @@ pub(crate) async fn a_batch_is_applied_whole_or_not_at_all(subject: &Subject) {
     assert_eq!(subject.store.audit(&log).await.unwrap().len(), 20);
 }
 
-pub(crate) async fn a_caller_reaches_its_own_organization_only(subject: &Subject) {
+pub(crate) async fn callers_access_only_their_organization(subject: &Subject) {
     let (mine, theirs) = (organization(), organization());
     let caller = caller(mine);
     let foreign = Row { parent: "parent".into(), ..cluster(theirs, "c") };
@@ -134,7 +134,7 @@ pub(crate) async fn a_caller_reaches_its_own_organization_only(subject: &Subject
     subject.store.commit(own, Timestamp(1)).await.unwrap();
 }
 
-pub(crate) async fn hints_follow_the_commit(subject: &Subject) {
+pub(crate) async fn hints_are_sent_after_the_commit(subject: &Subject) {
     let mut hints = subject.store.changes();
     let organization = organization();
     let children = [(); 2].map(|()| Row { parent: "p".into(), ..cluster(organization, "child") });
@@ -161,8 +161,8 @@ pub(crate) async fn hints_follow_the_commit(subject: &Subject) {
     assert_eq!(hints.recv().await.unwrap(), hint(&other));
 }
 
-/// Where there are stamps at all: where nobody else writes.
-pub(crate) async fn a_stamp_is_another_after_every_change(subject: &Subject) {
+/// Only for stores that have stamps, because no other server writes to them.
+pub(crate) async fn stamps_change_with_every_change(subject: &Subject) {
     let row = cluster(organization(), "a");
     let stamps = || [Kind::Cluster, Kind::Folder].map(|kind| subject.store.stamp(kind));
     let mut seen = vec![stamps()];
@@ -172,7 +172,7 @@ pub(crate) async fn a_stamp_is_another_after_every_change(subject: &Subject) {
         subject.apply(change(subject.fresh(&row).await)).await.unwrap();
         seen.push(stamps());
     }
-    assert!(seen.iter().all(|stamps| stamps[1] == seen[0][1]), "another kind's: {seen:?}");
+    assert!(seen.iter().all(|stamps| stamps[1] == seen[0][1]), "the stamp of another kind changed: {seen:?}");
     if let [Some(_), _] = seen[0] {
         let [one, others] = [0, 1].map(|from| &seen[from..]);
         assert!(one.iter().zip(others).all(|(before, after)| before[0] != after[0]), "{seen:?}");

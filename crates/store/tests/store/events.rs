@@ -1,4 +1,4 @@
-//! Events: in the transaction of the change, in order, without gaps.
+//! Events are written in the transaction of the change, in order and without gaps.
 
 use crate::subject::{Subject, caller, cluster, entry, organization};
 use futures_util::future::join_all;
@@ -15,7 +15,7 @@ fn said(events: &[Event]) -> Vec<(i64, Kind, What)> {
     events.iter().map(|event| (event.sequence, event.kind, event.what)).collect()
 }
 
-pub(crate) async fn each_change_is_told_once(subject: &Subject) {
+pub(crate) async fn each_change_produces_one_event(subject: &Subject) {
     let organization = organization();
     let row = cluster(organization, "c");
     let child = Row { kind: Kind::AllowlistEntry, parent: row.id.clone(), ..cluster(organization, "e") };
@@ -29,7 +29,7 @@ pub(crate) async fn each_change_is_told_once(subject: &Subject) {
     assert_eq!((made[0].actor.kind.as_str(), made[0].actor.name.as_str()), ("service_account", "test"));
     assert_eq!((made[0].trace_id.as_deref(), made[0].at), (Some("trace"), Timestamp(50)));
 
-    // What only the server itself cares about is not told: its notes, and when it looks again.
+    // Internal changes produce no events, for example cached metadata and due times.
     let quiet = [
         Change::Insert(Row { kind: Kind::Meter, ..row.clone() }),
         Change::Insert(Row { kind: Kind::Setting, ..row.clone() }),
@@ -59,12 +59,12 @@ pub(crate) async fn each_change_is_told_once(subject: &Subject) {
         (5, Kind::AllowlistEntry, What::Deleted),
     ];
     assert_eq!(said(&events), wanted, "a row that ended does not end again");
-    assert!(events.iter().all(|event| event.at == Timestamp(50)), "time does not go back");
+    assert!(events.iter().all(|event| event.at == Timestamp(50)), "times do not decrease");
     assert_eq!((events[1].actor.kind.as_str(), events[1].trace_id.as_deref()), ("system", None));
     assert_eq!(subject.store.events(organization, 2, 2).await.unwrap(), events[..2]);
 }
 
-pub(crate) async fn a_change_that_fails_is_not_told(subject: &Subject) {
+pub(crate) async fn failed_changes_produce_no_events(subject: &Subject) {
     let organization = organization();
     let row = cluster(organization, "c");
     let batch = Batch::server("test").with(Change::Insert(row.clone()));
@@ -75,7 +75,7 @@ pub(crate) async fn a_change_that_fails_is_not_told(subject: &Subject) {
     assert_eq!(said(&all(subject, organization).await), [(1, Kind::Cluster, What::Created)]);
 }
 
-pub(crate) async fn old_events_are_forgotten(subject: &Subject) {
+pub(crate) async fn old_events_are_deleted(subject: &Subject) {
     let organization = organization();
     let range = async || subject.store.event_range(organization).await.unwrap();
     assert_eq!(range().await, EventRange { oldest: 1, newest: 0 });
@@ -89,11 +89,12 @@ pub(crate) async fn old_events_are_forgotten(subject: &Subject) {
     subject.store.forget_events(Timestamp(99)).await.unwrap();
     assert_eq!(range().await, EventRange { oldest: 4, newest: 3 });
     subject.insert(&cluster(organization, "c")).await;
-    assert_eq!(range().await, EventRange { oldest: 4, newest: 4 }, "numbers are never used again");
+    assert_eq!(range().await, EventRange { oldest: 4, newest: 4 }, "numbers are never reused");
 }
 
-/// Whoever asks for what comes after the last number that it saw misses nothing, whoever writes.
-pub(crate) async fn events_are_seen_in_order_without_gaps(subject: &Subject) {
+/// A reader that asks for the events after the last one it has seen gets all of them, regardless of the
+/// writers.
+pub(crate) async fn events_are_ordered_without_gaps(subject: &Subject) {
     const WRITERS: usize = 6;
     const EACH: usize = 30;
     let organization = organization();
@@ -121,7 +122,7 @@ pub(crate) async fn events_are_seen_in_order_without_gaps(subject: &Subject) {
         }
         seen
     };
-    let seen = timeout(Duration::from_secs(120), follow).await.expect("the follower misses events");
+    let seen = timeout(Duration::from_secs(120), follow).await.expect("the follower must not miss events");
     join_all(writers).await.into_iter().for_each(|writer| writer.unwrap());
     let numbers: Vec<i64> = seen.iter().map(|event| event.sequence).collect();
     assert!(numbers.iter().copied().eq(1..=(WRITERS * EACH) as i64), "{numbers:?}");

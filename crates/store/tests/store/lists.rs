@@ -1,4 +1,4 @@
-//! Lists, page by page.
+//! Lists and their pages.
 
 use crate::subject::{Subject, cluster, organization};
 use ootheca_model::{OrganizationId, Timestamp};
@@ -28,7 +28,7 @@ fn compare(order: Order, a: &Row, b: &Row) -> Ordering {
     value.then_with(|| a.id.cmp(&b.id))
 }
 
-pub(crate) async fn rows_come_in_every_order(subject: &Subject) {
+pub(crate) async fn lists_support_every_order(subject: &Subject) {
     let organization = organization();
     let names = ["b", "B", "a", "_", "-", "é", "z", "Z", "1", "10", "2", "", "a b", "ab", "中", "\u{1f600}"];
     let mut rows = Vec::new();
@@ -51,7 +51,7 @@ pub(crate) async fn rows_come_in_every_order(subject: &Subject) {
     assert!(subject.store.list(&query).await.is_err());
 }
 
-pub(crate) async fn filters_narrow_a_list(subject: &Subject) {
+pub(crate) async fn lists_support_every_filter(subject: &Subject) {
     let organizations = [organization(), organization()];
     let row = |organization, parent: &str, created_at, ended| Row {
         parent: parent.into(),
@@ -71,7 +71,7 @@ pub(crate) async fn filters_narrow_a_list(subject: &Subject) {
     let all = Query { order: Order::CreatedAt, ..Query::all(Kind::Cluster) };
     let of = |index: usize| Query { organization: Some(organizations[index]), ..all.clone() };
     let parent = |parent: &str| Some(parent.to_owned());
-    let mut many: Vec<String> = (0..40_000).map(|number| format!("nobody {number}")).collect();
+    let mut many: Vec<String> = (0..40_000).map(|number| format!("missing {number}")).collect();
     many.push(rows[1].id.clone());
     many.push(rows[3].id.clone());
     let cases = [
@@ -99,9 +99,9 @@ pub(crate) async fn filters_narrow_a_list(subject: &Subject) {
 /// A list that is read page by page while rows are added.
 #[derive(Clone, Debug)]
 struct Reading {
-    /// Sort keys, creation times and end times of rows that are there at the start.
+    /// The sort keys, creation times, and end times of the initial rows.
     rows: Vec<(String, i64, Option<i64>)>,
-    /// One is added after each page; they are younger.
+    /// Rows that are added after each page. They are younger.
     added: Vec<(String, Option<i64>)>,
     order: Order,
     descending: bool,
@@ -129,7 +129,7 @@ fn readings() -> impl Strategy<Value = Reading> {
     )
 }
 
-pub(crate) async fn pages_show_each_row_once_while_others_are_added(subject: &Subject) {
+pub(crate) async fn pages_contain_each_row_once_while_rows_are_added(subject: &Subject) {
     let config = Config { cases: 30, failure_persistence: None, ..Config::default() };
     block_in_place(|| {
         let read = |reading| {
@@ -186,7 +186,7 @@ fn row(organization: OrganizationId, name: &str, created_at: i64, ended_at: Opti
     }
 }
 
-pub(crate) async fn revisions_tell_what_is_active_and_what_changed(subject: &Subject) {
+pub(crate) async fn revisions_list_active_rows(subject: &Subject) {
     let rows = ["a", "b", "c"].map(|name| cluster(organization(), name));
     for row in &rows {
         subject.insert(row).await;
@@ -211,7 +211,7 @@ pub(crate) async fn revisions_tell_what_is_active_and_what_changed(subject: &Sub
     assert_eq!(revisions().await, expected(&[(0, 1), (1, 2)]));
 }
 
-pub(crate) async fn due_rows_come_the_longest_due_first(subject: &Subject) {
+pub(crate) async fn due_rows_are_sorted_by_due_time(subject: &Subject) {
     let organization = organization();
     assert_eq!(subject.store.next_due(Kind::Cluster).await.unwrap(), None);
     let mut rows = Vec::new();

@@ -30,7 +30,7 @@ pub(crate) async fn entries_are_strictly_ordered(subject: &Subject) {
     let (first, second) = (organization(), organization());
     let written = append(subject, vec![entry(first), entry(second), entry(first)], 100).await;
     assert_eq!(times(&written), [100, 100, 101]);
-    // The clock may stand still or go back; the log does not.
+    // The clock may stand still or go backwards, but the times in the log increase.
     assert_eq!(times(&append(subject, vec![entry(first)], 50).await), [102]);
     let full = AuditEntry {
         cluster: Some(ClusterId(Uuid::new_v4())),
@@ -56,11 +56,12 @@ pub(crate) async fn entries_are_strictly_ordered(subject: &Subject) {
     assert_eq!(times(&read(subject, first, (0, false, 0)).await), [0_i64; 0]);
 }
 
-pub(crate) async fn a_moment_is_never_split(subject: &Subject) {
+pub(crate) async fn entries_with_equal_times_are_on_one_page(subject: &Subject) {
     let organization = organization();
     let entries = (0..6).map(|_| entry(organization)).collect();
     append(subject, entries, 10).await;
-    // The store never writes a moment twice, but a log that was merged or moved might hold one.
+    // The store never writes the same time twice, but a log that was merged or moved might contain
+    // duplicates.
     subject.run("UPDATE audit SET created_at = 12 WHERE created_at BETWEEN 11 AND 13").await;
     assert_eq!(times(&read(subject, organization, (0, false, 2)).await), [10, 12, 12, 12]);
     assert_eq!(times(&read(subject, organization, (0, false, 4)).await), [10, 12, 12, 12]);
@@ -73,7 +74,7 @@ pub(crate) async fn a_moment_is_never_split(subject: &Subject) {
     assert_eq!(ids.len(), 3);
 }
 
-pub(crate) async fn an_interrupted_entry_is_completed_once(subject: &Subject) {
+pub(crate) async fn interrupted_entries_are_completed_once(subject: &Subject) {
     let organization = organization();
     let interrupted = || AuditEntry { error: Some(INTERRUPTED.into()), ..entry(organization) };
     let entries = vec![interrupted(), interrupted(), entry(organization)];

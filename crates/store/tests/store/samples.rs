@@ -1,4 +1,4 @@
-//! Samples: written over, read by cluster and time, forgotten, and told to nobody.
+//! Samples are overwritten, read by cluster and time, and deleted, and produce no events.
 
 use crate::subject::{Subject, caller, cluster, organization};
 use ootheca_model::{ClusterId, ErrorKind, Timestamp};
@@ -18,7 +18,7 @@ async fn keep(subject: &Subject, samples: &[SampleRow]) {
     subject.store.commit(batch, Timestamp(1)).await.unwrap();
 }
 
-/// What begins within `[from, to)`.
+/// The samples that start within `[from, to)`.
 async fn found(
     subject: &Subject,
     clusters: &[&Row],
@@ -54,11 +54,11 @@ pub(crate) async fn samples_are_read_by_cluster_step_and_time(subject: &Subject)
     assert_eq!(
         subject.store.event_range(one.organization).await.unwrap().newest,
         1,
-        "only the cluster is told"
+        "only the cluster produces an event"
     );
 }
 
-pub(crate) async fn samples_are_forgotten(subject: &Subject) {
+pub(crate) async fn old_samples_are_deleted(subject: &Subject) {
     let row = cluster(organization(), "one");
     subject.insert(&row).await;
     keep(subject, &[sample(&row, 10, 100, "a"), sample(&row, 10, 200, "b"), sample(&row, 120, 100, "c")])
@@ -75,12 +75,12 @@ pub(crate) async fn samples_are_forgotten(subject: &Subject) {
         assert_eq!(
             found(subject, &[&row], step, 0, 1000).await,
             [],
-            "nothing is left, and nothing comes back"
+            "all samples are deleted and none are added again"
         );
     }
 }
 
-pub(crate) async fn samples_of_another_organization_are_out_of_reach(subject: &Subject) {
+pub(crate) async fn samples_of_other_organizations_are_inaccessible(subject: &Subject) {
     let row = cluster(organization(), "one");
     subject.insert(&row).await;
     keep(subject, &[sample(&row, 10, 100, "a")]).await;

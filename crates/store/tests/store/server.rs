@@ -1,4 +1,5 @@
-//! A real PostgreSQL server in a temporary folder, reached through a socket in it. Dropping it stops it.
+//! A real PostgreSQL server in a temporary folder, which listens on a socket in it. Dropping it stops the
+//! server.
 
 use std::{
     os::unix::{fs::chown, process::CommandExt},
@@ -35,14 +36,14 @@ impl Server {
         let server = Self { folder, programs, owner, child };
         let deadline = Instant::now() + Duration::from_secs(30);
         while tokio_postgres::connect(&server.url("postgres"), NoTls).await.is_err() {
-            assert!(Instant::now() < deadline, "the PostgreSQL server should answer in time");
+            assert!(Instant::now() < deadline, "the PostgreSQL server did not start in time");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         server
     }
 
-    /// A new database that orders text as people do, where the server can, so that a store which
-    /// relies on the database's own order is found out.
+    /// Creates a database with a locale-dependent text order if the server supports one, to detect a store
+    /// that relies on the database's default order.
     pub(crate) async fn database(&self, name: &str) -> String {
         let icu = format!(
             "CREATE DATABASE {name} TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en' LOCALE 'C'"
@@ -70,7 +71,7 @@ impl Drop for Server {
     }
 }
 
-/// Runs a statement on a connection of its own.
+/// Runs a statement on a separate connection.
 pub(crate) async fn run(url: &str, sql: &str) -> Result<(), tokio_postgres::Error> {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
     let connection = tokio::spawn(connection);
@@ -89,7 +90,7 @@ fn command(program: &Path, folder: &Path, owner: Option<(u32, u32)>) -> Command 
     command
 }
 
-/// Where the server programs are: Debian's folder of the newest version, else on the path.
+/// The directory of the server programs: Debian's directory of the newest version, otherwise the one in PATH.
 fn programs() -> PathBuf {
     let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let newest = versions.map(|entry| entry.path().join("bin")).filter(|bin| bin.join("initdb").exists());
@@ -98,7 +99,7 @@ fn programs() -> PathBuf {
     newest.max().or(on_path).expect("these tests need a PostgreSQL server: initdb was not found")
 }
 
-/// Whom the server runs as when the tests run as root, as which it refuses to run.
+/// The user to run the server as if the tests run as root, because the server refuses to run as root.
 fn owner() -> Option<(u32, u32)> {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let me = status.lines().find_map(|line| line.strip_prefix("Uid:"))?.split_whitespace().nth(1)?;

@@ -1,4 +1,4 @@
-//! Several writers, several servers, several lives.
+//! Several writers, several servers, and restarts.
 
 use crate::subject::{Subject, cluster, entry, organization};
 use futures_util::future::join_all;
@@ -20,21 +20,21 @@ fn lease(holder: &str, fence: i64) -> Lease {
     Lease { name: "work".into(), holder: holder.into(), fence }
 }
 
-pub(crate) async fn a_lease_has_one_holder(subject: &Subject) {
+pub(crate) async fn leases_have_one_holder(subject: &Subject) {
     assert_eq!(take(subject, "a", Some(1), 0).await, None, "nothing to renew yet");
     assert_eq!(take(subject, "a", None, 0).await, Some(1));
     assert_eq!(take(subject, "b", None, 9).await, None);
     assert_eq!(take(subject, "a", Some(1), 9).await, Some(1));
     assert_eq!(take(subject, "b", None, 18).await, None, "it was renewed");
-    assert_eq!(take(subject, "a", Some(1), 25).await, Some(1), "expired, but nobody came");
+    assert_eq!(take(subject, "a", Some(1), 25).await, Some(1), "expired, but not taken by another holder");
     assert_eq!(take(subject, "b", None, 35).await, Some(2));
     assert_eq!(take(subject, "a", Some(1), 36).await, None);
     assert_eq!(take(subject, "b", Some(1), 36).await, None, "an older number of its own");
-    assert_eq!(take(subject, "b", None, 36).await, Some(3), "a new life of the same holder");
+    assert_eq!(take(subject, "b", None, 36).await, Some(3), "the same holder after a restart");
     subject.store.release(&lease("b", 2)).await.unwrap();
     assert_eq!(take(subject, "a", None, 37).await, None, "an old lease releases nothing");
     subject.store.release(&lease("b", 3)).await.unwrap();
-    assert_eq!(take(subject, "b", Some(3), 38).await, None, "it was given back");
+    assert_eq!(take(subject, "b", Some(3), 38).await, None, "the lease was released");
     assert_eq!(take(subject, "a", None, 38).await, Some(4));
     let other = subject.store.lease("other", "b", None, TTL, Timestamp(38)).await.unwrap();
     assert_eq!(other.map(|lease| lease.fence), Some(1));
@@ -46,7 +46,7 @@ pub(crate) async fn a_lease_has_one_holder(subject: &Subject) {
     assert_eq!(join_all(rivals).await.into_iter().flatten().collect::<Vec<_>>(), [5]);
 }
 
-pub(crate) async fn a_lost_lease_fences_off_its_holder(subject: &Subject) {
+pub(crate) async fn lost_leases_fence_off_their_holder(subject: &Subject) {
     let organization = organization();
     let write = async |lease: Lease| {
         let batch = Batch { fence: Some(lease), ..Batch::server("test") };
@@ -70,7 +70,7 @@ pub(crate) async fn a_lost_lease_fences_off_its_holder(subject: &Subject) {
     assert_eq!(subject.store.list(&Query::all(Kind::Cluster)).await.unwrap().len(), 2);
 }
 
-/// Adds one to the number in a row, reading again as often as it takes.
+/// Increments the number in a row, and retries after conflicts.
 async fn increment(store: &dyn Store, id: &str) -> Result<()> {
     loop {
         let row = store.get(Kind::Cluster, id).await?.ok_or_else(|| Error::not_found("row"))?;
@@ -84,7 +84,7 @@ async fn increment(store: &dyn Store, id: &str) -> Result<()> {
     }
 }
 
-pub(crate) async fn no_concurrent_change_is_lost(subject: &Subject) {
+pub(crate) async fn concurrent_changes_are_not_lost(subject: &Subject) {
     let organization = organization();
     let counters = [(); 10].map(|()| Row { document: "0".into(), ..cluster(organization, "counter") });
     for row in &counters {
@@ -103,7 +103,7 @@ pub(crate) async fn no_concurrent_change_is_lost(subject: &Subject) {
     }
 }
 
-pub(crate) async fn many_rows_are_added_at_once(subject: &Subject) {
+pub(crate) async fn many_rows_are_inserted_concurrently(subject: &Subject) {
     let organization = organization();
     let tasks = (0..200).map(|_| {
         let batch = Batch::server("test").with(Change::Insert(cluster(organization, "c")));
@@ -122,12 +122,12 @@ pub(crate) async fn many_rows_are_added_at_once(subject: &Subject) {
     assert!(log.iter().map(|entry| entry.created_at).eq(times));
 }
 
-pub(crate) async fn everything_is_there_after_reopening(subject: &Subject) {
+pub(crate) async fn everything_persists_after_reopening(subject: &Subject) {
     let organization = organization();
     let row = cluster(organization, "c");
     let audit = vec![entry(organization)];
     let batch = Batch { audit, ..Batch::server("test").with(Change::Insert(row.clone())) };
-    // A second store on the same database, dropped before the first one looks again.
+    // A second store on the same database, which is dropped before the first one reads again.
     let other = ootheca_store::open(&subject.url).await.unwrap();
     other.commit(batch, Timestamp(3)).await.unwrap();
     let held = other.lease("work", "a", None, TTL, Timestamp(0)).await.unwrap();
@@ -141,7 +141,7 @@ pub(crate) async fn everything_is_there_after_reopening(subject: &Subject) {
     assert_eq!(again.lease("work", "a", Some(1), TTL, Timestamp(1)).await.unwrap(), held);
 }
 
-pub(crate) async fn servers_that_start_at_once_migrate_once(subject: &Subject) {
+pub(crate) async fn concurrent_starts_migrate_once(subject: &Subject) {
     let tables = [
         "entries",
         "audit",

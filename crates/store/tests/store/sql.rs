@@ -1,4 +1,4 @@
-//! The SQL itself.
+//! Tests of the SQL statements.
 
 use crate::subject::Subject;
 use ootheca_model::ErrorKind;
@@ -6,8 +6,8 @@ use rusqlite::Connection;
 use std::os::unix::fs::PermissionsExt;
 use tokio_postgres::NoTls;
 
-/// The place of a parameter is where SQLite and PostgreSQL could disagree, so it is checked too.
-pub(crate) async fn every_statement_prepares(subject: &Subject) {
+/// SQLite and PostgreSQL could number parameters differently, so their positions are checked too.
+pub(crate) async fn every_statement_can_be_prepared(subject: &Subject) {
     let (sqlite, postgres) = ootheca_store::statements();
     if let Some(path) = subject.url.strip_prefix("sqlite:") {
         let connection = Connection::open(path).unwrap();
@@ -27,21 +27,21 @@ pub(crate) async fn every_statement_prepares(subject: &Subject) {
     connection.await.unwrap().unwrap();
 }
 
-pub(crate) async fn a_newer_schema_is_refused(subject: &Subject) {
+pub(crate) async fn newer_schemas_are_rejected(subject: &Subject) {
     subject.run("INSERT INTO migrations (version) VALUES (1000)").await;
-    let error = ootheca_store::open(&subject.url).await.err().expect("it should be refused");
+    let error = ootheca_store::open(&subject.url).await.err().expect("the store must be rejected");
     assert_eq!(error.kind(), ErrorKind::Precondition);
     assert!(error.message().contains("1000"), "{error}");
 }
 
 #[tokio::test]
-async fn lists_walk_an_index_in_order() {
+async fn lists_scan_an_index_in_order() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.db");
     drop(ootheca_store::open(&format!("sqlite:{}", path.display())).await.unwrap());
     let connection = Connection::open(path).unwrap();
     let lists = ootheca_store::statements().0.into_iter().filter(|sql| sql.contains("ORDER BY"));
-    // Lists of one organization without further narrowing: the ones that may be long.
+    // Lists of one organization without further filters, which may be long.
     for sql in lists.filter(|sql| sql.contains("AND organization =") && !sql.contains("parent =")) {
         let mut plan = connection.prepare(&format!("EXPLAIN QUERY PLAN {}", sql.replace('$', "?"))).unwrap();
         let count = plan.parameter_count();
@@ -54,7 +54,7 @@ async fn lists_walk_an_index_in_order() {
 }
 
 #[tokio::test]
-async fn nobody_else_can_read_the_file() {
+async fn the_file_is_private() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.db");
     let store = ootheca_store::open(&format!("sqlite:{}", path.display())).await.unwrap();
@@ -67,7 +67,7 @@ async fn nobody_else_can_read_the_file() {
 }
 
 #[tokio::test]
-async fn a_bad_address_is_refused_without_repeating_it() {
+async fn errors_of_invalid_addresses_do_not_repeat_them() {
     let bad = [
         "mysql://user:secret@host/db",
         "store.db",
@@ -75,14 +75,14 @@ async fn a_bad_address_is_refused_without_repeating_it() {
         "postgres://user:secret@host/db?nonsense=secret",
     ];
     for url in bad {
-        let error = ootheca_store::open(url).await.err().expect("it should be refused");
+        let error = ootheca_store::open(url).await.err().expect("the store must be rejected");
         assert_eq!(error.kind(), ErrorKind::Invalid, "{url}");
         assert!(!error.chain().contains("secret"), "{}", error.chain());
     }
 }
 
 #[test]
-fn the_schema_is_the_reviewed_one() {
+fn the_schema_matches_the_reviewed_one() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../expected/schema.sql");
     let schema = ootheca_store::schema();
     if std::env::var_os("UPDATE_EXPECTED").is_some() {

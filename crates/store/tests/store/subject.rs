@@ -1,4 +1,4 @@
-//! What the cases work on, and the rows that they write.
+//! The subject of the cases, and the rows that they write.
 
 use crate::server::{self, Server};
 use ootheca_model::{
@@ -10,7 +10,7 @@ use ootheca_store::{Batch, Change, Kind, Row, Store};
 use std::{path::Path, sync::Arc};
 use uuid::Uuid;
 
-/// An open store and a way around it.
+/// An open store, and direct access to its database.
 pub(crate) struct Subject {
     pub(crate) url: String,
     pub(crate) store: Arc<dyn Store>,
@@ -30,7 +30,7 @@ impl Subject {
         Self { url, store }
     }
 
-    /// Changes the database behind the store's back.
+    /// Changes the database without the store.
     pub(crate) async fn run(&self, sql: &str) {
         match self.url.strip_prefix("sqlite:") {
             Some(path) => rusqlite::Connection::open(path).unwrap().execute_batch(sql).unwrap(),
@@ -50,9 +50,9 @@ impl Subject {
         self.store.get(row.kind, &row.id).await.unwrap()
     }
 
-    /// The row as it is now; it must be there.
+    /// The current version of a row, which must exist.
     pub(crate) async fn fresh(&self, row: &Row) -> Row {
-        self.get(row).await.expect("the row should be there")
+        self.get(row).await.expect("the row must exist")
     }
 }
 

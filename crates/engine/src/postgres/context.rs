@@ -1,4 +1,4 @@
-//! What everything in this driver needs: settings, folders, programs, the control password.
+//! Settings, folders, programs, and the control password: what every part of the driver uses.
 
 use super::{Settings, binaries, binaries::Programs, cgroup::Cgroups, owner::Owner, shell::Shell};
 use crate::files::{failed, make_folder, names_in, remove_tree, write_atomically};
@@ -15,42 +15,40 @@ pub(super) const CONTROL_USER: &str = "ootheca";
 /// The name of a server's socket in its folder.
 pub(super) const SOCKET: &str = ".s.PGSQL.5432";
 const SECRET: &str = "control-secret";
-/// Longest path of a Unix socket, without the zero at its end.
-const LONGEST_SOCKET: usize = 107;
+/// The longest path of a Unix socket, without the terminating zero byte.
+const MAX_SOCKET_PATH: usize = 107;
 
-/// How fast the engine must end.
+/// Whether the engine is to shut down, and how fast.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Haste {
-    /// Not at all.
-    Open,
-    /// Orderly.
-    Orderly,
-    /// At once.
-    Now,
+pub(super) enum Shutdown {
+    NotRequested,
+    /// Stop the servers with a checkpoint.
+    Fast,
+    /// Stop the servers without waiting for a checkpoint.
+    Immediate,
 }
 
-/// Shared by every part of the driver.
 #[derive(Debug)]
-pub(super) struct Host {
+pub(super) struct EngineContext {
     pub(super) settings: Settings,
     pub(super) owner: Owner,
-    /// Installed majors, newest first.
+    /// Installed major versions, newest first.
     pub(super) programs: Vec<Programs>,
     pub(super) cgroups: Cgroups,
     pub(super) hints: broadcast::Sender<ClusterId>,
-    pub(super) haste: watch::Sender<Haste>,
+    pub(super) shutdown: watch::Sender<Shutdown>,
     folder: OnceLock<PathBuf>,
     secret: OnceLock<String>,
     pub(super) shell: Shell,
 }
 
-impl Host {
+impl EngineContext {
     pub(super) fn new(settings: Settings) -> Result<Self> {
         let owner = Owner::find(settings.user.as_deref().unwrap_or(CONTROL_USER))?;
         let programs = binaries::find(&settings.programs, &owner);
         if programs.is_empty() {
             return Err(Error::precondition(
-                "no PostgreSQL server (14 or newer) was found in /usr/lib/postgresql/*/bin, PATH or engine.programs; \
+                "found no PostgreSQL server (14 or newer) in /usr/lib/postgresql/*/bin, PATH, or engine.programs; \
                  install one, for example: apt-get install postgresql",
             ));
         }
@@ -60,24 +58,25 @@ impl Host {
             programs,
             cgroups: Cgroups::find(),
             hints: broadcast::channel(1024).0,
-            haste: watch::channel(Haste::Open).0,
+            shutdown: watch::channel(Shutdown::NotRequested).0,
             folder: OnceLock::new(),
             secret: OnceLock::new(),
             shell: Shell::default(),
         })
     }
 
-    /// Makes the folders and reads or makes the control password. Quick.
+    /// Creates the folders, and reads or generates the control password. Does not block for long.
     pub(super) fn open(&self) -> Result<()> {
         let path = &self.settings.folder;
-        make_folder(path, self.owner.passage())?;
-        // Processes are recognised by the folder that they work in, which the kernel shows resolved.
+        make_folder(path, self.owner.traversal_mode())?;
+        // Processes are identified by their working directory, which the kernel reports with symbolic links
+        // resolved.
         let folder = fs::canonicalize(path).map_err(failed("resolve", path))?;
         check_socket_path(&folder)?;
         self.owner.check_reach(&folder)?;
         let secret = control_secret(&folder)?;
         for name in ["templates", "instances", "run", "trash"] {
-            make_folder(&folder.join(name), self.owner.passage())?;
+            make_folder(&folder.join(name), self.owner.traversal_mode())?;
         }
         let _ = (self.folder.set(folder), self.secret.set(secret));
         Ok(())
@@ -99,33 +98,33 @@ impl Host {
         self.folder().join("trash")
     }
 
-    /// The folders of sockets, or that of one server.
+    /// The folder with one folder of sockets for each server.
     pub(super) fn run(&self) -> PathBuf {
         self.folder().join("run")
     }
 
-    /// The control password. `Unavailable` before `open`.
+    /// Returns the control password. `Unavailable` before `open`.
     pub(super) fn secret(&self) -> Result<&str> {
-        self.secret.get().map(String::as_str).ok_or_else(|| Error::unavailable("the engine is not open"))
+        self.secret.get().map(String::as_str).ok_or_else(|| Error::unavailable("the engine is not open yet"))
     }
 
-    /// The programs of a major, `Precondition` if it is not installed.
+    /// Returns the programs of a major version. `Precondition` if it is not installed.
     pub(super) fn programs(&self, major: &str) -> Result<&Programs> {
         self.programs.iter().find(|programs| programs.major.to_string() == major).ok_or_else(|| {
             let installed: Vec<String> = self.programs.iter().map(|p| p.major.to_string()).collect();
             Error::precondition(format!(
-                "PostgreSQL {major} is not installed here, only: {}",
+                "PostgreSQL {major} is not installed on this machine; installed: {}",
                 installed.join(", ")
             ))
         })
     }
 
-    /// Whether the engine is ending.
+    /// Whether the engine is shutting down.
     pub(super) fn closing(&self) -> bool {
-        *self.haste.borrow() != Haste::Open
+        *self.shutdown.borrow() != Shutdown::NotRequested
     }
 
-    /// Says that something changed; nobody need listen.
+    /// Notifies subscribers that the instance of a cluster changed.
     pub(super) fn hint(&self, cluster: Option<ClusterId>) {
         if let Some(cluster) = cluster {
             let _ = self.hints.send(cluster);
@@ -136,13 +135,13 @@ impl Host {
 fn check_socket_path(folder: &Path) -> Result<()> {
     let longest = folder.join("run").join("123456789012").join(SOCKET);
     let length = longest.as_os_str().len();
-    if length < LONGEST_SOCKET {
+    if length < MAX_SOCKET_PATH {
         return Ok(());
     }
     Err(Error::precondition(format!(
-        "data_dir: the path of {} is too long: sockets in it would have paths of {length} bytes, and at most {} are possible",
+        "data_dir: the path of {} is too long; the paths of sockets in it would have {length} bytes, and the maximum is {}",
         folder.display(),
-        LONGEST_SOCKET - 1
+        MAX_SOCKET_PATH - 1
     )))
 }
 
@@ -150,21 +149,21 @@ fn control_secret(folder: &Path) -> Result<String> {
     let path = folder.join(SECRET);
     match fs::read_to_string(&path) {
         Ok(secret) if secret.len() == 64 => return Ok(secret),
-        Ok(_) => return Err(Error::internal(format!("{} is damaged", path.display()))),
+        Ok(_) => return Err(Error::internal(format!("{} is corrupted", path.display()))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(failed("read", &path)(error)),
     }
     if !names_in(&folder.join("instances")).is_empty() {
-        return Err(Error::internal(format!("{} is missing, and the SQL servers need it", path.display())));
+        return Err(Error::internal(format!("{} is missing and the SQL servers require it", path.display())));
     }
     let secret: String = rand::random::<[u8; 32]>().iter().map(|byte| format!("{byte:02x}")).collect();
     write_atomically(folder, SECRET, secret.as_bytes())?;
-    // A template without this password is of no use.
+    // Existing templates contain another password and cannot be used.
     remove_tree(&folder.join("templates"))?;
     Ok(secret)
 }
 
-/// A new random name for an instance: 12 characters.
+/// Returns a random instance id of 12 characters.
 pub(super) fn new_id() -> String {
     uuid::Uuid::new_v4().simple().to_string()[..12].to_owned()
 }
