@@ -274,8 +274,8 @@ impl Instance {
         let sockets = self.sockets();
         let spec =
             LaunchSpec { programs: &self.programs, data: &data, sockets: &sockets, log: &log, options: &[] };
-        // The time between the start and the entry into the group, in `record_process`, is not limited or counted, so
-        // nothing happens in between.
+        // The time before the process enters the group, in `record_process`, is neither limited nor counted,
+        // so nothing else happens in between.
         server::spawn(&self.context, &spec).map(Arc::new)
     }
 
