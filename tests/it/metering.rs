@@ -18,11 +18,8 @@ fn boot() -> Launch {
     Launch::new(PROGRAM).engine(Engine::Postgres).arg("--test-clock")
 }
 
-fn ticking() -> Ootheca {
-    boot().env("OOTHECA_METERING__TICK_SECONDS", "1").boot()
-}
-
-/// Ticks come from the test only, and server processes end with their session.
+/// Ticks come from the test only: one during a statement that goes over a limit would end its session before it has
+/// finished. Server processes end with their session.
 fn still() -> Ootheca {
     let launch = boot().env("OOTHECA_METERING__TICK_SECONDS", "3600");
     launch.env("OOTHECA_GATEWAY__REUSE_SECONDS", "0").boot()
@@ -43,11 +40,6 @@ fn standing(server: &Ootheca, cluster: &str) -> String {
     let shown = server.get(&format!("/clusters/{cluster}"));
     assert_eq!(shown.text("/state"), "CREATED", "no limit changes the state");
     shown.text("/ootheca/standing")
-}
-
-#[track_caller]
-fn until(server: &Ootheca, cluster: &str, wanted: &str) {
-    eventually(wanted, || (standing(server, cluster) == wanted).then_some(()));
 }
 
 fn psql(server: &Ootheca, cluster: &str, sql: &str) -> ootheca_testkit::Spoken {
@@ -77,10 +69,13 @@ fn explains(text: &str, limit: &str) {
     assert!(text.contains(&format!("or remove {limit}")) && text.contains("PATCH"), "{text}");
 }
 
-/// What a live session hears when it is cut.
+/// Ticks the meter until there is an answer.
 #[track_caller]
-fn until_cut(session: &mut Session) -> String {
-    eventually("the session is cut", || session.run("SELECT 1").err())
+fn after_tick<T>(server: &Ootheca, what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    eventually(what, || {
+        advance(server, 0);
+        ask()
+    })
 }
 
 /// Thresholds of a limit that the audit log tells of.
@@ -99,12 +94,13 @@ fn told(server: &Ootheca, limit: &str) -> Vec<Value> {
 
 #[test]
 fn request_units_disable_a_cluster_until_the_limit_or_the_month_changes() {
-    let server = ticking();
+    let server = still();
     let cluster = cluster(&server, "BASIC");
     limit(&server, &cluster, REQUEST_UNITS, "1000");
     let mut live = session(&server, &cluster);
     live.run("CREATE TABLE work AS SELECT generate_series(1, 1000) AS n").expect("within the limit");
-    explains(&until_cut(&mut live), REQUEST_UNITS);
+    let cut = after_tick(&server, "the session is cut", || live.run("SELECT 1").err());
+    explains(&cut, REQUEST_UNITS);
     assert_eq!(standing(&server, &cluster), "REQUEST_UNIT_LIMIT_EXCEEDED");
     assert_eq!(told(&server, REQUEST_UNITS), [50, 75, 100]);
     explains(psql(&server, &cluster, "SELECT 1").fails("codeUnavailable"), REQUEST_UNITS);
@@ -135,14 +131,15 @@ fn sqlstates(seat: &mut Conversation, sql: &str) -> [String; 2] {
 
 #[test]
 fn storage_throttles_a_cluster_until_data_is_deleted_or_the_limit_changes() {
-    let server = ticking();
+    let server = still();
     let cluster = cluster(&server, "BASIC");
     limit(&server, &cluster, STORAGE, "10");
     let (mut one, mut two) = (session(&server, &cluster), session(&server, &cluster));
     two.run("SELECT 1").expect("a live session");
     one.run(FILL).expect("within the limit");
     for session in [&mut one, &mut two] {
-        explains(&until_cut(session), STORAGE);
+        let cut = after_tick(&server, "the session is cut", || session.run("SELECT 1").err());
+        explains(&cut, STORAGE);
     }
     assert_eq!(told(&server, STORAGE), [50, 75, 100]);
     let wire = wire(&server, &cluster);
@@ -169,13 +166,15 @@ fn storage_throttles_a_cluster_until_data_is_deleted_or_the_limit_changes() {
     explains(said.fails(STORAGE), STORAGE);
     let mut seat = eventually("the seat is free", || wire.connect().expect("a connection").ok());
     assert_eq!(sqlstates(&mut seat, "TRUNCATE many"), ["", ""]);
-    until(&server, &cluster, "OPEN");
+    after_tick(&server, "OPEN", || (standing(&server, &cluster) == "OPEN").then_some(()));
     eventually("the live session may write again", || {
         (sqlstates(&mut seat, "CREATE TABLE IF NOT EXISTS more (n int)") == ["", ""]).then_some(())
     });
     assert_eq!(psql(&server, &cluster, "DROP TABLE many, more; SELECT 1").ok(), "1", "beside it");
     psql(&server, &cluster, FILL).ok();
-    until(&server, &cluster, "STORAGE_LIMIT_EXCEEDED");
+    after_tick(&server, "over its storage", || {
+        (standing(&server, &cluster) == "STORAGE_LIMIT_EXCEEDED").then_some(())
+    });
     limit(&server, &cluster, STORAGE, "100");
     psql(&server, &cluster, "INSERT INTO many VALUES (0, 'x')").ok();
     assert_eq!(standing(&server, &cluster), "OPEN");
