@@ -1,5 +1,5 @@
-//! From a row of the table to its handler: decode, call, encode. Generated from the table, so that a
-//! row without a handler, or a handler of the wrong types, does not compile.
+//! Calls the handler of a row: decodes, calls, and encodes. Generated from the table, so that a row without a
+//! handler, or a handler with the wrong types, does not compile.
 
 use crate::api::{call::Call, decision::Decision, handlers};
 use ootheca_api::{
@@ -23,11 +23,11 @@ pub struct Input<'a> {
     pub body: &'a [u8],
 }
 
-/// What a handler said, encoded.
+/// The encoded result of a handler.
 pub enum Outcome {
-    /// The answer to a read.
+    /// The response to a read.
     Read(Vec<u8>),
-    /// A change, not yet written.
+    /// A change that is not committed yet.
     Change(Box<Decision<Vec<u8>>>),
 }
 
@@ -52,7 +52,7 @@ macro_rules! dispatch {
         })* }
         later { $($later:tt)* }
     ) => {
-        /// Runs the handler of `op`. An operation that is not built is `Unimplemented`.
+        /// Runs the handler of `op`. Returns `Unimplemented` if there is none.
         pub async fn run(op: Op, call: Arc<Call>, input: Input<'_>) -> Result<Outcome> {
             match op {
                 $(Op::$op => {

@@ -1,21 +1,21 @@
-//! What of a statement can be decided without a server. Pure.
+//! Rules for statements that can be checked without a server. Pure.
 //!
-//! A statement is not confined by this, but by the server's transaction and the rights of
-//! the role that it runs as. This gives clear errors for what cannot run here.
+//! They give clear errors and do not confine a statement. That is done by the transaction in the server, and
+//! by the privileges of the role that runs the statement.
 
 use ootheca_gateway::{AdmissionState, first_word, may_add_data, without_passwords};
 use ootheca_model::{Error, Result};
 use serde_json::json;
 
-/// The longest text in bytes.
+/// The maximum length of a statement in bytes.
 pub(super) const LONGEST: usize = 48 * 1024;
-/// How much of it stands in the audit log, as JSON, in bytes.
+/// The maximum length of its JSON text in the audit log, in bytes.
 const LONGEST_KEPT: usize = 6 * 1024;
 
-/// First words of what would end the transaction, or begin another one.
+/// First words of statements that would end the transaction or start another one.
 const TRANSACTION: &[&str] =
     &["abort", "begin", "commit", "end", "prepare", "release", "rollback", "savepoint", "start"];
-/// First words of what only has a meaning in a session that goes on.
+/// First words of statements that only have an effect in a longer session.
 const SESSION: &[&str] = &[
     "close",
     "deallocate",
@@ -31,7 +31,7 @@ const SESSION: &[&str] = &[
     "unlisten",
 ];
 
-/// Refuses what has no meaning here.
+/// Refuses statements that have no effect here.
 pub(super) fn check(text: &str) -> Result<()> {
     let refused = |rule: &str| Err(Error::invalid("statement", rule));
     if text.trim().is_empty() {
@@ -59,7 +59,7 @@ pub(super) fn check(text: &str) -> Result<()> {
     Ok(())
 }
 
-/// Refuses what the gateway would refuse of a cluster that stands so, in the same words.
+/// Refuses the same statements as the gateway does for a cluster in this state, with the same messages.
 pub(super) fn admit(standing: &AdmissionState, text: &str, write: bool) -> Result<()> {
     match standing {
         AdmissionState::Disabled(notice) => {
@@ -72,7 +72,7 @@ pub(super) fn admit(standing: &AdmissionState, text: &str, write: bool) -> Resul
     }
 }
 
-/// The text as the audit log keeps it: without passwords, and the beginning of a long one.
+/// The text for the audit log, without passwords, and truncated if it is long.
 pub(super) fn kept(text: &str) -> String {
     let text = without_passwords(text.split('\0').next().unwrap_or_default());
     let mut end = text.len().min(LONGEST_KEPT);

@@ -1,6 +1,7 @@
-//! Asks an issuer for its keys, as OpenID Connect has it: first where they are, then for them.
+//! Downloads the keys of an issuer as OpenID Connect specifies: first their URL, then the keys.
 //!
-//! Over TLS with the trust of this machine, following no redirect; without TLS only on this machine.
+//! Uses TLS with the certificates that this machine trusts, and follows no redirects. Without TLS, only
+//! addresses of this machine are allowed.
 
 use ootheca_model::{Error, Result, issuer::check_url};
 use serde::Deserialize;
@@ -10,9 +11,9 @@ use ureq::{
     tls::{RootCerts, TlsConfig},
 };
 
-/// How long each of the two questions may take.
+/// The time limit of each request.
 const LIMIT: Duration = Duration::from_secs(5);
-/// Longest answer in bytes.
+/// The maximum size of a response in bytes.
 const LONGEST: u64 = 256 * 1024;
 
 #[derive(Deserialize)]
@@ -21,7 +22,7 @@ struct Discovery {
     jwks_uri: String,
 }
 
-/// The key set of the issuer at this address, JSON.
+/// The key set of the issuer with this URL, as JSON.
 pub(super) async fn keys(issuer_url: &str) -> Result<String> {
     let issuer_url = issuer_url.to_owned();
     let task = tokio::task::spawn_blocking(move || ask(&issuer_url));

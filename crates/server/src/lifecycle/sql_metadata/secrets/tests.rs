@@ -81,7 +81,7 @@ impl Engine for Counted {
 
 const PASSWORD: &str = "correct horse battery";
 
-/// A server without doors, and one cluster that runs.
+/// A server without listeners, and one running cluster.
 struct Bench {
     lifecycle: Arc<Lifecycle>,
     engine: Arc<Counted>,
@@ -117,7 +117,7 @@ impl Bench {
         }
     }
 
-    /// As the suspension does it, and as SQL would be: behind the back of the notes.
+    /// A session as used by the suspension, or by SQL clients: it does not update the cached metadata.
     async fn admin(&self) -> Box<dyn Admin> {
         self.engine.0.admin(self.cluster.id).await.expect("a session")
     }
