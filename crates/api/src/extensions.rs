@@ -41,7 +41,7 @@ impl Extensions {
         let own = own_key(row.op, &pairs, &mut body)?;
         let key = match (header, own) {
             (Some(header), Some(own)) if header != own => {
-                let rule = format!("differs from {KEY_FIELD} in the request; give one of them");
+                let rule = format!("differs from {KEY_FIELD} in the request");
                 return Err(Error::invalid(KEY_HEADER, rule));
             }
             (Some(header), _) => Some(checked(KEY_HEADER, header)?),
@@ -83,7 +83,7 @@ fn dry_run(pairs: &Pairs) -> Result<bool> {
             _ => return Err(Error::invalid(DRY_RUN, format!("must be true or false, not {text:?}"))),
         };
         if wish.is_some_and(|before| before != read) {
-            return Err(Error::invalid(DRY_RUN, "is both true and false; give one of them"));
+            return Err(Error::invalid(DRY_RUN, "has two different values"));
         }
         wish = Some(read);
     }
@@ -186,7 +186,7 @@ mod tests {
             assert!(error.message().contains("dry_run: must be true or false"), "{bad}: {error}");
         }
         for bad in ["dry_run=true&dry_run=false", "dryRun=false&dry_run=true"] {
-            assert!(dry(bad).unwrap_err().message().contains("dry_run: is both"), "{bad}");
+            assert!(dry(bad).unwrap_err().message().contains("dry_run: has two different values"), "{bad}");
         }
     }
 

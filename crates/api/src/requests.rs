@@ -85,7 +85,7 @@ fn put(members: &mut Map<String, Value>, name: &str, value: Value) -> Result<()>
             entry.insert(value);
         }
         Entry::Occupied(entry) if value.is_null() || *entry.get() == value => {}
-        Entry::Occupied(_) => return Err(Error::invalid(name, "is given twice, with different values")),
+        Entry::Occupied(_) => return Err(Error::invalid(name, "has two different values")),
     }
     Ok(())
 }

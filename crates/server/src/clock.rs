@@ -42,7 +42,7 @@ impl TestClock {
         let row = store.get(Kind::Setting, SETTING).await?;
         let ahead = row.and_then(|row| row.document.parse().ok()).unwrap_or(0);
         let clock = Self { ahead_micros: AtomicI64::new(ahead) };
-        tracing::warn!(now = %clock.now(), "TEST CLOCK: time can be advanced over the API; never do this in production");
+        tracing::warn!(now = %clock.now(), "TEST CLOCK: the API can advance the time; do not use in production");
         Ok(clock)
     }
 
@@ -58,7 +58,7 @@ impl TestClock {
             None => Change::Insert(Row { document: ahead.to_string(), ..fresh }),
         };
         store.commit(Batch::server("test clock").with(change), now).await?;
-        tracing::warn!(%now, seconds, "TEST CLOCK: time was advanced");
+        tracing::warn!(%now, seconds, "TEST CLOCK: time advanced");
         Ok(now)
     }
 }

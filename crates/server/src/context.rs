@@ -134,7 +134,7 @@ impl Context {
         let found = self.find::<Cluster>(&cluster.to_string()).await?;
         match found.is_some_and(|found| found.value.observed.is_data_missing()) {
             true => Err(Error::precondition(
-                "the cluster's data is missing; the conditions of the cluster in the Cloud API say where it was",
+                "the cluster's data is missing; the conditions of the cluster in the API contain its last location",
             )),
             false => Ok(()),
         }

@@ -35,7 +35,7 @@ impl DataDir {
         let absolute = absolute(path)?;
         if absolute.as_os_str().len() > LONGEST {
             let rule = format!(
-                "the path may have at most {LONGEST} bytes (sockets live in it): {}",
+                "the path must have at most {LONGEST} bytes, because it contains sockets: {}",
                 absolute.display()
             );
             return Err(Error::invalid("data_dir", rule));
@@ -45,10 +45,10 @@ impl DataDir {
             .recursive(true)
             .mode(0o711)
             .create(&absolute)
-            .map_err(|e| failed("can not make", e))?;
+            .map_err(|e| failed("could not create", e))?;
         fs::set_permissions(&absolute, fs::Permissions::from_mode(0o711))
-            .map_err(|e| failed("can not protect", e))?;
-        let lock = private_file(&absolute.join(name)).map_err(|error| failed("can not lock", error))?;
+            .map_err(|e| failed("could not set the permissions of", e))?;
+        let lock = private_file(&absolute.join(name)).map_err(|error| failed("could not lock", error))?;
         if lock.try_lock().is_err() {
             let rule = format!(
                 "another {who} uses {}; to take its place without a pause, start with --take-over",
@@ -70,7 +70,7 @@ impl DataDir {
         match fs::read_to_string(&path) {
             Ok(text) => Ok(Some(text)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Error::internal(format!("can not read {}", path.display())).because(error)),
+            Err(error) => Err(Error::internal(format!("could not read {}", path.display())).because(error)),
         }
     }
 
@@ -86,7 +86,7 @@ impl DataDir {
             File::open(&self.path)?.sync_all()
         };
         write()
-            .map_err(|error| Error::internal(format!("can not write {}", path.display())).because(error))?;
+            .map_err(|error| Error::internal(format!("could not write {}", path.display())).because(error))?;
         Ok(path)
     }
 }
@@ -94,7 +94,7 @@ impl DataDir {
 /// The absolute path of a data directory, which does not have to exist.
 pub fn absolute(path: &Path) -> Result<PathBuf> {
     std::path::absolute(path)
-        .map_err(|error| Error::invalid("data_dir", format!("can not resolve {}: {error}", path.display())))
+        .map_err(|error| Error::invalid("data_dir", format!("could not resolve {}: {error}", path.display())))
 }
 
 fn private_file(path: &Path) -> std::io::Result<File> {

@@ -85,7 +85,7 @@ pub fn touch(row: &Row) -> Change {
 
 fn filled<T: Document>(value: &T, revision: i64) -> Result<Row> {
     let document = serde_json::to_string(value)
-        .map_err(|error| Error::internal(format!("{}: can not be written", T::NAME)).because(error))?;
+        .map_err(|error| Error::internal(format!("could not encode {}", T::NAME)).because(error))?;
     Ok(Row { document, revision, ..value.columns() })
 }
 
@@ -293,7 +293,7 @@ impl Document for Meter {
 pub fn period(kind: Kind, usage: &PeriodUsage) -> Result<Row> {
     let id = format!("{}/{}", usage.cluster, usage.period);
     let document = serde_json::to_string(usage)
-        .map_err(|error| Error::internal(format!("usage {id}: can not be written")).because(error))?;
+        .map_err(|error| Error::internal(format!("could not encode usage {id}")).because(error))?;
     let row = row(kind, id, usage.organization, usage.period.clone(), usage.created_at);
     Ok(Row { parent: usage.cluster.to_string(), document, ..row })
 }

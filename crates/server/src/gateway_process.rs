@@ -48,7 +48,7 @@ impl GatewayProcess {
     pub async fn take_over(settings: Settings, metrics_listen: Option<SocketAddr>) -> Result<Self> {
         let data = data_dir::absolute(&settings.data_dir)?;
         let Some(mut successor) = Successor::greet(&control::gateway_socket(&data)).await? else {
-            tracing::info!("no gateway runs here; nothing to take over");
+            tracing::info!("no gateway process to take over from");
             return Self::start(settings, metrics_listen, Inherited::default()).await;
         };
         let directory = connect(&settings).await?;
@@ -125,7 +125,7 @@ impl GatewayProcess {
         self.stop.send_replace(true);
         tokio::time::sleep(SETTLE).await;
         let copies = Inherited::copies(&self.handover_server.listening())
-            .map_err(|error| Error::internal("take-over: the sockets can not be kept").because(error))?;
+            .map_err(|error| Error::internal("take-over: could not keep the sockets").because(error))?;
         drop(self.data);
         let outcome = handover.ready().await;
         let grace = self.settings.drain();

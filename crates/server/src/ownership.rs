@@ -76,7 +76,7 @@ impl Owner {
 
     fn row(&self, now: Timestamp) -> Result<Row> {
         let document = serde_json::to_string(self)
-            .map_err(|error| Error::internal("setting engine-owner: can not be written").because(error))?;
+            .map_err(|error| Error::internal("could not encode the setting engine-owner").because(error))?;
         let none = OrganizationId(Uuid::nil());
         Ok(Row { document, ..documents::row(Kind::Setting, ROW.to_owned(), none, ROW.to_owned(), now) })
     }

@@ -73,7 +73,7 @@ impl Server {
         settings.data_dir = data_dir::absolute(&settings.data_dir)?;
         let Some(mut successor) = Successor::greet(&control::control_socket(&settings.data_dir)).await?
         else {
-            tracing::info!("no server runs here; nothing to take over");
+            tracing::info!("no server to take over from");
             return Self::start(settings, Inherited::default()).await;
         };
         // What can fail without side effects fails before the other process yields.
@@ -231,7 +231,7 @@ impl Server {
         }
         self.app.context.engine.close(true).await;
         let copies = Inherited::copies(&self.handover_server.listening())
-            .map_err(|error| Error::internal("take-over: the sockets can not be kept").because(error))?;
+            .map_err(|error| Error::internal("take-over: could not keep the sockets").because(error))?;
         drop(self.data);
         match handover.ready().await {
             Ok(()) => {

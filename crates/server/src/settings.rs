@@ -186,7 +186,7 @@ impl Settings {
         let mut figment = Figment::from(Toml::string(DEFAULTS));
         if let Some(file) = file {
             if !file.is_file() {
-                return Err(Error::invalid("config", format!("there is no file {}", file.display())));
+                return Err(Error::invalid("config", format!("the file {} does not exist", file.display())));
             }
             figment = figment.merge(Toml::file_exact(file));
         }
@@ -263,7 +263,7 @@ pub fn platform_data_dir() -> Result<PathBuf> {
         return Ok(PathBuf::from("/var/lib/ootheca"));
     }
     let strategy = etcetera::choose_base_strategy().map_err(|error| {
-        Error::invalid("data_dir", "must be given: there is no home folder").because(error)
+        Error::invalid("data_dir", "is required, because there is no home directory").because(error)
     })?;
     Ok(strategy.data_dir().join("ootheca"))
 }

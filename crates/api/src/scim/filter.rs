@@ -230,7 +230,7 @@ fn term(lexer: &mut Lexer<'_>, depth: usize) -> Result<Filter> {
 /// Parses the rest of an open bracket.
 pub(super) fn bracketed(lexer: &mut Lexer<'_>, end: char, depth: usize) -> Result<Filter> {
     if depth == DEEPEST {
-        let rule = format!("may have at most {DEEPEST} brackets within each other");
+        let rule = format!("must have at most {DEEPEST} nested brackets");
         return Err(Error::invalid(lexer.field, rule));
     }
     let filter = any(lexer, depth + 1)?;
@@ -265,7 +265,7 @@ fn comparison(lexer: &mut Lexer<'_>, attribute: Attribute) -> Result<Filter> {
     if fits {
         Ok(Filter::Compare(attribute, *comparison, wanted))
     } else {
-        Err(Error::invalid(lexer.field, format!("{word} can not compare with {wanted}")))
+        Err(Error::invalid(lexer.field, format!("{word} cannot compare with {wanted}")))
     }
 }
 

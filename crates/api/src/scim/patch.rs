@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 /// The start of the message if the path has no target.
 pub(crate) const NO_TARGET: &str = "nothing is there";
 /// The start of the message if the target is read-only.
-pub(crate) const READ_ONLY: &str = "can not be changed";
+pub(crate) const READ_ONLY: &str = "cannot be changed";
 
 /// Attributes that only the server sets.
 const SET_BY_SERVER: [&str; 4] = ["schemas", "id", "meta", "groups"];
@@ -93,7 +93,7 @@ pub fn apply(resource: &mut Map<String, Value>, verb: Verb, path: Option<&str>, 
         }
         None => {
             let Value::Object(members) = value else {
-                return Err(Error::invalid("value", "must be an object where there is no path"));
+                return Err(Error::invalid("value", "must be an object if there is no path"));
             };
             for (name, value) in members {
                 let path = Path::named(&name)?;
@@ -127,7 +127,7 @@ fn whole(resource: &mut Map<String, Value>, verb: Verb, name: &str, value: Value
         (Verb::Remove, value) if is_list && !value.is_null() => {
             let unwanted = items(value);
             if unwanted.iter().any(|item| key(item).is_null()) {
-                return Err(Error::invalid("value", "must name each item that goes by its value"));
+                return Err(Error::invalid("value", "must contain the value of each item to remove"));
             }
             if let Some(Value::Array(items)) = resource.get_mut(name) {
                 items.retain(|item| !unwanted.iter().any(|other| same(item, other)));

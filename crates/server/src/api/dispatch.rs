@@ -32,7 +32,7 @@ pub enum Outcome {
 }
 
 fn encode<T: Serialize>(reply: T) -> Result<Vec<u8>> {
-    serde_json::to_vec(&reply).map_err(|error| Error::internal("can not encode a reply").because(error))
+    serde_json::to_vec(&reply).map_err(|error| Error::internal("could not encode a response").because(error))
 }
 
 fn read<T: Serialize>(reply: T) -> Result<Outcome> {
@@ -64,7 +64,7 @@ macro_rules! dispatch {
                 })*
                 _ => {
                     let name = operation(op).name;
-                    Err(Error::new(ErrorKind::Unimplemented, format!("operation {name} is not built yet")))
+                    Err(Error::new(ErrorKind::Unimplemented, format!("operation {name} is not implemented")))
                 }
             }
         }

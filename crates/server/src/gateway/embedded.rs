@@ -50,7 +50,7 @@ impl EmbeddedGateway {
 
     /// Its socket, for a successor.
     pub fn listening(&self) -> Result<Listening> {
-        let failed = |error| Error::internal("the SQL socket can not be shared").because(error);
+        let failed = |error| Error::internal("could not share the SQL socket").because(error);
         match &*self.lock() {
             Some(gateway) => {
                 let socket = gateway.listener().map_err(failed)?;

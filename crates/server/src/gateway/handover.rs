@@ -116,7 +116,7 @@ impl HandoverServer {
             Some(_) => return Err(Error::invalid("take-over", "the successor does not ask in order")),
             None => return Ok(()),
         }
-        let busy = |_| Error::unavailable("take-over: another successor is taking over already");
+        let busy = |_| Error::unavailable("take-over: another successor is already taking over");
         self.asked.try_send(Handover { stream }).map_err(busy)
     }
 }
@@ -136,7 +136,7 @@ impl Handover {
             Ok(Ok(Some(Step::Ready))) => Ok(()),
             Ok(Ok(_)) => Err(Error::unavailable("take-over: the successor ended before it was ready")),
             Ok(Err(error)) => Err(error),
-            Err(_) => Err(Error::unavailable("take-over: the successor is not ready in time")),
+            Err(_) => Err(Error::unavailable("take-over: the successor was not ready in time")),
         }
     }
 }
@@ -185,13 +185,13 @@ impl Successor {
                 return Ok(None);
             }
             Err(error) => {
-                let message = format!("take-over: can not reach {}", socket.display());
+                let message = format!("take-over: could not connect to {}", socket.display());
                 return Err(Error::unavailable(message).because(error));
             }
         };
         send(&mut stream, &ClientHello { ootheca: VERSION, role: Role::Successor }).await?;
         let received = timeout(PATIENCE, receive_descriptors(&stream)).await;
-        let late = |_| Error::unavailable("take-over: the running process does not answer");
+        let late = |_| Error::unavailable("take-over: the running process does not respond");
         let (line, descriptors) = received.map_err(late)?.map_err(broken)?;
         let welcome = protocol::parse::<ServerHello>(&line)?.check()?;
         if welcome.listeners.len() != descriptors.len() {
@@ -294,9 +294,9 @@ mod tests {
     #[tokio::test]
     async fn descriptors_change_hands_in_two_steps() {
         let (_folder, path) = socket();
-        assert!(Successor::greet(&path).await.expect("no error").is_none(), "nobody is there");
+        assert!(Successor::greet(&path).await.expect("no error").is_none(), "no process listens");
         let (mut asking, _stop, listener) = running(&path).await;
-        let mut successor = Successor::greet(&path).await.expect("no error").expect("somebody");
+        let mut successor = Successor::greet(&path).await.expect("no error").expect("a running process");
         let socket = successor.inherited.take("http").expect("the socket");
         assert_eq!(socket.local_addr().ok(), listener.local_addr().ok());
         assert!(successor.inherited.take("http").is_none() && asking.try_recv().is_err());
@@ -312,7 +312,7 @@ mod tests {
     async fn a_successor_that_fails_is_noticed() {
         let (_folder, path) = socket();
         let (mut asking, _stop, _listener) = running(&path).await;
-        let mut successor = Successor::greet(&path).await.expect("no error").expect("somebody");
+        let mut successor = Successor::greet(&path).await.expect("no error").expect("a running process");
         let taking = tokio::spawn(async move { successor.take_over().await });
         let error = asking.recv().await.expect("a handover").ready().await.expect_err("it failed");
         assert!(error.message().contains("take-over") || error.message().contains("broke"), "{error}");

@@ -271,7 +271,7 @@ fn frame(event: &Event) -> Result<String> {
         trace_id: event.trace_id.as_deref(),
     };
     let data = serde_json::to_string(&wire)
-        .map_err(|error| Error::internal("can not encode an event").because(error))?;
+        .map_err(|error| Error::internal("could not encode an event").because(error))?;
     Ok(format!("id: {}\ndata: {data}\n\n", event.sequence))
 }
 

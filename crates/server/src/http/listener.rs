@@ -18,7 +18,7 @@ pub async fn listen(
     address: SocketAddr,
     inherited: Option<std::net::TcpListener>,
 ) -> Result<(Arc<std::net::TcpListener>, TcpListener)> {
-    let failed = |error| Error::invalid("listen", format!("can not listen on {address}: {error}"));
+    let failed = |error| Error::invalid("listen", format!("could not listen on {address}: {error}"));
     let listener = match inherited {
         Some(listener) => listener,
         None => TcpListener::bind(address).await.and_then(TcpListener::into_std).map_err(failed)?,

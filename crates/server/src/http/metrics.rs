@@ -164,7 +164,7 @@ impl Figures {
         self.register_clusters(&mut registry);
         let mut text = String::new();
         encode(&mut text, &registry)
-            .map_err(|error| Error::internal("the figures can not be written").because(error))?;
+            .map_err(|error| Error::internal("could not encode the metrics").because(error))?;
         Ok(text)
     }
 
@@ -307,7 +307,7 @@ mod tests {
             let lines = text.lines().filter_map(|line| line.strip_prefix(word));
             lines.map(str::to_owned).collect()
         };
-        let mut series = String::from("The series of GET /metrics: type, name, what it says.\n\n");
+        let mut series = String::from("The metrics of GET /metrics: type, name, and description.\n\n");
         for (kind, help) in of("# TYPE ").iter().zip(of("# HELP ")) {
             let (name, kind) = kind.split_once(' ').expect("a type");
             let (_, help) = help.split_once(' ').expect("a help");

@@ -94,7 +94,7 @@ async fn answer(state: &RouteState, peer: SocketAddr, request: axum::extract::Re
     let path = head.uri.path().to_owned();
     let accept = text("accept");
     let Ok(body) = to_bytes(body, BODY_LIMIT).await else {
-        let message = format!("invalid argument: body: must be whole and have at most {BODY_LIMIT} bytes");
+        let message = format!("invalid argument: body: must be complete and have at most {BODY_LIMIT} bytes");
         return scim::dress(&path, accept.as_deref(), failure(&Error::new(ErrorKind::Invalid, message)))
             .await;
     };

@@ -43,7 +43,7 @@ pub(super) async fn text(metering: &Metering, cluster: &Cluster, region: &str) -
     }
     let mut text = String::new();
     encode(&mut text, &registry)
-        .map_err(|error| Error::internal("the figures can not be written").because(error))?;
+        .map_err(|error| Error::internal("could not encode the metrics").because(error))?;
     Ok(text)
 }
 

@@ -63,7 +63,7 @@ async fn advanced(
         Error::invalid("body", format!("must be {{\"advance_seconds\": number}}: {error}"))
     })?;
     if !(0..=FURTHEST).contains(&request.advance_seconds) {
-        let rule = format!("must be from 0 to {FURTHEST}: time only goes forwards");
+        let rule = format!("must be from 0 to {FURTHEST}: the clock can only be advanced");
         return Err(Error::invalid("advance_seconds", rule));
     }
     // Spawned, so that a disconnecting client cannot cancel it.

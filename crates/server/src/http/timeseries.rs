@@ -155,7 +155,7 @@ fn pairs(query: &str, known: &[&str]) -> Result<BTreeMap<String, String>> {
         if !known.contains(&&*name) {
             return Err(Error::invalid(
                 &name,
-                format!("is not a parameter here; there are: {}", known.join(", ")),
+                format!("is not supported; supported parameters: {}", known.join(", ")),
             ));
         }
         if !text.is_empty() {
@@ -174,9 +174,9 @@ fn moment(name: &str, text: &str) -> Result<i64> {
 
 fn clusters(query: &str) -> Result<BTreeSet<ClusterId>> {
     let pairs = pairs(query, &["clusters"])?;
-    let text = pairs.get("clusters").ok_or_else(|| {
-        Error::invalid("clusters", "must be given: the ids of clusters, separated by commas")
-    })?;
+    let text = pairs
+        .get("clusters")
+        .ok_or_else(|| Error::invalid("clusters", "is required: IDs of clusters, separated by commas"))?;
     let ids = text.split(',').map(|id| {
         id.trim()
             .parse()
@@ -311,7 +311,7 @@ mod tests {
             ("points=0", "invalid argument: points: must be a number from 1 to 1000"),
             ("points=1001", "invalid argument: points: must be"),
             ("points=many", "invalid argument: points: must be"),
-            ("form=10", "invalid argument: form: is not a parameter here; there are: from, to, points"),
+            ("form=10", "invalid argument: form: is not supported; supported parameters: from, to, points"),
         ] {
             assert!(refused(query).starts_with(start), "{query}: {}", refused(query));
         }

@@ -84,7 +84,7 @@ pub struct User {
 /// Runs a command.
 pub async fn run(store: &dyn Store, settings: &Settings, command: Command, now: Timestamp) -> Result<Done> {
     let rows = store.list(&Query { limit: 2, ..Query::all(Kind::Organization) }).await?;
-    let row = rows.into_iter().next().ok_or_else(|| Error::precondition("there is no organization yet"))?;
+    let row = rows.into_iter().next().ok_or_else(|| Error::precondition("no organization exists yet"))?;
     let service =
         AdminService { store, settings, organization: documents::decode::<Organization>(row)?.value, now };
     match command {
@@ -115,8 +115,10 @@ impl AdminService<'_> {
         let done = self.link(&person, documents::insert(&person)?, "CREATE_USER").await;
         done.map_err(|error| match error.kind() {
             ErrorKind::Exists => {
-                let message =
-                    format!("{} is here already; `ootheca admin reset-password` makes a link", person.email);
+                let message = format!(
+                    "{} already exists; create a link with `ootheca admin reset-password`",
+                    person.email
+                );
                 Error::new(ErrorKind::Exists, message)
             }
             _ => error,
@@ -128,7 +130,8 @@ impl AdminService<'_> {
         let key = wanted.columns().unique_key.unwrap_or_default();
         let row = self.store.by_unique_key(Kind::Person, &key).await?;
         let row = row.ok_or_else(|| {
-            Error::not_found(format!("user {}", wanted.email)).context("`ootheca admin list-users` shows all")
+            Error::not_found(format!("user {}", wanted.email))
+                .context("list all users with `ootheca admin list-users`")
         })?;
         let person = documents::decode::<Person>(row)?;
         self.link(&person.value, documents::touch(&person.row), "UPDATE_USER").await

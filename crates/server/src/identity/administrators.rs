@@ -88,7 +88,7 @@ pub async fn administrator(
     let key = person.columns().unique_key.unwrap_or_default();
     if store.by_unique_key(Kind::Person, &key).await?.is_some() {
         let message = format!(
-            "nobody who holds ORG_ADMIN may come in, and {EMAIL} is here without it; `ootheca admin create-user` makes somebody who does"
+            "no active person has ORG_ADMIN, and {EMAIL} exists without it; create one with `ootheca admin create-user`"
         );
         return Err(Error::precondition(message));
     }

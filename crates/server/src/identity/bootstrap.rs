@@ -139,7 +139,7 @@ async fn ensure_key(
         return if secret.matches(&known.value) {
             Ok(())
         } else {
-            Err(Error::invalid(KEY_VARIABLE, "an API key with this id but another secret exists"))
+            Err(Error::invalid(KEY_VARIABLE, "an API key with this ID and a different secret exists"))
         };
     }
     let query = Query {
@@ -155,7 +155,7 @@ async fn ensure_key(
             return Ok(());
         }
     }
-    Err(Error::invalid(KEY_VARIABLE, "no service account holds ORG_ADMIN any more"))
+    Err(Error::invalid(KEY_VARIABLE, "no service account with ORG_ADMIN is left"))
 }
 
 async fn ensure_people(

@@ -60,7 +60,7 @@ impl Passwords {
     }
 
     async fn work<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-        let failed = || Error::internal("password: the work was stopped");
+        let failed = || Error::internal("password: hashing was interrupted");
         let slot = self.slots.clone().acquire_owned().await.map_err(|_| failed())?;
         let task = tokio::task::spawn_blocking(move || {
             let _slot = slot;
@@ -79,7 +79,7 @@ fn check(password: &str) -> Result<()> {
 }
 
 fn hash(password: &str) -> Result<String> {
-    let failed = |error| Error::internal(format!("password: can not be hashed: {error}"));
+    let failed = |error| Error::internal(format!("password: could not be hashed: {error}"));
     let mut salt = [0; 16];
     rand::rng().fill_bytes(&mut salt);
     let salt = SaltString::encode_b64(&salt).map_err(failed)?;

@@ -83,6 +83,6 @@ async fn write(context: &Context, printed: &Printed) -> Result<()> {
 /// The organization of a server, which has exactly one.
 async fn organization(store: &dyn Store) -> Result<Organization> {
     let rows = store.list(&Query { limit: 1, ..Query::all(Kind::Organization) }).await?;
-    let row = rows.into_iter().next().ok_or_else(|| Error::precondition("there is no organization yet"))?;
+    let row = rows.into_iter().next().ok_or_else(|| Error::precondition("no organization exists yet"))?;
     Ok(documents::decode(row)?.value)
 }

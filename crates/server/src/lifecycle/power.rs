@@ -34,7 +34,7 @@ where
         let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let (written, whole) = (milliseconds(written), milliseconds(began.elapsed()));
         let ready = result.is_ok();
-        tracing::info!(%cluster, ready, written, milliseconds = whole, "cluster woken");
+        tracing::info!(%cluster, ready, written, milliseconds = whole, "cluster resumed");
     }
     Ok((held, result?))
 }

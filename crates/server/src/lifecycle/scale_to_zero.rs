@@ -115,7 +115,7 @@ async fn suspend_or_say(lifecycle: &Lifecycle, id: ClusterId, lease: Lease, idle
             false
         }
         Err(_) => {
-            tracing::warn!(cluster = %id, "cluster not suspended: its SQL server does not answer");
+            tracing::warn!(cluster = %id, "cluster not suspended: its SQL server does not respond");
             false
         }
     }

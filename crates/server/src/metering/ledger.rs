@@ -107,7 +107,7 @@ enum When {
 
 /// The current counters, and the CPU time of the measurement itself.
 async fn look(metering: &Metering, cluster: ClusterId, before: CpuCounter) -> Result<(Measure, u64)> {
-    let late = |_| Error::unavailable("the server does not answer");
+    let late = |_| Error::unavailable("the SQL server does not respond");
     let mut measure =
         tokio::time::timeout(PATIENCE, metering.context.engine.measure(cluster)).await.map_err(late)??;
     measure.cpu = metering.context.engine.cpu(cluster).await?;

@@ -108,7 +108,8 @@ async fn add(call: &Call, cluster: &Stored<Cluster>, entry: Model) -> Result<Dec
     let query = Query { parent: Some(cluster.row.id.clone()), ..Query::all(Kind::AllowlistEntry) };
     let limit = cluster.value.allowlist_limit();
     if call.context.store.list(&query).await?.len() >= limit {
-        let message = format!("allowlist: a cluster of plan {} may have {limit} entries", cluster.value.plan);
+        let message =
+            format!("allowlist: a cluster with plan {} can have at most {limit} entries", cluster.value.plan);
         return Err(Error::new(ErrorKind::Precondition, message));
     }
     // Touching the cluster prevents two concurrent additions from exceeding the limit together.

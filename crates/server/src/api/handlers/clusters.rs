@@ -278,7 +278,8 @@ fn wait_for(context: &Context, cluster: &Model) -> Duration {
 /// The encoded response to a change of a cluster that was interrupted while it waited.
 pub async fn cluster_settled(metering: &Arc<Metering>, id: ClusterId) -> Result<Vec<u8>> {
     let cluster = settled(metering.clone(), id, created_wait(&metering.context)).await?;
-    serde_json::to_vec(&cluster).map_err(|error| Error::internal("can not encode a reply").because(error))
+    serde_json::to_vec(&cluster)
+        .map_err(|error| Error::internal("could not encode a response").because(error))
 }
 
 /// The cluster when its state matches the desired state, or its state after `limit`.

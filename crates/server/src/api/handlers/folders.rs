@@ -146,7 +146,7 @@ pub async fn delete_folder(
     let clusters = clusters(&call, Some(before.value.id)).await?.len();
     if folders + clusters > 0 {
         let held = format!("{folders} folders and {clusters} clusters");
-        return Err(Error::precondition(format!("folder holds {held}; move or delete them first")));
+        return Err(Error::precondition(format!("folder contains {held}; move or delete them first")));
     }
     let batch = Batch::by(&call.granted).with(guard).with(documents::delete(&before.row));
     Ok(Decision::now(batch, DeleteFolderResponse {}))

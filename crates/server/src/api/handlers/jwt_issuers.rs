@@ -99,7 +99,7 @@ fn jwks(text: Option<String>) -> Result<Option<Option<String>>> {
             Err(Error::invalid("jwks", format!("must have at most {LONGEST_JWKS} bytes")))
         }
         Some(text) if private(&text) => {
-            Err(Error::invalid("jwks", "holds a private key or a shared secret: give the public keys only"))
+            Err(Error::invalid("jwks", "must contain public keys only, not a private key or a shared secret"))
         }
         Some(text) => Ok(Some(Some(text).filter(|text| !text.is_empty()))),
     }

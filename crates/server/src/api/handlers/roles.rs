@@ -107,7 +107,7 @@ pub async fn remove_user_from_role(
 ) -> Result<Decision<GetAllRolesForUserResponse>> {
     let unwanted = path_grant(&call, &path)?;
     if unwanted == MEMBER {
-        return Err(Error::invalid("role_name", "ORG_MEMBER is held by every member and can not be taken"));
+        return Err(Error::invalid("role_name", "every member holds ORG_MEMBER, which cannot be revoked"));
     }
     let holder = existing(&call, &path.user_id).await?;
     check_named(&call, unwanted).await?;
@@ -244,13 +244,15 @@ fn resource(call: &Call, field: &str, kind: ResourceType, id: &str) -> Result<He
         ResourceType::Organization if id.is_empty() || id == call.granted.organization().to_string() => {
             Ok(Held::Organization)
         }
-        ResourceType::Organization => Err(Error::invalid(field, "must be empty or the organization's id")),
+        ResourceType::Organization => {
+            Err(Error::invalid(field, "must be empty or the ID of the organization"))
+        }
         ResourceType::Folder => {
-            let id = id.parse().map_err(|_| Error::invalid(field, "must be a folder id"))?;
+            let id = id.parse().map_err(|_| Error::invalid(field, "must be the ID of a folder"))?;
             Ok(Held::Folder(id))
         }
         ResourceType::Cluster => {
-            let id = id.parse().map_err(|_| Error::invalid(field, "must be a cluster id"))?;
+            let id = id.parse().map_err(|_| Error::invalid(field, "must be the ID of a cluster"))?;
             Ok(Held::Cluster(id))
         }
     }

@@ -210,7 +210,7 @@ impl IdempotencyKey {
         match (reply, entry.cluster) {
             (Reply::Ready(body), _) => self.answered(200, body),
             (Reply::Pending(_), Some(cluster)) => Ok(Progress::Settling { cluster }),
-            (Reply::Pending(_), None) => Err(Error::internal("a change waits for no cluster")),
+            (Reply::Pending(_), None) => Err(Error::internal("a pending reply has no cluster")),
             (Reply::SideEffect(_), _) => Ok(Progress::Acting { entry: Some(entry.id) }),
         }
     }
@@ -219,14 +219,16 @@ impl IdempotencyKey {
     pub fn answered(&self, status: u16, body: &[u8]) -> Result<Progress> {
         let mut text = body.to_vec();
         let sealed = self.cipher()?.seal_in_place_append_tag(Aad::from(self.request.as_bytes()), &mut text);
-        let nonce = sealed.map_err(|error| Error::internal("an answer can not be sealed").because(error))?;
+        let nonce = sealed.map_err(|error| {
+            Error::internal("could not encrypt a response for its idempotency key").because(error)
+        })?;
         let sealed = Sealed { nonce: STANDARD.encode(nonce.as_ref()), text: STANDARD.encode(text) };
         Ok(Progress::Answered { status, sealed })
     }
 
     /// Decrypts a stored response.
     pub fn open(&self, sealed: &Sealed) -> Result<Vec<u8>> {
-        let damaged = || Error::internal("the answer under an idempotency key is damaged");
+        let damaged = || Error::internal("the stored response of an idempotency key is damaged");
         let decode = |text: &str| STANDARD.decode(text).map_err(|error| damaged().because(error));
         let nonce: [u8; NONCE_LEN] = decode(&sealed.nonce)?.try_into().map_err(|_| damaged())?;
         let mut text = decode(&sealed.text)?;
@@ -238,8 +240,9 @@ impl IdempotencyKey {
     }
 
     fn cipher(&self) -> Result<RandomizedNonceKey> {
-        RandomizedNonceKey::new(&AES_256_GCM, &self.sealing)
-            .map_err(|error| Error::internal("no key to seal answers").because(error))
+        RandomizedNonceKey::new(&AES_256_GCM, &self.sealing).map_err(|error| {
+            Error::internal("could not derive the key that encrypts stored responses").because(error)
+        })
     }
 }
 

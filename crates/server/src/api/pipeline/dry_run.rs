@@ -41,7 +41,7 @@ impl RequestContext {
             };
             let Decision { mut batch, reply, .. } = *change;
             let Reply::Ready(body) = reply else {
-                return Err(Error::internal("a dry run would have to wait"));
+                return Err(Error::internal("a dry run has a pending reply"));
             };
             // The store makes all changes, and rolls them back when the last one fails.
             batch.changes.push(Change::Touch { kind: Kind::Setting, id: DRY_RUN.to_owned(), revision: 0 });

@@ -237,7 +237,7 @@ impl RequestContext {
         let call = Arc::new(self.authorize(principal).await?);
         match self.dispatch(&call).await? {
             Outcome::Read(body) => Ok(body),
-            Outcome::Change(_) => Err(Error::internal("a read wanted to change something")),
+            Outcome::Change(_) => Err(Error::internal("a read returned a change")),
         }
     }
 

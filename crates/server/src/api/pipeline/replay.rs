@@ -123,7 +123,7 @@ impl RequestContext {
         match self.dispatch(&call).await? {
             Outcome::Change(change) => match change.reply {
                 Reply::SideEffect(future) => future.await,
-                _ => Err(Error::internal("an effect is none any more")),
+                _ => Err(Error::internal("a replayed change has no side effect")),
             },
             Outcome::Read(_) => Err(Error::internal("a change changed nothing")),
         }

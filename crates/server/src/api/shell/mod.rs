@@ -124,7 +124,7 @@ fn advice(sqlstate: &str) -> Option<String> {
     Some(match sqlstate {
         "57014" => {
             let seconds = LIMITS.time.as_secs();
-            format!("A statement may run for {seconds} s here; SQL clients have no such limit.")
+            format!("In the SQL shell, a statement can run for {seconds} s. SQL clients have no such limit.")
         }
         "25006" => "Allow the statement to write.".to_owned(),
         "25001" => "Every statement here is in a transaction; a SQL client can do this.".to_owned(),

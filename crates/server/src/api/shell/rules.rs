@@ -41,20 +41,20 @@ pub(super) fn check(text: &str) -> Result<()> {
         return Err(Error::invalid("statement", format!("must have at most {LONGEST} bytes")));
     }
     if text.contains('\0') {
-        return refused("must hold no zero byte");
+        return refused("must not contain a zero byte");
     }
     let Some(word) = first_word(text) else { return Ok(()) };
     let shown = word.to_uppercase();
     if TRANSACTION.contains(&word.as_str()) {
-        let rule = format!("{shown} is not possible: every statement here is a transaction of its own");
+        let rule = format!("{shown} is not possible: every statement runs in a separate transaction");
         return Err(Error::invalid("statement", rule));
     }
     if SESSION.contains(&word.as_str()) {
-        let rule = format!("{shown} is not possible: every statement here has a session of its own");
+        let rule = format!("{shown} is not possible: every statement runs in a separate session");
         return Err(Error::invalid("statement", rule));
     }
     if word == "copy" {
-        return refused("COPY is not possible: there is no file here; SQL clients can copy");
+        return refused("COPY is not possible in the SQL shell; use a SQL client");
     }
     Ok(())
 }

@@ -27,7 +27,8 @@ pub async fn ask(mut settings: Settings, command: Command) -> Result<Done> {
         return Ok(done);
     }
     if !settings.data_dir.is_dir() {
-        let rule = format!("there is no folder {}: start the server once", settings.data_dir.display());
+        let rule =
+            format!("the directory {} does not exist: start the server once", settings.data_dir.display());
         return Err(Error::invalid("data_dir", rule));
     }
     let data = DataDir::open(&settings.data_dir)?;
@@ -49,7 +50,7 @@ async fn ask_server(data: &Path, command: &Command) -> Result<Option<Done>> {
     let mut stream = BufReader::new(stream);
     let hello = ClientHello { ootheca: VERSION, role: Role::Admin { command: command.clone() } };
     send(stream.get_mut(), &hello).await?;
-    let gone = || Error::unavailable("control: the server ended before it answered");
+    let gone = || Error::unavailable("control socket: the server ended before it responded");
     receive::<_, ServerHello>(&mut stream).await?.ok_or_else(gone)?.check()?;
     let answer = receive::<_, Result<Done, Failure>>(&mut stream).await?.ok_or_else(gone)?;
     answer.map(Some).map_err(Error::from)

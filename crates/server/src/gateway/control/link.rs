@@ -156,10 +156,10 @@ impl Link {
             send(stream.get_mut(), &ClientHello { ootheca: VERSION, role }).await?;
             match receive::<_, ServerHello>(&mut stream).await? {
                 Some(welcome) => welcome.check().map(|_| stream),
-                None => Err(Error::unavailable("control: the other side closed the connection")),
+                None => Err(Error::unavailable("control socket: the other process closed the connection")),
             }
         };
-        let late = |_| Error::unavailable("control: the other side does not answer");
+        let late = |_| Error::unavailable("control socket: the other process does not respond");
         timeout(GREETING, greet).await.map_err(late)?
     }
 

@@ -35,7 +35,7 @@ pub fn gateway_socket(data: &Path) -> PathBuf {
 /// Listens at `path`. An earlier socket is replaced atomically, so that the path always exists.
 pub fn listen(path: &Path) -> Result<UnixListener> {
     let failed = |error: std::io::Error| {
-        Error::internal(format!("control: can not listen on {}", path.display())).because(error)
+        Error::internal(format!("control socket: could not listen on {}", path.display())).because(error)
     };
     // The permissions are set before the socket has its final name.
     let draft = path.with_extension("new");

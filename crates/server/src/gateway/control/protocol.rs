@@ -74,7 +74,7 @@ impl ServerHello {
     /// Returns an error if the connection was refused.
     pub fn check(self) -> Result<Self> {
         match &self.refused {
-            Some(why) => Err(Error::precondition(format!("control: refused: {why}"))),
+            Some(why) => Err(Error::precondition(format!("control socket: refused: {why}"))),
             None if self.ootheca != VERSION => Err(Error::precondition(format!(
                 "control: the other process speaks version {} of the protocol, this one {VERSION}: restart the older one",
                 self.ootheca
@@ -194,7 +194,7 @@ impl From<Failure> for Error {
 /// Encodes a message as a line.
 pub fn line(message: &impl Serialize) -> Result<Vec<u8>> {
     let mut line = serde_json::to_vec(message)
-        .map_err(|error| Error::internal("control: a message can not be written").because(error))?;
+        .map_err(|error| Error::internal("control socket: could not encode a message").because(error))?;
     line.push(b'\n');
     Ok(line)
 }
@@ -221,7 +221,7 @@ where
 
 /// Parses a line.
 pub fn parse<T: DeserializeOwned>(line: &[u8]) -> Result<T> {
-    let malformed = || Error::invalid("control", "a message is no whole line or means nothing");
+    let malformed = || Error::invalid("control", "a message is truncated or malformed");
     if line.last() != Some(&b'\n') {
         return Err(malformed());
     }
@@ -235,7 +235,7 @@ pub async fn read_hello(stream: &mut BufReader<UnixStream>) -> Result<Option<Rol
     match serde_json::from_value::<ClientHello>(hello) {
         Ok(hello) if hello.ootheca == VERSION => Ok(Some(hello.role)),
         _ => {
-            let why = format!("only version {VERSION} of the protocol is spoken here");
+            let why = format!("only version {VERSION} of the protocol is supported");
             send(stream.get_mut(), &ServerHello::refusal(&why)).await?;
             Err(Error::precondition(why))
         }
@@ -244,7 +244,7 @@ pub async fn read_hello(stream: &mut BufReader<UnixStream>) -> Result<Option<Rol
 
 /// The error for a broken connection.
 pub fn broken(error: std::io::Error) -> Error {
-    Error::unavailable("control: the connection broke").because(error)
+    Error::unavailable("control socket: the connection was lost").because(error)
 }
 
 #[cfg(test)]

@@ -105,7 +105,7 @@ impl RemoteDirectory {
     fn away(&self) -> Error {
         let socket = self.link.socket().display();
         Error::unavailable(format!(
-            "the control plane is away and this gateway does not know the answer; is `ootheca serve` running? ({socket})"
+            "the control plane is not reachable, and the gateway has no cached response; is `ootheca serve` running? ({socket})"
         ))
     }
 }
@@ -120,7 +120,7 @@ async fn accepts(socket: &Path) -> bool {
 }
 
 fn unexpected<T>(_: Response) -> Result<T> {
-    Err(Error::internal("control: the answer belongs to another question"))
+    Err(Error::internal("control socket: the response belongs to another request"))
 }
 
 #[async_trait]
@@ -284,7 +284,7 @@ mod tests {
         serving.abort();
         let _ = serving.await;
         assert_eq!(directory.resolve("known-1").await.expect("from memory"), destination("known-1"));
-        let error = directory.resolve("unknown-2").await.expect_err("nobody knows");
+        let error = directory.resolve("unknown-2").await.expect_err("an unknown cluster");
         assert_eq!(error.kind(), ErrorKind::Unavailable);
         assert!(error.message().contains("control plane"), "{error}");
         assert!(directory.report(Vec::new()).await.is_err(), "the gateway keeps its report");

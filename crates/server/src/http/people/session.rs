@@ -53,7 +53,7 @@ pub(super) async fn sign_in(call: &ExtensionRequest, body: &[u8]) -> Result<Answ
         (Some(email), None, None) => by_password(call, &wish, email).await,
         (None, Some(token), None) => by_link(call, token, wish.password.as_deref()).await,
         (None, None, Some(token)) => by_jwt(call, &wish, token).await,
-        _ => Err(Error::invalid("body", "must hold email and password, or link_token, or jwt")),
+        _ => Err(Error::invalid("body", "must contain email and password, link_token, or jwt")),
     };
     if came.as_ref().is_err_and(|error| error.kind() == ErrorKind::Unauthenticated) {
         limiter.failed(call.peer, Instant::now()).map_err(too_often)?;
@@ -300,7 +300,9 @@ pub(super) async fn change_password(call: &ExtensionRequest, body: &[u8]) -> Res
             Box::pin(async {
                 let now = person(call, &caller).await?;
                 if now.value.password != before.value.password {
-                    return Err(Error::precondition("the password was changed meanwhile; try again"));
+                    return Err(Error::precondition(
+                        "the password was changed by a concurrent request; try again",
+                    ));
                 }
                 let after = Person { password: Some(hash.clone()), ..now.value };
                 let (token, session) = fresh(call, after.organization, after.id);

@@ -26,17 +26,18 @@ struct Discovery {
 pub(super) async fn keys(issuer_url: &str) -> Result<String> {
     let issuer_url = issuer_url.to_owned();
     let task = tokio::task::spawn_blocking(move || ask(&issuer_url));
-    task.await.map_err(|error| Error::internal("the keys of an issuer: stopped").because(error))?
+    task.await
+        .map_err(|error| Error::internal("fetching the keys of an issuer was interrupted").because(error))?
 }
 
 fn ask(issuer_url: &str) -> Result<String> {
     let base = issuer_url.trim_end_matches('/');
     let text = get(&format!("{base}/.well-known/openid-configuration"))?;
     let discovery: Discovery = serde_json::from_str(&text).map_err(|error| {
-        Error::unavailable("the issuer's openid-configuration can not be read").because(error)
+        Error::unavailable("could not read the openid-configuration of the issuer").because(error)
     })?;
     if discovery.issuer.trim_end_matches('/') != base {
-        return Err(Error::unavailable("the issuer's openid-configuration is about another issuer"));
+        return Err(Error::unavailable("the openid-configuration belongs to another issuer"));
     }
     get(&discovery.jwks_uri)
 }
@@ -55,10 +56,13 @@ fn get(url: &str) -> Result<String> {
     if url.starts_with("http://") {
         config = config.proxy(None);
     }
-    let failed = |error: ureq::Error| Error::unavailable(format!("{url} does not answer")).because(error);
+    let failed = |error: ureq::Error| Error::unavailable(format!("{url} does not respond")).because(error);
     let mut response = config.build().new_agent().get(url).call().map_err(failed)?;
     if response.status() != 200 {
-        return Err(Error::unavailable(format!("{url} answers {}", response.status().as_u16())));
+        return Err(Error::unavailable(format!(
+            "{url} responded with status {}",
+            response.status().as_u16()
+        )));
     }
     response.body_mut().with_config().limit(LONGEST).read_to_string().map_err(failed)
 }

@@ -115,7 +115,7 @@ fn with_location(mut observed: Observed, cluster: &Cluster) -> Observed {
             message.push_str(&format!(" It was last in {}.", cluster.observed.location));
         }
         message.push_str(
-            " Put it back where it was, and the cluster serves again; or delete the cluster. No data is made in its place.",
+            " Restore it to its location to make the cluster available again, or delete the cluster. No new data is created.",
         );
     }
     observed
@@ -150,7 +150,7 @@ async fn give_up(
     cluster.state = ClusterState::CreationFailed;
     cluster.updated_at = lifecycle.context.now();
     let message = match error.kind() {
-        ErrorKind::Internal => "the server could not be made; see the log".to_owned(),
+        ErrorKind::Internal => "the SQL server could not be created; see the log".to_owned(),
         _ => error.message().to_owned(),
     };
     cluster.observed.conditions = vec![Condition { kind: "CreationFailed".to_owned(), holds: true, message }];

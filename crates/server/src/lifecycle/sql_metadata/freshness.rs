@@ -142,7 +142,7 @@ mod tests {
         let read = |began| Freshness { read: Some((began, at)), ..Freshness::default() };
         assert!(Freshness::default().outdated(Timestamp(0)), "never read");
         assert!(read(a_while_ago()).outdated(at), "a session was open since");
-        assert!(!read(a_while_ago()).outdated(Timestamp(99)), "nobody was there since");
+        assert!(!read(a_while_ago()).outdated(Timestamp(99)), "the cluster was not used since");
         assert!(!read(Instant::now()).outdated(at), "read just now");
         let invalidated = |began| Freshness { invalidated: true, ..read(began) };
         assert!(invalidated(Instant::now()).outdated(Timestamp(0)));

@@ -50,7 +50,7 @@ pub struct DatabaseMetadata {
 
 impl Document for SqlMetadata {
     const KIND: Kind = Kind::SqlCatalog;
-    const NAME: &'static str = "notes of a cluster";
+    const NAME: &'static str = "SQL metadata of a cluster";
 
     fn columns(&self) -> Row {
         let id = self.cluster.to_string();
@@ -199,7 +199,7 @@ pub async fn write(lifecycle: &Lifecycle, cluster: ClusterId, seen: &Seen) -> Re
             result => return result.map(|_| ()),
         }
     }
-    Err(Error::unavailable("the notes of the cluster change too fast"))
+    Err(Error::unavailable("too many concurrent changes of the cluster's SQL metadata"))
 }
 
 #[cfg(test)]

@@ -33,7 +33,7 @@ pub async fn secret(lifecycle: &Lifecycle, cluster: ClusterId, user: &str) -> Re
     let notes = match cached(lifecycle, cluster).await? {
         Some(notes) => notes,
         None if awake => first(lifecycle, cluster).await?,
-        None => return Err(Error::unavailable("the cluster is suspended and there are no notes of it")),
+        None => return Err(Error::unavailable("the cluster is suspended and has no cached SQL metadata")),
     };
     if let Some(secret) = notes.value.secret(user) {
         return Ok(Some(secret.clone()));
@@ -78,7 +78,7 @@ async fn refresh(
         async { logins(lifecycle, cluster, &mut *lifecycle.context.engine.admin(cluster).await?).await };
     let result = match timeout(LOOK_LIMIT, look).await {
         Ok(result) => result.map(|_| ()),
-        Err(_) => Err(Error::unavailable("the cluster's SQL server does not answer in time")),
+        Err(_) => Err(Error::unavailable("the SQL server of the cluster did not respond in time")),
     };
     let Err(error) = result else { return };
     notebook.freshness().failed = Some(Instant::now());

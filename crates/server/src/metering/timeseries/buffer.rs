@@ -248,7 +248,7 @@ mod tests {
         assert_eq!((next.connections, next.storage_bytes), (0, 5000));
         assert_eq!(book.totals(ONE).transactions, 10);
         book.sample(1022, |_| 0);
-        assert_eq!(book.unwritten_of(ONE).len(), 2, "nobody has looked since");
+        assert_eq!(book.unwritten_of(ONE).len(), 2, "no rows were written since");
         book.asleep(ONE);
         book.sample(1032, |_| 0);
         assert_eq!(book.unwritten_of(ONE).len(), 2, "a sleeping cluster has no sample");

@@ -189,7 +189,7 @@ impl Members {
         for named in named.unwrap_or_default() {
             let id = required("members.value", named.value)?;
             let found = id.parse::<PrincipalId>().ok().filter(|id| known.contains(id));
-            let rule = || format!("{id:?} is not the id of a user; groups in groups are not possible");
+            let rule = || format!("{id:?} is not the ID of a user; nested groups are not supported");
             members.insert(found.ok_or_else(|| Error::invalid("members.value", rule()))?);
         }
         Ok(Self(members))

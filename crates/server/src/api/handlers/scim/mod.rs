@@ -115,7 +115,7 @@ fn json<T: Serialize>(resource: T) -> Result<Value> {
 
 fn typed<T: DeserializeOwned>(resource: Value) -> Result<T> {
     serde_json::from_value(resource)
-        .map_err(|error| Error::internal("a resource lost its shape").because(error))
+        .map_err(|error| Error::internal("a patched resource has an invalid format").because(error))
 }
 
 /// Applies a patch to a resource. Returns the result as a request that replaces the whole resource.
@@ -145,7 +145,7 @@ fn apply(resource: &mut Map<String, Value>, operation: ScimOperations, place: us
 /// Refuses a request whose `schemas` do not contain `wanted`.
 fn check_schema(schemas: Option<&[String]>, wanted: &str) -> Result<()> {
     let found = schemas.unwrap_or_default().iter().any(|schema| schema.eq_ignore_ascii_case(wanted));
-    if found { Ok(()) } else { Err(Error::invalid("schemas", format!("must hold {wanted}"))) }
+    if found { Ok(()) } else { Err(Error::invalid("schemas", format!("must contain {wanted}"))) }
 }
 
 /// Metadata of a resource. `revision` is the one after the current change.

@@ -97,7 +97,7 @@ fn about(kind: &str, place: String) -> ScimMetadata {
 }
 
 fn resource_types() -> Vec<ScimResourceType> {
-    let kinds = [("User", scim::USER, "A person"), ("Group", scim::GROUP, "People who hold the same roles")];
+    let kinds = [("User", scim::USER, "A person"), ("Group", scim::GROUP, "People with the same roles")];
     let shown = kinds.map(|(name, schema, description)| ScimResourceType {
         schemas: vec![RESOURCE_TYPE.to_owned()],
         id: name.to_owned(),
@@ -208,5 +208,5 @@ fn group_schema() -> ScimSchema {
         external_id(),
         list("members", "The users in the group", named("user", "User", "immutable")),
     ];
-    schema(scim::GROUP, "Group", "People who hold the same roles", attributes)
+    schema(scim::GROUP, "Group", "People with the same roles", attributes)
 }

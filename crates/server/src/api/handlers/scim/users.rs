@@ -243,7 +243,7 @@ fn addresses(emails: Vec<ScimEmail>) -> Result<Vec<Email>> {
     match known.iter().filter(|email| email.primary).count() {
         0 => known.first_mut().into_iter().for_each(|email| email.primary = true),
         1 => {}
-        _ => return Err(Error::invalid("emails.primary", "may be true of one address only")),
+        _ => return Err(Error::invalid("emails.primary", "must be true for at most one address")),
     }
     Ok(known)
 }

@@ -236,7 +236,7 @@ async fn a_suspended_cluster_answers_from_its_notes() {
     bench.report(0);
     assert_eq!(bench.secret("keeper").await, Some(known.clone()));
     assert_eq!(bench.secret("nobody").await, None);
-    assert_eq!(bench.looks(), looks, "nobody looked");
+    assert_eq!(bench.looks(), looks, "the users were not read again");
     assert_eq!(bench.engine.observe(bench.cluster.id).await.expect("seen").phase, Phase::Suspended);
     bench.power(Power::On).await;
     assert_eq!(bench.secret("keeper").await, Some(known), "not to be reached yet");
@@ -293,7 +293,7 @@ async fn two_hundred_who_want_it_write_once() {
 async fn who_comes_after_the_decision_waits_for_it_and_wakes_the_cluster() {
     let bench = Arc::new(Bench::new().await);
     let suspension = bench.lifecycle.tracker.suspension(bench.cluster.id);
-    let decided = suspension.begin().await.expect("nobody uses it");
+    let decided = suspension.begin().await.expect("the cluster is not in use");
     let late = bench.clone();
     let late = tokio::spawn(async move { late.wake().await });
     while bench.lifecycle.tracker.last(bench.cluster.id).is_none() {
