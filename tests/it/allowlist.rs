@@ -24,7 +24,7 @@ fn a_new_cluster_is_open_and_can_be_closed() {
 }
 
 #[test]
-fn entries_are_known_by_their_network() {
+fn entries_are_identified_by_their_network() {
     let server = simulated();
     let path = list(&server);
     server.post(&path, entry("10.0.0.0", 8)).ok();
@@ -74,7 +74,7 @@ fn bad_entries_are_refused() {
 }
 
 #[test]
-fn the_number_of_entries_is_limited_whatever_comes_at_once() {
+fn the_number_of_entries_is_limited_under_concurrency() {
     let server = simulated();
     let path = list(&server);
     let statuses: Vec<u16> = std::thread::scope(|scope| {

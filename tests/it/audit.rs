@@ -1,4 +1,4 @@
-//! The audit log: its order, its pages, and what never stands in it.
+//! The audit log: its order, its pages, and the secrets that it must not contain.
 
 use crate::support::{PASSWORD, audit_log, column, id, real, simulated};
 use ootheca_testkit::{Client, Ootheca};
@@ -16,9 +16,9 @@ fn pages(client: &Client, order: &str, limit: usize) -> Vec<Value> {
         let answer = client.get(&format!("/auditlogevents?sort_order={order}&limit={limit}{from}"));
         let new = answer.ok()["entries"].as_array().expect("entries").clone();
         let next = answer.body.get("next_starting_from").filter(|next| !next.is_null());
-        assert!(order == "DESC" || next.is_some(), "ASC always says where to go on: {answer}");
+        assert!(order == "DESC" || next.is_some(), "an ascending list always has a next start: {answer}");
         let (done, next) = (new.is_empty(), next.and_then(Value::as_str).map(str::to_owned));
-        assert!(new.len() <= limit, "times differ, so no page is longer than asked: {answer}");
+        assert!(new.len() <= limit, "times differ, so no page exceeds the limit: {answer}");
         entries.extend(new);
         match next {
             Some(next) if !done => from = format!("&starting_from={next}"),
@@ -48,7 +48,7 @@ fn some_history(server: &Ootheca) {
 }
 
 #[test]
-fn a_chain_of_pages_shows_each_entry_once_in_order() {
+fn pages_contain_each_entry_once_in_order() {
     let server = simulated();
     some_history(&server);
     let all = column(&json!(pages(&server, "ASC", 5000)), "id");
@@ -63,14 +63,18 @@ fn a_chain_of_pages_shows_each_entry_once_in_order() {
         assert_eq!(backward, all, "DESC by {limit}");
     }
     let newest = server.get("/auditlogevents?sort_order=DESC&limit=1");
-    assert_eq!(newest.ok()["entries"][0]["id"], json!(all[all.len() - 1]), "DESC begins now");
+    assert_eq!(
+        newest.ok()["entries"][0]["id"],
+        json!(all[all.len() - 1]),
+        "a descending list starts at the current time"
+    );
     for bad in ["limit=-1", "sort_order=SIDEWAYS", "starting_from=yesterday"] {
         server.get(&format!("/auditlogevents?{bad}")).refused(400);
     }
 }
 
 #[test]
-fn a_follower_misses_nothing() {
+fn following_the_log_returns_every_entry() {
     let server = simulated();
     let end = |from: &str| {
         let answer = server.get(&format!("/auditlogevents?starting_from={from}"));
@@ -86,7 +90,7 @@ fn a_follower_misses_nothing() {
 }
 
 #[test]
-fn entries_say_who_did_what() {
+fn entries_contain_actor_and_action() {
     let server = simulated();
     let key = server.new_key(&[]);
     let spec = json!({ "serverless": { "regions": ["us-central1"] } });
@@ -119,11 +123,12 @@ fn entries_say_who_did_what() {
 }
 
 #[test]
-fn what_was_cut_short_says_so() {
+fn interrupted_actions_are_marked_as_interrupted() {
     const VARIABLE: &str = "OOTHECA_CRASH_AFTER_EFFECT";
     let mut server = simulated();
     let users = format!("/clusters/{}/sql-users", id(&server.create_cluster("some-cluster", "BASIC")));
-    // Background effects count too, so the kill may precede the entry or follow its completion.
+    // Background effects count too, so the server can be killed before the entry is written or after it is
+    // completed.
     let mut n = 1;
     for attempt in 1..=20 {
         let name = format!("maxroach-{attempt}");
@@ -151,7 +156,7 @@ fn what_was_cut_short_says_so() {
 }
 
 #[test]
-fn only_administrators_read_it() {
+fn only_administrators_can_read_the_log() {
     let server = simulated();
     for (role, status) in [
         ("ORG_ADMIN", 200),
@@ -165,7 +170,7 @@ fn only_administrators_read_it() {
 }
 
 #[test]
-fn no_key_is_kept_wherever_a_request_names_it() {
+fn api_keys_in_requests_are_redacted() {
     let server = simulated();
     let (account, key) = server.new_account("holder", &[]);
     server.delete(&format!("/api-keys/{key}")).refused(404);
@@ -192,7 +197,7 @@ fn no_key_is_kept_wherever_a_request_names_it() {
 }
 
 #[test]
-fn no_secret_is_ever_kept_or_shown() {
+fn secrets_are_neither_stored_nor_logged() {
     let mut server = real();
     let cluster = id(&server.create_cluster("some-cluster", "BASIC"));
     let users = format!("/clusters/{cluster}/sql-users");
@@ -216,7 +221,7 @@ fn no_secret_is_ever_kept_or_shown() {
     member.request("POST", "/api-keys").data(&format!("{{\"secret\":\"{key}\"}}")).send().refused(403);
     server.with_key(&format!("{key}x")).get("/clusters").refused(401);
     let export = json!(audit_log(&server)).to_string();
-    assert!(export.contains("keeper"), "payloads hold the essentials");
+    assert!(export.contains("keeper"), "payloads contain the details of the request");
     server.terminate();
     let long_part = |key: &str| key.rsplit('_').next().expect("three parts").to_owned();
     let mut needles: Vec<String> = secrets.iter().map(|secret| (*secret).to_owned()).collect();
@@ -225,7 +230,7 @@ fn no_secret_is_ever_kept_or_shown() {
         assert!(!export.contains(needle), "{needle} is in the audit log");
         assert!(!server.log().contains(needle), "{needle} is in the log");
     }
-    // DIR/admin-api-key is the one place where a secret stands.
+    // `DIR/admin-api-key` is the only file that contains a secret.
     let mut grep = Command::new("grep");
     grep.args(["-rlaF", "--exclude=admin-api-key", "-f", "-"]).arg(server.data_dir());
     let mut grep = grep.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("grep starts");

@@ -1,11 +1,11 @@
-//! The audit log as a chain, which `ootheca audit verify` proves; and what each kind of attempt leaves.
+//! The hash chain of the audit log, which `ootheca audit verify` checks, and the entries of refused calls.
 
 use crate::support::{PASSWORD, PROGRAM, audit_log, id, simulated, trace};
 use ootheca_testkit::{Launch, Ootheca, postgres::TemporaryPostgres};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-/// Runs `ootheca audit verify --json`; whether it succeeded, and what it said.
+/// Runs `ootheca audit verify --json`. Returns whether it succeeded, and its output.
 #[track_caller]
 fn verify(server: &Ootheca, more: &[&str]) -> (bool, Value) {
     let output = server.run(&[&["audit", "verify", "--json"], more].concat());
@@ -19,7 +19,7 @@ fn verify(server: &Ootheca, more: &[&str]) -> (bool, Value) {
 fn some_history(server: &Ootheca) -> String {
     let cluster = id(&server.create_cluster("some-cluster", "BASIC"));
     let users = format!("/clusters/{cluster}/sql-users");
-    // Its outcome is known later than its entry is written, so it is two links.
+    // The outcome is recorded after the entry is written, so there are two links.
     server.post(&users, json!({ "name": "maxroach", "password": PASSWORD })).ok();
     server.post(&users, json!({ "name": "maxroach", "password": PASSWORD })).refused(409);
     cluster
@@ -36,7 +36,7 @@ fn change(server: &Ootheca, sql: &str) {
 }
 
 #[test]
-fn the_chain_is_proved_while_the_server_runs_and_after() {
+fn the_chain_is_verified_with_and_without_a_running_server() {
     let mut server = simulated();
     some_history(&server);
     let (whole, said) = verify(&server, &[]);
@@ -60,7 +60,7 @@ fn the_chain_is_proved_while_the_server_runs_and_after() {
 }
 
 #[test]
-fn a_cut_log_is_found_by_what_was_noted() {
+fn a_truncated_log_is_detected_with_a_recorded_head() {
     let mut server = simulated();
     some_history(&server);
     let noted = head(&verify(&server, &[]).1);
@@ -72,14 +72,14 @@ fn a_cut_log_is_found_by_what_was_noted() {
             "DELETE FROM audit WHERE sequence >= {last}; DELETE FROM audit_outcomes WHERE sequence > {last}"
         ),
     );
-    assert!(!verify(&server, &[]).0, "the head tells");
+    assert!(!verify(&server, &[]).0, "the recorded head does not match");
     let (whole, said) = verify(&server, &["--anchor", &noted]);
     assert!(!whole && said["lost_anchors"][0]["sequence"].is_i64(), "{said:#}");
     server.start();
 }
 
 #[test]
-fn the_chain_is_proved_in_postgresql_too() {
+fn the_chain_is_verified_in_postgresql() {
     let postgres = TemporaryPostgres::start();
     let server = Launch::new(PROGRAM).store(&postgres.url()).boot();
     some_history(&server);
@@ -88,7 +88,7 @@ fn the_chain_is_proved_in_postgresql_too() {
 }
 
 #[test]
-fn a_store_that_is_not_there_is_not_made() {
+fn a_missing_store_is_not_created() {
     let mut server = simulated();
     server.terminate();
     let nowhere = server.data_dir().join("nowhere");
@@ -98,7 +98,7 @@ fn a_store_that_is_not_there_is_not_made() {
 }
 
 #[test]
-fn every_kind_of_refusal_leaves_an_entry_that_says_why() {
+fn refused_calls_have_an_entry_with_the_reason() {
     let server = simulated();
     let cluster = some_history(&server);
     let nobody = server.with_key(&server.new_key(&[]));
@@ -138,7 +138,7 @@ fn every_kind_of_refusal_leaves_an_entry_that_says_why() {
 }
 
 #[test]
-fn the_source_is_where_the_call_came_from() {
+fn entries_contain_the_source_of_the_call() {
     let server = simulated();
     let body = json!({ "name": "robot", "description": "", "roles": [] });
     for (agent, source) in [("ootheca/0.1.0", "CLI"), ("curl/8.0", "CC_API")] {

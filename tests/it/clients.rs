@@ -1,5 +1,5 @@
-//! What the official clients send and expect: requests recorded from the Terraform provider, answers
-//! as the Go SDK decodes them.
+//! Requests that were recorded from the official Terraform provider, and responses as the official Go SDK
+//! decodes them.
 
 use crate::support::{PASSWORD, column, id, simulated};
 use ootheca_testkit::{Answer, Client, Launch, Ootheca};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 /// The version that the newest provider and SDK send.
 const VERSION: &str = "2026-09-15";
 
-/// What version [`VERSION`] added and this server does not have yet.
+/// Operations that version [`VERSION`] added and that are not implemented yet.
 const NOT_BUILT: [(&str, &str); 17] = [
     ("POST", "/clusters/{cluster}/migration-assistant"),
     ("GET", "/clusters/{cluster}/migration-assistant"),
@@ -29,7 +29,7 @@ const NOT_BUILT: [(&str, &str); 17] = [
     ("PATCH", "/virtual-cluster-workspaces/{id}/clusters/{cluster}"),
 ];
 
-/// A request as the provider sends it.
+/// Sends a request as the provider does.
 #[track_caller]
 fn provider(client: &Client, method: &str, path: &str, body: &str) -> Answer {
     let client = client.with_version(VERSION);
@@ -50,7 +50,7 @@ fn provider(client: &Client, method: &str, path: &str, body: &str) -> Answer {
 fn create(server: &Ootheca, body: &str) -> Value {
     let made = provider(server, "POST", "/clusters", body);
     let id = id(made.ok());
-    // A 404 here would orphan the cluster.
+    // After a 404, Terraform would lose track of the cluster.
     provider(server, "GET", &format!("/clusters/{id}"), "").ok();
     server.when_created(&id)
 }
@@ -61,7 +61,7 @@ const PLAIN: &str = r#"{"name":"demo-plain","provider":"GCP","spec":{"delete_pro
 const ADVANCED: &str = r#"{"name":"demo-adv","provider":"GCP","spec":{"dedicated":{"cidr_range":"172.28.0.0/16","cockroach_version":"v25.1","hardware":{"machine_spec":{"num_virtual_cpus":4},"storage_gib":15},"network_visibility":"PRIVATE","region_nodes":{"us-east1":1},"supports_cluster_virtualization":false},"delete_protection":"DISABLED","plan":"ADVANCED"}}"#;
 
 #[test]
-fn a_basic_cluster_over_its_life() {
+fn lifecycle_of_a_basic_cluster() {
     let server = simulated();
     let cluster = create(&server, BASIC);
     let path = format!("/clusters/{}", id(&cluster));
@@ -104,7 +104,7 @@ fn a_basic_cluster_over_its_life() {
     for child in ["/sql-users", "/databases", "/networking/allowlist", "/nodes", "/connection-string"] {
         provider(&server, "GET", &format!("{path}{child}"), "").refused(404);
     }
-    assert_ne!(id(&create(&server, BASIC)), id(&cluster.body), "the name is free at once");
+    assert_ne!(id(&create(&server, BASIC)), id(&cluster.body), "the name is available immediately");
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn a_standard_cluster_in_two_regions() {
         &format!("{path}/networking/allowlist?pagination.limit=500&pagination.page="),
         "",
     );
-    assert_eq!(list.ok()["allowlist"], json!([]), "it begins closed");
+    assert_eq!(list.ok()["allowlist"], json!([]), "the allowlist is empty");
     let update = r#"{"plan":"STANDARD","serverless":{"primary_region":"us-east-1","regions":["us-west-2","us-east-1"],"usage_limits":{"provisioned_virtual_cpus":"4"}}}"#;
     provider(&server, "PATCH", &path, update).ok();
     let after = server.when_created(&id(&cluster));
@@ -135,7 +135,7 @@ fn a_standard_cluster_in_two_regions() {
 }
 
 #[test]
-fn the_plan_is_derived_where_it_is_absent() {
+fn an_absent_plan_is_derived() {
     let server = simulated();
     let plain = create(&server, PLAIN);
     assert_eq!((&plain["plan"], plain["config"]["serverless"].get("usage_limits")), (&json!("BASIC"), None));
@@ -195,7 +195,7 @@ fn users_databases_and_allowlist_entries() {
 
     let entry = r#"{"cidr_ip":"203.0.113.0","cidr_mask":24,"name":"office","sql":true,"ui":false}"#;
     let added = provider(&server, "POST", &format!("{at}/networking/allowlist"), entry);
-    assert_eq!(*added.ok(), serde_json::from_str::<Value>(entry).expect("JSON"), "echoed as it was sent");
+    assert_eq!(*added.ok(), serde_json::from_str::<Value>(entry).expect("JSON"), "returned unchanged");
     let path = format!("{at}/networking/allowlist/203.0.113.0/24");
     let edited = provider(&server, "PATCH", &path, r#"{"sql":true,"ui":true}"#);
     assert_eq!(
@@ -233,7 +233,7 @@ fn service_accounts_keys_and_grants() {
     );
     provider(&server, "GET", &format!("/api-keys/{key_id}"), "").ok();
 
-    // The empty segment is the organization; the body-less POST has no content type.
+    // The empty segment is the organization. The POST without a body has no content type.
     let grant = format!("/roles/{account}/ORGANIZATION//CLUSTER_DEVELOPER");
     for _ in 0..2 {
         let granted = provider(&server, "POST", &grant, "");
@@ -268,7 +268,7 @@ fn people_are_found_by_email() {
 }
 
 #[test]
-fn spelling_is_forgiven_where_clients_differ() {
+fn all_spellings_of_the_clients_are_accepted() {
     let server = simulated();
     let camel = json!({
         "name": "camel-case", "provider": "GCP", "unheardOf": { "x": [1, 2] },
@@ -324,9 +324,10 @@ fn connection_strings_and_the_certificate() {
     );
 }
 
-/// The provider repeats a call that fails with any 5xx, 501 too, for two hours; 404 ends it.
+/// The provider repeats a call that fails with any 5xx status, including 501, for two hours. It does not
+/// repeat a call that fails with 404.
 #[test]
-fn operations_that_are_not_built_yet_do_not_exist() {
+fn unimplemented_operations_of_the_newest_version_return_404() {
     let server = simulated();
     let cluster = id(&create(&server, BASIC));
     let account = id(&server.get("/service-accounts").ok()["service_accounts"][0]);
@@ -335,7 +336,7 @@ fn operations_that_are_not_built_yet_do_not_exist() {
         let body = if matches!(method, "POST" | "PATCH") { r#"{"type":"WIZ"}"# } else { "" };
         let missing = format!("path /api/v1{path} does not exist");
         assert_eq!(provider(&server, method, &path, body).refused(404), missing);
-        // The same for every other method, and for callers that are not known.
+        // The same holds for every other method, and for unauthenticated callers.
         for method in ["GET", "POST", "PUT", "PATCH", "DELETE"] {
             assert_eq!(provider(&server, method, &path, "").refused(404), missing, "{method}");
         }

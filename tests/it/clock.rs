@@ -1,4 +1,4 @@
-//! The test clock: off unless asked for, for administrators, forwards only, and nothing breaks when it
+//! The test clock: disabled by default, only for administrators, and only forward. Nothing fails when it
 //! jumps.
 
 use crate::support::{PROGRAM, id, simulated};
@@ -17,7 +17,7 @@ fn advance(client: &Client, body: Value) -> Answer {
 }
 
 #[test]
-fn there_is_none_unless_the_server_was_started_with_it() {
+fn the_test_clock_is_disabled_by_default() {
     let server = simulated();
     server.raw("GET", CLOCK).send().refused(404);
     advance(&server, json!({ "advance_seconds": 1 })).refused(404);
@@ -25,7 +25,7 @@ fn there_is_none_unless_the_server_was_started_with_it() {
 }
 
 #[test]
-fn only_administrators_of_the_organization_advance_it() {
+fn only_administrators_can_advance_the_clock() {
     let server = with_test_clock();
     let cluster = id(&server.create_cluster("some-cluster", "BASIC"));
     let step = json!({ "advance_seconds": 1 });
@@ -40,7 +40,7 @@ fn only_administrators_of_the_organization_advance_it() {
 }
 
 #[test]
-fn it_goes_forwards_only_and_says_so_loudly() {
+fn the_clock_only_advances_and_logs_warnings() {
     let mut server = with_test_clock();
     let now = server.raw("GET", CLOCK).send().text("/now");
     for wrong in
@@ -52,14 +52,14 @@ fn it_goes_forwards_only_and_says_so_loudly() {
     assert!(later > now, "{later} is after {now}");
     let loud =
         server.log().lines().filter(|line| line.contains("WARN") && line.contains("TEST CLOCK")).count();
-    assert_eq!(loud, 2, "at the start and at the advance");
+    assert_eq!(loud, 2, "one warning at the start and one when the clock is advanced");
     server.restart();
     let after = server.raw("GET", CLOCK).send().text("/now");
     assert!(after >= later, "{after} is not before {later}: a restart does not turn it back");
 }
 
 #[test]
-fn everything_goes_on_after_a_jump() {
+fn loops_continue_after_a_jump() {
     let server = with_test_clock();
     let first = id(&server.create_cluster("first-cluster", "BASIC"));
     for jump in 0..3 {
@@ -69,7 +69,7 @@ fn everything_goes_on_after_a_jump() {
         server.delete(&format!("/clusters/{}", id(&cluster))).ok();
     }
     server.delete(&format!("/clusters/{first}")).ok();
-    eventually("all is removed", || server.instances().is_empty().then_some(()));
+    eventually("all instances are removed", || server.instances().is_empty().then_some(()));
     let newest = server.get("/auditlogevents?sort_order=DESC&limit=1");
     assert_eq!(newest.ok()["entries"][0]["action"], "AUDIT_LOG_ACTION_DELETE_CLUSTER", "{newest}");
 }

@@ -1,4 +1,4 @@
-//! Clusters: what is refused and why, and what lists show.
+//! Clusters: invalid requests, and the contents of lists.
 
 use crate::support::{column, id, simulated};
 use ootheca_testkit::Ootheca;
@@ -8,7 +8,7 @@ fn basic(name: &str) -> Value {
     json!({ "name": name, "provider": "GCP", "spec": { "plan": "BASIC", "serverless": { "regions": ["us-central1"] } } })
 }
 
-/// `basic` with one member changed; `null` takes it away.
+/// `basic` with one member changed; `null` removes it.
 fn with(pointer: &str, value: Value) -> Value {
     let mut body = basic("some-cluster");
     let (parent, member) = pointer.rsplit_once('/').expect("a pointer");
@@ -56,7 +56,11 @@ fn refusals_name_the_field_and_the_rule() {
         assert!(message.contains(field), "{body}: {message:?} does not name {field}");
         assert_eq!(answer.body["code"], 3, "{answer}");
     }
-    assert_eq!(server.get("/clusters?show_inactive=true").ok()["clusters"], json!([]), "nothing was made");
+    assert_eq!(
+        server.get("/clusters?show_inactive=true").ok()["clusters"],
+        json!([]),
+        "no cluster was created"
+    );
 }
 
 #[test]
@@ -95,7 +99,7 @@ fn regions_and_versions_in_the_newest_dialect() {
 }
 
 #[test]
-fn changes_keep_what_they_do_not_name() {
+fn updates_keep_omitted_members() {
     let server = simulated();
     let made = server.create_cluster("some-cluster", "STANDARD");
     let path = format!("/clusters/{}", id(&made));
@@ -130,7 +134,7 @@ fn changes_keep_what_they_do_not_name() {
 }
 
 #[test]
-fn concurrent_changes_are_all_kept() {
+fn concurrent_updates_are_all_applied() {
     let server = simulated();
     let path =
         format!("/clusters/{}/networking/allowlist", id(&server.create_cluster("some-cluster", "BASIC")));
@@ -149,7 +153,7 @@ fn concurrent_changes_are_all_kept() {
 }
 
 #[test]
-fn the_same_name_at_the_same_moment_is_given_once() {
+fn concurrent_creations_with_the_same_name_succeed_once() {
     let server = simulated();
     let made: Vec<u16> = std::thread::scope(|scope| {
         let client = server.client();

@@ -1,4 +1,4 @@
-//! The console's pages beside the API, and the link that the start prints.
+//! The pages of the console, next to the API, and the sign-in link that the server prints when it starts.
 
 use crate::{
     sessions::{Browser, PASSWORD, person},
@@ -59,7 +59,7 @@ fn the_api_keeps_its_paths_and_its_errors() {
 }
 
 #[test]
-fn browsers_are_told_what_a_page_may_do() {
+fn security_headers_restrict_pages() {
     let server = simulated();
     for path in ["/", "/clusters", "/assets/nothing.js"] {
         let answer = page(&server, "GET", path);
@@ -90,7 +90,7 @@ fn browsers_are_told_what_a_page_may_do() {
 }
 
 #[test]
-fn pages_are_asked_for_again_and_not_sent_again() {
+fn pages_are_revalidated_with_etags() {
     let server = simulated();
     let whole = page(&server, "GET", "/clusters");
     is_a_page(&whole);
@@ -101,7 +101,7 @@ fn pages_are_asked_for_again_and_not_sent_again() {
     let client = server.anonymous();
     let packed = client.raw("GET", "/clusters").header("accept-encoding", "gzip, br").send();
     is_a_page(&packed);
-    // Where every page has a number of its own, none of this holds.
+    // None of this holds if the ETag differs for every response.
     if let Some(etag) = whole.header("etag") {
         assert_eq!(whole.header("cache-control"), Some("no-cache"));
         let again = client.raw("GET", "/clusters").header("if-none-match", etag).send();
@@ -119,11 +119,11 @@ fn pages_are_asked_for_again_and_not_sent_again() {
 }
 
 #[test]
-fn without_a_console_there_is_only_the_api() {
+fn a_disabled_console_leaves_only_the_api() {
     let server = Launch::new(PROGRAM).env("OOTHECA_CONSOLE__ENABLED", "false").boot();
     page(&server, "GET", "/").refused(404);
     page(&server, "GET", "/clusters").refused(404);
-    assert!(!server.log().contains("/link#"), "nothing to come in to");
+    assert!(!server.log().contains("/link#"), "no sign-in link without a console");
 }
 
 /// The token of the link that the last start has printed.
@@ -137,7 +137,7 @@ fn printed(server: &Ootheca) -> String {
 }
 
 #[test]
-fn the_printed_link_lets_the_owner_of_the_machine_in_once() {
+fn the_printed_link_signs_in_once() {
     let mut server = simulated();
     let before = audit_log(&server).len();
     let token = printed(&server);
@@ -160,20 +160,23 @@ fn the_printed_link_lets_the_owner_of_the_machine_in_once() {
         .map(|entry| entry["action"].as_str().unwrap_or_default().replace("AUDIT_LOG_ACTION_", ""))
         .collect();
     assert_eq!(actions, ["CREATE_USER", "ACCEPT_USER_INVITE", "ACCEPT_USER_INVITE"]);
-    assert!(!json!(audit_log(&server)).to_string().contains(&token), "the token is nowhere");
+    assert!(
+        !json!(audit_log(&server)).to_string().contains(&token),
+        "the token is neither stored nor logged"
+    );
 
-    // Another start prints another one, for the same person.
+    // Each start prints a new link for the same person.
     owner.api("PUT", "/api/ootheca/v1/session/password", Some(json!({ "new_password": PASSWORD }))).ok();
     server.restart();
     let second = printed(&server);
     assert_ne!(second, token);
     let again = Browser::new(&server).come_in(json!({ "link_token": second }));
     assert_eq!(again.ok()["user"]["id"], whoami["user"]["id"]);
-    assert_eq!(again.ok()["user"]["has_password"], true, "it is still the same");
+    assert_eq!(again.ok()["user"]["has_password"], true, "the link is unchanged");
 }
 
 #[test]
-fn the_link_is_for_the_administrator_who_is_there() {
+fn the_link_is_for_the_existing_administrator() {
     let server = simulated();
     person(&server, "dev@example.com", &["CLUSTER_DEVELOPER"]);
     person(&server, "ada@example.com", &["ORG_ADMIN"]);

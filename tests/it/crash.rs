@@ -1,5 +1,6 @@
-//! The crash test: the program is killed after its first effect, its second, … until a run needs no
-//! kill. After each a restart on the same folder must find every acknowledged change and no debris.
+//! The crash test: the server is killed after its first side effect, its second, and so on, until a run
+//! finishes without being killed. After each kill, a server that restarts in the same directory must have
+//! every acknowledged change and leave nothing behind.
 
 mod flows;
 
@@ -12,24 +13,25 @@ use std::{collections::BTreeSet, fs, os::unix::process::ExitStatusExt as _, path
 const VARIABLE: &str = "OOTHECA_CRASH_AFTER_EFFECT";
 const IDLE: &str = "OOTHECA_SCALE_TO_ZERO__IDLE_SECONDS";
 const NEVER: &str = "0";
-/// What the program says before it kills itself.
+/// The start of the message that the program prints before it kills itself.
 const SAID: &str = "stopped after the effect: ";
-/// The signal by which it does.
+/// The signal with which it kills itself.
 const KILLED: i32 = 9;
-/// More effects than any flow has.
+/// More side effects than any flow has.
 const ENOUGH: usize = 60;
 
 /// A change under test.
 trait Flow {
-    /// Makes what the change needs, without being killed. Returns the cluster, if there is one.
+    /// Creates what the change needs, without being killed. Returns the cluster, if there is one.
     fn prepare(&mut self, server: &Ootheca);
-    /// The change itself.
+    /// Makes the change.
     fn act(&self, server: &Ootheca) -> Result<Answer, Lost>;
-    /// Whether the world, once it is calm, shows what was `acknowledged`.
+    /// Checks that the state, once it is stable, contains what was `acknowledged`.
     fn check(&self, server: &Ootheca, acknowledged: Option<&Answer>);
-    /// The audit action and the name in it that tell its entry; `None` if it is nobody's request.
+    /// The audit action and the name that identify the entry; `None` if the change is not a request.
     fn entry(&self) -> Option<(&'static str, String)>;
-    /// After how many seconds of idleness clusters are suspended, in the run that is killed and else.
+    /// The idle time in seconds after which clusters are suspended, in the run that is killed and in the
+    /// other runs.
     fn idle_seconds(&self) -> (&'static str, &'static str) {
         (NEVER, NEVER)
     }
@@ -43,7 +45,7 @@ fn run(what: &str, spares: usize, mut flow: impl Flow) {
         calm(&server, spares);
         server.kill();
         server.relaunch(|launch| launch.env(VARIABLE, &n.to_string()).env(IDLE, idle));
-        // It may be killed before it is asked: what it does at its start has effects too.
+        // The server can be killed before the request: starting it has side effects too.
         let started = server.try_start().is_ok();
         let answer = if started { flow.act(&server).ok() } else { None };
         let acknowledged = answer.as_ref().filter(|answer| answer.status == 200);
@@ -58,7 +60,7 @@ fn run(what: &str, spares: usize, mut flow: impl Flow) {
             let log = server.log();
             let killed: Vec<&str> =
                 log.lines().filter_map(|line| line.split_once(SAID).map(|(_, name)| name)).collect();
-            assert_eq!(killed.len(), n - 1, "every kill says where it was");
+            assert_eq!(killed.len(), n - 1, "every kill logs its side effect");
             println!("crash: {what}: {} kill points tried: {}", n - 1, killed.join(", "));
             return;
         }
@@ -66,12 +68,12 @@ fn run(what: &str, spares: usize, mut flow: impl Flow) {
     panic!("{what}: more than {ENOUGH} effects");
 }
 
-/// Waits until the server is dead or at rest, then stops it; returns whether it survived.
+/// Waits until the server is killed or idle, then stops it. Returns whether it survived.
 ///
-/// A server at rest still has effects: it renews its lease and books usage. Its exit status decides, because
-/// a clean stop waits for the work under way, and no effect can follow it.
+/// An idle server still has side effects: it renews its lease and records usage. The exit status decides,
+/// because a clean stop waits for the work in progress, and no side effect can follow it.
 fn survives(server: &mut Ootheca, spares: usize) -> bool {
-    eventually("it is dead or at rest", || {
+    eventually("the server is killed or idle", || {
         let rests = state(server).is_some_and(|state| state.is_calm(spares));
         (rests || !server.runs()).then_some(())
     });
@@ -80,15 +82,15 @@ fn survives(server: &mut Ootheca, spares: usize) -> bool {
     status.success()
 }
 
-/// What is on the disk and in the store.
+/// The state on disk and in the store.
 struct State {
     folders: BTreeSet<String>,
     trash: usize,
-    /// How many clusters the reconciler still has work for.
+    /// The number of clusters that the reconciler still has work for.
     due: i64,
     rows: Vec<Value>,
     clusters: Vec<Value>,
-    /// The clusters that have a LIVE node: a server that shuts down still has a process.
+    /// The clusters that have a LIVE node. A server that is shutting down still has a process.
     live: BTreeSet<String>,
 }
 
@@ -124,14 +126,14 @@ fn due(server: &Ootheca) -> Option<i64> {
     store.query_row(count, [], |row| row.get(0)).ok()
 }
 
-/// Whether a spare is complete and durable; its server starts before that.
+/// Whether a spare is complete and durable. Its server starts before that.
 fn is_whole(row: &Value) -> bool {
     Path::new(row["data"].as_str().expect("a path")).with_file_name("spare-ready").exists()
 }
 
 impl State {
-    /// Every active cluster is CREATED and has its server, which runs unless it is suspended; all spares
-    /// wait, and nothing else is there.
+    /// Whether every active cluster is CREATED and has a server, which runs unless the cluster is suspended,
+    /// all spares are ready, and nothing else is left.
     fn is_calm(&self, wanted: usize) -> bool {
         let text = |value: &Value| value.as_str().map(str::to_owned);
         let instances: BTreeSet<String> = self.rows.iter().filter_map(|row| text(&row["instance"])).collect();
@@ -161,16 +163,16 @@ impl State {
     }
 }
 
-/// Waits until all is as it should be, and no process is there that serves nobody.
+/// Waits until the state is stable, and every process serves a cluster or a spare.
 fn calm(server: &Ootheca, spares: usize) {
-    let rows = eventually("nothing half-made remains", || {
+    let rows = eventually("nothing incomplete is left", || {
         let state = state(server).expect("it answers");
         state.is_calm(spares).then_some(state.rows)
     });
     let mut known: BTreeSet<u32> =
         rows.iter().filter_map(|row| u32::try_from(row["pid"].as_u64()?).ok()).collect();
     known.insert(server.pid());
-    eventually("no process serves nobody", || {
+    eventually("every process belongs to an instance", || {
         let processes = processes::within(&server.data_dir());
         let orphan =
             |process: &&processes::Process| !known.contains(&process.pid) && !known.contains(&process.parent);
@@ -178,7 +180,7 @@ fn calm(server: &Ootheca, spares: usize) {
     });
 }
 
-/// What was acknowledged stands in the log once; what was not, at most once.
+/// Checks that the log contains an acknowledged change once, and any other change at most once.
 fn audited(server: &Ootheca, flow: &impl Flow, acknowledged: Option<&Answer>) {
     let Some((action, name)) = flow.entry() else { return };
     let log = audit_log(server);
@@ -197,13 +199,13 @@ fn audited(server: &Ootheca, flow: &impl Flow, acknowledged: Option<&Answer>) {
     }
 }
 
-/// Whether the cluster is off, which asking does not change.
+/// Whether the cluster is suspended. Calling this does not resume it.
 fn suspended(server: &Ootheca, cluster: &str) -> Result<bool, Lost> {
     let answer = server.request("GET", &format!("/clusters/{cluster}")).try_send()?;
     Ok(answer.ok()["ootheca"]["suspended"] == true)
 }
 
-/// Deletes every cluster, so that the next run begins with few.
+/// Deletes every cluster, so that the next run starts with few.
 fn clear(server: &Ootheca) {
     for cluster in server.get("/clusters").ok()["clusters"].as_array().expect("a list") {
         server.delete(&format!("/clusters/{}", id(cluster))).ok();

@@ -1,4 +1,4 @@
-//! SQL users and databases: names, passwords, what is missing and what is there already.
+//! SQL users and databases: names, passwords, missing objects, and conflicts.
 
 use crate::support::{PASSWORD, column, id, simulated};
 use serde_json::json;
@@ -45,7 +45,7 @@ fn names_and_passwords_follow_their_rules() {
 }
 
 #[test]
-fn what_is_missing_is_404_and_what_is_there_is_409() {
+fn missing_objects_return_404_and_existing_ones_409() {
     let server = simulated();
     let at = format!("/clusters/{}", id(&server.create_cluster("some-cluster", "BASIC")));
     let password = json!({ "password": PASSWORD });
@@ -69,7 +69,7 @@ fn what_is_missing_is_404_and_what_is_there_is_409() {
 }
 
 #[test]
-fn lists_are_paged_byte_by_byte() {
+fn lists_are_ordered_by_bytes() {
     let server = simulated();
     let at = format!("/clusters/{}", id(&server.create_cluster("some-cluster", "BASIC")));
     let mut names = ["Zebra", "ant", "Bee", "_under", "0zero", "cat", "defaultdb"];

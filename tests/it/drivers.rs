@@ -1,5 +1,5 @@
-//! Real drivers against the real gateway: psycopg (libpq 17), node-postgres, tokio-postgres. `./dev test`
-//! installs the first two under `target/clients`.
+//! Drivers with the real gateway: psycopg (libpq 17), node-postgres, and tokio-postgres. `./dev test`
+//! installs the first two in `target/clients`.
 
 use crate::support::{PASSWORD, PROGRAM, id, sql_user};
 use ootheca_testkit::{Engine, Launch, Ootheca};
@@ -8,7 +8,7 @@ use std::{path::PathBuf, process::Command};
 
 const DOMAIN: &str = "db.example.test";
 
-/// A server whose clusters have names of their own, a cluster, a user.
+/// A server whose clusters have individual host names, a cluster, and a user.
 fn furnished() -> (Ootheca, Value) {
     let server = Launch::new(PROGRAM).engine(Engine::Postgres).env("OOTHECA_GATEWAY__DOMAIN", DOMAIN).boot();
     let cluster = server.create_cluster("driver-test", "STANDARD");
@@ -16,7 +16,7 @@ fn furnished() -> (Ootheca, Value) {
     (server, cluster)
 }
 
-/// What a client program needs to know.
+/// The connection parameters for a client program.
 fn place(server: &Ootheca, cluster: &Value) -> String {
     json!({
         "port": server.sql_address().port(),
@@ -33,7 +33,7 @@ fn repository() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// Runs a client program; it names each check that passed.
+/// Runs a client program, which prints the name of each check that passed.
 fn passes(command: &mut Command, checks: &[&str]) {
     let shown = format!("{:?}", command.get_program());
     let output = command.output().unwrap_or_else(|error| panic!("{shown}: {error}; ./dev test installs it"));

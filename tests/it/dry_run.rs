@@ -1,4 +1,4 @@
-//! `?dry_run=true`: the answer that would be, and nothing changed.
+//! `?dry_run=true`: the response is the same, and nothing changes.
 
 use crate::{
     gate::success,
@@ -9,7 +9,7 @@ use ootheca_testkit::{Answer, Client, Request};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// Members that change by themselves while a cluster settles, and by each call.
+/// Members that change while a cluster is being created, or with each call.
 const MOVING: [&str; 6] = ["state", "operation_status", "updated_at", "ootheca", "config", "last_used_at"];
 
 /// Everything that the API shows: each list, and the lists of each cluster.
@@ -46,7 +46,7 @@ fn still(value: &mut Value) {
     }
 }
 
-/// Sends it as a dry run and then in earnest.
+/// Sends a dry run of the request, and then the request.
 fn first_dry(request: Request<'_>) -> Answer {
     let before = dump(request.client());
     let dry = request.clone().query("dry_run=true").send();
@@ -65,17 +65,17 @@ fn first_dry(request: Request<'_>) -> Answer {
 }
 
 #[test]
-fn every_change_can_be_rehearsed() {
+fn every_change_supports_dry_runs() {
     let mut server = simulated();
     server.around(first_dry);
     let names = success::run_all(&server);
     let changes = TABLE.iter().filter(|row| row.implemented && row.audit.is_some()).count();
-    assert_eq!(names.len(), changes, "every built change is tried");
+    assert_eq!(names.len(), changes, "every implemented change is called");
     println!("dry run: {changes} changes rehearsed before they were made");
 }
 
 #[test]
-fn it_is_refused_as_the_change_would_be() {
+fn a_dry_run_returns_the_errors_of_the_change() {
     let server = simulated();
     let cluster = id(&server.create_cluster("taken-name", "BASIC"));
     let at = |rest: &str| format!("/clusters/{cluster}{rest}?dry_run=true");
@@ -104,11 +104,11 @@ fn it_is_refused_as_the_change_would_be() {
     }
     let answer = server.post("/service-accounts?dry_run=perhaps", json!({ "name": "robot" }));
     assert!(answer.refused(400).contains("dry_run: must be true or false"), "{answer}");
-    assert_eq!(audit_log(&server).len(), entries + 1, "only the last was no dry run");
+    assert_eq!(audit_log(&server).len(), entries + 1, "only the last request was not a dry run");
 }
 
 #[test]
-fn it_asks_for_the_same_rights_and_tells_who_was_denied() {
+fn a_dry_run_needs_the_same_roles_and_records_denials() {
     let server = simulated();
     let member = server.with_key(&server.new_key(&[]));
     let entries = audit_log(&server).len();
@@ -116,9 +116,9 @@ fn it_asks_for_the_same_rights_and_tells_who_was_denied() {
     assert_eq!(audit_log(&server).len(), entries + 1);
 }
 
-/// Whether the caller may is decided by the handler where it depends on what the body or the path names.
+/// If authorization depends on the body or on an ID in the path, the handler decides.
 #[test]
-fn who_was_denied_by_the_handler_is_told_too() {
+fn denials_by_the_handler_are_recorded() {
     let server = simulated();
     let folder = |name: &str| {
         server.post("/folders", json!({ "name": name, "parent_id": "root" })).text("/resource_id")
@@ -155,7 +155,7 @@ fn who_was_denied_by_the_handler_is_told_too() {
             (Some(message), Some(&*trace(&answer)))
         );
     }
-    // What is refused for another reason leaves none.
+    // A request that is refused for another reason leaves no entry.
     let before = audit_log(&server).len();
     caretaker.post("/folders?dry_run=true", json!({ "name": "", "parent_id": mine })).refused(400);
     caretaker.post("/folders?dry_run=true", json!({ "name": "new", "parent_id": other })).refused(400);
@@ -163,7 +163,7 @@ fn who_was_denied_by_the_handler_is_told_too() {
 }
 
 #[test]
-fn a_switch_that_is_neither_on_nor_off_makes_nothing() {
+fn an_invalid_dry_run_value_changes_nothing() {
     let server = simulated();
     let folders = || server.get("/folders").ok()["folders"].as_array().map(Vec::len);
     let before = folders();
@@ -177,7 +177,7 @@ fn a_switch_that_is_neither_on_nor_off_makes_nothing() {
 }
 
 #[test]
-fn the_secret_of_a_dry_run_opens_nothing() {
+fn the_secret_of_a_dry_run_is_not_valid() {
     let server = simulated();
     let account = server.new_account("robot", &["ORG_ADMIN"]).0;
     let body = json!({ "name": "key", "service_account_id": account });
@@ -186,7 +186,7 @@ fn the_secret_of_a_dry_run_opens_nothing() {
 }
 
 #[test]
-fn reads_do_not_mind() {
+fn reads_ignore_dry_run() {
     let server = simulated();
     let answer = server.get("/organization?dry_run=true");
     answer.ok();

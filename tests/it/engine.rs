@@ -1,4 +1,4 @@
-//! Clusters are real processes, and outlive the control plane.
+//! Clusters are real processes that keep running when the control plane stops.
 
 use crate::support::{PASSWORD, PROGRAM, id, real, sql_user};
 use ootheca_testkit::{Engine, Launch, Ootheca, eventually, processes};
@@ -28,7 +28,7 @@ fn detached_servers_are_adopted_by_the_next_start() {
     let cluster = furnish(&server);
     let pid = server.postmaster(&cluster);
     server.terminate();
-    assert!(processes::alive(pid), "it goes on");
+    assert!(processes::alive(pid), "the process continues");
     server.start();
     still_there(&server, &cluster);
     assert_eq!(server.postmaster(&cluster), pid, "adopted, not started again");
@@ -44,27 +44,27 @@ fn detached_servers_are_adopted_by_the_next_start() {
 }
 
 #[test]
-fn servers_outlive_a_killed_control_plane() {
+fn servers_survive_a_killed_control_plane() {
     let mut server = Launch::new(PROGRAM).engine(Engine::Postgres).pool(1).boot();
     let cluster = furnish(&server);
     let pid = server.postmaster(&cluster);
     for _ in 0..2 {
         server.kill();
-        assert!(processes::alive(pid), "it outlives the control plane");
+        assert!(processes::alive(pid), "the server survives the control plane");
         server.start();
         still_there(&server, &cluster);
         assert_eq!(server.postmaster(&cluster), pid, "adopted");
     }
     server.kill();
     processes::kill(pid);
-    eventually("it is dead", || (!processes::alive(pid)).then_some(()));
+    eventually("the process has ended", || (!processes::alive(pid)).then_some(()));
     server.start();
     still_there(&server, &cluster);
-    assert_ne!(server.postmaster(&cluster), pid, "one that died meanwhile is started again");
+    assert_ne!(server.postmaster(&cluster), pid, "a server that has ended is started again");
 }
 
 #[test]
-fn sessions_do_not_outlive_a_killed_gateway() {
+fn sessions_end_with_a_killed_gateway() {
     let mut server = real();
     let cluster = furnish(&server);
     let instances = server.data_dir().join("engine/instances");
@@ -82,7 +82,7 @@ fn sessions_do_not_outlive_a_killed_gateway() {
 }
 
 #[test]
-fn a_crashed_server_comes_back_by_itself() {
+fn a_crashed_server_restarts() {
     let server = real();
     let cluster = furnish(&server);
     let pid = server.postmaster(&cluster);
@@ -98,7 +98,7 @@ fn a_crashed_server_comes_back_by_itself() {
 }
 
 #[test]
-fn the_processes_are_shut_in() {
+fn server_processes_are_confined() {
     let server = real();
     let cluster = furnish(&server);
     let pid = server.postmaster(&cluster);
@@ -135,7 +135,7 @@ fn deleting_a_cluster_leaves_nothing() {
     let cluster = furnish(&server);
     let pid = server.postmaster(&cluster);
     server.delete(&format!("/clusters/{cluster}")).ok();
-    eventually("nothing of it is left", || {
+    eventually("nothing of the cluster is left", || {
         let folders = fs::read_dir(server.data_dir().join("engine/instances")).expect("a folder").count();
         (!processes::alive(pid) && folders == 0 && server.instances().is_empty()).then_some(())
     });
@@ -143,7 +143,7 @@ fn deleting_a_cluster_leaves_nothing() {
 }
 
 #[test]
-fn spares_are_claimed_and_made_again() {
+fn spares_are_claimed_and_replaced() {
     let server = Launch::new(PROGRAM).engine(Engine::Postgres).pool(1).boot();
     let spare = |server: &Ootheca| {
         eventually("spare instance ready", || {
@@ -157,9 +157,9 @@ fn spares_are_claimed_and_made_again() {
     let first = spare(&server);
     let cluster = id(&server.create_cluster("some-cluster", "BASIC"));
     let rows = server.instances();
-    let claimed = rows.iter().find(|row| row["instance"] == first.as_str()).expect("it is there");
+    let claimed = rows.iter().find(|row| row["instance"] == first.as_str()).expect("the instance exists");
     assert_eq!(claimed["cluster"], cluster.as_str(), "the spare became the cluster");
-    assert_ne!(spare(&server), first, "another one waits");
+    assert_ne!(spare(&server), first, "another spare is ready");
 }
 
 #[test]
@@ -174,7 +174,7 @@ fn vcpus_of_a_standard_cluster_bound_its_processor_time() {
         conditions
             .into_iter()
             .find(|one| one["kind"] == "CpuLimited")
-            .expect("it says whether CPU is bounded")
+            .expect("a warning if CPU limits are not available")
     };
     let bounded = condition()["holds"] == true;
     for cpus in [3, 2] {
@@ -186,7 +186,7 @@ fn vcpus_of_a_standard_cluster_bound_its_processor_time() {
             assert_eq!(processes::cpu_limit(pid), Some(cpus * 1000));
         } else {
             assert_eq!(processes::cpu_limit(pid), None);
-            assert!(server.log().contains("CPU"), "the server says so at its start");
+            assert!(server.log().contains("CPU"), "logged at the start");
         }
     }
     assert_eq!(server.postmaster(&cluster), pid, "changed live");

@@ -1,5 +1,5 @@
-//! The stream of events: told once and in order, gone on with after a restart, and to each caller what it
-//! may see.
+//! The stream of events: each event is sent once and in order, the stream continues after a restart, and each
+//! caller only receives the events that it has access to.
 
 use crate::{
     folders::folder,
@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-/// One event, and the cursor behind it.
+/// An event, and the cursor after it.
 #[derive(Clone, Debug)]
 struct Told {
     cursor: String,
@@ -34,12 +34,12 @@ struct Events {
 }
 
 impl Events {
-    /// Opens one with the client's key; it has said where it stands.
+    /// Opens a stream with the key of the client, and waits for its first message.
     #[track_caller]
     fn open(client: &Client, key: &str, path: &str, headers: &str) -> Self {
         let mut socket = TcpStream::connect(client.address()).expect("the server accepts");
         socket.set_read_timeout(Some(Duration::from_secs(40))).expect("a limit");
-        // HTTP/1.0, so that the body is not cut into chunks.
+        // HTTP/1.0, so that the body is not chunked.
         let request =
             format!("GET /api/v1/events{path} HTTP/1.0\r\nauthorization: Bearer {key}\r\n{headers}\r\n");
         socket.write_all(request.as_bytes()).expect("the request is sent");
@@ -48,20 +48,20 @@ impl Events {
         let mut this = Self { lines, status, cursor: String::new() };
         assert!(this.status.contains(" 200 "), "{}", this.status);
         while this.cursor.is_empty() {
-            this.line().expect("it says where it stands");
+            this.line().expect("the stream sends its cursor");
         }
         this
     }
 
     fn line(&mut self) -> Option<String> {
-        let line = self.lines.next()?.expect("the stream goes on");
+        let line = self.lines.next()?.expect("the stream continues");
         if let Some(cursor) = line.strip_prefix("id: ") {
             self.cursor = cursor.to_owned();
         }
         Some(line)
     }
 
-    /// The next event; none at the end of the stream.
+    /// The next event; `None` at the end of the stream.
     fn next(&mut self) -> Option<Told> {
         loop {
             let line = self.line()?;
@@ -72,7 +72,7 @@ impl Events {
         }
     }
 
-    /// All events up to the one that `last` recognises.
+    /// All events up to the one for which `last` returns true.
     #[track_caller]
     fn until(&mut self, last: impl Fn(&Told) -> bool) -> Vec<Told> {
         let mut all = Vec::new();
@@ -90,7 +90,7 @@ fn count(events: &[Told], kind: &str, id: &str, what: &str) -> usize {
 }
 
 #[test]
-fn each_change_is_told_once_in_order() {
+fn each_event_is_sent_once_in_order() {
     let server = simulated();
     let key = server.admin_key();
     let mut events = Events::open(&server, &key, "", "");
@@ -122,7 +122,7 @@ fn each_change_is_told_once_in_order() {
 }
 
 #[test]
-fn a_follower_goes_on_after_a_restart() {
+fn streams_continue_after_a_restart() {
     let mut server = simulated();
     let key = server.admin_key();
     let mut events = Events::open(&server, &key, "", "");
@@ -130,11 +130,11 @@ fn a_follower_goes_on_after_a_restart() {
     let seen = events.until(|event| event.is("service_account", &first, "created"));
     let cursor = seen.last().expect("an event").cursor.clone();
     let (second, _) = server.new_account("second", &[]);
-    // Draining ends the stream.
+    // The stream ends when the server drains.
     server.restart();
     while events.next().is_some() {}
     let (third, _) = server.new_account("third", &[]);
-    // The header of a client that reconnects counts more than the cursor that it began with.
+    // The header of a client that reconnects takes precedence over the cursor in the query.
     let header = format!("last-event-id: {cursor}\r\n");
     for (path, headers) in [(format!("?cursor={cursor}"), ""), ("?cursor=0".to_owned(), header.as_str())] {
         let mut events = Events::open(&server, &key, &path, headers);
@@ -149,7 +149,7 @@ fn a_follower_goes_on_after_a_restart() {
 }
 
 #[test]
-fn everybody_is_told_what_it_may_see() {
+fn callers_receive_only_visible_events() {
     let server = simulated();
     let ours = id(&server.create_cluster("our-cluster", "BASIC"));
     let theirs = id(&server.create_cluster("their-cluster", "BASIC"));
@@ -165,7 +165,7 @@ fn everybody_is_told_what_it_may_see() {
     let is_last = |event: &Told| event.data["trace_id"] == json!(trace(&patched));
     let seen = events.until(is_last);
     assert!(count(&seen, "cluster", &ours, "created") == 1, "{seen:#?}");
-    // A developer may also list the allowlist of its cluster, and every member see the organization.
+    // A developer can also list the allowlist of its cluster, and every member can read the organization.
     let may_be_seen = |event: &Told| {
         [&event.data["id"], &event.data["parent"]].contains(&&json!(ours))
             || event.data["kind"] == "organization"
@@ -174,14 +174,14 @@ fn everybody_is_told_what_it_may_see() {
     let everything = all.until(is_last);
     assert_eq!(count(&everything, "cluster", &theirs, "created"), 1);
     assert_eq!(count(&everything, "service_account", &account, "created"), 1);
-    // A key that is revoked hears no more; the end of the stream is how it learns.
+    // A revoked key receives no more events, and its stream ends.
     let key = members.rsplit_once('_').expect("three parts").0.to_owned();
     server.delete(&format!("/api-keys/{key}")).ok();
-    assert!(member.next().is_none(), "it may see none of all this");
+    assert!(member.next().is_none(), "the caller has no access to these events");
 }
 
 #[test]
-fn the_end_of_a_folder_is_told_where_it_lay() {
+fn deletions_of_folders_are_sent_to_callers_with_access() {
     let server = simulated();
     let top = folder(&server, "top", "root");
     let (middle, other) = (folder(&server, "middle", &top), folder(&server, "other", "root"));
@@ -197,11 +197,11 @@ fn the_end_of_a_folder_is_told_where_it_lay() {
     }
     server.patch(&format!("/folders/{other}"), json!({ "name": "renamed" })).ok();
     let seen = beside.until(|event| event.is("folder", &other, "changed"));
-    assert_eq!(seen.len(), 1, "nothing of what lay elsewhere: {seen:#?}");
+    assert_eq!(seen.len(), 1, "no events of other folders: {seen:#?}");
 }
 
 #[test]
-fn a_bad_start_is_refused_in_the_shape_of_the_api() {
+fn invalid_requests_return_errors_of_the_api() {
     let server = Launch::new(PROGRAM).arg("--test-clock").boot();
     let (account, _) = server.new_account("someone", &[]);
     server.anonymous().get("/events").refused(401);
@@ -213,7 +213,7 @@ fn a_bad_start_is_refused_in_the_shape_of_the_api() {
     let clock = "/api/ootheca/v1/clock";
     server.raw("POST", clock).json(&json!({ "advance_seconds": 8 * 24 * 3600 })).send().ok();
     server.patch(&format!("/service-accounts/{account}"), json!({ "name": "other" })).ok();
-    let gone = ootheca_testkit::eventually("old events are forgotten", || {
+    let gone = ootheca_testkit::eventually("old events are removed", || {
         let probe = Events::status(&server, &server.admin_key(), "?cursor=0");
         probe.contains(" 410 ").then(|| server.get("/events?cursor=0"))
     });
@@ -224,7 +224,7 @@ fn a_bad_start_is_refused_in_the_shape_of_the_api() {
 }
 
 #[test]
-fn other_servers_on_the_same_store_are_heard_too() {
+fn events_of_other_servers_are_sent() {
     let postgres = TemporaryPostgres::start();
     let server = Launch::new(PROGRAM).store(&postgres.url()).boot();
     let mut events = Events::open(&server, &server.admin_key(), "", "");

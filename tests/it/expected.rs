@@ -1,10 +1,10 @@
-//! Text under `expected/` that a reviewer reads. `UPDATE_EXPECTED=1` writes it anew.
+//! Texts in `expected/`, for review. `UPDATE_EXPECTED=1` writes them.
 
 use crate::support::PROGRAM;
 use ootheca_testkit::Launch;
 use std::{fmt::Write, fs, path::Path};
 
-/// What `ootheca api` has: a command for every operation, which the list of operations shows.
+/// `ootheca api` has a command for every operation; `expected/operations.txt` lists these.
 const UNLISTED: &str = "api";
 
 #[test]
@@ -14,13 +14,13 @@ fn expected_command_line() {
     compare("cli.txt", text.trim_end());
 }
 
-/// Writes the help of a command and of those below it.
+/// Writes the help of a command and of its subcommands.
 fn describe(words: &[&str], text: &mut String) {
     let output = Launch::new(PROGRAM).program().args(words).arg("--help").output();
     let output = output.expect("the program starts");
     assert!(output.status.success(), "{words:?} --help");
     let help = String::from_utf8_lossy(&output.stdout);
-    // The flags of a noun are those of its verbs as well.
+    // The flags of a noun are also listed with its verbs.
     let shown = match help.split_once("Global options:") {
         Some((own, _)) if words.len() > 1 => own,
         _ => &help,
@@ -36,7 +36,7 @@ fn describe(words: &[&str], text: &mut String) {
     }
     let below = help.split_once("\nCommands:\n").map(|(_, below)| below).unwrap_or_default();
     let below = below.lines().take_while(|line| !line.is_empty());
-    // Descriptions that do not fit go on further in.
+    // Descriptions that do not fit on the line continue on an indented line.
     let names = below.filter(|line| line.starts_with("  ") && !line.starts_with("   "));
     for name in names.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help") {
         describe(&[words, &[name]].concat(), text);
@@ -50,5 +50,5 @@ fn compare(name: &str, found: &str) {
         fs::write(&path, &found).expect("the expected text is written");
     }
     let expected = fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(found, expected, "expected/{name} differs; UPDATE_EXPECTED=1 writes it anew");
+    assert_eq!(found, expected, "expected/{name} differs; update it with UPDATE_EXPECTED=1");
 }

@@ -1,5 +1,5 @@
-//! What goes wrong around the gateway: killed servers, slow and hostile clients, storms. Nothing leaks,
-//! nothing hangs, and whoever has nothing to do with it notices nothing.
+//! Faults around the gateway: killed servers, slow and hostile clients, and many clients at once. Nothing
+//! leaks or hangs, and other clients are not affected.
 
 use crate::support::{PASSWORD, PROGRAM, id, sql_user};
 use ootheca_testkit::{Engine, Launch, Ootheca, eventually, processes, wire::Wire};
@@ -50,8 +50,8 @@ fn a_killed_server_process_ends_its_own_sessions_only() {
     processes::kill(pid);
     assert!(victim.query("COMMIT").is_err(), "the session ended");
     assert_eq!(neighbour.value("SELECT 1").as_deref(), Some("1"));
-    // The server recovers by itself; what was committed is there, the rest is not.
-    let count = eventually("the cluster answers again", || {
+    // The server recovers by itself. Committed data is kept, and uncommitted data is not.
+    let count = eventually("the cluster is available again", || {
         wire(&server, &one).connect().ok()?.ok()?.value("SELECT count(*) FROM kept")
     });
     assert_eq!(count, "1");
@@ -63,35 +63,35 @@ fn a_killed_server_is_started_again() {
     let one = cluster(&server, "killed-all", "STANDARD");
     let mut victim = wire(&server, &one).connect().expect("a connection").expect("let in");
     processes::kill(server.postmaster(&id(&one)));
-    // A process of a dead server answers until it notices.
+    // A process of a dead server responds until it notices that the server is gone.
     eventually("the session ends", || victim.query("SELECT 1").is_err().then_some(()));
-    let answer = eventually("the cluster answers again", || {
+    let answer = eventually("the cluster is available again", || {
         wire(&server, &one).connect().ok()?.ok()?.value("SELECT 1")
     });
     assert_eq!(answer, "1");
 }
 
 #[test]
-fn slow_and_half_open_clients_cost_nothing_for_long() {
+fn slow_and_half_open_clients_are_disconnected() {
     let server = launch().env("OOTHECA_GATEWAY__HANDSHAKE_SECONDS", "1").boot();
     let one = cluster(&server, "slow-loris", "STANDARD");
     let wire = wire(&server, &one);
     let before = descriptors(&server);
-    // One byte and silence; a startup message that never ends; TLS that never ends.
+    // Clients that send one byte, an incomplete startup message, or an incomplete TLS handshake.
     let mut slow: Vec<_> = (0..60).map(|_| wire.tcp().expect("a connection")).collect();
     let beginnings: [&[u8]; 3] = [&[0], &[0, 0, 0, 200, 0, 3], &[22, 3, 1, 2, 0]];
     for (n, stream) in slow.iter_mut().enumerate() {
         stream.write_all(beginnings[n % 3]).expect("sent");
     }
-    // On a busy machine its own handshake can exceed the limit.
-    let mut session = eventually("another client is let in", || wire.connect().ok()?.ok());
+    // On a busy machine, the handshake of this client can exceed the limit too.
+    let mut session = eventually("another client can connect", || wire.connect().ok()?.ok());
     assert_eq!(session.value("SELECT 1").as_deref(), Some("1"));
     for stream in &mut slow {
         let mut rest = Vec::new();
-        // Closed by the server: an end, or a reset.
+        // The server closes the connection with an end of file or a reset.
         let _ = stream.read_to_end(&mut rest);
     }
-    // A client that closes its half without a word.
+    // A client that closes its side without a Terminate message.
     let pid = session.value("SELECT pg_backend_pid()").expect("a row").parse().expect("a number");
     session.socket().shutdown(Shutdown::Write).expect("half closed");
     eventually("its server process has ended", || (!processes::alive(pid)).then_some(()));
@@ -100,7 +100,7 @@ fn slow_and_half_open_clients_cost_nothing_for_long() {
 }
 
 #[test]
-fn thousands_of_idle_connections_disturb_nobody() {
+fn thousands_of_idle_connections_do_not_affect_others() {
     processes::raise_descriptors();
     let server = launch().env("OOTHECA_GATEWAY__HANDSHAKE_SECONDS", "600").boot();
     let one = cluster(&server, "idle-crowd", "STANDARD");
@@ -119,7 +119,7 @@ fn thousands_of_idle_connections_disturb_nobody() {
 }
 
 #[test]
-fn a_storm_on_a_suspended_cluster_wakes_it_once() {
+fn many_connections_resume_a_suspended_cluster_once() {
     let server = launch()
         .env("OOTHECA_SCALE_TO_ZERO__IDLE_SECONDS", "1")
         .env("OOTHECA_GATEWAY__HANDSHAKE_SECONDS", "600")
@@ -139,7 +139,7 @@ fn a_storm_on_a_suspended_cluster_wakes_it_once() {
     eventually("the cluster is suspended", suspended);
     let starts = starts(&server, &cluster_id);
     let wire = wire(&server, &asleep);
-    // Every session stays until all were served, or the cluster could be suspended in between.
+    // Every session stays open until all are served. Otherwise the cluster could be suspended in between.
     let all = Barrier::new(STORM);
     let answers: Vec<Option<String>> = thread::scope(|scope| {
         let clients: Vec<_> = (0..STORM)
@@ -161,13 +161,13 @@ fn a_storm_on_a_suspended_cluster_wakes_it_once() {
     let bad: Vec<_> = answers.iter().filter(|answer| answer.as_deref() != Some("1")).collect();
     assert!(bad.is_empty(), "{} of {STORM} were not served: {:?}", bad.len(), bad[0]);
     assert_eq!(self::starts(&server, &cluster_id), starts + 1, "it was started once");
-    // A neighbour's session was held through suspension and wake.
+    // The session of another client survived while the cluster was suspended and resumed.
     assert_eq!(held.value("SELECT 1").as_deref(), Some("1"));
     eventually("it is suspended again", suspended);
     assert_eq!(held.value("SELECT 1").as_deref(), Some("1"));
 }
 
-/// How often the server of a cluster was started.
+/// The number of times that the server of a cluster was started.
 fn starts(server: &Ootheca, cluster: &str) -> usize {
     let rows = server.instances();
     let row = rows.iter().find(|row| row["cluster"] == cluster).expect("its instance");

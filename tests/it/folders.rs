@@ -1,11 +1,11 @@
-//! Folders: the tree, its laws, who may do what in it, and that nothing is ever orphaned.
+//! Folders: the tree, its rules, and authorization in it. No folder or cluster is ever orphaned.
 
 use crate::support::{column, id, simulated};
 use ootheca_testkit::{Answer, Client, Ootheca};
 use serde_json::{Value, json};
 use std::thread;
 
-/// One of several calls at the same moment.
+/// One of several concurrent calls.
 type Call = Box<dyn Fn(&Client) -> Answer + Send>;
 
 const NOWHERE: &str = "6f5e9d3a-0d9c-4d6f-8d5e-3a1b2c3d4e5f";
@@ -15,7 +15,7 @@ fn try_folder(client: &Client, name: &str, parent: &str) -> Answer {
     client.post("/folders", json!({ "name": name, "parent_id": parent }))
 }
 
-/// Makes one; its id.
+/// Creates a folder and returns its ID.
 #[track_caller]
 pub(crate) fn folder(client: &Client, name: &str, parent: &str) -> String {
     let made = try_folder(client, name, parent);
@@ -47,7 +47,7 @@ fn with_roles(server: &Ootheca, roles: &[&str]) -> Client {
 }
 
 #[test]
-fn a_folder_lives_from_its_creation_to_its_deletion() {
+fn lifecycle_of_a_folder() {
     let server = simulated();
     let made = server.post("/folders", json!({ "name": "Team A", "labels": { "env": "dev" } }));
     let top = made.text("/resource_id");
@@ -64,7 +64,7 @@ fn a_folder_lives_from_its_creation_to_its_deletion() {
     assert_eq!(column(&deep.body["path"], "id"), [top.clone(), inner.clone()]);
     assert_eq!((&deep.body["parent_id"], &deep.body["labels"]), (&json!(inner), &json!({})));
 
-    // Labels are replaced as a whole, and left alone where they are not named.
+    // Labels are replaced as a whole, and kept if the request does not contain them.
     let path = format!("/folders/{top}");
     server.patch(&path, json!({ "name": "Team B" })).ok();
     assert_eq!(server.get(&path).ok()["labels"], json!({ "env": "dev" }));
@@ -80,13 +80,13 @@ fn a_folder_lives_from_its_creation_to_its_deletion() {
     server.delete(&path).ok();
     server.get(&path).refused(404);
     server.delete(&path).refused(404);
-    // A name is free at once.
+    // The name of a deleted folder is available immediately.
     folder(&server, "Team B", "");
     assert_eq!(server.get("/folders/root").refused(404), "folder does not exist");
 }
 
 #[test]
-fn names_depth_and_number_keep_their_limits() {
+fn limits_of_names_depth_and_number() {
     let server = simulated();
     for name in ["ab", "-abc", "abc-", "a/b/c", "a.b.c", " abc", "", &"x".repeat(41)] {
         assert!(try_folder(&server, name, "root").refused(400).contains("name"), "{name:?}");
@@ -100,7 +100,7 @@ fn names_depth_and_number_keep_their_limits() {
     let two = folder(&server, "it's a-name_1", &one);
     let three = folder(&server, "three", &two);
     assert!(try_folder(&server, "four", &three).refused(400).contains("3 levels deep"));
-    // A folder at the deepest level holds clusters.
+    // A folder at the deepest level can contain clusters.
     let inside = server.get(&format!("/clusters/{}", cluster(&server, "deepest", &three)));
     assert_eq!(inside.ok()["parent_id"], three.as_str());
     for parent in ["nowhere", NOWHERE] {
@@ -168,7 +168,7 @@ fn folders_are_found_by_their_path_and_listed_in_pages() {
 }
 
 #[test]
-fn clusters_move_and_deleted_ones_do_not_hold_a_folder() {
+fn clusters_move_and_deleted_ones_do_not_block_a_folder() {
     let server = simulated();
     let (one, two) = (folder(&server, "one", "root"), folder(&server, "two", "root"));
     let made = cluster(&server, "moving", "root");
@@ -184,12 +184,12 @@ fn clusters_move_and_deleted_ones_do_not_hold_a_folder() {
     assert!(server.delete(&format!("/folders/{two}")).refused(400).contains("0 folders and 1 clusters"));
     server.delete(&path).ok();
     server.delete(&format!("/folders/{two}")).ok();
-    assert_eq!(server.get(&path).ok()["parent_id"], two.as_str(), "a deleted cluster says where it was");
+    assert_eq!(server.get(&path).ok()["parent_id"], two.as_str(), "a deleted cluster shows its last folder");
 }
 
-/// A grant on a folder, and the same role elsewhere.
+/// A role on a folder, and the same role on another folder.
 #[test]
-fn a_role_on_a_folder_reaches_its_subtree_and_nothing_else() {
+fn a_role_on_a_folder_applies_to_its_subtree_only() {
     let server = simulated();
     let top = folder(&server, "top", "root");
     let inner = folder(&server, "inner", &top);
@@ -211,7 +211,7 @@ fn a_role_on_a_folder_reaches_its_subtree_and_nothing_else() {
     developer.get(&format!("/folders/{other}/contents")).refused(404);
     developer.post("/folders", json!({ "name": "new" })).refused(403);
 
-    // A folder on the way is listed, and no more of it.
+    // The parents of a cluster are listed, without their other contents.
     let guest = with_roles(&server, &[&format!("CLUSTER_DEVELOPER@{mine}")]);
     cluster(&server, "second-cluster", &inner);
     assert_eq!(contents(&guest, "root"), ["top"]);
@@ -219,7 +219,7 @@ fn a_role_on_a_folder_reaches_its_subtree_and_nothing_else() {
     assert_eq!(contents(&guest, &inner), ["mine-cluster"]);
     guest.get("/folders").refused(403);
 
-    // What is inherited is lost by moving, what is held on the cluster itself stays.
+    // Moving a cluster removes inherited roles and keeps the roles on the cluster itself.
     move_to(&server, &format!("/clusters/{mine}"), &other).ok();
     developer.get(&format!("/clusters/{mine}")).refused(404);
     guest.get(&format!("/clusters/{mine}")).ok();
@@ -229,7 +229,7 @@ fn a_role_on_a_folder_reaches_its_subtree_and_nothing_else() {
 }
 
 #[test]
-fn clusters_are_made_where_the_role_is_held() {
+fn clusters_can_be_created_where_the_role_is_held() {
     let server = simulated();
     let (top, other) = (folder(&server, "top", "root"), folder(&server, "other", "root"));
     let inner = folder(&server, "inner", &top);
@@ -242,7 +242,7 @@ fn clusters_are_made_where_the_role_is_held() {
     assert!(grants.ok()["roles"].as_array().is_some_and(|roles| roles.contains(&grant)), "{grants}");
     creator.delete(&format!("/clusters/{made}")).ok();
     try_cluster(&creator, "made-outside", "root").refused(403);
-    // It may not know that folder: the answer is that of a folder that does not exist.
+    // The caller has no access to that folder: the response is the same as for a folder that does not exist.
     for parent in [&other, NOWHERE] {
         assert_eq!(try_cluster(&creator, "made-outside", parent).refused(400), NO_PARENT);
     }
@@ -251,15 +251,15 @@ fn clusters_are_made_where_the_role_is_held() {
     let viewer = with_roles(&server, &[&role, "METRICS_VIEWER"]);
     try_cluster(&viewer, "made-outside", &other).refused(403);
 
-    // Whoever administers the place needs no grant of its own.
+    // The roles of the creator on the parent already administer the cluster, so it gets no additional role.
     let (account, key) = server.new_account("admin", &[&format!("CLUSTER_ADMIN@FOLDER/{top}")]);
     cluster(&server.with_key(&key), "administered", &inner);
     assert_eq!(server.get(&format!("/roles/{account}")).ok()["roles"].as_array().map(Vec::len), Some(2));
 }
 
-/// Moving needs a folder role at both ends, and nothing else.
+/// Moving needs a folder role on both parents, and nothing else.
 #[test]
-fn both_ends_of_a_move_are_checked() {
+fn both_parents_of_a_move_are_authorized() {
     let server = simulated();
     let (left, right) = (folder(&server, "left", "root"), folder(&server, "right", "root"));
     let (here, there) = (folder(&server, "here", &left), folder(&server, "there", &left));
@@ -268,12 +268,12 @@ fn both_ends_of_a_move_are_checked() {
     let mover = with_roles(&server, &[&format!("FOLDER_MOVER@FOLDER/{left}")]);
     move_to(&mover, &path, &there).ok();
     move_to(&mover, &path, &here).ok();
-    // At the other end it holds nothing, and may not even know the folder.
+    // Without a role on the other folder, the caller cannot know that it exists.
     assert_eq!(move_to(&mover, &path, &right).refused(400), NO_PARENT);
     move_to(&mover, &path, "root").refused(403);
     mover.patch(&path, json!({ "parent_id": there, "labels": {} })).refused(403);
     mover.patch(&path, json!({ "labels": {} })).refused(403);
-    // A cluster's own roles do not move it, but may name the place where it is.
+    // The roles on a cluster do not allow moving it, but the request can contain its current parent.
     let operator = with_roles(&server, &["CLUSTER_OPERATOR_WRITER"]);
     move_to(&operator, &path, &there).refused(403);
     move_to(&operator, &path, &here).ok();
@@ -289,7 +289,7 @@ fn both_ends_of_a_move_are_checked() {
     assert_eq!(move_to(&mover, &path, &here).refused(404), "cluster does not exist");
     move_to(&both, &path, &here).ok();
 
-    // The same for folders. Its own folder is not the mover's to handle, and labels never are.
+    // The same holds for folders. Changing the folder itself or its labels needs further roles.
     mover.patch(&inner, json!({ "name": "renamed" })).ok();
     move_to(&mover, &inner, &there).ok();
     move_to(&mover, &inner, &left).ok();
@@ -308,7 +308,7 @@ fn both_ends_of_a_move_are_checked() {
 }
 
 #[test]
-fn folder_admins_grant_in_their_subtree() {
+fn folder_admins_can_grant_roles_in_their_subtree() {
     let server = simulated();
     let top = folder(&server, "top", "root");
     let (inner, other) = (folder(&server, "inner", &top), folder(&server, "other", "root"));
@@ -348,7 +348,7 @@ fn folder_admins_grant_in_their_subtree() {
     receiver.get(&format!("/clusters/{made}")).refused(403);
 }
 
-/// Folders and clusters as the lists show them: everything that is somewhere is somewhere that exists.
+/// Folders and clusters as the lists show them, after checking that every parent exists.
 #[track_caller]
 fn nothing_is_orphaned(server: &Ootheca) {
     let folders = server.get("/folders").ok()["folders"].as_array().cloned().unwrap_or_default();
@@ -366,7 +366,7 @@ fn nothing_is_orphaned(server: &Ootheca) {
 }
 
 #[test]
-fn changes_at_the_same_moment_orphan_nothing() {
+fn concurrent_changes_orphan_nothing() {
     let server = simulated();
     for round in 0..12 {
         let (left, right) = (folder(&server, "left", "root"), folder(&server, "right", "root"));

@@ -1,4 +1,4 @@
-//! The one door, tried at each of the 144 rows of the table.
+//! The checks that every call passes, for each of the 144 rows of the table.
 
 mod scopes;
 pub(crate) mod success;
@@ -10,7 +10,7 @@ use ootheca_testkit::{Answer, Client, Ootheca};
 use serde_json::json;
 use std::collections::HashMap;
 
-/// Rows that every member may call, so that no key lacks the role.
+/// Rows that every member can call, so that no key lacks the role.
 const FOR_EVERY_MEMBER: [&str; 8] = [
     "GetOrganizationInfo",
     "GetResourceType",
@@ -28,7 +28,7 @@ struct Scene {
     cluster: String,
     member: Client,
     viewer: Client,
-    /// How many audit entries each answer must have left, by its trace.
+    /// The number of audit entries that each response must have, by trace ID.
     expected: HashMap<String, usize>,
     checks: usize,
 }
@@ -42,7 +42,7 @@ impl Scene {
         Self { server, cluster, member, viewer, expected: HashMap::new(), checks: 0 }
     }
 
-    /// The row's path with something in place of each parameter.
+    /// The path of the row with a value for each parameter.
     fn path(&self, row: &Operation) -> String {
         let fill = |name: &str| match name {
             "cluster_id" | "destination_cluster_id" => self.cluster.clone(),
@@ -69,7 +69,7 @@ impl Scene {
         answer
     }
 
-    /// One check of a row: the answer's status, its shape, and the audit entries that it must leave.
+    /// Checks the status and the format of a response, and how many audit entries it must have.
     #[track_caller]
     fn check(&mut self, row: &Operation, answer: &Answer, status: u16, authenticated: bool) {
         assert_eq!(answer.status, status, "{}: {answer}", row.name);
@@ -89,7 +89,7 @@ fn lacks(requirement: Requirement, held: &[Role]) -> bool {
 }
 
 #[test]
-fn every_row_keeps_the_gate() {
+fn every_operation_enforces_authorization() {
     let mut scene = Scene::new();
     assert_eq!(TABLE.len(), 144);
     let mut free = Vec::new();
@@ -126,7 +126,7 @@ fn every_row_keeps_the_gate() {
         }
         let answer = scene.call(&admin.with_version("2020-02-02"), row, "{}");
         assert_eq!(answer.refused(400), "invalid Cc-Version", "{}", row.name);
-        // The version comes before the caller is known, so nobody could be named in an entry.
+        // The version is checked before the caller is authenticated, so an entry would have no actor.
         scene.check(row, &answer, 400, false);
         if !row.implemented {
             let answer = scene.call(&admin, row, "{}");
@@ -134,12 +134,12 @@ fn every_row_keeps_the_gate() {
         }
     }
     free.sort_unstable();
-    assert_eq!(free, FOR_EVERY_MEMBER, "rows that ask no role");
+    assert_eq!(free, FOR_EVERY_MEMBER, "rows that require no role");
     audited(&scene);
     println!("gate: {} rows, {} checks, {} rows for every member", TABLE.len(), scene.checks, free.len());
 }
 
-/// Each answer left exactly as many entries as it must.
+/// Checks that each response has exactly the expected number of entries.
 fn audited(scene: &Scene) {
     let found = entries_by_trace(&scene.server);
     for (trace, entries) in &scene.expected {
@@ -148,18 +148,18 @@ fn audited(scene: &Scene) {
 }
 
 #[test]
-fn every_change_that_succeeds_leaves_one_entry() {
+fn every_successful_change_has_one_audit_entry() {
     let server = simulated();
     let names = success::run_all(&server);
     let mut built: Vec<&str> =
         TABLE.iter().filter(|row| row.implemented && row.audit.is_some()).map(|row| row.name).collect();
     built.sort_unstable();
-    assert_eq!(names, built, "every built change is tried");
+    assert_eq!(names, built, "every implemented change is called");
     println!("gate: {} changes succeeded, each with one audit entry", names.len());
 }
 
 #[test]
-fn unknown_paths_and_methods_answer_in_the_same_shape() {
+fn unknown_paths_and_methods_return_errors_of_the_api() {
     let server = simulated();
     let cluster = id(&server.create_cluster("gate-cluster", "BASIC"));
     for path in [
@@ -172,7 +172,7 @@ fn unknown_paths_and_methods_answer_in_the_same_shape() {
         "/favicon.ico",
     ] {
         for method in ["GET", "POST", "DELETE"] {
-            // Whoever only reads beside the API gets a page of the console: see console_serving.
+            // A GET outside of the API returns a page of the console: see console_serving.
             if method == "GET" && !path.starts_with("/api") {
                 continue;
             }
@@ -203,7 +203,7 @@ fn bodies_that_are_too_large_are_refused() {
     let server = simulated();
     let large = format!("{{\"name\":\"{}\"}}", "x".repeat(2 * 1024 * 1024));
     let answer = server.request("POST", "/service-accounts").data(&large).try_send();
-    // The server may close before it has read all of it.
+    // The server can close the connection before it has read the whole body.
     if let Ok(answer) = answer {
         answer.refused(400);
     }

@@ -1,4 +1,4 @@
-//! The gateway as a process of its own, with and without its control plane.
+//! The gateway as a separate process, with and without its control plane.
 
 use crate::support::{PASSWORD, PROGRAM, id, sql_user};
 use ootheca_testkit::{Client, Engine, Gateway, Launch, Ootheca, eventually};
@@ -10,7 +10,7 @@ fn apart() -> (Ootheca, Gateway) {
     (server, gateway)
 }
 
-/// A cluster with a user; returns its id and its connection string.
+/// Creates a cluster with a user. Returns its ID and its connection string.
 fn furnish(server: &Ootheca, name: &str) -> (String, String) {
     let cluster = id(&server.create_cluster(name, "STANDARD"));
     sql_user(server, &cluster, "keeper");
@@ -19,7 +19,7 @@ fn furnish(server: &Ootheca, name: &str) -> (String, String) {
 }
 
 #[test]
-fn it_goes_on_without_its_control_plane() {
+fn a_gateway_works_without_its_control_plane() {
     let (mut server, gateway) = apart();
     let (cluster, string) = furnish(&server, "some-cluster");
     let (_, never_seen) = furnish(&server, "other-cluster");
@@ -30,40 +30,40 @@ fn it_goes_on_without_its_control_plane() {
     assert_eq!(session.run("SELECT 2").as_deref(), Ok("2"));
 
     server.kill();
-    assert_eq!(session.run("SELECT 3").as_deref(), Ok("3"), "a live session goes on");
+    assert_eq!(session.run("SELECT 3").as_deref(), Ok("3"), "an open session continues");
     assert_eq!(server.psql_at(&string, PASSWORD, "SELECT 4").ok(), "4", "a known cluster accepts");
     server.psql_at(&never_seen, PASSWORD, "SELECT 5").fails("codeBackendDown");
     server.psql_at(&string, "not the password", "SELECT 1").fails("authentication failed");
 
     server.start();
     assert_eq!(server.psql_at(&never_seen, PASSWORD, "SELECT 6").ok(), "6");
-    assert_eq!(session.run("SELECT 7").as_deref(), Ok("7"), "the restart cuts nothing");
-    assert_eq!(server.connection_string(&cluster, "keeper"), string, "the port is known again");
+    assert_eq!(session.run("SELECT 7").as_deref(), Ok("7"), "the restart terminates no session");
+    assert_eq!(server.connection_string(&cluster, "keeper"), string, "the port is reported again");
     server.delete(&format!("/clusters/{cluster}")).ok();
-    let words = eventually("the deletion cuts the session", || session.run("SELECT 8").err());
+    let words = eventually("the deletion terminates the session", || session.run("SELECT 8").err());
     assert!(words.contains("deleted") || words.contains("connection"), "{words}");
     server.psql_at(&string, PASSWORD, "SELECT 9").fails("not found");
     gateway.terminate();
 }
 
 #[test]
-fn what_changed_while_it_was_alone_is_made_up_for() {
+fn missed_changes_apply_after_reconnecting() {
     let (mut server, gateway) = apart();
     let (cluster, string) = furnish(&server, "some-cluster");
     let mut session = server.session(&cluster, "keeper", PASSWORD);
     assert_eq!(session.run("SELECT 1").as_deref(), Ok("1"));
-    // The gateway hears nothing while it stands still, as if the line were cut.
+    // The gateway receives nothing while it is paused, as if the connection were interrupted.
     ootheca_testkit::processes::pause(gateway.pid());
     server.delete(&format!("/clusters/{cluster}/networking/allowlist/0.0.0.0/0")).ok();
     server.kill();
     ootheca_testkit::processes::resume(gateway.pid());
     server.start();
-    eventually("the session is cut", || session.run("SELECT 1").err());
+    eventually("the session is terminated", || session.run("SELECT 1").err());
     server.psql_at(&string, PASSWORD, "SELECT 1").fails("connection refused");
 }
 
 #[test]
-fn it_drains_and_shows_its_figures() {
+fn a_gateway_drains_and_serves_metrics() {
     let (server, gateway) = apart();
     let (cluster, _) = furnish(&server, "some-cluster");
     for socket in ["control.sock", "gateway.sock"] {
@@ -82,10 +82,10 @@ fn it_drains_and_shows_its_figures() {
 }
 
 #[test]
-fn a_second_gateway_on_a_folder_is_refused_by_name() {
+fn a_second_gateway_in_a_data_directory_is_refused() {
     let (server, _gateway) = apart();
     let output = server.run(&["gateway", "--sql-listen", "127.0.0.1:0"]);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success() && said.contains("another gateway uses"), "{said}");
-    assert!(said.contains("--take-over"), "it says what to do: {said}");
+    assert!(said.contains("--take-over"), "the error contains a hint: {said}");
 }

@@ -1,4 +1,5 @@
-//! `Idempotency-Key`: under one key a change is made once, whatever happens.
+//! `Idempotency-Key`: under one key, a change is made only once, even if the server crashes or the request is
+//! repeated.
 
 mod crash;
 
@@ -25,7 +26,7 @@ fn replayed(answer: &Answer) -> bool {
     answer.header("idempotency-replayed") == Some("true")
 }
 
-/// The same answer, said to be given again.
+/// Asserts that the response is the same, and marked as a replay.
 #[track_caller]
 fn same(first: &Answer, again: &Answer) {
     assert_eq!((again.status, &again.bytes), (first.status, &first.bytes), "{first}, but then {again}");
@@ -38,7 +39,7 @@ fn accounts(client: &Client, name: &str) -> usize {
     names.iter().filter(|known| *known == name).count()
 }
 
-/// Sends it under a key, sends it again, and sends another request under that key.
+/// Sends a request under a key, sends it again, and sends another request under that key.
 fn twice(request: Request<'_>) -> Answer {
     static KEYS: AtomicUsize = AtomicUsize::new(0);
     let key = format!("key-{}", KEYS.fetch_add(1, Ordering::Relaxed));
@@ -53,17 +54,17 @@ fn twice(request: Request<'_>) -> Answer {
 }
 
 #[test]
-fn every_change_takes_a_key() {
+fn every_change_supports_idempotency_keys() {
     let mut server = simulated();
     server.around(twice);
     let names = success::run_all(&server);
     let changes = TABLE.iter().filter(|row| row.implemented && row.audit.is_some()).count();
-    assert_eq!(names.len(), changes, "every built change is tried");
+    assert_eq!(names.len(), changes, "every implemented change is called");
     println!("idempotency: {changes} changes, each made once and answered twice");
 }
 
 #[test]
-fn the_key_stands_for_one_request_of_one_caller() {
+fn a_key_is_bound_to_one_request_of_one_caller() {
     let server = simulated();
     let path = "/service-accounts";
     let robot = json!({ "name": "robot", "description": "one" });
@@ -87,7 +88,7 @@ fn the_key_stands_for_one_request_of_one_caller() {
 }
 
 #[test]
-fn a_refused_request_leaves_its_key_free_and_a_lost_right_shows_nothing() {
+fn refused_requests_use_no_key_and_replays_are_authorized() {
     let server = simulated();
     post(&server, "a", "/service-accounts", &json!({ "name": "" })).refused(400);
     post(&server, "a", "/service-accounts", &json!({ "name": "robot" })).ok();
@@ -99,9 +100,10 @@ fn a_refused_request_leaves_its_key_free_and_a_lost_right_shows_nothing() {
     post(&worker, "b", "/service-accounts", &body).refused(403);
 }
 
-/// Where what was deleted lay is known from the key's record alone, and so is who may hear of it again.
+/// After the target of a request was deleted, only the record of the key contains its folder. It decides who
+/// has access to the replay.
 #[test]
-fn the_end_of_what_is_gone_is_answered_again_to_whoever_still_has_the_right() {
+fn deletions_are_replayed_to_authorized_callers() {
     let server = simulated();
     let top = folder(&server, "top", "root");
     let inner = folder(&server, "inner", &top);
@@ -119,7 +121,7 @@ fn the_end_of_what_is_gone_is_answered_again_to_whoever_still_has_the_right() {
     for (path, first) in paths.iter().zip(&firsts) {
         same(first, &delete(path));
     }
-    assert_eq!(audit_log(&server).len(), log, "what is answered again leaves no entry");
+    assert_eq!(audit_log(&server).len(), log, "a replay has no entry");
     worker.request("DELETE", &paths[1]).header(HEADER, "other").send().refused(404);
     worker.request("DELETE", &paths[1]).header(HEADER, &paths[1]).query("a=b").send().refused(404);
     worker.delete(&paths[1]).refused(404);
@@ -135,7 +137,7 @@ fn the_end_of_what_is_gone_is_answered_again_to_whoever_still_has_the_right() {
 }
 
 #[test]
-fn a_change_inside_a_cluster_that_failed_is_refused_again() {
+fn a_refused_change_inside_a_cluster_is_decided_again() {
     let server = simulated();
     let cluster = id(&server.create_cluster("some-cluster", "BASIC"));
     let users = format!("/clusters/{cluster}/sql-users");
@@ -143,14 +145,14 @@ fn a_change_inside_a_cluster_that_failed_is_refused_again() {
     post(&server, "a", &users, &ann).ok();
     post(&server, "b", &users, &ann).refused(409);
     server.delete(&format!("{users}/ann")).ok();
-    // Under b nothing was begun: it is decided anew.
+    // No change was made under b: the request is decided again.
     post(&server, "b", &users, &ann).ok();
     let again = post(&server, "a", &users, &ann);
     assert!(again.status == 200 && replayed(&again), "{again}");
 }
 
 #[test]
-fn answers_outlive_a_restart_and_are_sealed() {
+fn stored_responses_survive_a_restart_and_are_encrypted() {
     let mut server = simulated();
     let account = server.new_account("robot", &[]).0;
     let body = json!({ "name": "key", "service_account_id": account });
@@ -175,7 +177,7 @@ fn answers_outlive_a_restart_and_are_sealed() {
 }
 
 #[test]
-fn a_key_is_forgotten_after_a_day() {
+fn a_key_expires_after_a_day() {
     let server = Launch::new(PROGRAM).arg("--test-clock").boot();
     let robot = json!({ "name": "robot" });
     let first = post(&server, "a", "/service-accounts", &robot);
@@ -189,7 +191,8 @@ fn a_key_is_forgotten_after_a_day() {
     assert!(!replayed(&later) && later.text("/id") != first.text("/id"), "{later}");
 }
 
-/// The same request many times at the same moment, over several servers: one change, one answer.
+/// Sends the same request many times concurrently to several servers, and asserts that there is one change
+/// and one response.
 fn all_at_once(servers: &[&Client], path: &str, body: &Value) -> Answer {
     let answers: Vec<Answer> = thread::scope(|scope| {
         let ask = |n: usize| scope.spawn(move || post(servers[n % servers.len()], path, path, body));
@@ -197,7 +200,7 @@ fn all_at_once(servers: &[&Client], path: &str, body: &Value) -> Answer {
         running.into_iter().map(|one| one.join().expect("an answer")).collect()
     });
     let firsts: Vec<&Answer> = answers.iter().filter(|answer| !replayed(answer)).collect();
-    assert_eq!(firsts.len(), 1, "one of them made it");
+    assert_eq!(firsts.len(), 1, "exactly one response is not a replay");
     firsts[0].ok();
     for answer in answers.iter().filter(|answer| replayed(answer)) {
         same(firsts[0], answer);
@@ -206,7 +209,7 @@ fn all_at_once(servers: &[&Client], path: &str, body: &Value) -> Answer {
 }
 
 #[test]
-fn duplicates_at_the_same_moment_are_one() {
+fn concurrent_duplicates_make_one_change() {
     let server = simulated();
     all_at_once(&[server.client()], "/service-accounts", &json!({ "name": "robot" }));
     assert_eq!(accounts(&server, "robot"), 1);
@@ -225,11 +228,11 @@ fn duplicates_at_the_same_moment_are_one() {
 }
 
 #[test]
-fn duplicates_at_two_servers_on_one_store_are_one() {
+fn concurrent_duplicates_on_two_servers_make_one_change() {
     let postgres = TemporaryPostgres::start();
     let launch = Launch::new(PROGRAM).store(&postgres.url());
     let first = launch.clone().boot();
-    // Two servers of one engine: with an id of its own the second would be refused.
+    // Two servers with the same engine: if the second had another engine ID, it would be refused.
     let mut second = launch.env("OOTHECA_ADMIN_API_KEY", &first.admin_key()).idle();
     std::fs::create_dir(second.data_dir()).expect("a folder");
     std::fs::copy(first.data_dir().join("engine-id"), second.data_dir().join("engine-id")).expect("copied");

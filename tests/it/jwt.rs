@@ -21,12 +21,12 @@ use std::{
 
 const ISSUERS: &str = "/jwt-issuers";
 
-/// A key of the issuer.
+/// A signing key of the issuer.
 struct Key {
     kid: String,
     algorithm: Algorithm,
     signs: EncodingKey,
-    /// Its public half, as it is.
+    /// The raw public key.
     raw: Vec<u8>,
 }
 
@@ -134,7 +134,7 @@ impl Issuer {
         *self.keys.lock().expect("no panic") = keys.iter().map(|key| key.public()).collect();
     }
 
-    /// Good claims of this issuer about `subject`.
+    /// Valid claims of this issuer for `subject`.
     fn claims(&self, subject: &str) -> Value {
         json!({ "iss": self.url(), "aud": "ootheca", "sub": subject, "exp": now() + 600 })
     }
@@ -174,7 +174,7 @@ fn refused(server: &Ootheca, token: &str, why: &str) {
 }
 
 #[test]
-fn a_token_opens_what_its_person_may_see() {
+fn a_token_has_the_roles_of_its_person() {
     let server = server();
     let keys = [
         Key::new("ec", Algorithm::ES256),
@@ -198,13 +198,13 @@ fn a_token_opens_what_its_person_may_see() {
         assert_eq!(answer.status, 401, "{answer}");
         let answer = server.with_key(&token).get("/service-accounts");
         assert_eq!(answer.status, 401, "without Cc-Vanity-Name: {answer}");
-        // Bob is known, and may not.
+        // Bob is authenticated but not authorized.
         assert_eq!(ask(&server, &key.sign(&issuer.claims("sso_bob")), "ootheca").status, 403);
     }
     assert_eq!(issuer.asked(), 1, "the keys are fetched once");
     let robot = keys[0].sign(&issuer.claims("robot"));
     ask(&server, &robot, "ootheca").ok();
-    // What it does stands in the log under its name.
+    // The audit entry contains the name of the person.
     let client = server.with_key(&keys[0].sign(&issuer.claims("sso_ada")));
     let request = client.request("POST", "/service-accounts").header("cc-vanity-name", "ootheca");
     request.json(&json!({ "name": "made", "description": "", "roles": [] })).send().ok();
@@ -213,7 +213,7 @@ fn a_token_opens_what_its_person_may_see() {
 }
 
 #[test]
-fn everything_about_a_token_must_be_right() {
+fn invalid_tokens_are_refused() {
     let server = server();
     let (key, other) = (Key::new("good", Algorithm::ES256), Key::new("good", Algorithm::ES256));
     let issuer = Issuer::start(&[&key]);
@@ -254,17 +254,17 @@ fn everything_about_a_token_must_be_right() {
     for (why, token) in &wrong {
         refused(&server, token, why);
     }
-    // Who is switched off or removed, or whose issuer is, comes in no more.
+    // A person that is deactivated or removed, or whose issuer is removed, is no longer authenticated.
     server.patch(&format!("{ISSUERS}/{}", id(made.ok())), json!({ "audience": "other" })).ok();
     refused(&server, &good, "the issuer has another audience now");
     server.patch(&format!("{ISSUERS}/{}", id(made.ok())), json!({ "audience": "ootheca" })).ok();
     ask(&server, &good, "ootheca").ok();
     server.delete(&format!("{ISSUERS}/{}", id(made.ok()))).ok();
-    refused(&server, &good, "the issuer is gone");
+    refused(&server, &good, "the issuer is deleted");
 }
 
 #[test]
-fn keys_rotate_and_strangers_can_not_make_us_ask() {
+fn keys_rotate_and_downloads_are_limited() {
     let server = server();
     let (old, new, never) = (
         Key::new("old", Algorithm::ES256),
@@ -281,7 +281,7 @@ fn keys_rotate_and_strangers_can_not_make_us_ask() {
     };
     ask(&server, &token(&old), "ootheca").ok();
     issuer.rotate(&[&old, &new]);
-    // Asked less than a minute ago: not again.
+    // The last request was less than a minute ago, so there is no other.
     refused(&server, &token(&new), "the new key, too soon");
     assert_eq!(issuer.asked(), 1);
     advance(&server, 61);
@@ -297,21 +297,21 @@ fn keys_rotate_and_strangers_can_not_make_us_ask() {
         refused(&server, &token(&never), "an unknown key");
     }
     assert_eq!(issuer.asked(), 3, "once a minute at most");
-    // A key that was taken back is forgotten within a quarter of an hour.
+    // A revoked key is no longer accepted after a quarter of an hour at most.
     issuer.rotate(&[&new]);
     advance(&server, 15 * 60 + 1);
     refused(&server, &token(&old), "taken back");
-    // An issuer that can not be reached is believed for a while.
+    // The cached keys of an issuer that is not reachable are accepted for a while.
     let (kept, gone) = (token(&new), drop(issuer));
     let () = gone;
     advance(&server, 16 * 60);
     ask(&server, &kept, "ootheca").ok();
     advance(&server, 23 * 3600 + 50 * 60);
-    refused(&server, &kept, "not for ever");
+    refused(&server, &kept, "cached keys expire");
 }
 
 #[test]
-fn the_caller_chooses_among_several_identities() {
+fn the_caller_selects_one_of_several_identities() {
     let server = server();
     let key = Key::new("inline", Algorithm::ES256);
     let account = id(server.post("/service-accounts", json!({ "name": "robot", "roles": [] })).ok());
@@ -328,14 +328,14 @@ fn the_caller_chooses_among_several_identities() {
     });
     server.post(ISSUERS, body).ok();
     let token = key.sign(&json!({ "iss": url, "aud": "ootheca", "name": "ada", "exp": now() + 600 }));
-    refused(&server, &token, "it does not say who");
+    refused(&server, &token, "the response does not contain the identity");
     let as_whom = |username: &str| {
         let client = server.with_key(&token);
         let request = client.request("GET", "/service-accounts").header("cc-vanity-name", "ootheca");
         request.header("cc-username", username).send().status
     };
     assert_eq!(as_whom("ADA@example.com"), 200);
-    assert_eq!(as_whom(&account), 403, "the robot holds nothing");
+    assert_eq!(as_whom(&account), 403, "the service account has no roles");
     assert_eq!(as_whom("gone@example.com"), 401);
     assert_eq!(as_whom("eve@example.com"), 401);
 }
@@ -354,7 +354,7 @@ fn a_person_without_a_password_opens_a_session_by_token() {
     let mut ada = crate::sessions::Browser::new(&server);
     ada.come_in(json!({ "jwt": key.sign(&claims) })).ok();
     assert_eq!(ada.api("GET", "/api/ootheca/v1/session", None).ok()["user"]["has_password"], false);
-    // Who has come in, or calls without a session, is more than invited.
+    // A person who has signed in, or calls the API without a session, is not only invited.
     for email in ["ada@example.com", "bob@example.com"] {
         let body = json!({ "email": email });
         let made = server.raw("POST", "/api/ootheca/v1/invitations").json(&body).send();
@@ -371,12 +371,12 @@ fn a_person_without_a_password_opens_a_session_by_token() {
 }
 
 #[test]
-fn issuers_are_kept_as_the_official_clients_expect() {
+fn issuers_are_stored_as_the_official_clients_expect() {
     let server = server();
     let url = "https://issuer.example.com";
     let made = server.post(ISSUERS, json!({ "issuer_url": url, "audience": "a" }));
     let members: Vec<&String> = made.ok().as_object().expect("an object").keys().collect();
-    assert_eq!(members, ["audience", "id", "identity_map", "issuer_url"], "what is unset is left out");
+    assert_eq!(members, ["audience", "id", "identity_map", "issuer_url"], "unset members are omitted");
     server.post(ISSUERS, json!({ "issuer_url": url, "audience": "a" })).refused(409);
     let path = format!("{ISSUERS}/{}", id(made.ok()));
     let all = json!({

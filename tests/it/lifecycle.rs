@@ -1,4 +1,4 @@
-//! Starting, stopping, and what is refused at the start.
+//! Starting, stopping, and errors at the start.
 
 use crate::support::{PASSWORD, PROGRAM, id, simulated};
 use ootheca_testkit::{Folder, Launch, Ootheca, eventually, processes};
@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A `serve` that must not start: what it said.
+/// Starts a `serve` that must fail, and returns its output.
 fn refused(arrange: impl FnOnce(&mut std::process::Command)) -> String {
     let folder = Folder::new();
     let mut command = Launch::new(PROGRAM).program();
@@ -20,12 +20,12 @@ fn refused(arrange: impl FnOnce(&mut std::process::Command)) -> String {
     arrange(&mut command);
     let Output { status, stderr, .. } = command.output().expect("the program starts");
     let text = String::from_utf8_lossy(&stderr).into_owned();
-    assert!(!status.success(), "it started: {text}");
+    assert!(!status.success(), "the server started: {text}");
     text
 }
 
 #[test]
-fn a_second_start_keeps_everything() {
+fn a_restart_keeps_everything() {
     let mut server = simulated();
     let cluster = server.create_cluster("some-cluster", "STANDARD");
     let users = format!("/clusters/{}/sql-users", id(&cluster));
@@ -34,7 +34,7 @@ fn a_second_start_keeps_everything() {
     let (admin_key, organization) = (server.admin_key(), server.get("/organization").ok().clone());
     let entries = crate::support::audit_log(&server).len();
     server.restart();
-    assert_eq!(server.admin_key(), admin_key, "the key is made once");
+    assert_eq!(server.admin_key(), admin_key, "the key is created once");
     assert_eq!(*server.get("/organization").ok(), organization);
     assert_eq!(server.when_created(&id(&cluster)), cluster);
     assert_eq!(server.get(&users).ok()["users"], json!([{ "name": "maxroach" }]));
@@ -62,11 +62,11 @@ fn files_are_private() {
             assert_eq!(mode(&name) & 0o077, 0, "{name} is for its owner only");
         }
     }
-    assert_eq!(mode("") & 0o066, 0, "nobody else lists or writes the folder");
+    assert_eq!(mode("") & 0o066, 0, "other users can neither list nor write the directory");
 }
 
 #[test]
-fn a_server_rests_after_a_deletion() {
+fn a_server_is_idle_after_a_deletion() {
     let server = simulated();
     let cluster = id(&server.create_cluster("short-lived", "BASIC"));
     server.delete(&format!("/clusters/{cluster}")).ok();
@@ -91,20 +91,20 @@ fn health_and_readiness() {
 }
 
 #[test]
-fn a_signal_drains_what_is_under_way() {
+fn a_signal_drains_open_requests() {
     let mut server = simulated();
     let begun = Instant::now();
     let address = server.client().raw("GET", "/healthz").send();
     assert_eq!(address.status, 200);
     server.terminate();
-    assert!(begun.elapsed() < Duration::from_secs(5), "it ends in seconds");
-    assert!(server.log().contains("stopping"), "it says so");
+    assert!(begun.elapsed() < Duration::from_secs(5), "the server stops within seconds");
+    assert!(server.log().contains("stopping"), "the server logs it");
 }
 
 #[test]
-fn a_second_signal_is_faster() {
+fn a_second_signal_stops_immediately() {
     let mut server = simulated();
-    // A request that never ends would hold the drain up.
+    // A request that never ends would delay the drain.
     let mut hanging = TcpStream::connect(server.client().address()).expect("a connection");
     hanging
         .write_all(b"POST /api/v1/clusters HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n")
@@ -129,7 +129,7 @@ fn an_address_that_is_not_loopback_is_refused() {
 }
 
 #[test]
-fn settings_that_do_not_exist_are_errors_that_name_them() {
+fn unknown_settings_are_errors() {
     let text = refused(|command| {
         command.env("OOTHECA_ENGINE__POOL_SIEZ", "3");
     });
@@ -152,7 +152,7 @@ fn settings_that_do_not_exist_are_errors_that_name_them() {
 }
 
 #[test]
-fn a_file_sets_what_the_environment_and_flags_leave() {
+fn flags_and_environment_override_the_configuration_file() {
     let folder = Folder::new();
     let file = folder.path().join("settings.toml");
     fs::write(&file, "[organization]\nname = \"From a file\"\nlabel = \"file\"\n").expect("a file");
@@ -166,7 +166,7 @@ fn a_file_sets_what_the_environment_and_flags_leave() {
 }
 
 #[test]
-fn two_servers_can_not_share_a_folder() {
+fn two_servers_cannot_share_a_data_directory() {
     let server = simulated();
     let mut second = Launch::new(PROGRAM).command(&server.data_dir());
     let output = second.output().expect("the program starts");
@@ -176,7 +176,7 @@ fn two_servers_can_not_share_a_folder() {
 }
 
 #[test]
-fn the_administrators_key_can_be_given() {
+fn the_administrators_key_can_be_set() {
     let key = format!("CCDB1_{}_{}", "A".repeat(22), "b".repeat(40));
     let server = Launch::new(PROGRAM).env("OOTHECA_ADMIN_API_KEY", &key).boot();
     assert_eq!(server.admin_key(), key);

@@ -1,4 +1,4 @@
-//! Limits: what clusters show of their use, and how often vCPUs may be lowered. Time is the test's.
+//! Limits: the usage that clusters show, and how often the vCPUs can be lowered. The test controls the clock.
 
 use crate::support::{PROGRAM, advance, id, simulated};
 use ootheca_testkit::{Answer, Launch, Ootheca};
@@ -15,7 +15,7 @@ fn limit_cpus(server: &Ootheca, cluster: &str, cpus: i64) -> Answer {
 }
 
 #[test]
-fn an_unused_cluster_shows_that_it_uses_nothing() {
+fn an_unused_cluster_has_no_usage() {
     let server = with_test_clock();
     let spec = json!({ "plan": "BASIC", "serverless": {
         "regions": ["us-central1"],
@@ -38,7 +38,7 @@ fn an_unused_cluster_shows_that_it_uses_nothing() {
 }
 
 #[test]
-fn limits_that_are_absent_have_no_share() {
+fn absent_limits_have_no_percentage() {
     let server = simulated();
     for plan in ["BASIC", "STANDARD", "ADVANCED"] {
         let cluster = server.create_cluster(&format!("{}-cluster", plan.to_lowercase()), plan);
@@ -50,7 +50,7 @@ fn limits_that_are_absent_have_no_share() {
 }
 
 #[test]
-fn usage_is_that_of_the_month_on_the_clock() {
+fn usage_is_counted_per_month_of_the_clock() {
     let server = with_test_clock();
     let cluster = id(&server.create_cluster("some-cluster", "BASIC"));
     let month = || server.get(&format!("/clusters/{cluster}")).text("/ootheca/usage/month");
@@ -62,7 +62,7 @@ fn usage_is_that_of_the_month_on_the_clock() {
 }
 
 #[test]
-fn virtual_cpus_are_lowered_three_times_in_seven_days() {
+fn vcpus_can_be_lowered_three_times_in_seven_days() {
     let server = with_test_clock();
     let cluster = id(&server.create_cluster("some-cluster", "STANDARD"));
     for cpus in [64, 32, 16, 32, 8] {

@@ -1,4 +1,4 @@
-//! The integration tests: the real program, real SQL servers, real `psql`. Modules mirror the API.
+//! The integration tests: the real binary, real SQL servers, and real `psql`. The modules mirror the API.
 
 mod allowlist;
 mod audit;

@@ -1,4 +1,5 @@
-//! What real clusters are booked, and what happens when a limit of theirs is reached. Time is the test's.
+//! The recorded usage of real clusters, and what happens when they reach a limit. The test controls the
+//! clock.
 
 use crate::support::{PASSWORD, PROGRAM, advance, audit_log, booked, booked_after, id, number, sql_user};
 use ootheca_testkit::{
@@ -61,7 +62,7 @@ fn refused(wire: &Wire) -> Message {
     wire.connect().expect("a connection").err().expect("refused")
 }
 
-/// Fails unless the text says which limit it is and what to do.
+/// Asserts that the text contains the limit and what to do.
 #[track_caller]
 fn explains(text: &str, limit: &str) {
     let says = format!("{limit} of ");
@@ -78,7 +79,7 @@ fn after_tick<T>(server: &Ootheca, what: &str, mut ask: impl FnMut() -> Option<T
     })
 }
 
-/// Thresholds of a limit that the audit log tells of.
+/// The thresholds of a limit in the audit log.
 fn told(server: &Ootheca, limit: &str) -> Vec<Value> {
     let entries =
         audit_log(server).into_iter().filter(|entry| entry["source"] == "AUDIT_LOG_SOURCE_INTERNAL");
@@ -99,7 +100,7 @@ fn request_units_disable_a_cluster_until_the_limit_or_the_month_changes() {
     limit(&server, &cluster, REQUEST_UNITS, "1000");
     let mut live = session(&server, &cluster);
     live.run("CREATE TABLE work AS SELECT generate_series(1, 1000) AS n").expect("within the limit");
-    let cut = after_tick(&server, "the session is cut", || live.run("SELECT 1").err());
+    let cut = after_tick(&server, "the session is terminated", || live.run("SELECT 1").err());
     explains(&cut, REQUEST_UNITS);
     assert_eq!(standing(&server, &cluster), "REQUEST_UNIT_LIMIT_EXCEEDED");
     assert_eq!(told(&server, REQUEST_UNITS), [50, 75, 100]);
@@ -115,7 +116,8 @@ fn request_units_disable_a_cluster_until_the_limit_or_the_month_changes() {
     assert_eq!(psql(&server, &cluster, "SELECT count(*) FROM work").ok(), "1000", "in another month");
 }
 
-/// The SQLSTATE of a statement's error; empty if it succeeds. Simple protocol, then the extended one.
+/// The SQLSTATE of the error of a statement, empty if it succeeds: with the simple protocol, then with the
+/// extended one.
 fn sqlstates(seat: &mut Conversation, sql: &str) -> [String; 2] {
     let simple = seat.query(sql).expect("an answer");
     seat.send(b'P', &[b"\0", sql.as_bytes(), b"\0\0\0"].concat()).expect("sent");
@@ -135,15 +137,15 @@ fn storage_throttles_a_cluster_until_data_is_deleted_or_the_limit_changes() {
     let cluster = cluster(&server, "BASIC");
     limit(&server, &cluster, STORAGE, "10");
     let (mut one, mut two) = (session(&server, &cluster), session(&server, &cluster));
-    two.run("SELECT 1").expect("a live session");
+    two.run("SELECT 1").expect("an open session");
     one.run(FILL).expect("within the limit");
     for session in [&mut one, &mut two] {
-        let cut = after_tick(&server, "the session is cut", || session.run("SELECT 1").err());
+        let cut = after_tick(&server, "the session is terminated", || session.run("SELECT 1").err());
         explains(&cut, STORAGE);
     }
     assert_eq!(told(&server, STORAGE), [50, 75, 100]);
     let wire = wire(&server, &cluster);
-    let mut seat = wire.connect().expect("a connection").expect("the first one is let in");
+    let mut seat = wire.connect().expect("a connection").expect("the first session is admitted");
     let second = refused(&wire);
     assert_eq!(second.field(b'C'), "53300");
     explains(&[second.field(b'M'), second.field(b'H')].concat(), STORAGE);
@@ -159,15 +161,15 @@ fn storage_throttles_a_cluster_until_data_is_deleted_or_the_limit_changes() {
         assert_eq!(sqlstates(&mut seat, sql), ["", ""], "{sql}");
     }
     drop(seat);
-    let said = eventually("the seat is free", || {
+    let said = eventually("the single session has ended", || {
         let spoken = psql(&server, &cluster, "INSERT INTO many VALUES (0, 'x')");
         spoken.err.contains("ERROR").then_some(spoken)
     });
     explains(said.fails(STORAGE), STORAGE);
-    let mut seat = eventually("the seat is free", || wire.connect().expect("a connection").ok());
+    let mut seat = eventually("the single session has ended", || wire.connect().expect("a connection").ok());
     assert_eq!(sqlstates(&mut seat, "TRUNCATE many"), ["", ""]);
     after_tick(&server, "OPEN", || (standing(&server, &cluster) == "OPEN").then_some(()));
-    eventually("the live session may write again", || {
+    eventually("the open session can write again", || {
         (sqlstates(&mut seat, "CREATE TABLE IF NOT EXISTS more (n int)") == ["", ""]).then_some(())
     });
     assert_eq!(psql(&server, &cluster, "DROP TABLE many, more; SELECT 1").ok(), "1", "beside it");
@@ -181,11 +183,11 @@ fn storage_throttles_a_cluster_until_data_is_deleted_or_the_limit_changes() {
 }
 
 #[test]
-fn only_basic_is_suspended_after_five_minutes_and_its_wake_costs_little() {
+fn only_basic_clusters_are_suspended_and_resuming_costs_little() {
     let server = still();
     let (basic, standard) = (cluster(&server, "BASIC"), cluster(&server, "STANDARD"));
-    // More than 90 ms of CPU beyond those of the start, which are nobody's.
-    let before = eventually("the CPU is booked", || {
+    // More than 90 ms of CPU time in addition to that of the start, which is not charged to the cluster.
+    let before = eventually("the CPU usage is recorded", || {
         psql(&server, &basic, "SELECT count(*) FROM generate_series(1, 3000000)").ok();
         let used = booked_after(&server, &basic, 0.0);
         (number(&used["cpu"]) > 30.0).then_some(used)
@@ -199,7 +201,7 @@ fn only_basic_is_suspended_after_five_minutes_and_its_wake_costs_little() {
     eventually("it is suspended", || asleep(&basic).then_some(()));
     assert_eq!(psql(&server, &basic, "SELECT 1").ok(), "1");
     assert!(!asleep(&basic) && !asleep(&standard));
-    assert_eq!(server.postmaster(&standard), pid, "it never slept");
+    assert_eq!(server.postmaster(&standard), pid, "the cluster was never suspended");
     let after = booked_after(&server, &basic, number(&before["egress"]));
     let wake = number(&after["total"]) - number(&before["total"]);
     println!("metering: a wake is {wake:.2} request units, {before} to {after}");
@@ -207,11 +209,11 @@ fn only_basic_is_suspended_after_five_minutes_and_its_wake_costs_little() {
 }
 
 #[test]
-fn a_cluster_is_metered_from_its_first_session_on() {
+fn metering_starts_with_the_first_session() {
     let server = still();
     let cluster = id(&server.create_cluster("some-cluster", "BASIC"));
     server.when_created(&cluster);
-    // The meter knows the cluster as it is without a user.
+    // The meter has a baseline of the cluster without sessions.
     advance(&server, 5);
     sql_user(&server, &cluster, "keeper");
     psql(&server, &cluster, "CREATE TABLE work (n int)").ok();
@@ -246,12 +248,12 @@ fn an_idle_cluster_uses_nothing_and_a_crash_counts_nothing_twice() {
     assert!(rows(&month(&server)) <= 2.0);
     psql(&server, &cluster, work).ok();
     let last = booked_after(&server, &cluster, number(&first["egress"]));
-    assert_eq!(rows(&last), 3.0, "what the crash interrupted is booked with the next use");
+    assert_eq!(rows(&last), 3.0, "usage before the crash is recorded with the next use");
     assert!(processes::alive(server.postmaster(&cluster)));
 }
 
 #[test]
-fn work_in_a_database_that_is_dropped_at_once_is_booked() {
+fn usage_of_a_dropped_database_is_recorded() {
     let server = still();
     let cluster = cluster(&server, "BASIC");
     psql(&server, &cluster, "CREATE TABLE beside (n int)").ok();

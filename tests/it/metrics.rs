@@ -1,4 +1,4 @@
-//! `GET /metrics`: who may read it, and what it says.
+//! `GET /metrics`: authorization and contents.
 
 use crate::support::{PASSWORD, PROGRAM, id, real, simulated, sql_user};
 use ootheca_testkit::{Client, Engine, Launch, Ootheca, eventually};
@@ -13,7 +13,7 @@ fn figures(client: &Client) -> String {
     String::from_utf8_lossy(&answer.bytes).into_owned()
 }
 
-/// Waits until a cluster's series has this value.
+/// Waits until a series of a cluster has the expected value.
 fn becomes(client: &Client, cluster: &str, name: &str, expected: impl Fn(f64) -> bool) {
     let series = format!("ootheca_cluster_{name}{{cluster=\"{cluster}\",name=\"some-cluster\"}}");
     eventually(&series, || value(&figures(client), &series).filter(|found| expected(*found)));
@@ -25,7 +25,7 @@ fn value(text: &str, series: &str) -> Option<f64> {
 }
 
 #[test]
-fn only_who_may_see_every_cluster_reads_them() {
+fn metrics_require_access_to_every_cluster() {
     let server = simulated();
     let cluster = id(&server.create_cluster("some-cluster", "BASIC"));
     let read = |client: Client| client.raw("GET", "/metrics").send();
@@ -41,7 +41,7 @@ fn only_who_may_see_every_cluster_reads_them() {
 }
 
 #[test]
-fn they_say_what_is() {
+fn metrics_match_the_state() {
     let server = simulated();
     let cluster = id(&server.create_cluster("some-cluster", "BASIC"));
     let text = figures(server.client());
@@ -68,7 +68,7 @@ fn they_say_what_is() {
     assert!(!figures(server.client()).contains(&cluster), "a deleted cluster has no series");
 }
 
-/// A session comes, is seen, and is gone.
+/// A session is opened, counted, and closed.
 fn follow_a_session(server: &Ootheca) {
     let cluster = id(&server.create_cluster("some-cluster", "STANDARD"));
     sql_user(server, &cluster, "keeper");
@@ -82,12 +82,12 @@ fn follow_a_session(server: &Ootheca) {
 }
 
 #[test]
-fn sessions_and_bytes_are_those_of_the_cluster() {
+fn sessions_and_bytes_are_counted_per_cluster() {
     follow_a_session(&real());
 }
 
 #[test]
-fn sessions_of_a_gateway_of_its_own_count_too() {
+fn sessions_of_a_separate_gateway_are_counted() {
     let server = Launch::new(PROGRAM).engine(Engine::Postgres).arg("--no-gateway").boot();
     let gateway = server.gateway(&[]);
     follow_a_session(&server);

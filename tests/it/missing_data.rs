@@ -1,5 +1,5 @@
-//! Data is never made up: where a cluster's data, the store or the engine that owns it is missing, the
-//! server says so, and serves again once it is back.
+//! Missing data is never recreated: if the data of a cluster, the store, or the engine that owns it is
+//! missing, the server reports it, and continues once it is restored.
 
 use crate::support::{PASSWORD, PROGRAM, column, id, sql_user};
 use ootheca_testkit::{Engine, Launch, Ootheca, eventually, postgres::TemporaryPostgres};
@@ -31,7 +31,7 @@ fn insert_row(server: &Ootheca, cluster: &str) {
 }
 
 fn assert_row(server: &Ootheca, cluster: &str) {
-    eventually("the cluster serves again", || data_missing(server, cluster).is_none().then_some(()));
+    eventually("the cluster is available again", || data_missing(server, cluster).is_none().then_some(()));
     assert_eq!(server.psql(cluster, "keeper", PASSWORD, "SELECT n FROM kept").ok(), "42");
 }
 
@@ -53,7 +53,10 @@ fn moved_engine_folder(engine: Engine, store: Option<&str>) {
 
     server.start();
     let message = when_missing(&server, &cluster);
-    assert!(message.contains(&*folder.to_string_lossy()), "it says where the data was: {message}");
+    assert!(
+        message.contains(&*folder.to_string_lossy()),
+        "the message contains the location of the data: {message}"
+    );
     let shown = server.get(&format!("/clusters/{cluster}"));
     assert_eq!(shown.text("/state"), "CREATED");
     assert!(
@@ -62,12 +65,12 @@ fn moved_engine_folder(engine: Engine, store: Option<&str>) {
             .expect("a list")
             .is_empty()
     );
-    assert_eq!(column(&users(&server, &cluster).into(), "name"), ["keeper"], "what was noted stays");
+    assert_eq!(column(&users(&server, &cluster).into(), "name"), ["keeper"], "the cached metadata is kept");
     let refused = server.delete(&format!("/clusters/{cluster}/sql-users/keeper"));
     assert!(refused.refused(400).contains("data is missing"), "{refused}");
     if engine == Engine::Postgres {
         server.psql(&cluster, "keeper", PASSWORD, "SELECT 1").fails("the cluster's data is missing");
-        // Told only after the password was proven.
+        // The error is only sent after the password was verified.
         server
             .psql(&cluster, "keeper", "a wrong password", "SELECT 1")
             .fails("password authentication failed");
@@ -77,12 +80,12 @@ fn moved_engine_folder(engine: Engine, store: Option<&str>) {
     server.terminate();
 
     fs::remove_dir_all(&folder).expect("the new folder is removed");
-    fs::rename(&away, &folder).expect("put back");
+    fs::rename(&away, &folder).expect("moved back");
     server.start();
     match engine {
         Engine::Postgres => assert_row(&server, &cluster),
         Engine::Simulated => {
-            eventually("the cluster serves again", || {
+            eventually("the cluster is available again", || {
                 data_missing(&server, &cluster).is_none().then_some(())
             });
             server.delete(&format!("/clusters/{cluster}/sql-users/keeper")).ok();
@@ -120,7 +123,7 @@ fn data_put_back_while_the_server_runs_is_served_again() {
     server.start();
     let message = when_missing(&server, &cluster);
     assert!(message.contains(&*folder.to_string_lossy()), "{message}");
-    fs::rename(&away, &folder).expect("put back");
+    fs::rename(&away, &folder).expect("moved back");
     assert_row(&server, &cluster);
 }
 
@@ -150,24 +153,24 @@ fn second_engine_on_a_store_names_its_owner() {
     let said = second.try_start().expect_err("the store has an owner");
     assert!(said.contains(&folder) && said.contains("--adopt-store"), "{said}");
     first.kill();
-    let said = second.try_start().expect_err("a dead owner is one as well");
+    let said = second.try_start().expect_err("a stopped owner is still the owner");
     assert!(said.contains(&folder), "{said}");
 
-    // Taken over on purpose: nothing is made up, and the owner before does not serve beside it.
+    // A deliberate takeover: no data is recreated, and the previous owner does not serve the same store.
     let key = first.admin_key();
     second.relaunch(|launch| launch.arg("--adopt-store").env("OOTHECA_ADMIN_API_KEY", &key));
     second.start();
     second.speak(|client| client.with_key(&key));
     when_missing(&second, &cluster);
-    let said = first.try_start().expect_err("it is not the owner any more");
+    let said = first.try_start().expect_err("it is no longer the owner");
     assert!(said.contains(&second.data_dir().display().to_string()), "{said}");
 
-    // And back, from one that is alive: it ends, and says why.
+    // Taking it back from a running owner: the owner stops and reports why.
     first.relaunch(|launch| launch.arg("--adopt-store"));
     first.start();
     let status = second.wait(std::time::Duration::from_secs(30));
     assert!(!status.success());
-    assert!(second.log().contains(&folder), "it names the new owner");
+    assert!(second.log().contains(&folder), "the error names the new owner");
     assert_row(&first, &cluster);
 }
 
@@ -191,7 +194,7 @@ fn missing_store_file(engine: Engine) {
     let key = server.admin_key();
     server.terminate();
     let (store, away) = (server.data_dir().join("store.db"), server.data_dir().join("away.db"));
-    // What a clean stop leaves is whole without its neighbours.
+    // After a clean stop, the file is complete without its WAL.
     for suffix in ["wal", "shm"] {
         let _ = fs::remove_file(server.data_dir().join(format!("store.db-{suffix}")));
     }
@@ -204,11 +207,11 @@ fn missing_store_file(engine: Engine) {
         let said = server.try_start().expect_err("the store is missing");
         assert!(said.contains("store.db") && said.contains("put back a copy"), "{said}");
         let output = server.run(&["admin", "new-key"]);
-        assert!(!output.status.success(), "no other command makes a store either");
+        assert!(!output.status.success(), "no other command creates a store");
         assert_eq!(server.admin_key(), key, "the key is not overwritten");
         fs::write(&store, "").expect("a file to remove");
     }
-    fs::rename(&away, &store).expect("put back");
+    fs::rename(&away, &store).expect("moved back");
     server.start();
     assert_eq!(server.when_created(&cluster)["name"], "known-cluster");
 }

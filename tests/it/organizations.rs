@@ -1,4 +1,4 @@
-//! Two organizations in one store never see each other, whatever roles their callers hold.
+//! Two organizations in one store never see each other, regardless of the roles of their callers.
 
 use crate::support::{PASSWORD, id, simulated};
 use ootheca_api::operations::{Method, Operation, Scope, TABLE};
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use tokio::runtime::Runtime;
 
-/// The store of a server, looked at from outside.
+/// Direct access to the store of a server.
 pub(crate) struct Rows {
     pub(crate) runtime: Runtime,
     pub(crate) store: Arc<dyn Store>,
@@ -35,7 +35,7 @@ impl Rows {
         self.runtime.block_on(self.store.list(&query)).expect("rows")
     }
 
-    /// All that an organization has, but what the server itself notes of its clusters and keys.
+    /// All rows of an organization, except those that the server writes itself about its clusters and keys.
     fn all(&self, organization: OrganizationId) -> Vec<Row> {
         let noted = [Kind::Meter, Kind::UsageHour, Kind::UsageMonth, Kind::SqlCatalog];
         let kinds = Kind::ALL.iter().filter(|kind| !noted.contains(kind));
@@ -43,7 +43,7 @@ impl Rows {
         rows.map(|row| if row.kind == Kind::ApiKey { without_last_use(row) } else { row }).collect()
     }
 
-    /// A second organization, made like the first: its administrator's key.
+    /// Creates a second organization in the same way as the first. Returns the key of its administrator.
     pub(crate) fn found(&self, label: &str) -> (OrganizationId, String) {
         let organization: Organization =
             documents::decode(self.of(Kind::Organization, None).remove(0)).expect("an organization").value;
@@ -71,17 +71,17 @@ fn without_last_use(row: Row) -> Row {
     Row { document: document.to_string(), revision: 0, updated_at: row.created_at, ..row }
 }
 
-/// One organization: its administrator, and what it has.
+/// One organization: its administrator and its resources.
 struct Side {
     organization: OrganizationId,
     admin: Client,
-    /// Stands in each name of what it has.
+    /// A part of the name of each of its resources.
     mark: &'static str,
     folder: String,
     cluster: String,
     account: String,
     key: String,
-    /// Ids that are never sent by the other side.
+    /// IDs that the other side never sends.
     hidden: Vec<String>,
 }
 
@@ -131,7 +131,7 @@ impl Side {
         self.admin.with_key(&key.text("/secret"))
     }
 
-    /// Calls an operation with the ids of `other` wherever there is room for one.
+    /// Calls an operation with the IDs of `other` in every parameter.
     fn reach(client: &Client, row: &Operation, other: &Side) -> Answer {
         let fill = |name: &str| match name {
             "cluster_id" | "destination_cluster_id" | "resource_id" => other.cluster.as_str(),
@@ -155,7 +155,7 @@ impl Side {
         if row.has_body { request.json(&other.temptation()).send() } else { request.send() }
     }
 
-    /// A body that names what this side has in every member that any operation reads.
+    /// A body with the IDs of this side in every member that any operation reads.
     fn temptation(&self) -> Value {
         let cluster = json!({ "type": "CLUSTER", "id": self.cluster });
         let folder = json!({ "type": "FOLDER", "id": self.folder });
@@ -173,7 +173,7 @@ impl Side {
     }
 }
 
-/// What an answer gives away of `other`, if anything.
+/// The part of a response that discloses something of `other`, if any.
 fn leak(answer: &Answer, other: &Side) -> Option<String> {
     let text = String::from_utf8_lossy(&answer.bytes).to_lowercase();
     let secrets = other.hidden.iter().map(String::as_str).chain([other.mark]);
@@ -190,18 +190,18 @@ fn two_organizations_in_one_store_never_see_each_other() {
     server.start();
     let admin = server.client().clone();
     let sides = [Side::new(second, admin.with_key(&key), "berta"), Side::new(first, admin, "anton")];
-    // That the test can see a leak: its own administrator is told.
+    // The check finds a leak: responses to its own administrator contain the IDs.
     for side in &sides {
         let reads = TABLE.iter().filter(|row| row.implemented && row.method == Method::Get);
         let told = reads.filter(|row| leak(&Side::reach(&side.admin, row, side), side).is_some()).count();
-        assert!(told >= 10, "only {told} answers name anything");
+        assert!(told >= 10, "only {told} responses contain IDs");
     }
     let mut runner = TestRunner::new(Config { cases: 12, failure_persistence: None, ..Config::default() });
     let roles = prop::sample::subsequence(Role::ALL, 0..=Role::ALL.len());
     let checked = runner.run(&(roles, any::<bool>()), |(roles, swapped)| {
         let (own, other) = if swapped { (&sides[1], &sides[0]) } else { (&sides[0], &sides[1]) };
         let before = rows.all(other.organization);
-        // Every role at once is always among them.
+        // All roles at once are always included.
         for roles in [roles.as_slice(), Role::ALL] {
             let client = own.caller(roles);
             for row in &TABLE {

@@ -1,10 +1,10 @@
-//! Every example of the page, word for word: without a version, sent as curl sends it.
+//! Every example of the official page, word for word: without a version, and sent as curl sends it.
 
 use crate::support::{PASSWORD, column, id, real, simulated};
 use ootheca_testkit::{Answer, Ootheca, eventually};
 use serde_json::{Value, json};
 
-/// Members of a cluster that the page does not show but the reference does, and our own.
+/// Members of a cluster that the page does not show: those of the reference, and our extensions.
 const BEYOND: [&str; 12] = [
     "azure_cluster_identity_client_id",
     "cidr_range",
@@ -38,7 +38,8 @@ fn empty_success(answer: &Answer) {
     assert_eq!((answer.status, answer.bytes.len()), (200, 0), "{answer}");
 }
 
-/// Everything that `page` shows is in `found`, with the same types; what is more is known.
+/// Asserts that `found` contains everything that `page` shows, with the same types. Additional members must
+/// be known.
 #[track_caller]
 fn same_shape(page: &Value, found: &Value, place: &str) {
     match (page, found) {
@@ -82,7 +83,7 @@ fn page_cluster() -> Value {
 const MOOSE: &str = r#"{"name":"notorious-moose","provider":"GCP","plan":"STANDARD","spec":{"serverless":{"regions":["us-central1"],"usage_limits":{"provisioned_virtual_cpus":"2"}}}}"#;
 
 #[test]
-fn the_page_makes_a_real_cluster_that_psql_talks_to() {
+fn the_page_creates_a_real_cluster_for_psql() {
     let server = real();
     let made = curl(&server, "POST", "/v1/clusters", Some(MOOSE));
     let cluster = made.ok();

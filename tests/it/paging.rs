@@ -1,4 +1,5 @@
-//! Pages: whatever is added meanwhile, each row that was there is seen exactly once.
+//! Pagination: each row that existed at the start is returned exactly once, even if rows are added at the
+//! same time.
 
 use crate::support::{column, simulated};
 use ootheca_testkit::{Client, Ootheca};
@@ -9,7 +10,7 @@ use proptest::{
 use serde_json::json;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// A way to walk a list.
+/// A way to iterate over a list.
 #[derive(Clone, Debug)]
 struct Walk {
     list: usize,
@@ -18,7 +19,7 @@ struct Walk {
     concurrent: bool,
 }
 
-/// A list under test: its path, the member with its rows, more of its query.
+/// A list under test: its path, the member with its rows, and the rest of its query.
 const LISTS: [(&str, &str, &str); 7] = [
     ("/service-accounts", "service_accounts", ""),
     ("/api-keys", "api_keys", ""),
@@ -54,7 +55,8 @@ fn everything(client: &Client, list: usize) -> Vec<String> {
 
 /// Adds a row to each list.
 fn add(client: &Client, n: usize, account: &str) {
-    // Names of clusters are spread over the alphabet, so that rows appear before and after the reader.
+    // Names of clusters are distributed over the alphabet, so that rows are added before and after the
+    // current page.
     let name = format!("{:x}-row-{n}", n * 7 % 16);
     let spec = json!({ "plan": "BASIC", "serverless": { "regions": ["us-central1"] } });
     client.post("/clusters", json!({ "name": name, "provider": "GCP", "spec": spec })).ok();
@@ -109,7 +111,7 @@ fn check(server: &Ootheca, walk: &Walk, account: &str, counter: &mut usize) {
 }
 
 #[test]
-fn each_row_is_seen_exactly_once() {
+fn each_row_is_returned_exactly_once() {
     let server = simulated();
     let (account, _) = server.new_account("owner", &[]);
     let mut counter = 12;
@@ -133,7 +135,7 @@ fn each_row_is_seen_exactly_once() {
 }
 
 #[test]
-fn tokens_can_not_be_invented_or_carried_elsewhere() {
+fn tokens_cannot_be_forged_or_used_for_other_lists() {
     let server = simulated();
     let (account, _) = server.new_account("owner", &[]);
     for n in 0..4 {
@@ -160,7 +162,7 @@ fn tokens_can_not_be_invented_or_carried_elsewhere() {
 }
 
 #[test]
-fn limits_are_clamped_and_times_hide_what_is_newer() {
+fn limits_are_clamped_and_as_of_time_hides_newer_items() {
     let server = simulated();
     let (account, _) = server.new_account("owner", &[]);
     add(&server, 1, &account);
@@ -187,5 +189,9 @@ fn limits_are_clamped_and_times_hide_what_is_newer() {
     let (names, key) =
         (column(&old.body["clusters"], "name"), format!("pagination.start_key={next}&pagination.limit=1"));
     let second = server.unversioned().get(&format!("/clusters?{key}&pagination.order=DESC"));
-    assert_ne!(column(&second.ok()["clusters"], "name"), names, "the oldest spelling of paging");
+    assert_ne!(
+        column(&second.ok()["clusters"], "name"),
+        names,
+        "the oldest names of the pagination parameters"
+    );
 }

@@ -1,4 +1,4 @@
-//! People: the commands on the machine itself, invitations, and what is kept of keys.
+//! People: commands on the machine of the server, invitations, and what is stored of keys.
 
 use crate::{
     sessions::{Browser, PASSWORD, person},
@@ -31,7 +31,7 @@ fn link_token(done: &Value) -> String {
 }
 
 #[test]
-fn the_first_user_is_made_on_the_machine_and_comes_in_once_by_link() {
+fn the_first_user_is_created_locally_and_signs_in_by_link() {
     let server = simulated();
     let done = admin_json(&server, &["create-user", "Ada@Example.com", "--role", "ORG_ADMIN"]);
     assert_eq!(done["email"], "ada@example.com");
@@ -42,7 +42,7 @@ fn the_first_user_is_made_on_the_machine_and_comes_in_once_by_link() {
     assert_eq!(answer.ok()["user"]["email"], "ada@example.com");
     let again = Browser::new(&server).come_in(json!({ "link_token": token, "password": PASSWORD }));
     assert!(again.refused(401).contains("used, revoked or has expired"), "{again}");
-    // The session is good for the whole API, with the person's roles.
+    // The session is valid for the whole API, with the roles of the person.
     ada.api("GET", "/api/v1/service-accounts", None).ok();
     ada.api("POST", "/api/v1/clusters", Some(json!({}))).refused(403);
     let users = admin_json(&server, &["list-users"]);
@@ -59,7 +59,7 @@ fn the_first_user_is_made_on_the_machine_and_comes_in_once_by_link() {
 }
 
 #[test]
-fn somebody_comes_in_from_many_places_at_once() {
+fn a_person_signs_in_from_several_browsers_at_once() {
     let server = simulated();
     let token = link_token(&admin_json(&server, &["create-user", "ada@example.com"]));
     Browser::new(&server).come_in(json!({ "link_token": token, "password": PASSWORD })).ok();
@@ -74,7 +74,7 @@ fn somebody_comes_in_from_many_places_at_once() {
 }
 
 #[test]
-fn a_stopped_server_is_recovered_from() {
+fn access_is_recovered_on_a_stopped_server() {
     let mut server = simulated();
     let before = server.admin_key();
     admin_json(&server, &["create-user", "ada@example.com"]);
@@ -110,7 +110,7 @@ fn a_new_password_ends_every_session_and_the_earlier_link() {
     let mut ada = Browser::new(&server);
     ada.come_in(json!({ "link_token": link_token(&second), "password": PASSWORD })).ok();
     let reset = admin_json(&server, &["reset-password", "ada@example.com"]);
-    // The old one counts until the new one is chosen.
+    // The old password is valid until the new one is set.
     ada.api("GET", "/api/ootheca/v1/session", None).ok();
     let mut elsewhere = Browser::new(&server);
     let body = json!({ "link_token": link_token(&reset), "password": "another long password" });
@@ -137,7 +137,7 @@ fn an_administrator_invites_and_revokes() {
     let again = invite(json!({ "email": "bob@example.com", "roles": ["CLUSTER_DEVELOPER"] }));
     let mut bob = Browser::new(&server);
     bob.come_in(json!({ "link_token": again.text("/link_token"), "password": PASSWORD })).ok();
-    // Bob may look at clusters, and invite nobody.
+    // Bob can read clusters, and cannot invite people.
     bob.api("GET", "/api/v1/clusters", None).ok();
     let stranger = json!({ "email": "eve@example.com", "roles": ["ORG_ADMIN"] });
     bob.api("POST", "/api/ootheca/v1/invitations", Some(stranger)).refused(403);
@@ -147,7 +147,7 @@ fn an_administrator_invites_and_revokes() {
     invite(json!({ "email": "not an address" })).refused(400);
     invite(json!({})).refused(400);
     server.anonymous().raw("POST", "/api/ootheca/v1/invitations").json(&json!({})).send().refused(401);
-    // Bob leaves: what he has open closes at once.
+    // Bob is removed: all his sessions end immediately.
     let people = server.raw("GET", "/api/ootheca/v1/people").send();
     assert_eq!(column(&people.ok()["people"], "email"), ["bob@example.com"]);
     server.raw("DELETE", &format!("/api/ootheca/v1/people/{}", people.text("/people/0/id"))).send().ok();
@@ -169,7 +169,7 @@ fn an_administrator_invites_and_revokes() {
 }
 
 #[test]
-fn a_revoked_invitation_takes_the_person_with_it() {
+fn revoking_an_invitation_removes_the_person() {
     let server = simulated();
     let invite = |email: &str, roles: &[&str]| {
         let body = json!({ "email": email, "roles": roles });
@@ -184,7 +184,7 @@ fn a_revoked_invitation_takes_the_person_with_it() {
         emails.sort();
         emails
     };
-    // Who has not come in is no administrator that could be left alone.
+    // A person who has not signed in yet does not count as the last administrator.
     let bob = invite("bob@example.com", &["ORG_ADMIN", "CLUSTER_ADMIN"]);
     let accounts = server.get("/service-accounts");
     let account = format!("/service-accounts/{}", id(&accounts.ok()["service_accounts"][0]));
@@ -193,10 +193,11 @@ fn a_revoked_invitation_takes_the_person_with_it() {
     assert!(here().is_empty(), "{:?}", here());
     let roles = server.get(&format!("/roles/{}", bob.text("/user_id")));
     assert_eq!(roles.ok()["roles"], json!([]));
-    // An invitation that is made again is still the one that made the person.
+    // An invitation that is created again is still the one that created the person.
     invite("eve@example.com", &[]).ok();
     revoke(&invite("eve@example.com", &[]));
-    // Who came in stays, with a password or without; so does whom an identity provider manages.
+    // People who have signed in stay, with or without a password, and so do people whom an identity provider
+    // manages.
     let ada = invite("ada@example.com", &[]);
     Browser::new(&server).come_in(json!({ "link_token": ada.text("/link_token") })).ok();
     revoke(&invite("ada@example.com", &[]));
@@ -242,18 +243,18 @@ fn a_dry_run_and_an_idempotency_key_are_refused() {
         let answer = ada.api(method, &format!("/api/ootheca/v1/{path}?dryRun=true"), Some(body));
         assert!(answer.refused(400).contains("dry_run"), "{answer}");
     }
-    // Nothing was done: ada is in, bob's link is good, eve is not invited.
+    // Nothing was done: the session of ada and the link of bob are valid, and eve is not invited.
     ada.api("GET", "/api/ootheca/v1/session", None).ok();
     Browser::new(&server).come_in(json!({ "link_token": token, "password": PASSWORD })).ok();
     let people = server.raw("GET", "/api/ootheca/v1/people").send();
     assert_eq!(people.ok()["people"].as_array().map(Vec::len), Some(2), "{people}");
     let year = |time: &str| time[..4].parse::<i64>().expect("a year");
     let now = server.raw("GET", "/api/ootheca/v1/clock").send().text("/now");
-    assert!(year(&now) <= year(&clock) + 1, "six years went by: {clock}, {now}");
+    assert!(year(&now) <= year(&clock) + 1, "the clock has advanced by six years: {clock}, {now}");
 }
 
 #[test]
-fn a_link_ends() {
+fn a_link_expires() {
     let server = Launch::new(PROGRAM).arg("--test-clock").boot();
     let made = admin_json(&server, &["create-user", "ada@example.com"]);
     let later = json!({ "advance_seconds": 73 * 3600 });
@@ -264,7 +265,7 @@ fn a_link_ends() {
 }
 
 #[test]
-fn a_key_ends_and_says_when_it_was_used() {
+fn a_key_expires_and_shows_its_last_use() {
     let mut server = Launch::new(PROGRAM).arg("--test-clock").boot();
     let account = id(server.post("/service-accounts", json!({ "name": "robot", "roles": [] })).ok());
     let body =
@@ -275,7 +276,7 @@ fn a_key_ends_and_says_when_it_was_used() {
     let path = format!("/api-keys/{}", made.text("/api_key/id"));
     let robot = server.with_key(&made.text("/secret"));
     robot.get("/organization").ok();
-    // Known at once, and over a restart.
+    // The use is shown immediately, and after a restart.
     let used = server.get(&path).text("/last_used_at");
     server.restart();
     assert_eq!(server.get(&path).text("/last_used_at"), used);
@@ -291,7 +292,7 @@ fn a_key_ends_and_says_when_it_was_used() {
     let later = json!({ "advance_seconds": 2 * 366 * 24 * 3600 });
     server.raw("POST", "/api/ootheca/v1/clock").json(&later).send().ok();
     robot.get("/organization").refused(401);
-    // What was deleted opens nothing either.
+    // A deleted key is not valid either.
     let fresh = server.post("/api-keys", json!({ "name": "fresh", "service_account_id": account }));
     let robot = server.with_key(&fresh.text("/secret"));
     robot.get("/organization").ok();
@@ -300,7 +301,7 @@ fn a_key_ends_and_says_when_it_was_used() {
 }
 
 #[test]
-fn the_use_of_a_key_is_written_while_the_server_runs() {
+fn the_last_use_of_a_key_is_stored_while_the_server_runs() {
     let mut server = simulated();
     let key = server.new_key(&[]);
     server.with_key(&key).get("/organization").ok();

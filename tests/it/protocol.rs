@@ -1,4 +1,4 @@
-//! The protocol itself against the real gateway, message by message: what no driver shows.
+//! The protocol with the real gateway, message by message: what drivers do not test.
 
 use crate::support::{PASSWORD, PROGRAM, id, sql_user};
 use ootheca_testkit::{
@@ -21,7 +21,7 @@ fn routing_id(cluster: &Value) -> String {
     cluster.pointer("/config/serverless/routing_id").and_then(Value::as_str).expect("a routing id").to_owned()
 }
 
-/// A client that names the cluster in TLS.
+/// A client that names the cluster in the TLS server name.
 fn wire(server: &Ootheca, cluster: &Value) -> Wire {
     let wire = Wire::new(server.sql_address(), &server.authority());
     let name = format!("{}.{DOMAIN}", routing_id(cluster));
@@ -46,22 +46,22 @@ fn tags(messages: &[Message]) -> String {
 }
 
 #[test]
-fn tls_and_nothing_else() {
+fn only_tls_is_accepted() {
     let (server, cluster) = furnished();
     let wire = wire(&server, &cluster);
-    // Without TLS: an error that a client can read.
+    // Without TLS, the error is readable for the client.
     let mut plain = wire.tcp().expect("a connection");
     plain.write_all(b"\0\0\0\x15\0\x03\0\0user\0keeper\0\0").expect("sent");
     let mut said = Vec::new();
     plain.read_to_end(&mut said).expect("a clean end");
     assert!(said.starts_with(b"E") && String::from_utf8_lossy(&said).contains("requires TLS"), "{said:?}");
-    // GSSAPI is declined, and TLS may follow.
+    // GSSAPI is declined, and TLS can follow.
     let mut plain = wire.tcp().expect("a connection");
     plain.write_all(&[0, 0, 0, 8, 4, 210, 22, 48]).expect("sent");
     let mut answer = [0];
     plain.read_exact(&mut answer).expect("an answer");
     assert_eq!(&answer, b"N");
-    // From the first byte, with the protocol's name and without it.
+    // Direct TLS, with and without the ALPN protocol name.
     let direct = wire.direct(&["postgresql"]).expect("TLS");
     assert_eq!(wire.login(direct).expect("a login").expect("let in").value("SELECT 1").as_deref(), Some("1"));
     let nameless = wire.direct(&[]).expect("TLS");
@@ -70,7 +70,7 @@ fn tls_and_nothing_else() {
 }
 
 #[test]
-fn the_cluster_is_named_in_three_ways() {
+fn a_cluster_can_be_named_in_three_ways() {
     let (server, cluster) = furnished();
     let by_name = wire(&server, &cluster);
     let routing = routing_id(&cluster);
@@ -82,7 +82,7 @@ fn the_cluster_is_named_in_three_ways() {
         session(&nameless.clone().with("options", &option));
     }
     session(&nameless.clone().with("database", &format!("{routing}.defaultdb")));
-    // What named the cluster does not reach the server, the rest of the options does.
+    // The part of the options that names the cluster does not reach the server, and the rest does.
     let options = format!("--cluster={routing} -c geqo=off");
     let mut both = session(&nameless.clone().with("options", &options));
     assert_eq!(both.value("SHOW geqo").as_deref(), Some("off"));
@@ -94,7 +94,7 @@ fn the_cluster_is_named_in_three_ways() {
 }
 
 #[test]
-fn passwords_are_proven_with_and_without_channel_binding() {
+fn passwords_are_verified_with_and_without_channel_binding() {
     let (server, cluster) = furnished();
     let plain = wire(&server, &cluster);
     assert_eq!(session(&plain).value("SELECT current_user").as_deref(), Some("keeper"));
@@ -122,7 +122,7 @@ fn copy_prepared_statements_and_large_rows() {
     assert_eq!(tags(&session.answer().expect("an answer")), "CZ");
     let out = session.query("COPY lines TO STDOUT").expect("an answer");
     assert_eq!(out.iter().filter(|message| message.tag == b'd').count(), 1000);
-    // Parse, Bind, Execute, Sync in one go, a hundred times.
+    // Parse, Bind, Execute, and Sync together, a hundred times.
     session.send(b'P', b"one\0SELECT $1::int + 1\0\0\0").expect("sent");
     for _ in 0..100 {
         session.send(b'B', &bind_one("one", "41")).expect("sent");
@@ -143,7 +143,7 @@ fn bind_one(statement: &str, parameter: &str) -> Vec<u8> {
 }
 
 #[test]
-fn notifications_reach_a_session_that_waits() {
+fn notifications_reach_a_waiting_session() {
     let (server, cluster) = furnished();
     let wire = wire(&server, &cluster);
     let (mut listener, mut speaker) = (session(&wire), session(&wire));
@@ -155,7 +155,7 @@ fn notifications_reach_a_session_that_waits() {
 }
 
 #[test]
-fn only_the_key_that_was_handed_out_cancels() {
+fn only_the_issued_cancel_key_cancels() {
     let (server, cluster) = furnished();
     let wire = wire(&server, &cluster);
     let mut running = session(&wire);
@@ -168,7 +168,7 @@ fn only_the_key_that_was_handed_out_cancels() {
         stream.write_all(&[&length, &[4, 210, 22, 46][..], key].concat()).expect("sent");
         let _ = stream.read(&mut [0]);
     };
-    // The server's own process id, and a wrong secret, do nothing.
+    // The process ID of the server, or a wrong secret, cancels nothing.
     let pid: u32 = own.parse().expect("a number");
     cancel(&[&pid.to_be_bytes(), &key[4..]].concat());
     let mut wrong = key.clone();

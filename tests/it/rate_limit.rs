@@ -1,4 +1,4 @@
-//! The rate limit: a burst and then a pace for each caller, and patience with nobody who guesses keys.
+//! The rate limit: each caller has a burst and a rate, and wrong keys are slowed down.
 
 use crate::{
     sessions::{PASSWORD, person},
@@ -28,7 +28,7 @@ fn too_many(answer: &Answer) -> u64 {
 }
 
 #[test]
-fn each_caller_has_a_burst_and_then_a_pace() {
+fn each_caller_has_a_burst_and_a_rate() {
     let server = limited(1, 5);
     let other = server.with_key(&server.new_key(&[]));
     let refused = eventually("the burst is used up", || {
@@ -40,7 +40,7 @@ fn each_caller_has_a_burst_and_then_a_pace() {
     assert_eq!(server.raw("GET", "/readyz").send().status, 200);
     eventually("the next call is due", || (server.get("/organization").status == 200).then_some(()));
     // Changes are limited like reads.
-    let refused = eventually("one too many", || {
+    let refused = eventually("a request over the limit", || {
         let answer = server.delete("/api-keys/none");
         (answer.status != 404).then_some(answer)
     });
@@ -48,7 +48,7 @@ fn each_caller_has_a_burst_and_then_a_pace() {
 }
 
 #[test]
-fn who_sends_wrong_keys_has_to_wait_and_who_sends_a_right_one_has_not() {
+fn wrong_keys_are_delayed_and_valid_keys_are_not() {
     let server = limited(1000, 1000);
     let stranger = server.with_key("CCDB1_0000000000000000000000_0000000000000000000000000000000000000000");
     for _ in 0..11 {
@@ -57,14 +57,14 @@ fn who_sends_wrong_keys_has_to_wait_and_who_sends_a_right_one_has_not() {
     assert_eq!(too_many(&stranger.get("/organization")), 1);
     server.get("/organization").ok();
     server.anonymous().get("/organization").refused(401);
-    eventually("it may try again", || (stranger.get("/organization").status == 401).then_some(()));
-    assert_eq!(too_many(&stranger.get("/organization")), 2, "twice as long");
+    eventually("another attempt is allowed", || (stranger.get("/organization").status == 401).then_some(()));
+    assert_eq!(too_many(&stranger.get("/organization")), 2, "the delay doubles");
 }
 
 #[test]
-fn people_and_streams_of_events_count_too() {
+fn people_and_event_streams_count_toward_the_limit() {
     let server = limited(1, 10);
-    // A cursor that is none: a stream would never end.
+    // An invalid cursor, because a stream would never end.
     for path in ["/api/ootheca/v1/people", "/api/ootheca/v1/session", "/api/v1/events?cursor=none"] {
         let caller = server.with_key(&server.new_key(&[]));
         let refused = eventually("the burst is used up", || {
@@ -76,7 +76,7 @@ fn people_and_streams_of_events_count_too() {
 }
 
 #[test]
-fn wrong_keys_are_slowed_down_at_every_door() {
+fn wrong_keys_are_delayed_on_every_path() {
     for path in [
         "/api/ootheca/v1/people",
         "/api/ootheca/v1/samples",
@@ -90,12 +90,12 @@ fn wrong_keys_are_slowed_down_at_every_door() {
             stranger.raw("GET", path).send().refused(401);
         }
         assert_eq!(too_many(&stranger.raw("GET", path).send()), 1, "{path}");
-        assert_ne!(server.raw("GET", path).send().status, 429, "a right key is let in: {path}");
+        assert_ne!(server.raw("GET", path).send().status, 429, "a valid key is accepted: {path}");
     }
 }
 
 #[test]
-fn guessing_the_old_password_is_slowed_down() {
+fn wrong_old_passwords_are_delayed() {
     let server = limited(1000, 1000);
     let mut ada = person(&server, "ada@example.com", &[]);
     let mut change = |old: &str| {
@@ -105,17 +105,17 @@ fn guessing_the_old_password_is_slowed_down() {
     for _ in 0..11 {
         change("wrong horse battery").refused(403);
     }
-    let answer = eventually("one too many", || {
+    let answer = eventually("a request over the limit", || {
         let answer = change("wrong horse battery");
         (answer.status == 429).then_some(answer)
     });
     assert!(answer.refused(429).contains("too many failed attempts"), "{answer}");
     assert!(answer.header("retry-after").is_some(), "{answer}");
-    eventually("it may be tried again", || (change(PASSWORD).status == 200).then_some(()));
+    eventually("another attempt is allowed", || (change(PASSWORD).status == 200).then_some(()));
 }
 
 #[test]
-fn there_is_none_with_the_simulated_engine() {
+fn the_simulated_engine_has_no_rate_limit() {
     let server = Launch::new(PROGRAM).without_env(MODE).boot();
     for _ in 0..100 {
         server.get("/organization").ok();
@@ -124,7 +124,7 @@ fn there_is_none_with_the_simulated_engine() {
 }
 
 #[test]
-fn a_limit_of_nothing_is_refused_at_the_start() {
+fn a_burst_of_zero_is_refused() {
     let folder = ootheca_testkit::Folder::new();
     let launch = Launch::new(PROGRAM).env("OOTHECA_RATE_LIMIT__BURST", "0");
     let output = launch.command(&folder.path().join("data")).output().expect("the program starts");

@@ -1,4 +1,4 @@
-//! Who may do what, at organization and at cluster scope, with real keys.
+//! Authorization with the scopes organization and cluster, with real keys.
 
 use crate::support::{PASSWORD, column, id, simulated};
 use ootheca_testkit::{Client, Ootheca};
@@ -17,7 +17,7 @@ fn scene() -> Scene {
     Scene { server, mine, other }
 }
 
-/// A few calls of different weight on a cluster: their statuses.
+/// Calls several operations on a cluster, and returns their statuses.
 fn try_all(client: &Client, cluster: &str) -> [u16; 6] {
     let at = |rest: &str| format!("/clusters/{cluster}{rest}");
     let user = json!({ "name": "new-user", "password": PASSWORD });
@@ -36,7 +36,7 @@ fn try_all(client: &Client, cluster: &str) -> [u16; 6] {
 }
 
 #[test]
-fn roles_of_the_organization_reach_every_cluster() {
+fn organization_roles_apply_to_every_cluster() {
     let scene = scene();
     let table = [
         ("ORG_ADMIN", [200, 200, 403, 403, 403, 403]),
@@ -60,7 +60,7 @@ fn roles_of_the_organization_reach_every_cluster() {
 }
 
 #[test]
-fn roles_of_a_cluster_reach_only_it() {
+fn cluster_roles_apply_to_that_cluster_only() {
     let scene = scene();
     for (role, statuses) in
         [("CLUSTER_ADMIN", [200; 6]), ("CLUSTER_DEVELOPER", [200, 200, 200, 200, 403, 403])]
@@ -68,7 +68,8 @@ fn roles_of_a_cluster_reach_only_it() {
         let client = scene.server.with_key(&scene.server.new_key(&[&format!("{role}@{}", scene.mine)]));
         assert_eq!(try_all(&client, &scene.mine), statuses, "{role}");
         let elsewhere = try_all(&client, &scene.other);
-        // What it holds nowhere is 403; what it holds elsewhere only is 404: nobody learns what exists.
+        // An operation for which the role is held nowhere returns 403, and one for which it is only held
+        // elsewhere returns 404: the response does not disclose what exists.
         let hidden = statuses.map(|status| if status == 200 { 404 } else { 403 });
         assert_eq!(elsewhere, hidden, "{role}");
         let nowhere = try_all(&client, "6f5e9d3a-0d9c-4d6f-8d5e-3a1b2c3d4e5f");
@@ -83,7 +84,7 @@ fn roles_of_a_cluster_reach_only_it() {
 }
 
 #[test]
-fn a_creator_administers_what_it_made() {
+fn creators_administer_their_clusters() {
     let scene = scene();
     let (account, key) = scene.server.new_account("creator", &["CLUSTER_CREATOR"]);
     let creator = scene.server.with_key(&key);
@@ -101,7 +102,7 @@ fn a_creator_administers_what_it_made() {
 }
 
 #[test]
-fn changes_of_roles_take_effect_at_once() {
+fn role_changes_take_effect_immediately() {
     let scene = scene();
     let (account, key) = scene.server.new_account("robot", &[]);
     let robot = scene.server.with_key(&key);
@@ -115,7 +116,7 @@ fn changes_of_roles_take_effect_at_once() {
 }
 
 #[test]
-fn grants_follow_who_may_grant_what() {
+fn grants_require_the_right_to_grant() {
     let scene = scene();
     let (account, _) = scene.server.new_account("receiver", &[]);
     let cluster_admin =
@@ -130,13 +131,13 @@ fn grants_follow_who_may_grant_what() {
         assert_eq!(grant(&cluster_admin, &format!("{mine}/{role}")), 200, "{role}");
     }
     assert_eq!(grant(&cluster_admin, &format!("{mine}/METRICS_VIEWER")), 403);
-    // A cluster that it may not know looks like one that does not exist.
+    // A cluster that the caller has no access to looks like one that does not exist.
     assert_eq!(grant(&cluster_admin, &format!("CLUSTER/{}/CLUSTER_DEVELOPER", scene.other)), 404);
     assert_eq!(grant(&cluster_admin, "ORGANIZATION//CLUSTER_DEVELOPER"), 403);
     assert_eq!(grant(&folder_admin, "ORGANIZATION//CLUSTER_DEVELOPER"), 403);
     assert_eq!(grant(&org_admin, "ORGANIZATION//BILLING_COORDINATOR"), 200);
     assert_eq!(grant(&org_admin, &format!("{mine}/METRICS_VIEWER")), 200);
-    // Roles that do not exist, or not at that scope, or on nothing.
+    // Roles that do not exist, do not exist at this scope, or have no target.
     assert_eq!(grant(&org_admin, &format!("{mine}/ORG_ADMIN")), 400);
     assert_eq!(grant(&org_admin, "ORGANIZATION//EMPEROR"), 400);
     assert_eq!(grant(&org_admin, "PLANET//ORG_ADMIN"), 400);
@@ -147,9 +148,9 @@ fn grants_follow_who_may_grant_what() {
     creator.post("/service-accounts", json!({ "name": "modest", "roles": [] })).ok();
 }
 
-/// Whoever handles roles on one cluster learns nothing about other clusters, folders and roles.
+/// A caller that manages roles on one cluster learns nothing about other clusters, folders, and roles.
 #[test]
-fn grantors_see_no_further_than_they_grant() {
+fn grantors_see_only_roles_that_they_can_grant() {
     let Scene { server, mine, other } = scene();
     let folder = server.post("/folders", json!({ "name": "hidden" })).text("/resource_id");
     let hidden = [format!("CLUSTER_DEVELOPER@{other}"), format!("FOLDER_MOVER@FOLDER/{folder}")];
@@ -160,7 +161,7 @@ fn grantors_see_no_further_than_they_grant() {
     let on =
         |client: &Client, method: &str, path: &str| client.request(method, &format!("/roles/{path}")).send();
 
-    // What changes nothing is checked all the same, and shows what is on its own cluster.
+    // A request that changes nothing is authorized too, and shows the roles on the caller's own cluster.
     let member = format!("{vip}/ORGANIZATION//ORG_MEMBER");
     on(&cluster_admin, "POST", &member).refused(403);
     on(&cluster_admin, "DELETE", &format!("{vip}/ORGANIZATION//BILLING_VIEWER")).refused(403);
@@ -172,7 +173,7 @@ fn grantors_see_no_further_than_they_grant() {
         assert_eq!(seen.ok()["roles"].as_array().map(Vec::len), Some(held.len() + 1), "{role}: {seen}");
     }
 
-    // What is hidden looks like what does not exist, held or not, alone or among others.
+    // Hidden resources look like resources that do not exist, in every request.
     let nowhere = "6f5e9d3a-0d9c-4d6f-8d5e-3a1b2c3d4e5f";
     for (kind, id, role) in [("CLUSTER", &other, "CLUSTER_DEVELOPER"), ("FOLDER", &folder, "FOLDER_MOVER")] {
         for id in [id, nowhere] {
@@ -189,13 +190,13 @@ fn grantors_see_no_further_than_they_grant() {
             }
         }
     }
-    // It takes nothing away that it does not see.
+    // A caller cannot revoke roles that it has no access to.
     cluster_admin.put(&format!("/roles/{vip}"), json!({ "roles": [] })).refused(403);
 }
 
-/// AUDITOR reads what everybody holds and gives nothing.
+/// AUDITOR can read all roles and grant none.
 #[test]
-fn an_auditor_sees_all_roles_and_changes_none() {
+fn auditors_read_all_roles_and_change_none() {
     let Scene { server, mine, .. } = scene();
     let folder = server.post("/folders", json!({ "name": "audited" })).text("/resource_id");
     let held = [
@@ -216,14 +217,14 @@ fn an_auditor_sees_all_roles_and_changes_none() {
     for method in ["POST", "DELETE"] {
         auditor.request(method, &format!("{path}/ORGANIZATION//ORG_MEMBER")).send().refused(403);
     }
-    // On a cluster it reads that cluster, and nothing about who holds what.
+    // AUDITOR on a cluster can read that cluster, and no roles.
     let on_cluster = server.with_key(&server.new_key(&[&format!("AUDITOR@{mine}")]));
     on_cluster.get(&format!("/clusters/{mine}")).ok();
     on_cluster.get(&path).refused(403);
 }
 
 #[test]
-fn a_data_accessor_changes_databases_and_nothing_else() {
+fn data_accessors_manage_databases_only() {
     let Scene { server, mine, .. } = scene();
     let accessor = server.with_key(&server.new_key(&[&format!("CLUSTER_DATA_ACCESSOR@{mine}")]));
     let databases = format!("/clusters/{mine}/databases");
@@ -235,7 +236,7 @@ fn a_data_accessor_changes_databases_and_nothing_else() {
 }
 
 #[test]
-fn grantors_see_no_groups_beyond_what_they_grant() {
+fn grantors_see_only_groups_with_roles_that_they_can_grant() {
     let Scene { server, mine, other } = scene();
     let scim = |path: &str, body: Value| {
         id(server.raw("POST", &format!("/api/scim/v2{path}")).json(&body).send().ok())
@@ -268,7 +269,7 @@ fn grantors_see_no_groups_beyond_what_they_grant() {
 }
 
 #[test]
-fn grants_on_what_is_gone_are_taken_and_sent_again_but_not_given() {
+fn grants_on_deleted_resources_can_be_kept_and_revoked_but_not_granted() {
     let Scene { server, mine, other } = scene();
     let folder = server.post("/folders", json!({ "name": "short-lived" })).text("/resource_id");
     let held = [&*format!("CLUSTER_DEVELOPER@{mine}"), &format!("FOLDER_MOVER@FOLDER/{folder}")];
@@ -295,7 +296,7 @@ fn grants_on_what_is_gone_are_taken_and_sent_again_but_not_given() {
     assert_eq!(column(&server.get(&path).ok()["roles"], "name"), ["ORG_MEMBER", "CLUSTER_DEVELOPER"]);
     server.put(&path, json!({ "roles": null })).ok();
 
-    // All at once, too.
+    // The same holds for several roles in one request.
     let cluster = id(&server.create_cluster("next-cluster", "BASIC"));
     let (account, _) = server.new_account("second", &[&format!("CLUSTER_DEVELOPER@{cluster}")]);
     server.delete(&format!("/clusters/{cluster}")).ok();
@@ -306,7 +307,7 @@ fn grants_on_what_is_gone_are_taken_and_sent_again_but_not_given() {
 }
 
 #[test]
-fn the_last_administrator_stays() {
+fn the_last_administrator_cannot_be_removed() {
     let server = simulated();
     let accounts = server.get("/service-accounts");
     let admin = id(&accounts.ok()["service_accounts"][0]);
@@ -329,7 +330,7 @@ fn the_last_administrator_stays() {
 }
 
 #[test]
-fn the_last_administrator_stays_a_person_too() {
+fn the_last_administrator_can_be_a_person() {
     let server = simulated();
     let scim = |client: &Client, method: &str, path: &str, body: Value| {
         client.raw(method, &format!("/api/scim/v2{path}")).json(&body).send()
@@ -357,7 +358,7 @@ fn the_last_administrator_stays_a_person_too() {
         assert!(String::from_utf8_lossy(&answer.bytes).contains("must hold both"), "{answer}");
         assert_eq!(answer.status, 400, "{answer}");
     }
-    // Somebody who can do nothing is no administrator.
+    // A deactivated person does not count as an administrator.
     let grace = json!({
         "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"],
         "userName": "grace", "emails": [{ "value": "grace@example.com" }], "active": false,

@@ -1,4 +1,4 @@
-//! Samples of clusters: what charts show, who may see it, and how long it is kept. Time is the test's.
+//! Samples of clusters: the data of charts, authorization, and retention. The test controls the clock.
 
 use crate::{
     organizations::Rows,
@@ -41,21 +41,21 @@ fn newest(client: &Client, clusters: &[&str]) -> Vec<Value> {
     answer.ok()["samples"].as_array().expect("samples").clone()
 }
 
-/// The numbers of a series that are there.
+/// The numbers of a series, without gaps.
 fn numbers(answer: &Value, name: &str) -> Vec<f64> {
     let values = answer["series"][name].as_array().unwrap_or_else(|| panic!("no {name}: {answer}"));
     assert_eq!(values.len(), answer["times"].as_array().expect("times").len(), "{name}");
     values.iter().filter_map(Value::as_f64).collect()
 }
 
-/// Takes some samples, ten seconds apart; returns when the last one was.
+/// Takes some samples, ten seconds apart. Returns the time of the last one.
 fn sampled(server: &Ootheca, cluster: &str, count: usize) -> i64 {
     (0..count).for_each(|_| drop(advance(server, 10)));
     newest(server, &[cluster])[0]["time"].as_i64().expect("a time")
 }
 
 #[test]
-fn a_load_is_seen() {
+fn a_load_appears_in_samples() {
     let server = boot(Engine::Postgres);
     let cluster = id(&server.create_cluster("some-cluster", "STANDARD"));
     sql_user(&server, &cluster, "keeper");
@@ -64,7 +64,7 @@ fn a_load_is_seen() {
         .run("CREATE TABLE work AS SELECT n, repeat(md5(n::text), 9) AS t FROM generate_series(1, 20000) n")
         .expect("SQL");
     session.run("CREATE INDEX work_n ON work (n)").expect("SQL");
-    eventually("every series says something", || {
+    eventually("every series has values", || {
         for row in 0..40 {
             session
                 .run(&format!(
@@ -106,7 +106,7 @@ fn a_load_is_seen() {
 }
 
 #[test]
-fn a_sleeping_cluster_has_gaps_and_goes_on_sleeping() {
+fn a_suspended_cluster_has_gaps_and_stays_suspended() {
     let server = boot(Engine::Simulated);
     let (sleeper, other) = (
         id(&server.create_cluster("sleeper", "BASIC")),
@@ -134,11 +134,11 @@ fn a_sleeping_cluster_has_gaps_and_goes_on_sleeping() {
     assert_eq!(after(&seen), 0, "{seen}");
     assert!(after(&all) >= 4, "{all}");
     let shown = server.get(&format!("/clusters/{sleeper}"));
-    assert_eq!(shown.ok()["ootheca"]["suspended"], true, "sampling wakes nobody");
+    assert_eq!(shown.ok()["ootheca"]["suspended"], true, "sampling does not resume the cluster");
 }
 
 #[test]
-fn only_who_may_see_the_cluster_sees_its_samples() {
+fn samples_require_access_to_the_cluster() {
     let server = boot(Engine::Simulated);
     let folder = server.post("/folders", json!({ "name": "team" })).text("/resource_id");
     let inside = id(&server.create_cluster("inside", "STANDARD"));
@@ -181,7 +181,7 @@ fn only_who_may_see_the_cluster_sees_its_samples() {
 }
 
 #[test]
-fn coarser_steps_hold_what_finer_ones_forget() {
+fn coarser_steps_keep_data_longer() {
     let mut server = boot(Engine::Simulated);
     let cluster = id(&server.create_cluster("some-cluster", "STANDARD"));
     let last = sampled(&server, &cluster, 8);
@@ -197,7 +197,7 @@ fn coarser_steps_hold_what_finer_ones_forget() {
     assert_eq!(look(&server).2, before, "a restart loses nothing");
     server.relaunch(|launch| launch.env("OOTHECA_SAMPLES__ENABLED", "false"));
     server.restart();
-    assert_eq!(look(&server).2, before, "what was kept is shown, whatever the setting");
+    assert_eq!(look(&server).2, before, "stored samples are shown while sampling is disabled");
     server.relaunch(|launch| launch.without_env("OOTHECA_SAMPLES__ENABLED"));
     server.restart();
     for (jump, expected) in [(3 * HOUR, 120), (3 * DAY, 3600)] {
@@ -208,9 +208,9 @@ fn coarser_steps_hold_what_finer_ones_forget() {
     }
     let rows = Rows::open(&server);
     let before_forgotten = rows.samples(&cluster, 10);
-    assert!(before_forgotten.iter().all(|at| *at > last), "fine samples of three days ago are gone");
+    assert!(before_forgotten.iter().all(|at| *at > last), "fine samples are removed after three days");
     advance(&server, 100 * DAY);
-    assert_eq!(look(&server).1, 0, "nothing is kept for so long");
+    assert_eq!(look(&server).1, 0, "all samples of that time are removed");
     server.delete(&format!("/clusters/{cluster}")).ok();
     ask(&server, &cluster, "").refused(404);
     advance(&server, 130);
@@ -220,7 +220,7 @@ fn coarser_steps_hold_what_finer_ones_forget() {
 }
 
 impl Rows {
-    /// When the rows of a cluster's samples begin, in Unix seconds.
+    /// The start times of the rows of a cluster's samples, in Unix seconds.
     fn samples(&self, cluster: &str, step_seconds: i64) -> Vec<i64> {
         let clusters = [cluster.parse().expect("an id")];
         let (from, to) = (Timestamp(0), Timestamp(i64::MAX));

@@ -1,12 +1,12 @@
-//! Schemathesis, which makes requests from our OpenAPI document, good ones and bad ones, and compares the
-//! answers with what the document promises. `./dev test` installs it under `target/clients`.
+//! Schemathesis, which generates valid and invalid requests from our OpenAPI document, and compares the
+//! responses with it. `./dev test` installs it in `target/clients`.
 
 use crate::support::{id, simulated};
 use ootheca_testkit::LATEST;
 use std::{fs, path::PathBuf, process::Command};
 
 #[test]
-fn every_answer_is_as_the_document_says() {
+fn responses_match_the_openapi_document() {
     let server = simulated();
     let cluster = id(&server.create_cluster("schemathesis", "STANDARD"));
     let clients = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/clients");
@@ -33,7 +33,7 @@ fn every_answer_is_as_the_document_says() {
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
 
-    // It has proved something only if it could work to the end.
+    // The result only counts if it ran to the end.
     let line = text.lines().find(|line| line.contains("selected /")).unwrap_or_default();
     let built = ootheca_api::operations::TABLE.iter().filter(|row| row.implemented).count();
     assert!(line.contains(&format!("{built} selected")), "{text}");

@@ -1,4 +1,4 @@
-//! SCIM as identity providers speak it: the shapes of RFC 7644, and the habits of two large providers.
+//! SCIM: the formats of RFC 7644, and the requests of two large identity providers.
 
 use crate::{
     sessions::{Browser, PASSWORD, person},
@@ -53,7 +53,7 @@ fn encoded(text: &str) -> String {
 }
 
 #[test]
-fn a_user_from_creation_to_deletion() {
+fn lifecycle_of_a_user() {
     let server = simulated();
     let ada = new_user(&server, "ada");
     let found = get(&server, &format!("/Users/{ada}"));
@@ -84,7 +84,7 @@ fn a_user_from_creation_to_deletion() {
     ] });
     let replaced = call(&server, "PUT", &format!("/Users/{ada}"), body);
     assert_eq!(replaced.ok()["userName"], "lovelace");
-    assert_eq!(replaced.body.get("displayName"), None, "what is left out of a PUT is gone");
+    assert_eq!(replaced.body.get("displayName"), None, "attributes that a PUT omits are removed");
     assert_ne!(replaced.body["meta"]["version"], version);
     assert_eq!(&replaced.body, get(&server, &format!("/Users/{ada}")).ok());
     server.get("/users/persons-by-email?email=ada@example.com").refused(404);
@@ -101,7 +101,7 @@ fn a_user_from_creation_to_deletion() {
 }
 
 #[test]
-fn people_who_were_invited_otherwise_are_users_too() {
+fn people_in_the_settings_are_users() {
     let server = ootheca_testkit::Launch::new(crate::support::PROGRAM)
         .env("OOTHECA_ORGANIZATION__PEOPLE", "[\"Grace@example.com\"]")
         .boot();
@@ -115,7 +115,7 @@ fn people_who_were_invited_otherwise_are_users_too() {
 }
 
 #[test]
-fn who_turns_inactive_is_signed_out_for_good() {
+fn deactivated_users_are_signed_out() {
     let server = simulated();
     let session = "/api/ootheca/v1/session";
     let mut ada = person(&server, "ada@example.com", &[]);
@@ -181,7 +181,7 @@ fn lists_are_filtered_sorted_and_paged() {
         answer.refused(400);
         assert_eq!(answer.body["scimType"], kind, "{answer}");
     }
-    // Both verbs of .search, and the list of attributes as a list.
+    // Both methods of `.search`, with the attributes as an array.
     for method in ["POST", "PUT"] {
         let search = json!({
             "schemas": ["urn:ietf:params:scim:api:messages:2.0:SearchRequest"],
@@ -197,7 +197,7 @@ fn lists_are_filtered_sorted_and_paged() {
 }
 
 #[test]
-fn a_patch_is_applied_whole_or_not_at_all() {
+fn patches_are_atomic() {
     let server = simulated();
     let path = format!("/Users/{}", new_user(&server, "ada"));
     let after = patch(
@@ -245,7 +245,7 @@ fn a_patch_is_applied_whole_or_not_at_all() {
 }
 
 #[test]
-fn groups_have_members_who_hold_their_roles() {
+fn members_hold_the_roles_of_their_groups() {
     let server = simulated();
     let (ada, bob) = (new_user(&server, "ada"), new_user(&server, "bob"));
     let group = new_group(&server, "Operators", &[&ada]);
@@ -277,7 +277,7 @@ fn groups_have_members_who_hold_their_roles() {
             .is_some_and(|roles| roles.contains(&role))
     );
 
-    // Adding twice is adding once; both ways of removing.
+    // Adding a member twice has the same effect as adding it once. There are two ways to remove it.
     let add = json!([{ "op": "add", "path": "members", "value": [{ "value": bob }, { "value": ada }] }]);
     patch(&server, &path, add.clone()).ok();
     assert_eq!(patch(&server, &path, add).ok()["members"].as_array().map(Vec::len), Some(2));
@@ -315,7 +315,7 @@ fn groups_have_members_who_hold_their_roles() {
 }
 
 #[test]
-fn a_patch_takes_and_sets_what_it_names_and_no_more() {
+fn a_patch_changes_only_its_targets() {
     let server = simulated();
     let [ada, bob, eve] = ["ada", "bob", "eve"].map(|name| new_user(&server, name));
     let path = format!("/Groups/{}", new_group(&server, "Operators", &[&ada, &bob, &eve]));
@@ -331,7 +331,7 @@ fn a_patch_takes_and_sets_what_it_names_and_no_more() {
     let nameless = json!([{ "op": "remove", "path": "members", "value": [{ "display": "The bob" }] }]);
     assert_eq!(
         patch(&server, &path, nameless).refused(400),
-        "invalid argument: value: must name each item that goes by its value"
+        "invalid argument: value: must contain the value of each item to remove"
     );
 
     let value = json!({ "emails[type eq \"work\"].value": "new@ex.com", "name.familyName": "Byron" });
@@ -341,7 +341,7 @@ fn a_patch_takes_and_sets_what_it_names_and_no_more() {
 }
 
 #[test]
-fn concurrent_patches_of_a_group_lose_nobody() {
+fn concurrent_patches_of_a_group_lose_no_member() {
     let server = simulated();
     let users: Vec<String> = (0..8).map(|number| new_user(&server, &format!("user{number}"))).collect();
     let group = new_group(&server, "Everybody", &[]);
@@ -359,7 +359,7 @@ fn concurrent_patches_of_a_group_lose_nobody() {
 }
 
 #[test]
-fn the_service_says_what_it_can_do() {
+fn the_service_describes_its_capabilities() {
     let server = simulated();
     let config = get(&server, "/ServiceProviderConfig");
     for (name, supported) in
@@ -379,16 +379,16 @@ fn the_service_says_what_it_can_do() {
     let member = server.with_key(&server.new_key(&[]));
     assert_eq!(member.raw("GET", "/api/scim/v2/Schemas?attributes=name").send().status, 200);
     assert_eq!(member.raw("GET", "/api/scim/v2/Users").send().refused(403), "no permission");
-    // Unknown paths and methods, and who wants plain JSON.
+    // Unknown paths and methods, and a client that accepts plain JSON.
     get(&server, "/Nothing").refused(404);
     server.raw("DELETE", "/api/scim/v2/Users").send().refused(405);
     let plain = server.raw("GET", "/api/scim/v2/Users").header("accept", "application/json").send();
     assert_eq!(plain.header("content-type"), Some("application/json"));
 }
 
-/// A client library of the standard; `./dev test` installs it under `target/clients`.
+/// A client library of the standard; `./dev test` installs it in `target/clients`.
 #[test]
-fn a_client_library_is_content() {
+fn a_client_library_works() {
     let server = simulated();
     let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let mut python = Command::new(repository.join("target/clients/bin/python"));

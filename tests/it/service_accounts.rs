@@ -43,7 +43,7 @@ fn filters(launch: Launch) {
     let refused = server.get("/service-accounts?roles=AUDITOR&roles=EMPEROR");
     assert!(refused.refused(400).starts_with("invalid argument: roles: must be one of ORG_MEMBER, "));
 
-    // A page holds as many as asked for, and belongs to its filters.
+    // A page has the requested size, and its token is bound to the filters.
     let query = "roles=BILLING_VIEWER&roles=AUDITOR&pagination.limit=1&pagination.page=";
     let (mut seen, mut token) = (Vec::new(), String::new());
     loop {
@@ -56,7 +56,7 @@ fn filters(launch: Launch) {
         let other = server.get(&format!("/service-accounts?roles=AUDITOR&pagination.page={token}"));
         assert!(other.refused(400).contains("asked for differently"), "{other}");
     }
-    // The first account, which owns the server, sees billing as its coordinator only.
+    // The first account, which has ORG_ADMIN, reads billing only as billing coordinator.
     assert_eq!(seen, ["Build Ärger", "build robot", "deploy robot"]);
 }
 
@@ -66,7 +66,7 @@ fn service_accounts_are_filtered_by_name_and_role() {
 }
 
 #[test]
-fn service_accounts_are_filtered_in_postgresql_too() {
+fn service_accounts_are_filtered_in_postgresql() {
     let postgres = TemporaryPostgres::start();
     filters(Launch::new(PROGRAM).store(&postgres.url()));
 }

@@ -1,4 +1,4 @@
-//! Sessions of the console, as a browser has them.
+//! Sessions of the console, as a browser uses them.
 
 use crate::support::{audit_log, simulated, trace};
 use ootheca_testkit::{Answer, Client, Launch, Ootheca};
@@ -9,7 +9,7 @@ pub(crate) const PASSWORD: &str = "correct horse battery";
 
 const SESSION: &str = "/api/ootheca/v1/session";
 
-/// What a browser holds.
+/// The cookies and tokens of a browser.
 pub(crate) struct Browser {
     client: Client,
     pub(crate) cookie: Option<String>,
@@ -21,7 +21,7 @@ impl Browser {
         Self { client: server.anonymous(), cookie: None, csrf_token: None }
     }
 
-    /// Comes in, and keeps what it gets.
+    /// Signs in, and keeps the cookies and the token.
     pub(crate) fn come_in(&mut self, body: Value) -> Answer {
         let answer = self.client.raw("POST", SESSION).json(&body).send();
         self.keep(&answer);
@@ -35,7 +35,7 @@ impl Browser {
         }
     }
 
-    /// What a page of the console asks.
+    /// Sends a request as a page of the console does.
     pub(crate) fn api(&mut self, method: &str, path: &str, body: Option<Value>) -> Answer {
         let mut request = self.client.raw(method, path);
         for (name, value) in [("cookie", &self.cookie), ("x-csrf-token", &self.csrf_token)] {
@@ -51,7 +51,7 @@ impl Browser {
         answer
     }
 
-    /// The cookie alone, from a page of `origin`.
+    /// Sends the cookie alone, as a page of `origin` would.
     fn forged(&self, method: &str, path: &str, origin: Option<&str>) -> Answer {
         let cookie = self.cookie.as_deref().expect("a cookie");
         let mut request = self.client.raw(method, path).header("cookie", cookie);
@@ -62,7 +62,7 @@ impl Browser {
     }
 }
 
-/// Somebody who is in, with these roles.
+/// A signed-in person with these roles.
 pub(crate) fn person(server: &Ootheca, email: &str, roles: &[&str]) -> Browser {
     let body = json!({ "email": email, "roles": roles });
     let made = server.raw("POST", "/api/ootheca/v1/invitations").json(&body).send();
@@ -76,7 +76,7 @@ fn by_password(email: &str, password: &str) -> Value {
 }
 
 #[test]
-fn the_cookie_is_kept_from_scripts_and_other_sites() {
+fn the_cookie_is_hidden_from_scripts_and_other_sites() {
     let server = simulated();
     person(&server, "ada@example.com", &[]);
     let mut ada = Browser::new(&server);
@@ -101,11 +101,11 @@ fn the_cookie_is_kept_from_scripts_and_other_sites() {
 }
 
 #[test]
-fn a_change_needs_the_second_token_or_the_own_origin() {
+fn a_change_requires_the_csrf_token_or_the_same_origin() {
     let server = simulated();
     let mut ada = person(&server, "ada@example.com", &["ORG_ADMIN"]);
     let path = "/api/v1/service-accounts";
-    // Reading is harmless: the page of another site does not see the answer.
+    // Reading is harmless: the page of another site cannot read the response.
     ada.forged("GET", path, Some("https://evil.example")).ok();
     let own = format!("http://{}", server.address());
     for origin in [None, Some("https://evil.example"), Some("null")] {
@@ -122,7 +122,7 @@ fn a_change_needs_the_second_token_or_the_own_origin() {
     request.json(&body).send().ok();
     ada.csrf_token = Some("0".repeat(64));
     ada.api("POST", path, Some(body)).refused(403);
-    // Nor can another site sign somebody in.
+    // Another site cannot sign a person in either.
     let foreign = server.anonymous();
     let foreign = foreign.raw("POST", SESSION).header("origin", "https://evil.example");
     foreign.json(&by_password("ada@example.com", PASSWORD)).send().refused(403);
@@ -134,7 +134,7 @@ fn a_change_needs_the_second_token_or_the_own_origin() {
 }
 
 #[test]
-fn audit_entries_name_the_session_but_not_its_token() {
+fn audit_entries_contain_the_session_but_not_its_token() {
     let server = simulated();
     let mut first = person(&server, "ada@example.com", &["ORG_ADMIN"]);
     let mut second = Browser::new(&server);
@@ -163,7 +163,7 @@ fn audit_entries_name_the_session_but_not_its_token() {
     let wanted = [&one, &one, &one, &two, &two, &two].map(Clone::clone);
     assert_eq!(sessions[..6], wanted);
     assert_eq!(sessions[6], None, "a key has no session");
-    // Who comes in opens the session with that entry; who does not has none.
+    // A successful sign-in writes an entry with the session; a failed one writes an entry without.
     let came = |action: &str, failed: bool| {
         let action = format!("AUDIT_LOG_ACTION_{action}");
         let entries = log.iter().filter(|entry| entry["action"] == action.as_str());
@@ -178,7 +178,7 @@ fn audit_entries_name_the_session_but_not_its_token() {
 }
 
 #[test]
-fn wrong_passwords_and_unknown_addresses_are_the_same() {
+fn wrong_passwords_and_unknown_addresses_return_the_same_error() {
     let server = simulated();
     person(&server, "ada@example.com", &[]);
     let tries = [
@@ -202,12 +202,12 @@ fn wrong_passwords_and_unknown_addresses_are_the_same() {
     let failed: Vec<&Value> = logins.filter(|entry| entry["error"].is_string()).collect();
     assert_eq!(failed.len(), 4, "{log:#?}");
     let named = failed.iter().filter(|entry| entry["user_email"] == "ada@example.com").count();
-    assert_eq!(named, 3, "who is unknown is not named as one of us");
+    assert_eq!(named, 3, "an unknown person is not named in the entry");
     assert!(!json!(log).to_string().contains("horse"), "a password in the audit log");
 }
 
 #[test]
-fn a_session_ends_when_it_is_left_revoked_or_the_password_changes() {
+fn sessions_end_on_sign_out_revocation_and_password_change() {
     let server = simulated();
     let mut one = person(&server, "ada@example.com", &[]);
     let enter = || {
@@ -240,16 +240,16 @@ fn a_session_ends_when_it_is_left_revoked_or_the_password_changes() {
     four.api("GET", SESSION, None).refused(401);
     Browser::new(&server).come_in(by_password("ada@example.com", PASSWORD)).refused(401);
     Browser::new(&server).come_in(by_password("ada@example.com", "another long password")).ok();
-    // An administrator may end anybody's.
+    // An administrator can end the sessions of other people.
     let id = bob.api("GET", SESSION, None).text("/session/id");
     server.raw("DELETE", &format!("/api/ootheca/v1/sessions/{id}")).send().ok();
     bob.api("GET", SESSION, None).refused(401);
-    // A key is no session.
+    // An API key is not a session.
     server.raw("GET", SESSION).send().refused(401);
 }
 
 #[test]
-fn signing_out_leaves_an_entry() {
+fn signing_out_has_an_audit_entry() {
     let server = simulated();
     let mut ada = person(&server, "ada@example.com", &[]);
     let mut bob = person(&server, "bob@example.com", &[]);
@@ -276,7 +276,7 @@ fn signing_out_leaves_an_entry() {
 }
 
 #[test]
-fn a_session_ends_by_itself_and_lives_over_a_restart() {
+fn sessions_expire_and_survive_a_restart() {
     let mut server = Launch::new(crate::support::PROGRAM).arg("--test-clock").boot();
     let mut ada = person(&server, "ada@example.com", &[]);
     server.restart();
@@ -286,7 +286,7 @@ fn a_session_ends_by_itself_and_lives_over_a_restart() {
         let body = json!({ "advance_seconds": minutes * 60 });
         server.raw("POST", "/api/ootheca/v1/clock").json(&body).send().ok();
     };
-    // Used every eleven hours it lives for a week, however much it is used.
+    // A session that is used every eleven hours ends after a week.
     for _ in 0..15 {
         ada.api("GET", SESSION, None).ok();
         advance(&server, 11 * 60);

@@ -13,7 +13,7 @@ fn furnished() -> (Ootheca, String) {
 }
 
 #[test]
-fn the_connection_string_works_as_it_is() {
+fn the_connection_string_works_unchanged() {
     let (server, cluster) = furnished();
     let string = server.connection_string(&cluster, "keeper");
     assert!(string.contains("sslmode=verify-full") && string.contains("localhost"), "{string}");
@@ -44,7 +44,7 @@ fn the_connection_string_works_as_it_is() {
 }
 
 #[test]
-fn passwords_and_users_change_at_once() {
+fn changes_of_passwords_and_users_take_effect_immediately() {
     let (server, cluster) = furnished();
     let user = format!("/clusters/{cluster}/sql-users/keeper");
     for password in ["quote ' and \" backslash \\", "пароль из букв", "$1$SCRAM-SHA-256$4096:"] {
@@ -69,7 +69,7 @@ fn passwords_and_users_change_at_once() {
 }
 
 #[test]
-fn names_are_quoted_whatever_they_are() {
+fn all_names_are_quoted() {
     let (server, cluster) = furnished();
     for name in ["UPPER.Case-1", "0day", "select", "_a"] {
         sql_user(&server, &cluster, name);
@@ -77,7 +77,7 @@ fn names_are_quoted_whatever_they_are() {
         let databases = format!("/clusters/{cluster}/databases");
         server.post(&databases, json!({ "name": name })).ok();
         let string = server.connection_string(&cluster, "keeper").replace("/defaultdb", &format!("/{name}"));
-        // A dot in a database name would be taken for a routing id.
+        // A dot in a database name would be interpreted as a routing ID.
         if !name.contains('.') {
             assert_eq!(server.psql_at(&string, PASSWORD, "SELECT current_database()").ok(), name);
         }
@@ -87,7 +87,7 @@ fn names_are_quoted_whatever_they_are() {
 }
 
 #[test]
-fn users_made_by_the_api_administer_their_cluster_and_nothing_else() {
+fn api_users_administer_only_their_cluster() {
     let (server, cluster) = furnished();
     sql_user(&server, &cluster, "second");
     let good = [
@@ -135,7 +135,7 @@ fn users_made_by_the_api_administer_their_cluster_and_nothing_else() {
 }
 
 #[test]
-fn the_api_works_whatever_a_tenant_makes_of_the_role_admin() {
+fn the_api_works_if_a_tenant_changes_the_role_admin() {
     let (server, cluster) = furnished();
     let at = format!("/clusters/{cluster}");
     let changes = [
@@ -157,11 +157,15 @@ fn the_api_works_whatever_a_tenant_makes_of_the_role_admin() {
         server.delete(&format!("{at}/sql-users/{user}")).ok();
     }
     let users = server.get(&format!("{at}/sql-users"));
-    assert_eq!(column(&users.ok()["users"], "name")[1..], ["keeper"], "the other admin has another name");
+    assert_eq!(
+        column(&users.ok()["users"], "name")[1..],
+        ["keeper"],
+        "the other role admin has a different name"
+    );
 }
 
 #[test]
-fn a_database_that_its_owner_calls_a_template_is_shown_and_dropped() {
+fn a_database_marked_as_template_is_listed_and_dropped() {
     let (server, cluster) = furnished();
     let at = format!("/clusters/{cluster}/databases");
     server.psql(&cluster, "keeper", PASSWORD, "ALTER DATABASE defaultdb IS_TEMPLATE true").ok();
@@ -173,7 +177,7 @@ fn a_database_that_its_owner_calls_a_template_is_shown_and_dropped() {
 }
 
 #[test]
-fn one_tenant_does_not_see_another() {
+fn tenants_are_isolated() {
     let (server, first) = furnished();
     let second = id(&server.create_cluster("other-cluster", "BASIC"));
     server.psql(&first, "keeper", PASSWORD, "CREATE TABLE secret_of_first (n int)").ok();
@@ -197,13 +201,13 @@ fn one_tenant_does_not_see_another() {
 }
 
 #[test]
-fn a_closed_allowlist_refuses_and_cuts() {
+fn a_closed_allowlist_refuses_and_terminates_sessions() {
     let (server, cluster) = furnished();
     let path = format!("/clusters/{cluster}/networking/allowlist");
     let mut session = server.session(&cluster, "keeper", PASSWORD);
     assert_eq!(session.run("SELECT 1").as_deref(), Ok("1"));
     server.delete(&format!("{path}/0.0.0.0/0")).ok();
-    eventually("the live session is cut", || session.run("SELECT 1").err());
+    eventually("the open session is terminated", || session.run("SELECT 1").err());
     server.psql(&cluster, "keeper", PASSWORD, "SELECT 1").fails("connection refused");
     let entry =
         |ip: &str, mask: i64, sql: bool| json!({ "cidr_ip": ip, "cidr_mask": mask, "sql": sql, "ui": true });
@@ -215,7 +219,7 @@ fn a_closed_allowlist_refuses_and_cuts() {
 }
 
 #[test]
-fn databases_are_renamed_and_dropped_for_real() {
+fn databases_are_renamed_and_dropped() {
     let (server, cluster) = furnished();
     let path = format!("/clusters/{cluster}/databases");
     server.post(&path, json!({ "name": "app" })).ok();
@@ -248,9 +252,9 @@ fn a_running_query_can_be_cancelled() {
         (server.psql(&cluster, "keeper", PASSWORD, running).ok() == "1").then_some(())
     });
     processes::interrupt(session.pid());
-    let words = session.answer().expect_err("it was cancelled");
+    let words = session.answer().expect_err("the query was canceled");
     assert!(words.contains("canceling statement due to user request"), "{words}");
-    assert!(begun.elapsed().as_secs() < 20, "long before its end");
+    assert!(begun.elapsed().as_secs() < 20, "long before the end of the query");
 }
 
 #[test]
@@ -260,7 +264,7 @@ fn the_gateway_stops_with_the_cluster() {
     let mut session = server.session(&cluster, "keeper", PASSWORD);
     session.run("SELECT 1").expect("a session");
     server.delete(&format!("/clusters/{cluster}")).ok();
-    eventually("the session is cut", || session.run("SELECT 1").err());
+    eventually("the session is terminated", || session.run("SELECT 1").err());
     server.psql_at(&string, PASSWORD, "SELECT 1").fails("not found");
 }
 

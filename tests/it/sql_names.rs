@@ -1,5 +1,5 @@
-//! SQL users and databases whose names are not UTF-8, or would mislead if they were shown as they are.
-//! A tenant can make them in SQL, and must not be able to lock anyone out with them.
+//! SQL users and databases whose names are not UTF-8, or would be misleading if they were shown unescaped. A
+//! tenant can create them with SQL, and must not be able to lock other users out with them.
 
 use crate::support::{PASSWORD, PROGRAM, column, id, real, sql_user};
 use ootheca_testkit::{Engine, Launch, Ootheca, eventually, postgres::TemporaryPostgres};
@@ -7,14 +7,15 @@ use serde_json::json;
 
 /// How the API shows the name of five bytes that ends in 0xff.
 const BAD: &str = r"bad\xff";
-/// The same for its bytes in the hex format of `bytea`.
+/// The same bytes in the hex format of `bytea`.
 const BAD_BYTES: &str = r"\x626164ff";
 /// How the API shows the name of seven bytes that looks like [`BAD`].
 const LOOKALIKE: &str = r"bad\\xff";
-/// What the password of a role that was made in SQL is.
+/// The password of a role that was created with SQL.
 const SQL_PASSWORD: &str = "a password set in SQL";
 
-/// A cluster with the users `keeper` and `other`, and a database `ascii` where names may be any bytes.
+/// Creates a cluster with the users `keeper` and `other`, and a database `ascii` in which names can contain
+/// any bytes.
 pub(crate) fn furnish(server: &Ootheca, plan: &str) -> String {
     let cluster = id(&server.create_cluster("some-cluster", plan));
     sql_user(server, &cluster, "keeper");
@@ -31,7 +32,7 @@ fn in_ascii(server: &Ootheca, cluster: &str, sql: &str) -> String {
     server.psql_at(&string, PASSWORD, sql).ok().to_owned()
 }
 
-/// Runs SQL with `%I` in the place of the name of these bytes.
+/// Runs SQL with the name of these bytes in place of `%I`.
 #[track_caller]
 pub(crate) fn with_name(server: &Ootheca, cluster: &str, sql: &str, bytes: &str) {
     let name = format!("convert_from('{bytes}', 'SQL_ASCII')");
@@ -39,14 +40,14 @@ pub(crate) fn with_name(server: &Ootheca, cluster: &str, sql: &str, bytes: &str)
     in_ascii(server, cluster, &format!("DO $$ BEGIN EXECUTE format('{sql}', {name}); END $$"));
 }
 
-/// Makes the role [`BAD`].
+/// Creates the role [`BAD`].
 #[track_caller]
 fn make_bad_role(server: &Ootheca, cluster: &str) {
     let create = format!("CREATE ROLE %I LOGIN CREATEDB PASSWORD '{SQL_PASSWORD}' IN ROLE admin");
     with_name(server, cluster, &create, BAD_BYTES);
 }
 
-/// Makes the database [`BAD`].
+/// Creates the database [`BAD`].
 #[track_caller]
 fn make_bad_database(server: &Ootheca, cluster: &str) {
     server.psql(cluster, "keeper", PASSWORD, "CREATE DATABASE plain").ok();
@@ -63,7 +64,7 @@ pub(crate) fn databases(server: &Ootheca, cluster: &str) -> Vec<String> {
     column(&server.get(&format!("/clusters/{cluster}/databases")).ok()["databases"], "name")
 }
 
-/// The path of a thing with this name.
+/// The path of a user or database with this name.
 pub(crate) fn at(cluster: &str, what: &str, name: &str) -> String {
     format!("/clusters/{cluster}/{what}/{}", name.replace('%', "%25").replace('\\', "%5C"))
 }
@@ -88,7 +89,7 @@ fn a_user_with_a_name_that_is_not_utf8_is_listed_and_deleted() {
     sql_user(&server, &cluster, "third");
     assert_eq!(server.psql(&cluster, "third", PASSWORD, "SELECT 1").ok(), "1");
 
-    // Everything that the API does with a user works on it, and on no other.
+    // Every operation on a user affects this user and no other.
     let string = server.connection_string(&cluster, "keeper");
     let (as_bad, as_lookalike) =
         (string.replace("keeper@", "bad%FF@"), string.replace("keeper@", "bad%5Cxff@"));
@@ -139,7 +140,7 @@ fn a_database_with_a_name_that_is_not_utf8_is_listed_renamed_and_deleted() {
     let shell = format!("/api/ootheca/v1/clusters/{cluster}/sql");
     assert_eq!(server.raw("POST", &shell).json(&wish).send().text("/rows/0/0"), "0");
 
-    // What the user owns in it does not keep the user from being deleted.
+    // The user can be deleted although it owns objects in the database.
     server.delete(&at(&cluster, "sql-users", BAD)).ok();
     let owner = "SELECT tableowner FROM pg_tables WHERE tablename = 'owned'";
     assert_eq!(server.psql_at(&string, PASSWORD, owner).ok(), "admin");
@@ -166,7 +167,7 @@ fn a_database_with_a_name_that_is_not_utf8_is_listed_renamed_and_deleted() {
 }
 
 #[test]
-fn other_names_and_encodings_lock_nobody_out() {
+fn other_names_and_encodings_do_not_block_logins() {
     let server = real();
     let cluster = furnish(&server, "STANDARD");
     // The role `admin` under a name that is not UTF-8, and another one in its place.
@@ -174,11 +175,11 @@ fn other_names_and_encodings_lock_nobody_out() {
     in_ascii(&server, &cluster, "CREATE ROLE admin LOGIN");
     sql_user(&server, &cluster, "third");
     assert_eq!(server.psql(&cluster, "third", PASSWORD, "SELECT pg_has_role('admin', 'member')").ok(), "t");
-    // Names that the API reserves, and SQL does not.
+    // Names that are reserved in the API, and not in SQL.
     for sql in [r#"CREATE ROLE "Root" LOGIN"#, "CREATE ROLE node LOGIN", r#"CREATE DATABASE "Postgres""#] {
         server.psql(&cluster, "third", PASSWORD, sql).ok();
     }
-    // No client encoding but its own is possible in it.
+    // Only its own client encoding is possible in it.
     let mule = "CREATE DATABASE mule ENCODING 'MULE_INTERNAL' TEMPLATE template0 LOCALE 'C'";
     server.psql(&cluster, "third", PASSWORD, mule).ok();
     let mule = server.connection_string(&cluster, "third").replace("/defaultdb", "/mule");
@@ -198,12 +199,12 @@ fn other_names_and_encodings_lock_nobody_out() {
 }
 
 #[test]
-fn a_cluster_with_such_names_is_suspended_and_woken() {
+fn a_cluster_with_such_names_is_suspended_and_resumed() {
     sleeps_and_wakes(&Launch::new(PROGRAM));
 }
 
 #[test]
-fn a_cluster_with_such_names_is_suspended_and_woken_with_its_rows_in_postgresql() {
+fn a_cluster_with_such_names_is_suspended_and_resumed_with_postgresql() {
     let postgres = TemporaryPostgres::start();
     sleeps_and_wakes(&Launch::new(PROGRAM).store(&postgres.url()));
 }

@@ -1,4 +1,4 @@
-//! The console's SQL shell: one statement, with the rights of a SQL user and no more.
+//! The SQL shell of the console: one statement, with the privileges of a SQL user and no others.
 
 use crate::{
     sessions::person,
@@ -16,12 +16,12 @@ fn ask(client: &Client, cluster: &str, wish: Value) -> Answer {
     client.raw("POST", &path(cluster)).json(&wish).send()
 }
 
-/// A statement in `defaultdb` that may not write.
+/// Runs a read-only statement in `defaultdb`.
 fn look(client: &Client, cluster: &str, statement: &str) -> Answer {
     ask(client, cluster, json!({ "database": "defaultdb", "statement": statement }))
 }
 
-/// One that may.
+/// Runs a statement that can write.
 fn write(client: &Client, cluster: &str, statement: &str) -> Answer {
     ask(client, cluster, json!({ "database": "defaultdb", "statement": statement, "write": true }))
 }
@@ -96,7 +96,7 @@ fn only_what_may_write_writes(server: &Ootheca, cluster: &str) {
     assert_eq!(one_value(&look(server, cluster, "SELECT count(*) FROM t")), "5");
     let back = write(server, cluster, "DELETE FROM t WHERE n > 3 RETURNING n");
     assert_eq!(back.ok()["rows"], json!([["4"], ["5"]]));
-    // What fails at the very end has not happened.
+    // If the commit fails, nothing is changed.
     write(server, cluster, "CREATE TABLE late (n int UNIQUE DEFERRABLE INITIALLY DEFERRED)").ok();
     let failed = write(server, cluster, "INSERT INTO late VALUES (1), (1)");
     assert!(failed.refused(400).contains("SQLSTATE 23505"), "{failed}");
@@ -173,11 +173,11 @@ fn there_is_a_limit_to_everything(server: &Ootheca, cluster: &str) {
     let slow = look(server, cluster, "SELECT pg_sleep(60)");
     assert!(slow.refused(400).contains("SQLSTATE 57014"), "{slow}");
     assert!((9..30).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
-    // One that does not heed its cancellation is ended all the same.
+    // A statement that ignores its cancellation is terminated.
     let stubborn = "DO $$ BEGIN LOOP BEGIN PERFORM pg_sleep(60); EXCEPTION WHEN query_canceled THEN NULL; END; END LOOP; END $$";
     let refused = look(server, cluster, stubborn);
     assert!(refused.refused(400).contains("SQLSTATE 57014"), "{refused}");
-    eventually("nothing is left of it", || {
+    eventually("nothing of the statement is left", || {
         let others = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'ootheca_console' AND pid <> pg_backend_pid()";
         (one_value(&look(server, cluster, others)) == "0").then_some(())
     });
@@ -205,7 +205,7 @@ fn nobody_leaves_the_cluster(server: &Ootheca, cluster: &str) {
         let denied = ["42501", "42704", "22023", "25001"].iter().any(|code| message.contains(code));
         assert!(denied, "{statement}: {message}");
     }
-    // The shell's role is nobody's way in.
+    // The role of the shell cannot be used to log in through the gateway.
     let string = server.connection_string(cluster, "ootheca_console");
     assert!(!server.psql_at(&string, "whatever password", "SELECT 1").success);
     server
@@ -241,7 +241,8 @@ fn sql_users_and_the_shell_share_what_they_make(server: &Ootheca, cluster: &str)
         .ok();
     write(server, cluster, "INSERT INTO of_max SELECT n FROM t WHERE n = 9000").ok();
     assert_eq!(server.psql(cluster, "max", PASSWORD, "SELECT n FROM of_max").ok(), "9000");
-    // Up to PostgreSQL 15 SQL users may change the shell's role. They only break it, and not for long.
+    // Up to PostgreSQL 15, SQL users can change the role of the shell. This only breaks the shell, and it is
+    // repaired.
     for harm in [
         "ALTER ROLE ootheca_console NOLOGIN",
         "REVOKE admin FROM ootheca_console",
@@ -282,7 +283,7 @@ fn every_statement_is_written_down(server: &Ootheca, cluster: &str) {
 }
 
 #[test]
-fn who_may_use_the_shell() {
+fn the_shell_requires_cluster_admin() {
     let server = simulated();
     let [cluster, other] =
         ["one-cluster", "other-cluster"].map(|name| id(&server.create_cluster(name, "BASIC")));
@@ -293,7 +294,7 @@ fn who_may_use_the_shell() {
         ask(&client, &cluster, statement.clone()).refused(403);
     }
     let narrow = server.with_key(&server.new_key(&[&format!("CLUSTER_ADMIN@{cluster}")]));
-    // The simulated engine has no SQL, and says so to whoever may know.
+    // The simulated engine has no SQL. Only authorized callers get this error.
     let refused = ask(&narrow, &cluster, statement.clone());
     assert!(refused.refused(400).contains("simulated engine runs no SQL"), "{refused}");
     ask(&narrow, &other, statement.clone()).refused(404);
@@ -311,7 +312,7 @@ fn who_may_use_the_shell() {
 }
 
 #[test]
-fn a_statement_wakes_its_cluster() {
+fn a_statement_resumes_its_cluster() {
     let server =
         Launch::new(PROGRAM).engine(Engine::Postgres).env("OOTHECA_SCALE_TO_ZERO__IDLE_SECONDS", "1").boot();
     let cluster = id(&server.create_cluster("sleepy-cluster", "BASIC"));
@@ -321,5 +322,5 @@ fn a_statement_wakes_its_cluster() {
         nodes.ok()["nodes"].as_array().expect("nodes").is_empty().then_some(())
     });
     assert_eq!(one_value(&look(&server, &cluster, "SELECT count(*) FROM t")), "0");
-    assert!(server.log().contains("cluster woken"));
+    assert!(server.log().contains("cluster resumed"));
 }

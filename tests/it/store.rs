@@ -1,11 +1,11 @@
-//! The same server with its rows in PostgreSQL.
+//! The same server with its store in PostgreSQL.
 
 use crate::support::{PASSWORD, PROGRAM, audit_log, column, id};
 use ootheca_testkit::{Launch, postgres::TemporaryPostgres};
 use serde_json::json;
 
 #[test]
-fn rows_can_be_kept_in_postgresql() {
+fn the_store_can_be_in_postgresql() {
     let postgres = TemporaryPostgres::start();
     let mut server = Launch::new(PROGRAM).store(&postgres.url()).boot();
     let cluster = server.create_cluster("some-cluster", "STANDARD");
@@ -50,11 +50,11 @@ fn rows_can_be_kept_in_postgresql() {
     server.delete(&at).ok();
     server.restart();
     assert_eq!(column(&server.get("/clusters").ok()["clusters"], "name"), names[..4]);
-    assert!(!server.data_dir().join("store.db").exists(), "nothing is kept beside it");
+    assert!(!server.data_dir().join("store.db").exists(), "no SQLite file is created");
 }
 
 #[test]
-fn a_store_that_can_not_be_reached_is_named_without_its_password() {
+fn errors_name_an_unreachable_store_without_its_password() {
     let folder = ootheca_testkit::Folder::new();
     let launch = Launch::new(PROGRAM).store("postgres://someone:hidden-word@127.0.0.1:1/nothing");
     let output = launch.command(&folder.path().join("data")).output().expect("the program starts");

@@ -1,4 +1,4 @@
-//! What the tests share.
+//! Functions that the tests share.
 
 use ootheca_testkit::{Answer, Client, Engine, Launch, Ootheca, eventually, processes};
 use serde_json::{Value, json};
@@ -23,20 +23,20 @@ pub(crate) fn real() -> Ootheca {
 /// A password that every rule accepts.
 pub(crate) const PASSWORD: &str = "correct horse battery";
 
-/// Makes a SQL user.
+/// Creates a SQL user.
 #[track_caller]
 pub(crate) fn sql_user(server: &Ootheca, cluster: &str, name: &str) {
     let body = serde_json::json!({ "name": name, "password": PASSWORD });
     server.post(&format!("/clusters/{cluster}/sql-users"), body).ok();
 }
 
-/// The id of a thing.
+/// The ID of a resource.
 #[track_caller]
 pub(crate) fn id(thing: &Value) -> String {
     thing["id"].as_str().unwrap_or_else(|| panic!("no id: {thing}")).to_owned()
 }
 
-/// One string member of each thing in a list.
+/// A string member of each item in a list.
 pub(crate) fn column(list: &Value, name: &str) -> Vec<String> {
     let things = list.as_array().unwrap_or_else(|| panic!("no list: {list}"));
     things.iter().map(|thing| thing[name].as_str().unwrap_or_default().to_owned()).collect()
@@ -57,7 +57,7 @@ pub(crate) fn audit_log(client: &Client) -> Vec<Value> {
     }
 }
 
-/// How many audit entries each answer left, by its `Cc-Trace-Id`.
+/// The number of audit entries of each response, by its `Cc-Trace-Id`.
 pub(crate) fn entries_by_trace(client: &Client) -> HashMap<String, usize> {
     let mut counts = HashMap::new();
     for entry in audit_log(client) {
@@ -66,13 +66,13 @@ pub(crate) fn entries_by_trace(client: &Client) -> HashMap<String, usize> {
     counts
 }
 
-/// The trace of an answer.
+/// The trace ID of a response.
 #[track_caller]
 pub(crate) fn trace(answer: &Answer) -> String {
     answer.header("cc-trace-id").unwrap_or_else(|| panic!("no Cc-Trace-Id: {answer}")).to_owned()
 }
 
-/// Moves the test clock on, and lets the meter look; returns the time.
+/// Advances the test clock and waits for the meter. Returns the time.
 #[track_caller]
 pub(crate) fn advance(server: &Ootheca, seconds: i64) -> String {
     let body = json!({ "advance_seconds": seconds });
@@ -81,26 +81,26 @@ pub(crate) fn advance(server: &Ootheca, seconds: i64) -> String {
     answer.text("/now")
 }
 
-/// A number.
+/// Reads a member as a number.
 #[track_caller]
 pub(crate) fn number(value: &Value) -> f64 {
     value.as_f64().unwrap_or_else(|| panic!("no number: {value}"))
 }
 
-/// Request units by component, once all that ended is booked.
+/// Request units by component, once the usage of all ended sessions is recorded.
 #[track_caller]
 pub(crate) fn booked(server: &Ootheca, cluster: &str) -> Value {
     booked_after(server, cluster, -1.0)
 }
 
-/// The same, once the gateway has reported more bytes than that, and that nobody is connected. A server
-/// process writes its counters when it ends: so those of `keeper` must be gone. The gateway reports every
-/// second: for longer than that, looks must find nothing new.
+/// The same, once the gateway has reported more bytes than that and no open session. A server process writes
+/// its counters when it ends, so the processes of `keeper` must be gone. The gateway reports every second, so
+/// the result must stay the same for longer than that.
 #[track_caller]
 pub(crate) fn booked_after(server: &Ootheca, cluster: &str, egress: f64) -> Value {
     const QUIET: Duration = Duration::from_millis(1200);
     let (mut last, mut since) = (Value::Null, Instant::now());
-    eventually("all that was used is booked", || {
+    eventually("all usage is recorded", || {
         let running = processes::within(&server.data_dir().join("engine/instances"));
         advance(server, 0);
         let usage = server.get(&format!("/clusters/{cluster}")).ok()["ootheca"]["usage"].clone();

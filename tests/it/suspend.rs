@@ -1,7 +1,7 @@
-//! Scale to zero: BASIC clusters that nobody uses have no server, and nobody can tell.
+//! Scale to zero: BASIC clusters that are not used have no server, and this is not visible to users.
 //!
-//! Time passes by the test clock. With an idle time of a second, a busy machine could suspend a cluster
-//! between any two lines of a test.
+//! The tests advance the test clock. With a real idle time of a second, a busy machine could suspend a
+//! cluster between any two lines of a test.
 
 use crate::support::{PASSWORD, PROGRAM, advance, audit_log, column, id, sql_user};
 use ootheca_testkit::{Engine, Launch, Ootheca, eventually, processes};
@@ -10,7 +10,7 @@ use std::{fs, thread};
 
 const IDLE: &str = "OOTHECA_SCALE_TO_ZERO__IDLE_SECONDS";
 
-/// After how long without use a cluster is suspended, in seconds.
+/// The idle time after which a cluster is suspended, in seconds.
 const MOMENT: i64 = 300;
 
 fn launch(engine: Engine) -> Launch {
@@ -21,12 +21,12 @@ fn boot(engine: Engine) -> Ootheca {
     launch(engine).boot()
 }
 
-/// Whether the cluster has no node, which the API tells without waking it.
+/// Whether the cluster has no node. Reading this does not resume it.
 fn asleep(server: &Ootheca, cluster: &str) -> bool {
     server.get(&format!("/clusters/{cluster}/nodes")).ok()["nodes"].as_array().expect("nodes").is_empty()
 }
 
-/// Lets time pass until the cluster is suspended; more than once if a use is recorded after that.
+/// Advances the clock until the cluster is suspended, repeatedly if a use is recorded after that.
 #[track_caller]
 fn until_asleep(server: &Ootheca, cluster: &str) {
     eventually("it is suspended", || {
@@ -35,7 +35,7 @@ fn until_asleep(server: &Ootheca, cluster: &str) {
     });
 }
 
-/// The power that the simulated engine was told of last.
+/// The power in the last plan of the simulated engine.
 fn simulated_power(server: &Ootheca, cluster: &str) -> String {
     let path = server.data_dir().join(format!("simulated/{cluster}.json"));
     let document: Value = serde_json::from_slice(&fs::read(path).expect("its file")).expect("JSON");
@@ -46,7 +46,7 @@ fn woken(server: &Ootheca) -> usize {
     server.log().matches("woken").count()
 }
 
-/// Everything that the API shows of a cluster but its processes and what is ours alone.
+/// Everything that the API shows of a cluster, except its nodes and our extensions.
 fn shown(server: &Ootheca, cluster: &str) -> [Value; 3] {
     ["", "/sql-users", "/databases"].map(|what| {
         let mut answer = server.get(&format!("/clusters/{cluster}{what}")).ok().clone();
@@ -56,7 +56,7 @@ fn shown(server: &Ootheca, cluster: &str) -> [Value; 3] {
 }
 
 #[test]
-fn reads_of_a_suspended_cluster_answer_without_waking_it() {
+fn reads_do_not_resume_a_suspended_cluster() {
     let server = boot(Engine::Simulated);
     let cluster = id(&server.create_cluster("some-cluster", "BASIC"));
     let at = format!("/clusters/{cluster}");
@@ -65,25 +65,27 @@ fn reads_of_a_suspended_cluster_answer_without_waking_it() {
     let before = shown(&server, &cluster);
     assert_eq!(before[0]["state"], "CREATED");
     assert_eq!(column(&before[2]["databases"], "name"), ["app", "defaultdb"]);
-    eventually("who only looks does not keep it awake", || {
+    eventually("reading does not prevent suspension", || {
         server.get(&format!("{at}/databases")).ok();
         server.get(&format!("{at}/sql-users")).ok();
         advance(&server, MOMENT / 10);
         asleep(&server, &cluster).then_some(())
     });
-    eventually("the engine is told", || (simulated_power(&server, &cluster) == "off").then_some(()));
+    eventually("the engine has received the plan", || {
+        (simulated_power(&server, &cluster) == "off").then_some(())
+    });
     let entries = audit_log(&server).len();
-    assert_eq!(shown(&server, &cluster), before, "nobody can tell");
-    assert_eq!(server.get(&at).ok()["ootheca"]["suspended"], true, "but who wants to know");
+    assert_eq!(shown(&server, &cluster), before, "the API shows the same");
+    assert_eq!(server.get(&at).ok()["ootheca"]["suspended"], true, "the extension shows the suspension");
     let page = server.get(&format!("{at}/databases?pagination.limit=1"));
-    assert_eq!(column(&page.ok()["databases"], "name"), ["app"], "pages work as ever");
+    assert_eq!(column(&page.ok()["databases"], "name"), ["app"], "pagination works");
     server.get(&format!("{at}/connection-string?sql_user=keeper")).ok();
     assert!(asleep(&server, &cluster) && woken(&server) == 0, "still suspended");
-    assert_eq!(audit_log(&server).len(), entries, "neither is it a change of the cluster");
+    assert_eq!(audit_log(&server).len(), entries, "the suspension is not an update of the cluster");
 }
 
 #[test]
-fn writes_that_need_its_server_wake_it() {
+fn writes_to_a_suspended_cluster_resume_it() {
     let server = boot(Engine::Simulated);
     let cluster = id(&server.create_cluster("some-cluster", "BASIC"));
     let at = format!("/clusters/{cluster}");
@@ -104,15 +106,19 @@ fn writes_that_need_its_server_wake_it() {
     until_asleep(&server, &cluster);
     let labels = json!({ "labels": { "a": "b" } });
     server.patch(&at, labels).ok();
-    assert!(asleep(&server, &cluster), "a change that needs no server does not wake it");
+    assert!(asleep(&server, &cluster), "a change that needs no server does not resume it");
     server.delete(&format!("{at}/sql-users/keeper")).ok();
     assert_eq!(server.get(&format!("{at}/sql-users")).ok()["users"], json!([]));
     until_asleep(&server, &cluster);
-    assert_eq!(server.get(&format!("{at}/sql-users")).ok()["users"], json!([]), "noted at once");
+    assert_eq!(
+        server.get(&format!("{at}/sql-users")).ok()["users"],
+        json!([]),
+        "the cached metadata is updated immediately"
+    );
 }
 
 #[test]
-fn many_writers_wake_it_once() {
+fn concurrent_writes_resume_it_once() {
     let server = boot(Engine::Simulated);
     let cluster = id(&server.create_cluster("some-cluster", "BASIC"));
     until_asleep(&server, &cluster);
@@ -127,11 +133,15 @@ fn many_writers_wake_it_once() {
     let all = column(&server.get(&users).ok()["users"], "name");
     assert_eq!(all.len(), 20);
     until_asleep(&server, &cluster);
-    assert_eq!(column(&server.get(&users).ok()["users"], "name"), all, "all of them are noted");
+    assert_eq!(
+        column(&server.get(&users).ok()["users"], "name"),
+        all,
+        "all users are in the cached metadata"
+    );
 }
 
 #[test]
-fn only_basic_is_suspended_and_another_plan_wakes_it() {
+fn only_basic_clusters_are_suspended_and_another_plan_resumes_them() {
     let server = boot(Engine::Simulated);
     let basic = id(&server.create_cluster("a-basic", "BASIC"));
     let others = ["STANDARD", "ADVANCED"].map(|plan| {
@@ -142,11 +152,14 @@ fn only_basic_is_suspended_and_another_plan_wakes_it() {
     let limits = json!({ "provisioned_virtual_cpus": "2" });
     let patch = json!({ "plan": "STANDARD", "serverless": { "usage_limits": limits } });
     server.patch(&format!("/clusters/{basic}"), patch).ok();
-    eventually("another plan wakes it", || (!asleep(&server, &basic)).then_some(()));
+    eventually("another plan resumes it", || (!asleep(&server, &basic)).then_some(()));
     let witness = id(&server.create_cluster("a-witness", "BASIC"));
     until_asleep(&server, &witness);
     for cluster in others.iter().chain([&basic]) {
-        assert!(!asleep(&server, cluster), "longer idle than the witness, and awake: {cluster}");
+        assert!(
+            !asleep(&server, cluster),
+            "idle for longer than the other cluster, and not suspended: {cluster}"
+        );
         assert_eq!(simulated_power(&server, cluster), "on");
     }
     server.patch(&format!("/clusters/{basic}"), json!({ "plan": "BASIC" })).ok();
@@ -154,7 +167,7 @@ fn only_basic_is_suspended_and_another_plan_wakes_it() {
 }
 
 #[test]
-fn zero_is_never() {
+fn an_idle_time_of_zero_disables_suspension() {
     let mut server = launch(Engine::Simulated).env(IDLE, "0").boot();
     let cluster = id(&server.create_cluster("some-cluster", "BASIC"));
     advance(&server, MOMENT);
@@ -164,7 +177,7 @@ fn zero_is_never() {
     until_asleep(&server, &cluster);
     server.relaunch(|launch| launch.env(IDLE, "0"));
     server.restart();
-    assert!(asleep(&server, &cluster), "what is suspended stays so until it is needed");
+    assert!(asleep(&server, &cluster), "a suspended cluster stays suspended until it is used");
     sql_user(&server, &cluster, "keeper");
     assert!(!asleep(&server, &cluster));
 }
@@ -177,19 +190,19 @@ fn a_suspended_cluster_survives_restarts_and_can_be_deleted() {
     until_asleep(&server, &cluster);
     let before = shown(&server, &cluster);
     server.restart();
-    assert!(asleep(&server, &cluster), "nothing is started for it");
+    assert!(asleep(&server, &cluster), "no server is started for it");
     server.kill();
     server.start();
     assert_eq!(shown(&server, &cluster), before);
     assert!(asleep(&server, &cluster) && woken(&server) == 0);
     server.delete(&format!("/clusters/{cluster}")).ok();
     let file = server.data_dir().join(format!("simulated/{cluster}.json"));
-    eventually("nothing of it is left", || (!file.exists()).then_some(()));
+    eventually("nothing of the cluster is left", || (!file.exists()).then_some(()));
     server.get(&format!("/clusters/{cluster}/sql-users")).refused(404);
     assert_eq!(server.get(&format!("/clusters/{cluster}")).text("/state"), "DELETED");
 }
 
-/// A PostgreSQL cluster with a row in a table, suspended.
+/// Creates a suspended PostgreSQL cluster with a row in a table.
 fn suspended() -> (Ootheca, String) {
     let server = boot(Engine::Postgres);
     let cluster = id(&server.create_cluster("some-cluster", "BASIC"));
@@ -213,12 +226,12 @@ fn until_stopped(server: &Ootheca, cluster: &str) {
 }
 
 #[test]
-fn a_client_wakes_it_and_finds_everything() {
+fn a_client_resumes_it_and_finds_all_data() {
     let (mut server, cluster) = suspended();
     let databases = server.get(&format!("/clusters/{cluster}/databases"));
     assert_eq!(databases.ok()["databases"], json!([{ "name": "defaultdb", "table_count": "1" }]));
     server.restart();
-    assert!(asleep(&server, &cluster) && running(&server) == 0, "nothing is started for it");
+    assert!(asleep(&server, &cluster) && running(&server) == 0, "no server is started for it");
     assert_eq!(server.psql(&cluster, "keeper", PASSWORD, "SELECT n FROM kept").ok(), "7");
     assert!(!asleep(&server, &cluster));
     until_stopped(&server, &cluster);
@@ -230,7 +243,7 @@ fn a_client_wakes_it_and_finds_everything() {
 }
 
 #[test]
-fn only_who_has_the_password_wakes_it() {
+fn only_a_valid_password_resumes_it() {
     let (server, cluster) = suspended();
     server.psql(&cluster, "keeper", "not the password", "SELECT 1").fails("password authentication failed");
     server.psql(&cluster, "nobody", PASSWORD, "SELECT 1").fails("authentication failed");
@@ -238,7 +251,7 @@ fn only_who_has_the_password_wakes_it() {
 }
 
 #[test]
-fn many_clients_wake_it_once() {
+fn concurrent_clients_resume_it_once() {
     let (server, cluster) = suspended();
     let string = server.connection_string(&cluster, "keeper");
     thread::scope(|scope| {
@@ -252,17 +265,17 @@ fn many_clients_wake_it_once() {
 }
 
 #[test]
-fn a_session_keeps_it_awake() {
+fn a_session_prevents_suspension() {
     let server = boot(Engine::Postgres);
     let cluster = id(&server.create_cluster("some-cluster", "BASIC"));
     sql_user(&server, &cluster, "keeper");
     let mut session = server.session(&cluster, "keeper", PASSWORD);
     session.run("CREATE TEMP TABLE mine (n int)").expect("a table of the session");
     let witness = id(&server.create_cluster("a-witness", "BASIC"));
-    // Used later than the session began.
+    // Used after the session began.
     sql_user(&server, &witness, "keeper");
     until_stopped_beside(&server, &witness);
-    assert!(!asleep(&server, &cluster), "longer there than the witness");
+    assert!(!asleep(&server, &cluster), "open for longer than the other session");
     assert_eq!(session.run("SELECT count(*) FROM mine").as_deref(), Ok("0"), "its session goes on");
     assert_eq!(server.psql(&witness, "keeper", PASSWORD, "SELECT 1").ok(), "1");
     assert_eq!(session.run("SELECT count(*) FROM mine").as_deref(), Ok("0"), "a neighbour woke up");
@@ -284,14 +297,14 @@ fn until_stopped_beside(server: &Ootheca, cluster: &str) {
 fn a_suspended_cluster_can_be_deleted() {
     let (server, cluster) = suspended();
     server.delete(&format!("/clusters/{cluster}")).ok();
-    eventually("nothing of it is left", || {
+    eventually("nothing of the cluster is left", || {
         let folders = fs::read_dir(server.data_dir().join("engine/instances")).expect("a folder").count();
         (folders == 0 && server.instances().is_empty()).then_some(())
     });
 }
 
 #[test]
-fn five_minutes_are_the_default() {
+fn the_default_idle_time_is_five_minutes() {
     let server = Launch::new(PROGRAM).arg("--test-clock").boot();
     let cluster = id(&server.create_cluster("some-cluster", "BASIC"));
     advance(&server, 240);

@@ -1,4 +1,4 @@
-//! A new process takes the place of a running one, under the eyes of clients that never stop connecting.
+//! A new process takes over from a running one while clients keep connecting.
 
 use crate::support::{PASSWORD, PROGRAM, id, real, sql_user};
 use ootheca_testkit::{Client, Engine, Launch, Ootheca, eventually};
@@ -18,7 +18,7 @@ fn furnish(server: &Ootheca) -> (String, String) {
     (cluster, string)
 }
 
-/// Clients that connect again and again; any error fails the test.
+/// Clients that connect again and again. Any error fails the test.
 #[derive(Default)]
 struct Visitors {
     enough: Arc<AtomicBool>,
@@ -50,11 +50,11 @@ impl Visitors {
         self.more();
     }
 
-    /// Waits until each has come a few times more.
+    /// Waits until each client has connected a few more times.
     fn more(&self) {
         let seen = || self.rounds.each_ref().map(|rounds| rounds.load(Ordering::Relaxed));
         let before = seen();
-        eventually("the visitors come", || {
+        eventually("the clients connect", || {
             seen().iter().zip(before).all(|(now, before)| *now >= before + 3).then_some(())
         });
     }
@@ -78,7 +78,7 @@ fn no_connection_is_refused_while_a_server_takes_over() {
         eventually("the idle session ends", || idle.run("SELECT 1").err());
         assert_eq!(busy.run("SELECT n FROM kept").as_deref(), Ok("7"), "in its transaction it goes on");
         busy.run("COMMIT").expect("the end of the transaction");
-        eventually("then it ends too", || busy.run("SELECT 1").err());
+        eventually("the session ends after its transaction", || busy.run("SELECT 1").err());
         before.ended();
         visitors.more();
         visitors.enough.store(true, Ordering::Relaxed);
@@ -95,7 +95,7 @@ fn a_successor_that_fails_changes_nothing() {
     let mut server = real();
     let (cluster, string) = furnish(&server);
     let pid = server.pid();
-    // It fails after the running one has yielded: its store can not be reached.
+    // It fails after the running server has yielded, because its store is not reachable.
     let nowhere = ["--store", "postgres://nobody@127.0.0.1:1/nothing"];
     let said = server.try_take_over(&nowhere).err().expect("it fails");
     assert!(said.contains("store"), "{said}");
@@ -110,7 +110,7 @@ fn a_successor_that_fails_changes_nothing() {
 }
 
 #[test]
-fn without_a_running_server_it_just_starts() {
+fn a_takeover_without_a_running_server_starts_normally() {
     let mut server = Launch::new(PROGRAM).arg("--take-over").boot();
     server.restart();
     server.kill();
@@ -140,16 +140,16 @@ fn no_connection_is_refused_while_a_gateway_takes_over() {
 }
 
 #[test]
-fn a_gateway_of_its_own_finds_the_server_that_took_over() {
+fn a_separate_gateway_connects_to_the_successor() {
     let mut server = Launch::new(PROGRAM).engine(Engine::Postgres).arg("--no-gateway").boot();
     let gateway = server.gateway(&[]);
     let (cluster, string) = furnish(&server);
     let mut session = server.session(&cluster, "keeper", PASSWORD);
     session.run("SELECT 1").expect("a session");
     server.take_over().ended();
-    assert_eq!(session.run("SELECT 2").as_deref(), Ok("2"), "the gateway was not touched");
+    assert_eq!(session.run("SELECT 2").as_deref(), Ok("2"), "the gateway was not restarted");
     assert_eq!(server.psql_at(&string, PASSWORD, "SELECT 3").ok(), "3");
     server.delete(&format!("/clusters/{cluster}")).ok();
-    eventually("the new server's changes are heard", || session.run("SELECT 1").err());
+    eventually("changes of the new server arrive", || session.run("SELECT 1").err());
     gateway.terminate();
 }

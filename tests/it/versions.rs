@@ -1,5 +1,5 @@
-//! Every built operation in every version: as history had it, and as the official descriptions say where
-//! `OOTHECA_CONTRACT` names the folder that holds them.
+//! Every implemented operation in every version, compared with our rules, and with the official descriptions
+//! in the directory `OOTHECA_CONTRACT` if it is set.
 
 use crate::{
     gate::success,
@@ -21,30 +21,30 @@ use std::{
 
 const VERSIONS: [&str; 5] = ["2022-03-31", "2022-09-20", "2023-04-10", "2024-09-16", "2026-09-15"];
 
-/// Where answers differ from the description of their version on purpose: the version and a part of the
-/// finding.
+/// Deliberate differences between responses and the description of their version: the version and a part of
+/// the finding.
 const ON_PURPOSE: [(&str, &str); 8] = [
-    // The default dialect is the product's page: today's words, and what it shows of lists.
+    // The default dialect follows the official page: current enum values, and its format of lists.
     ("2022-03-31", "plan: "),
     ("2022-03-31", "operation_status: "),
     ("2022-03-31", "config.serverless: \"spend_limit\" is a required property"),
     ("2022-03-31", " ListAvailableRegions regions.*: "),
     ("2022-03-31", " ListClusterNodes pagination."),
-    // Newer words are not hidden from older versions.
+    // Newer enum values are not hidden from older versions.
     ("2022-09-20", " ListAvailableRegions regions.*.provider: \"AZURE\""),
     ("2022-09-20", "roles.*.name: \"ORG_ROLE_FOLDER_ADMIN\""),
-    // An object became a text for everybody, without a version of its own.
+    // This member changed from an object to a string in all versions at once.
     ("2023-04-10", " ListAuditLogs entries.*.payload: "),
 ];
 
-/// An answer of the walk.
+/// A response that was recorded.
 struct Shown {
     version: &'static str,
     operation: &'static str,
     answer: Value,
 }
 
-/// Ids for the parameters of paths.
+/// IDs for the path parameters.
 fn furnish(server: &Ootheca) -> HashMap<&'static str, String> {
     let basic = server.create_cluster("walk-basic", "BASIC");
     server.create_cluster("walk-standard", "STANDARD");
@@ -80,7 +80,7 @@ fn furnish(server: &Ootheca) -> HashMap<&'static str, String> {
     ])
 }
 
-/// A path of this read with real ids; `None` where the scene has none.
+/// The path of this read with existing IDs; `None` if there is no such resource.
 fn path(row: &Operation, ids: &HashMap<&str, String>) -> Option<String> {
     let mut path = row.path.to_owned();
     for name in row.path_params() {
@@ -98,7 +98,7 @@ fn path(row: &Operation, ids: &HashMap<&str, String>) -> Option<String> {
     Some(path + query)
 }
 
-/// Calls every built operation in `version`, with success.
+/// Calls every implemented operation in `version`, with success.
 fn walk(version: &'static str) -> Vec<Shown> {
     let people = r#"["somebody@example.com"]"#;
     let mut server = Launch::new(PROGRAM).env("OOTHECA_ORGANIZATION__PEOPLE", people).boot();
@@ -141,7 +141,7 @@ fn every_operation_in_every_version() {
     }
 }
 
-/// Our own rules of what a version says.
+/// Checks our rules for the enum values of a version.
 fn check_words(shown: &Shown) {
     let text = shown.answer.to_string();
     let (old, older) = (shown.version == "2023-04-10", shown.version == "2022-09-20");
@@ -159,7 +159,7 @@ fn check_words(shown: &Shown) {
 fn validate(contract: &PathBuf, shown: &[Shown]) {
     let lines: Vec<String> = shown
         .iter()
-        // The default dialect answers some changes with nothing.
+        // In the default dialect, some changes have an empty response.
         .filter(|one| !one.answer.is_null())
         .map(|one| json!({ "version": one.version, "operation": one.operation, "answer": one.answer }))
         .map(|line| line.to_string())
@@ -178,17 +178,17 @@ fn validate(contract: &PathBuf, shown: &[Shown]) {
         |line: &str, (version, part): &(&str, &str)| line.starts_with(version) && line.contains(part);
     let wrong: Vec<&&str> =
         findings.iter().filter(|line| !ON_PURPOSE.iter().any(|known| excuses(line, known))).collect();
-    assert!(wrong.is_empty(), "answers that are not as described: {wrong:#?}");
+    assert!(wrong.is_empty(), "responses that do not match the description: {wrong:#?}");
     for known in &ON_PURPOSE {
         assert!(findings.iter().any(|line| excuses(line, known)), "no longer needed: {known:?}");
     }
     let checked: usize = checked.first().and_then(|count| count.parse().ok()).unwrap_or(0);
-    assert!(checked > 60, "only {checked} answers are described");
+    assert!(checked > 60, "only {checked} responses have a description");
     println!("versions: {checked} answers are as the official descriptions say");
 }
 
 #[test]
-fn a_client_of_2022_uses_money() {
+fn a_client_of_2022_sets_a_spend_limit() {
     let server = simulated();
     let client = server.with_version("2022-09-20");
     let spec = json!({ "serverless": { "regions": ["us-central1"], "spend_limit": 500 } });
@@ -223,7 +223,7 @@ fn a_client_of_2022_uses_money() {
         "invalid argument: serverless.spend_limit: is required in Cc-Version 2022-09-20"
     );
     assert_eq!(next.post("/clusters", missing).ok()["plan"], "SERVERLESS");
-    assert_eq!(client.delete(&at).ok()["state"], "DELETED", "the cluster is the answer");
+    assert_eq!(client.delete(&at).ok()["state"], "DELETED", "the response is the cluster");
 }
 
 #[test]
@@ -250,7 +250,7 @@ fn editions_are_refused_in_every_version() {
     let none = json!({ "edition": null, "serverless": serverless });
     let made = server.post("/clusters", body(&none));
     assert_eq!((&made.ok()["plan"], made.body.get("edition")), (&json!("BASIC"), None));
-    // No version changes an edition: to a PATCH it is an unknown member.
+    // No version can change an edition: in a PATCH it is an unknown member.
     let patch = json!({ "edition": "STANDARD", "labels": { "a": "b" } });
     let changed = server.patch(&format!("/clusters/{}", id(&made.body)), patch);
     assert_eq!(changed.ok()["labels"], json!({ "a": "b" }));

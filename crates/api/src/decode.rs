@@ -1,4 +1,4 @@
-//! From the parts of a request to what its handler gets.
+//! Decodes the path, query, and body of a request into the types of its handler.
 
 use crate::{
     operations::{Op, operation},
@@ -16,13 +16,13 @@ pub fn path<T: PathParams>(params: &Params) -> Result<T> {
     T::read(params)
 }
 
-/// Reads the raw query. Names may be in camel case and in the older dialect; unknown ones are ignored.
+/// Reads the raw query. Names can be in camel case or in the older dialect. Unknown parameters are ignored.
 pub fn query<T: QueryParams>(raw: &str) -> Result<T> {
     T::read(&pairs(raw)?)
 }
 
-/// Reads the body. Whatever its content type says, it is JSON; no body is an empty object.
-/// `version` says how the caller means it.
+/// Reads the body as JSON, whatever its content type is. No body is an empty object. `version` is the version
+/// of the API that the caller uses.
 pub fn body<T: DeserializeOwned>(version: Version, op: Op, bytes: &[u8]) -> Result<T> {
     let value = match operation(op).has_body {
         true => {
@@ -36,14 +36,14 @@ pub fn body<T: DeserializeOwned>(version: Version, op: Op, bytes: &[u8]) -> Resu
         let path = error.path().to_string();
         match path.as_str() {
             "." => Error::invalid("body", error.inner()),
-            // The text of the error would hold the value.
+            // The text of the error would contain the value.
             secret if secret.ends_with("password") => Error::invalid(secret, "must be a string"),
             field => Error::invalid(field, error.inner()),
         }
     })
 }
 
-/// Checks that a body is empty or a JSON object, without looking into it.
+/// Checks that a body is empty or a JSON object, without decoding its members.
 pub fn check_syntax(bytes: &[u8]) -> Result<()> {
     let bytes = bytes.trim_ascii();
     if bytes.is_empty() || bytes == b"null" {
@@ -62,7 +62,7 @@ pub(crate) fn pairs(raw: &str) -> Result<Pairs> {
         pairs.push((name, text));
     }
     let pairs = Pairs(pairs);
-    // Our tokens know their direction, so that the older parameter need only be well-formed.
+    // Page tokens contain their direction, so the older parameter only has to be well-formed.
     match pairs.get("pagination.direction") {
         None | Some("" | "PAGE_DIRECTION_NEXT" | "PAGE_DIRECTION_LAST") => Ok(pairs),
         Some(_) => {

@@ -1,4 +1,4 @@
-//! How an error looks over HTTP.
+//! HTTP responses for errors.
 
 use ootheca_model::{Error, ErrorKind};
 use serde::Serialize;
@@ -18,7 +18,7 @@ pub fn status(kind: ErrorKind) -> u16 {
     }
 }
 
-/// What a client may read of an error. What went wrong inside is for the log only.
+/// The part of an error that clients can read. Internal causes are only logged.
 pub fn message(error: &Error) -> &str {
     match error.kind() {
         ErrorKind::Internal => "internal error",

@@ -1,4 +1,4 @@
-//! Text that a reviewer reads, compared with what the table gives.
+//! Texts in `expected/`, which are reviewed and compared with what the table generates.
 
 use crate::{
     openapi,
@@ -7,7 +7,7 @@ use crate::{
 use ootheca_model::{Role, identity::Requirement};
 use std::{fs, path::PathBuf};
 
-/// Compares a file under `expected/` with `text`, or writes it with `UPDATE_EXPECTED=1`.
+/// Compares a file in `expected/` with `text`, or writes it if `UPDATE_EXPECTED=1` is set.
 fn check(file: &str, text: &str) {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../expected").join(file);
     if std::env::var_os("UPDATE_EXPECTED").is_some_and(|value| value == "1") {
@@ -47,7 +47,7 @@ fn operations() {
     check("operations.txt", &lines.collect::<String>());
 }
 
-/// Every operation, every role, and the scopes at which the role, held there, opens the operation.
+/// Every operation, every role, and the scopes at which the role grants access to the operation.
 #[test]
 fn roles() {
     let mut text = String::from(
@@ -79,7 +79,7 @@ fn roles() {
     check("roles.txt", &text);
 }
 
-/// Three letters for a role: the head of its column.
+/// The heading of the column of a role, three letters.
 fn code(role: Role) -> String {
     let words: Vec<&str> = role.name().split('_').collect();
     match words[..] {
@@ -93,7 +93,8 @@ fn code(role: Role) -> String {
 fn unimplemented() {
     let mut names: Vec<_> = TABLE.iter().filter(|row| !row.implemented).map(|row| row.name).collect();
     names.sort_unstable();
-    // The list may only shrink: a name that is not in the file yet is refused even when it is rewritten.
+    // Entries are only ever removed: a name that is not in the file yet is refused even when the file is
+    // rewritten.
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../expected/unimplemented.txt");
     if let Ok(before) = fs::read_to_string(path) {
         let grown: Vec<_> = names.iter().filter(|name| !before.lines().any(|line| line == **name)).collect();

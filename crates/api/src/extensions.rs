@@ -1,6 +1,6 @@
-//! What every change understands beyond the official API: an idempotency key and a dry run.
+//! Extensions of the official API that every change supports: an idempotency key and a dry run.
 //!
-//! Four operations have an idempotency key of their own in body or query; it is the same key.
+//! Four operations have an idempotency key in body or query already; it is the same key.
 
 use crate::{
     decode,
@@ -11,28 +11,29 @@ use crate::{
 use ootheca_model::{Error, Result};
 use serde_json::{Map, Value, json};
 
-/// The header that holds the key.
+/// The header that contains the key.
 pub const KEY_HEADER: &str = "Idempotency-Key";
-/// The parameter that asks for a dry run.
+/// The parameter that requests a dry run.
 pub const DRY_RUN: &str = "dry_run";
-/// The key where an operation has it in body or query.
+/// The member of body or query that contains the key, in operations that have one.
 const KEY_FIELD: &str = "idempotency_key";
-/// Longest key.
+/// The maximum length of a key.
 const LONGEST_KEY: usize = 255;
 
-/// The extensions of one request.
+/// The extensions that a request uses.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Extensions {
-    /// Under this key the change is made once.
+    /// The key under which the change is made only once.
     pub key: Option<String>,
-    /// Do everything but the change.
+    /// Whether to do everything except the change.
     pub dry_run: bool,
-    /// The request in one spelling, without its extensions: equal requests have equal texts.
+    /// The request in one canonical spelling, without its extensions: equal requests have equal texts.
     pub canonical: String,
 }
 
 impl Extensions {
-    /// Reads them of a change: `header` is the one with the key, `query` and `body` are as they came.
+    /// Reads the extensions of a change. `header` is the value of [`KEY_HEADER`]; `query` and `body` are the
+    /// raw query and body.
     pub fn read(row: &Operation, header: Option<&str>, query: &str, body: &[u8]) -> Result<Self> {
         let pairs = decode::pairs(query)?;
         let mut body = if row.has_body { members(row.op, body)? } else { Map::new() };
@@ -40,7 +41,7 @@ impl Extensions {
         let own = own_key(row.op, &pairs, &mut body)?;
         let key = match (header, own) {
             (Some(header), Some(own)) if header != own => {
-                let rule = format!("differs from {KEY_FIELD} in the request; give one of them");
+                let rule = format!("differs from {KEY_FIELD} in the request");
                 return Err(Error::invalid(KEY_HEADER, rule));
             }
             (Some(header), _) => Some(checked(KEY_HEADER, header)?),
@@ -51,8 +52,8 @@ impl Extensions {
     }
 }
 
-/// Refuses both, of a change that knows neither: it would be made where a dry run was asked for, and again
-/// under the same key.
+/// Refuses both extensions for a change that does not support them. Otherwise a dry run would make the
+/// change, and a repeated request would make it twice.
 pub fn refuse(has_key: bool, query: &str) -> Result<()> {
     let rule = "is not supported here: leave it out";
     if has_key {
@@ -71,7 +72,8 @@ fn members(op: Op, body: &[u8]) -> Result<Map<String, Value>> {
     }
 }
 
-/// Whether it is a dry run. A safety switch is not guessed at: it is true or false, or there is an error.
+/// Whether the request is a dry run. Any value except `true` and `false` is an error, because a wrong guess
+/// would make the change.
 fn dry_run(pairs: &Pairs) -> Result<bool> {
     let mut wish = None;
     for (_, text) in pairs.0.iter().filter(|(name, _)| name == DRY_RUN) {
@@ -81,14 +83,14 @@ fn dry_run(pairs: &Pairs) -> Result<bool> {
             _ => return Err(Error::invalid(DRY_RUN, format!("must be true or false, not {text:?}"))),
         };
         if wish.is_some_and(|before| before != read) {
-            return Err(Error::invalid(DRY_RUN, "is both true and false; give one of them"));
+            return Err(Error::invalid(DRY_RUN, "has two different values"));
         }
         wish = Some(read);
     }
     Ok(wish.unwrap_or(false))
 }
 
-/// The key that the official API has in the request, taken out of its body.
+/// Removes the key from the body, for operations that have one in the official API.
 fn own_key(op: Op, pairs: &Pairs, body: &mut Map<String, Value>) -> Result<Option<String>> {
     let key = match op {
         Op::AddEgressRule | Op::EditEgressRule | Op::SetEgressTrafficPolicy => body.remove(KEY_FIELD),
@@ -116,7 +118,7 @@ fn canonical(op: Op, pairs: Pairs, body: Map<String, Value>) -> String {
     json!([pairs, body]).to_string()
 }
 
-/// The parameters of every change, for the OpenAPI document.
+/// The parameters that every change has in the OpenAPI document.
 pub(crate) fn components() -> [(&'static str, Value); 2] {
     [
         (
@@ -125,7 +127,7 @@ pub(crate) fn components() -> [(&'static str, Value); 2] {
                 "name": KEY_HEADER,
                 "in": "header",
                 "required": false,
-                "description": "Extension. Under one key a change is made once: for 24 hours the same request is given the same answer, and another request is refused.",
+                "description": "Extension. A change is made only once for each key. For 24 hours, the same request with the same key gets the same response, and a different request is refused.",
                 "schema": { "type": "string", "minLength": 1, "maxLength": LONGEST_KEY },
             }),
         ),
@@ -135,7 +137,7 @@ pub(crate) fn components() -> [(&'static str, Value); 2] {
                 "name": DRY_RUN,
                 "in": "query",
                 "required": false,
-                "description": "Extension. Checks everything and answers what would be, but changes nothing.",
+                "description": "Extension. Checks the request and returns the response that it would get, without changing anything.",
                 "schema": { "type": "boolean" },
             }),
         ),
@@ -184,7 +186,7 @@ mod tests {
             assert!(error.message().contains("dry_run: must be true or false"), "{bad}: {error}");
         }
         for bad in ["dry_run=true&dry_run=false", "dryRun=false&dry_run=true"] {
-            assert!(dry(bad).unwrap_err().message().contains("dry_run: is both"), "{bad}");
+            assert!(dry(bad).unwrap_err().message().contains("dry_run: has two different values"), "{bad}");
         }
     }
 

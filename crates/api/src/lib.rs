@@ -1,8 +1,8 @@
-//! The wire of the Cloud API: which operations there are, what their requests mean and how their
-//! answers look, in every dialect. Knows nothing of storage, engines or sockets.
+//! The wire format of the Cloud API: its operations, and how requests are decoded and responses are encoded
+//! in every version. Does not depend on storage, engines, or sockets.
 //!
-//! [`operations`] is the table that everything is derived from. A request passes [`versions`],
-//! [`router`] and [`decode`]; an answer is one of the [`wire`] types, finished by
+//! [`operations`] is the table that everything is derived from. A request passes through [`versions`],
+//! [`router`], and [`decode`]. A response is one of the [`wire`] types, converted by
 //! [`versions::Version::render`], or an [`error`].
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]

@@ -1,4 +1,4 @@
-//! The OpenAPI description of this server, made from the table and the wire types.
+//! The OpenAPI document of this server, generated from the table and the wire types.
 
 use crate::{
     extensions, for_each_operation,
@@ -12,7 +12,7 @@ use ootheca_model::identity::Requirement;
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
-/// The description, in the form of the newest version.
+/// The document, in the format of the newest version.
 pub fn document(server_url: &str) -> Value {
     let mut schemas = Schemas::new();
     let mut paths = Map::new();
@@ -28,7 +28,7 @@ pub fn document(server_url: &str) -> Value {
         "info": {
             "title": "Ootheca Cloud API",
             "version": Version::LATEST.header(),
-            "description": "Operations marked x-unimplemented answer 501 for now.",
+            "description": "Operations with x-unimplemented are not implemented yet and respond with 501.",
             "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
         },
         "servers": [{ "url": server_url }],
@@ -50,13 +50,13 @@ pub fn document(server_url: &str) -> Value {
     })
 }
 
-/// Schemas of requests differ from those of answers in what is required, so each has a generator.
+/// Schemas of requests and responses differ in which members are required, so each has its own generator.
 struct Schemas {
     requests: SchemaGenerator,
     answers: SchemaGenerator,
 }
 
-/// What the types of a row say.
+/// The schemas and parameters of a row.
 struct Shape {
     path: Vec<(&'static str, Value, &'static str)>,
     query: Vec<Value>,
@@ -118,7 +118,7 @@ impl Schemas {
                     operation["requestBody"] = request_body(row, &shape.body);
                 }
                 responses["200"] = json!({
-                    "description": "Done.",
+                    "description": "The request succeeded.",
                     "content": content(row, shape.answer),
                 });
                 for status in ["400", "401", "403", "404", "500"] {
@@ -173,7 +173,7 @@ fn roles(row: &Operation) -> Vec<&'static str> {
     }
 }
 
-/// One sentence on who may call an operation.
+/// One sentence that says which callers can use an operation.
 pub(crate) fn access(row: &Operation) -> String {
     let roles = roles(row).join(", ");
     match (row.requirement, row.scope) {
@@ -191,7 +191,7 @@ fn path_parameter(name: &str, schema: &Value, description: &str) -> Value {
     json!({ "name": name, "in": "path", "required": true, "schema": schema, "description": description })
 }
 
-/// No body and `null` are an empty object.
+/// No body and `null` are read as an empty object.
 fn request_body(row: &Operation, schema: &Value) -> Value {
     let schema = json!({ "anyOf": [schema, { "type": "null" }] });
     json!({ "required": false, "content": content(row, schema) })
@@ -211,8 +211,8 @@ fn version_parameter() -> Value {
         "in": "header",
         "required": false,
         "description": format!(
-            "Version of the API; 2022-03-31 where absent. This document describes {latest}, without the \
-             operations that it added: those are not built yet and answer 404."
+            "Version of the API, 2022-03-31 by default. This document describes {latest}, without the operations \
+             that it added: those are not implemented yet and respond with 404."
         ),
         "schema": { "type": "string", "enum": versions.collect::<Vec<_>>() },
     })
@@ -220,7 +220,7 @@ fn version_parameter() -> Value {
 
 fn error_response() -> Value {
     json!({
-        "description": "What went wrong. The message names the field and the rule.",
+        "description": "The error. The message names the field and the rule.",
         "content": { "application/json": { "schema": {
             "type": "object",
             "required": ["code", "message", "details"],
@@ -250,11 +250,11 @@ fn scim_error_response() -> Value {
             "schemas": { "type": "array", "items": { "type": "string" } },
             "status": { "type": "string", "description": "The HTTP status." },
             "detail": { "type": "string" },
-            "scimType": { "type": "string", "description": "What is wrong, in one word of RFC 7644." },
+            "scimType": { "type": "string", "description": "The type of the error, as RFC 7644 defines it." },
         },
     } });
     json!({
-        "description": "What went wrong, in SCIM's shape.",
+        "description": "The error, in the format of SCIM.",
         "content": { "application/json": schema, scim::CONTENT_TYPE: schema },
     })
 }

@@ -1,7 +1,8 @@
-//! Keyset paging: what a list is asked for, and the opaque tokens that carry it on.
+//! Keyset pagination: the part of a list that a request asks for, and the opaque tokens of the neighboring
+//! pages.
 //!
-//! A token names the last item of the page that it came with, and everything that must stay the same on
-//! the way through a list. It is signed, so that nobody can make one.
+//! A token contains the key of the item next to the page, and everything that must not change between the
+//! pages of a list. It is signed, so that clients cannot forge one.
 
 use crate::wire::PageQuery;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
@@ -9,24 +10,24 @@ use hmac::{Hmac, KeyInit, Mac};
 use ootheca_model::{Error, Result, Timestamp, cluster::SortOrder};
 use sha2::{Digest, Sha256};
 
-/// The limit of a page where none is asked for, and the largest one.
+/// The default limit of a page, and the largest one.
 pub const LIMIT: usize = 500;
 
 /// Length of a signature in bytes.
 const SIGNATURE: usize = 32;
 
-/// A place in a list.
+/// A position in a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PageToken {
-    /// What the list is ordered by, of the item next to the page.
+    /// The value of that item in the order of the list.
     pub value: String,
-    /// Id of that item, which decides between equal values.
+    /// The ID of that item, which decides between equal values.
     pub id: String,
-    /// Whether the page lies before that item, not after it.
+    /// Whether the page is before that item instead of after it.
     pub backward: bool,
-    /// The moment that the list shows.
+    /// The time as of which the list is shown.
     pub as_of: Timestamp,
-    /// Direction of the list.
+    /// The direction of the list.
     pub order: SortOrder,
     /// [`fingerprint`] of the list and its filters.
     pub filters: String,
@@ -43,7 +44,7 @@ impl PageToken {
         BASE64.encode(bytes)
     }
 
-    /// Reads a token; refuses whatever was not made with `key`.
+    /// Reads a token. Refuses tokens that were not signed with `key`.
     pub fn decode(text: &str, key: &[u8; 32]) -> Result<Self> {
         let wrong = || Error::invalid("pagination.page", "is not a page token of this server");
         let bytes = BASE64.decode(text).map_err(|_| wrong())?;
@@ -63,7 +64,7 @@ fn mac(key: &[u8; 32], bytes: &[u8]) -> Hmac<Sha256> {
     mac
 }
 
-/// What must be equal for a token to be used again: the list, and each of its filters, in order.
+/// A text that must be equal for a token to be valid: the list and each of its filters, in order.
 pub fn fingerprint<'a>(list: &'a str, filters: impl IntoIterator<Item = &'a str>) -> String {
     let mut hash = Sha256::new();
     for part in std::iter::once(list).chain(filters) {
@@ -73,22 +74,22 @@ pub fn fingerprint<'a>(list: &'a str, filters: impl IntoIterator<Item = &'a str>
     BASE64.encode(&hash.finalize()[..16])
 }
 
-/// Which part of a list is asked for.
+/// The part of a list that a request asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PageRequest {
-    /// Where to begin; at the start of the list where absent.
+    /// The position to start at; the start of the list if it is absent.
     pub token: Option<PageToken>,
-    /// Most items, from 1 to [`LIMIT`].
+    /// The maximum number of items, from 1 to [`LIMIT`].
     pub limit: usize,
-    /// Direction of the list.
+    /// The direction of the list.
     pub order: SortOrder,
-    /// The moment that the list shows.
+    /// The time as of which the list is shown.
     pub as_of: Timestamp,
 }
 
 impl PageRequest {
-    /// Reads what was asked for. `filters` is the [`fingerprint`] of the list; `default` is the order of a
-    /// list that is asked for none.
+    /// Reads the pagination parameters. `filters` is the [`fingerprint`] of the list; `default` is its order
+    /// if the request has none.
     pub fn read(
         query: &PageQuery,
         key: &[u8; 32],

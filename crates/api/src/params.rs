@@ -1,4 +1,4 @@
-//! Parameters of path and query: how they are declared, read and described.
+//! Parameters in path and query: declarations, decoding, and their description in OpenAPI.
 
 use crate::{requests, router::Params};
 use ootheca_model::{
@@ -9,32 +9,32 @@ use serde_json::{Value, json};
 
 /// The path parameters of an operation.
 pub trait PathParams: Sized {
-    /// Name, schema and description of each.
+    /// Name, schema, and description of each parameter.
     fn describe() -> Vec<(&'static str, Value, &'static str)>;
 
-    /// Reads them.
+    /// Decodes the parameters.
     fn read(params: &Params) -> Result<Self>;
 }
 
 /// The query parameters of an operation.
 pub trait QueryParams: Sized {
-    /// Each of them, as OpenAPI parameters.
+    /// The parameters as OpenAPI objects.
     fn describe() -> Vec<Value>;
 
-    /// Reads them.
+    /// Decodes the parameters.
     fn read(pairs: &Pairs) -> Result<Self>;
 }
 
 /// A value in a path or a query.
 pub trait ParamValue: Sized {
-    /// Its schema.
+    /// The schema of the value.
     fn schema() -> Value;
 
-    /// Reads it; the error is the rule that it breaks.
+    /// Parses a value. The error is the rule that the text breaks.
     fn parse(text: &str) -> Result<Self, String>;
 
-    /// Reads all texts that a query gives for one name: the last one counts. An empty text is no value,
-    /// except of a parameter that is a text.
+    /// Parses all texts that a query contains for one name; the last one applies. An empty text is the same
+    /// as no value, except if the parameter is a text.
     fn parse_all(texts: &[&str]) -> Result<Option<Self>, String> {
         match texts.last() {
             None => Ok(None),
@@ -44,12 +44,12 @@ pub trait ParamValue: Sized {
     }
 }
 
-/// The decoded query of a request, names in their usual spelling.
+/// The decoded query of a request, with canonical names.
 #[derive(Clone, Debug, Default)]
 pub struct Pairs(pub(crate) Vec<(String, String)>);
 
 impl Pairs {
-    /// The last text given for `name`.
+    /// The last text for `name`.
     pub fn get(&self, name: &str) -> Option<&str> {
         let name = requests::snake_case(name);
         self.0.iter().rev().find(|(key, _)| *key == name).map(|(_, text)| text.as_str())
@@ -85,7 +85,7 @@ impl ParamValue for i32 {
     }
 }
 
-/// An integer that may be negative.
+/// An integer that can be negative.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Signed(pub i32);
 
@@ -111,7 +111,7 @@ impl ParamValue for bool {
 
 impl ParamValue for Timestamp {
     fn schema() -> Value {
-        // An empty text is no value.
+        // An empty text is the same as no value.
         json!({ "type": "string", "anyOf": [{ "format": "date-time" }, { "maxLength": 0 }] })
     }
 
@@ -121,7 +121,7 @@ impl ParamValue for Timestamp {
     }
 }
 
-/// A parameter that may be given several times.
+/// A parameter that can be repeated.
 impl<T: ParamValue> ParamValue for Vec<T> {
     fn schema() -> Value {
         json!({ "type": "array", "items": T::schema() })
@@ -185,12 +185,12 @@ impl QueryParams for NoQuery {
     }
 }
 
-/// The name of a parameter in the path: that of its field unless another one is given.
+/// The name of a path parameter: the name of its field, unless the path uses a different one.
 pub(crate) fn wire_name(field: &'static str, wire: &'static str) -> &'static str {
     if wire.is_empty() { field } else { wire }
 }
 
-/// Declares the path parameters of operations; `= "name"` where the path calls one differently.
+/// Declares the path parameters of operations, with `= "name"` if the path uses a different name.
 macro_rules! path_params {
     (
         $(#[doc = $doc:literal])* $name:ident {
@@ -223,7 +223,7 @@ macro_rules! path_params {
     };
 }
 
-/// Declares the query parameters of operations; `..page` adds those of a list.
+/// Declares the query parameters of operations. `..page` adds the pagination parameters.
 macro_rules! query_params {
     (
         $(#[doc = $doc:literal])* $name:ident {

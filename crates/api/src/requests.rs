@@ -1,4 +1,4 @@
-//! One shape for the many spellings of a body. Pure: JSON in, JSON out.
+//! Converts the many spellings of a body to one. Pure: JSON in, JSON out.
 
 use crate::{
     operations::{Op, operation},
@@ -11,7 +11,7 @@ use std::borrow::Cow;
 /// The rule that every body follows.
 pub(crate) const OBJECT: &str = "must be a JSON object";
 
-/// The object in a body. No body and `null` are an empty one.
+/// Parses a body as an object. No body and `null` are an empty object.
 pub(crate) fn parse(bytes: &[u8]) -> Result<Map<String, Value>> {
     if bytes.trim_ascii().is_empty() {
         return Ok(Map::new());
@@ -23,7 +23,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Map<String, Value>> {
     }
 }
 
-/// Brings a body to the shape of its type: names in snake case, and each member in one place.
+/// Converts a body to the shape of its type: names in snake case, and one place for each member.
 pub(crate) fn normalize(op: Op, body: Map<String, Value>) -> Result<Value> {
     if scim::covers(operation(op).path) {
         return Ok(Value::Object(scim::normalize(body)));
@@ -41,7 +41,7 @@ pub(crate) fn normalize(op: Op, body: Map<String, Value>) -> Result<Value> {
     Ok(Value::Object(body))
 }
 
-/// `lowerCamelCase` as `snake_case`. Dots stay.
+/// Converts `lowerCamelCase` to `snake_case`. Dots are kept.
 pub(crate) fn snake_case(name: &str) -> Cow<'_, str> {
     if !name.contains(|c: char| c.is_ascii_uppercase()) {
         return name.into();
@@ -60,7 +60,7 @@ fn rename(members: Map<String, Value>) -> Result<Map<String, Value>> {
     let mut renamed = Map::new();
     for (name, value) in members {
         let name = snake_case(&name).into_owned();
-        // What stands in labels belongs to the caller.
+        // The names of labels are chosen by the caller.
         let value = if name == "labels" { value } else { rename_within(value)? };
         put(&mut renamed, &name, value)?;
     }
@@ -75,7 +75,7 @@ fn rename_within(value: Value) -> Result<Value> {
     }
 }
 
-/// Adds a member; refuses one that is there with another value. `null` is no value.
+/// Adds a member. Refuses one that already has another value. `null` is the same as no value.
 fn put(members: &mut Map<String, Value>, name: &str, value: Value) -> Result<()> {
     match members.entry(name) {
         Entry::Vacant(entry) => {
@@ -85,12 +85,12 @@ fn put(members: &mut Map<String, Value>, name: &str, value: Value) -> Result<()>
             entry.insert(value);
         }
         Entry::Occupied(entry) if value.is_null() || *entry.get() == value => {}
-        Entry::Occupied(_) => return Err(Error::invalid(name, "is given twice, with different values")),
+        Entry::Occupied(_) => return Err(Error::invalid(name, "has two different values")),
     }
     Ok(())
 }
 
-/// The object that is a member, made if it is absent; `None` if it is something else.
+/// The object in a member, created if it is absent; `None` if the member is something else.
 fn object<'a>(members: &'a mut Map<String, Value>, name: &str) -> Option<&'a mut Map<String, Value>> {
     let member = members.entry(name).or_insert(Value::Null);
     if member.is_null() {
@@ -121,7 +121,7 @@ fn limits_into_serverless(body: &mut Map<String, Value>) -> Result<()> {
     }
 }
 
-/// The page spells one word wrongly; who copies it is understood.
+/// The official page misspells one word; requests that copy it are accepted.
 fn correct_upgrade_status(body: &mut Map<String, Value>) {
     if let Some(status) = body.get_mut("upgrade_status").filter(|status| *status == "UPGRADE_AVAIALBLE") {
         *status = "UPGRADE_AVAILABLE".into();

@@ -1,4 +1,4 @@
-//! From method and path to an operation.
+//! Finds the operation of a method and a path.
 //!
 //! Paths are matched while still percent-encoded, so that an encoded slash stays inside its parameter;
 //! parameters are decoded afterwards. An empty segment is an empty parameter.
@@ -12,10 +12,10 @@ use ootheca_model::{Error, Result};
 use percent_encoding::percent_decode_str;
 use std::{borrow::Cow, collections::BTreeMap, sync::LazyLock};
 
-/// What a path and a method lead to.
+/// The result of looking up a method and a path.
 #[derive(Debug)]
 pub enum Resolved {
-    /// An operation.
+    /// An operation was found.
     Found {
         /// Its row.
         operation: &'static Operation,
@@ -24,10 +24,10 @@ pub enum Resolved {
     },
     /// The path exists, but not with this method.
     MethodNotAllowed {
-        /// The methods that it exists with, as `Allow` lists them.
+        /// The methods of the path, in the format of the header `Allow`.
         allow: String,
     },
-    /// No such path.
+    /// The path does not exist.
     NotFound,
 }
 
@@ -41,25 +41,25 @@ impl Params {
         self.0.iter().find(|(key, _)| *key == name).map(|(_, text)| text.as_str())
     }
 
-    /// All of them, in the order of the path.
+    /// All parameters, in the order of the path.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, text)| (*name, text.as_str()))
     }
 
-    /// The value of a parameter; absent ones are empty.
+    /// The value of a parameter; an absent one is empty.
     pub(crate) fn value<T: ParamValue>(&self, name: &str) -> Result<T> {
         T::parse(versions::parameter(name, self.get(name).unwrap_or_default()))
             .map_err(|rule| Error::invalid(name, rule))
     }
 }
 
-/// Role paths exist without the id of the organization as well.
+/// Paths of roles also exist without the ID of the organization.
 const ROLE_ON_ORGANIZATION: &str = "/api/v1/roles/{user_id}/{resource_type}/{role_name}";
 
-/// Stands for an empty segment while matching. No request path holds it.
+/// Replaces empty segments for matching. No request path contains it.
 const EMPTY: &str = "\0";
 
-/// Finds the operation of a method and a path, the path as it came.
+/// Finds the operation of a method and a path. The path is still percent-encoded.
 pub fn resolve(method: &str, path: &str) -> Result<Resolved> {
     let Ok(found) = PATHS.at(&filled(path)).map(|found| (found.value, values(&found.params))) else {
         return Ok(Resolved::NotFound);
@@ -74,7 +74,7 @@ pub fn resolve(method: &str, path: &str) -> Result<Resolved> {
     Ok(Resolved::Found { operation, params: Params(params.collect::<Result<_>>()?) })
 }
 
-/// What a path leads to: the operations by method, each with its own names of the parameters.
+/// The operations of a path by method, each with its own parameter names.
 #[derive(Default)]
 struct Route {
     operations: Vec<(Vec<&'static str>, &'static Operation)>,
@@ -100,12 +100,13 @@ static PATHS: LazyLock<matchit::Router<Route>> = LazyLock::new(|| {
     router
 });
 
-/// The segments of a template: text, and the name of the parameter if it is one.
+/// The segments of a template, each with the name of its parameter if it is one.
 fn segments(path: &'static str) -> impl Iterator<Item = (&'static str, Option<&'static str>)> {
     path.split('/').map(|text| (text, text.strip_prefix('{').and_then(|text| text.strip_suffix('}'))))
 }
 
-/// The template with its parameters named by place, so that different names may share one.
+/// The template with its parameters named by position, so that templates with different names can share one
+/// route.
 fn by_place(path: &'static str) -> String {
     let named = segments(path).enumerate().map(|(place, (text, name))| match name {
         Some(_) => format!("{{p{place}}}").into(),

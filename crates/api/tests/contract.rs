@@ -1,15 +1,15 @@
-//! The roles of the table against the description of the newest version, where `OOTHECA_CONTRACT` names the
-//! folder that holds it. It can not be part of this repository.
+//! Compares the roles of the table with the official OpenAPI document of the newest version in the directory
+//! `OOTHECA_CONTRACT`. The document must not be part of this repository.
 
 use ootheca_api::operations::{Operation, TABLE};
 use ootheca_model::{Role, identity::Requirement};
 use serde_json::Value;
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
-/// Where we differ, and why: the page of the product lets cluster administrators read the audit log.
+/// Deliberate differences: the official page allows cluster administrators to read the audit log.
 const ALSO: &[(&str, Role)] = &[("ListAuditLogs", Role::ClusterAdmin)];
 
-/// What a description says: roles and the letters of their scopes, or `None` where it lists none.
+/// The roles in a description and the letters of their scopes; `None` if it lists none.
 fn listed(description: &str) -> Option<(BTreeSet<String>, String)> {
     let (_, rest) = description.split_once("following roles assigned at the ")?;
     let (scopes, list) = rest.split_once(':')?;
@@ -41,7 +41,7 @@ fn roles_are_those_of_the_newest_description() {
         let operation = &document["paths"][row.path][&method];
         let description = operation["description"].as_str().unwrap_or_default();
         let theirs = match row.requirement {
-            // Everybody holds ORG_MEMBER.
+            // Every member of the organization holds ORG_MEMBER.
             Requirement::Member => listed(description).filter(|(roles, _)| !roles.contains("ORG_MEMBER")),
             _ => listed(description),
         };

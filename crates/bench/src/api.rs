@@ -1,5 +1,5 @@
-//! Requests a second of one read, against a bare handler that returns the same bytes; what it costs to
-//! know a caller and its rights; and the pages of long lists in both stores. The load comes from `wrk` on
+//! Requests per second of one read, compared with a bare handler that returns the same bytes; the cost of
+//! authentication and authorization; and the pages of long lists in both stores. `wrk` generates the load on
 //! the same two cores.
 
 use crate::stats::{Rates, Times, cpu_time};
@@ -17,16 +17,16 @@ use uuid::Uuid;
 const ROUNDS: usize = 5;
 const CLUSTERS: usize = 10_000;
 const ENTRIES: usize = 100_000;
-/// How many pages of each list are measured.
+/// The number of pages that are measured for each list.
 const PAGES: usize = 400;
-/// How many rows are written in one transaction.
+/// The number of rows in one transaction.
 const AT_ONCE: usize = 1000;
 /// The cluster that all others are copies of.
 const MODEL: &str = "notorious-moose";
-/// Most that authentication, rate limit and authorization of a request may cost together, in microseconds.
+/// The limit of the cost of authentication, rate limiting, and authorization of a request, in microseconds.
 const ADMISSION_LIMIT: f64 = 30.0;
 
-/// Serves the bytes of a file to every request, as barely as axum can.
+/// Serves the bytes of a file to every request, with as little as axum needs.
 pub(crate) fn bare(file: &str) -> ExitCode {
     let body = fs::read_to_string(file).unwrap_or_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
@@ -75,8 +75,8 @@ pub(crate) fn run(program: &str) {
     println!("ratio {:.2}", ours.median() / limit.median());
 }
 
-/// CPU time of the server for each request that is refused for want of a role, without that for each
-/// request of an unknown path, where nobody asks who calls.
+/// CPU time of the server for each request that is refused because a role is missing, minus the time for each
+/// request of an unknown path, which is not authenticated.
 pub(crate) fn admission(program: &str) {
     println!("\n== authentication, rate limit and authorization, CPU time a request by difference");
     let server = Launch::new(program)
@@ -117,7 +117,7 @@ fn wrk(url: &str, key: &str) -> f64 {
     rate
 }
 
-/// What `wrk` says, and in it the rate and the number of requests.
+/// The output of `wrk`, and the rate and the number of requests in it.
 fn said(url: &str, key: &str) -> (String, f64, f64) {
     let authorization = format!("Authorization: Bearer {key}");
     let output = Command::new("wrk")
@@ -137,7 +137,7 @@ pub(crate) fn list(program: &str) {
     pages("PostgreSQL", Some(&postgres.url()), Launch::new(program).store(&postgres.url()));
 }
 
-/// Pages through long lists, whose rows are in a store of this kind.
+/// Measures pages of long lists in a store of this kind.
 fn pages(store: &str, address: Option<&str>, launch: Launch) {
     println!("\n== pages of {CLUSTERS} clusters and {ENTRIES} audit entries in {store}");
     let server = launch.boot();
@@ -159,22 +159,22 @@ fn pages(store: &str, address: Option<&str>, launch: Launch) {
     }
 }
 
-/// Measures every page of a list, from its first to its last, until there are enough figures.
+/// Measures every page of a list, from the first to the last, until there are enough results.
 fn walk(server: &Ootheca, path: &str, parameter: &str, pointer: &str) -> Times {
     let (mut times, mut place) = (Vec::new(), String::new());
     while times.len() < PAGES {
         let answer = server.get(&format!("{path}{place}"));
         times.push(answer.time);
         let next = answer.ok().pointer(pointer).and_then(Value::as_str).filter(|next| !next.is_empty());
-        // A list in ascending order of time goes on for ever: its end is an empty page.
+        // A list in ascending order of time has no end: its last page is empty.
         let empty = answer.body["entries"].as_array().is_some_and(Vec::is_empty);
         place = next.filter(|_| !empty).map_or_else(String::new, |next| format!("{parameter}={next}"));
     }
     Times::from(times)
 }
 
-/// Writes the rows into the store itself, as many copies of one cluster and of one audit entry: over the
-/// API it would take most of an hour.
+/// Writes copies of one cluster and of one audit entry directly to the store: creating them with the API
+/// would take most of an hour.
 fn fill(server: &Ootheca, address: &str) {
     let model = server.create_cluster(MODEL, "BASIC");
     let id = server.when_created(model["id"].as_str().unwrap_or_default())["id"].clone();
@@ -198,7 +198,7 @@ fn fill(server: &Ootheca, address: &str) {
     });
 }
 
-/// Another cluster like this one, but one that failed: lists show it, and nobody tries to start it.
+/// A copy of this cluster in a failed state: lists show it, and the reconciler does not try to start it.
 fn copy(row: &Row, n: usize) -> Row {
     let (id, name) = (Uuid::new_v4().to_string(), format!("cluster-{n:06}"));
     let other = |text: &str| text.replace(&row.id, &id).replace(MODEL, &name);

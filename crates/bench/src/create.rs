@@ -1,5 +1,5 @@
-//! From `POST /clusters` to the first row through the gateway: a cluster, a SQL user, a `psql` with TLS.
-//! Against `initdb` and a start by hand.
+//! The time from `POST /clusters` to the first row through the gateway: a cluster, a SQL user, and a `psql`
+//! with TLS. Compared with `initdb` and a manual start.
 
 use crate::stats::Times;
 use ootheca_testkit::{Engine, Launch, Ootheca, postgres::TemporaryPostgres};
@@ -10,7 +10,7 @@ const PASSWORD: &str = "correct horse battery";
 
 pub(crate) fn run(program: &str) {
     println!("\n== create → first SELECT through the gateway (TLS, a psql process included)");
-    // Nothing is removed before all is measured: ext4 makes files ten times slower for minutes after
+    // Nothing is removed until everything is measured: ext4 creates files ten times slower for minutes after
     // many were removed.
     let (by_hand, _kept) = by_hand();
     let (cold, _cold) = measure(program, 0);
@@ -30,7 +30,7 @@ fn by_hand() -> (Times, Vec<TemporaryPostgres>) {
 
 fn measure(program: &str, pool: usize) -> (Times, Ootheca) {
     let server = Launch::new(program).engine(Engine::Postgres).pool(pool).boot();
-    // The certificate is fetched once, as a user would.
+    // The certificate is downloaded once, as a user does.
     let first = server.create_cluster("warming-up", "BASIC");
     server.connection_string(first["id"].as_str().unwrap_or_default(), "nobody");
     let mut times = Vec::new();
@@ -46,7 +46,7 @@ fn measure(program: &str, pool: usize) -> (Times, Ootheca) {
     (Times::from(times.iter().map(|parts| parts.iter().sum()).collect::<Vec<Duration>>()), server)
 }
 
-/// A cluster, a SQL user, a `psql`: how long each took.
+/// Measures a cluster, a SQL user, and a `psql`.
 fn once(server: &Ootheca, n: usize) -> [Duration; 3] {
     let start = Instant::now();
     let cluster = server.create_cluster(&format!("bench-{n:04}"), "BASIC");
@@ -65,7 +65,7 @@ fn once(server: &Ootheca, n: usize) -> [Duration; 3] {
     [made, named - made, start.elapsed() - named]
 }
 
-/// Waits until the pool is full again, so that a claim is measured and not the refill.
+/// Waits until the pool is full again, so that claiming a spare is measured and not refilling the pool.
 fn spares(server: &Ootheca, pool: usize) {
     ootheca_testkit::eventually("the pool is full", || {
         let spares =

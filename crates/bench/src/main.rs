@@ -1,6 +1,8 @@
-//! What `./dev bench` runs: each figure as a ratio against a peer or the bare limit, in one run.
+//! The benchmarks of `./dev bench`. Each figure is a ratio to another program or to a lower bound, measured
+//! in the same run.
 //!
-//! `bench OOTHECA [NAME…]`, with the names `create`, `api`, `admission`, `list`, `start`, `gateway`, `suspend`; none is all.
+//! Usage: `bench OOTHECA [NAME…]`, with the names `create`, `api`, `admission`, `list`, `start`, `gateway`,
+//! and `suspend`. Without names, all of them run.
 
 mod api;
 mod create;

@@ -1,4 +1,4 @@
-//! How long a start takes with a warm template, and what the idle server weighs.
+//! The start time with an existing template, and the memory and CPU of the idle server.
 
 use crate::stats::{Times, resident_kib};
 use ootheca_testkit::{Engine, Launch};

@@ -9,7 +9,7 @@ use std::{
 pub(crate) struct Times(Vec<f64>);
 
 impl Times {
-    /// Measures `run` so many times.
+    /// Measures `run` `count` times.
     pub(crate) fn of(count: usize, mut run: impl FnMut(usize)) -> Self {
         let times = (0..count).map(|n| {
             let start = Instant::now();
@@ -24,7 +24,7 @@ impl Times {
         self.at(0.5)
     }
 
-    /// The value that a share of all does not exceed.
+    /// The quantile at `share`.
     pub(crate) fn at(&self, share: f64) -> f64 {
         let last = self.0.len() - 1;
         self.0[(share * last as f64).round() as usize]

@@ -1,4 +1,4 @@
-//! Scale to zero: how long a wake takes, what many suspended clusters cost, what idle ones weigh.
+//! Scale to zero: how long resuming takes, and what suspended and idle clusters cost.
 
 use crate::stats::{Times, cpu_time};
 use ootheca_testkit::{Engine, Launch, Ootheca, eventually_within, processes};
@@ -39,7 +39,7 @@ fn wake(program: &str) {
     for _ in 0..WAKES {
         suspended(&server, id);
         asleep.push(select());
-        // Reuse of the server's connection would flatter the comparison.
+        // Reusing the connection of the server would make the comparison unfair.
         thread::sleep(Duration::from_millis(10));
         awake.push(select());
     }
@@ -84,7 +84,7 @@ fn many(program: &str) {
     println!("{:<44} {:.3} %", "CPU of an awake idle cluster over 20 s", 100.0 * share(&pids) / AWAKE as f64);
 }
 
-/// CPU that processes use over 20 seconds, in CPUs.
+/// The CPU usage of processes over 20 seconds, in CPUs.
 fn share(pids: &[u32]) -> f64 {
     let used = || pids.iter().map(|pid| cpu_time(*pid)).sum::<Duration>();
     let (before, start) = (used(), Instant::now());

@@ -15,18 +15,18 @@ use tokio::{sync::watch, task::JoinHandle};
 pub struct App {
     /// What every part may use.
     pub context: Arc<Context>,
-    /// Who calls.
+    /// Authentication and callers.
     pub identity: Arc<Identity>,
-    /// What clusters use.
+    /// The usage of clusters.
     pub metering: Arc<Metering>,
-    /// What clusters are made to do.
+    /// The lifecycle of clusters.
     pub lifecycle: Arc<Lifecycle>,
     /// The API.
     pub api: Arc<Api>,
 }
 
 impl App {
-    /// Composes the parts. Nothing runs yet.
+    /// Composes the parts without starting them.
     pub fn new(context: Context) -> Self {
         let context = Arc::new(context);
         let identity = Arc::new(Identity::new(context.clone()));
@@ -36,7 +36,7 @@ impl App {
         Self { context, identity, metering, lifecycle, api }
     }
 
-    /// Starts the loops, which run until `stop` turns true. `holder` names this server in the lease of the
+    /// Starts the loops, which run until `stop` is true. `holder` identifies this server in the lease of the
     /// reconciler.
     pub fn spawn(&self, holder: String, stop: &watch::Receiver<bool>) -> Vec<JoinHandle<()>> {
         let Self { context, identity, metering, lifecycle, .. } = self;

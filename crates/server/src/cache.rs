@@ -1,7 +1,7 @@
-//! Caches what was read from the store for as long as nothing of its kind changes.
+//! Caches documents of the store until a document of the same kind changes.
 //!
-//! It is exact: a change replaces the stamp of its kind before it is acknowledged. Where other servers write too
-//! there is no stamp, and nothing is cached.
+//! The cache is never stale: a change replaces the stamp of its kind before it is acknowledged. If other
+//! servers write to the store too, there are no stamps, and nothing is cached.
 
 use crate::documents::{self, Document, Stored};
 use ootheca_model::Result;
@@ -13,7 +13,7 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-/// Most things of a kind that are remembered.
+/// The maximum number of cached entries of a kind.
 const REMEMBERED: usize = 1000;
 
 /// Documents by their ids, for each kind.
@@ -24,12 +24,12 @@ pub struct Cache {
 
 struct Known {
     stamp: u64,
-    /// `None` where it is known that there is none.
+    /// `None` if the document is known not to exist.
     thing: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 impl Cache {
-    /// The thing with this id, whatever its organization, as it is in the store at this moment.
+    /// The current document with this ID, in any organization.
     pub async fn find<T>(&self, store: &dyn Store, id: &str) -> Result<Option<Arc<Stored<T>>>>
     where
         T: Document + Sync + 'static,
@@ -37,7 +37,7 @@ impl Cache {
         self.look(store, id, false).await
     }
 
-    /// The same, for ids that callers can not invent: that there is none is remembered too.
+    /// The same for IDs that callers cannot choose, so the absence of a document is cached too.
     pub async fn find_or_none<T>(&self, store: &dyn Store, id: &str) -> Result<Option<Arc<Stored<T>>>>
     where
         T: Document + Sync + 'static,
@@ -49,7 +49,7 @@ impl Cache {
     where
         T: Document + Sync + 'static,
     {
-        // Taken before reading, so that a concurrent change makes the entry void.
+        // Read before the document, so that a concurrent change invalidates the entry.
         let Some(stamp) = store.stamp(T::KIND) else {
             return Ok(documents::find(store, id).await?.map(Arc::new));
         };
@@ -70,7 +70,7 @@ impl Cache {
         Ok(found)
     }
 
-    /// What is remembered, if anything is.
+    /// The cached entry, if there is one.
     fn get(&self, kind: Kind, id: &str, stamp: u64) -> Option<Option<Arc<dyn Any + Send + Sync>>> {
         let things = self.kinds[kind as usize].read().unwrap_or_else(PoisonError::into_inner);
         things.get(id).filter(|known| known.stamp == stamp).map(|known| known.thing.clone())
@@ -85,19 +85,19 @@ impl Cache {
     }
 }
 
-/// What is made of rows of one kind, remembered in the same way by some key.
+/// Caches the result of a query on rows of one kind, by a key.
 pub struct QueryCache<T> {
     kind: Kind,
     known: RwLock<HashMap<String, (u64, T)>>,
 }
 
 impl<T: Clone> QueryCache<T> {
-    /// Nothing yet; what will be remembered is void once a row of this kind changes.
+    /// An empty cache, which is invalidated when a row of this kind changes.
     pub fn of(kind: Kind) -> Self {
         Self { kind, known: RwLock::default() }
     }
 
-    /// What `read` makes of the store at this moment. That there is nothing is not remembered.
+    /// The result of `read` for the current state of the store. The absence of a result is not cached.
     pub async fn find<F>(&self, store: &dyn Store, key: &str, read: F) -> Result<Option<T>>
     where
         F: Future<Output = Result<Option<T>>>,
@@ -105,7 +105,7 @@ impl<T: Clone> QueryCache<T> {
         self.under(store.stamp(self.kind), key, read).await
     }
 
-    /// `stamp` was taken before `read` is polled: what changes meanwhile makes the memory void.
+    /// `stamp` was read before `read` is polled, so that a concurrent change invalidates the entry.
     async fn under<F>(&self, stamp: Option<u64>, key: &str, read: F) -> Result<Option<T>>
     where
         F: Future<Output = Result<Option<T>>>,

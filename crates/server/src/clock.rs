@@ -1,7 +1,7 @@
-//! The clock of the machine, and the test clock, which users may advance: months pass in milliseconds.
+//! The system clock, and the test clock, which users can advance.
 //!
-//! The test clock is off unless the server was started with `--test-clock`, and logs warnings while it is on.
-//! It only goes forwards, and the store keeps how far it went.
+//! The test clock is disabled unless the server was started with `--test-clock`, and logs warnings while it
+//! is in use. It can only be advanced, and its offset is stored.
 
 use crate::documents;
 use ootheca_model::{OrganizationId, Result, Timestamp, time::Clock};
@@ -11,7 +11,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-/// The clock of the machine.
+/// The system clock.
 pub struct SystemClock;
 
 impl Clock for SystemClock {
@@ -21,10 +21,10 @@ impl Clock for SystemClock {
     }
 }
 
-/// The setting under which the store keeps how far the clock went.
+/// The setting in the store that contains the offset of the test clock.
 const SETTING: &str = "test-clock";
 
-/// The machine's time and something more.
+/// The system time plus an offset.
 #[derive(Default)]
 pub struct TestClock {
     ahead_micros: AtomicI64,
@@ -37,16 +37,16 @@ impl Clock for TestClock {
 }
 
 impl TestClock {
-    /// A clock that is as far ahead as it was when it was last used with this store.
+    /// Opens the clock with the offset in the store.
     pub async fn open(store: &dyn Store) -> Result<Self> {
         let row = store.get(Kind::Setting, SETTING).await?;
         let ahead = row.and_then(|row| row.document.parse().ok()).unwrap_or(0);
         let clock = Self { ahead_micros: AtomicI64::new(ahead) };
-        tracing::warn!(now = %clock.now(), "TEST CLOCK: time can be advanced over the API; never do this in production");
+        tracing::warn!(now = %clock.now(), "TEST CLOCK: the API can advance the time; do not use in production");
         Ok(clock)
     }
 
-    /// Goes forwards, for good.
+    /// Advances the clock permanently.
     pub(crate) async fn advance(&self, store: &dyn Store, seconds: i64) -> Result<Timestamp> {
         let micros = seconds.saturating_mul(1_000_000);
         let ahead = self.ahead_micros.fetch_add(micros, Ordering::SeqCst).saturating_add(micros);
@@ -58,7 +58,7 @@ impl TestClock {
             None => Change::Insert(Row { document: ahead.to_string(), ..fresh }),
         };
         store.commit(Batch::server("test clock").with(change), now).await?;
-        tracing::warn!(%now, seconds, "TEST CLOCK: time was advanced");
+        tracing::warn!(%now, seconds, "TEST CLOCK: time advanced");
         Ok(now)
     }
 }

@@ -1,4 +1,4 @@
-//! What every part of the server may use: the store, the engine, the clock, the settings and the caches.
+//! What all parts of the server use: the store, the engine, the clock, the settings, and the caches.
 //!
 //! It imports no part, so that each part can take a `&Context`.
 
@@ -26,17 +26,17 @@ use std::{
 };
 use tokio::sync::watch;
 
-/// What every part of the server may use.
+/// What all parts of the server use.
 pub struct Context {
     /// Persistent state.
     pub store: Arc<dyn Store>,
     /// Runs the clusters.
     pub engine: Arc<dyn Engine>,
-    /// The clock that everything goes by.
+    /// The clock for all times.
     pub clock: Arc<dyn Clock>,
-    /// The same clock where users may advance it.
+    /// The same clock, if it is a test clock.
     pub test_clock: Option<Arc<TestClock>>,
-    /// Changes whenever the test clock is advanced, to wake what waits for a time.
+    /// Changes whenever the test clock is advanced, to wake up tasks that wait for a time.
     pub clock_moved: watch::Sender<u64>,
     /// The settings of this server.
     pub settings: Settings,
@@ -44,12 +44,12 @@ pub struct Context {
     pub cache: Cache,
     /// All clusters, for the loops.
     pub clusters: Informer<Cluster>,
-    /// The lease of the reconciler while this server holds it. Other loops that must run on one server only
-    /// go by it too.
+    /// The lease of the reconciler while this server holds it. Other loops that must only run on one server
+    /// use it too.
     pub lease: watch::Sender<Option<Lease>>,
-    /// Signs page tokens. The keys that seal stored answers are derived from it.
+    /// Signs page tokens. The keys that encrypt stored responses are derived from it.
     pub page_key: [u8; 32],
-    /// The port where the gateway listens; 0 until it does.
+    /// The port on which the gateway listens; 0 before that.
     pub sql_port: AtomicU16,
     /// The engine of this server as the owner of the store; `None` if engines share their data.
     pub owner: Option<Owner>,
@@ -90,12 +90,12 @@ impl Context {
         self.clock.now()
     }
 
-    /// The document with this id, in any organization; from the cache where that is still current.
+    /// The document with this ID, in any organization, from the cache if it is current.
     pub async fn find<T: Document + Sync + 'static>(&self, id: &str) -> Result<Option<Arc<Stored<T>>>> {
         self.cache.find(&*self.store, id).await
     }
 
-    /// The active cluster with this id, whatever its organization; `NotFound` if there is none.
+    /// The active cluster with this ID, in any organization; `NotFound` if there is none.
     pub async fn active_cluster(&self, id: ClusterId) -> Result<Arc<Stored<Cluster>>> {
         let found = self.find::<Cluster>(&id.to_string()).await?;
         found.filter(|found| found.value.is_active()).ok_or_else(|| Error::not_found("cluster"))
@@ -107,12 +107,12 @@ impl Context {
         known.into_iter().find(|port| *port != 0).unwrap_or_else(|| self.settings.sql_listen.port())
     }
 
-    /// The plans, regions and versions on offer.
+    /// The available plans, regions, and versions.
     pub fn catalogue(&self) -> &Catalogue {
         &self.settings.catalogue
     }
 
-    /// The engine major that runs a catalogue version here, or why none does.
+    /// The engine version that runs a version of the catalog, or the reason why none does.
     pub fn engine_major(&self, version: &Version) -> Result<String> {
         let installed = self.engine.capabilities().majors;
         let found = match version.postgres.as_str() {
@@ -129,12 +129,12 @@ impl Context {
         })
     }
 
-    /// `Precondition` for a cluster whose data is missing: waiting does not make it ready.
+    /// Returns `Precondition` for a cluster whose data is missing: waiting does not help.
     pub async fn check_data(&self, cluster: ClusterId) -> Result<()> {
         let found = self.find::<Cluster>(&cluster.to_string()).await?;
         match found.is_some_and(|found| found.value.observed.is_data_missing()) {
             true => Err(Error::precondition(
-                "the cluster's data is missing; the conditions of the cluster in the Cloud API say where it was",
+                "the cluster's data is missing; the conditions of the cluster in the API contain its last location",
             )),
             false => Ok(()),
         }
@@ -158,7 +158,7 @@ impl Context {
                 }
                 result => return result,
             }
-            // Hints may be lost, so the wait has a limit too.
+            // Hints can be lost, so the wait has a limit too.
             let hint = async { while hints.recv().await.is_ok_and(|id| id != cluster) {} };
             let _ = tokio::time::timeout(Duration::from_millis(100), hint).await;
         }

@@ -1,4 +1,4 @@
-//! The data folder: one server at a time, private files.
+//! The data directory: its lock and its private files.
 
 use ootheca_model::{Error, Result};
 use std::{
@@ -8,22 +8,22 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Longest path of a data folder in bytes: Unix sockets in it have at most 107.
+/// The maximum length of the path in bytes: the paths of Unix sockets in it are limited to 107.
 const LONGEST: usize = 70;
 
-/// A data folder that this process alone uses, until it is dropped.
+/// A data directory that is locked by this process until it is dropped.
 pub struct DataDir {
     path: PathBuf,
     _lock: File,
 }
 
 impl DataDir {
-    /// Makes the folder if it is missing and locks it for a server.
+    /// Creates the directory if it is missing, and locks it for a server.
     pub fn open(path: &Path) -> Result<Self> {
         Self::lock(path, "lock", "server")
     }
 
-    /// The same for a gateway of its own, which uses the folder beside the server.
+    /// The same for a separate gateway, which uses the directory together with the server.
     pub fn open_for_gateway(path: &Path) -> Result<Self> {
         Self::lock(path, "gateway.lock", "gateway")
     }
@@ -35,20 +35,20 @@ impl DataDir {
         let absolute = absolute(path)?;
         if absolute.as_os_str().len() > LONGEST {
             let rule = format!(
-                "the path may have at most {LONGEST} bytes (sockets live in it): {}",
+                "the path must have at most {LONGEST} bytes, because it contains sockets: {}",
                 absolute.display()
             );
             return Err(Error::invalid("data_dir", rule));
         }
-        // Entering is open to the unprivileged owner of the SQL servers; listing and reading are not.
+        // The unprivileged owner of the SQL servers can enter the directory, but not list or read it.
         fs::DirBuilder::new()
             .recursive(true)
             .mode(0o711)
             .create(&absolute)
-            .map_err(|e| failed("can not make", e))?;
+            .map_err(|e| failed("could not create", e))?;
         fs::set_permissions(&absolute, fs::Permissions::from_mode(0o711))
-            .map_err(|e| failed("can not protect", e))?;
-        let lock = private_file(&absolute.join(name)).map_err(|error| failed("can not lock", error))?;
+            .map_err(|e| failed("could not set the permissions of", e))?;
+        let lock = private_file(&absolute.join(name)).map_err(|error| failed("could not lock", error))?;
         if lock.try_lock().is_err() {
             let rule = format!(
                 "another {who} uses {}; to take its place without a pause, start with --take-over",
@@ -59,22 +59,22 @@ impl DataDir {
         Ok(Self { path: absolute, _lock: lock })
     }
 
-    /// The folder.
+    /// The path of the directory.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// A file that [`DataDir::write_private`] has written; `None` if there is none.
+    /// Reads a file that [`DataDir::write_private`] has written; `None` if it does not exist.
     pub fn read_private(&self, name: &str) -> Result<Option<String>> {
         let path = self.path.join(name);
         match fs::read_to_string(&path) {
             Ok(text) => Ok(Some(text)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Error::internal(format!("can not read {}", path.display())).because(error)),
+            Err(error) => Err(Error::internal(format!("could not read {}", path.display())).because(error)),
         }
     }
 
-    /// Writes a secret, whole or not at all, readable by its owner only.
+    /// Writes a secret atomically. Only the owner can read the file.
     pub fn write_private(&self, name: &str, text: &str) -> Result<PathBuf> {
         let (path, draft) = (self.path.join(name), self.path.join(format!("{name}.new")));
         let write = || -> std::io::Result<()> {
@@ -86,15 +86,15 @@ impl DataDir {
             File::open(&self.path)?.sync_all()
         };
         write()
-            .map_err(|error| Error::internal(format!("can not write {}", path.display())).because(error))?;
+            .map_err(|error| Error::internal(format!("could not write {}", path.display())).because(error))?;
         Ok(path)
     }
 }
 
-/// The whole path of a data folder, whether it is there or not.
+/// The absolute path of a data directory, which does not have to exist.
 pub fn absolute(path: &Path) -> Result<PathBuf> {
     std::path::absolute(path)
-        .map_err(|error| Error::invalid("data_dir", format!("can not resolve {}: {error}", path.display())))
+        .map_err(|error| Error::invalid("data_dir", format!("could not resolve {}: {error}", path.display())))
 }
 
 fn private_file(path: &Path) -> std::io::Result<File> {

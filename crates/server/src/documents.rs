@@ -1,4 +1,4 @@
-//! How each kind of document becomes a row, and a row a document again.
+//! Converts documents to rows and back.
 
 use ootheca_model::{
     AllowlistEntry, ApiKey, Cluster, ClusterId, ClusterState, Error, Folder, Invitation, JwtIssuer,
@@ -9,27 +9,27 @@ use ootheca_model::{
 use ootheca_store::{Change, Kind, Row, Store};
 use serde::{Serialize, de::DeserializeOwned};
 
-/// Something that is kept as a row.
+/// A type that is stored as a row.
 pub trait Document: Serialize + DeserializeOwned + Send {
-    /// The kind of its rows.
+    /// The kind of the rows.
     const KIND: Kind;
-    /// What it is called in messages.
+    /// The name of the type in messages.
     const NAME: &'static str;
 
-    /// The columns beside the document; the document itself is filled in by [`insert`] or [`update`].
+    /// The columns other than the document, which [`insert`] or [`update`] fill in.
     fn columns(&self) -> Row;
 }
 
-/// A thing together with the row that it was read from.
+/// A document together with the row that it was read from.
 #[derive(Clone, Debug)]
 pub struct Stored<T> {
     /// The row.
     pub row: Row,
-    /// The thing.
+    /// The decoded document.
     pub value: T,
 }
 
-/// Reads the document of a row.
+/// Decodes the document of a row.
 pub fn decode<T: Document>(row: Row) -> Result<Stored<T>> {
     let value = serde_json::from_str(&row.document).map_err(|error| {
         Error::internal(format!("{} {}: damaged document", T::NAME, row.id)).because(error)
@@ -37,12 +37,12 @@ pub fn decode<T: Document>(row: Row) -> Result<Stored<T>> {
     Ok(Stored { row, value })
 }
 
-/// The thing with this id, whatever its organization.
+/// The document with this ID, in any organization.
 pub async fn find<T: Document>(store: &dyn Store, id: &str) -> Result<Option<Stored<T>>> {
     store.get(T::KIND, id).await?.map(decode).transpose()
 }
 
-/// The thing with this id in `organization`; 404 otherwise.
+/// The document with this ID in `organization`; 404 if there is none.
 pub async fn get<T: Document>(
     store: &dyn Store,
     organization: OrganizationId,
@@ -52,7 +52,7 @@ pub async fn get<T: Document>(
     decode(row.ok_or_else(|| Error::not_found(T::NAME))?)
 }
 
-/// The active cluster with this id; 404 if there is none or it is deleted.
+/// The active cluster with this ID; 404 if there is none or it is deleted.
 pub async fn active_cluster(
     store: &dyn Store,
     organization: OrganizationId,
@@ -78,18 +78,18 @@ pub fn delete(row: &Row) -> Change {
     Change::Delete { kind: row.kind, id: row.id.clone(), revision: row.revision }
 }
 
-/// Guards a rule that spans the children of `row`.
+/// A change that fails if `row` has changed. It guards rules that span the children of `row`.
 pub fn touch(row: &Row) -> Change {
     Change::Touch { kind: row.kind, id: row.id.clone(), revision: row.revision }
 }
 
 fn filled<T: Document>(value: &T, revision: i64) -> Result<Row> {
     let document = serde_json::to_string(value)
-        .map_err(|error| Error::internal(format!("{}: can not be written", T::NAME)).because(error))?;
+        .map_err(|error| Error::internal(format!("could not encode {}", T::NAME)).because(error))?;
     Ok(Row { document, revision, ..value.columns() })
 }
 
-/// A row with nothing but its identity.
+/// A row with only its identity.
 pub fn row(
     kind: Kind,
     id: String,
@@ -119,7 +119,7 @@ impl Document for Organization {
     const NAME: &'static str = "organization";
 
     fn columns(&self) -> Row {
-        // One organization for each label: two servers that start at once make it once.
+        // The label is unique: two servers that start at the same time create the organization once.
         Row {
             unique_key: Some(self.label.clone()),
             ..row(Self::KIND, self.id.to_string(), self.id, self.label.clone(), self.created_at)
@@ -127,7 +127,7 @@ impl Document for Organization {
     }
 }
 
-/// A principal of an organization, as its row needs it.
+/// The columns of a principal.
 macro_rules! principal_columns {
     ($value:expr, $organization:expr, $sort_key:expr) => {
         row(Self::KIND, $value.id.to_string(), $organization, $sort_key, $value.created_at)
@@ -150,7 +150,7 @@ impl Document for Person {
     fn columns(&self) -> Row {
         Row {
             unique_key: Some(format!("{}/{}", self.organization, self.email)),
-            // Unique in the organization: people log in with it.
+            // Unique in the organization, because people sign in with it.
             alias: Some(format!("{}/{}", self.organization, self.user_name().to_lowercase())),
             updated_at: self.profile.updated_at.unwrap_or(self.created_at),
             ..principal_columns!(self, self.organization, self.email.clone())
@@ -194,7 +194,7 @@ impl Document for Folder {
     }
 }
 
-/// Due when it ends, so that it is removed.
+/// Due when the session expires, so that it is removed.
 impl Document for Session {
     const KIND: Kind = Kind::Session;
     const NAME: &'static str = "session";
@@ -208,7 +208,7 @@ impl Document for Session {
     }
 }
 
-/// Due when it ends, so that it is removed.
+/// Due when the invitation expires, so that it is removed.
 impl Document for Invitation {
     const KIND: Kind = Kind::Invitation;
     const NAME: &'static str = "invitation";
@@ -238,8 +238,8 @@ impl Document for Cluster {
     const KIND: Kind = Kind::Cluster;
     const NAME: &'static str = "cluster";
 
-    /// Names and routing ids are free again once a cluster has ended. A cluster is due until the
-    /// reconciler has brought it where it should be.
+    /// Names and routing IDs are available again after a cluster is deleted. A cluster is due until the
+    /// reconciler has reached its desired state.
     fn columns(&self) -> Row {
         let active = self.is_active();
         let settled = match self.state {
@@ -289,16 +289,16 @@ impl Document for Meter {
     }
 }
 
-/// The row of a month or an hour of use.
+/// The row with the usage of a month or an hour.
 pub fn period(kind: Kind, usage: &PeriodUsage) -> Result<Row> {
     let id = format!("{}/{}", usage.cluster, usage.period);
     let document = serde_json::to_string(usage)
-        .map_err(|error| Error::internal(format!("usage {id}: can not be written")).because(error))?;
+        .map_err(|error| Error::internal(format!("could not encode usage {id}")).because(error))?;
     let row = row(kind, id, usage.organization, usage.period.clone(), usage.created_at);
     Ok(Row { parent: usage.cluster.to_string(), document, ..row })
 }
 
-/// The month or the hour of use that a row holds.
+/// The usage in the row of a month or an hour.
 pub fn read_period(row: &Row) -> Result<PeriodUsage> {
     serde_json::from_str(&row.document)
         .map_err(|error| Error::internal(format!("usage {}: damaged document", row.id)).because(error))

@@ -1,4 +1,4 @@
-//! Removes events that are older than the settings keep them.
+//! Removes events that are older than the configured retention.
 
 use crate::context::Context;
 use ootheca_model::Timestamp;
@@ -8,7 +8,7 @@ use tokio::{sync::watch, time::timeout};
 /// How often old events are removed.
 const INTERVAL: Duration = Duration::from_secs(600);
 
-/// Removes old events again and again, until `stop` turns true.
+/// Removes old events periodically until `stop` is true.
 pub async fn run(context: Arc<Context>, mut stop: watch::Receiver<bool>) {
     let mut moved = context.clock_moved.subscribe();
     let kept = Duration::from_secs(u64::from(context.settings.events.retention_days) * 24 * 3600);

@@ -1,4 +1,4 @@
-//! `ootheca gateway`: a SQL gateway in a process of its own, beside a server that runs none.
+//! `ootheca gateway`: a SQL gateway in a separate process, for a server without an embedded one.
 
 use crate::{
     data_dir::{self, DataDir},
@@ -17,7 +17,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// A running gateway and what it needs.
+/// A running gateway process.
 pub struct GatewayProcess {
     settings: Settings,
     metrics_listen: Option<SocketAddr>,
@@ -27,14 +27,14 @@ pub struct GatewayProcess {
     successors: mpsc::Receiver<Handover>,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
-    /// Where SQL clients connect.
+    /// The address for SQL clients.
     pub sql_listen: SocketAddr,
-    /// Where its figures are, if anywhere.
+    /// The address of its metrics, if they are enabled.
     pub metrics: Option<SocketAddr>,
 }
 
 impl GatewayProcess {
-    /// Waits for the control plane, then starts. With `metrics_listen` its figures are there over HTTP.
+    /// Waits for the control plane, then starts. With `metrics_listen`, its metrics are served over HTTP.
     pub async fn start(
         settings: Settings,
         metrics_listen: Option<SocketAddr>,
@@ -44,11 +44,11 @@ impl GatewayProcess {
         Self::start_with(settings, metrics_listen, directory, inherited).await
     }
 
-    /// The same in place of a running one, if there is one.
+    /// Takes over from a running gateway process if there is one, otherwise starts.
     pub async fn take_over(settings: Settings, metrics_listen: Option<SocketAddr>) -> Result<Self> {
         let data = data_dir::absolute(&settings.data_dir)?;
         let Some(mut successor) = Successor::greet(&control::gateway_socket(&data)).await? else {
-            tracing::info!("no gateway runs here; nothing to take over");
+            tracing::info!("no gateway process to take over from");
             return Self::start(settings, metrics_listen, Inherited::default()).await;
         };
         let directory = connect(&settings).await?;
@@ -100,7 +100,7 @@ impl GatewayProcess {
         })
     }
 
-    /// The next process that wants to take this one's place.
+    /// The next process that wants to take over from this one.
     pub async fn successor(&mut self) -> Option<Handover> {
         self.successors.recv().await
     }
@@ -118,14 +118,14 @@ impl GatewayProcess {
         }
     }
 
-    /// Gives way to a successor, then drains. If the successor fails, starts anew on its own sockets.
+    /// Hands over to a successor, then drains. If the successor fails, starts again on its own sockets.
     pub async fn hand_over(self, handover: Handover) -> Result<Option<Self>> {
         tracing::info!("handing over to another gateway process");
         self.embedded.stop_accepting().await;
         self.stop.send_replace(true);
         tokio::time::sleep(SETTLE).await;
         let copies = Inherited::copies(&self.handover_server.listening())
-            .map_err(|error| Error::internal("take-over: the sockets can not be kept").because(error))?;
+            .map_err(|error| Error::internal("take-over: could not keep the sockets").because(error))?;
         drop(self.data);
         let outcome = handover.ready().await;
         let grace = self.settings.drain();
@@ -146,7 +146,7 @@ impl GatewayProcess {
     }
 }
 
-/// The control plane's answers, once it is there: it makes the certificates and knows the clusters.
+/// Connects to the control plane and waits for it: it creates the certificates and knows the clusters.
 async fn connect(settings: &Settings) -> Result<Arc<RemoteDirectory>> {
     let socket = control::control_socket(&data_dir::absolute(&settings.data_dir)?);
     let directory = RemoteDirectory::new(socket.clone());

@@ -1,16 +1,16 @@
-//! Fresh ids. The model takes them as arguments, so that its decisions stay pure.
+//! Random IDs. The model takes them as arguments, so that its decisions are pure.
 
 use rand::{Rng, RngExt};
 use uuid::Uuid;
 
-/// A random id.
+/// A random ID.
 pub fn fresh_id() -> Uuid {
     let mut bytes = [0; 16];
     rand::rng().fill_bytes(&mut bytes);
     uuid::Builder::from_random_bytes(bytes).into_uuid()
 }
 
-/// A random number for a routing id. It is used together with a unique name, so it need not be unique itself.
+/// A random number for a routing ID. It is combined with a unique name, so it does not have to be unique.
 pub fn fresh_tenant() -> u32 {
     rand::rng().random_range(1_000..100_000)
 }

@@ -1,7 +1,7 @@
 //! All active documents of a kind, for the loops that visit every one of them.
 //!
-//! It asks the store for ids and revisions and reads only what has changed; nothing at all where the stamp of the
-//! kind is unchanged. Only for kinds whose ids are never used again.
+//! It reads IDs and revisions from the store, and then only the documents that have changed. It reads nothing
+//! if the stamp of the kind is unchanged. It is only for kinds whose IDs are never used again.
 
 use crate::documents::{self, Document, Stored};
 use ootheca_model::Result;
@@ -9,13 +9,13 @@ use ootheca_store::{Query, Store};
 use std::{collections::HashMap, sync::Arc};
 use tokio::sync::Mutex;
 
-/// Most things that are read at once.
+/// The maximum number of documents that are read at once.
 const AT_ONCE: usize = 500;
 
-/// Things by their ids.
+/// Documents by ID.
 pub type Things<T> = HashMap<String, Arc<Stored<T>>>;
 
-/// What the last look found.
+/// The result of the last read.
 pub struct Informer<T>(Mutex<Known<T>>);
 
 struct Known<T> {
@@ -30,10 +30,10 @@ impl<T> Default for Informer<T> {
 }
 
 impl<T: Document> Informer<T> {
-    /// All that are active, as they are in the store at this moment.
+    /// All active documents, as they are currently in the store.
     pub async fn look(&self, store: &dyn Store) -> Result<Arc<Things<T>>> {
         let mut known = self.0.lock().await;
-        // Taken before reading: what changes meanwhile makes the next look read again.
+        // Read before the documents, so that the next call notices concurrent changes.
         let stamp = store.stamp(T::KIND);
         if stamp.is_none() || known.stamp != stamp {
             let changed = revisit(&mut known.things, store.revisions(T::KIND).await?);
@@ -50,7 +50,7 @@ impl<T: Document> Informer<T> {
     }
 }
 
-/// Forgets what is another now, or gone; says what is to be read.
+/// Removes documents that have changed or are gone. Returns the IDs that have to be read.
 fn revisit<T>(things: &mut Arc<Things<T>>, revisions: Vec<(String, i64)>) -> Vec<String> {
     let now: HashMap<String, i64> = revisions.into_iter().collect();
     let same = |id: &String, thing: &Stored<T>| now.get(id) == Some(&thing.row.revision);

@@ -1,8 +1,8 @@
-//! Everything that a running server is made of, one folder a subject.
+//! All parts of a running server, one directory for each subject.
 //!
-//! A folder imports only folders below it. From the top: [`server`] and [`gateway_process`] start and stop,
-//! [`app`] composes, [`http`], [`api`], [`gateway`], [`lifecycle`], [`metering`], [`identity`], then
-//! [`context`] and the other files that know no subject. `tests/layers.rs` holds this order.
+//! A directory imports only directories below it. From the top: [`server`] and [`gateway_process`] start and
+//! stop, [`app`] composes, then [`http`], [`api`], [`gateway`], [`lifecycle`], [`metering`], [`identity`],
+//! and finally [`context`] and the other general files. `tests/layers.rs` checks this order.
 
 pub mod api;
 pub mod app;

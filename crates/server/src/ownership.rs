@@ -1,7 +1,7 @@
-//! Which engine serves a store, where its data is reachable from one machine only.
+//! Which engine serves a store, if its data can only be reached from one machine.
 //!
-//! The engine's id is a file in the data folder. The store names one owner, set by compare-and-set: a
-//! second engine on the same store would find none of the clusters' data.
+//! The ID of the engine is a file in the data directory. The store contains the ID of one owner, set by
+//! compare-and-set: a second engine with the same store would have none of the clusters' data.
 
 use crate::{data_dir::DataDir, documents, ids::fresh_id};
 use ootheca_model::{Error, ErrorKind, OrganizationId, Result, Timestamp};
@@ -12,7 +12,7 @@ use uuid::Uuid;
 const FILE: &str = "engine-id";
 const ROW: &str = "engine-owner";
 
-/// An engine, as the store names it.
+/// An engine in the store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Owner {
     engine_id: Uuid,
@@ -21,7 +21,7 @@ pub struct Owner {
 }
 
 impl Owner {
-    /// The engine of this data folder. Its id is made on the first call.
+    /// The engine of this data directory. Its ID is created by the first call.
     pub fn of(data: &DataDir, host: String) -> Result<Self> {
         let engine_id = match data.read_private(FILE)? {
             Some(text) => text.trim().parse().map_err(|error| {
@@ -37,8 +37,8 @@ impl Owner {
         Ok(Self { engine_id, host, data_dir: data.path().display().to_string() })
     }
 
-    /// Makes this engine the owner of the store. `Precondition`, naming the owner, if another one is,
-    /// unless the store is to be adopted.
+    /// Makes this engine the owner of the store. Returns `Precondition` with the owner if there is another
+    /// one, unless the store is to be adopted.
     pub async fn claim(&self, store: &dyn Store, adopt: bool, now: Timestamp) -> Result<()> {
         loop {
             let change = match stored(store).await? {
@@ -66,7 +66,7 @@ impl Owner {
         }
     }
 
-    /// `Precondition`, naming the new owner, if the store was adopted by another engine.
+    /// Returns `Precondition` with the new owner if the store was adopted by another engine.
     pub async fn check(&self, store: &dyn Store) -> Result<()> {
         match stored(store).await? {
             Some((_, owner)) if owner.engine_id != self.engine_id => Err(owner.refusal()),
@@ -76,7 +76,7 @@ impl Owner {
 
     fn row(&self, now: Timestamp) -> Result<Row> {
         let document = serde_json::to_string(self)
-            .map_err(|error| Error::internal("setting engine-owner: can not be written").because(error))?;
+            .map_err(|error| Error::internal("could not encode the setting engine-owner").because(error))?;
         let none = OrganizationId(Uuid::nil());
         Ok(Row { document, ..documents::row(Kind::Setting, ROW.to_owned(), none, ROW.to_owned(), now) })
     }

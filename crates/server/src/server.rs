@@ -44,15 +44,15 @@ pub struct Server {
     switches: Switches,
     http: JoinHandle<()>,
     tasks: Vec<JoinHandle<()>>,
-    /// Where the API listens.
+    /// The address of the API.
     pub listen: SocketAddr,
-    /// Where the SQL gateway listens, if it is in this process.
+    /// The address of the SQL gateway, if it is in this process.
     pub sql_listen: Option<SocketAddr>,
-    /// Where the administrator's key was written, on the first start.
+    /// The path of the administrator's key, on the first start.
     pub admin_key: Option<PathBuf>,
 }
 
-/// What turns parts of the server off, one after the other.
+/// Switches that turn off parts of the server, one after the other.
 struct Switches {
     /// Whether the API accepts connections.
     open: watch::Sender<bool>,
@@ -61,22 +61,22 @@ struct Switches {
 }
 
 impl Server {
-    /// Starts everything, on inherited sockets where there are some; returns once it all listens.
+    /// Starts everything, on inherited sockets if there are any. Returns when all sockets listen.
     pub async fn start(mut settings: Settings, inherited: Inherited) -> Result<Self> {
         settings.data_dir = data_dir::absolute(&settings.data_dir)?;
         let engine = engine(&settings)?;
         Self::start_with(settings, engine, inherited).await
     }
 
-    /// The same in place of a running server of the data folder, if there is one.
+    /// Takes over from a running server of the data directory if there is one, otherwise starts.
     pub async fn take_over(mut settings: Settings) -> Result<Self> {
         settings.data_dir = data_dir::absolute(&settings.data_dir)?;
         let Some(mut successor) = Successor::greet(&control::control_socket(&settings.data_dir)).await?
         else {
-            tracing::info!("no server runs here; nothing to take over");
+            tracing::info!("no server to take over from");
             return Self::start(settings, Inherited::default()).await;
         };
-        // What can fail without touching anything fails before the other one yields.
+        // What can fail without side effects fails before the other process yields.
         let engine = engine(&settings)?;
         successor.take_over().await?;
         let inherited = std::mem::take(&mut successor.inherited);
@@ -96,7 +96,7 @@ impl Server {
         let (socket, listener) = listener::listen(context.settings.listen, inherited.take("http")).await?;
         let listen =
             socket.local_addr().map_err(|error| Error::internal("no local address").because(error))?;
-        // With a port that was left to the system, links hold the one that it chose.
+        // If the port was chosen by the system, links must contain it.
         context.settings.listen = listen;
         let mut listening = vec![Listening { name: "http", socket }];
         let app = App::new(context);
@@ -144,13 +144,13 @@ impl Server {
         })
     }
 
-    /// The data folder.
+    /// The path of the data directory.
     pub fn data_dir(&self) -> &std::path::Path {
         self.data.path()
     }
 
-    /// A one-time sign-in link for the terminal of this machine; `None` where there is no console, or where
-    /// more than this machine reaches it: what is printed may be kept somewhere.
+    /// A one-time sign-in link for the terminal of this machine. `None` if there is no console, or if the
+    /// server is reachable from other machines, because printed output may be stored.
     pub fn sign_in_link(&self) -> Option<String> {
         let here = self.listen.ip().is_loopback() && self.app.context.settings.console.enabled;
         here.then(|| {
@@ -162,12 +162,13 @@ impl Server {
         })
     }
 
-    /// Whether there is a console.
+    /// Whether the console is enabled.
     pub fn has_console(&self) -> bool {
         self.app.context.settings.console.enabled
     }
 
-    /// The next process that wants to take this one's place; an error if this one can not go on.
+    /// The next process that wants to take over from this one. Returns an error if this server cannot
+    /// continue.
     pub async fn successor(&mut self) -> Result<Option<Handover>> {
         let mut disowned = self.app.context.disowned.subscribe();
         tokio::select! {
@@ -178,8 +179,8 @@ impl Server {
         }
     }
 
-    /// Drains, then stops all that was started; with `detach` in the settings the SQL servers go on.
-    /// `hurry` turns true at a second signal.
+    /// Drains, then stops everything that was started. With `detach` in the settings, the SQL servers keep
+    /// running. `hurry` is true after a second signal.
     pub async fn stop(self, mut hurry: watch::Receiver<bool>) {
         let grace = self.app.context.settings.drain();
         self.ready.store(false, Ordering::Relaxed);
@@ -210,8 +211,8 @@ impl Server {
         }
     }
 
-    /// Gives way to a successor, which adopts the SQL servers, then drains the sessions. If the
-    /// successor fails, starts anew on its own sockets.
+    /// Hands over to a successor, which adopts the SQL servers, then drains the sessions. If the successor
+    /// fails, starts again on its own sockets.
     pub async fn hand_over(self, handover: Handover) -> Result<Option<Self>> {
         tracing::info!("handing over to another server");
         let grace = self.app.context.settings.drain();
@@ -219,10 +220,10 @@ impl Server {
         if let Some(embedded) = &self.embedded {
             embedded.stop_accepting().await;
         }
-        // Who was accepted last has said by then what it wants.
+        // By then, connections that were accepted last have sent their requests.
         sleep(SETTLE).await;
         self.switches.stop_http.send_replace(true);
-        // Changes in memory and in the store must not come from two servers: requests end first.
+        // Changes in memory and in the store must not come from two servers, so requests end first.
         let _ = timeout(grace, self.http).await;
         self.switches.stop_tasks.send_replace(true);
         for task in self.tasks {
@@ -230,7 +231,7 @@ impl Server {
         }
         self.app.context.engine.close(true).await;
         let copies = Inherited::copies(&self.handover_server.listening())
-            .map_err(|error| Error::internal("take-over: the sockets can not be kept").because(error))?;
+            .map_err(|error| Error::internal("take-over: could not keep the sockets").because(error))?;
         drop(self.data);
         match handover.ready().await {
             Ok(()) => {
@@ -253,8 +254,8 @@ impl Server {
     }
 }
 
-/// Opens store and engine, and creates what an empty store needs. Returns also where the administrator's key was
-/// written, on the first start.
+/// Opens the store and the engine, and creates what an empty store needs. Also returns the path of the
+/// administrator's key if it was written, on the first start.
 async fn open(
     mut settings: Settings,
     engine: Arc<dyn Engine>,
@@ -286,7 +287,7 @@ async fn open(
     Ok((context, admin_key))
 }
 
-/// The certificate that SQL clients trust; made here where the gateway is another process.
+/// The certificate authority that SQL clients trust. It is created here if the gateway is another process.
 fn authority(settings: &Settings, embedded: Option<&EmbeddedGateway>) -> Result<String> {
     if let Some(embedded) = embedded {
         return Ok(embedded.authority().to_owned());

@@ -1,4 +1,5 @@
-//! Settings: one documented default file, then a file, then the environment, then the command line.
+//! Settings, in order of precedence from low to high: the default file, a configuration file, the
+//! environment, and the command line.
 
 use figment::{
     Figment,
@@ -8,10 +9,11 @@ use ootheca_model::{Error, Result, catalogue::Catalogue};
 use serde::{Deserialize, Serialize};
 use std::{net::SocketAddr, path::Path, path::PathBuf, time::Duration};
 
-/// The default file, with a sentence for every setting.
+/// The default file, which describes every setting.
 pub const DEFAULTS: &str = include_str!("../../../config/default.toml");
 
-/// Variables with our prefix that are no settings: those of the tests and of the command line too.
+/// Environment variables with our prefix that are not settings, including those of the tests and of the
+/// command line.
 const NOT_SETTINGS: [&str; 9] = [
     "admin_api_key",
     "api_key",
@@ -24,17 +26,17 @@ const NOT_SETTINGS: [&str; 9] = [
     "server",
 ];
 
-/// What runs the SQL servers.
+/// The engine that runs the SQL servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EngineKind {
     /// A PostgreSQL server for every cluster.
     Postgres,
-    /// No processes at all.
+    /// No processes.
     Simulated,
 }
 
-/// All settings. `config/default.toml` says what each is for.
+/// All settings, which `config/default.toml` describes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs)]
@@ -44,7 +46,7 @@ pub struct Settings {
     pub insecure_listen: bool,
     pub sql_listen: SocketAddr,
     pub store: String,
-    /// For one start: takes the store from the engine that owns it.
+    /// Takes the store from the engine that owns it. For one start only.
     #[serde(skip)]
     pub adopt_store: bool,
     pub engine_kind: EngineKind,
@@ -66,7 +68,7 @@ pub struct Settings {
     pub catalogue: Catalogue,
 }
 
-/// The organization made on the first start.
+/// The organization that is created on the first start.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs)]
@@ -76,7 +78,7 @@ pub struct OrganizationSettings {
     pub people: Vec<String>,
 }
 
-/// The pages at `/`.
+/// The console at `/`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs)]
@@ -84,7 +86,7 @@ pub struct ConsoleSettings {
     pub enabled: bool,
 }
 
-/// How people sign in, and for how long.
+/// Sessions of people.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs)]
@@ -111,7 +113,7 @@ pub struct GatewaySettings {
     pub threads: usize,
 }
 
-/// The SQL servers.
+/// The engine.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs)]
@@ -131,7 +133,7 @@ pub struct ScaleToZeroSettings {
     pub idle_seconds: u64,
 }
 
-/// What clusters use.
+/// Metering.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs)]
@@ -139,7 +141,7 @@ pub struct MeteringSettings {
     pub tick_seconds: u64,
 }
 
-/// What charts show.
+/// Samples for charts.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs)]
@@ -156,7 +158,7 @@ pub struct EventsSettings {
     pub retention_days: u32,
 }
 
-/// How often a caller may call.
+/// The rate limit.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs)]
@@ -166,25 +168,25 @@ pub struct RateLimitSettings {
     pub burst: u32,
 }
 
-/// Whether there is a rate limit.
+/// When the rate limit applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RateLimitMode {
-    /// Where the engine is a real one.
+    /// Unless the engine is simulated.
     Auto,
     /// With every engine.
     Always,
-    /// With none.
+    /// With no engine.
     Never,
 }
 
 impl Settings {
-    /// Reads all sources. `overrides` are the command line's settings, by their names.
+    /// Reads all sources. `overrides` are the settings of the command line, by name.
     pub fn load(file: Option<&Path>, overrides: &impl Serialize) -> Result<Self> {
         let mut figment = Figment::from(Toml::string(DEFAULTS));
         if let Some(file) = file {
             if !file.is_file() {
-                return Err(Error::invalid("config", format!("there is no file {}", file.display())));
+                return Err(Error::invalid("config", format!("the file {} does not exist", file.display())));
             }
             figment = figment.merge(Toml::file_exact(file));
         }
@@ -222,29 +224,29 @@ impl Settings {
         self.catalogue.check()
     }
 
-    /// A one-time sign-in link. The token is behind `#`, which browsers do not send.
+    /// A one-time sign-in link. The token is after the `#`, which browsers do not send.
     pub fn link(&self, token: &str) -> String {
         let listen = format!("http://{}", self.listen);
         let url = if self.public_url.is_empty() { &listen } else { self.public_url.trim_end_matches('/') };
         format!("{url}/link#{token}")
     }
 
-    /// How long open requests and sessions may take to end.
+    /// How long open requests and sessions can take to end.
     pub fn drain(&self) -> Duration {
         Duration::from_secs(self.drain_seconds)
     }
 
-    /// Where the SQL servers are kept.
+    /// The directory of the SQL servers.
     pub fn engine_folder(&self) -> PathBuf {
         self.data_dir.join("engine")
     }
 
-    /// Where the simulated engine keeps its files.
+    /// The directory of the simulated engine.
     pub fn simulated_folder(&self) -> PathBuf {
         self.data_dir.join("simulated")
     }
 
-    /// The store's address: what was set, or SQLite in the data folder.
+    /// The URL of the store: the setting, or SQLite in the data directory.
     pub fn store_url(&self) -> String {
         if self.store.is_empty() {
             format!("sqlite:{}", self.data_dir.join("store.db").display())
@@ -254,14 +256,14 @@ impl Settings {
     }
 }
 
-/// Under root it is a folder that the unprivileged owner of the SQL servers can enter.
+/// For root, it is a directory that the unprivileged owner of the SQL servers can enter.
 pub fn platform_data_dir() -> Result<PathBuf> {
     use etcetera::BaseStrategy;
     if rustix::process::geteuid().is_root() {
         return Ok(PathBuf::from("/var/lib/ootheca"));
     }
     let strategy = etcetera::choose_base_strategy().map_err(|error| {
-        Error::invalid("data_dir", "must be given: there is no home folder").because(error)
+        Error::invalid("data_dir", "is required, because there is no home directory").because(error)
     })?;
     Ok(strategy.data_dir().join("ootheca"))
 }

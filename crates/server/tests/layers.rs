@@ -1,4 +1,4 @@
-//! The files of this crate import only downwards, and never in a circle.
+//! The files of this crate only import files below them, and never in a circle.
 //!
 //! The sources are read as tokens, so comments and strings do not count; neither does code for tests.
 
@@ -11,7 +11,7 @@ use std::{
     path::Path,
 };
 
-/// Folders and files at the root of the crate, from the top. All others are below these.
+/// Directories and files at the root of the crate, from the top. All others are below these.
 const LAYERS: [&[&str]; 8] = [
     &["server", "gateway_process"],
     &["app"],
@@ -72,7 +72,7 @@ fn imports(sources: &Sources) -> Imports {
     sources.iter().map(one).collect()
 }
 
-/// The module that holds what `path` names in `module`; `None` for another crate.
+/// The module that `path` refers to in `module`; `None` for another crate.
 fn target(
     path: &[String],
     module: &str,
@@ -129,12 +129,12 @@ fn without_tests(tokens: TokenStream) -> Vec<TokenTree> {
     kept
 }
 
-/// What the tokens of a module name.
+/// The names in the tokens of a module.
 #[derive(Default)]
 struct Found {
-    /// Every path of two parts or more.
+    /// Every path with two or more parts.
     paths: BTreeSet<Vec<String>>,
-    /// The paths behind imported names.
+    /// The paths of imported names.
     names: BTreeMap<String, Vec<String>>,
 }
 
@@ -155,7 +155,7 @@ impl Found {
         }
     }
 
-    /// Reads the path, or the tree of paths, that begins at `at`; returns where it ends.
+    /// Reads the path, or the tree of paths, that starts at `at`. Returns its end.
     fn path(&mut self, tokens: &[TokenTree], mut at: usize, prefix: &[String], importing: bool) -> usize {
         let mut path = prefix.to_vec();
         loop {
@@ -169,7 +169,7 @@ impl Found {
                     }
                     return at + 1;
                 }
-                // A glob, or what follows `::` in an expression.
+                // A glob, or the token after `::` in an expression.
                 _ => break,
             }
             at += 1;
@@ -182,7 +182,7 @@ impl Found {
             path.pop();
         }
         if importing {
-            // Up to the end of this branch: the name behind `as`, if there is one, or the last part.
+            // Up to the end of this branch: the name after `as`, if there is one, or the last part.
             let mut name = path.last().cloned().unwrap_or_default();
             while let Some(token) =
                 tokens.get(at).filter(|token| !matches!(token.to_string().as_str(), "," | ";"))
@@ -204,7 +204,7 @@ fn is_double_colon(tokens: &[TokenTree], at: usize) -> bool {
     colon(at) && colon(at + 1)
 }
 
-/// What breaks a rule; an exception that is not needed breaks one as well.
+/// Violations of the rules, including exceptions that are not needed.
 fn violations(imports: &Imports, exceptions: &[(&str, &str)]) -> Vec<String> {
     let mut found = broken(imports, exceptions);
     for exception in exceptions {

@@ -46,7 +46,10 @@ fn an_operation_that_is_not_implemented_fails_with_the_error_of_the_server() {
     let mut tried = 0;
     for row in TABLE.iter().filter(|row| !row.implemented && row.path_params().eq(["cluster_id"])).take(5) {
         let result = cli.run(&["api", row.name, "--cluster-id", &cluster]);
-        assert!(result.fails(1).contains("not built yet") && result.err.contains("trace ID: "), "{result:?}");
+        assert!(
+            result.fails(1).contains("not implemented") && result.err.contains("trace ID: "),
+            "{result:?}"
+        );
         tried += 1;
     }
     // Once all operations are implemented, there is nothing to try.
@@ -61,7 +64,7 @@ fn completions_contain_commands_operations_and_values() {
         // The scripts for elvish and PowerShell don't contain the values of flags.
         let values = if matches!(shell, "elvish" | "powershell") { &[][..] } else { &["CREATED_AT"] };
         for word in ["UpdateSQLUserPassword", "service-account"].iter().chain(values) {
-            assert!(script.ok().contains(word), "the script for {shell} lacks {word}");
+            assert!(script.ok().contains(word), "the script for {shell} does not contain {word}");
         }
     }
 }

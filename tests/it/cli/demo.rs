@@ -23,7 +23,7 @@ pub(super) fn cli() -> Cli {
 #[track_caller]
 pub(super) fn leaves_nothing(cli: &Cli) {
     eventually_within(SLOW, "the demo leaves nothing", || {
-        let folders = fs::read_dir(cli.home()).expect("a home folder").flatten();
+        let folders = fs::read_dir(cli.home()).expect("a home directory").flatten();
         let left = folders.filter(|entry| entry.file_name().to_string_lossy().starts_with("ootheca-demo-"));
         (left.count() == 0 && processes::within(cli.home()).is_empty()).then_some(())
     });
@@ -60,7 +60,7 @@ impl Endless {
     }
 
     fn code(&mut self) -> Option<i32> {
-        eventually_within(SLOW, "it ends", || self.process.try_wait().expect("a child of ours")).code()
+        eventually_within(SLOW, "it ends", || self.process.try_wait().expect("a child process")).code()
     }
 }
 
@@ -77,7 +77,7 @@ fn a_demo_runs_a_statement_and_removes_everything() {
     let ran = cli.run(&["demo", "--", "-Atc", "select 40 + 2"]);
     assert_eq!(ran.ok(), "42\n");
     assert!(ran.err.contains("creating a SQL user"), "{ran:?}");
-    let left: Vec<_> = fs::read_dir(cli.home()).expect("a home folder").flatten().collect();
+    let left: Vec<_> = fs::read_dir(cli.home()).expect("a home directory").flatten().collect();
     assert!(left.is_empty(), "{left:?}");
     assert!(processes::within(cli.home()).is_empty());
 }
@@ -126,7 +126,7 @@ fn a_demo_ends_with_its_parent_process() {
     });
     demo.wait_for_statement();
     let pid = i32::try_from(demo.process.id()).ok().and_then(Pid::from_raw).expect("a process id");
-    kill_process(pid, Signal::KILL).expect("a child of ours");
+    kill_process(pid, Signal::KILL).expect("a child process");
     demo.code();
     leaves_nothing(&demo.cli);
 }

@@ -107,7 +107,7 @@ impl Cli {
         let mut child = command.spawn().expect("the program starts");
         // The program might exit without reading its input.
         let _ = child.stdin.take().expect("a pipe").write_all(input.as_bytes());
-        let output = child.wait_with_output().expect("a child of ours");
+        let output = child.wait_with_output().expect("a child process");
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
         let code = output.status.code().expect("it exited");
         Output { out: text(output.stdout), err: text(output.stderr), code }

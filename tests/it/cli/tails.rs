@@ -23,7 +23,7 @@ impl Tail {
     }
 
     fn next(&mut self) -> Value {
-        let line = self.lines.next().expect("it goes on").expect("a line");
+        let line = self.lines.next().expect("the process continues").expect("a line");
         serde_json::from_str(&line).expect("JSON")
     }
 }
@@ -77,7 +77,9 @@ fn tail_commands_print_everything_once_across_a_takeover() {
         let entry = audit.next();
         if entry["action"] == "AUDIT_LOG_ACTION_CREATE_FOLDER" {
             let payload = entry["payload"].as_str().expect("a payload").to_owned();
-            seen.push(wanted.iter().find(|name| payload.contains(*name)).expect("one of ours").clone());
+            seen.push(
+                wanted.iter().find(|name| payload.contains(*name)).expect("an entry of this test").clone(),
+            );
         }
     }
     assert_eq!(seen, wanted);

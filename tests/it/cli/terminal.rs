@@ -160,7 +160,7 @@ fn a_table_fits_the_terminal() {
     // Wrapped lines are not joined, so a table that is too wide would be visible.
     let screen = terminal.tmux(&["capture-pane", "-p"]);
     let header = screen.lines().find(|line| line.starts_with("NAME")).expect("a header");
-    assert!(header.contains("VERSION"), "the header stands in one line:\n{screen}");
+    assert!(header.contains("VERSION"), "the header is on one line:\n{screen}");
 }
 
 #[test]

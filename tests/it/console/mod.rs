@@ -1,5 +1,5 @@
-//! The console in a real browser. `console/tests` holds the tests; Playwright runs them, and each spec file starts the
-//! server that it needs. `./dev test` installs what they use.
+//! The console in a real browser. `console/tests` contains the tests; Playwright runs them, and each spec
+//! file starts the server that it needs. `./dev test` installs what they use.
 
 mod many;
 
@@ -13,7 +13,7 @@ fn playwright(spec: &str) -> Command {
     let mut command = Command::new("node");
     command.arg(console.join("node_modules/@playwright/test/cli.js")).arg("test");
     command.arg("--config").arg(console.join("tests/playwright.config.ts"));
-    // Specs run at the same time, so each has its own folder for what failed tests leave behind.
+    // Specs run at the same time, so each has its own directory for the output of failed tests.
     command.arg("--output").arg(console.join("../target/console-failures").join(spec));
     command.arg(format!("/{spec}.spec.ts")).env("OOTHECA_PROGRAM", PROGRAM);
     command

@@ -1,4 +1,4 @@
-//! The changes that are cut short.
+//! The changes that are interrupted by a crash.
 
 use super::{Flow, NEVER, clear, run, suspended};
 use crate::{
@@ -8,7 +8,7 @@ use crate::{
 use ootheca_testkit::{Answer, Lost, Ootheca, eventually};
 use serde_json::json;
 
-/// The cluster that a flow works on, made anew for each run or kept.
+/// The cluster that a flow uses, created for each run or kept.
 #[derive(Default)]
 struct Round {
     number: usize,
@@ -46,7 +46,7 @@ impl Flow for Create {
         let list = server.get("/clusters");
         let clusters = list.ok()["clusters"].as_array().expect("a list").clone();
         if let Some(answer) = acknowledged {
-            assert_eq!(column(&json!(clusters), "id"), [answer.text("/id")], "acknowledged, so it is there");
+            assert_eq!(column(&json!(clusters), "id"), [answer.text("/id")], "acknowledged, so it exists");
         }
         for cluster in clusters {
             sql_user(server, &id(&cluster), "prober");
@@ -86,11 +86,11 @@ impl Flow for Patch {
         let cpus =
             server.get(&self.0.path()).text("/config/serverless/usage_limits/provisioned_virtual_cpus");
         if acknowledged.is_some() {
-            assert_eq!(cpus, self.cpus(), "acknowledged, so it holds");
+            assert_eq!(cpus, self.cpus(), "acknowledged, so it is applied");
         }
         let pid = server.postmaster(&self.0.cluster);
         if let Some(millis) = ootheca_testkit::processes::cpu_limit(pid) {
-            assert_eq!(millis.to_string(), format!("{cpus}000"), "what the API says is what runs");
+            assert_eq!(millis.to_string(), format!("{cpus}000"), "the API shows the running processes");
         }
         assert_eq!(server.psql(&self.0.cluster, "prober", PASSWORD, "SELECT 1").ok(), "1");
     }
@@ -125,11 +125,11 @@ impl Flow for CreateUser {
     fn check(&self, server: &Ootheca, acknowledged: Option<&Answer>) {
         let users = column(&server.get(&format!("{}/sql-users", self.0.path())).ok()["users"], "name");
         let there = users.contains(&self.name());
-        assert!(there || acknowledged.is_none(), "acknowledged, so it is there: {users:?}");
+        assert!(there || acknowledged.is_none(), "acknowledged, so it exists: {users:?}");
         let member = "SELECT pg_has_role('admin', 'member')";
         let spoken = server.psql(&self.0.cluster, &self.name(), PASSWORD, member);
         if there {
-            assert_eq!(spoken.ok(), "t", "it is whole");
+            assert_eq!(spoken.ok(), "t", "the data is complete");
         } else {
             spoken.fails("authentication failed");
         }
@@ -157,7 +157,7 @@ impl Flow for Delete {
 
     fn check(&self, server: &Ootheca, acknowledged: Option<&Answer>) {
         let state = server.get(&self.0.path()).text("/state");
-        assert!(state == "DELETED" || acknowledged.is_none(), "acknowledged, so it holds: {state}");
+        assert!(state == "DELETED" || acknowledged.is_none(), "acknowledged, so it is applied: {state}");
         if state == "DELETED" {
             let rows = server.instances();
             assert!(rows.iter().all(|row| row["cluster"] != self.0.cluster.as_str()), "{rows:?}");
@@ -180,7 +180,7 @@ impl DeleteDatabase {
         format!(r"bad{}\xff", self.0.number)
     }
 
-    /// The databases that a test made or a kill left.
+    /// The databases that a test created or that a killed server left.
     fn others(&self, server: &Ootheca) -> Vec<String> {
         let all = databases(server, &self.0.cluster).into_iter();
         all.filter(|name| !["ascii", "defaultdb"].contains(&name.as_str())).collect()
@@ -195,7 +195,7 @@ impl Flow for DeleteDatabase {
         for left in self.others(server) {
             server.delete(&at(&self.0.cluster, "databases", &left)).ok();
         }
-        assert!(self.others(server).is_empty(), "whatever a kill left can be deleted");
+        assert!(self.others(server).is_empty(), "everything that a crash has left can be deleted");
         self.0.number += 1;
         server.psql(&self.0.cluster, "keeper", PASSWORD, "CREATE DATABASE plain").ok();
         let name: String =
@@ -210,7 +210,7 @@ impl Flow for DeleteDatabase {
 
     fn check(&self, server: &Ootheca, acknowledged: Option<&Answer>) {
         let left = self.others(server);
-        assert!(left.is_empty() || acknowledged.is_none(), "acknowledged, so it is gone: {left:?}");
+        assert!(left.is_empty() || acknowledged.is_none(), "acknowledged, so it is deleted: {left:?}");
         assert!(left.len() <= 1, "{left:?}");
     }
 
@@ -222,7 +222,7 @@ impl Flow for DeleteDatabase {
 const KEPT: &str = "SELECT string_agg(n::text, ',') FROM kept";
 
 impl Round {
-    /// A cluster that scales to zero, with a row in a table.
+    /// Creates a cluster that scales to zero, with a row in a table.
     fn sleeper(&mut self, server: &Ootheca, name: &str) {
         if self.number == 0 {
             self.cluster = id(&server.create_cluster(name, "BASIC"));
@@ -233,7 +233,7 @@ impl Round {
         self.number += 1;
     }
 
-    /// Whether it is suspended or not: one server, and all that was in it.
+    /// Checks that the cluster has one server and all its data, whether it is suspended or not.
     fn answers(&self, server: &Ootheca) {
         let ours = |row: &&serde_json::Value| row["cluster"] == self.cluster.as_str();
         assert_eq!(server.instances().iter().filter(ours).count(), 1);
@@ -247,21 +247,23 @@ struct Suspend(Round);
 impl Flow for Suspend {
     fn prepare(&mut self, server: &Ootheca) {
         self.0.sleeper(server, "crash-suspend");
-        // It is woken by this, if the run before had suspended it.
+        // This resumes the cluster, if the previous run has suspended it.
         self.0.answers(server);
     }
 
     fn act(&self, server: &Ootheca) -> Result<Answer, Lost> {
-        eventually("it is suspended, or the server is dead", || match suspended(server, &self.0.cluster) {
-            Ok(false) => None,
-            Ok(true) => Some(server.request("GET", &self.0.path()).try_send()),
-            Err(lost) => Some(Err(lost)),
+        eventually("the cluster is suspended, or the server is killed", || {
+            match suspended(server, &self.0.cluster) {
+                Ok(false) => None,
+                Ok(true) => Some(server.request("GET", &self.0.path()).try_send()),
+                Err(lost) => Some(Err(lost)),
+            }
         })
     }
 
     fn check(&self, server: &Ootheca, acknowledged: Option<&Answer>) {
         let asleep = suspended(server, &self.0.cluster).expect("it answers");
-        assert!(asleep || acknowledged.is_none(), "written, so it stays");
+        assert!(asleep || acknowledged.is_none(), "written data is kept");
         self.0.answers(server);
         assert!(!suspended(server, &self.0.cluster).expect("it answers"));
     }
@@ -314,41 +316,41 @@ impl Flow for Wake {
 }
 
 #[test]
-fn a_suspension_cut_short() {
+fn a_suspension_survives_a_crash() {
     run("suspend", 0, Suspend::default());
 }
 
 #[test]
-fn a_wake_cut_short() {
+fn a_resumption_survives_a_crash() {
     run("wake", 0, Wake::default());
 }
 
 #[test]
-fn a_creation_cut_short() {
+fn a_creation_survives_a_crash() {
     run("create from a spare", 1, Create::default());
 }
 
 #[test]
-fn a_creation_without_spares_cut_short() {
+fn a_creation_without_spares_survives_a_crash() {
     run("create from the template", 0, Create::default());
 }
 
 #[test]
-fn a_change_cut_short() {
+fn a_change_survives_a_crash() {
     run("patch", 1, Patch::default());
 }
 
 #[test]
-fn a_user_creation_cut_short() {
+fn a_user_creation_survives_a_crash() {
     run("create SQL user", 0, CreateUser::default());
 }
 
 #[test]
-fn a_deletion_of_a_database_cut_short() {
+fn a_deletion_of_a_database_survives_a_crash() {
     run("delete database", 0, DeleteDatabase::default());
 }
 
 #[test]
-fn a_deletion_cut_short() {
+fn a_deletion_survives_a_crash() {
     run("delete", 1, Delete::default());
 }

@@ -1,5 +1,5 @@
-//! Every row, tried with every role at every scope where it can be held: what `expected/roles.txt` says
-//! is what the server does.
+//! Every row, called with every role at every scope where it can be held: the server behaves as
+//! `expected/roles.txt` lists.
 
 use crate::{
     folders::folder,
@@ -10,7 +10,7 @@ use ootheca_model::{Role, identity::Requirement};
 use ootheca_testkit::{Answer, Client, Ootheca};
 use serde_json::json;
 
-/// A cluster in a folder in a folder, and as much again elsewhere.
+/// A cluster in two nested folders. There are two such places.
 struct Place {
     outer: String,
     inner: String,
@@ -24,12 +24,13 @@ impl Place {
         let cluster = id(&server.create_cluster(&format!("cluster-{name}"), "BASIC"));
         let path = format!("/clusters/{cluster}");
         server.patch(&path, json!({ "parent_id": inner })).ok();
-        // Whoever may delete it is told that it is protected, and it stays.
+        // A caller that is allowed to delete the cluster gets the error that it is protected, and it is not
+        // deleted.
         server.patch(&path, json!({ "delete_protection": "ENABLED" })).ok();
         Self { outer, inner, cluster }
     }
 
-    /// A key that holds `role` at one scope: on the outer folder, so that it must be inherited.
+    /// A key that holds `role` at one scope: on the outer folder, so that it is inherited.
     fn key(&self, server: &Ootheca, role: Role, scope: char) -> Client {
         let grant = match scope {
             'O' => role.name().to_owned(),
@@ -57,19 +58,19 @@ impl Place {
         });
         let path = segments.collect::<Vec<_>>().join("/");
         let request = client.raw(row.method.name(), &path);
-        // Whoever is let in with a body is told that it is none, and nothing changes.
+        // With an invalid body, an authorized caller gets an error, and nothing changes.
         if row.has_body { request.data("no body").send() } else { request.send() }
     }
 }
 
-/// What must come of a call.
+/// The expected result of a call.
 #[derive(Debug, PartialEq, Eq)]
 enum Outcome {
-    /// Let in; whatever the handler says.
+    /// The call is authorized, whatever the handler returns.
     Open,
     /// 403.
     Denied,
-    /// 404: the caller may not know that the target exists.
+    /// 404: the caller has no access to the target, not even to its existence.
     Hidden,
 }
 
@@ -82,7 +83,8 @@ fn outcome(answer: &Answer) -> Outcome {
     }
 }
 
-/// What the matrix says. `here` is whether the role is held above or on what the call is about.
+/// The result according to the matrix. `here` is whether the role is held on the target of the call or above
+/// it.
 fn expected(row: &Operation, role: Role, scope: char, here: bool) -> Outcome {
     let named = match row.requirement {
         Requirement::Member => return Outcome::Open,
@@ -106,7 +108,7 @@ fn expected(row: &Operation, role: Role, scope: char, here: bool) -> Outcome {
 }
 
 #[test]
-fn every_role_at_every_scope_opens_what_the_matrix_says() {
+fn every_role_at_every_scope_matches_the_role_matrix() {
     let server = simulated();
     let (here, elsewhere) = (Place::new(&server, "here"), Place::new(&server, "elsewhere"));
     let mut checks = 0;

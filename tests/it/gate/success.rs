@@ -1,10 +1,10 @@
-//! Each built change once, with success.
+//! Calls each implemented change once, with success.
 
 use crate::support::{PASSWORD, entries_by_trace, id, trace};
 use ootheca_testkit::{Answer, Ootheca};
 use serde_json::{Value, json};
 
-/// Calls them all; returns their names, sorted.
+/// Calls all of them and returns their names, sorted.
 pub(crate) fn run_all(server: &Ootheca) -> Vec<&'static str> {
     let mut calls: Vec<(&'static str, Answer)> = Vec::new();
     clusters(server, &mut calls);

@@ -1,5 +1,5 @@
-//! The server is killed after each of its effects, between commit and answer too. Whoever then asks
-//! again with the same key gets the answer, and the change was made once.
+//! The server is killed after each of its side effects, also between the commit and the response. A repeated
+//! request with the same key gets the response, and the change was made once.
 
 use super::{HEADER, column};
 use crate::support::{PASSWORD, PROGRAM, audit_log, id};
@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 const VARIABLE: &str = "OOTHECA_CRASH_AFTER_EFFECT";
-/// More effects than any of these changes has.
+/// More side effects than any of these changes has.
 const ENOUGH: usize = 20;
 
-/// A change: how it is asked for in a round, and how often it was made.
+/// A change: its request in each round, and how often it was made.
 struct Flow {
     action: &'static str,
     ask: fn(&str, usize) -> (&'static str, String, Value),
@@ -89,7 +89,7 @@ fn count(list: &Value, member: &str, name: &str) -> usize {
 fn nothing(_: &Ootheca, _: &str, _: usize) {}
 
 #[test]
-fn an_answer_that_is_known_at_once() {
+fn an_immediate_reply() {
     Flow {
         action: "_CREATE_SERVICE_ACCOUNT",
         ask: |_, round| ("POST", "/service-accounts".to_owned(), json!({ "name": format!("robot-{round}") })),
@@ -103,7 +103,7 @@ fn an_answer_that_is_known_at_once() {
 }
 
 #[test]
-fn an_answer_that_waits_for_a_cluster() {
+fn a_pending_reply() {
     Flow {
         action: "_CREATE_CLUSTER",
         ask: |_, round| {
@@ -120,7 +120,7 @@ fn an_answer_that_waits_for_a_cluster() {
 }
 
 #[test]
-fn a_user_that_is_made_inside_a_cluster() {
+fn creation_of_a_user_inside_a_cluster() {
     Flow {
         action: "_CREATE_SQL_USER",
         ask: |cluster, round| {
@@ -137,7 +137,7 @@ fn a_user_that_is_made_inside_a_cluster() {
 }
 
 #[test]
-fn a_database_that_is_renamed_inside_a_cluster() {
+fn renaming_of_a_database_inside_a_cluster() {
     Flow {
         action: "_UPDATE_CLUSTER",
         ask: |cluster, round| {
@@ -159,7 +159,7 @@ fn a_database_that_is_renamed_inside_a_cluster() {
 }
 
 #[test]
-fn a_user_that_is_deleted_inside_a_cluster() {
+fn deletion_of_a_user_inside_a_cluster() {
     Flow {
         action: "_DELETE_SQL_USER",
         ask: |cluster, round| ("DELETE", format!("/clusters/{cluster}/sql-users/user-{round}"), Value::Null),

@@ -1,18 +1,18 @@
-//! The rows. Built ones first, then those that answer 501, both by tag.
+//! The rows: implemented operations first, then those that respond with 501, both ordered by tag.
 //!
-//! A built row: `{ Name, handler, "tag", Method "path", (Path, Query, Body) -> Reply, [access], kind, "summary" }`.
-//! Another one: `{ Name, later, "tag", Method "path", [access], kind, "summary" }`, with `later body` where it
-//! takes a body. The kind is `read` or `change AUDIT_ACTION`. Access is one of
-//! - `[cluster parameter: roles]`: on the cluster that this path parameter names
-//! - `[folder parameter: roles]`: on the folder that this path parameter names
-//! - `[folders: roles]`: on the organization or on a folder that the handler looks up
+//! An implemented row: `{ Name, handler, "tag", Method "path", (Path, Query, Body) -> Reply, [access], kind,
+//! "summary" }`. Any other row: `{ Name, later, "tag", Method "path", [access], kind, "summary" }`, with
+//! `later body` if it takes a body. The kind is `read` or `change AUDIT_ACTION`. Access is one of
+//! - `[cluster parameter: roles]`: on the cluster in this path parameter
+//! - `[folder parameter: roles]`: on the folder in this path parameter
+//! - `[folders: roles]`: on the organization or on a folder that the handler determines
 //! - `[organization: roles]`: on the organization
-//! - `[visible: roles]`: a list that shows each caller what its roles reach
-//! - `[member]`: everybody in the organization
-//! - `[grantor]`: whoever may grant something; the handler checks each grant
+//! - `[visible: roles]`: a list that shows each caller what its roles give access to
+//! - `[member]`: every member of the organization
+//! - `[grantor]`: callers that can grant a role; the handler checks each grant
 
-/// Hands all rows to the macro `$callback`, as `built { rows } later { rows }`. The
-/// [operations](crate::operations) module shows how to match on them.
+/// Passes all rows to the macro `$callback`, as `built { rows } later { rows }`. The module
+/// [operations](crate::operations) shows how to match them.
 #[macro_export]
 macro_rules! for_each_operation {
     ($callback:ident) => {

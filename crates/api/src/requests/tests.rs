@@ -29,7 +29,7 @@ fn what_is_said_twice_must_agree() {
         (Op::CreateDatabase, json!({ "newName": "a", "new_name": "b" })),
     ] {
         let error = normal(op, body.clone()).unwrap_err();
-        assert!(error.message().contains("given twice"), "{body}: {error}");
+        assert!(error.message().contains("two different values"), "{body}: {error}");
     }
 }
 

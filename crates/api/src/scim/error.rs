@@ -1,9 +1,9 @@
-//! Errors in SCIM's shape, made from the API's.
+//! Errors in the format of SCIM, converted from errors of the API.
 
 use super::ERROR;
 use serde_json::{Value, json};
 
-/// The body of an error: what the API would say, said in SCIM's way.
+/// The body of an error, converted from the body that the API would return.
 pub fn body(status: u16, api: &[u8]) -> Vec<u8> {
     let api: Value = serde_json::from_slice(api).unwrap_or_default();
     let detail = api["message"].as_str().unwrap_or("request failed");
@@ -14,7 +14,7 @@ pub fn body(status: u16, api: &[u8]) -> Vec<u8> {
     body.to_string().into_bytes()
 }
 
-/// RFC 7644 section 3.12 names what is wrong with a request in one word.
+/// The `scimType` of an error (RFC 7644 section 3.12).
 fn kind(status: u16, detail: &str) -> Option<&'static str> {
     if status == 409 {
         return detail.ends_with("already exists").then_some("uniqueness");

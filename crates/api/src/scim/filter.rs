@@ -1,30 +1,30 @@
-//! Filters: `userName eq "ada" and emails[type eq "work"]`. A small parser without surprises: bounded in
-//! length and depth, and whatever it refuses is a message, never a panic.
+//! Filters: `userName eq "ada" and emails[type eq "work"]`. The parser limits length and depth, and reports
+//! invalid filters as errors.
 
 use super::{lexer::Lexer, spelling, without_schema};
 use ootheca_model::{Error, Result, Timestamp};
 use serde_json::Value;
 use std::cmp::Ordering;
 
-/// Longest filter in bytes.
+/// The maximum length of a filter in bytes.
 const LONGEST: usize = 8 * 1024;
-/// Most brackets within each other.
+/// The maximum nesting of brackets.
 const DEEPEST: usize = 32;
 
-/// An attribute, perhaps one within it.
+/// An attribute, optionally with a sub-attribute.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attribute {
-    /// Its name.
+    /// Name of the attribute.
     pub name: String,
-    /// The name within it.
+    /// Name of the sub-attribute.
     pub sub: Option<String>,
 }
 
 impl Attribute {
-    /// Reads `name`, `name.sub`, either with the schema in front.
+    /// Parses `name` or `name.sub`, with or without a schema prefix.
     pub fn read(text: &str) -> Self {
         let text = without_schema(text);
-        // An attribute of another schema: its dots are not ours.
+        // An attribute of another schema: its dots do not separate sub-attributes.
         if text.contains(':') {
             return Self { name: text.to_owned(), sub: None };
         }
@@ -36,7 +36,7 @@ impl Attribute {
         }
     }
 
-    /// What `resource` holds there: the items of lists one by one.
+    /// The values of the attribute in `resource`. The items of lists are returned one by one.
     pub fn values<'a>(&self, resource: &'a Value) -> Vec<&'a Value> {
         let top = flat(resource.get(&self.name));
         match &self.sub {
@@ -45,7 +45,7 @@ impl Attribute {
         }
     }
 
-    /// The name whose values are compared.
+    /// The name of the attribute or sub-attribute whose values are compared.
     fn last(&self) -> &str {
         self.sub.as_deref().unwrap_or(&self.name)
     }
@@ -59,7 +59,7 @@ fn flat(value: Option<&Value>) -> Vec<&Value> {
     }
 }
 
-/// How two values are compared.
+/// A comparison operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum Comparison {
@@ -74,25 +74,25 @@ pub enum Comparison {
     LessOrEqual,
 }
 
-/// What must hold of a resource.
+/// A condition on a resource.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Filter {
-    /// All of these.
+    /// All of these hold.
     And(Vec<Filter>),
-    /// One of these.
+    /// At least one of these holds.
     Or(Vec<Filter>),
-    /// Not this.
+    /// This does not hold.
     Not(Box<Filter>),
     /// The attribute has a value.
     Present(Attribute),
-    /// A value of the attribute compares so.
+    /// The comparison with a value of the attribute holds.
     Compare(Attribute, Comparison, Value),
-    /// One item of the attribute is like this.
+    /// The filter matches an item of the attribute.
     Within(Attribute, Box<Filter>),
 }
 
 impl Filter {
-    /// Reads a filter.
+    /// Parses a filter.
     pub fn parse(text: &str) -> Result<Self> {
         if text.len() > LONGEST {
             return Err(Error::invalid("filter", format!("must have at most {LONGEST} bytes")));
@@ -102,7 +102,7 @@ impl Filter {
         if lexer.ended() { Ok(filter) } else { Err(lexer.wrong("\"and\", \"or\" or the end")) }
     }
 
-    /// Whether `resource` is like this.
+    /// Whether the filter matches `resource`.
     pub fn matches(&self, resource: &Value) -> bool {
         match self {
             Filter::And(parts) => parts.iter().all(|part| part.matches(resource)),
@@ -166,7 +166,8 @@ fn folded(text: &str, exact: bool) -> String {
     if exact { text.to_owned() } else { text.to_lowercase() }
 }
 
-/// Orders two values of the same type: times as times, texts without their case unless `exact`.
+/// Orders two values of the same type. Times are compared as times, and texts without regard to case unless
+/// `exact` is set.
 pub fn compare(left: &Value, right: &Value, exact: bool) -> Option<Ordering> {
     match (left, right) {
         (Value::String(left), Value::String(right)) => {
@@ -226,10 +227,10 @@ fn term(lexer: &mut Lexer<'_>, depth: usize) -> Result<Filter> {
     comparison(lexer, attribute)
 }
 
-/// The rest of a bracket that was opened.
+/// Parses the rest of an open bracket.
 pub(super) fn bracketed(lexer: &mut Lexer<'_>, end: char, depth: usize) -> Result<Filter> {
     if depth == DEEPEST {
-        let rule = format!("may have at most {DEEPEST} brackets within each other");
+        let rule = format!("must have at most {DEEPEST} nested brackets");
         return Err(Error::invalid(lexer.field, rule));
     }
     let filter = any(lexer, depth + 1)?;
@@ -264,7 +265,7 @@ fn comparison(lexer: &mut Lexer<'_>, attribute: Attribute) -> Result<Filter> {
     if fits {
         Ok(Filter::Compare(attribute, *comparison, wanted))
     } else {
-        Err(Error::invalid(lexer.field, format!("{word} can not compare with {wanted}")))
+        Err(Error::invalid(lexer.field, format!("{word} cannot compare with {wanted}")))
     }
 }
 

@@ -1,11 +1,11 @@
-//! Reads the text of filters and paths piece by piece.
+//! Tokenizer for filters and paths.
 
 use ootheca_model::{Error, Result};
 use serde_json::Value;
 
-/// What is left of a text.
+/// The rest of a text.
 pub(super) struct Lexer<'a> {
-    /// The request's field, for messages.
+    /// The field of the request, for error messages.
     pub(super) field: &'static str,
     text: &'a str,
     at: usize,
@@ -20,7 +20,7 @@ impl<'a> Lexer<'a> {
         &self.text[self.at..]
     }
 
-    /// An error at this place.
+    /// An error at this position.
     pub(super) fn wrong(&self, expected: &str) -> Error {
         let place = self.text[..self.at].chars().count() + 1;
         Error::invalid(self.field, format!("{expected} expected at character {place}"))
@@ -30,13 +30,13 @@ impl<'a> Lexer<'a> {
         self.at = self.text.len() - self.rest().trim_start().len();
     }
 
-    /// Whether nothing but space is left.
+    /// Whether only white space is left.
     pub(super) fn ended(&mut self) -> bool {
         self.skip_spaces();
         self.rest().is_empty()
     }
 
-    /// Takes a sign, if it is next.
+    /// Consumes a sign if it is next.
     pub(super) fn sign(&mut self, sign: char) -> bool {
         self.skip_spaces();
         let next = self.rest().starts_with(sign);
@@ -46,14 +46,14 @@ impl<'a> Lexer<'a> {
         next
     }
 
-    /// The next word of letters, and how long it is; not taken.
+    /// The next word of letters, without consuming it.
     fn letters(&self) -> &'a str {
         let rest = self.rest();
         let end = rest.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(rest.len());
         &rest[..end]
     }
 
-    /// Takes a keyword, whatever its case, if it is next and whole.
+    /// Consumes a keyword in any case, if it is the whole next word.
     pub(super) fn keyword(&mut self, word: &str) -> bool {
         self.skip_spaces();
         let found = self.letters();
@@ -65,7 +65,7 @@ impl<'a> Lexer<'a> {
         whole
     }
 
-    /// Takes a word of letters.
+    /// Consumes a word of letters.
     pub(super) fn word(&mut self) -> &'a str {
         self.skip_spaces();
         let word = self.letters();
@@ -73,7 +73,7 @@ impl<'a> Lexer<'a> {
         word
     }
 
-    /// Takes the name of an attribute, with its schema and sub-attribute if it has them.
+    /// Consumes the name of an attribute, with its schema and sub-attribute if it has them.
     pub(super) fn name(&mut self) -> Result<&'a str> {
         self.skip_spaces();
         let rest = self.rest();
@@ -86,7 +86,7 @@ impl<'a> Lexer<'a> {
         Ok(&rest[..end])
     }
 
-    /// Takes a JSON string, number, `true`, `false` or `null`.
+    /// Consumes a JSON string, number, `true`, `false`, or `null`.
     pub(super) fn literal(&mut self) -> Result<Value> {
         const WANTED: &str = "a text in double quotes, a number, true, false or null";
         self.skip_spaces();
@@ -105,7 +105,7 @@ impl<'a> Lexer<'a> {
     }
 }
 
-/// Where the quote is that ends a text.
+/// The position of the quote that ends a text.
 fn end_of_text(text: &str) -> Option<usize> {
     let mut escaped = false;
     text.bytes().position(|byte| {

@@ -1,5 +1,5 @@
-//! The language of SCIM (RFC 7643 and 7644): filters, paths, attribute names, its errors. Pure: JSON in,
-//! JSON out; what a user or a group is, `wire` and the handlers know.
+//! The language of SCIM (RFC 7643 and 7644): filters, paths, attribute names, and errors. Pure: JSON in, JSON
+//! out. The attributes of users and groups are defined in `wire` and in the handlers.
 
 pub mod error;
 pub mod filter;
@@ -20,18 +20,18 @@ pub const PATCH: &str = "urn:ietf:params:scim:api:messages:2.0:PatchOp";
 /// The schema of an error.
 pub const ERROR: &str = "urn:ietf:params:scim:api:messages:2.0:Error";
 
-/// Where SCIM begins.
+/// The prefix of SCIM paths.
 pub const PREFIX: &str = "/api/scim/v2";
 
-/// Its own content type.
+/// The content type of SCIM.
 pub const CONTENT_TYPE: &str = "application/scim+json";
 
-/// Whether a path, or the template of one, belongs to SCIM.
+/// Whether a path, or a path template, belongs to SCIM.
 pub fn covers(path: &str) -> bool {
     path.strip_prefix(PREFIX).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// Names of attributes and of members of messages, as they are written. Their case does not matter.
+/// Canonical names of attributes and of members of messages. They are compared without regard to case.
 const NAMES: &[&str] = &[
     "$ref",
     "Operations",
@@ -69,17 +69,18 @@ const NAMES: &[&str] = &[
     "version",
 ];
 
-/// The usual spelling of a name; one that is not known stays as it is.
+/// The canonical spelling of a name. Unknown names are returned unchanged.
 pub(crate) fn spelling(name: &str) -> &str {
     NAMES.iter().find(|known| known.eq_ignore_ascii_case(name)).copied().unwrap_or(name)
 }
 
-/// Whether anything here is called so, in its usual spelling.
+/// Whether a name is known in exactly this spelling.
 pub(crate) fn is_known(name: &str) -> bool {
     NAMES.contains(&name)
 }
 
-/// A body with every known name in its usual spelling, at any depth. Of two spellings the last counts.
+/// A body with every known name in its canonical spelling, at any depth. If two spellings occur, the last one
+/// applies.
 pub(crate) fn normalize(members: Map<String, Value>) -> Map<String, Value> {
     let renamed = members.into_iter().map(|(name, value)| (spelling(&name).to_owned(), normal(value)));
     renamed.collect()
@@ -93,7 +94,7 @@ fn normal(value: Value) -> Value {
     }
 }
 
-/// A name without the schema before it.
+/// A name without its schema prefix.
 pub(crate) fn without_schema(name: &str) -> &str {
     for schema in [USER, GROUP] {
         let head = name.get(..schema.len()).filter(|head| head.eq_ignore_ascii_case(schema));

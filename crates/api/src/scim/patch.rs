@@ -1,5 +1,4 @@
-//! The operations of PATCH on a resource in JSON. Either all of them are applied, or there is an error and
-//! the caller throws the resource away.
+//! The operations of PATCH on a resource in JSON. If one of them fails, the caller discards the resource.
 
 use super::{
     filter::{self, Attribute, Comparison, Filter},
@@ -8,29 +7,29 @@ use super::{
 use ootheca_model::{Error, Result};
 use serde_json::{Map, Value};
 
-/// How the message begins when nothing is at the path.
+/// The start of the message if the path has no target.
 pub(crate) const NO_TARGET: &str = "nothing is there";
-/// How it begins when what is there may not be changed.
-pub(crate) const READ_ONLY: &str = "can not be changed";
+/// The start of the message if the target is read-only.
+pub(crate) const READ_ONLY: &str = "cannot be changed";
 
 /// Attributes that only the server sets.
 const SET_BY_SERVER: [&str; 4] = ["schemas", "id", "meta", "groups"];
 /// Attributes that are lists.
 const LISTS: [&str; 2] = ["emails", "members"];
 
-/// What an operation does.
+/// The kind of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verb {
-    /// Adds to a list, merges into an object, sets anything else.
+    /// Adds to a list, merges into an object, or sets anything else.
     Add,
-    /// Sets.
+    /// Replaces the value.
     Replace,
-    /// Takes away.
+    /// Removes the value.
     Remove,
 }
 
 impl Verb {
-    /// Reads a verb, whatever its case.
+    /// Parses a verb in any case.
     pub fn parse(text: &str) -> Result<Self> {
         match text.to_ascii_lowercase().as_str() {
             "add" => Ok(Self::Add),
@@ -41,7 +40,7 @@ impl Verb {
     }
 }
 
-/// Where an operation acts: `name.familyName`, `emails[type eq "work"].value`.
+/// The target of an operation: `name.familyName`, `emails[type eq "work"].value`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Path {
     attribute: Attribute,
@@ -49,7 +48,7 @@ pub struct Path {
 }
 
 impl Path {
-    /// Reads a path.
+    /// Parses a path.
     pub fn parse(text: &str) -> Result<Self> {
         let mut lexer = Lexer::new("path", text);
         let mut attribute = Attribute::read(lexer.name()?);
@@ -66,7 +65,7 @@ impl Path {
         if lexer.ended() { Ok(Self { attribute, filter }) } else { Err(lexer.wrong("the end of the path")) }
     }
 
-    /// Reads the name of a member of a value: a path if it has a filter, else whatever it is.
+    /// Parses the name of a member of a value: as a path if it has a filter, otherwise as a plain name.
     fn named(text: &str) -> Result<Self> {
         if text.contains('[') {
             return Self::parse(text);
@@ -94,13 +93,13 @@ pub fn apply(resource: &mut Map<String, Value>, verb: Verb, path: Option<&str>, 
         }
         None => {
             let Value::Object(members) = value else {
-                return Err(Error::invalid("value", "must be an object where there is no path"));
+                return Err(Error::invalid("value", "must be an object if there is no path"));
             };
             for (name, value) in members {
                 let path = Path::named(&name)?;
                 let attribute = path.attribute.name.as_str();
-                // Providers send the whole resource back, with what is ours in it. An item of a list that is
-                // not kept is ignored as other attributes are that are not kept.
+                // Providers send the whole resource back, including attributes that the server sets. Unknown
+                // items of lists are ignored in the same way as unknown attributes.
                 let kept = path.filter.is_none() || super::is_known(attribute);
                 if kept && !SET_BY_SERVER.contains(&attribute) {
                     at(resource, verb, &path, value)?;
@@ -120,15 +119,15 @@ fn at(resource: &mut Map<String, Value>, verb: Verb, path: &Path, value: Value) 
     }
 }
 
-/// On an attribute as a whole.
+/// Applies an operation to a whole attribute.
 fn whole(resource: &mut Map<String, Value>, verb: Verb, name: &str, value: Value) -> Result<()> {
     let is_list = LISTS.contains(&name);
     match (verb, value) {
-        // Some providers name the items that go in the value. An empty list names none.
+        // Some providers list the items to remove in the value. An empty list removes nothing.
         (Verb::Remove, value) if is_list && !value.is_null() => {
             let unwanted = items(value);
             if unwanted.iter().any(|item| key(item).is_null()) {
-                return Err(Error::invalid("value", "must name each item that goes by its value"));
+                return Err(Error::invalid("value", "must contain the value of each item to remove"));
             }
             if let Some(Value::Array(items)) = resource.get_mut(name) {
                 items.retain(|item| !unwanted.iter().any(|other| same(item, other)));
@@ -154,7 +153,7 @@ fn whole(resource: &mut Map<String, Value>, verb: Verb, name: &str, value: Value
     Ok(())
 }
 
-/// The items of a list, or one item.
+/// The items of a list, or a single item.
 fn items(value: Value) -> Vec<Value> {
     match value {
         Value::Array(items) => items,
@@ -162,18 +161,18 @@ fn items(value: Value) -> Vec<Value> {
     }
 }
 
-/// What tells an item of a list from the others; null if nothing does.
+/// The value that identifies an item of a list; null if there is none.
 fn key(item: &Value) -> &Value {
     if item.is_object() { &item["value"] } else { item }
 }
 
-/// Whether two items of a list are about the same thing.
+/// Whether two items of a list have the same identity.
 fn same(left: &Value, right: &Value) -> bool {
     let (left, right) = (key(left), key(right));
     !left.is_null() && left == right
 }
 
-/// Adds items; one that is there already is changed. There is at most one primary item, the newest.
+/// Adds items, and replaces items with the same identity. Only the newest primary item stays primary.
 fn add_items(resource: &mut Map<String, Value>, name: &str, new: Vec<Value>) {
     let list = resource.entry(name).or_insert_with(|| Value::Array(Vec::new()));
     if !list.is_array() {
@@ -198,7 +197,7 @@ fn add_items(resource: &mut Map<String, Value>, name: &str, new: Vec<Value>) {
     }
 }
 
-/// On an attribute within an attribute: of an object, or of every item of a list.
+/// Applies an operation to a sub-attribute of an object, or of every item of a list.
 fn within(resource: &mut Map<String, Value>, verb: Verb, name: &str, sub: &str, value: Value) -> Result<()> {
     if verb != Verb::Remove && !resource.contains_key(name) {
         let empty = Value::Object(Map::new());
@@ -228,7 +227,7 @@ fn set(members: &mut Map<String, Value>, verb: Verb, name: &str, value: Value) {
     }
 }
 
-/// On the items of a list that a filter finds.
+/// Applies an operation to the items of a list that match a filter.
 fn in_list(
     resource: &mut Map<String, Value>,
     verb: Verb,

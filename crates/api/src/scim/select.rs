@@ -1,20 +1,20 @@
-//! Which attributes of a resource an answer holds.
+//! Selects the attributes of a resource that a response contains.
 
 use super::filter::Attribute;
 use serde_json::{Map, Value};
 
-/// What a request asks to see, or not to see.
+/// The attributes that a request includes or excludes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selection {
     only: Vec<Attribute>,
     without: Vec<Attribute>,
 }
 
-/// These are always there.
+/// Attributes that are always returned.
 const ALWAYS: [&str; 2] = ["schemas", "id"];
 
 impl Selection {
-    /// Reads the two lists, names separated by commas. An empty list is none.
+    /// Parses the two lists of comma-separated names. An empty list is the same as none.
     pub fn read(attributes: Option<&str>, excluded: Option<&str>) -> Self {
         let names = |list: Option<&str>| {
             let names = list.unwrap_or_default().split(',').map(str::trim);
@@ -23,7 +23,7 @@ impl Selection {
         Self { only: names(attributes), without: names(excluded) }
     }
 
-    /// The resource without what is not wanted.
+    /// Removes the attributes that the request did not ask for.
     pub fn apply(&self, mut resource: Value) -> Value {
         if let Some(members) = resource.as_object_mut() {
             if !self.only.is_empty() {
@@ -64,7 +64,7 @@ fn leave_out(members: &mut Map<String, Value>, attribute: &Attribute) {
     }
 }
 
-/// Does something with an object, or with each object of a list.
+/// Calls `change` with an object, or with each object of a list.
 fn each(value: &mut Value, change: &dyn Fn(&mut Map<String, Value>)) {
     match value {
         Value::Object(members) => change(members),

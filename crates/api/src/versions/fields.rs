@@ -1,9 +1,9 @@
-//! Finding members deep inside a body.
+//! Finds nested members of a body.
 
 use crate::operations::Op;
 use serde_json::Value;
 
-/// Where answers hold clusters.
+/// The paths of clusters in responses.
 const CLUSTERS: [(Op, &str); 7] = [
     (Op::CreateCluster, ""),
     (Op::GetCluster, ""),
@@ -14,8 +14,8 @@ const CLUSTERS: [(Op, &str); 7] = [
     (Op::GetInvoice, "invoice_items.*.cluster"),
 ];
 
-/// Calls `change` with each value at `path`: names of members with dots between, `*` for each item of an
-/// array. Nothing happens where the path leads nowhere.
+/// Calls `change` with each value at `path`: member names separated by dots, with `*` for each item of an
+/// array. Does nothing if the path does not exist.
 pub(super) fn each(body: &mut Value, path: &str, change: &mut impl FnMut(&mut Value)) {
     if path.is_empty() {
         return change(body);
@@ -32,12 +32,12 @@ pub(super) fn each(body: &mut Value, path: &str, change: &mut impl FnMut(&mut Va
     }
 }
 
-/// Whether answers of this operation hold clusters.
+/// Whether responses of this operation contain clusters.
 pub(super) fn has_clusters(op: Op) -> bool {
     CLUSTERS.iter().any(|(known, _)| *known == op)
 }
 
-/// Calls `change` with each cluster in an answer.
+/// Calls `change` with each cluster in a response.
 pub(super) fn each_cluster(op: Op, body: &mut Value, mut change: impl FnMut(&mut Value)) {
     for (_, path) in CLUSTERS.iter().filter(|(known, _)| *known == op) {
         each(body, path, &mut change);

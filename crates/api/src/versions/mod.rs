@@ -1,15 +1,14 @@
-//! The versions of the API, chosen by the header `Cc-Version`, and all that differs between them.
+//! The versions of the API, which the header `Cc-Version` selects, and all differences between them.
 //!
-//! Handlers know one form, that of 2026-09-15. Each module here is one boundary between versions: how a
-//! request from before it is brought to the form after it, and an answer back. A request passes the
-//! boundaries from the caller's version to the newest, an answer from the newest to the caller's version.
-//! Words and names that are unmistakable are understood in every version; what a version asks for, and
-//! what it answers, is its own.
+//! Handlers only know the format of 2026-09-15. Each module is one boundary between two versions: how a
+//! request is upgraded to the format after it, and a response is downgraded. A request passes the boundaries
+//! from the caller's version to the newest one, and a response in the opposite direction. Unambiguous words
+//! and names are accepted in every version. Requirements and responses are specific to each version.
 //!
-//! Between 2024-09-16 and 2026-09-15 there is no boundary: the only thing that breaks is that a cluster may
-//! have an edition instead of a plan, and no cluster here has one.
+//! There is no boundary between 2024-09-16 and 2026-09-15: the only breaking change is that a cluster can
+//! have an edition instead of a plan, and no cluster of this server has one.
 //!
-//! The default dialect, 2022-03-31, is no such form of the past but what the product's page shows; see
+//! The default dialect, 2022-03-31, is not an older format but the one that the official page shows; see
 //! [`v2022_03_31`]. Newer operations and members are not hidden from older versions.
 
 mod fields;
@@ -36,24 +35,24 @@ pub enum Version {
     V2023_04_10,
     /// The fourth version.
     V2024_09_16,
-    /// The form that handlers know; also called `latest`.
+    /// The format that handlers know; also called `latest`.
     V2026_09_15,
 }
 
-/// What a list says about the page that it answers with.
+/// The pagination of a list.
 #[derive(Clone, Debug)]
 pub struct Page {
     /// Token of the next page.
     pub next: Option<String>,
     /// Token of the previous page.
     pub previous: Option<String>,
-    /// Most items in a page.
+    /// The maximum number of items in a page.
     pub limit: usize,
-    /// The moment that the list shows.
+    /// The time as of which the list is shown.
     pub as_of: Timestamp,
-    /// Direction of the list.
+    /// The direction of the list.
     pub order: SortOrder,
-    /// How many items stand before the page and how many there are in all, where that is known.
+    /// The number of items before the page and in the whole list, if they are known.
     pub place: Option<(usize, usize)>,
 }
 
@@ -70,7 +69,7 @@ impl Version {
         Version::V2026_09_15,
     ];
 
-    /// The version that a request asks for.
+    /// Reads the version from the header of a request.
     pub fn from_header(header: Option<&str>) -> Result<Self> {
         match header.map(str::trim) {
             None => Ok(Self::default()),
@@ -82,7 +81,7 @@ impl Version {
         }
     }
 
-    /// Its date, as the header names it.
+    /// The date of the version, as the header contains it.
     pub const fn header(self) -> &'static str {
         match self {
             Version::V2022_03_31 => "2022-03-31",
@@ -93,7 +92,7 @@ impl Version {
         }
     }
 
-    /// The boundaries between this version and the newest, newest first.
+    /// The boundaries between this version and the newest one, newest first.
     fn boundaries(self) -> &'static [Boundary] {
         match self {
             Version::V2022_03_31 => &[v2022_03_31::BOUNDARY],
@@ -103,13 +102,14 @@ impl Version {
         }
     }
 
-    /// Brings the body of a request to the newest form; refuses what this version would have refused.
+    /// Upgrades the body of a request to the newest format. Refuses what this version does not allow.
     pub(crate) fn upgrade(self, op: Op, body: &mut Value) -> Result<()> {
         v2023_04_10::upgrade_words(op, body);
         self.boundaries().iter().rev().try_for_each(|boundary| (boundary.upgrade)(op, body))
     }
 
-    /// Turns the JSON of an answer into this version. Costs nothing where the versions agree.
+    /// Downgrades the JSON of a response to this version. Returns the body unchanged if the versions do not
+    /// differ.
     pub fn render(self, op: Op, body: Vec<u8>) -> Vec<u8> {
         let touched = || self.boundaries().iter().filter(|boundary| (boundary.touches)(op));
         if touched().next().is_none() {
@@ -117,7 +117,7 @@ impl Version {
         }
         let Ok(mut value) = serde_json::from_slice(&body) else { return body };
         touched().for_each(|boundary| (boundary.downgrade)(op, &mut value));
-        // Nothing at all is an empty answer.
+        // `null` is an empty response.
         if value.is_null() { Vec::new() } else { value.to_string().into_bytes() }
     }
 
@@ -134,15 +134,15 @@ impl Version {
 
 /// What changed when a version was introduced.
 struct Boundary {
-    /// Whether answers of this operation differ.
+    /// Whether responses of this operation differ.
     touches: fn(Op) -> bool,
-    /// Brings a request from before the boundary to the form after it.
+    /// Upgrades a request from before the boundary.
     upgrade: fn(Op, &mut Value) -> Result<()>,
-    /// Brings an answer back.
+    /// Downgrades a response.
     downgrade: fn(Op, &mut Value),
 }
 
-/// A parameter of path or query in its newest spelling. All spellings are understood in all versions.
+/// A path or query parameter in its newest spelling. All spellings are accepted in all versions.
 pub(crate) fn parameter<'a>(name: &str, text: &'a str) -> &'a str {
     v2023_04_10::parameter(name, v2022_09_20::parameter(name, text))
 }

@@ -1,6 +1,6 @@
-//! The default dialect: what the product's page shows. Today's names, but empty answers to a cluster's
-//! PATCH and DELETE, names alone in the list of regions, and STANDARD as the plan of who names none. Older
-//! members of `pagination` stand beside the newer ones; see [`super::v2022_09_20`].
+//! The default dialect, as the official page shows it: current names, but empty responses to PATCH and DELETE
+//! of a cluster, a list of regions that consists of names only, and STANDARD as the default plan.
+//! `pagination` has the older members in addition to the newer ones; see [`super::v2022_09_20`].
 
 use super::Boundary;
 use crate::operations::Op;
@@ -17,7 +17,8 @@ fn upgrade(op: Op, body: &mut Value) -> Result<()> {
     if op == Op::CreateCluster
         && let Some(spec) = body.get_mut("spec").filter(|spec| spec["serverless"].is_object())
     {
-        // The official clients expect BASIC of `serverless: {}`, so that is what handlers take.
+        // The official clients expect that `serverless: {}` creates a BASIC cluster, so this is what handlers
+        // receive.
         let limits = &spec["serverless"]["usage_limits"];
         let basic = !limits["request_unit_limit"].is_null() || !limits["storage_mib_limit"].is_null();
         if spec["plan"].is_null() && !basic {

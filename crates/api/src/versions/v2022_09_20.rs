@@ -1,5 +1,5 @@
-//! The boundary between 2022-03-31 and 2022-09-20: one token for each neighbouring page, and other names
-//! for what a list is asked for.
+//! The boundary between 2022-03-31 and 2022-09-20: one token for each neighboring page, and different names
+//! of the pagination parameters.
 
 use super::Page;
 use crate::{
@@ -7,7 +7,7 @@ use crate::{
     wire::{LegacyPagination, PageMark},
 };
 
-/// The names that `pagination.…` had.
+/// The earlier names of the members of `pagination`.
 const NAMES: [(&str, &str); 3] = [
     ("pagination.start_key", "pagination.page"),
     ("pagination.time", "pagination.as_of_time"),
@@ -19,7 +19,7 @@ pub(crate) fn parameter_name(name: &str) -> Option<&'static str> {
     NAMES.iter().find(|(older, _)| *older == name).map(|(_, newer)| *newer)
 }
 
-/// The newer spelling of a parameter: the zero values of enums are gone.
+/// The newer spelling of a parameter. The zero values of enums were removed.
 pub(super) fn parameter<'a>(name: &str, text: &'a str) -> &'a str {
     match (name, text) {
         ("provider", "CLOUD_PROVIDER_UNSPECIFIED") => "",
@@ -27,8 +27,8 @@ pub(super) fn parameter<'a>(name: &str, text: &'a str) -> &'a str {
     }
 }
 
-/// The members that `pagination` had: tokens, or for nodes, as on the page, the number of items before the
-/// neighbouring page.
+/// The earlier members of `pagination`: tokens, or, for nodes as on the official page, the number of items
+/// before the neighboring page.
 pub(super) fn older_members(op: Op, page: &Page) -> LegacyPagination {
     let token = |token: &Option<String>| PageMark::Token(token.clone().unwrap_or_default());
     let (next, last) = match page.place {

@@ -1,5 +1,5 @@
-//! The boundary between 2022-09-20 and 2023-04-10: words of enums lost their prefixes, `usage_limits` came,
-//! and `spend_limit` need no longer be given.
+//! The boundary between 2022-09-20 and 2023-04-10: enum values lost their prefixes, `usage_limits` was added,
+//! and `spend_limit` became optional.
 
 use super::{Boundary, fields};
 use crate::operations::Op;
@@ -12,12 +12,12 @@ pub(super) const BOUNDARY: Boundary = Boundary {
     downgrade,
 };
 
-/// Words at one place of a body, and the prefix that they had.
+/// Enum values at one place of a body, and the prefix that they had.
 struct Words {
     ops: &'static [Op],
     path: &'static str,
     prefix: &'static str,
-    /// The words that had it; all of them if empty.
+    /// The values that had the prefix; all values if empty.
     only: &'static [&'static str],
 }
 
@@ -31,7 +31,7 @@ const ROLE: &str = "ORG_ROLE_";
 const ENDPOINT: &str = "ENDPOINT_";
 const NETWORK_VISIBILITY: &str = "NETWORK_VISIBILITY_";
 
-/// In each cluster of an answer: the path from there.
+/// The places in each cluster of a response.
 const IN_CLUSTERS: [Words; 3] = [
     Words { ops: &[], path: "operation_status", prefix: "CLUSTER_STATUS_", only: UNSPECIFIED },
     words(&[], "network_visibility", NETWORK_VISIBILITY),
@@ -80,7 +80,7 @@ const REQUESTS: [Words; 4] = [
     words(&[Op::SetAwsEndpointConnectionState], "status", ENDPOINT),
 ];
 
-/// Parameters of paths and queries.
+/// Path and query parameters.
 const PARAMETERS: [(&str, &str); 3] = [("role_name", ROLE), ("roles", ROLE), ("os", "OS_")];
 
 /// The newer spelling of a parameter.
@@ -89,7 +89,7 @@ pub(super) fn parameter<'a>(name: &str, text: &'a str) -> &'a str {
     known.and_then(|(_, prefix)| text.strip_prefix(prefix)).unwrap_or(text)
 }
 
-/// The newer words in the body of a request; understood in every version.
+/// Replaces older enum values in the body of a request; they are accepted in every version.
 pub(super) fn upgrade_words(op: Op, body: &mut Value) {
     for words in REQUESTS.iter().filter(|words| words.ops.contains(&op)) {
         fields::each(body, words.path, &mut |word| {
@@ -101,7 +101,7 @@ pub(super) fn upgrade_words(op: Op, body: &mut Value) {
     }
 }
 
-/// Who speaks of money must name it; who uses a newer member instead is understood.
+/// A request must contain `spend_limit`, unless it uses a newer member instead.
 fn upgrade(op: Op, body: &mut Value) -> Result<()> {
     let (spec, newer) = match op {
         Op::CreateCluster => (&body["spec"], &["usage_limits", "upgrade_type"][..]),

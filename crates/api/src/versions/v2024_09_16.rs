@@ -1,8 +1,8 @@
-//! The boundary between 2023-04-10 and 2024-09-16: plans have other names, and limits are amounts, no
-//! longer money.
+//! The boundary between 2023-04-10 and 2024-09-16: plans were renamed, and limits are amounts instead of
+//! money.
 //!
-//! Money is not kept: `spend_limit` is shown as the price of the limits, and read as the limits that it
-//! buys. 0, which is the free allowance where things have a price, is no limit here.
+//! Money is not stored. `spend_limit` in a response is the price of the limits; in a request it is converted
+//! to the limits that it buys. 0 is the free allowance in the official service, and no limit here.
 
 use super::{Boundary, fields};
 use crate::operations::Op;
@@ -11,9 +11,9 @@ use serde_json::{Map, Value, json};
 
 pub(super) const BOUNDARY: Boundary = Boundary { touches: fields::has_clusters, upgrade, downgrade };
 
-/// Request units for a cent: four fifths of it buy them, at 20 cents a million.
+/// Request units for one cent: four fifths of a cent buy them, at 20 cents per million.
 const UNITS_A_CENT: i64 = 40_000;
-/// Mebibytes for 1000 cents: one fifth of them buys storage, at 50 cents a gibibyte.
+/// Mebibytes for 1000 cents: one fifth of them buys storage, at 50 cents per gibibyte.
 const MIB_A_THOUSAND_CENTS: i64 = 4096;
 
 const SPEND_LIMIT: &str = "serverless.spend_limit";
@@ -44,7 +44,7 @@ fn cents(money: &Value) -> Result<i64> {
     fits.ok_or_else(|| Error::invalid(SPEND_LIMIT, "must be a number of US cents from 0 to 2147483647"))
 }
 
-/// The two limits came in a pair.
+/// Both limits had to be set together.
 fn check_limits(limits: &Map<String, Value>) -> Result<()> {
     let told = |name: &str| limits.get(name).is_some_and(|limit| !limit.is_null());
     let pair = told("request_unit_limit") && told("storage_mib_limit");

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 path_params! {
     /// An entry of a cluster's allowlist.
     AllowlistEntryPath {
-        /// Id of the cluster.
+        /// ID of the cluster.
         cluster_id: String,
         /// Address of the network.
         cidr_ip: String,
@@ -17,44 +17,44 @@ path_params! {
     }
 }
 
-/// A network and what it may reach.
+/// A network and the services that it can access.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct AllowlistEntry {
     /// Address of the network.
     pub cidr_ip: String,
     /// Mask of the network.
     pub cidr_mask: i32,
-    /// Name for people.
+    /// Display name.
     pub name: String,
-    /// Whether it may reach SQL.
+    /// Whether the network can connect to the SQL port.
     pub sql: bool,
-    /// Whether it may reach the DB Console.
+    /// Whether the network can connect to the DB Console.
     pub ui: bool,
 }
 
-/// Answer of `ListAllowlistEntries`.
+/// Response of `ListAllowlistEntries`.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct ListAllowlistEntriesResponse {
     /// Entries, by network.
     pub allowlist: Vec<AllowlistEntry>,
-    /// Whether a change is still on its way.
+    /// Whether a change has not taken effect yet.
     pub propagating: bool,
-    /// Neighbouring pages.
+    /// Tokens of the neighboring pages.
     pub pagination: KeysetPaginationResponse,
 }
 
-/// Body of the operations that add or change an entry. Where the path names the network, the body need
-/// not.
+/// Body of the operations that add or change an entry. If the path contains the network, the body does not
+/// have to.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 pub struct AllowlistEntryRequest {
     /// Address of the network.
     pub cidr_ip: Option<String>,
     /// Mask of the network, 0 to 32.
     pub cidr_mask: Option<i32>,
-    /// Name for people.
+    /// Display name.
     pub name: Option<String>,
-    /// Whether it may reach SQL.
+    /// Whether the network can connect to the SQL port.
     pub sql: Option<bool>,
-    /// Whether it may reach the DB Console.
+    /// Whether the network can connect to the DB Console.
     pub ui: Option<bool>,
 }

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 query_params! {
-    /// Of `ListApiKeys`.
+    /// Query of `ListApiKeys`.
     ListApiKeysQuery {
         /// Only keys of this service account.
         service_account_id: String = "service_account_id",
@@ -18,61 +18,61 @@ query_params! {
 /// A key of a service account, without its secret.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct ApiKey {
-    /// Id.
+    /// ID of the API key.
     pub id: String,
-    /// Name.
+    /// Name of the API key.
     pub name: String,
-    /// The account that it acts for.
+    /// ID of the service account that the key belongs to.
     pub service_account_id: String,
     /// When it was created.
     #[schemars(with = "DateTime")]
     pub created_at: Timestamp,
-    /// When it ends; left out where it never does. An extension.
+    /// When it expires; omitted if it does not expire. An extension.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<DateTime>")]
     pub expiration_time: Option<Timestamp>,
-    /// When it was last used, to about a minute; left out before that. An extension.
+    /// When it was last used, accurate to about a minute; omitted if it was not used yet. An extension.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<DateTime>")]
     pub last_used_at: Option<Timestamp>,
 }
 
-/// Answer of `ListApiKeys`.
+/// Response of `ListApiKeys`.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct ListApiKeysResponse {
-    /// Keys, oldest first.
+    /// API keys, oldest first.
     pub api_keys: Vec<ApiKey>,
-    /// Neighbouring pages.
+    /// Tokens of the neighboring pages.
     pub pagination: KeysetPaginationResponse,
 }
 
 /// Body of `CreateApiKey`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 pub struct CreateApiKeyRequest {
-    /// Name.
+    /// Name of the API key.
     pub name: Option<String>,
-    /// The account that it will act for.
+    /// ID of the service account that the key belongs to.
     pub service_account_id: Option<String>,
-    /// When it shall end; never if it is left out. An extension.
+    /// When it expires; it does not expire if this is omitted. An extension.
     #[schemars(with = "Option<DateTime>")]
     pub expiration_time: Option<Timestamp>,
 }
 
-/// Answer of `CreateApiKey`.
+/// Response of `CreateApiKey`.
 #[derive(Clone, Serialize, JsonSchema)]
 pub struct CreateApiKeyResponse {
-    /// The key.
+    /// The API key.
     pub api_key: ApiKey,
-    /// Its secret, shown this once.
+    /// The secret, which is shown only once.
     pub secret: String,
 }
 
 /// Body of `UpdateApiKey`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 pub struct UpdateApiKeyRequest {
-    /// Name.
+    /// Name of the API key.
     pub name: Option<String>,
-    /// When it shall end. An extension.
+    /// When it expires. An extension.
     #[schemars(with = "Option<DateTime>")]
     pub expiration_time: Option<Timestamp>,
 }

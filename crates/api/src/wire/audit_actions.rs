@@ -1,4 +1,4 @@
-//! The vocabulary of the audit log.
+//! The enums of the audit log.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use std::borrow::Cow;
@@ -9,7 +9,7 @@ macro_rules! prefixed {
         pub enum $type {}
 
         impl $type {
-            /// Every word, without its prefix.
+            /// Every value, without its prefix.
             pub const WORDS: &[&str] = &[$(stringify!($word)),*];
         }
 
@@ -27,18 +27,17 @@ macro_rules! prefixed {
 }
 
 prefixed! {
-    /// Where an action was asked for.
+    /// The source of an action.
     AuditLogSource "AUDIT_LOG_SOURCE_" { CC_API CLI UI INTERNAL MCP SSH_GATEWAY }
 }
 
 prefixed! {
-    /// A part of the system that acts by itself.
+    /// A component of the system that acts on its own.
     SystemActorName "SYSTEM_ACTOR_NAME_" { SYSTEM }
 }
 
 prefixed! {
-    /// What can stand in the audit log. Words that no operation of this server writes are part of the
-    /// contract all the same.
+    /// The actions of the audit log. Values that no operation of this server writes are part of the API too.
     AuditLogAction "AUDIT_LOG_ACTION_" {
         CREATE_CLUSTER UPDATE_CLUSTER DELETE_CLUSTER RESTORE_CLUSTER SET_DELETE_PROTECTION SET_CLUSTER_SETTING
         UPDATE_CLUSTER_MAJOR_VERSION ROLLBACK_CLUSTER_MAJOR_VERSION_UPDATE FINALIZE_CLUSTER_MAJOR_VERSION_UPDATE

@@ -7,75 +7,75 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 query_params! {
-    /// Of `ListAuditLogs`.
+    /// Query of `ListAuditLogs`.
     ListAuditLogsQuery {
-        /// The first moment to show.
+        /// The earliest time of an entry.
         starting_from: Timestamp = "starting_from",
-        /// Direction.
+        /// Direction of the list.
         sort_order: SortOrder = "sort_order",
-        /// About how many entries; those of one moment are never split.
+        /// The approximate number of entries; entries with the same time are never split.
         limit: i32 = "limit",
     }
 }
 
-/// Who did what, when, and how it ended.
+/// An action, its actor, its time, and its result.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct AuditLogEntry {
-    /// Id.
+    /// ID of the entry.
     pub id: String,
-    /// What was done.
+    /// The action.
     #[schemars(with = "AuditLogAction")]
     pub action: String,
-    /// When.
+    /// When the action was taken.
     #[schemars(with = "DateTime")]
     pub created_at: Timestamp,
-    /// The cluster, where it is about one.
+    /// ID of the cluster, if the action is about one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cluster_id: Option<String>,
-    /// That cluster's name.
+    /// Name of the cluster.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cluster_name: Option<String>,
-    /// The acting person.
+    /// The user that took the action.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_email: Option<String>,
-    /// The acting service account.
+    /// The service account that took the action.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service_account_name: Option<String>,
-    /// The acting part of the system.
+    /// The component of the system that took the action.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<SystemActorName>")]
     pub system_actor_name: Option<String>,
-    /// Where it was asked for.
+    /// The source of the action.
     #[schemars(with = "AuditLogSource")]
     pub source: String,
-    /// Session of the console.
+    /// ID of the session in the console.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session_id: Option<String>,
-    /// `Cc-Trace-Id` of the answer.
+    /// `Cc-Trace-Id` of the response.
     pub trace_id: String,
-    /// Where it came from.
+    /// The origin of the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata: Option<AuditLogMetadata>,
-    /// JSON text of the essentials.
+    /// Details of the request, as JSON text.
     pub payload: String,
-    /// Why it failed; absent when it succeeded.
+    /// Why the action failed; absent if it succeeded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
 
-/// Where an action came from.
+/// The origin of a request.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct AuditLogMetadata {
-    /// Address of the caller.
+    /// IP address of the caller.
     pub ip_address: String,
 }
 
-/// Answer of `ListAuditLogs`.
+/// Response of `ListAuditLogs`.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct ListAuditLogsResponse {
-    /// Entries.
+    /// Entries of the audit log.
     pub entries: Vec<AuditLogEntry>,
-    /// Where to go on; absent at the end of a descending list.
+    /// The value of `starting_from` for the next page; absent at the end of a descending list.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<DateTime>")]
     pub next_starting_from: Option<Timestamp>,

@@ -1,5 +1,5 @@
-//! Clusters, as requests ask for them. [`requests`](crate::requests) brings all spellings of a body to
-//! these shapes first.
+//! The format of clusters in requests. [`requests`](crate::requests) converts all spellings of a body to
+//! these types first.
 
 use super::{CustomerCloudAccount, UsageLimits};
 use ootheca_model::cluster::{
@@ -12,33 +12,33 @@ use std::collections::BTreeMap;
 /// Body of `CreateCluster`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 pub struct CreateClusterRequest {
-    /// Name.
+    /// Name of the cluster.
     pub name: Option<String>,
-    /// Cloud.
+    /// Cloud provider.
     pub provider: Option<CloudProvider>,
-    /// Everything else. `plan` is also accepted beside it.
+    /// Specification of the cluster. `plan` is also accepted outside of it.
     pub spec: Option<CreateClusterSpecification>,
 }
 
-/// What a new cluster should be.
+/// The specification of a new cluster.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 pub struct CreateClusterSpecification {
-    /// Plan.
+    /// Plan of the cluster.
     pub plan: Option<Plan>,
-    /// Edition, in place of a plan. No edition is enabled here, so every value is refused.
+    /// Edition, instead of a plan. No edition is enabled on this server, so every value is refused.
     #[schemars(with = "Option<Edition>")]
     pub edition: Option<IgnoredAny>,
-    /// BASIC and STANDARD.
+    /// Configuration of a BASIC or STANDARD cluster.
     pub serverless: Option<ServerlessClusterCreateSpecification>,
-    /// ADVANCED.
+    /// Configuration of an ADVANCED cluster.
     pub dedicated: Option<DedicatedClusterCreateSpecification>,
-    /// Labels.
+    /// Labels of the cluster.
     pub labels: Option<BTreeMap<String, String>>,
-    /// Folder; absent, empty or `root` for none.
+    /// ID of the folder; absent, empty, or `root` for no folder.
     pub parent_id: Option<String>,
-    /// Whether it can be deleted.
+    /// Whether the cluster is protected from deletion.
     pub delete_protection: Option<DeleteProtection>,
-    /// An account in the caller's own cloud.
+    /// An account with the cloud provider that belongs to the caller.
     pub customer_cloud_account: Option<CustomerCloudAccount>,
 }
 
@@ -54,15 +54,15 @@ pub enum Edition {
 /// A new BASIC or STANDARD cluster.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 pub struct ServerlessClusterCreateSpecification {
-    /// Regions.
+    /// Regions of the cluster.
     pub regions: Option<Vec<String>>,
-    /// The primary one of several.
+    /// The primary region, if there are several.
     pub primary_region: Option<String>,
-    /// Limits.
+    /// Usage limits.
     pub usage_limits: Option<UsageLimits>,
-    /// Who starts major upgrades.
+    /// Whether major upgrades start automatically or manually.
     pub upgrade_type: Option<UpgradeType>,
-    /// Begin with an allowlist that lets nobody in.
+    /// Whether the allowlist is empty at first, so that no network can connect.
     pub with_empty_ip_allowlist: Option<bool>,
 }
 
@@ -73,119 +73,119 @@ pub struct DedicatedClusterCreateSpecification {
     pub region_nodes: Option<BTreeMap<String, i32>>,
     /// Hardware of each node.
     pub hardware: Option<DedicatedHardwareCreateSpecification>,
-    /// Machines by region, where they differ.
+    /// Machines by region, if regions differ.
     pub region_machine_specs: Option<BTreeMap<String, DedicatedMachineTypeSpecification>>,
     /// Major version.
     pub cockroach_version: Option<String>,
-    /// Address range, on GCP.
+    /// IP address range, on GCP.
     pub cidr_range: Option<String>,
-    /// Whether nodes have public addresses.
+    /// Whether nodes have public IP addresses.
     pub network_visibility: Option<NetworkVisibility>,
-    /// Begin with all egress denied.
+    /// Whether all egress is denied at first.
     pub restrict_egress_traffic: Option<bool>,
-    /// Prepare for physical replication.
+    /// Whether to prepare the cluster for physical replication.
     pub supports_cluster_virtualization: Option<bool>,
 }
 
 /// Hardware of each node of a new ADVANCED cluster.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 pub struct DedicatedHardwareCreateSpecification {
-    /// Machine.
+    /// Machine type or size.
     pub machine_spec: Option<DedicatedMachineTypeSpecification>,
-    /// Storage in GiB; 0 for the smallest.
+    /// Storage in GiB; 0 for the minimum.
     pub storage_gib: Option<i32>,
-    /// Disk operations a second; 0 for the default.
+    /// Disk I/O operations per second; 0 for the default.
     pub disk_iops: Option<i32>,
 }
 
-/// A machine, by exactly one of its type and its size.
+/// A machine, specified by either its type or its size.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 pub struct DedicatedMachineTypeSpecification {
-    /// Type.
+    /// Name of the machine type.
     pub machine_type: Option<String>,
-    /// vCPUs.
+    /// Number of vCPUs.
     pub num_virtual_cpus: Option<i32>,
 }
 
-/// Body of `UpdateCluster`. It may also be wrapped in `spec`, and `usage_limits` may stand at the top.
+/// Body of `UpdateCluster`. It can also be wrapped in `spec`, and `usage_limits` can be at the top level.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 pub struct UpdateClusterRequest {
-    /// Plan.
+    /// Plan of the cluster.
     pub plan: Option<Plan>,
-    /// BASIC and STANDARD.
+    /// Configuration of a BASIC or STANDARD cluster.
     pub serverless: Option<ServerlessClusterUpdateSpecification>,
-    /// ADVANCED.
+    /// Configuration of an ADVANCED cluster.
     pub dedicated: Option<DedicatedClusterUpdateSpecification>,
-    /// All labels; those that are left out are removed.
+    /// All labels; omitted labels are removed.
     pub labels: Option<BTreeMap<String, String>>,
-    /// Folder; empty or `root` for none.
+    /// ID of the folder; empty or `root` for no folder.
     pub parent_id: Option<String>,
-    /// Whether it can be deleted.
+    /// Whether the cluster is protected from deletion.
     pub delete_protection: Option<DeleteProtection>,
     /// Major version to upgrade to.
     pub cockroach_version: Option<String>,
-    /// `FINALIZED` to keep an upgrade, `ROLLBACK_RUNNING` to undo it.
+    /// `FINALIZED` to finalize an upgrade, `ROLLBACK_RUNNING` to roll it back.
     pub upgrade_status: Option<ClusterUpgradeStatus>,
 }
 
-/// Changes of a BASIC or STANDARD cluster.
+/// Changes to a BASIC or STANDARD cluster.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 pub struct ServerlessClusterUpdateSpecification {
     /// All regions.
     pub regions: Option<Vec<String>>,
-    /// The primary one of several; empty leaves it as it is.
+    /// The primary region, if there are several; an empty value does not change it.
     pub primary_region: Option<String>,
-    /// All limits; those that are left out are lifted.
+    /// All usage limits; omitted limits are removed.
     pub usage_limits: Option<UsageLimits>,
-    /// Who starts major upgrades.
+    /// Whether major upgrades start automatically or manually.
     pub upgrade_type: Option<UpgradeType>,
 }
 
-/// Changes of an ADVANCED cluster.
+/// Changes to an ADVANCED cluster.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 pub struct DedicatedClusterUpdateSpecification {
-    /// Number of nodes by region, of all regions.
+    /// Number of nodes in each region, for all regions.
     pub region_nodes: Option<BTreeMap<String, i32>>,
     /// Hardware of each node.
     pub hardware: Option<DedicatedHardwareUpdateSpecification>,
-    /// Machines by region, where they differ.
+    /// Machines by region, if regions differ.
     pub region_machine_specs: Option<BTreeMap<String, DedicatedMachineTypeSpecification>>,
     /// Encryption keys of new regions.
     pub cmek_region_specs: Option<Vec<CMEKRegionSpecification>>,
 }
 
-/// Changes of the hardware of each node.
+/// Changes to the hardware of each node.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 pub struct DedicatedHardwareUpdateSpecification {
-    /// Machine.
+    /// Machine type or size.
     pub machine_spec: Option<DedicatedMachineTypeSpecification>,
     /// Storage in GiB.
     pub storage_gib: Option<i32>,
-    /// Disk operations a second.
+    /// Disk I/O operations per second.
     pub disk_iops: Option<i32>,
 }
 
 /// The encryption key of a region.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 pub struct CMEKRegionSpecification {
-    /// Region.
+    /// Name of the region.
     pub region: Option<String>,
-    /// Key.
+    /// The key.
     pub key_spec: Option<CMEKKeySpecification>,
 }
 
 /// An encryption key.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 pub struct CMEKKeySpecification {
-    /// Where it is kept.
+    /// The service that stores the key.
     pub r#type: Option<CMEKKeyType>,
-    /// Its address there.
+    /// URI of the key.
     pub uri: Option<String>,
-    /// Who may use it.
+    /// The identity that has access to the key.
     pub auth_principal: Option<String>,
 }
 
-/// Where an encryption key is kept.
+/// The service that stores an encryption key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 #[allow(missing_docs)]

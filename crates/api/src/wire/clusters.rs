@@ -1,4 +1,4 @@
-//! Clusters, as answers show them.
+//! The format of clusters in responses.
 
 use super::{DateTime, Int64, KeysetPaginationResponse};
 use crate::params::{path_params, query_params};
@@ -18,35 +18,35 @@ use std::collections::BTreeMap;
 path_params! {
     /// A cluster.
     ClusterPath {
-        /// Id of the cluster.
+        /// ID of the cluster.
         cluster_id: String,
     }
 }
 
 query_params! {
-    /// Of `ListClusters`.
+    /// Query of `ListClusters`.
     ListClustersQuery {
-        /// Also deleted clusters and such that failed to be made.
+        /// Whether to include deleted clusters and clusters whose creation failed.
         show_inactive: bool = "show_inactive",
-        /// What the list is ordered by.
+        /// The field that the list is ordered by.
         sort_by: ClusterSortBy = "pagination.sort_by",
         ..page
     }
 }
 
 query_params! {
-    /// Of `ListAvailableRegions`.
+    /// Query of `ListAvailableRegions`.
     ListAvailableRegionsQuery {
-        /// Only regions of this cloud.
+        /// Only regions of this cloud provider.
         provider: CloudProvider = "provider",
-        /// Only regions that BASIC and STANDARD clusters may use, or only the others.
+        /// `true` for regions that support BASIC and STANDARD clusters, `false` for the others.
         serverless: bool = "serverless",
         ..page
     }
 }
 
 query_params! {
-    /// Of `ListClusterNodes`.
+    /// Query of `ListClusterNodes`.
     ListClusterNodesQuery {
         /// Only nodes in this region.
         region_name: String = "region_name",
@@ -55,13 +55,13 @@ query_params! {
 }
 
 query_params! {
-    /// Of `GetConnectionString`.
+    /// Query of `GetConnectionString`.
     ConnectionStringQuery {
         /// Database to connect to.
         database: String = "database",
         /// SQL user to connect as.
         sql_user: String = "sql_user",
-        /// Where the client runs; needed for ADVANCED clusters, whose strings name a file.
+        /// Operating system of the client. Required for ADVANCED clusters, whose strings name a file.
         os: OperatingSystem = "os",
     }
 }
@@ -69,31 +69,31 @@ query_params! {
 /// A cluster.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Cluster {
-    /// Id.
+    /// ID of the cluster.
     pub id: String,
-    /// Name.
+    /// Name of the cluster.
     pub name: String,
     /// Full version, `vYY.N.P`.
     pub cockroach_version: String,
-    /// Where it stands between two major versions.
+    /// State of a major upgrade.
     pub upgrade_status: ClusterUpgradeStatus,
-    /// Plan.
+    /// Plan of the cluster.
     pub plan: Plan,
-    /// Cloud that its regions are named after.
+    /// Cloud provider that the regions belong to.
     pub cloud_provider: CloudProvider,
-    /// The cloud account that hosts it; empty here.
+    /// The cloud account that hosts the cluster; empty on this server.
     pub account_id: String,
-    /// Where it stands in its life.
+    /// State of the cluster.
     pub state: ClusterState,
-    /// The user or service account that made it.
+    /// ID of the user or service account that created it.
     pub creator_id: String,
-    /// The long operation that is at work.
+    /// The long-running operation that is in progress.
     pub operation_status: ClusterStatus,
-    /// What depends on the plan.
+    /// Configuration that depends on the plan.
     pub config: ClusterConfig,
-    /// Regions, sorted by name.
+    /// Regions, ordered by name.
     pub regions: Vec<Region>,
-    /// When it was made.
+    /// When it was created.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<DateTime>")]
     pub created_at: Option<Timestamp>,
@@ -107,27 +107,27 @@ pub struct Cluster {
     pub deleted_at: Option<Timestamp>,
     /// Host name for SQL clients.
     pub sql_dns: String,
-    /// ADVANCED: whether nodes have public addresses.
+    /// Whether nodes have public IP addresses (ADVANCED).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network_visibility: Option<NetworkVisibility>,
-    /// ADVANCED: what it may reach.
+    /// Whether egress is restricted (ADVANCED).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub egress_traffic_policy: Option<EgressTrafficPolicy>,
-    /// ADVANCED on GCP: its address range. Empty elsewhere.
+    /// IP address range (ADVANCED on GCP); otherwise empty.
     pub cidr_range: String,
-    /// Labels.
+    /// Labels of the cluster.
     pub labels: BTreeMap<String, String>,
-    /// Folder, or `root`.
+    /// ID of the folder, or `root`.
     pub parent_id: String,
-    /// Whether it can be deleted.
+    /// Whether the cluster is protected from deletion.
     pub delete_protection: DeleteProtection,
-    /// The caller's own cloud account, where it runs in one.
+    /// The caller's account with the cloud provider, if the cluster runs in one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub customer_cloud_account: Option<CustomerCloudAccount>,
-    /// Its identity in the caller's own Azure account.
+    /// Identity of the cluster in the caller's Azure account.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub azure_cluster_identity_client_id: Option<String>,
-    /// What only this server says.
+    /// Extensions of this server.
     pub ootheca: Extension,
 }
 
@@ -163,60 +163,61 @@ impl Default for Cluster {
     }
 }
 
-/// What this server says of a cluster beyond the reference; other clients ignore it.
+/// Extensions of this server, which are not in the official reference. Other clients ignore them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct Extension {
-    /// What really runs, for example `PostgreSQL 15.18`; empty while unknown.
+    /// The database engine that runs, for example `PostgreSQL 15.18`; empty if it is not known yet.
     pub engine: String,
-    /// What a user should know.
+    /// Conditions of the cluster.
     #[schemars(with = "Vec<Condition>")]
     pub conditions: Vec<instance::Condition>,
-    /// How it stands with its limits: `OPEN`; `STORAGE_LIMIT_EXCEEDED` (one session at a time, for
-    /// deleting); `REQUEST_UNIT_LIMIT_EXCEEDED` (no session until the limit is raised or a month starts).
+    /// Status of the usage limits: `OPEN`; `STORAGE_LIMIT_EXCEEDED` (only one session at a time, so that data
+    /// can be deleted); or `REQUEST_UNIT_LIMIT_EXCEEDED` (no sessions until the limit is raised or the next
+    /// month starts).
     pub standing: String,
-    /// Whether its SQL server is stopped until somebody connects.
+    /// Whether the cluster is suspended. It resumes when a client connects.
     pub suspended: bool,
-    /// What it uses.
+    /// Current usage.
     pub usage: Usage,
 }
 
-/// What a cluster uses.
+/// The usage of a cluster.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct Usage {
-    /// The month that request units are counted in, in UTC, for example `2026-11`.
+    /// The month of `request_units`, in UTC, for example `2026-11`.
     pub month: String,
-    /// Request units of that month.
+    /// Request units that were used in the month.
     pub request_units: RequestUnits,
-    /// Their share of `request_unit_limit`, in percent; absent without that limit.
+    /// Used share of `request_unit_limit`, in percent; absent if there is no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_unit_limit_percent: Option<Int64>,
-    /// Mebibytes of data, as last measured.
+    /// Size of the data in MiB, as last measured.
     pub storage_mib: f64,
-    /// Their share of `storage_mib_limit`, in percent; absent without that limit.
+    /// Used share of `storage_mib_limit`, in percent; absent if there is no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub storage_mib_limit_percent: Option<Int64>,
-    /// vCPUs that were busy in the last seconds.
+    /// Average vCPU usage in the last seconds.
     pub virtual_cpus: f64,
-    /// SQL sessions that are open.
+    /// Number of open SQL sessions.
     pub connections: i32,
 }
 
-/// Request units by what they were used for.
+/// Request units by component.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct RequestUnits {
-    /// All together.
+    /// Sum of all components.
     pub total: f64,
-    /// CPU of the SQL server.
+    /// CPU time of the SQL server.
     pub cpu: f64,
-    /// Bytes to clients.
+    /// Bytes that were sent to clients.
     pub egress: f64,
-    /// Transactions that read.
+    /// Read transactions.
     pub read_batches: f64,
-    /// Look-ups through an index.
+    /// Index lookups.
     pub read_requests: f64,
     /// Bytes that were read.
     pub read_bytes: f64,
-    /// Transactions that wrote.
+    /// Write transactions.
     pub write_batches: f64,
     /// Rows and index entries that were written.
     pub write_requests: f64,
@@ -224,25 +225,25 @@ pub struct RequestUnits {
     pub write_bytes: f64,
 }
 
-/// How the schemas show a [`instance::Condition`].
+/// The schema of an [`instance::Condition`].
 #[derive(JsonSchema)]
 #[allow(dead_code)]
 struct Condition {
-    /// One word in camel case, for example `CpuLimited`.
+    /// Name of the condition in camel case, for example `CpuLimited`.
     kind: String,
-    /// Whether it holds.
+    /// Whether the condition holds.
     holds: bool,
-    /// One sentence for a person.
+    /// Description of the condition.
     message: String,
 }
 
-/// What depends on the plan; exactly one member is there.
+/// Configuration that depends on the plan. Exactly one member is set.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct ClusterConfig {
-    /// BASIC and STANDARD.
+    /// Configuration of a BASIC or STANDARD cluster.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub serverless: Option<ServerlessClusterConfig>,
-    /// ADVANCED.
+    /// Configuration of an ADVANCED cluster.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dedicated: Option<DedicatedHardwareConfig>,
 }
@@ -250,25 +251,25 @@ pub struct ClusterConfig {
 /// Configuration of a BASIC or STANDARD cluster.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct ServerlessClusterConfig {
-    /// How SQL clients name the cluster.
+    /// The ID that SQL clients use to connect to the cluster.
     pub routing_id: String,
-    /// Who starts major upgrades.
+    /// Whether major upgrades start automatically or manually.
     pub upgrade_type: UpgradeType,
-    /// Limits; absent where there are none.
+    /// Usage limits; absent if there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub usage_limits: Option<UsageLimits>,
 }
 
-/// Limits of a BASIC or STANDARD cluster. What is absent is unlimited.
+/// Usage limits of a BASIC or STANDARD cluster. An absent limit means unlimited usage.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct UsageLimits {
-    /// BASIC: request units in a month.
+    /// Request units per month (BASIC).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_unit_limit: Option<Int64>,
-    /// BASIC: mebibytes of storage.
+    /// Storage in MiB (BASIC).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub storage_mib_limit: Option<Int64>,
-    /// STANDARD: vCPUs.
+    /// Number of vCPUs (STANDARD).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub provisioned_virtual_cpus: Option<Int64>,
 }
@@ -276,60 +277,60 @@ pub struct UsageLimits {
 /// Configuration of each node of an ADVANCED cluster.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct DedicatedHardwareConfig {
-    /// Machine type.
+    /// Name of the machine type.
     pub machine_type: String,
-    /// vCPUs.
+    /// Number of vCPUs of each node.
     pub num_virtual_cpus: i32,
     /// Storage in GiB.
     pub storage_gib: i32,
     /// Memory in GiB.
     pub memory_gib: f64,
-    /// Disk operations a second.
+    /// Disk I/O operations per second.
     pub disk_iops: i32,
 }
 
 /// A region of a cluster.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct Region {
-    /// Name.
+    /// Name of the region.
     pub name: String,
     /// Host name for SQL clients.
     pub sql_dns: String,
-    /// Host name of the DB Console; empty where there is none.
+    /// Host name of the DB Console; empty if there is none.
     pub ui_dns: String,
-    /// Host name inside the cloud's network.
+    /// Host name within the network of the cloud provider.
     pub internal_dns: String,
     /// Host name of private endpoints.
     pub private_endpoint_dns: String,
-    /// Nodes; 0 for BASIC and STANDARD.
+    /// Number of nodes; 0 for BASIC and STANDARD clusters.
     pub node_count: i32,
-    /// Whether it is the primary one of several.
+    /// Whether this is the primary region.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub primary: Option<bool>,
-    /// VPC endpoint of S3, on AWS.
+    /// ID of the VPC endpoint for S3, on AWS.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub s3_vpc_endpoint_id: Option<String>,
-    /// Machine type, where regions differ.
+    /// Machine type, if regions differ.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub machine_type: Option<String>,
-    /// vCPUs, where regions differ.
+    /// Number of vCPUs, if regions differ.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub num_virtual_cpus: Option<i32>,
-    /// Disk operations a second, where regions differ.
+    /// Disk I/O operations per second, if regions differ.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disk_iops: Option<i32>,
 }
 
-/// An account in the caller's own cloud; exactly one member is there.
+/// The caller's account with a cloud provider. Exactly one member is set.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CustomerCloudAccount {
-    /// On AWS.
+    /// Account on AWS.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub aws: Option<AwsCustomerCloudAccount>,
-    /// On Azure.
+    /// Account on Azure.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub azure: Option<AzureCustomerCloudAccount>,
-    /// On GCP.
+    /// Account on GCP.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gcp: Option<GcpCustomerCloudAccount>,
 }
@@ -337,110 +338,110 @@ pub struct CustomerCloudAccount {
 /// The caller's role on AWS.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AwsCustomerCloudAccount {
-    /// Name of the role.
+    /// ARN of the role.
     pub arn: String,
 }
 
 /// The caller's subscription on Azure.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AzureCustomerCloudAccount {
-    /// Subscription.
+    /// ID of the subscription.
     pub subscription_id: String,
-    /// Tenant.
+    /// ID of the tenant.
     pub tenant_id: String,
 }
 
 /// The caller's service account on GCP.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct GcpCustomerCloudAccount {
-    /// Its e-mail address.
+    /// Email address of the service account.
     pub service_account_email: String,
 }
 
-/// Answer of `ListClusters`.
+/// Response of `ListClusters`.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct ListClustersResponse {
     /// Clusters.
     pub clusters: Vec<Cluster>,
-    /// Neighbouring pages.
+    /// Tokens of the neighboring pages.
     pub pagination: KeysetPaginationResponse,
 }
 
 /// A node of a cluster.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Node {
-    /// Name.
+    /// Name of the node.
     pub name: String,
-    /// Region that it is in.
+    /// Name of its region.
     pub region_name: String,
-    /// Whether it answers.
+    /// Whether the node is running.
     pub status: NodeStatus,
 }
 
-/// Answer of `ListClusterNodes`.
+/// Response of `ListClusterNodes`.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct ListClusterNodesResponse {
     /// Nodes.
     pub nodes: Vec<Node>,
-    /// Neighbouring pages.
+    /// Tokens of the neighboring pages.
     pub pagination: KeysetPaginationResponse,
 }
 
-/// A region that clusters may use.
+/// A region in which clusters can be created.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct CloudProviderRegion {
-    /// Name.
+    /// Name of the region.
     pub name: String,
-    /// Where it is said to be.
+    /// Location of the region.
     pub location: String,
-    /// Cloud.
+    /// Cloud provider.
     pub provider: CloudProvider,
-    /// Whether BASIC and STANDARD clusters may use it.
+    /// Whether BASIC and STANDARD clusters are supported.
     pub serverless: bool,
-    /// Miles from the caller.
+    /// Distance from the caller in miles.
     pub distance: f64,
 }
 
-/// Answer of `ListAvailableRegions`.
+/// Response of `ListAvailableRegions`.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct ListAvailableRegionsResponse {
     /// Regions.
     pub regions: Vec<CloudProviderRegion>,
-    /// Neighbouring pages.
+    /// Tokens of the neighboring pages.
     pub pagination: KeysetPaginationResponse,
 }
 
 /// A major version.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct ClusterMajorVersion {
-    /// `vYY.N`.
+    /// The version, `vYY.N`.
     pub version: String,
-    /// The kind of release.
+    /// Type of the release.
     pub release_type: ReleaseType,
-    /// Whether it is supported here.
+    /// Whether this server supports the version.
     pub support_status: SupportStatus,
     /// When support ends.
     #[schemars(with = "DateTime")]
     pub support_end: Timestamp,
-    /// Versions that a cluster of this one may be upgraded to.
+    /// Versions that a cluster with this version can be upgraded to.
     pub allowed_upgrades: Vec<String>,
 }
 
-/// Answer of `ListMajorClusterVersions`.
+/// Response of `ListMajorClusterVersions`.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct ListMajorClusterVersionsResponse {
     /// Versions, newest first.
     pub versions: Vec<ClusterMajorVersion>,
-    /// Neighbouring pages.
+    /// Tokens of the neighboring pages.
     pub pagination: KeysetPaginationResponse,
 }
 
-/// Answer of `GetConnectionString`.
+/// Response of `GetConnectionString`.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct GetConnectionStringResponse {
-    /// The whole string; never holds a password.
+    /// The connection string, without a password.
     pub connection_string: String,
-    /// Its parts.
+    /// The parts of the connection string.
     pub params: ConnectionStringParameters,
 }
 
@@ -452,9 +453,9 @@ pub struct ConnectionStringParameters {
     pub host: String,
     /// Port.
     pub port: String,
-    /// Database.
+    /// Name of the database.
     pub database: String,
-    /// SQL user.
+    /// Name of the SQL user.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub username: Option<String>,
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 path_params! {
     /// A database of a cluster.
     DatabasePath {
-        /// Id of the cluster.
+        /// ID of the cluster.
         cluster_id: String,
         /// Name of the database.
         name: String,
@@ -18,33 +18,33 @@ path_params! {
 /// A database.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Database {
-    /// Name.
+    /// Name of the database.
     pub name: String,
-    /// Number of tables, where it is known.
+    /// Number of tables, if it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub table_count: Option<Int64>,
 }
 
-/// Answer of `ListDatabases`.
+/// Response of `ListDatabases`.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct ListDatabasesResponse {
-    /// Databases, sorted by name.
+    /// Databases, ordered by name.
     pub databases: Vec<Database>,
-    /// Neighbouring pages.
+    /// Tokens of the neighboring pages.
     pub pagination: KeysetPaginationResponse,
 }
 
 /// Body of `CreateDatabase`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 pub struct CreateDatabaseRequest {
-    /// Name.
+    /// Name of the database.
     pub name: Option<String>,
 }
 
 /// Body of `EditDatabase` and `EditDatabase2`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 pub struct UpdateDatabaseRequest {
-    /// The present name, where the path does not hold it.
+    /// The current name, if the path does not contain it.
     pub name: Option<String>,
     /// The new name.
     pub new_name: Option<String>,

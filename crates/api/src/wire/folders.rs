@@ -9,98 +9,98 @@ use std::collections::BTreeMap;
 path_params! {
     /// A folder.
     FolderPath {
-        /// Id of the folder; for its contents also `root`, the top.
+        /// ID of the folder. To list contents, `root` is accepted too.
         folder_id: String,
     }
 }
 
 query_params! {
-    /// Of `ListFolders`.
+    /// Query of `ListFolders`.
     ListFoldersQuery {
-        /// Only the folder at this absolute path of names; slashes at its ends are optional.
+        /// Only the folder with this absolute path of names. Leading and trailing slashes are optional.
         path: String = "path",
         ..page
     }
 }
 
-/// A folder or a cluster, and where it lies.
+/// A folder or a cluster, and its location in the tree of folders.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct FolderResource {
-    /// Id.
+    /// ID of the folder or cluster.
     pub resource_id: String,
-    /// Name.
+    /// Name of the folder or cluster.
     pub name: String,
-    /// The folder that it is in; `root` at the top.
+    /// ID of the parent folder, or `root`.
     pub parent_id: String,
-    /// The folders that it lies in, outermost first.
+    /// The folders above it, outermost first.
     pub path: Vec<PathSegment>,
-    /// What it is.
+    /// Type of the resource.
     pub resource_type: FolderResourceType,
-    /// The organization.
+    /// ID of the organization.
     pub organization_id: String,
-    /// Labels.
+    /// Labels of the folder or cluster.
     pub labels: BTreeMap<String, String>,
 }
 
-/// A folder on the way to something.
+/// A folder in a path.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct PathSegment {
-    /// Id.
+    /// ID of the folder.
     pub id: String,
-    /// Name.
+    /// Name of the folder.
     pub name: String,
 }
 
-/// What can be in a folder.
+/// The type of a resource in a folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum FolderResourceType {
-    /// A folder.
+    /// The resource is a folder.
     Folder,
-    /// A cluster.
+    /// The resource is a cluster.
     Cluster,
 }
 
-/// Answer of `ListFolders`.
+/// Response of `ListFolders`.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct ListFoldersResponse {
-    /// Folders, sorted by name.
+    /// Folders, ordered by name.
     pub folders: Vec<FolderResource>,
-    /// Neighbouring pages.
+    /// Tokens of the neighboring pages.
     pub pagination: KeysetPaginationResponse,
 }
 
-/// Answer of `ListFolderContents`.
+/// Response of `ListFolderContents`.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct FolderResourceList {
-    /// Folders, then clusters, each sorted by name.
+    /// Folders, then clusters, each ordered by name.
     pub resources: Vec<FolderResource>,
-    /// Neighbouring pages.
+    /// Tokens of the neighboring pages.
     pub pagination: KeysetPaginationResponse,
 }
 
 /// Body of `CreateFolder`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 pub struct CreateFolderRequest {
-    /// Name.
+    /// Name of the folder.
     pub name: Option<String>,
-    /// The folder to put it in; absent, empty or `root` for the top.
+    /// ID of the parent folder; absent, empty, or `root` for none.
     pub parent_id: Option<String>,
-    /// Labels.
+    /// Labels of the folder.
     pub labels: Option<BTreeMap<String, String>>,
 }
 
 /// Body of `UpdateFolder`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 pub struct UpdateFolderSpecification {
-    /// Name.
+    /// Name of the folder.
     pub name: Option<String>,
-    /// The folder to move it to; empty or `root` for the top.
+    /// ID of the new parent folder; empty or `root` for none.
     pub parent_id: Option<String>,
-    /// All labels, replaced as a whole.
+    /// All labels; omitted labels are removed.
     pub labels: Option<BTreeMap<String, String>>,
 }
 
-/// Answer of `DeleteFolder`: nothing.
+/// Response of `DeleteFolder`, an empty object.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct DeleteFolderResponse {}

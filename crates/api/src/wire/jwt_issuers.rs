@@ -1,59 +1,59 @@
-//! Issuers of tokens.
+//! Issuers of JSON Web Tokens.
 
 use super::KeysetPaginationResponse;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Whose tokens are accepted beside API keys.
+/// An issuer whose tokens are accepted in addition to API keys.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct JWTIssuer {
-    /// Id.
+    /// ID of the issuer.
     pub id: String,
-    /// `iss` of its tokens.
+    /// The claim `iss` of its tokens.
     pub issuer_url: String,
-    /// `aud` that its tokens must hold.
+    /// A value that the claim `aud` of its tokens must contain.
     pub audience: String,
-    /// The claim that names the caller; `sub` if it is left out.
+    /// The claim that identifies the caller; `sub` if omitted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub claim: Option<String>,
-    /// Its public keys, a JSON Web Key Set; fetched from the issuer if it is left out.
+    /// Its public keys, as a JSON Web Key Set; downloaded from the issuer if omitted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jwks: Option<String>,
-    /// From identities in tokens to identities here.
+    /// Maps identities in tokens to users and service accounts.
     pub identity_map: Vec<JWTIssuerIdentityMapEntry>,
 }
 
-/// One line of an identity map.
+/// An entry of an identity map.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct JWTIssuerIdentityMapEntry {
-    /// The identity in the token, or a regular expression that begins with `/`.
+    /// The identity in the token, or a regular expression that starts with `/`.
     #[schemars(required)]
     pub token_identity: Option<String>,
-    /// An e-mail address or the id of a service account; `\1` is what the expression matched.
+    /// An email address or the ID of a service account; `\1` is replaced by what the expression matched.
     #[schemars(required)]
     pub cc_identity: Option<String>,
 }
 
-/// Answer of `ListJWTIssuers`.
+/// Response of `ListJWTIssuers`.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct ListJWTIssuersResponse {
-    /// Issuers, by address.
+    /// Issuers, ordered by URL.
     pub jwt_issuers: Vec<JWTIssuer>,
-    /// Neighbouring pages.
+    /// Tokens of the neighboring pages.
     pub pagination: KeysetPaginationResponse,
 }
 
 /// Body of `AddJWTIssuer` and `UpdateJWTIssuer`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 pub struct JWTIssuerRequest {
-    /// `iss` of its tokens, an https address.
+    /// The claim `iss` of its tokens, an https URL.
     pub issuer_url: Option<String>,
-    /// `aud` that its tokens must hold.
+    /// A value that the claim `aud` of its tokens must contain.
     pub audience: Option<String>,
-    /// The claim that names the caller.
+    /// The claim that identifies the caller.
     pub claim: Option<String>,
-    /// Its public keys, a JSON Web Key Set.
+    /// Its public keys, as a JSON Web Key Set.
     pub jwks: Option<String>,
-    /// From identities in tokens to identities here.
+    /// Maps identities in tokens to users and service accounts.
     pub identity_map: Option<Vec<JWTIssuerIdentityMapEntry>>,
 }

@@ -1,8 +1,8 @@
-//! What stands in requests and answers: one file a tag, with the names of the official description.
+//! The types of requests and responses: one file for each tag, with the names of the official description.
 //!
-//! In answers an unset member is left out, an unset text that the reference promises is `""`, and
-//! labels are always an object. In requests every member may be absent; the handlers decide what is
-//! required. Unknown members are ignored.
+//! In responses, an unset member is omitted, an unset text that the reference requires is `""`, and labels
+//! are always an object. In requests, every member is optional; the handlers decide what is required. Unknown
+//! members are ignored.
 
 mod allowlist;
 mod api_keys;

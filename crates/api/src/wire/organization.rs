@@ -8,30 +8,30 @@ use serde::Serialize;
 /// An organization.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct Organization {
-    /// Id.
+    /// ID of the organization.
     pub id: String,
-    /// Full name.
+    /// Full name of the organization.
     pub name: String,
-    /// Short name.
+    /// Short name of the organization.
     pub label: String,
     /// When it was created.
     #[schemars(with = "DateTime")]
     pub created_at: Timestamp,
-    /// Identities of this service in each cloud; none here.
+    /// Identities of this service with each cloud provider; none on this server.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cockroach_cloud_service_principals: Option<CockroachCloudServicePrincipals>,
 }
 
-/// Identities of the service in each cloud.
+/// Identities of this service with each cloud provider.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct CockroachCloudServicePrincipals {
-    /// On AWS.
+    /// Identity on AWS.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub aws: Option<Aws>,
-    /// On Azure.
+    /// Identity on Azure.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub azure: Option<Azure>,
-    /// On GCP.
+    /// Identity on GCP.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gcp: Option<Gcp>,
 }
@@ -39,14 +39,14 @@ pub struct CockroachCloudServicePrincipals {
 /// An identity on AWS.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct Aws {
-    /// Name of the user.
+    /// ARN of the user.
     pub user_arn: String,
 }
 
 /// An identity on Azure.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct Azure {
-    /// Client id of the application.
+    /// Client ID of the application.
     pub app_registration_client_id: String,
     /// Name of the application.
     pub app_registration_name: String,
@@ -55,6 +55,6 @@ pub struct Azure {
 /// An identity on GCP.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct Gcp {
-    /// E-mail address of the service account.
+    /// Email address of the service account.
     pub service_account_email: String,
 }

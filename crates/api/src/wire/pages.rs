@@ -1,4 +1,4 @@
-//! What the lists share.
+//! Pagination, which all lists share.
 
 use crate::params::query_params;
 use ootheca_model::{Timestamp, cluster::SortOrder};
@@ -6,28 +6,28 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 query_params! {
-    /// Which part of a list is asked for. The names of 2022-03-31 (`start_key`, `time`, `order`) are read
-    /// as well.
+    /// The requested part of a list. The names of 2022-03-31 (`start_key`, `time`, `order`) are accepted too.
     PageQuery {
-        /// Token of the page; empty for the first one.
+        /// Token of the page; empty for the first page.
         page: String = "pagination.page",
-        /// Most items in the page.
+        /// Maximum number of items in the page.
         limit: i32 = "pagination.limit",
-        /// Hides what was created after this moment.
+        /// Hides items that were created after this time.
         as_of_time: Timestamp = "pagination.as_of_time",
         /// Direction of the list.
         sort_order: SortOrder = "pagination.sort_order",
     }
 }
 
-/// Tokens of the neighbouring pages; empty where there is none.
+/// Tokens of the neighboring pages; empty if there is none.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct KeysetPaginationResponse {
     /// Token of the next page.
     pub next_page: String,
     /// Token of the previous page.
     pub previous_page: String,
-    /// What the default dialect says besides; see [`Version::pagination`](crate::versions::Version::pagination).
+    /// Additional members of the default dialect; see
+    /// [`Version::pagination`](crate::versions::Version::pagination).
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     #[schemars(skip)]
     pub legacy: Option<LegacyPagination>,
@@ -40,23 +40,23 @@ pub struct LegacyPagination {
     pub next: PageMark,
     /// Token of the previous page.
     pub last: PageMark,
-    /// Most items in a page.
+    /// Maximum number of items in a page.
     pub limit: usize,
-    /// Items in the whole list, where that is known.
+    /// Number of items in the whole list, if it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub total_results: Option<usize>,
-    /// The moment that the list shows.
+    /// The time as of which the list is shown.
     pub time: Timestamp,
     /// Direction of the list.
     pub order: SortOrder,
 }
 
-/// A neighbouring page: by its token, or, in the oldest form, by the number of items before it.
+/// A neighboring page, identified by its token, or in the oldest format by the number of items before it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum PageMark {
-    /// Its token.
+    /// The token of the page.
     Token(String),
-    /// How many items stand before it; 0 where there is no such page.
+    /// The number of items before the page; 0 if there is no such page.
     Offset(usize),
 }

@@ -1,4 +1,4 @@
-//! Roles, and people.
+//! Roles and people.
 
 use super::KeysetPaginationResponse;
 use crate::params::{path_params, query_params};
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 path_params! {
     /// A user or a service account.
     UserPath {
-        /// Id of the user or service account.
+        /// ID of the user or service account.
         user_id: String,
     }
 }
@@ -17,11 +17,11 @@ path_params! {
 path_params! {
     /// A role of a user or a service account.
     RolePath {
-        /// Id of the user or service account.
+        /// ID of the user or service account.
         user_id: String,
         /// `ORGANIZATION`, `FOLDER` or `CLUSTER`.
         resource_type: String,
-        /// Id of the folder or cluster; empty for the organization.
+        /// ID of the folder or cluster; empty for the organization.
         resource_id: String,
         /// Name of the role.
         role_name: String,
@@ -29,29 +29,29 @@ path_params! {
 }
 
 query_params! {
-    /// Of `GetPersonUsersByEmail`.
+    /// Query of `GetPersonUsersByEmail`.
     PersonQuery {
-        /// E-mail address.
+        /// Email address.
         email: String = required "email",
     }
 }
 
-/// A role and what it is held on.
+/// A role and the resource on which it is granted.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct BuiltInRole {
     /// The role.
     pub name: Role,
-    /// What it is held on.
+    /// The resource on which it is granted.
     pub resource: Resource,
 }
 
-/// What a role is held on.
+/// The resource on which a role is granted.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Resource {
-    /// Id; absent for the organization.
+    /// ID of the resource; absent for the organization.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
-    /// Kind.
+    /// Type of the resource.
     pub r#type: ResourceType,
 }
 
@@ -60,83 +60,83 @@ pub struct Resource {
 pub struct BuiltInRoleRequest {
     /// The role.
     pub name: Option<Role>,
-    /// What it is held on.
+    /// The resource on which it is granted.
     pub resource: Option<ResourceRequest>,
 }
 
-/// What a role is held on, in a request.
+/// The resource on which a role is granted, in a request.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 pub struct ResourceRequest {
-    /// Id; empty or absent for the organization.
+    /// ID of the resource; empty or absent for the organization.
     pub id: Option<String>,
-    /// Kind.
+    /// Type of the resource.
     pub r#type: Option<ResourceType>,
 }
 
-/// A role that is held through groups.
+/// A role that is granted through groups.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct BuiltInFromGroups {
     /// The role.
     pub role: BuiltInRole,
-    /// The groups that give it.
+    /// The groups that grant the role.
     pub group_names: Vec<String>,
 }
 
-/// All that one principal holds itself.
+/// The roles that are granted directly to a user or service account.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct UserRoleGrants {
-    /// Id of the user or service account.
+    /// ID of the user or service account.
     pub user_id: String,
-    /// Its roles.
+    /// Roles that are granted directly.
     pub roles: Vec<BuiltInRole>,
 }
 
-/// All that one principal holds through groups.
+/// The roles that are granted to a user through groups.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct UserGroupRoleGrant {
-    /// Id of the user or service account.
+    /// ID of the user or service account.
     pub user_id: String,
-    /// Its roles.
+    /// Roles that are granted through groups.
     pub group_roles: Vec<BuiltInFromGroups>,
 }
 
-/// Answer of `ListRoleGrants`.
+/// Response of `ListRoleGrants`.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct ListRoleGrantsResponse {
-    /// What principals hold themselves.
+    /// Roles that are granted directly.
     pub grants: Vec<UserRoleGrants>,
-    /// What they hold through groups.
+    /// Roles that are granted through groups.
     pub user_group_grants: Vec<UserGroupRoleGrant>,
-    /// Neighbouring pages.
+    /// Tokens of the neighboring pages.
     pub pagination: KeysetPaginationResponse,
 }
 
-/// Answer of the operations about one principal's roles.
+/// Response of the operations on the roles of a user or service account.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct GetAllRolesForUserResponse {
-    /// Roles that it holds itself.
+    /// Roles that are granted directly.
     pub roles: Vec<BuiltInRole>,
-    /// Roles that it holds through groups.
+    /// Roles that are granted through groups.
     pub group_roles: Vec<BuiltInFromGroups>,
 }
 
 /// Body of `SetRolesForUser`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 pub struct SetRolesForUserRequest {
-    /// All roles; those that are left out are revoked, `null` revokes all.
+    /// All roles; omitted roles are revoked, and `null` revokes all roles.
     pub roles: Option<Vec<BuiltInRoleRequest>>,
 }
 
 /// A person.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct PersonUserInfo {
-    /// Id.
+    /// ID of the person.
     pub id: String,
-    /// E-mail address.
+    /// Email address.
     pub email: String,
 }
 
-/// Answer of `GetPersonUsersByEmail`.
+/// Response of `GetPersonUsersByEmail`.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct GetPersonUsersByEmailResponse {
     /// The person.

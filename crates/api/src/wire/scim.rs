@@ -1,22 +1,22 @@
-//! SCIM: users, groups, lists of them. Every member but `schemas` and `id` may be left out of an answer,
-//! since the caller chooses what it wants to see.
+//! SCIM: users, groups, and lists of them. A response can omit every member except `schemas` and `id`,
+//! because the caller selects attributes.
 
 use crate::params::{Signed, query_params};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 query_params! {
-    /// Which users or groups, which part of the list, which of their attributes.
+    /// The requested part of a list of users or groups, and its attributes.
     ScimListQuery {
-        /// What must hold of them, for example `userName eq "ada@example.com"`.
+        /// Only resources that match this filter, for example `userName eq "ada@example.com"`.
         filter: String = "filter",
-        /// The attributes to show, separated by commas; all where absent.
+        /// The attributes to return, separated by commas; all if absent.
         attributes: String = "attributes",
-        /// Attributes not to show, separated by commas.
+        /// The attributes to omit, separated by commas.
         excluded_attributes: String = "excludedAttributes",
-        /// Most items in the answer, 20 where absent; 0, or less, asks how many there are.
+        /// Maximum number of items in the response, 20 by default. 0 or less returns only the total.
         count: Signed = "count",
-        /// Place of the first item, counted from 1; less than that is 1.
+        /// Position of the first item, starting at 1. Lower values are the same as 1.
         start_index: Signed = "startIndex",
         /// The attribute that the list is ordered by.
         sort_by: String = "sortBy",
@@ -26,11 +26,11 @@ query_params! {
 }
 
 query_params! {
-    /// Which attributes of one resource.
+    /// The requested attributes of a resource.
     ScimShowQuery {
-        /// The attributes to show, separated by commas; all where absent.
+        /// The attributes to return, separated by commas; all if absent.
         attributes: String = "attributes",
-        /// Attributes not to show, separated by commas.
+        /// The attributes to omit, separated by commas.
         excluded_attributes: String = "excludedAttributes",
     }
 }
@@ -39,32 +39,32 @@ query_params! {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ScimUser {
-    /// The schemas that it follows.
+    /// The schemas of the resource.
     pub schemas: Vec<String>,
-    /// Id.
+    /// ID of the user.
     pub id: String,
-    /// The provider's own name for the user.
+    /// ID of the user at the identity provider.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub external_id: Option<String>,
-    /// The name to log in with, unique in the organization.
+    /// The name for signing in, unique in the organization.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_name: Option<String>,
-    /// The name to show.
+    /// Display name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub display_name: Option<String>,
     /// The parts of the name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<ScimName>,
-    /// E-mail addresses.
+    /// Email addresses.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub emails: Option<Vec<ScimEmail>>,
-    /// Who is not active can do nothing.
+    /// Whether the user is active. An inactive user cannot sign in or call the API.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub active: Option<bool>,
     /// The groups that the user is a member of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub groups: Option<Vec<ScimResource>>,
-    /// What is known of the record itself.
+    /// Metadata of the resource.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub meta: Option<ScimMetadata>,
 }
@@ -73,20 +73,20 @@ pub struct ScimUser {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ScimGroup {
-    /// The schemas that it follows.
+    /// The schemas of the resource.
     pub schemas: Vec<String>,
-    /// Id; roles are granted to it as to a user.
+    /// ID of the group. Roles can be granted to it in the same way as to a user.
     pub id: String,
-    /// The provider's own name for the group.
+    /// ID of the group at the identity provider.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub external_id: Option<String>,
-    /// The name to show.
+    /// Display name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub display_name: Option<String>,
-    /// Its members.
+    /// Members of the group.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub members: Option<Vec<ScimResource>>,
-    /// What is known of the record itself.
+    /// Metadata of the resource.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub meta: Option<ScimMetadata>,
 }
@@ -103,19 +103,19 @@ pub struct ScimName {
     pub family_name: Option<String>,
 }
 
-/// An e-mail address.
+/// An email address.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ScimEmail {
-    /// The address.
+    /// The email address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
-    /// `work`, `home`, …
+    /// The type, for example `work` or `home`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub r#type: Option<String>,
-    /// The address to show.
+    /// The address in display format.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub display: Option<String>,
-    /// Whether it is the one that the user is known by.
+    /// Whether this is the primary address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub primary: Option<bool>,
 }
@@ -123,28 +123,28 @@ pub struct ScimEmail {
 /// A member of a group, or a group of a user.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ScimResource {
-    /// Its id.
+    /// ID of the user or group.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
-    /// Its name.
+    /// Display name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub display: Option<String>,
-    /// `User` or, of a group, `direct`.
+    /// `User` for a member; `direct` for a group of a user.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub r#type: Option<String>,
-    /// Where it is, as the reference names it.
+    /// URL, under the name in the official reference.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub r#ref: Option<String>,
-    /// Where it is, as the standard names it.
+    /// URL, under the name in RFC 7643.
     #[serde(rename = "$ref", skip_serializing_if = "Option::is_none")]
     pub standard_ref: Option<String>,
 }
 
-/// What is known of a record itself.
+/// Metadata of a resource.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ScimMetadata {
-    /// `User`, `Group`, …
+    /// The type of the resource, for example `User` or `Group`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resource_type: Option<String>,
     /// When it was created.
@@ -153,10 +153,10 @@ pub struct ScimMetadata {
     /// When it was last changed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_modified: Option<String>,
-    /// Where it is.
+    /// URL of the resource.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub location: Option<String>,
-    /// Another one after every change.
+    /// Version of the resource, which changes with every update.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
 }
@@ -167,15 +167,15 @@ macro_rules! lists {
         #[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
         #[serde(rename_all = "camelCase")]
         pub struct $name {
-            /// The schema of lists.
+            /// The schema of list responses.
             pub schemas: Vec<String>,
-            /// How many there are in all.
+            /// Total number of items.
             pub total_results: i32,
-            /// How many are in this answer.
+            /// Number of items in this response.
             pub items_per_page: i32,
-            /// Place of the first one, counted from 1.
+            /// Position of the first item, starting at 1.
             pub start_index: i32,
-            /// They themselves.
+            /// The items.
             #[serde(rename = "Resources")]
             pub resources: Vec<$item>,
         }
@@ -183,16 +183,16 @@ macro_rules! lists {
 }
 
 lists! {
-    /// Answer of the lists of users.
+    /// Response of the lists of users.
     GetUsersResponse of ScimUser;
-    /// Answer of the lists of groups.
+    /// Response of the lists of groups.
     GetGroupsResponse of ScimGroup;
-    /// Answer of `GetResourceTypes`.
+    /// Response of `GetResourceTypes`.
     GetResourceTypesResponse of super::ScimResourceType;
-    /// Answer of `GetSchemas`.
+    /// Response of `GetSchemas`.
     GetSchemasResponse of super::ScimSchema;
 }
 
-/// Answer of the operations that delete something.
+/// Response of the operations that delete a resource.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ScimDeleted {}

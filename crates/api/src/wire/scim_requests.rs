@@ -1,4 +1,4 @@
-//! SCIM: what callers send.
+//! SCIM: requests.
 
 use super::{ScimEmail, ScimName, ScimResource};
 use crate::params::Signed;
@@ -13,19 +13,19 @@ macro_rules! users {
         #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
         #[serde(rename_all = "camelCase")]
         pub struct $name {
-            /// Must hold the schema of users.
+            /// Must contain the schema of users.
             pub schemas: Option<Vec<String>>,
-            /// The provider's own name for the user.
+            /// ID of the user at the identity provider.
             pub external_id: Option<String>,
-            /// The name to log in with, unique in the organization; an e-mail address where absent.
+            /// The name for signing in, unique in the organization; an email address if absent.
             pub user_name: Option<String>,
-            /// The name to show.
+            /// Display name.
             pub display_name: Option<String>,
             /// The parts of the name.
             pub name: Option<ScimName>,
-            /// E-mail addresses; the user is known by the primary one, or by the first.
+            /// Email addresses. The primary address, or the first one, identifies the user.
             pub emails: Option<Vec<ScimEmail>>,
-            /// Who is not active can do nothing.
+            /// Whether the user is active. An inactive user cannot sign in or call the API.
             #[serde(default, deserialize_with = "truth")]
             pub active: Option<bool>,
         }
@@ -52,13 +52,13 @@ macro_rules! groups {
         #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
         #[serde(rename_all = "camelCase")]
         pub struct $name {
-            /// Must hold the schema of groups.
+            /// Must contain the schema of groups.
             pub schemas: Option<Vec<String>>,
-            /// The provider's own name for the group.
+            /// ID of the group at the identity provider.
             pub external_id: Option<String>,
-            /// The name to show.
+            /// Display name.
             pub display_name: Option<String>,
-            /// Its members, by their ids.
+            /// Members of the group, by ID.
             pub members: Option<Vec<ScimResource>>,
         }
     )*};
@@ -83,9 +83,9 @@ macro_rules! patches {
         $(#[$doc])*
         #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
         pub struct $name {
-            /// Must hold the schema of patches.
+            /// Must contain the schema of patches.
             pub schemas: Option<Vec<String>>,
-            /// What to do, one after the other; all of it or nothing.
+            /// The operations, applied in order. If one of them fails, none is applied.
             #[serde(rename = "Operations")]
             pub operations: Option<Vec<ScimOperations>>,
         }
@@ -104,9 +104,10 @@ patches! {
 pub struct ScimOperations {
     /// `add`, `replace` or `remove`.
     pub op: Option<String>,
-    /// Where: `userName`, `name.familyName`, `emails[type eq "work"].value`; the whole where absent.
+    /// Target of the operation: `userName`, `name.familyName`, or `emails[type eq "work"].value`; the whole
+    /// resource if absent.
     pub path: Option<String>,
-    /// What.
+    /// The value of the operation.
     #[serde(default)]
     pub value: Value,
 }
@@ -117,15 +118,15 @@ macro_rules! searches {
         #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
         #[serde(rename_all = "camelCase")]
         pub struct $name {
-            /// What must hold of them.
+            /// Only resources that match this filter.
             pub filter: Option<String>,
-            /// The attributes to show.
+            /// The attributes to return.
             pub attributes: Option<AttributeNames>,
-            /// Attributes not to show.
+            /// The attributes to omit.
             pub excluded_attributes: Option<AttributeNames>,
-            /// Most items in the answer, 20 where absent; 0 asks how many there are.
+            /// Maximum number of items in the response, 20 by default; 0 returns only the total.
             pub count: Option<i32>,
-            /// Place of the first item, counted from 1.
+            /// Position of the first item, starting at 1.
             pub start_index: Option<i32>,
             /// The attribute that the list is ordered by.
             pub sort_by: Option<String>,
@@ -162,9 +163,9 @@ macro_rules! shows {
         #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
         #[serde(rename_all = "camelCase")]
         pub struct $name {
-            /// The attributes to show.
+            /// The attributes to return.
             pub attributes: Option<AttributeNames>,
-            /// Attributes not to show.
+            /// The attributes to omit.
             pub excluded_attributes: Option<AttributeNames>,
         }
 
@@ -190,7 +191,7 @@ shows! {
     GetGroup2Body;
 }
 
-/// Names of attributes: a text with commas between them, or a list.
+/// Names of attributes: a comma-separated text, or a list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AttributeNames(pub String);
 
@@ -223,7 +224,7 @@ impl JsonSchema for AttributeNames {
     }
 }
 
-/// `true`, `false`, and the same as a text, which some providers send.
+/// Decodes `true` and `false`, also as texts, which some providers send.
 fn truth<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::Error> {
     match Value::deserialize(deserializer)? {
         Value::Null => Ok(None),

@@ -1,4 +1,4 @@
-//! SCIM: what the service says of itself.
+//! SCIM: the description of the service.
 
 use super::ScimMetadata;
 use crate::params::path_params;
@@ -16,29 +16,29 @@ path_params! {
 path_params! {
     /// A schema.
     SchemaPath {
-        /// Its URN.
+        /// URN of the schema.
         schema_id: String = "schemaId",
     }
 }
 
-/// A kind of resource.
+/// A type of resource.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ScimResourceType {
     /// The schema of resource types.
     pub schemas: Vec<String>,
-    /// Id.
+    /// ID of the resource type.
     pub id: String,
-    /// Name.
+    /// Name of the resource type.
     pub name: String,
-    /// What it is.
+    /// Description of the resource type.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// Where its resources are, below the base.
+    /// Path of its resources, relative to the base URL.
     pub endpoint: String,
     /// The schema of its resources.
     pub schema: String,
-    /// What is known of the record itself.
+    /// Metadata of the resource.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub meta: Option<ScimMetadata>,
 }
@@ -49,18 +49,18 @@ pub struct ScimResourceType {
 pub struct ScimSchema {
     /// The schema of schemas.
     pub schemas: Vec<String>,
-    /// Its URN.
+    /// URN of the schema.
     pub id: String,
-    /// Name.
+    /// Name of the schema.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// What it describes.
+    /// Description of the schema.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// The attributes.
+    /// Attributes of the schema.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attributes: Option<Vec<ScimSchemaAttribute>>,
-    /// What is known of the record itself.
+    /// Metadata of the resource.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub meta: Option<ScimMetadata>,
 }
@@ -69,56 +69,56 @@ pub struct ScimSchema {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct ScimSchemaAttribute {
-    /// Name.
+    /// Name of the attribute.
     pub name: String,
-    /// `string`, `boolean`, `complex`, …
+    /// Data type, for example `string`, `boolean`, or `complex`.
     pub r#type: String,
     /// Whether it is a list.
     pub multi_valued: bool,
-    /// What it is.
+    /// Description of the attribute.
     pub description: String,
-    /// Whether it must be given.
+    /// Whether the attribute is required.
     pub required: bool,
-    /// Usual values.
+    /// Canonical values.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub canonical_values: Vec<String>,
-    /// Whether the case of a text matters.
+    /// Whether values are case-sensitive.
     pub case_exact: bool,
-    /// `readWrite`, `readOnly` or `immutable`.
+    /// `readWrite`, `readOnly`, or `immutable`.
     pub mutability: String,
     /// `always` or `default`.
     pub returned: String,
     /// `none` or `server`.
     pub uniqueness: String,
-    /// What a reference may lead to.
+    /// The types of resources that a reference can refer to.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub reference_types: Vec<String>,
-    /// What is within it.
+    /// Sub-attributes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sub_attributes: Vec<ScimSchemaAttribute>,
 }
 
-/// What the service can do.
+/// The capabilities of the service.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetServiceProviderConfigResponse {
-    /// The schema of this answer.
+    /// The schema of this response.
     pub schemas: Vec<String>,
-    /// Patches.
+    /// Support for PATCH.
     pub patch: ScimPatchSupport,
-    /// Many operations in one request.
+    /// Support for bulk operations.
     pub bulk: ScimBulkSupport,
-    /// Filters.
+    /// Support for filters.
     pub filter: ScimFilterSupport,
-    /// Changes of passwords.
+    /// Support for changing passwords.
     pub change_password: ScimChangePasswordSupport,
-    /// Ordered lists.
+    /// Support for sorting.
     pub sort: ScimSortSupport,
-    /// Versions of resources.
+    /// Support for versions of resources.
     pub etag: ScimEtagSupport,
-    /// How callers show who they are.
+    /// Supported authentication schemes.
     pub authentication_schemes: Vec<ScimAuthenticationScheme>,
-    /// What is known of the record itself.
+    /// Metadata of the resource.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub meta: Option<ScimMetadata>,
 }
@@ -129,7 +129,7 @@ macro_rules! supports {
         #[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
         #[serde(rename_all = "camelCase")]
         pub struct $name {
-            /// Whether the service does it.
+            /// Whether the service supports it.
             pub supported: bool,
             $($(#[$field_doc])* #[serde(skip_serializing_if = "Option::is_none")] pub $field: Option<$type>,)*
         }
@@ -137,48 +137,48 @@ macro_rules! supports {
 }
 
 supports! {
-    /// Patches.
+    /// Support for PATCH.
     ScimPatchSupport {}
-    /// Many operations in one request.
+    /// Support for bulk operations.
     ScimBulkSupport {
-        /// Most of them.
+        /// Maximum number of operations.
         max_operations: i32,
-        /// Largest request in bytes.
+        /// Maximum size of a request in bytes.
         max_payload_size: i32,
     }
-    /// Filters.
+    /// Support for filters.
     ScimFilterSupport {
-        /// Most items in an answer.
+        /// Maximum number of items in a response.
         max_results: i32,
     }
-    /// Changes of passwords.
+    /// Support for changing passwords.
     ScimChangePasswordSupport {}
-    /// Ordered lists.
+    /// Support for sorting.
     ScimSortSupport {}
-    /// Versions of resources.
+    /// Support for versions of resources.
     ScimEtagSupport {
         /// Not limited here.
         max_results: i32,
     }
 }
 
-/// A way to show who one is.
+/// An authentication scheme.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ScimAuthenticationScheme {
-    /// `oauthbearertoken`.
+    /// The type, `oauthbearertoken`.
     pub r#type: String,
-    /// Name.
+    /// Name of the scheme.
     pub name: String,
-    /// What it is.
+    /// Description of the scheme.
     pub description: String,
-    /// The standard that it follows.
+    /// URL of its specification.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub spec_uri: Option<String>,
-    /// Where to read more.
+    /// URL of its documentation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub documentation_uri: Option<String>,
-    /// Whether it is the usual one.
+    /// Whether this is the preferred scheme.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub primary: Option<bool>,
 }

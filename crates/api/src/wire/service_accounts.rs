@@ -7,69 +7,69 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 path_params! {
-    /// One thing by its id.
+    /// A resource, identified by its ID.
     IdPath {
-        /// Id.
+        /// ID of the resource.
         id: String,
     }
 }
 
 query_params! {
-    /// Of `ListServiceAccounts`.
+    /// Query of `ListServiceAccounts`.
     ListServiceAccountsQuery {
-        /// Only accounts whose name contains this text, in upper or lower case.
+        /// Only accounts whose name contains this text, without regard to case.
         service_account_name: String = "service_account_name",
-        /// Only accounts that hold at least one of these roles, anywhere; may be given several times.
+        /// Only accounts that hold at least one of these roles on any resource. Can be repeated.
         roles: Vec<Role> = "roles",
         ..page
     }
 }
 
-/// A program that calls the API.
+/// An account for a program that calls the API.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct ServiceAccount {
-    /// Id.
+    /// ID of the service account.
     pub id: String,
-    /// Name; need not be unique.
+    /// Name of the service account. It does not have to be unique.
     pub name: String,
-    /// Free text.
+    /// Description of the service account.
     pub description: String,
-    /// Who created it.
+    /// Name of the user or service account that created it.
     pub creator_name: String,
     /// When it was created.
     #[schemars(with = "DateTime")]
     pub created_at: Timestamp,
-    /// Roles that it holds itself.
+    /// Roles that are granted directly.
     pub roles: Vec<BuiltInRole>,
-    /// Roles that it holds through groups.
+    /// Roles that are granted through groups.
     pub group_roles: Vec<BuiltInFromGroups>,
 }
 
-/// Answer of `ListServiceAccounts`.
+/// Response of `ListServiceAccounts`.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct ListServiceAccountsResponse {
-    /// Service accounts, sorted by name.
+    /// Service accounts, ordered by name.
     pub service_accounts: Vec<ServiceAccount>,
-    /// Neighbouring pages.
+    /// Tokens of the neighboring pages.
     pub pagination: KeysetPaginationResponse,
 }
 
 /// Body of `CreateServiceAccount`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 pub struct CreateServiceAccountRequest {
-    /// Name.
+    /// Name of the service account.
     pub name: Option<String>,
-    /// Free text.
+    /// Description of the service account.
     pub description: Option<String>,
-    /// Roles to begin with.
+    /// Initial roles.
     pub roles: Option<Vec<BuiltInRoleRequest>>,
 }
 
 /// Body of `UpdateServiceAccount`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 pub struct UpdateServiceAccountRequest {
-    /// Name.
+    /// Name of the service account.
     pub name: Option<String>,
-    /// Free text.
+    /// Description of the service account.
     pub description: Option<String>,
 }

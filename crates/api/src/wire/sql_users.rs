@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 path_params! {
     /// A SQL user of a cluster.
     SQLUserPath {
-        /// Id of the cluster.
+        /// ID of the cluster.
         cluster_id: String,
         /// Name of the user.
         name: String,
@@ -18,25 +18,25 @@ path_params! {
 /// A SQL user.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct SQLUser {
-    /// Name.
+    /// Name of the SQL user.
     pub name: String,
 }
 
-/// Answer of `ListSQLUsers`.
+/// Response of `ListSQLUsers`.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct ListSQLUsersResponse {
-    /// Users, sorted by name.
+    /// SQL users, ordered by name.
     pub users: Vec<SQLUser>,
-    /// Neighbouring pages.
+    /// Tokens of the neighboring pages.
     pub pagination: KeysetPaginationResponse,
 }
 
 /// Body of `CreateSQLUser`.
 #[derive(Clone, Default, Deserialize, JsonSchema)]
 pub struct CreateSQLUserRequest {
-    /// Name.
+    /// Name of the SQL user.
     pub name: Option<String>,
-    /// Password; can not be read again.
+    /// Password. It cannot be read back.
     pub password: Option<String>,
 }
 

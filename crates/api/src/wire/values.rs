@@ -1,10 +1,10 @@
-//! Values with a spelling of their own.
+//! Values with a special encoding.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::{borrow::Cow, fmt};
 
-/// A 64-bit integer: written as a JSON string, read from a string or a number.
+/// A 64-bit integer. It is encoded as a JSON string, and decoded from a string or a number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Int64(pub i64);
 
@@ -58,11 +58,11 @@ impl JsonSchema for Int64 {
     }
 }
 
-/// The body of an operation that takes none; whatever is sent is ignored.
+/// The body of an operation that takes none. Any content is ignored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 pub struct NoBody {}
 
-/// How the schemas show a [`Timestamp`](ootheca_model::Timestamp).
+/// The schema of a [`Timestamp`](ootheca_model::Timestamp).
 pub(crate) struct DateTime;
 
 impl JsonSchema for DateTime {

@@ -1,5 +1,5 @@
-//! The bare limit: a relay on one thread that copies bytes between TLS on TCP and the SQL server's socket,
-//! and does nothing else. No login, no routing, no limits: nothing that a gateway is for.
+//! The lower bound: a relay on one thread that copies bytes between TLS on TCP and the socket of the SQL
+//! server. It has no login, routing, or limits.
 
 use ootheca_pg_protocol::startup::SSL_REQUEST;
 use rustix::{
@@ -19,7 +19,7 @@ use std::{
     thread,
 };
 
-/// Starts one with the gateway's certificate; returns its port. It ends with the process.
+/// Starts a relay with the certificate of the gateway and returns its port. It ends with the process.
 pub(super) fn start(certificates: &Path, socket_folder: &str) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let port = listener.local_addr().expect("a free port").port();
@@ -80,7 +80,7 @@ fn watch(epoll: &OwnedFd, source: impl rustix::fd::AsFd, name: u64) {
     epoll::add(epoll, source, EventData::new_u64(name), EventFlags::IN).expect("epoll");
 }
 
-/// Answers the request for TLS, and shakes hands.
+/// Accepts the request for TLS and does the handshake.
 fn accept(listener: &TcpListener, config: &Arc<ServerConfig>, socket: &Path) -> Result<Pair> {
     let (mut client, _) = listener.accept()?;
     client.set_nodelay(true)?;
@@ -97,13 +97,13 @@ fn accept(listener: &TcpListener, config: &Arc<ServerConfig>, socket: &Path) -> 
     client.set_nonblocking(true)?;
     server.set_nonblocking(true)?;
     let mut pair = Pair { client, tls, server };
-    // Whatever came together with the end of the handshake.
+    // Bytes that arrived with the end of the handshake.
     pair.pass_on()?;
     Ok(pair)
 }
 
-/// Both copy what is there, and are false once their side has ended. `pgbench` waits for each answer, so no
-/// socket is ever full.
+/// Both copy the available bytes, and return false when their side has ended. `pgbench` waits for each
+/// response, so the buffers of the sockets are never full.
 impl Pair {
     fn up(&mut self) -> Result<bool> {
         if self.tls.read_tls(&mut self.client)? == 0 {

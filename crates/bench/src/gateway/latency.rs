@@ -1,5 +1,5 @@
-//! What the gateway adds to one statement, without the cost of TLS: against a PostgreSQL server that
-//! speaks TLS over TCP itself.
+//! The latency that the gateway adds to one statement, without the cost of TLS: compared with a PostgreSQL
+//! server that accepts TLS over TCP.
 
 use super::{PASSWORD, pgbench_command};
 use crate::stats::Times;

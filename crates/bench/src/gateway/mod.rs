@@ -1,5 +1,5 @@
-//! The gateway against PgBouncer (session mode, TLS), a relay that only copies bytes, and the Unix socket
-//! itself, with `pgbench -S -M prepared`, in turns within one run.
+//! The gateway compared with PgBouncer (session mode, TLS), a relay that only copies bytes, and the Unix
+//! socket, with `pgbench -S -M prepared`, alternating within one run.
 
 mod bare;
 mod latency;
@@ -40,11 +40,11 @@ pub(crate) fn run(program: &str) {
     idle_sessions(&server, &ours);
 }
 
-/// A cluster and a user; how `pgbench` reaches it.
+/// Creates a cluster and a user; returns how `pgbench` connects.
 fn furnish(server: &Ootheca) -> String {
     let cluster = server.create_cluster("bench-gateway", "STANDARD");
     let id = cluster["id"].as_str().unwrap_or_default();
-    // As many vCPUs as can be had: the bound is not what is measured.
+    // As many vCPUs as possible, so that the CPU limit does not affect the result.
     server
         .patch(&format!("/clusters/{id}"), json!({ "usage_limits": { "provisioned_virtual_cpus": "60" } }))
         .ok();
@@ -95,7 +95,7 @@ fn tps(target: &str, clients: usize, more: &[&str]) -> f64 {
     line.and_then(|line| line.split_whitespace().next()?.parse().ok()).expect("pgbench says its rate")
 }
 
-/// Runs `pgbench` to its end; returns what it printed.
+/// Runs `pgbench` and returns its output.
 pub(crate) fn pgbench(target: &str, args: &[&str]) -> String {
     let output = pgbench_command(target, args).output().expect("pgbench runs");
     assert!(output.status.success(), "pgbench: {}", String::from_utf8_lossy(&output.stderr));
@@ -105,12 +105,12 @@ pub(crate) fn pgbench(target: &str, args: &[&str]) -> String {
 fn pgbench_command(target: &str, args: &[&str]) -> Command {
     let mut command = Command::new(postgres::program("pgbench"));
     command.args(args).arg(target).env("PGPASSWORD", PASSWORD);
-    // A certificate in the caller's home folder is of another server.
+    // A certificate in the home directory of the user belongs to another server.
     command.env("PGSSLROOTCERT", "none");
     command
 }
 
-/// Memory of the gateway for each session that does nothing.
+/// Memory of the gateway for each idle session.
 fn idle_sessions(server: &Ootheca, ours: &str) {
     println!("\n== idle sessions");
     let folder = tempfile::tempdir().expect("a temporary folder");

@@ -1,4 +1,4 @@
-//! The peer: a PgBouncer with the gateway's certificate, in front of the same server.
+//! A PgBouncer with the certificate of the gateway, in front of the same server.
 
 use ootheca_testkit::eventually;
 use std::{
@@ -11,7 +11,6 @@ use std::{
 
 use super::PASSWORD;
 
-/// A PgBouncer with the gateway's certificate, in front of the same server.
 pub(crate) struct PgBouncer {
     process: Child,
     pub(crate) port: u16,
@@ -39,7 +38,8 @@ impl PgBouncer {
             at("server.pem").display(),
             at("server-key.pem").display(),
         );
-        // PgBouncer refuses to run as root; the owner of the SQL servers may enter their socket folder.
+        // PgBouncer refuses to run as root. The owner of the SQL servers has access to the directory of their
+        // sockets.
         if rustix::process::geteuid().is_root() {
             config.push_str("user = ootheca\n");
             let (uid, gid) = owner(socket_folder);

@@ -1,12 +1,12 @@
-//! The action and the source of an audit entry, derived from the request alone, so that a refused attempt has the
-//! same action as one that succeeds.
+//! The action and the source of an audit entry. They only depend on the request, so a refused attempt has the
+//! same action as a successful one.
 
 use serde_json::{Map, Value};
 
-/// What of a client's `User-Agent` tells our own command line.
+/// The start of the `User-Agent` of our command line.
 const OWN_CLIENT: &str = "ootheca/";
 
-/// Operations whose body can make the action a narrower one than the table says, and which.
+/// Operations whose body can select a more specific action than the one in the table, with these actions.
 pub const NARROWER: [(&str, &[&str]); 3] = [
     (
         "UpdateCluster",
@@ -22,8 +22,7 @@ pub const NARROWER: [(&str, &[&str]); 3] = [
     ("SetAwsEndpointConnectionState", &["REJECT_PRIVATE_LINK"]),
 ];
 
-/// Where a call was asked for: in the console where it comes with a session, else through our command
-/// line or the API.
+/// The source of a call: the console if it uses a session, otherwise our command line or the API.
 pub fn source(user_agent: Option<&str>, by_session: bool) -> &'static str {
     match user_agent {
         _ if by_session => "UI",
@@ -32,7 +31,7 @@ pub fn source(user_agent: Option<&str>, by_session: bool) -> &'static str {
     }
 }
 
-/// The action of a call: what the operation's row says, unless the body makes it a narrower one.
+/// The action of a call: the one in the table, unless the body selects a more specific one.
 pub fn action(operation: &str, usual: &'static str, body: &[u8]) -> &'static str {
     if !NARROWER.iter().any(|(known, _)| *known == operation) {
         return usual;
@@ -48,7 +47,7 @@ pub fn action(operation: &str, usual: &'static str, body: &[u8]) -> &'static str
     }
 }
 
-/// The members of a body, at its top or in `spec`, by their names in small letters alone.
+/// The members of a body, at the top level or in `spec`, by their names in lower case without separators.
 fn members(body: Map<String, Value>) -> Map<String, Value> {
     let mut members = Map::new();
     for (name, value) in body {
@@ -89,7 +88,7 @@ mod tests {
 
     type Actions = BTreeMap<String, BTreeSet<String>>;
 
-    /// What each operation that changes something may write.
+    /// The actions that each changing operation can write.
     fn actions() -> Actions {
         let changes = TABLE.iter().filter_map(|row| Some((row.name, row.audit?)));
         let all = changes.map(|(name, usual)| {
@@ -100,7 +99,7 @@ mod tests {
         all.collect()
     }
 
-    /// The table of appendix B: operations and the words in capitals behind them.
+    /// The table in appendix B: operations, followed by their actions in upper case.
     fn appendix(text: &str) -> Actions {
         let section = text.split("# Appendix B").nth(1).and_then(|rest| rest.split("\n# ").next());
         let rows = section.unwrap_or_default().lines().filter_map(|line| {
@@ -129,7 +128,7 @@ mod tests {
         }
         let expected = fs::read_to_string(&path).unwrap_or_default();
         assert!(text == expected, "expected/audit_actions.txt differs; UPDATE_EXPECTED=1 writes it anew");
-        // The contract itself is compared where it is given.
+        // The contract is only compared if it is available.
         if let Some(folder) = env::var_os("OOTHECA_CONTRACT") {
             let contract = appendix(&fs::read_to_string(Path::new(&folder).join("semantics.md")).unwrap());
             assert_eq!(contract.len(), 76);

@@ -5,48 +5,50 @@ use ootheca_api::{operations::Operation, versions::Version};
 use ootheca_model::{ErrorKind, Granted, Result};
 use std::sync::Arc;
 
-/// What every handler gets beside its decoded input.
+/// What every handler receives in addition to its decoded input.
 #[derive(Clone)]
 pub struct Call {
     /// What every part may use.
     pub context: Arc<Context>,
-    /// Who calls.
+    /// Authentication and callers.
     pub identity: Arc<Identity>,
-    /// What clusters use.
+    /// The usage of clusters.
     pub metering: Arc<Metering>,
-    /// What clusters are made to do.
+    /// The lifecycle of clusters.
     pub lifecycle: Arc<Lifecycle>,
-    /// The row of the table.
+    /// The operation in the table.
     pub operation: &'static Operation,
-    /// The proof.
+    /// The proof of authorization.
     pub granted: Granted,
-    /// The dialect.
+    /// The version of the API that the caller uses.
     pub version: Version,
-    /// What the call is to its change.
+    /// Whether the change can have been attempted before.
     pub attempt: Attempt,
 }
 
-/// What a call is to its change.
+/// Whether a change can have been attempted before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Attempt {
-    /// The only one.
+    /// The call has no idempotency key.
     Only,
     /// A dry run: everything is checked, nothing is done.
     DryRun,
-    /// The first under an idempotency key.
+    /// The first call with an idempotency key.
     First,
-    /// A later one under an idempotency key: the first one's effect was begun, and maybe done.
+    /// A later call with an idempotency key: the side effect was started before, and may be complete.
     Replay,
 }
 
 impl Attempt {
-    /// Whether the effect's conditions are looked at before it is begun. Under a key they must hold, so
-    /// that a later attempt knows whose work it finds.
+    /// Whether the preconditions of the side effect are checked before it starts. With an idempotency key
+    /// they must hold at the first attempt, so that a later attempt can recognize the result of an earlier
+    /// one.
     pub fn checks_first(self) -> bool {
         matches!(self, Attempt::DryRun | Attempt::First)
     }
 
-    /// The end of an effect: after an interruption, `done` says that it was done before.
+    /// The result of a side effect. In a replay, the error kind `done` means that an earlier attempt has
+    /// completed it.
     pub fn ended(self, result: Result<()>, done: ErrorKind) -> Result<()> {
         match result {
             Err(error) if self == Attempt::Replay && error.kind() == done => Ok(()),

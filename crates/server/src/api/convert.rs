@@ -1,4 +1,4 @@
-//! Converts between the wire and the model.
+//! Converts between the wire types and the model.
 
 use crate::{
     context::Context,
@@ -26,11 +26,11 @@ pub fn required<T>(field: &str, value: Option<T>) -> Result<T> {
     value.ok_or_else(|| Error::invalid(field, "is required"))
 }
 
-/// What a request for a new cluster means.
+/// Converts a request for a new cluster.
 pub fn new_cluster(request: CreateClusterRequest) -> Result<NewCluster> {
     let spec = required("spec", request.spec)?;
-    // In every version: it would otherwise be ignored, and a request for an edition would create a plan.
-    // The Terraform provider knows the refusal by this message.
+    // This is checked in every version. Otherwise the member would be ignored, and a request for an edition
+    // would create a plan. The Terraform provider recognizes the refusal by this message.
     if spec.edition.is_some() {
         let message = "the requested edition is not enabled for this organization";
         return Err(Error::new(ErrorKind::Denied, message));
@@ -70,7 +70,7 @@ fn new_dedicated(block: DedicatedClusterCreateSpecification) -> NewDedicated {
     }
 }
 
-/// What a request to change a cluster means.
+/// Converts a request to change a cluster.
 pub fn cluster_patch(request: UpdateClusterRequest) -> Result<ClusterPatch> {
     Ok(ClusterPatch {
         plan: request.plan,
@@ -121,13 +121,13 @@ fn machines(
     specs.unwrap_or_default().into_iter().map(|(region, spec)| (region, machine(spec))).collect()
 }
 
-/// A cluster as the API shows it.
+/// A cluster in the format of the API.
 pub async fn cluster(metering: &Metering, cluster: &Model) -> Result<Cluster> {
     let meter = metering.meter(cluster.id).await?;
     Ok(metered(metering, cluster, meter.as_ref().map(|meter| &meter.value)))
 }
 
-/// Clusters of a list, with one look at the store for all their meters.
+/// The clusters of a list, with one read of the store for all their meters.
 pub async fn clusters(metering: &Metering, clusters: &[Model]) -> Result<Vec<Cluster>> {
     let ids = clusters.iter().map(|cluster| cluster.id.to_string()).collect();
     let rows = metering.context.store.list(&Query { ids: Some(ids), ..Query::all(Kind::Meter) }).await?;
@@ -210,12 +210,12 @@ fn int32(number: u32) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
 }
 
-/// A process of a cluster.
+/// A node of a cluster.
 pub fn node(name: String, region_name: String, live: bool) -> Node {
     Node { name, region_name, status: if live { NodeStatus::Live } else { NodeStatus::NotReady } }
 }
 
-/// A region of the catalogue. Distances are unknown: all of it is here.
+/// A region of the catalog. Distances are unknown, because all regions are on this machine.
 pub fn region(region: &CatalogueRegion) -> CloudProviderRegion {
     CloudProviderRegion {
         name: region.name.clone(),
@@ -226,7 +226,7 @@ pub fn region(region: &CatalogueRegion) -> CloudProviderRegion {
     }
 }
 
-/// A version of the catalogue.
+/// A version of the catalog.
 pub fn version(version: &Version) -> ClusterMajorVersion {
     ClusterMajorVersion {
         version: version.version.clone(),
@@ -237,7 +237,7 @@ pub fn version(version: &Version) -> ClusterMajorVersion {
     }
 }
 
-/// A grant.
+/// A role grant in the format of the API.
 pub fn grant(grant: &Grant) -> BuiltInRole {
     let resource = match grant.resource {
         Held::Organization => Resource { id: None, r#type: ResourceType::Organization },
@@ -257,7 +257,7 @@ fn sql_host(context: &Context, cluster: &Model) -> String {
     }
 }
 
-/// How to connect. Without a domain of its own every cluster has the same host name, so the string
+/// A connection string. Without a configured domain, all clusters have the same host name, so the string
 /// names the cluster in `options`.
 pub fn connection_string(
     context: &Context,
@@ -291,7 +291,8 @@ pub fn connection_string(
     GetConnectionStringResponse { connection_string: text, params }
 }
 
-/// A name for a connection string: the bytes that are shown as `name`, or of the text if it shows no name.
+/// A name, percent-encoded for a connection string: the bytes that `name` stands for, or the text itself if
+/// it does not stand for bytes.
 fn percent(name: &str) -> String {
     let bytes = sql_name::parse(name).unwrap_or_else(|| name.as_bytes().to_vec());
     percent_encoding::percent_encode(&bytes, percent_encoding::NON_ALPHANUMERIC).to_string()

@@ -1,37 +1,37 @@
-//! What a handler returns to change something: the batch to commit, and how the reply is found.
+//! What a handler returns to change something: the batch to commit, and how the reply is obtained.
 
 use ootheca_model::{Cluster, ClusterId, Result};
 use ootheca_store::Batch;
 use std::{future::Future, pin::Pin};
 
-/// A future that a handler leaves behind.
+/// A future that runs after the handler has returned.
 pub type Later<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
 
-/// When the reply is known.
+/// How the reply is obtained.
 pub enum Reply<T> {
-    /// Already.
+    /// The reply is known.
     Ready(T),
-    /// After the batch is written, by waiting for the reconciler.
+    /// After the batch is committed, by waiting for the reconciler.
     Pending(Later<T>),
-    /// By an effect outside the store. The audit entry is written first, as interrupted, and
-    /// completed when the effect has ended.
+    /// By a side effect outside the store. The audit entry is written first, as interrupted, and completed
+    /// when the side effect has ended.
     SideEffect(Later<T>),
 }
 
-/// A decision: what to write, what to answer, how to name it in the audit log.
+/// A decision: the changes, the reply, and details of the audit entry.
 pub struct Decision<T> {
     /// The changes; the pipeline adds the audit entry and commits.
     pub batch: Batch,
     /// The answer.
     pub reply: Reply<T>,
-    /// The audit action, where it is not the one of the operation's row.
+    /// The audit action, if it is not the one in the table.
     pub action: Option<&'static str>,
-    /// The cluster that it is about, where the path does not name it.
+    /// The cluster of the audit entry, if the path does not contain it.
     pub cluster: Option<(ClusterId, String)>,
 }
 
 impl<T: Send + 'static> Decision<T> {
-    /// A change that is answered with `reply` once it is written.
+    /// A change whose reply is known before the commit.
     pub fn now(batch: Batch, reply: T) -> Self {
         Self::new(batch, Reply::Ready(reply))
     }
@@ -41,21 +41,21 @@ impl<T: Send + 'static> Decision<T> {
         Self { batch, reply, action: None, cluster: None }
     }
 
-    /// Names the audit action.
+    /// Sets the audit action.
     #[must_use]
     pub fn action(mut self, action: &'static str) -> Self {
         self.action = Some(action);
         self
     }
 
-    /// Names the cluster.
+    /// Sets the cluster of the audit entry.
     #[must_use]
     pub fn cluster(mut self, cluster: &Cluster) -> Self {
         self.cluster = Some((cluster.id, cluster.name.clone()));
         self
     }
 
-    /// The same change with its reply passed through `encode`.
+    /// Converts the reply with `encode`.
     pub fn map<U: Send + 'static>(self, encode: fn(T) -> Result<U>) -> Result<Decision<U>> {
         let later = |future: Later<T>| -> Later<U> { Box::pin(async move { encode(future.await?) }) };
         let reply = match self.reply {

@@ -1,5 +1,5 @@
-//! From a row of the table to its handler: decode, call, encode. Generated from the table, so that a
-//! row without a handler, or a handler of the wrong types, does not compile.
+//! Calls the handler of a row: decodes, calls, and encodes. Generated from the table, so that a row without a
+//! handler, or a handler with the wrong types, does not compile.
 
 use crate::api::{call::Call, decision::Decision, handlers};
 use ootheca_api::{
@@ -23,16 +23,16 @@ pub struct Input<'a> {
     pub body: &'a [u8],
 }
 
-/// What a handler said, encoded.
+/// The encoded result of a handler.
 pub enum Outcome {
-    /// The answer to a read.
+    /// The response to a read.
     Read(Vec<u8>),
-    /// A change, not yet written.
+    /// A change that is not committed yet.
     Change(Box<Decision<Vec<u8>>>),
 }
 
 fn encode<T: Serialize>(reply: T) -> Result<Vec<u8>> {
-    serde_json::to_vec(&reply).map_err(|error| Error::internal("can not encode a reply").because(error))
+    serde_json::to_vec(&reply).map_err(|error| Error::internal("could not encode a response").because(error))
 }
 
 fn read<T: Serialize>(reply: T) -> Result<Outcome> {
@@ -52,7 +52,7 @@ macro_rules! dispatch {
         })* }
         later { $($later:tt)* }
     ) => {
-        /// Runs the handler of `op`. An operation that is not built is `Unimplemented`.
+        /// Runs the handler of `op`. Returns `Unimplemented` if there is none.
         pub async fn run(op: Op, call: Arc<Call>, input: Input<'_>) -> Result<Outcome> {
             match op {
                 $(Op::$op => {
@@ -64,7 +64,7 @@ macro_rules! dispatch {
                 })*
                 _ => {
                     let name = operation(op).name;
-                    Err(Error::new(ErrorKind::Unimplemented, format!("operation {name} is not built yet")))
+                    Err(Error::new(ErrorKind::Unimplemented, format!("operation {name} is not implemented")))
                 }
             }
         }

@@ -1,5 +1,4 @@
-//! One request to the extensions below `/api/ootheca/v1`: who sent it, the change that it makes, and the audit
-//! entry that it leaves.
+//! A request to the extensions below `/api/ootheca/v1`: its caller, its change, and its audit entry.
 
 use crate::{
     api::{Api, redact},
@@ -20,10 +19,10 @@ use ootheca_store::{Batch, Change};
 use serde_json::Value;
 use std::{net::IpAddr, pin::Pin, sync::Arc};
 
-/// How often a change is decided again when a concurrent one was faster.
+/// The maximum number of attempts if concurrent changes come first.
 const ATTEMPTS: usize = 10;
 
-/// What is to be written and what is answered then.
+/// The changes to write, and the value to return after that.
 pub(crate) type ChangesFuture<'a, T> = Pin<Box<dyn Future<Output = Result<(Vec<Change>, T)>> + Send + 'a>>;
 
 /// A request.
@@ -33,18 +32,18 @@ pub(crate) struct ExtensionRequest {
     pub(crate) peer: IpAddr,
     pub(crate) credentials: Credentials,
     pub(crate) user_agent: String,
-    /// Whether the browser speaks TLS, to this server or to a proxy in front of it.
+    /// Whether the browser uses TLS, to this server or to a proxy in front of it.
     pub(crate) secure: bool,
-    /// Whether it has an `Origin`, and that is another one.
+    /// Whether the request has an `Origin` other than this server.
     foreign: bool,
     query: String,
     has_idempotency_key: bool,
 }
 
-/// Whom an audit entry names.
+/// The actor of an audit entry.
 pub(crate) enum Actor<'a> {
     Caller(&'a Caller),
-    /// A person who signs in or tries to; `None` where the address is unknown.
+    /// A person who tries to sign in; `None` if the email address is unknown.
     Person(OrganizationId, Option<&'a str>),
 }
 
@@ -67,12 +66,12 @@ impl ExtensionRequest {
         }
     }
 
-    /// The caller. This counts as a call, as in the pipeline.
+    /// Authenticates the caller. This counts toward the rate limit, as in the pipeline.
     pub(crate) async fn caller(&self) -> Result<Caller> {
         authenticate::admit(&self.api.identity, &self.credentials, self.peer).await
     }
 
-    /// Refuses what a page of another site sends; a browser says so.
+    /// Refuses requests from pages of other sites, which browsers mark.
     pub(crate) fn check_origin(&self) -> Result<()> {
         if self.foreign {
             return Err(Error::new(ErrorKind::Denied, "cross-site request refused: Origin is another site"));
@@ -80,22 +79,22 @@ impl ExtensionRequest {
         Ok(())
     }
 
-    /// Refuses what changes here know nothing of: a dry run and an idempotency key.
+    /// Refuses dry runs and idempotency keys, which these requests do not support.
     pub(crate) fn check_extensions(&self) -> Result<()> {
         extensions::refuse(self.has_idempotency_key, &self.query)
     }
 
-    /// For an administrator of the organization.
+    /// Requires an administrator of the organization.
     pub(crate) fn admin(&self, caller: &Caller) -> Result<Granted> {
         authorize(&caller.principal, Requirement::Roles(&[Role::OrgAdmin]), Target::Organization)
     }
 
-    /// Any member.
+    /// Requires a member of the organization.
     pub(crate) fn member(&self, caller: &Caller) -> Result<Granted> {
         authorize(&caller.principal, Requirement::Member, Target::Organization)
     }
 
-    /// Decides and writes a change with its audit entry, or the entry of its refusal.
+    /// Decides on a change and writes it with its audit entry, or writes the entry of its refusal.
     pub(crate) async fn change<'a, T>(
         &self,
         entry: &AuditEntry,
@@ -104,7 +103,7 @@ impl ExtensionRequest {
         self.change_in(entry.session_id.as_deref(), entry, decide).await
     }
 
-    /// The same where the change itself opens the session that it then belongs to.
+    /// The same for a change that creates the session that the audit entry names.
     pub(crate) async fn opening<'a, T>(
         &self,
         session: &Session,
@@ -147,7 +146,7 @@ impl ExtensionRequest {
         self.refuse(entry.clone(), last).await
     }
 
-    /// Writes the entry of a refusal, then gives it back.
+    /// Writes the entry of a refusal, and returns the error.
     pub(crate) async fn refuse<T>(&self, mut entry: AuditEntry, error: Error) -> Result<T> {
         entry.error = Some(redact::error(&error));
         let mut batch = Batch::server("people");
@@ -195,7 +194,7 @@ impl ExtensionRequest {
         }
     }
 
-    /// The token of the session that calls; 401 if it is no session.
+    /// The token of the caller's session; 401 if the caller has no session.
     pub(crate) fn session_token(&self, caller: &Caller) -> Result<&str> {
         match (&caller.session, &self.credentials.session) {
             (Some(_), Some(token)) => Ok(token),
@@ -204,7 +203,7 @@ impl ExtensionRequest {
     }
 }
 
-/// What is answered.
+/// A response.
 pub(crate) struct Answer {
     pub(crate) body: Value,
     pub(crate) cookie: Option<String>,
@@ -216,7 +215,7 @@ impl From<Value> for Answer {
     }
 }
 
-/// Reads a body; its errors never hold its values, which may be secret.
+/// Decodes a body. Errors do not contain its values, which can be secret.
 pub(crate) fn read<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T> {
     serde_json::from_slice(body).map_err(|error| {
         let place = format!("line {}, column {}", error.line(), error.column());

@@ -1,5 +1,5 @@
-//! The tree of folders: the ancestors of a cluster or a folder, the target of a call, and whether its caller may put
-//! something into a folder.
+//! The tree of folders: the ancestors of a cluster or a folder, the target of a call, and whether the caller
+//! can add something to a folder.
 
 use crate::{
     api::call::Call,
@@ -23,10 +23,10 @@ use ootheca_store::{Change, Kind, Query};
 use std::{collections::BTreeSet, str::FromStr};
 use uuid::Uuid;
 
-/// The roles that move folders and clusters, held at both ends.
+/// The roles that can move folders and clusters. The caller needs one of them on both parents.
 pub const MOVERS: &[Role] = &[Role::FolderAdmin, Role::FolderMover];
 
-/// What a call acts on. A malformed id is treated as unknown.
+/// The target of a call. A malformed ID is treated as unknown.
 pub async fn target(
     context: &Context,
     principal: &Principal,
@@ -48,8 +48,8 @@ pub async fn target(
     })
 }
 
-/// What a call acted on, where that, or a folder that it lay in, is gone: then the store does not know its
-/// `folders` any more. `None` if all of them are there.
+/// The target of a call if it, or a folder that it was in, was deleted, so that its `folders` are no longer
+/// in the store. `None` if all of them exist.
 pub async fn gone_target(
     context: &Context,
     organization: OrganizationId,
@@ -79,8 +79,8 @@ fn named(params: &Params, parameter: &str) -> Uuid {
     params.get(parameter).and_then(|text| Uuid::from_str(text).ok()).unwrap_or(Uuid::nil())
 }
 
-/// What a call requires of its caller. The roles that move folders are enough for a change that only moves a cluster:
-/// the handler checks both ends.
+/// The requirement of a call. For a change that only moves a cluster, a role that can move folders is
+/// sufficient; the handler checks both parents.
 pub fn requirement(operation: &Operation, version: Version, body: &[u8]) -> Requirement {
     const CHANGERS_AND_MOVERS: &[Role] =
         &[Role::ClusterAdmin, Role::ClusterOperatorWriter, Role::FolderAdmin, Role::FolderMover];
@@ -98,13 +98,13 @@ pub fn requirement(operation: &Operation, version: Version, body: &[u8]) -> Requ
     }
 }
 
-/// The folders that `resource` lies in, innermost first, as far as they matter to `principal`: somebody
-/// without any role on a folder is not let in by one.
+/// The ancestors of `resource`, innermost first, if they matter to `principal`: without any role on a folder,
+/// they do not affect authorization.
 pub async fn folders(context: &Context, principal: &Principal, resource: Resource) -> Result<Vec<FolderId>> {
     last_folders(context, principal, resource, None).await
 }
 
-/// The same, also of a folder that is gone: it was in `last`.
+/// The same, also for a deleted folder, which was in `last`.
 pub async fn last_folders(
     context: &Context,
     principal: &Principal,
@@ -128,7 +128,7 @@ pub async fn last_folders(
     ancestors(context, organization, parent).await
 }
 
-/// `from` and the folders that it lies in, innermost first.
+/// `from` and its ancestors, innermost first.
 pub async fn ancestors(
     context: &Context,
     organization: OrganizationId,
@@ -161,7 +161,7 @@ pub async fn tree(context: &Context, organization: OrganizationId) -> Result<Tre
     Ok(Tree::new(folders?))
 }
 
-/// The ids of `folders` and of every folder in them.
+/// The IDs of `folders` and of all folders in them.
 pub async fn subtrees(call: &Call, folders: &BTreeSet<FolderId>) -> Result<Vec<String>> {
     if folders.is_empty() {
         return Ok(Vec::new());
@@ -171,8 +171,8 @@ pub async fn subtrees(call: &Call, folders: &BTreeSet<FolderId>) -> Result<Vec<S
     Ok(tree.iter().filter(within).map(|folder| folder.id.to_string()).collect())
 }
 
-/// Checks that the caller holds one of `roles` where something is put. The change that comes with it
-/// keeps the folder from being deleted meanwhile.
+/// Checks that the caller has one of `roles` on the parent. Returns a change that prevents the folder from
+/// being deleted at the same time.
 pub async fn authorize_parent(
     call: &Call,
     parent: Option<FolderId>,
@@ -193,7 +193,7 @@ pub async fn authorize_parent(
     Err(if principal.knows(Resource::Folder(id), &above) { denied() } else { folder::no_parent() })
 }
 
-/// Checks that the caller may move something from one parent to another: a role at both ends.
+/// Checks that the caller can move something from one parent to another. It needs a role on both.
 pub async fn authorize_move(
     call: &Call,
     from: Option<FolderId>,
@@ -203,19 +203,19 @@ pub async fn authorize_move(
     if holds_in(call, MOVERS, from).await? { Ok(guard) } else { Err(denied()) }
 }
 
-/// Whether the caller holds one of `roles` on `parent`, or on the organization at the top.
+/// Whether the caller has one of `roles` on `parent`, or on the organization if there is no parent.
 pub async fn holds_in(call: &Call, roles: &[Role], parent: Option<FolderId>) -> Result<bool> {
     let principal = call.granted.principal();
     let line = ancestors(&call.context, principal.organization, parent).await?;
     Ok(principal.holds(roles, parent.map_or(Resource::Organization, Resource::Folder), &line))
 }
 
-/// The caller is known but may not do this.
+/// The error for an authenticated caller that is not authorized.
 pub fn denied() -> Error {
     Error::new(ErrorKind::Denied, "no permission")
 }
 
-/// The answer about something that does not exist, or that the caller may not know.
+/// The error for a resource that does not exist, or that the caller has no access to.
 pub fn unknown(resource: Resource) -> Error {
     Error::not_found(match resource {
         Resource::Organization => "organization",

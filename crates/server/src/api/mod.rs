@@ -1,6 +1,7 @@
-//! The API: one pipeline for every operation, and the handlers that decide.
+//! The API: one pipeline for every operation, and the handlers.
 //!
-//! It knows JSON, versions and audit entries, but neither sockets nor routes. Handlers start nothing.
+//! It depends on JSON, versions, and audit entries, but not on sockets or routes. Handlers have no side
+//! effects.
 
 pub mod audit;
 pub mod call;
@@ -21,15 +22,15 @@ use idempotency::locks::KeyLocks;
 use response_counts::ResponseCounts;
 use std::sync::Arc;
 
-/// What the API keeps in memory, and the parts that it uses.
+/// The in-memory state of the API, and the parts that it uses.
 pub struct Api {
     /// What every part may use.
     pub context: Arc<Context>,
-    /// Who calls.
+    /// Authentication and callers.
     pub identity: Arc<Identity>,
-    /// What clusters use.
+    /// The usage of clusters.
     pub metering: Arc<Metering>,
-    /// What clusters are made to do.
+    /// The lifecycle of clusters.
     pub lifecycle: Arc<Lifecycle>,
     /// The idempotency keys that are in use.
     pub idempotency: KeyLocks,

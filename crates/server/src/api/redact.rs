@@ -1,16 +1,16 @@
-//! What the audit log keeps of a request: everything but its secrets.
+//! Redacts requests for the audit log, which must not contain secrets.
 
 use crate::identity::{api_key, jwt::keys};
 use ootheca_model::Error;
 use serde_json::{Map, Value, json};
 
-/// Longest payload in bytes; a longer one keeps only its parameters.
+/// The maximum length of a payload in bytes. A longer one is reduced to its parameters.
 const LONGEST: usize = 8 * 1024;
 
-/// What stands in place of a secret.
+/// The replacement of a secret.
 const STRUCK: &str = "***";
 
-/// JSON text of the operation, its path parameters and its body, secrets struck out.
+/// The operation, its path parameters, and its body as JSON text, with secrets redacted.
 pub fn payload<'a>(operation: &str, params: impl Iterator<Item = (&'a str, &'a str)>, body: &[u8]) -> String {
     let params: Map<String, Value> =
         params.map(|(name, value)| (name.to_owned(), text(value).into())).collect();
@@ -23,12 +23,13 @@ pub fn payload<'a>(operation: &str, params: impl Iterator<Item = (&'a str, &'a s
     json!({ "operation": operation, "parameters": params, "request": "left out: too large" }).to_string()
 }
 
-/// What a client is told of an error, as the log may keep it: it may quote the request.
+/// The message of an error for the audit log, redacted because it can quote the request.
 pub fn error(error: &Error) -> String {
     text(ootheca_api::error::message(error))
 }
 
-/// A text without our API keys, of which the id stays; nothing of one that holds a private key in PEM.
+/// Redacts API keys in a text, except their IDs. A text that contains a private key in PEM is redacted as a
+/// whole.
 pub fn text(text: &str) -> String {
     if text.contains("PRIVATE KEY-----") {
         return STRUCK.to_owned();
@@ -42,11 +43,11 @@ pub fn text(text: &str) -> String {
     kept + rest
 }
 
-/// Strikes out every value whose name speaks of a secret, at any depth, and every text that is one.
+/// Redacts every value whose name indicates a secret, at any depth, and every text that is a secret.
 fn strike(value: &mut Value) {
     match value {
         Value::Object(members) => {
-            // An operation of a SCIM patch names what it sets beside the value.
+            // In an operation of a SCIM patch, the path next to the value contains its name.
             let path = members.get("path").and_then(Value::as_str).is_some_and(is_secret);
             let key = members.contains_key("kty");
             let struck = std::mem::take(members).into_iter().map(|(name, mut member)| {
@@ -63,14 +64,14 @@ fn strike(value: &mut Value) {
             *members = struck.collect();
         }
         Value::Array(items) => items.iter_mut().for_each(strike),
-        // A key of an issuer where it does not belong.
+        // A JSON Web Key in a member where it does not belong.
         Value::String(found) if found.contains("kty\"") || found.contains("kty\\") => strike_keys(value),
         Value::String(found) => *found = text(found),
         _ => {}
     }
 }
 
-/// Keeps public keys. A text that cannot be parsed is redacted as a whole.
+/// Keeps public keys only. A text that cannot be parsed is redacted as a whole.
 fn strike_keys(value: &mut Value) {
     let read = match *value {
         Value::String(ref text) if text.trim().is_empty() => return,
@@ -79,7 +80,7 @@ fn strike_keys(value: &mut Value) {
     };
     let public = read.filter(|keys: &Value| !keys.is_string() && !keys::holds_private_key(keys));
     *value = match public {
-        // Written anew: of members with the same name only one was read.
+        // Serialized again, because only one of several members with the same name was parsed.
         Some(mut keys) => {
             strike(&mut keys);
             if value.is_string() { keys.to_string().into() } else { keys }

@@ -4,12 +4,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
-/// How many answers of each class the API gave.
+/// The number of responses of each class.
 #[derive(Debug, Default)]
 pub struct ResponseCounts([AtomicU64; CLASSES.len()]);
 
 impl ResponseCounts {
-    /// Counts an answer with this HTTP status.
+    /// Counts a response with this HTTP status.
     pub fn count(&self, status: u16) {
         if let Some(class) = usize::from(status / 100).checked_sub(1).and_then(|class| self.0.get(class)) {
             class.fetch_add(1, Ordering::Relaxed);

@@ -1,5 +1,5 @@
-//! What the SQL gateway asks the server: which cluster a routing id names, who may connect, where its SQL server
-//! listens.
+//! The requests of the SQL gateway: the cluster of a routing ID, its allowlist and limits, and the socket of
+//! its SQL server.
 
 use crate::{
     cache::QueryCache,
@@ -19,7 +19,7 @@ use ootheca_store::{Changed, Kind, Query};
 use std::{collections::HashMap, path::PathBuf, sync::Arc};
 use tokio::sync::broadcast;
 
-/// The store and the engine, as the gateway sees them.
+/// The directory of this server, which reads the store and the engine.
 pub struct StoreDirectory {
     lifecycle: Arc<Lifecycle>,
     changes: broadcast::Sender<ClusterId>,
@@ -29,7 +29,7 @@ pub struct StoreDirectory {
 }
 
 impl StoreDirectory {
-    /// A directory that passes on hints from the store until it is dropped.
+    /// A directory that passes on hints of the store until it is dropped.
     pub fn new(lifecycle: Arc<Lifecycle>) -> Arc<Self> {
         let (changes, _) = broadcast::channel(1024);
         let rows = lifecycle.context.store.changes();
@@ -38,7 +38,7 @@ impl StoreDirectory {
         Arc::new(Self { lifecycle, changes, routes, networks })
     }
 
-    /// The networks that may connect to it.
+    /// The networks that are allowed to connect to the cluster.
     async fn networks(&self, cluster: ClusterId) -> Result<Arc<[IpNet]>> {
         let (store, parent) = (&*self.lifecycle.context.store, cluster.to_string());
         let read = async {
@@ -57,9 +57,9 @@ impl StoreDirectory {
     }
 }
 
-/// Passes on what the gateway must know. A meter changes every few seconds while a cluster is used, and each
-/// hint costs the gateway what it keeps ready for that cluster: so its changes are passed on only where
-/// they change the standing.
+/// Passes on the changes that the gateway has to know. A meter changes every few seconds while a cluster is
+/// in use, and each hint makes the gateway drop the connections that it keeps ready. So a change of a meter
+/// is only passed on if it changes the limit status.
 async fn pass_on(
     lifecycle: Arc<Lifecycle>,
     mut rows: broadcast::Receiver<Changed>,
@@ -72,7 +72,7 @@ async fn pass_on(
             Err(broadcast::error::RecvError::Lagged(_)) => {
                 told.clear();
                 let Some(sender) = sender.upgrade() else { return };
-                // Any of them may have changed.
+                // Any cluster can have changed.
                 all_clusters(&lifecycle).await.into_iter().for_each(|id| drop(sender.send(id)));
                 continue;
             }
@@ -87,7 +87,7 @@ async fn pass_on(
         let now = match hint.kind {
             Kind::AllowlistEntry => None,
             Kind::Meter => shown_standing(&lifecycle, id).await,
-            // Limits may be others now: the next change of the meter is passed on, whatever it says.
+            // The limits may have changed: the next change of the meter is passed on in any case.
             _ => {
                 told.remove(&id);
                 None
@@ -112,7 +112,7 @@ async fn all_clusters(lifecycle: &Lifecycle) -> Vec<ClusterId> {
     rows.iter().filter_map(|row| row.id.parse().ok()).collect()
 }
 
-/// The standing without the part that grows all the time; `None` where it is not known.
+/// The limit status without the values that grow continuously; `None` if it is not known.
 async fn shown_standing(lifecycle: &Lifecycle, id: ClusterId) -> Option<Standing> {
     let cluster = lifecycle.context.find::<Cluster>(&id.to_string()).await.ok()??;
     let meter = lifecycle.metering.meter(id).await.ok()?;

@@ -1,4 +1,4 @@
-//! The SQL gateway inside a process, which is the server or a gateway process.
+//! The SQL gateway in the process of the server or in a gateway process.
 
 use crate::{
     gateway::handover::{Inherited, Listening},
@@ -20,7 +20,7 @@ pub struct EmbeddedGateway {
 }
 
 impl EmbeddedGateway {
-    /// Starts it, on an inherited socket if there is one.
+    /// Starts the gateway, on an inherited socket if there is one.
     pub async fn start(
         settings: &Settings,
         directory: Arc<dyn Directory>,
@@ -38,19 +38,19 @@ impl EmbeddedGateway {
         self.gateway.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Where it listens.
+    /// The address on which it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The certificate that clients trust, PEM.
+    /// The certificate authority that clients trust, in PEM.
     pub fn authority(&self) -> &str {
         &self.authority
     }
 
     /// Its socket, for a successor.
     pub fn listening(&self) -> Result<Listening> {
-        let failed = |error| Error::internal("the SQL socket can not be shared").because(error);
+        let failed = |error| Error::internal("could not share the SQL socket").because(error);
         match &*self.lock() {
             Some(gateway) => {
                 let socket = gateway.listener().map_err(failed)?;
@@ -60,12 +60,12 @@ impl EmbeddedGateway {
         }
     }
 
-    /// Its figures, and how many connections are open.
+    /// Its metrics, and the number of open connections.
     pub fn figures(&self) -> (Snapshot, usize) {
         self.lock().as_ref().map(|gateway| (gateway.metrics(), gateway.connections())).unwrap_or_default()
     }
 
-    /// Accepts no more; who comes waits for a successor.
+    /// Stops accepting. New connections wait for a successor in the backlog.
     pub async fn stop_accepting(&self) {
         let gateway = self.lock().take();
         if let Some(gateway) = gateway {
@@ -74,7 +74,7 @@ impl EmbeddedGateway {
         }
     }
 
-    /// Drains it, and closes its socket first.
+    /// Closes the socket, then drains the sessions.
     pub async fn shutdown(&self, grace: Duration) {
         let gateway = self.lock().take();
         if let Some(gateway) = gateway {
@@ -83,7 +83,7 @@ impl EmbeddedGateway {
     }
 }
 
-/// Lets this process open as many files as it may: every session needs two.
+/// Raises the limit of open files as far as allowed: every session needs two.
 fn raise_descriptors() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
@@ -93,10 +93,10 @@ fn raise_descriptors() {
     }
 }
 
-/// Connections of a SQL server that the gateway leaves to those who look after it.
+/// Connections of a SQL server that the gateway leaves for administrative sessions.
 const RESERVED: usize = 10;
 
-/// What the gateway takes from the settings.
+/// The settings of the gateway.
 pub fn gateway_settings(settings: &Settings) -> ootheca_gateway::Settings {
     let gateway = &settings.gateway;
     let (asked, servers) = (gateway.max_connections_per_cluster, settings.engine.max_connections as usize);

@@ -1,15 +1,15 @@
 //! A new process takes over from a running one without refusing a connection.
 //!
-//! It happens in two steps, so that a successor that fails costs nothing:
+//! It has two steps, so that a successor that fails has no effect:
 //!
 //! 1. The successor connects to the socket of the running process and gets copies of the listening descriptors. The
-//!    running process goes on as before. The successor prepares what it can.
-//! 2. The successor sends `yield`. The running process stops accepting (new connections wait in the backlog), ends what
-//!    is under way, releases everything that only one process may hold, and sends `yielded`. The successor starts on
+//!    running process continues as before. The successor prepares what it can.
+//! 2. The successor sends `yield`. The running process stops accepting (new connections wait in the backlog), finishes
+//!    open requests, releases everything that only one process can hold, and sends `yielded`. The successor starts on
 //!    the descriptors and sends `ready`; then the old process drains its sessions and exits.
 //!
 //! The old process keeps its descriptors until `ready`. If the successor ends before that, the old one starts
-//! again on them ([`Handover::ready`] tells which).
+//! again on them (see [`Handover::ready`]).
 
 use crate::gateway::control::{
     self,
@@ -37,16 +37,15 @@ use tokio::{
     time::timeout,
 };
 
-/// Most descriptors that are handed over.
+/// The maximum number of descriptors in a handover.
 const MOST: usize = 8;
 /// How long each side waits for the other in the second step.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Between the last connection that is accepted and what ends connections that wait for their first
-/// request.
+/// The time between accepting the last connection and closing connections that have not sent a request.
 pub const SETTLE: Duration = Duration::from_millis(300);
 
-/// The words of the second step.
+/// The messages of the second step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Step {
@@ -55,7 +54,7 @@ enum Step {
     Ready,
 }
 
-/// A listening socket by its name.
+/// A named listening socket.
 #[derive(Clone)]
 pub struct Listening {
     /// `http` or `sql`.
@@ -64,38 +63,38 @@ pub struct Listening {
     pub socket: Arc<TcpListener>,
 }
 
-/// Listening sockets that came from a process before this one.
+/// Listening sockets that were inherited from another process.
 #[derive(Default)]
 pub struct Inherited(Vec<(String, TcpListener)>);
 
 impl Inherited {
-    /// Takes one out.
+    /// Removes and returns a socket.
     pub fn take(&mut self, name: &str) -> Option<TcpListener> {
         let at = self.0.iter().position(|(known, _)| known == name)?;
         Some(self.0.swap_remove(at).1)
     }
 
-    /// Copies of this process's own, for another start in it.
+    /// Copies of sockets of this process, to start again in the same process.
     pub fn copies(listening: &[Listening]) -> io::Result<Self> {
         let copies = listening.iter().map(|one| Ok((one.name.to_owned(), one.socket.try_clone()?)));
         copies.collect::<io::Result<_>>().map(Self)
     }
 }
 
-/// Lets successors in at a socket of the running process.
+/// Gives successors the sockets of the running process.
 pub struct HandoverServer {
     listening: Mutex<Vec<Listening>>,
     asked: mpsc::Sender<Handover>,
 }
 
 impl HandoverServer {
-    /// Gives out these; the receiver gets each successor that asks for the second step.
+    /// Gives out these sockets. The receiver gets each successor that requests the second step.
     pub fn new(listening: Vec<Listening>) -> (Arc<Self>, mpsc::Receiver<Handover>) {
         let (asked, asking) = mpsc::channel(1);
         (Arc::new(Self { listening: Mutex::new(listening), asked }), asking)
     }
 
-    /// What is given out.
+    /// The sockets that are given out.
     pub fn listening(&self) -> Vec<Listening> {
         self.listening.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -105,7 +104,7 @@ impl HandoverServer {
         self.listening.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    /// The first step with a successor that has greeted.
+    /// Runs the first step with a successor that has sent its greeting.
     pub async fn admit(&self, mut stream: UnixStream) -> Result<()> {
         let listening = self.listening();
         let listeners = listening.iter().map(|one| one.name.to_owned()).collect();
@@ -117,19 +116,19 @@ impl HandoverServer {
             Some(_) => return Err(Error::invalid("take-over", "the successor does not ask in order")),
             None => return Ok(()),
         }
-        let busy = |_| Error::unavailable("take-over: another successor is taking over already");
+        let busy = |_| Error::unavailable("take-over: another successor is already taking over");
         self.asked.try_send(Handover { stream }).map_err(busy)
     }
 }
 
-/// A successor that waits for its turn.
+/// A successor that waits for the second step.
 pub struct Handover {
     stream: UnixStream,
 }
 
 impl Handover {
-    /// Says that all is given up, and waits until the successor serves. An error says that it is gone
-    /// or stuck.
+    /// Reports that everything is released, and waits until the successor serves. Returns an error if the
+    /// successor has ended or does not respond.
     pub async fn ready(mut self) -> Result<()> {
         send(&mut self.stream, &Step::Yielded).await?;
         let step = timeout(PATIENCE, receive::<_, Step>(&mut BufReader::new(&mut self.stream))).await;
@@ -137,12 +136,12 @@ impl Handover {
             Ok(Ok(Some(Step::Ready))) => Ok(()),
             Ok(Ok(_)) => Err(Error::unavailable("take-over: the successor ended before it was ready")),
             Ok(Err(error)) => Err(error),
-            Err(_) => Err(Error::unavailable("take-over: the successor is not ready in time")),
+            Err(_) => Err(Error::unavailable("take-over: the successor was not ready in time")),
         }
     }
 }
 
-/// Serves a socket at which only successors are welcome, until `stop` turns true.
+/// Serves a socket for successors only, until `stop` is true.
 pub async fn serve(
     listener: UnixListener,
     handover_server: Arc<HandoverServer>,
@@ -170,15 +169,15 @@ pub async fn serve(
     }
 }
 
-/// This process, as the successor of another.
+/// This process as the successor of another one.
 pub struct Successor {
     stream: UnixStream,
-    /// What the other one listens on.
+    /// The sockets of the other process.
     pub inherited: Inherited,
 }
 
 impl Successor {
-    /// The first step; `None` if there is no process to take over from.
+    /// Runs the first step; `None` if there is no process to take over from.
     pub async fn greet(socket: &Path) -> Result<Option<Self>> {
         let mut stream = match UnixStream::connect(socket).await {
             Ok(stream) => stream,
@@ -186,13 +185,13 @@ impl Successor {
                 return Ok(None);
             }
             Err(error) => {
-                let message = format!("take-over: can not reach {}", socket.display());
+                let message = format!("take-over: could not connect to {}", socket.display());
                 return Err(Error::unavailable(message).because(error));
             }
         };
         send(&mut stream, &ClientHello { ootheca: VERSION, role: Role::Successor }).await?;
         let received = timeout(PATIENCE, receive_descriptors(&stream)).await;
-        let late = |_| Error::unavailable("take-over: the running process does not answer");
+        let late = |_| Error::unavailable("take-over: the running process does not respond");
         let (line, descriptors) = received.map_err(late)?.map_err(broken)?;
         let welcome = protocol::parse::<ServerHello>(&line)?.check()?;
         if welcome.listeners.len() != descriptors.len() {
@@ -203,7 +202,7 @@ impl Successor {
         Ok(Some(Self { stream, inherited }))
     }
 
-    /// The second step; returns once the other one has given up all that it held.
+    /// Runs the second step. Returns when the other process has released everything.
     pub async fn take_over(&mut self) -> Result<()> {
         send(&mut self.stream, &Step::Yield).await?;
         let step = timeout(PATIENCE, receive::<_, Step>(&mut BufReader::new(&mut self.stream))).await;
@@ -215,7 +214,7 @@ impl Successor {
         }
     }
 
-    /// Says that this process serves now.
+    /// Reports that this process serves now.
     pub async fn ready(mut self) -> Result<()> {
         send(&mut self.stream, &Step::Ready).await
     }
@@ -224,7 +223,7 @@ impl Successor {
 async fn send_descriptors(stream: &UnixStream, line: &[u8], sockets: &[BorrowedFd<'_>]) -> io::Result<()> {
     let mut sent = 0;
     while sent < line.len() {
-        // The descriptors travel with the first byte.
+        // The descriptors are sent with the first byte.
         let sockets = if sent == 0 { sockets } else { &[] };
         sent += stream.async_io(Interest::WRITABLE, || send_some(stream, &line[sent..], sockets)).await?;
     }
@@ -240,7 +239,7 @@ fn send_some(stream: &UnixStream, bytes: &[u8], sockets: &[BorrowedFd<'_>]) -> i
     Ok(sendmsg(stream, &[IoSlice::new(bytes)], &mut control, SendFlags::NOSIGNAL)?)
 }
 
-/// A line, and the descriptors that came with it.
+/// Receives a line and the descriptors that were sent with it.
 async fn receive_descriptors(stream: &UnixStream) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {
     let (mut line, mut descriptors) = (Vec::new(), Vec::new());
     while line.last() != Some(&b'\n') {
@@ -295,9 +294,9 @@ mod tests {
     #[tokio::test]
     async fn descriptors_change_hands_in_two_steps() {
         let (_folder, path) = socket();
-        assert!(Successor::greet(&path).await.expect("no error").is_none(), "nobody is there");
+        assert!(Successor::greet(&path).await.expect("no error").is_none(), "no process listens");
         let (mut asking, _stop, listener) = running(&path).await;
-        let mut successor = Successor::greet(&path).await.expect("no error").expect("somebody");
+        let mut successor = Successor::greet(&path).await.expect("no error").expect("a running process");
         let socket = successor.inherited.take("http").expect("the socket");
         assert_eq!(socket.local_addr().ok(), listener.local_addr().ok());
         assert!(successor.inherited.take("http").is_none() && asking.try_recv().is_err());
@@ -313,7 +312,7 @@ mod tests {
     async fn a_successor_that_fails_is_noticed() {
         let (_folder, path) = socket();
         let (mut asking, _stop, _listener) = running(&path).await;
-        let mut successor = Successor::greet(&path).await.expect("no error").expect("somebody");
+        let mut successor = Successor::greet(&path).await.expect("no error").expect("a running process");
         let taking = tokio::spawn(async move { successor.take_over().await });
         let error = asking.recv().await.expect("a handover").ready().await.expect_err("it failed");
         assert!(error.message().contains("take-over") || error.message().contains("broke"), "{error}");

@@ -1,5 +1,5 @@
-//! The SQL gateway's side of the server: what a gateway may ask, how it runs in this process, how the processes
-//! of one data folder talk, and how one takes the place of another.
+//! The server's side of the SQL gateway: the directory, the embedded gateway, communication between the
+//! processes of a data directory, and handover from one process to another.
 
 pub mod control;
 pub mod directory;

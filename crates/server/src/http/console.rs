@@ -1,8 +1,8 @@
-//! The pages of the console, on every path that does not belong to the API.
+//! The pages of the console, on every path outside of the API.
 //!
-//! They are files and need no authentication: what they show comes from the API, which authenticates. The headers
-//! tell the browser what a page may load: only what comes from this server, no inline script, and no frame of
-//! another site.
+//! They are static files and need no authentication: their data comes from the API, which authenticates. The
+//! headers restrict what a page can load: only resources of this server, no inline scripts, and no frames of
+//! other sites.
 
 use crate::{context::Context, ids::fresh_id};
 use axum::{
@@ -12,7 +12,7 @@ use axum::{
 };
 use ootheca_console as console;
 
-/// Headers of every answer beside the policy.
+/// The headers of every response, in addition to the content security policy.
 const HEADERS: [(&str, &str); 5] = [
     ("x-content-type-options", "nosniff"),
     ("referrer-policy", "no-referrer"),
@@ -21,14 +21,14 @@ const HEADERS: [(&str, &str); 5] = [
     ("permissions-policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
 ];
 
-/// Whether a request that no other route takes is one for a page.
+/// Whether a request that no other route handles is for a page.
 pub fn takes(context: &Context, method: &Method, path: &str) -> bool {
     let reads = matches!(*method, Method::GET | Method::HEAD);
     context.settings.console.enabled && reads && !belongs_to_the_api(path)
 }
 
-/// Unknown paths of the API stay errors of the API. What stands beside it is routed before it comes here,
-/// but for other spellings.
+/// Unknown paths of the API return errors of the API. Known paths outside of it have routes, but their other
+/// spellings do not.
 fn belongs_to_the_api(path: &str) -> bool {
     let mut parts = path.split('/').skip(1);
     match parts.next() {
@@ -38,7 +38,7 @@ fn belongs_to_the_api(path: &str) -> bool {
     }
 }
 
-/// The page or file.
+/// Returns the page or file.
 pub fn answer(method: &Method, uri: &Uri, headers: &HeaderMap) -> Response {
     let text = |name: header::HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     let (accept, known) = (text(header::ACCEPT_ENCODING), text(header::IF_NONE_MATCH));
@@ -67,7 +67,7 @@ pub fn answer(method: &Method, uri: &Uri, headers: &HeaderMap) -> Response {
     response.body(Body::from(body)).unwrap_or_default()
 }
 
-/// Styles stand in pages only under the page's own number; where it has none, anywhere.
+/// Inline styles need the nonce of the page. If it has none, they are allowed.
 fn policy(nonce: Option<&str>) -> String {
     let styles = match nonce {
         Some(nonce) => format!("style-src 'self' 'nonce-{nonce}'; style-src-attr 'unsafe-inline'"),

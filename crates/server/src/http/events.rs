@@ -1,7 +1,8 @@
 //! `GET /api/v1/events`: changes as server-sent events, an extension of the official API.
 //!
-//! Each event has a number in its organization; a caller that returns with the last number it saw continues from
-//! there, also after a restart. It gets the events that it is allowed to see when they are sent.
+//! Each event has a number in its organization. A caller that reconnects with the last number that it
+//! received continues from there, even after a restart. It receives the events that it is allowed to read
+//! when they are sent.
 
 use crate::{
     api::hierarchy,
@@ -35,14 +36,14 @@ use tokio::{
 };
 use uuid::Uuid;
 
-/// A silent stream says so often that it is alive.
+/// An idle stream sends a comment at this interval.
 const HEARTBEAT: Duration = Duration::from_secs(15);
-/// How often the store is asked where other servers write too, so that no hint comes.
+/// How often the store is polled if other servers write to it, so that there are no hints.
 const LOOK: Duration = Duration::from_secs(1);
-/// Most events that are read at once.
+/// The maximum number of events that are read at once.
 const PAGE: usize = 200;
 
-/// Answers with a stream, or with the reason why there is none.
+/// Responds with a stream, or with an error.
 pub async fn answer(
     identity: Arc<Identity>,
     peer: IpAddr,
@@ -54,7 +55,7 @@ pub async fn answer(
         |name: &str| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
     let version = Version::from_header(text("cc-version").as_deref());
     let spoken = version.as_ref().unwrap_or(&Version::default()).header();
-    // What a client saw last counts more than the address that it first called.
+    // The last event that the client received takes precedence over the URL of its first request.
     let cursor = text("last-event-id").or_else(|| parameter(query, "cursor"));
     let opened = match version {
         Ok(_) => Follower::open(identity, peer, Credentials::of(&Method::GET, headers), cursor, stop).await,
@@ -86,7 +87,7 @@ fn parameter(query: &str, name: &str) -> Option<String> {
 
 /// Why there is no stream.
 enum Refusal {
-    /// What comes next is not kept any more.
+    /// The next events are no longer stored.
     Gone(Error),
     Other(Error),
 }
@@ -97,13 +98,13 @@ impl From<Error> for Refusal {
     }
 }
 
-/// One caller's stream.
+/// The stream of one caller.
 struct Follower {
     identity: Arc<Identity>,
     credentials: Credentials,
-    /// The event that was looked at last.
+    /// The number of the event that was processed last.
     cursor: i64,
-    /// The cursor that the caller knows; none before the first words.
+    /// The number that was sent last; `None` before the first message.
     told: Option<i64>,
     silent_since: Instant,
     hints: broadcast::Receiver<Changed>,
@@ -118,7 +119,7 @@ impl Follower {
         cursor: Option<String>,
         stop: watch::Receiver<bool>,
     ) -> Result<Self, Refusal> {
-        // To open a stream is one call, however long it is followed.
+        // Opening a stream counts as one call, however long it stays open.
         let principal = authenticate::admit(&identity, &credentials, peer).await?.principal;
         let hints = identity.context.store.changes();
         let range = identity.context.store.event_range(principal.organization).await?;
@@ -138,8 +139,8 @@ impl Follower {
         Ok(Self { identity, credentials, cursor, told: None, silent_since: Instant::now(), hints, stop })
     }
 
-    /// The next words of the stream; it ends when the server drains, when the caller is known no more,
-    /// and when the store fails: the caller comes back and is told why.
+    /// The next part of the stream. The stream ends when the server drains, when the caller is no longer
+    /// authenticated, and when the store fails. A caller that reconnects gets the error.
     async fn tell(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
         loop {
             if *self.stop.borrow() {
@@ -160,14 +161,14 @@ impl Follower {
         }
     }
 
-    /// What there is to say; `None` is the end.
+    /// The text to send; `None` at the end.
     async fn look(&mut self) -> Result<Option<String>> {
         let Ok(caller) = authenticate(&self.identity, &self.credentials).await else { return Ok(None) };
         let principal = caller.principal;
         let mut text = String::new();
         loop {
             let page = self.identity.context.store.events(principal.organization, self.cursor, PAGE).await?;
-            // Numbers have no gaps: what is missing was forgotten.
+            // Numbers have no gaps: missing events have been removed.
             if page.first().is_some_and(|first| first.sequence != self.cursor + 1) {
                 return Ok(None);
             }
@@ -187,7 +188,7 @@ impl Follower {
         }
         let silent = self.silent_since.elapsed() >= HEARTBEAT;
         if self.told.is_none() || (silent && self.told != Some(self.cursor)) {
-            // A caller that may see nothing of it need not go over it again.
+            // A caller that has no access to these events does not have to read them again.
             text.push_str(&format!("id: {}\n\n", self.cursor));
             self.told = Some(self.cursor);
         } else if silent && text.is_empty() {
@@ -196,13 +197,13 @@ impl Follower {
         Ok(Some(text))
     }
 
-    /// Until there may be something to say.
+    /// Waits until there can be something to send.
     async fn wait(&mut self) {
         let alone = self.identity.context.store.stamp(Kind::Cluster).is_some();
         let heartbeat = self.silent_since + HEARTBEAT;
         let until = if alone { heartbeat } else { heartbeat.min(Instant::now() + LOOK) };
         let hint = async {
-            // One that was lost counts as well.
+            // A lost hint counts too.
             while self.hints.recv().await.is_ok_and(|changed| !changed.kind.is_announced()) {}
         };
         tokio::select! {
@@ -213,7 +214,7 @@ impl Follower {
     }
 }
 
-/// Whether the caller is allowed to read or list what the event is about.
+/// Whether the caller is allowed to read or list the resource of the event.
 async fn may_see(identity: &Identity, principal: &Arc<Principal>, event: &Event) -> Result<bool> {
     let within = |resource| hierarchy::folders(&identity.context, principal, resource);
     let cluster = |id: &str| id.parse().unwrap_or(ClusterId(Uuid::nil()));
@@ -229,7 +230,7 @@ async fn may_see(identity: &Identity, principal: &Arc<Principal>, event: &Event)
         }
         Kind::Folder => {
             let id = FolderId(event.id.parse().unwrap_or(Uuid::nil()));
-            // Once it is gone, only the event knows where it was.
+            // After the folder is deleted, only the event contains its location.
             let (folder, last) = (Resource::Folder(id), event.parent.parse().ok());
             let folders = hierarchy::last_folders(&identity.context, principal, folder, last).await?;
             (Op::GetFolder, Target::Folder(id, folders))
@@ -245,7 +246,7 @@ async fn may_see(identity: &Identity, principal: &Arc<Principal>, event: &Event)
     Ok(authorize(principal, operation(op).requirement, target).is_ok())
 }
 
-/// An event on the wire.
+/// An event in JSON.
 #[derive(Serialize)]
 struct Wire<'a> {
     kind: Kind,
@@ -270,7 +271,7 @@ fn frame(event: &Event) -> Result<String> {
         trace_id: event.trace_id.as_deref(),
     };
     let data = serde_json::to_string(&wire)
-        .map_err(|error| Error::internal("can not encode an event").because(error))?;
+        .map_err(|error| Error::internal("could not encode an event").because(error))?;
     Ok(format!("id: {}\ndata: {data}\n\n", event.sequence))
 }
 

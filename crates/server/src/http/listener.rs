@@ -1,4 +1,5 @@
-//! The socket of the API: it can be inherited from another process, and can stop accepting without being closed.
+//! The socket of the API. It can be inherited from another process, and can stop accepting without being
+//! closed.
 
 use axum::{
     Router,
@@ -12,12 +13,12 @@ use tokio::{
     sync::watch,
 };
 
-/// Listens, or goes on with an inherited socket; returns it twice: to keep, and to accept from.
+/// Listens, or continues with an inherited socket. Returns it twice: one to keep, and one to accept from.
 pub async fn listen(
     address: SocketAddr,
     inherited: Option<std::net::TcpListener>,
 ) -> Result<(Arc<std::net::TcpListener>, TcpListener)> {
-    let failed = |error| Error::invalid("listen", format!("can not listen on {address}: {error}"));
+    let failed = |error| Error::invalid("listen", format!("could not listen on {address}: {error}"));
     let listener = match inherited {
         Some(listener) => listener,
         None => TcpListener::bind(address).await.and_then(TcpListener::into_std).map_err(failed)?,
@@ -27,8 +28,8 @@ pub async fn listen(
     Ok((kept, TcpListener::from_std(listener).map_err(failed)?))
 }
 
-/// Serves `router` on a socket until `stop` turns true and what is under way has ended. While `open` is
-/// false nothing is accepted: who connects waits.
+/// Serves `router` on a socket until `stop` is true and the open requests have ended. While `open` is false
+/// nothing is accepted, and new connections wait.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
@@ -45,7 +46,7 @@ pub async fn serve(
     }
 }
 
-/// A listener that can be shut without being closed.
+/// A listener that can stop accepting without being closed.
 struct PausableListener {
     listener: TcpListener,
     open: watch::Receiver<bool>,
@@ -57,7 +58,7 @@ impl Listener for PausableListener {
 
     async fn accept(&mut self) -> (TcpStream, SocketAddr) {
         loop {
-            // An error says that the server itself is gone.
+            // An error means that the server is gone.
             if self.open.wait_for(|open| *open).await.is_err() {
                 std::future::pending::<()>().await;
             }
@@ -79,7 +80,7 @@ impl Listener for PausableListener {
 pub struct Peer(pub(super) SocketAddr);
 
 impl Peer {
-    /// Without its port.
+    /// The IP address without the port.
     pub fn ip(self) -> std::net::IpAddr {
         self.0.ip().to_canonical()
     }

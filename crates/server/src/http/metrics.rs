@@ -1,7 +1,7 @@
 //! Metrics for Prometheus, in the OpenMetrics text format.
 //!
-//! Nothing is kept here: each request collects what the other parts know into a new registry. A caller sees the
-//! clusters of its organization only, and the metrics of the process.
+//! Nothing is stored here: each request collects the values of the other parts into a new registry. A caller
+//! only gets the clusters of its organization, and the metrics of the process.
 
 use crate::{
     api::Api,
@@ -32,7 +32,7 @@ use std::{
 };
 use tokio::{net::TcpListener, sync::watch};
 
-/// What [`text`] is.
+/// The content type of [`text`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The roles that can read the metrics of every cluster of the organization.
@@ -45,7 +45,7 @@ pub(crate) const READERS: &[Role] = &[
     Role::MetricsViewer,
 ];
 
-/// What a cluster used, as the meter has written it down.
+/// The recorded usage of a cluster.
 #[derive(Clone, Debug, Default)]
 struct Usage {
     /// Request units of this month by component.
@@ -54,7 +54,7 @@ struct Usage {
     storage_bytes: u64,
 }
 
-/// The usage of each cluster of an organization that was ever metered, in one question to the store.
+/// The usage of each cluster of an organization that was ever metered, read with one query.
 async fn usages(api: &Api, organization: OrganizationId) -> Result<HashMap<ClusterId, Usage>> {
     let query = Query { organization: Some(organization), ..Query::all(Kind::Meter) };
     let meters = api.context.store.list(&query).await?.into_iter().map(documents::decode::<Meter>);
@@ -71,7 +71,7 @@ fn usage(meter: &Meter, now: Timestamp) -> Usage {
     Usage { request_units, storage_bytes: meter.last.storage_bytes }
 }
 
-/// The figures that the holder of this `Authorization` header may see.
+/// The metrics for the caller with this `Authorization` header.
 pub async fn text(
     api: &Arc<Api>,
     peer: IpAddr,
@@ -107,7 +107,7 @@ fn look_at(api: &Api, cluster: Cluster, usage: Option<Usage>) -> Seen {
     }
 }
 
-/// Serves the metrics of a gateway alone. They name no cluster, so they need no authentication.
+/// Serves the metrics of a gateway process. They contain no data of clusters, so they need no authentication.
 pub async fn serve(listener: TcpListener, embedded: Arc<EmbeddedGateway>, mut stop: watch::Receiver<bool>) {
     let router = Router::new().route("/metrics", get(of_gateway)).with_state(embedded);
     let stopped = async move {
@@ -127,7 +127,7 @@ async fn of_gateway(State(embedded): State<Arc<EmbeddedGateway>>) -> impl IntoRe
 type Labels = [(&'static str, String); 2];
 type Label = [(&'static str, String); 1];
 
-/// What is known of a cluster.
+/// The metrics of a cluster.
 struct Seen {
     labels: Labels,
     sessions: u32,
@@ -139,10 +139,10 @@ struct Seen {
     usage: Option<Usage>,
 }
 
-/// All that one reading shows.
+/// All metrics of one request.
 #[derive(Default)]
 struct Figures {
-    /// `None` where the gateway is another process.
+    /// `None` if the gateway is another process.
     gateway: Option<(Snapshot, usize)>,
     clusters: Vec<Seen>,
     answers: Vec<(&'static str, u64)>,
@@ -164,7 +164,7 @@ impl Figures {
         self.register_clusters(&mut registry);
         let mut text = String::new();
         encode(&mut text, &registry)
-            .map_err(|error| Error::internal("the figures can not be written").because(error))?;
+            .map_err(|error| Error::internal("could not encode the metrics").because(error))?;
         Ok(text)
     }
 
@@ -245,14 +245,14 @@ fn by_kind(counts: &BTreeMap<&'static str, u64>) -> Family<Label, Counter> {
     family
 }
 
-/// A histogram that was counted elsewhere.
+/// A histogram whose values were counted elsewhere.
 #[derive(Debug)]
 struct Times(Histogram);
 
 impl EncodeMetric for Times {
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> std::result::Result<(), std::fmt::Error> {
         let Histogram { count, sum, buckets } = &self.0;
-        // The encoder adds them up itself.
+        // The encoder computes the cumulative counts.
         let mut below = 0;
         let apart = buckets.iter().map(|(bound, upto)| {
             let here = upto.saturating_sub(below);
@@ -307,7 +307,7 @@ mod tests {
             let lines = text.lines().filter_map(|line| line.strip_prefix(word));
             lines.map(str::to_owned).collect()
         };
-        let mut series = String::from("The series of GET /metrics: type, name, what it says.\n\n");
+        let mut series = String::from("The metrics of GET /metrics: type, name, and description.\n\n");
         for (kind, help) in of("# TYPE ").iter().zip(of("# HELP ")) {
             let (name, kind) = kind.split_once(' ').expect("a type");
             let (_, help) = help.split_once(' ').expect("a help");

@@ -1,4 +1,4 @@
-//! Everything that is HTTP: the listener, the routes, and what is served beside the operations of the API.
+//! Everything about HTTP: the listener, the routes, and the paths that are not operations of the API.
 
 pub mod console;
 pub mod events;

@@ -1,4 +1,4 @@
-//! Responses that every route shares: plain text, and errors in the form of the API.
+//! Responses that all routes share: plain text, and errors in the format of the API.
 
 use crate::identity::rate_limit;
 use axum::{
@@ -18,7 +18,7 @@ pub(super) fn failure(error: &Error) -> Response {
     refusal(error).body(Body::from(ootheca_api::error::body(error))).unwrap_or_default()
 }
 
-/// Status and headers of the answer to a request that failed; its body is `ootheca_api::error::body`.
+/// Status and headers of an error response. The body is `ootheca_api::error::body`.
 pub(crate) fn refusal(error: &Error) -> Builder {
     let response = Response::builder()
         .status(ootheca_api::error::status(error.kind()))

@@ -1,4 +1,4 @@
-//! All routes: how requests reach the pipeline of the API, and the paths that are not the API.
+//! All routes: to the pipeline of the API, and to the paths outside of the API.
 
 use crate::{
     api::{
@@ -34,23 +34,23 @@ use std::{
 };
 use tokio::sync::watch;
 
-/// Largest body in bytes.
+/// The maximum size of a body in bytes.
 const BODY_LIMIT: usize = 1024 * 1024;
 
-/// What the routes share.
+/// The state of the routes.
 #[derive(Clone)]
 struct RouteState {
     api: Arc<Api>,
     ready: Arc<AtomicBool>,
-    /// The certificate that SQL clients trust, PEM.
+    /// The certificate authority that SQL clients trust, in PEM.
     authority: Arc<str>,
     /// The gateway in this process, for its metrics.
     embedded: Option<Arc<EmbeddedGateway>>,
-    /// True from the moment that the API drains.
+    /// True as soon as the API drains.
     stop: watch::Receiver<bool>,
 }
 
-/// All routes. `ready` is true from the moment that everything listens until the server drains.
+/// All routes. `ready` is true from when all sockets listen until the server drains.
 pub fn router(
     api: Arc<Api>,
     ready: Arc<AtomicBool>,
@@ -94,7 +94,7 @@ async fn answer(state: &RouteState, peer: SocketAddr, request: axum::extract::Re
     let path = head.uri.path().to_owned();
     let accept = text("accept");
     let Ok(body) = to_bytes(body, BODY_LIMIT).await else {
-        let message = format!("invalid argument: body: must be whole and have at most {BODY_LIMIT} bytes");
+        let message = format!("invalid argument: body: must be complete and have at most {BODY_LIMIT} bytes");
         return scim::dress(&path, accept.as_deref(), failure(&Error::new(ErrorKind::Invalid, message)))
             .await;
     };
@@ -131,7 +131,7 @@ async fn answer(state: &RouteState, peer: SocketAddr, request: axum::extract::Re
     scim::dress(&path, accept.as_deref(), response).await
 }
 
-/// Figures for Prometheus, of the caller's organization.
+/// The metrics of the caller's organization, for Prometheus.
 async fn metrics_text(
     State(state): State<RouteState>,
     ConnectInfo(peer): ConnectInfo<Peer>,
@@ -159,8 +159,8 @@ async fn readiness(State(state): State<RouteState>) -> Response {
     }
 }
 
-/// The certificate authority of the SQL gateway. Public by nature: no authentication. A cluster that
-/// does not exist is 404, so that a wrong id is not mistaken for a certificate.
+/// The certificate authority of the SQL gateway, which is public and needs no authentication. A cluster that
+/// does not exist returns 404, so that a wrong ID does not go unnoticed.
 async fn certificate(State(state): State<RouteState>, Path(id): Path<String>) -> Response {
     let cluster = documents::find::<Cluster>(&*state.api.context.store, &id.to_lowercase()).await;
     match cluster {

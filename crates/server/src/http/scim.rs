@@ -1,4 +1,4 @@
-//! The form of responses under the paths of SCIM: their content type and errors. The pipeline does not know it.
+//! The format of responses of SCIM paths: content type and errors. The pipeline does not depend on it.
 
 use axum::{
     body::{Body, to_bytes},
@@ -7,7 +7,8 @@ use axum::{
 };
 use ootheca_api::scim;
 
-/// Gives an answer SCIM's shape, if the path is one of its own. Who accepts only `application/json` gets that.
+/// Converts a response to the format of SCIM if the path belongs to SCIM. The content type is
+/// `application/json` if the client accepts only that.
 pub async fn dress(path: &str, accept: Option<&str>, response: Response) -> Response {
     if !scim::covers(path) {
         return response;

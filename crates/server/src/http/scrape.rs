@@ -1,7 +1,8 @@
-//! `GET /api/v1/clusters/{id}/metricexport/prometheus/{region}/scrape`: the metrics of one cluster for Prometheus,
-//! under the names of the official export, which is documented in its guide but not in its OpenAPI document.
+//! `GET /api/v1/clusters/{id}/metricexport/prometheus/{region}/scrape`: the metrics of one cluster for
+//! Prometheus, with the names of the official export, which is documented in its guide but not in its OpenAPI
+//! document.
 //!
-//! Counters begin with this server. A cluster that does not run has no metrics.
+//! Counters start at zero when the server starts. A cluster that does not run has no metrics.
 
 use crate::metering::Metering;
 use ootheca_model::{
@@ -16,7 +17,7 @@ use std::sync::atomic::AtomicU64;
 
 type Labels = [(&'static str, String); 4];
 
-/// What there is to see of a cluster in one of its regions.
+/// The metrics of a cluster in one of its regions.
 pub(super) async fn text(metering: &Metering, cluster: &Cluster, region: &str) -> Result<String> {
     if cluster.plan == Plan::Basic {
         return Err(Error::precondition("metric export is not supported for BASIC clusters"));
@@ -24,7 +25,7 @@ pub(super) async fn text(metering: &Metering, cluster: &Cluster, region: &str) -
     if !cluster.regions.iter().any(|known| known.name == region) {
         return Err(Error::not_found(format!("region {region} of the cluster")));
     }
-    // Everything runs in one place: the primary region's, or the first.
+    // All servers run on this machine and are shown in the primary region, or in the first one.
     let home = cluster.regions.iter().find(|region| region.primary).or(cluster.regions.first());
     let made = matches!(cluster.state, ClusterState::Created | ClusterState::Locked);
     let runs = made && cluster.power == Power::On && home.is_some_and(|home| home.name == region);
@@ -42,7 +43,7 @@ pub(super) async fn text(metering: &Metering, cluster: &Cluster, region: &str) -
     }
     let mut text = String::new();
     encode(&mut text, &registry)
-        .map_err(|error| Error::internal("the figures can not be written").because(error))?;
+        .map_err(|error| Error::internal("could not encode the metrics").because(error))?;
     Ok(text)
 }
 

@@ -1,5 +1,5 @@
-//! `/api/ootheca/v1/clock`: shows and advances the test clock. For administrators of the organization; not
-//! found unless the server was started with `--test-clock`.
+//! `/api/ootheca/v1/clock`: reads and advances the test clock. Requires an administrator of the organization.
+//! Returns 404 unless the server was started with `--test-clock`.
 
 use crate::{
     api::Api,
@@ -21,10 +21,10 @@ use ootheca_model::{
 use serde::Deserialize;
 use std::{net::IpAddr, sync::Arc};
 
-/// The furthest that the clock goes at once, in seconds: ten years.
+/// The maximum number of seconds in one request: ten years.
 const FURTHEST: i64 = 10 * 366 * 24 * 3600;
 
-/// Largest body in bytes.
+/// The maximum size of a body in bytes.
 const BODY_LIMIT: usize = 4096;
 
 /// The body of `POST`.
@@ -39,7 +39,7 @@ pub async fn show(api: Arc<Api>, peer: IpAddr, headers: HeaderMap) -> Response {
     answer(shown(&api, peer, &headers).await)
 }
 
-/// `POST /api/ootheca/v1/clock`: goes forwards, and answers once what was due is under way.
+/// `POST /api/ootheca/v1/clock`: advances the clock, and responds once the work that is due was started.
 pub async fn advance(api: Arc<Api>, peer: IpAddr, uri: Uri, headers: HeaderMap, body: Body) -> Response {
     answer(advanced(api, peer, &uri, &headers, body).await)
 }
@@ -63,12 +63,12 @@ async fn advanced(
         Error::invalid("body", format!("must be {{\"advance_seconds\": number}}: {error}"))
     })?;
     if !(0..=FURTHEST).contains(&request.advance_seconds) {
-        let rule = format!("must be from 0 to {FURTHEST}: time only goes forwards");
+        let rule = format!("must be from 0 to {FURTHEST}: the clock can only be advanced");
         return Err(Error::invalid("advance_seconds", rule));
     }
     // Spawned, so that a disconnecting client cannot cancel it.
     let task = tokio::spawn(async move {
-        // Zero only does what is due.
+        // Zero only starts the work that is due.
         if request.advance_seconds > 0 {
             clock.advance(&*api.context.store, request.advance_seconds).await?;
         }
@@ -79,7 +79,7 @@ async fn advanced(
     task.await.map_err(|error| Error::internal("the test clock panicked").because(error))?
 }
 
-/// The clock, for an administrator of the organization.
+/// Authenticates an administrator of the organization, and returns the clock.
 async fn admit(api: &Api, peer: IpAddr, headers: &HeaderMap) -> Result<Arc<TestClock>> {
     let Some(clock) = api.context.test_clock.clone() else {
         return Err(Error::not_found("path /api/ootheca/v1/clock"));

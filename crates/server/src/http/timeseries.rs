@@ -1,4 +1,4 @@
-//! The series of clusters for charts and for Prometheus. Extensions of the API.
+//! Time series of clusters for charts and for Prometheus. Extensions of the API.
 //!
 //! | | |
 //! |---|---|
@@ -38,16 +38,16 @@ use std::{
 };
 use uuid::Uuid;
 
-/// Seconds that are shown where nothing is said.
+/// The default time range in seconds.
 const USUAL: i64 = 3600;
-/// Points that are shown where nothing is said, and most of them.
+/// The default and maximum number of points.
 const POINTS: i64 = 300;
 const MOST_POINTS: i64 = 1000;
-/// Clusters whose newest sample may be asked for at once.
+/// The maximum number of clusters whose newest sample can be requested at once.
 const MOST_CLUSTERS: usize = 200;
-/// Seconds after which the newest sample of a cluster says nothing any more.
+/// The age in seconds after which the newest sample of a cluster is outdated.
 const NEWEST: i64 = 3600;
-/// The end of the year 9999, the last that can be written.
+/// The end of the year 9999, the last year that can be formatted.
 const LAST_SECOND: i64 = 253_402_300_799;
 
 /// The routes.
@@ -105,14 +105,15 @@ async fn scraped(
     answer(&api, metrics::CONTENT_TYPE, found.await)
 }
 
-/// The active cluster with this id, for a caller with one of `roles` on it; refused as in the pipeline.
+/// The active cluster with this ID, if the caller has one of `roles` on it; otherwise an error as in the
+/// pipeline.
 async fn reachable(
     api: &Api,
     principal: &Arc<Principal>,
     id: &str,
     roles: &'static [ootheca_model::Role],
 ) -> Result<Cluster> {
-    // A malformed id is treated as unknown.
+    // A malformed ID is treated as unknown.
     let id = ClusterId(id.parse().unwrap_or(Uuid::nil()));
     let folders = hierarchy::folders(&api.context, principal, Resource::Cluster(id)).await?;
     let granted = authorize(principal, Requirement::Roles(roles), Target::Cluster(id, folders))?;
@@ -123,7 +124,7 @@ async fn reachable(
     Ok(found.value.clone())
 }
 
-/// What is asked for.
+/// The requested time range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Wanted {
     from: i64,
@@ -147,14 +148,14 @@ impl Wanted {
     }
 }
 
-/// The parameters of a query. Empty ones are ignored; unknown ones are an error.
+/// The parameters of a query. Empty parameters are ignored, and unknown ones are an error.
 fn pairs(query: &str, known: &[&str]) -> Result<BTreeMap<String, String>> {
     let mut pairs = BTreeMap::new();
     for (name, text) in form_urlencoded::parse(query.as_bytes()) {
         if !known.contains(&&*name) {
             return Err(Error::invalid(
                 &name,
-                format!("is not a parameter here; there are: {}", known.join(", ")),
+                format!("is not supported; supported parameters: {}", known.join(", ")),
             ));
         }
         if !text.is_empty() {
@@ -173,9 +174,9 @@ fn moment(name: &str, text: &str) -> Result<i64> {
 
 fn clusters(query: &str) -> Result<BTreeSet<ClusterId>> {
     let pairs = pairs(query, &["clusters"])?;
-    let text = pairs.get("clusters").ok_or_else(|| {
-        Error::invalid("clusters", "must be given: the ids of clusters, separated by commas")
-    })?;
+    let text = pairs
+        .get("clusters")
+        .ok_or_else(|| Error::invalid("clusters", "is required: IDs of clusters, separated by commas"))?;
     let ids = text.split(',').map(|id| {
         id.trim()
             .parse()
@@ -192,7 +193,8 @@ async fn charts(api: &Api, cluster: ClusterId, wanted: Wanted) -> Result<Value> 
     let Wanted { from, to, points } = wanted;
     let plan = plan(from, to, points, seconds_between(&api.metering), second(api.context.now()));
     let step = plan.step;
-    // Before the rows: what is written meanwhile is in both then, which changes no rate and no mean.
+    // Read before the rows: samples that are written in between are then in both, which changes no rate and
+    // no average.
     let unwritten = api.metering.samples.unwritten_of(cluster);
     let rows = read(&api.metering, &[cluster], step, step.row_start(plan.first), plan.end()).await?;
     let written = rows.iter().flat_map(|(_, start, places)| {
@@ -212,7 +214,7 @@ async fn charts(api: &Api, cluster: ClusterId, wanted: Wanted) -> Result<Value> 
     Ok(json!({ "from": from, "to": to, "step_seconds": plan.point, "times": times, "series": series }))
 }
 
-/// The active clusters among these that the caller may read.
+/// The active clusters among these that the caller can read.
 async fn visible(api: &Api, principal: &Principal, ids: &BTreeSet<ClusterId>) -> Result<Vec<ClusterId>> {
     let query = Query {
         organization: Some(principal.organization),
@@ -236,7 +238,7 @@ async fn visible(api: &Api, principal: &Principal, ids: &BTreeSet<ClusterId>) ->
 async fn newest_of(api: &Api, clusters: &[ClusterId]) -> Result<Value> {
     let now = second(api.context.now());
     let mut found: BTreeMap<ClusterId, (i64, Cell)> = BTreeMap::new();
-    // Another server may sample: then only the store knows.
+    // If another server takes the samples, only the store has them.
     if api.context.lease.borrow().is_some() {
         let known = clusters.iter().filter_map(|id| Some((*id, api.metering.samples.newest(*id)?)));
         found.extend(known);
@@ -309,7 +311,7 @@ mod tests {
             ("points=0", "invalid argument: points: must be a number from 1 to 1000"),
             ("points=1001", "invalid argument: points: must be"),
             ("points=many", "invalid argument: points: must be"),
-            ("form=10", "invalid argument: form: is not a parameter here; there are: from, to, points"),
+            ("form=10", "invalid argument: form: is not supported; supported parameters: from, to, points"),
         ] {
             assert!(refused(query).starts_with(start), "{query}: {}", refused(query));
         }

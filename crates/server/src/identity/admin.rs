@@ -1,6 +1,7 @@
-//! What the owner of the machine can do without a key: create people, reset passwords, recover access.
+//! Commands that the operator of the machine can run without a key: create people, reset passwords, and
+//! recover access.
 //!
-//! `gateway::control::admin` brings the commands here.
+//! `gateway::control::admin` receives the commands.
 
 use crate::{
     documents::{self, Document},
@@ -16,73 +17,74 @@ use ootheca_store::{Batch, Change, Kind, Order, Query, Store};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// What is asked.
+/// A command.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Command {
-    /// Adds a person and makes a link for them.
+    /// Creates a person and a sign-in link.
     CreateUser {
         /// E-mail address.
         email: String,
         /// Names of roles at organization scope.
         roles: Vec<String>,
     },
-    /// Makes a link by which a person chooses a new password.
+    /// Creates a link with which a person sets a new password.
     ResetPassword {
         /// E-mail address.
         email: String,
     },
-    /// Makes a short-lived sign-in link for the first administrator, and creates that person if there is none.
+    /// Creates a short-lived sign-in link for the first administrator, and creates that person if there is
+    /// none.
     Link,
     /// Lists all people.
     ListUsers,
-    /// Makes a key that may do everything.
+    /// Creates an API key with all permissions.
     NewKey,
 }
 
-/// What is answered.
+/// The result of a command.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Done {
-    /// A link, for one person.
+    /// A sign-in link for one person.
     Link {
-        /// Whose.
+        /// Email address of the person.
         email: String,
         /// The link.
         link: String,
-        /// When it ends.
+        /// When it expires.
         expires_at: Timestamp,
     },
     /// All people.
     Users(Vec<User>),
-    /// A key.
+    /// An API key.
     Key {
-        /// The whole secret.
+        /// The secret.
         secret: String,
-        /// The account that it acts for.
+        /// The service account that the key belongs to.
         service_account: String,
     },
 }
 
-/// A person, as listed.
+/// A person in a list.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct User {
-    /// Id.
+    /// ID of the person.
     pub id: String,
-    /// E-mail address.
+    /// Email address.
     pub email: String,
-    /// Whether they can sign in.
+    /// Whether the person can sign in.
     pub active: bool,
-    /// Whether they have a password.
+    /// Whether the person has a password.
     pub has_password: bool,
     /// Roles at organization scope.
     pub roles: Vec<String>,
 }
 
-/// Does it.
+/// Runs a command.
 pub async fn run(store: &dyn Store, settings: &Settings, command: Command, now: Timestamp) -> Result<Done> {
     let rows = store.list(&Query { limit: 2, ..Query::all(Kind::Organization) }).await?;
-    let row = rows.into_iter().next().ok_or_else(|| Error::precondition("there is no organization yet"))?;
+    let row = rows.into_iter().next().ok_or_else(|| Error::precondition("no organization exists yet"))?;
     let service =
         AdminService { store, settings, organization: documents::decode::<Organization>(row)?.value, now };
     match command {
@@ -113,8 +115,10 @@ impl AdminService<'_> {
         let done = self.link(&person, documents::insert(&person)?, "CREATE_USER").await;
         done.map_err(|error| match error.kind() {
             ErrorKind::Exists => {
-                let message =
-                    format!("{} is here already; `ootheca admin reset-password` makes a link", person.email);
+                let message = format!(
+                    "{} already exists; create a link with `ootheca admin reset-password`",
+                    person.email
+                );
                 Error::new(ErrorKind::Exists, message)
             }
             _ => error,
@@ -126,13 +130,14 @@ impl AdminService<'_> {
         let key = wanted.columns().unique_key.unwrap_or_default();
         let row = self.store.by_unique_key(Kind::Person, &key).await?;
         let row = row.ok_or_else(|| {
-            Error::not_found(format!("user {}", wanted.email)).context("`ootheca admin list-users` shows all")
+            Error::not_found(format!("user {}", wanted.email))
+                .context("list all users with `ootheca admin list-users`")
         })?;
         let person = documents::decode::<Person>(row)?;
         self.link(&person.value, documents::touch(&person.row), "UPDATE_USER").await
     }
 
-    /// Beside all earlier links, which stay good.
+    /// Earlier links stay valid.
     async fn administrator_link(&self) -> Result<Done> {
         let administrator = administrators::administrator(self.store, &self.organization, self.now).await?;
         let token = token::random();
@@ -197,7 +202,7 @@ impl AdminService<'_> {
         Ok(Done::Key { secret: secret.reveal(), service_account: account.name })
     }
 
-    /// The oldest account that may do everything.
+    /// The oldest service account with all permissions.
     async fn admin_account(&self) -> Result<Option<ServiceAccount>> {
         let query = Query {
             organization: Some(self.organization.id),

@@ -1,4 +1,5 @@
-//! The administrators of an organization: one must always be left, and links of the machine's owner are for one.
+//! The administrators of an organization: one must always be left, and sign-in links of the operator are for
+//! one of them.
 
 use crate::{
     context::Context,
@@ -13,13 +14,13 @@ use ootheca_model::{
 use ootheca_store::{Change, Kind, Order, Query, Store};
 use std::time::Duration;
 
-/// How long a link for the administrator can be used.
+/// How long a link for the administrator is valid.
 pub const LASTS: Duration = Duration::from_secs(15 * 60);
-/// The administrator that is created where there is none.
+/// Email address of the administrator that is created if there is none.
 pub const EMAIL: &str = "admin@localhost";
 
 /// Refuses to leave the organization without an active principal that itself holds both ORG_ADMIN and
-/// CLUSTER_ADMIN. Returns guards against two such changes at the same moment.
+/// CLUSTER_ADMIN. Returns changes that prevent two such changes at the same time.
 pub async fn keep_an_admin(
     context: &Context,
     organization: OrganizationId,
@@ -42,18 +43,18 @@ pub async fn keep_an_admin(
     Err(Error::precondition(message))
 }
 
-/// The person that a link of `ootheca serve` or `ootheca admin link` is for.
+/// The person for whom `ootheca serve` and `ootheca admin link` create a link.
 pub struct Administrator {
     /// The person.
     pub person: Person,
-    /// The change that the batch with the link must hold too.
+    /// The change that the batch with the link must contain too.
     pub change: Change,
     /// Whether that change creates the person.
     pub made: bool,
 }
 
 impl Administrator {
-    /// A link to sign in once, beside all earlier links; its id is still to be set.
+    /// A link for signing in once. Earlier links stay valid. The caller sets its ID.
     pub fn link(&self, creator_name: &str, now: Timestamp) -> Invitation {
         Invitation {
             organization: self.person.organization,
@@ -68,7 +69,7 @@ impl Administrator {
     }
 }
 
-/// The first active person who holds ORG_ADMIN, or one who is still to be created.
+/// The first active person with ORG_ADMIN, or a person who is still to be created.
 pub async fn administrator(
     store: &dyn Store,
     organization: &Organization,
@@ -87,7 +88,7 @@ pub async fn administrator(
     let key = person.columns().unique_key.unwrap_or_default();
     if store.by_unique_key(Kind::Person, &key).await?.is_some() {
         let message = format!(
-            "nobody who holds ORG_ADMIN may come in, and {EMAIL} is here without it; `ootheca admin create-user` makes somebody who does"
+            "no active person has ORG_ADMIN, and {EMAIL} exists without it; create one with `ootheca admin create-user`"
         );
         return Err(Error::precondition(message));
     }

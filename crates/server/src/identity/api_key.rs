@@ -1,4 +1,4 @@
-//! API keys: making a secret, and knowing it again. Only a salted hash is ever kept.
+//! API keys: creating and verifying secrets. Only a salted hash is stored.
 
 use hmac::{Hmac, KeyInit, Mac};
 use ootheca_model::{ApiKey, Error, ErrorKind, Result, ServiceAccount, Timestamp};
@@ -11,14 +11,14 @@ const PREFIX: &str = "CCDB1";
 const ID_LENGTH: usize = 22;
 const SECRET_LENGTH: usize = 40;
 
-/// A secret as its owner holds it: `CCDB1_<22>_<40>`, letters and digits. Never logged.
+/// The secret of an API key: `CCDB1_<22>_<40>`, letters and digits. It must not be logged.
 pub struct Secret {
     id: String,
     rest: String,
 }
 
 impl Secret {
-    /// A fresh one.
+    /// Creates a random secret.
     pub fn random() -> Self {
         let part = |length| -> String {
             rand::rng().sample_iter(Alphanumeric).take(length).map(char::from).collect()
@@ -26,7 +26,7 @@ impl Secret {
         Self { id: format!("{PREFIX}_{}", part(ID_LENGTH)), rest: part(SECRET_LENGTH) }
     }
 
-    /// Reads a secret; `None` if it has another form.
+    /// Parses a secret; `None` if it has another format.
     pub fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split('_');
         let (prefix, id, rest) = (parts.next()?, parts.next()?, parts.next()?);
@@ -37,17 +37,17 @@ impl Secret {
         whole.then(|| Self { id: format!("{PREFIX}_{id}"), rest: rest.to_owned() })
     }
 
-    /// The key's id, which the secret contains.
+    /// The ID of the key, which the secret contains.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// The whole text, for its owner, once.
+    /// The full secret, to be shown to its owner once.
     pub fn reveal(&self) -> String {
         format!("{}_{}", self.id, self.rest)
     }
 
-    /// The row that is kept of it.
+    /// The row to store for the secret.
     pub fn key(&self, name: &str, account: &ServiceAccount, now: Timestamp) -> ApiKey {
         let mut salt = [0; 16];
         rand::rng().fill_bytes(&mut salt);
@@ -66,14 +66,14 @@ impl Secret {
         }
     }
 
-    /// Whether this is the secret of `key`, in constant time.
+    /// Whether this is the secret of `key`. Compares in constant time.
     pub fn matches(&self, key: &ApiKey) -> bool {
         hash(&key.salt, &self.rest).as_bytes().ct_eq(key.hash.as_bytes()).into()
     }
 }
 
-/// Where the first secret, whole or cut off, stands in `text`: the part behind the key's id, which alone is
-/// secret. Capitals are not told apart, since a text may have been made lower case.
+/// The range of the first secret in `text`, even if it is truncated: only the part after the ID of the key is
+/// secret. Case is ignored, because a text can have been converted to lower case.
 pub fn find_secret(text: &str) -> Option<Range<usize>> {
     let word = |byte: &u8| byte.is_ascii_alphanumeric();
     let bytes = text.as_bytes();
@@ -85,7 +85,7 @@ pub fn find_secret(text: &str) -> Option<Range<usize>> {
         let rest = bytes[at + PREFIX.len()..].strip_prefix(b"_")?;
         let (id, rest) = rest.split_at_checked(ID_LENGTH)?;
         let rest = rest.strip_prefix(b"_").filter(|_| id.iter().all(word))?;
-        // Another key may stand right behind it.
+        // Another key can follow immediately.
         let length = rest.iter().take_while(|byte| word(byte) || **byte == b'_').count();
         let start = bytes.len() - rest.len();
         (length > 0).then_some(start..start + length)
@@ -93,7 +93,7 @@ pub fn find_secret(text: &str) -> Option<Range<usize>> {
     secrets.next()
 }
 
-/// The one answer to every token that is missing, malformed, unknown or revoked.
+/// The error for every token that is missing, malformed, unknown, or revoked.
 pub fn unauthenticated() -> Error {
     Error::new(ErrorKind::Unauthenticated, "token bearer cannot be authenticated")
 }
@@ -109,7 +109,7 @@ fn hash(salt: &str, secret: &str) -> String {
     hex(&mac.chain_update(secret).finalize().into_bytes())
 }
 
-/// Lower-case hexadecimal digits of `bytes`.
+/// The bytes in lower-case hexadecimal.
 pub fn hex(bytes: &[u8]) -> String {
     const DIGITS: [char; 16] =
         ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];

@@ -1,7 +1,6 @@
-//! Authenticates callers: by an API key, by the token of another issuer, or by the cookie of a session.
+//! Authenticates callers by an API key, the token of another issuer, or the cookie of a session.
 //!
-//! Everything that is wrong with a credential has the same answer, 401. What a caller is allowed to do is not decided
-//! here.
+//! Every invalid credential returns the same error, 401. Authorization is not decided here.
 
 use crate::{
     documents::Stored,
@@ -16,27 +15,27 @@ use ootheca_model::{ApiKey, Error, ErrorKind, Person, Principal, Result, Service
 use ootheca_store::Kind;
 use std::{net::IpAddr, sync::Arc, time::Instant};
 
-/// What a request says about its caller.
+/// The credentials of a request.
 #[derive(Clone, Default)]
 pub struct Credentials {
     /// `Authorization`.
     pub authorization: Option<String>,
     /// `Cc-Vanity-Name`: the organization, for tokens of other issuers.
     pub vanity_name: Option<String>,
-    /// `Cc-Username`: which of the identities that a token maps to.
+    /// `Cc-Username`: selects one of the identities of a token.
     pub username: Option<String>,
-    /// The token in the session's cookie.
+    /// The token in the session cookie.
     pub session: Option<String>,
     /// `X-CSRF-Token`.
     pub csrf_token: Option<String>,
-    /// Whether it comes from a page of this server, as far as `Origin` says.
+    /// Whether the request comes from a page of this server, according to `Origin`.
     pub same_origin: bool,
-    /// Whether the request may change something.
+    /// Whether the request can change something.
     pub changes: bool,
 }
 
 impl Credentials {
-    /// Those of a request.
+    /// The credentials of an HTTP request.
     pub fn of(method: &Method, headers: &HeaderMap) -> Self {
         let text = |name: &str| {
             headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
@@ -53,19 +52,19 @@ impl Credentials {
         }
     }
 
-    /// Those of a program that sends nothing but `Authorization`.
+    /// The credentials of a program that only sends `Authorization`.
     pub fn bearer(header: Option<&str>) -> Self {
         Self { authorization: header.map(str::to_owned), ..Self::default() }
     }
 }
 
-/// A known caller.
+/// An authenticated caller.
 pub struct Caller {
-    /// Who it is.
+    /// The principal.
     pub principal: Arc<Principal>,
-    /// How it calls, in the words of the audit log.
+    /// The source of the call in the audit log.
     pub source: &'static str,
-    /// Its session, if it has one.
+    /// The session, if there is one.
     pub session: Option<Arc<Stored<Session>>>,
 }
 
@@ -74,21 +73,21 @@ impl Caller {
         Self { principal, source: "CC_API", session: None }
     }
 
-    /// The id of its session, which is no secret: a hash of the token.
+    /// The ID of the session, a hash of the token. It is not secret.
     pub fn session_id(&self) -> Option<String> {
         self.session.as_ref().map(|session| session.value.id.clone())
     }
 }
 
-/// Who sent these from `peer`, if that caller may call now: this counts as a call.
+/// Authenticates a caller and checks the rate limit. This counts as a call.
 pub async fn admit(identity: &Identity, credentials: &Credentials, peer: IpAddr) -> Result<Caller> {
     let caller = identify(identity, credentials, peer).await?;
     identity.limiter.admit(caller.principal.id, Instant::now()).map_err(rate_limit::exceeded)?;
     Ok(caller)
 }
 
-/// Who sent these from `peer`. Who tries too often with what opens nothing is told to wait; no token at all
-/// is no try.
+/// Authenticates a caller. Addresses with too many failed attempts have to wait. A request without
+/// credentials does not count as a failed attempt.
 pub async fn identify(identity: &Identity, credentials: &Credentials, peer: IpAddr) -> Result<Caller> {
     let found = authenticate(identity, credentials).await;
     let unknown = found.as_ref().is_err_and(|error| error.kind() == ErrorKind::Unauthenticated);
@@ -98,7 +97,7 @@ pub async fn identify(identity: &Identity, credentials: &Credentials, peer: IpAd
     found
 }
 
-/// Who sent these.
+/// Authenticates a caller.
 pub async fn authenticate(identity: &Identity, credentials: &Credentials) -> Result<Caller> {
     if let (None, Some(token)) = (&credentials.authorization, &credentials.session) {
         return by_session(identity, credentials, token).await;

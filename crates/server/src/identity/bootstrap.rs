@@ -1,7 +1,7 @@
-//! Opens the store and creates what an empty one needs: the organization, its administrator and a key, and the people
-//! of the settings.
+//! Opens the store and creates what an empty store needs: the organization, its administrator and a key, and
+//! the people in the settings.
 //!
-//! It never creates an organization beside the data of existing clusters.
+//! It never creates an organization if there is data of existing clusters.
 
 use crate::{
     data_dir::DataDir,
@@ -19,23 +19,23 @@ use ootheca_store::{Batch, Change, Kind, Query, Row, Store};
 use rand::Rng;
 use std::{path::PathBuf, sync::Arc};
 
-/// The variable that sets the administrator's key.
+/// The environment variable that sets the administrator's key.
 pub const KEY_VARIABLE: &str = "OOTHECA_ADMIN_API_KEY";
 
 const KEY_FILE: &str = "admin-api-key";
-/// What the first administrator holds.
+/// The roles of the first administrator.
 pub(crate) const ADMIN_ROLES: [Role; 4] =
     [Role::OrgAdmin, Role::ClusterAdmin, Role::BillingCoordinator, Role::FolderAdmin];
 
-/// Opens the store. `Precondition` if it knows nothing although the data of clusters is here: a new
-/// organization would replace the administrator's key, and nothing would lead to that data.
+/// Opens the store. Returns `Precondition` if the store is empty although there is data of clusters: a new
+/// organization would replace the administrator's key, and the data would not be reachable.
 pub async fn open_store(settings: &Settings) -> Result<Arc<dyn Store>> {
     let mut stored = simulated::stored(&settings.simulated_folder());
     let instances = postgres::report(&settings.engine_folder())?;
     stored.extend(instances.into_iter().filter_map(|instance| instance.cluster));
     let url = settings.store_url();
     if let Some(path) = url.strip_prefix("sqlite:") {
-        // Before it is opened, which makes an empty file.
+        // Checked before the store is opened, which creates an empty file.
         let present = std::fs::metadata(path).is_ok_and(|file| file.len() > 0);
         if !present && !stored.is_empty() {
             return Err(store_missing(settings, path, &stored));
@@ -61,7 +61,7 @@ fn store_missing(settings: &Settings, what: &str, stored: &[ClusterId]) -> Error
     ))
 }
 
-/// Makes what is missing. Returns where the administrator's key is, if it was just written there.
+/// Creates what is missing. Returns the path of the administrator's key if it was written just now.
 pub async fn prepare(
     store: &dyn Store,
     settings: &Settings,
@@ -74,7 +74,7 @@ pub async fn prepare(
     let organization = match organizations.into_iter().next() {
         Some(row) => documents::decode::<Organization>(row)?.value.id,
         None => {
-            // The file comes first: a crash in between leaves a key for the next start to use, not an
+            // The file is written first: after a crash, the next start uses its key, and there is no
             // organization without a known key.
             let kept = data.read_private(KEY_FILE)?.as_deref().map(str::trim).and_then(Secret::parse);
             let secret = given.as_deref().and_then(Secret::parse).or(kept).unwrap_or_else(Secret::random);
@@ -128,7 +128,7 @@ async fn found(
     Ok(organization.id)
 }
 
-/// A key given by the environment opens the door even if the store was made without it.
+/// A key in the environment is accepted even if the store was created without it.
 async fn ensure_key(
     store: &dyn Store,
     organization: OrganizationId,
@@ -139,7 +139,7 @@ async fn ensure_key(
         return if secret.matches(&known.value) {
             Ok(())
         } else {
-            Err(Error::invalid(KEY_VARIABLE, "an API key with this id but another secret exists"))
+            Err(Error::invalid(KEY_VARIABLE, "an API key with this ID and a different secret exists"))
         };
     }
     let query = Query {
@@ -155,7 +155,7 @@ async fn ensure_key(
             return Ok(());
         }
     }
-    Err(Error::invalid(KEY_VARIABLE, "no service account holds ORG_ADMIN any more"))
+    Err(Error::invalid(KEY_VARIABLE, "no service account with ORG_ADMIN is left"))
 }
 
 async fn ensure_people(
@@ -175,8 +175,8 @@ async fn ensure_people(
     Ok(())
 }
 
-/// The key that signs page tokens, made once for a store. Tokens are no secrets: the key only keeps
-/// callers from inventing them.
+/// The key that signs page tokens, created once per store. Tokens are not secret; the signature only prevents
+/// callers from forging them.
 pub async fn page_key(store: &dyn Store, now: Timestamp) -> Result<[u8; 32]> {
     const ID: &str = "page-key";
     loop {

@@ -1,5 +1,5 @@
-//! The grants that people hold through their groups. A person names its groups and a group holds its grants, so a
-//! change of either takes effect at once.
+//! The roles that people hold through groups. A person contains its groups and a group contains its grants,
+//! so a change of either takes effect immediately.
 
 use crate::context::Context;
 use ootheca_model::{
@@ -8,7 +8,7 @@ use ootheca_model::{
 };
 use std::collections::BTreeMap;
 
-/// The groups of a person, by name. A group that is gone gives nothing.
+/// The groups of a person, ordered by name. A deleted group is ignored.
 pub async fn groups_of(context: &Context, person: &Person) -> Result<Vec<Group>> {
     let mut groups = Vec::with_capacity(person.profile.groups.len());
     for id in &person.profile.groups {
@@ -20,12 +20,12 @@ pub async fn groups_of(context: &Context, person: &Person) -> Result<Vec<Group>>
     Ok(groups)
 }
 
-/// All that a person holds: its own grants and those of its groups.
+/// All grants of a person: direct ones and those of its groups.
 pub async fn grants_of(context: &Context, person: &Person) -> Result<Vec<Grant>> {
     Ok(effective_grants(&person.grants, &groups_of(context, person).await?))
 }
 
-/// Each grant that groups give, with the names of the groups that give it. ORG_MEMBER is no gift.
+/// Each grant of the groups, with the names of the groups that contain it. ORG_MEMBER is not included.
 pub fn given(groups: &[Group]) -> BTreeMap<Grant, Vec<String>> {
     let mut given: BTreeMap<Grant, Vec<String>> = BTreeMap::new();
     let free = Grant::organization(Role::OrgMember);

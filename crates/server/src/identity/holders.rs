@@ -7,7 +7,7 @@ use crate::{
 use ootheca_model::{Grant, OrganizationId, Person, PrincipalId, Result, ServiceAccount, group::Group};
 use ootheca_store::{Change, Kind, Query, Row, Store};
 
-/// A principal that holds grants, as it is stored.
+/// A stored principal that can hold grants.
 pub enum Holder {
     /// A service account.
     Account(Stored<ServiceAccount>),
@@ -18,7 +18,7 @@ pub enum Holder {
 }
 
 impl Holder {
-    /// Its row.
+    /// The row.
     pub fn row(&self) -> &Row {
         match self {
             Holder::Account(found) => &found.row,
@@ -27,7 +27,7 @@ impl Holder {
         }
     }
 
-    /// Its id.
+    /// The ID.
     pub fn id(&self) -> PrincipalId {
         match self {
             Holder::Account(found) => found.value.id,
@@ -36,12 +36,12 @@ impl Holder {
         }
     }
 
-    /// Whether it can act now: a person who is deactivated or has never signed in cannot.
+    /// Whether it can act now. A person who is deactivated or has never signed in cannot.
     pub fn active(&self) -> bool {
         !matches!(self, Holder::Person(found) if !found.value.profile.active || found.value.invited)
     }
 
-    /// What it holds itself, without the grants of groups.
+    /// Its direct grants, without those of groups.
     pub fn grants(&self) -> &[Grant] {
         match self {
             Holder::Account(found) => &found.value.grants,
@@ -50,7 +50,7 @@ impl Holder {
         }
     }
 
-    /// The change that gives it exactly these grants.
+    /// The change that replaces its direct grants.
     pub fn with_grants(&self, grants: Vec<Grant>) -> Result<Change> {
         match self {
             Holder::Account(found) => {
@@ -75,7 +75,7 @@ pub async fn all(context: &Context, organization: OrganizationId) -> Result<Vec<
     Ok(holders)
 }
 
-/// The principal with this id in the organization; `None` if there is none.
+/// The principal with this ID in the organization; `None` if there is none.
 pub async fn find(store: &dyn Store, organization: OrganizationId, id: &str) -> Result<Option<Holder>> {
     let Ok(id) = id.parse::<PrincipalId>() else { return Ok(None) };
     if let Some(found) = documents::find::<ServiceAccount>(store, &id.to_string()).await? {

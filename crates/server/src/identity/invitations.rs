@@ -1,5 +1,4 @@
-//! Links by which a person signs in once, for new people and for forgotten passwords. Only a hash of a link's
-//! token is kept.
+//! Links for signing in once, for new people and for forgotten passwords. Only a hash of the token is stored.
 
 use crate::{
     documents::{self, Document},
@@ -9,7 +8,7 @@ use ootheca_model::{Invitation, Person, Result, Timestamp};
 use ootheca_store::Change;
 use std::time::Duration;
 
-/// A link for `person` that replaces all earlier ones: its token, the link, and the changes that write it.
+/// A link for `person` that replaces all earlier ones: its token, the link, and the changes that store it.
 pub fn fresh_link(
     person: &Person,
     creator_name: &str,

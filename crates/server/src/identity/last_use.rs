@@ -1,7 +1,7 @@
 //! When API keys and sessions were last used, and the removal of expired sessions and links.
 //!
-//! A request only records its use in memory; a loop writes it later, so no request writes. A crash loses at most a
-//! minute of it.
+//! A request only records its use in memory, and a loop writes it later, so that reads do not write to the
+//! store. A crash loses at most a minute.
 
 use crate::{
     context::Context,
@@ -16,21 +16,21 @@ use std::{
 };
 use tokio::sync::watch;
 
-/// How often what was noted is written.
+/// How often the recorded uses are written.
 const PAUSE: Duration = Duration::from_secs(10);
-/// What is written again is at least so much later.
+/// The minimum difference between two times that are written.
 const COARSE: Duration = Duration::from_secs(60);
-/// Most rows of a batch.
+/// The maximum number of rows in a batch.
 const BATCH: usize = 100;
 
-/// What was used since it was last written.
+/// The uses that are not written yet.
 #[derive(Default)]
 pub struct LastUse {
     noted: Mutex<HashMap<(Kind, String), Timestamp>>,
 }
 
 impl LastUse {
-    /// It is used at this moment.
+    /// Records a use at this time.
     pub fn note(&self, kind: Kind, id: &str, now: Timestamp) {
         self.noted.lock().unwrap_or_else(PoisonError::into_inner).insert((kind, id.to_owned()), now);
     }
@@ -45,7 +45,7 @@ impl LastUse {
         self.noted.lock().unwrap_or_else(PoisonError::into_inner).drain().collect()
     }
 
-    /// Puts back what could not be written, unless it was used since.
+    /// Puts back uses that could not be written, unless there are later ones.
     fn give_back(&self, noted: Vec<((Kind, String), Timestamp)>) {
         let mut map = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
         for (key, time) in noted {
@@ -54,7 +54,7 @@ impl LastUse {
     }
 }
 
-/// Writes now and then until `stop` turns true, and once more then.
+/// Writes periodically until `stop` is true, and once more after that.
 pub async fn run(context: Arc<Context>, last_use: Arc<LastUse>, mut stop: watch::Receiver<bool>) {
     loop {
         let stopped = tokio::time::timeout(PAUSE, stop.wait_for(|stop| *stop)).await.is_ok();
@@ -78,7 +78,7 @@ async fn write(context: &Context, last_use: &LastUse, all: bool) -> Result<()> {
         let part = noted.split_off(noted.len().saturating_sub(BATCH));
         match write_part(context, &part, all).await {
             Ok(later) => last_use.give_back(later),
-            // Something of it changed meanwhile: the next time.
+            // A row was changed at the same time: it is written the next time.
             Err(error) if error.kind() == ootheca_model::ErrorKind::Stale => last_use.give_back(part),
             Err(error) => {
                 last_use.give_back(part);
@@ -90,7 +90,7 @@ async fn write(context: &Context, last_use: &LastUse, all: bool) -> Result<()> {
     Ok(())
 }
 
-/// Writes what is worth it; returns the rest.
+/// Writes the uses that are due, and returns the others.
 async fn write_part(
     context: &Context,
     part: &[((Kind, String), Timestamp)],
@@ -115,7 +115,7 @@ async fn write_part(
     Ok(later)
 }
 
-/// The change that records the use; `Some(None)` if it is too soon, `None` if the row is gone.
+/// The change that records the use; `Some(None)` if it is too early, `None` if the row was deleted.
 async fn used<T: Document + Clone + Sync + 'static>(
     context: &Context,
     id: &str,

@@ -1,4 +1,4 @@
-//! Audit entries of what the machine's owner did without a key.
+//! Audit entries of actions that the operator of the machine takes without a key.
 
 use crate::ids::fresh_id;
 use ootheca_model::{OrganizationId, Timestamp, audit::AuditEntry};

@@ -1,4 +1,4 @@
-//! People of an organization: when an invited one has signed in, and what removing one takes.
+//! People of an organization: recording that an invited person has signed in, and removing a person.
 
 use crate::{
     context::Context,
@@ -18,7 +18,7 @@ pub async fn record_arrival(context: &Context, principal: &Principal) -> Result<
     let after = Person { invited: false, ..found.value.clone() };
     let batch = Batch::server("people").with(documents::update(&found.row, &after)?);
     match context.store.commit(batch, context.now()).await {
-        // The person was changed meanwhile: the next call records it.
+        // The person was changed at the same time: the next call records it.
         Err(error) if error.kind() == ErrorKind::Stale => Ok(()),
         done => done.map(|_| ()),
     }

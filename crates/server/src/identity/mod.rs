@@ -1,6 +1,6 @@
-//! Who calls: service accounts by API keys, people by sessions and links, and tokens of other issuers.
+//! Callers: service accounts with API keys, people with sessions and links, and tokens of other issuers.
 //!
-//! What a caller is allowed to do is decided in `ootheca_model::identity`, not here.
+//! Authorization is decided in `ootheca_model::identity`, not here.
 
 pub mod admin;
 pub mod administrators;
@@ -29,19 +29,19 @@ use rate_limit::Limiter;
 use sign_in_link::SignInLink;
 use std::sync::Arc;
 
-/// What identity keeps in memory.
+/// The in-memory state of authentication.
 pub struct Identity {
     /// What every part may use.
     pub context: Arc<Context>,
     /// Hashes and verifies passwords.
     pub passwords: Passwords,
-    /// The link that the start has printed.
+    /// The sign-in link that was printed at the start.
     pub sign_in_link: SignInLink,
     /// When keys and sessions were last used.
     pub last_use: Arc<LastUse>,
-    /// The signing keys of other issuers.
+    /// The keys of other issuers.
     pub issuer_keys: Keys,
-    /// The rate limits, and how much of them each caller has used.
+    /// The rate limits, and the recent calls of each caller.
     pub limiter: Limiter,
 }
 

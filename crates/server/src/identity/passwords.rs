@@ -1,4 +1,4 @@
-//! Passwords of people: argon2id, away from the threads that serve requests, a few at a time.
+//! Passwords of people, hashed with argon2id on separate threads, a few at a time.
 
 use argon2::{
     Argon2,
@@ -9,15 +9,16 @@ use rand::Rng;
 use std::sync::{Arc, OnceLock};
 use tokio::sync::Semaphore;
 
-/// Most passwords that are hashed at a time: each takes about 20 MB and a moment of a core.
+/// The maximum number of passwords that are hashed at the same time: each needs about 20 MB of memory and a
+/// core.
 const AT_A_TIME: usize = 2;
 const SHORTEST: usize = 12;
 const LONGEST: usize = 256;
 
-/// Hashes and knows passwords again.
+/// Hashes and verifies passwords.
 pub struct Passwords {
     slots: Arc<Semaphore>,
-    /// The hash of no password: who does not exist takes as long as who does.
+    /// A hash for unknown people, so that verifying their password takes the same time.
     nobody: Arc<OnceLock<String>>,
 }
 
@@ -28,14 +29,14 @@ impl Default for Passwords {
 }
 
 impl Passwords {
-    /// What is kept of a new password.
+    /// The hash to store for a new password.
     pub async fn hash(&self, password: &str) -> Result<String> {
         check(password)?;
         let password = password.to_owned();
         self.work(move || hash(&password)).await?
     }
 
-    /// Whether `password` is the one that is kept as `kept`; it takes as long where nothing is kept.
+    /// Whether `password` matches the stored hash. Takes the same time if there is no hash.
     pub async fn verify(&self, password: &str, kept: Option<&str>) -> Result<bool> {
         let (password, kept, nobody) = (password.to_owned(), kept.map(str::to_owned), self.nobody.clone());
         self.work(move || {
@@ -59,7 +60,7 @@ impl Passwords {
     }
 
     async fn work<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-        let failed = || Error::internal("password: the work was stopped");
+        let failed = || Error::internal("password: hashing was interrupted");
         let slot = self.slots.clone().acquire_owned().await.map_err(|_| failed())?;
         let task = tokio::task::spawn_blocking(move || {
             let _slot = slot;
@@ -78,7 +79,7 @@ fn check(password: &str) -> Result<()> {
 }
 
 fn hash(password: &str) -> Result<String> {
-    let failed = |error| Error::internal(format!("password: can not be hashed: {error}"));
+    let failed = |error| Error::internal(format!("password: could not be hashed: {error}"));
     let mut salt = [0; 16];
     rand::rng().fill_bytes(&mut salt);
     let salt = SaltString::encode_b64(&salt).map_err(failed)?;

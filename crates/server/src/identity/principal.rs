@@ -1,4 +1,4 @@
-//! Who a service account or a person is as a caller, with everything that it holds.
+//! Service accounts and people as principals with all their grants.
 
 use crate::{
     context::Context,
@@ -7,7 +7,7 @@ use crate::{
 use ootheca_model::{Person, Principal, Result, ServiceAccount};
 use std::sync::Arc;
 
-/// A service account as a caller.
+/// A service account as a principal.
 pub fn of_account(account: &ServiceAccount) -> Principal {
     Principal {
         organization: account.organization,
@@ -18,7 +18,7 @@ pub fn of_account(account: &ServiceAccount) -> Principal {
     }
 }
 
-/// A person as a caller, with the grants of its groups. `Unauthenticated` if the person is not active.
+/// A person as a principal, with the grants of its groups. `Unauthenticated` if the person is not active.
 pub async fn of_person(context: &Context, person: &Person) -> Result<Arc<Principal>> {
     if !person.profile.active {
         return Err(unauthenticated());

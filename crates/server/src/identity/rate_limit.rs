@@ -1,10 +1,10 @@
-//! How often a caller may call, and how often an address may fail to authenticate.
+//! Limits how often a caller can call, and how often an address can fail to authenticate.
 //!
-//! It has no state but its own memory, which is bounded; the time is an argument. Each server counts for itself,
-//! and a restart clears the counts.
+//! Its state is in memory and bounded, and the time is an argument. Each server counts separately, and a
+//! restart clears the counts.
 //!
-//! No caller is exempt: behind a proxy all of them seem to be on this machine. For the same reason a valid key is
-//! accepted from any address: a stranger behind the same proxy could otherwise lock everyone else out.
+//! No caller is exempt, because behind a proxy all of them seem to be on this machine. For the same reason, a
+//! valid key is accepted from any address: otherwise one client behind a proxy could lock out all others.
 
 use crate::settings::{EngineKind, RateLimitMode, RateLimitSettings};
 use ootheca_model::{Error, PrincipalId, throttle::Throttle};
@@ -15,27 +15,27 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Wrong keys in a row that an address may send: people mistype, and programs keep an old key.
+/// The number of consecutive wrong keys without a delay: people mistype, and programs keep using an old key.
 const FREE: u32 = 10;
 const LONGEST_DELAY: Duration = Duration::from_secs(15 * 60);
-/// Most callers that are remembered.
+/// The maximum number of callers in memory.
 const ENTRIES: usize = 10_000;
 
-/// The limits and who used how much of them.
+/// The limits, and the recent calls of each caller.
 #[derive(Debug)]
 pub struct Limiter {
     on: bool,
-    /// Time between two calls at the limit.
+    /// Time between two calls at the maximum rate.
     interval: Duration,
-    /// How far ahead of that pace a caller may be.
+    /// How far ahead of that rate a caller can be.
     tolerance: Duration,
-    /// When each caller's next call would keep the pace exactly.
+    /// When the next call of each caller would exactly match the rate.
     callers: Mutex<HashMap<PrincipalId, Instant>>,
     failures: Throttle<()>,
 }
 
 impl Limiter {
-    /// The limits of the settings; `auto` has none where nothing real runs.
+    /// Creates a limiter. With the mode `auto`, the simulated engine has no limits.
     pub fn new(settings: &RateLimitSettings, engine: EngineKind) -> Self {
         let on = match settings.mode {
             RateLimitMode::Auto => engine == EngineKind::Postgres,
@@ -53,7 +53,7 @@ impl Limiter {
         }
     }
 
-    /// Counts a call; if it is one too many, says when the next may come.
+    /// Counts a call. Returns the time to wait if it exceeds the limit.
     pub fn admit(&self, caller: PrincipalId, now: Instant) -> Result<(), Duration> {
         if !self.on {
             return Ok(());
@@ -72,13 +72,13 @@ impl Limiter {
         Ok(())
     }
 
-    /// Whether an address may try to say who it is; if not, in how long it may.
+    /// Checks whether an address can try to authenticate. Returns the time to wait if not.
     pub fn check(&self, peer: IpAddr, now: Instant) -> Result<(), Duration> {
         self.failures.check(peer, (), now)
     }
 
-    /// An address failed to say who it is. While it has to wait this does not count, and the wait is
-    /// the error.
+    /// Records that an address failed to authenticate. During a delay, this does not count, and the remaining
+    /// time is returned as the error.
     pub fn failed(&self, peer: IpAddr, now: Instant) -> Result<(), Duration> {
         if !self.on {
             return Ok(());
@@ -89,17 +89,17 @@ impl Limiter {
     }
 }
 
-/// What a caller is told who has to wait.
+/// The error for a caller that has to wait.
 pub fn exceeded(wait: Duration) -> Error {
     Error::exhausted("rate limit exceeded", wait)
 }
 
-/// The value of `Retry-After` beside an error.
+/// The value of `Retry-After` for an error.
 pub fn retry_after_of(error: &Error) -> Option<u64> {
     error.wait().map(retry_after)
 }
 
-/// Whole seconds for `Retry-After`: at least one, never too early.
+/// Seconds for `Retry-After`, rounded up, at least 1.
 fn retry_after(wait: Duration) -> u64 {
     (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
 }
@@ -108,7 +108,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Drops those who keep the pace, or else those who went ahead least.
+/// Removes callers that do not exceed the rate, or, if there are none, those that exceed it least.
 fn make_room(callers: &mut HashMap<PrincipalId, Instant>, now: Instant) {
     callers.retain(|_, next| *next > now);
     if callers.len() < ENTRIES {

@@ -1,8 +1,8 @@
 //! Sessions of people: the token in the browser's cookie, and the row that is stored for it.
 //!
-//! The token is random and stored only as its SHA-256. Pages of other sites cannot use the cookie
-//! (`SameSite=Strict`), and a request that may change something must come from this server's own pages (`Origin`)
-//! or carry a second token that is derived from the first.
+//! The token is random, and only its SHA-256 is stored. Pages of other sites cannot use the cookie
+//! (`SameSite=Strict`), and a request that can change something must come from this server's own pages
+//! (`Origin`) or contain a second token that is derived from the first.
 
 use crate::{
     documents::Stored,
@@ -15,23 +15,23 @@ use sha2::Sha256;
 use std::{net::IpAddr, sync::Arc, time::Duration};
 use subtle::ConstantTimeEq;
 
-/// The cookie.
+/// Name of the cookie.
 const COOKIE: &str = "ootheca_session";
-/// Longest text of a browser's name that is kept, in characters.
+/// The maximum length of the stored `User-Agent`, in characters.
 const LONGEST_AGENT: usize = 200;
 
-/// The token that a change must send besides the cookie.
+/// The token that a change must contain in addition to the cookie.
 pub fn csrf_token(token: &str) -> String {
     let mac = Hmac::<Sha256>::new_from_slice(token.as_bytes()).expect("HMAC takes keys of any length");
     hex(&mac.chain_update("csrf").finalize().into_bytes())
 }
 
-/// Whether `sent` is that token, in constant time.
+/// Whether `sent` is that token. Compares in constant time.
 pub fn csrf_matches(token: &str, sent: &str) -> bool {
     csrf_token(token).as_bytes().ct_eq(sent.as_bytes()).into()
 }
 
-/// The session's token among the values of `Cookie` headers.
+/// The session token in the values of `Cookie` headers.
 pub fn token_in_cookies<'a>(headers: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let pairs = headers.flat_map(|header| header.split(';')).filter_map(|pair| pair.trim().split_once('='));
     pairs.filter(|(name, _)| *name == COOKIE).map(|(_, value)| value).find(|value| token::is_token(value))
@@ -43,18 +43,18 @@ pub fn same_origin(origin: Option<&str>, host: Option<&str>) -> bool {
     matches!((authority, host), (Some(authority), Some(host)) if authority.eq_ignore_ascii_case(host))
 }
 
-/// `Set-Cookie` for a fresh session.
+/// `Set-Cookie` for a new session.
 pub fn cookie(token: &str, lasts: Duration, secure: bool) -> String {
     let secure = if secure { "; Secure" } else { "" };
     format!("{COOKIE}={token}; Path=/; HttpOnly; SameSite=Strict; Max-Age={}{secure}", lasts.as_secs())
 }
 
-/// `Set-Cookie` that takes the cookie away.
+/// `Set-Cookie` that removes the cookie.
 pub fn no_cookie(secure: bool) -> String {
     cookie("", Duration::ZERO, secure)
 }
 
-/// The session of a token, if it has not ended.
+/// The session of a token, if it has not expired.
 pub async fn find(identity: &Identity, token: &str) -> Result<Option<Arc<Stored<Session>>>> {
     let Some(session) = identity.context.find::<Session>(&token::id(token)).await? else { return Ok(None) };
     let now = identity.context.now();
@@ -63,13 +63,13 @@ pub async fn find(identity: &Identity, token: &str) -> Result<Option<Arc<Stored<
     Ok((!ended).then_some(session))
 }
 
-/// When a session was last used, written or not.
+/// When a session was last used, whether that is stored yet or not.
 pub fn last_used(identity: &Identity, session: &Session) -> ootheca_model::Timestamp {
     let pending = identity.last_use.pending(Kind::Session, &session.id);
     pending.map_or(session.last_used_at, |pending| pending.max(session.last_used_at))
 }
 
-/// A fresh session of a person: its token and the row to keep.
+/// Creates a session of a person: its token, and the row to store.
 pub fn open(
     identity: &Identity,
     organization: OrganizationId,
@@ -92,7 +92,7 @@ pub fn open(
     (token, session)
 }
 
-/// How long a session may last.
+/// The maximum lifetime of a session.
 pub fn lasts(identity: &Identity) -> Duration {
     Duration::from_secs(identity.context.settings.sessions.longest_hours * 3600)
 }

@@ -1,7 +1,8 @@
-//! The sign-in link that `ootheca serve` prints, for one use at the terminal of this machine.
+//! The sign-in link that `ootheca serve` prints, to be used once by the operator of this machine.
 //!
-//! It is for the first administrator and kept in memory only, so a start writes nothing. When it is used it is stored
-//! like any other link, and an administrator is created if there is none. It must never be logged.
+//! It is for the first administrator and only in memory, so that starting a server does not write to the
+//! store. When it is used, it is stored like any other link, and an administrator is created if there is
+//! none. It must not be logged.
 
 use crate::{
     context::Context,
@@ -15,7 +16,7 @@ use ootheca_model::{Error, ErrorKind, Invitation, Organization, Result, Timestam
 use ootheca_store::{Batch, Kind, Query, Store};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// How often it is tried again when a concurrent change was faster.
+/// The maximum number of attempts if concurrent changes come first.
 const ATTEMPTS: usize = 10;
 
 /// The link that was printed last, until it is used.
@@ -24,7 +25,7 @@ pub struct SignInLink(Mutex<Option<Printed>>);
 
 #[derive(Clone)]
 struct Printed {
-    /// SHA-256 of its token, hexadecimal.
+    /// SHA-256 of its token in hexadecimal.
     id: String,
     expires_at: Timestamp,
 }
@@ -34,14 +35,14 @@ impl SignInLink {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes a new link, which replaces the one before, and returns its token.
+    /// Creates a link that replaces the previous one, and returns its token.
     pub fn fresh(&self, now: Timestamp) -> String {
         let token = token::random();
         *self.lock() = Some(Printed { id: token::id(&token), expires_at: now.after(LASTS) });
         token
     }
 
-    /// If `token` is the token of the printed link, stores it as a link for the administrator.
+    /// If `token` belongs to the printed link, stores it as a link for the administrator.
     pub async fn redeem(&self, context: &Context, token: &str) -> Result<()> {
         let Some(printed) = self.take(&token::id(token), context.now()) else { return Ok(()) };
         let written = write(context, &printed).await;
@@ -79,9 +80,9 @@ async fn write(context: &Context, printed: &Printed) -> Result<()> {
     Err(last)
 }
 
-/// The organization of a server; there is one.
+/// The organization of a server, which has exactly one.
 async fn organization(store: &dyn Store) -> Result<Organization> {
     let rows = store.list(&Query { limit: 1, ..Query::all(Kind::Organization) }).await?;
-    let row = rows.into_iter().next().ok_or_else(|| Error::precondition("there is no organization yet"))?;
+    let row = rows.into_iter().next().ok_or_else(|| Error::precondition("no organization exists yet"))?;
     Ok(documents::decode(row)?.value)
 }

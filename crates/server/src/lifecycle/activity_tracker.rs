@@ -1,7 +1,7 @@
-//! Which clusters are in use, beside the sessions that the gateways report. In memory only.
+//! Which clusters are in use, in addition to the sessions that gateways report. In memory only.
 //!
-//! An [`ActivityGuard`] keeps a cluster from being suspended while it is held. A [`Suspension`] begins only while
-//! there is none.
+//! An [`ActivityGuard`] prevents a cluster from being suspended while it is held. A [`Suspension`] can only
+//! begin while there is no guard.
 
 use ootheca_model::{ClusterId, Timestamp, time::Clock};
 use std::{
@@ -11,23 +11,23 @@ use std::{
 };
 use tokio::sync::{OnceCell, RwLock, RwLockWriteGuard};
 
-/// How long after its last use a cluster is left running, whatever the clock says: the gateway's next
-/// report tells whether a session came of it.
+/// How long a cluster is kept running after its last use, regardless of the clock: the next report of the
+/// gateway shows whether a session followed.
 pub const GRACE: Duration = Duration::from_secs(2);
 
-/// Which clusters are in use, beside the sessions that the gateways report.
+/// Which clusters are in use, in addition to the sessions that gateways report.
 pub struct ActivityTracker {
     started: Timestamp,
     clusters: Mutex<HashMap<ClusterId, Arc<Record>>>,
 }
 
-/// What is remembered of one cluster.
+/// The state of one cluster.
 #[derive(Default)]
 pub(super) struct Record {
     state: Mutex<State>,
     /// Held while a suspension is decided and written.
     suspending: RwLock<()>,
-    /// The wake that is under way: one write for all who wait.
+    /// The resumption in progress: one write for all that wait.
     waking: Mutex<Arc<OnceCell<()>>>,
 }
 
@@ -48,12 +48,12 @@ impl Record {
     }
 }
 
-/// While it is held, the cluster is not suspended.
+/// Prevents the cluster from being suspended while it is held.
 pub struct ActivityGuard {
     pub(super) record: Arc<Record>,
-    /// The clock if this counts as activity; read-only inspection does not.
+    /// The clock, if this counts as activity. Read-only inspection does not.
     clock: Option<Arc<dyn Clock>>,
-    /// When it was woken for this use, and how long that took to write.
+    /// When the cluster was resumed for this use, and how long the write took.
     pub(super) woken: Option<(Instant, Duration)>,
 }
 
@@ -80,7 +80,7 @@ impl Drop for ActivityGuard {
 }
 
 impl ActivityTracker {
-    /// Nothing is in use; the server starts `now`.
+    /// Creates a tracker without any use. The server starts `now`.
     pub fn new(now: Timestamp) -> Self {
         Self { started: now, clusters: Mutex::default() }
     }
@@ -92,18 +92,18 @@ impl ActivityTracker {
 
     pub(super) async fn hold(&self, cluster: ClusterId, clock: Option<Arc<dyn Clock>>) -> ActivityGuard {
         let held = ActivityGuard::new(self.of(cluster), clock);
-        // A suspension that was decided before is written first: then its row says so.
+        // If a suspension was decided before, this waits until it is written, so that the row shows it.
         drop(held.record.suspending.read().await);
         held
     }
 
-    /// Keeps the cluster from being suspended while something is looked at in it. No use of it, and does
-    /// not wake it.
+    /// Prevents the cluster from being suspended while its contents are inspected. This neither counts as
+    /// activity nor resumes the cluster.
     pub async fn look(&self, cluster: ClusterId) -> ActivityGuard {
         self.hold(cluster, None).await
     }
 
-    /// When it was last used; `None` if it was not since the start.
+    /// When it was last used; `None` if it was not used since the start.
     pub fn last(&self, cluster: ClusterId) -> Option<Timestamp> {
         self.of(cluster).state().used.map(|(_, at)| at)
     }
@@ -113,12 +113,12 @@ impl ActivityTracker {
         self.started
     }
 
-    /// Forgets a cluster.
+    /// Removes a cluster.
     pub fn forget(&self, cluster: ClusterId) {
         self.clusters.lock().unwrap_or_else(PoisonError::into_inner).remove(&cluster);
     }
 
-    /// What it takes to suspend a cluster.
+    /// A handle with which a cluster can be suspended.
     pub fn suspension(&self, cluster: ClusterId) -> Suspension {
         Suspension(self.of(cluster))
     }
@@ -128,8 +128,8 @@ impl ActivityTracker {
 pub struct Suspension(Arc<Record>);
 
 impl Suspension {
-    /// Begins it: new uses wait until the guard is dropped. `None` while the cluster is in use,
-    /// or was a moment ago.
+    /// Begins the suspension: new uses wait until the guard is dropped. `None` while the cluster is in use,
+    /// or if it was used a moment ago.
     pub async fn begin(&self) -> Option<RwLockWriteGuard<'_, ()>> {
         let guard = self.0.suspending.write().await;
         let state = self.0.state();

@@ -1,5 +1,5 @@
-//! The life of clusters: makes the engine match the store, suspends idle clusters and wakes them again, and caches
-//! what is inside them.
+//! The lifecycle of clusters: makes the engine match the store, suspends idle clusters and resumes them, and
+//! caches their SQL metadata.
 
 pub mod activity_tracker;
 pub mod power;
@@ -12,20 +12,20 @@ use activity_tracker::ActivityTracker;
 use sql_metadata::freshness::MetadataFreshness;
 use std::sync::Arc;
 
-/// What the lifecycle of clusters keeps in memory, and the parts that it uses.
+/// The in-memory state of the lifecycle of clusters, and the parts that it uses.
 pub struct Lifecycle {
     /// What every part may use.
     pub context: Arc<Context>,
-    /// What clusters use.
+    /// The usage of clusters.
     pub metering: Arc<Metering>,
-    /// Who uses which cluster, beside the sessions of the gateways.
+    /// Which clusters are in use, in addition to the sessions that gateways report.
     pub tracker: ActivityTracker,
     /// How fresh the SQL metadata of each cluster is.
     pub freshness: MetadataFreshness,
 }
 
 impl Lifecycle {
-    /// Nothing is in use and no metadata is fresh.
+    /// Creates the state without any use and without fresh metadata.
     pub fn new(context: Arc<Context>, metering: Arc<Metering>) -> Self {
         let tracker = ActivityTracker::new(context.now());
         Self { context, metering, tracker, freshness: MetadataFreshness::default() }

@@ -1,7 +1,7 @@
-//! Wakes a suspended cluster, and keeps one awake that is in use.
+//! Resumes suspended clusters, and prevents clusters in use from being suspended.
 //!
-//! Code that needs the SQL server of a cluster holds an [`ActivityGuard`] of it. `scale_to_zero` suspends, and
-//! checks for guards before it does.
+//! Code that needs the SQL server of a cluster holds an [`ActivityGuard`]. `scale_to_zero` suspends clusters,
+//! and checks for guards first.
 
 use crate::{
     documents,
@@ -17,8 +17,8 @@ use std::{
 /// How long to wait for a server that is starting.
 pub const READY_WAIT: Duration = Duration::from_secs(15);
 
-/// Runs `attempt` on the cluster's server once that is ready. Wakes it if it is suspended; waits at
-/// most [`READY_WAIT`].
+/// Runs `attempt` on the cluster's server once that is ready. Resumes the cluster if it is suspended. Waits
+/// at most [`READY_WAIT`].
 pub async fn ready<T, F, A>(
     lifecycle: &Lifecycle,
     cluster: ClusterId,
@@ -34,12 +34,12 @@ where
         let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let (written, whole) = (milliseconds(written), milliseconds(began.elapsed()));
         let ready = result.is_ok();
-        tracing::info!(%cluster, ready, written, milliseconds = whole, "cluster woken");
+        tracing::info!(%cluster, ready, written, milliseconds = whole, "cluster resumed");
     }
     Ok((held, result?))
 }
 
-/// Wakes the cluster's server if it is suspended, and keeps it awake. It may not be ready yet.
+/// Resumes the cluster if it is suspended, and prevents suspension. The server may not be ready yet.
 /// `NotFound` unless the cluster is active.
 async fn wake(lifecycle: &Lifecycle, cluster: ClusterId) -> Result<ActivityGuard> {
     let mut held = lifecycle.tracker.hold(cluster, Some(lifecycle.context.clock.clone())).await;
@@ -66,7 +66,7 @@ async fn wake(lifecycle: &Lifecycle, cluster: ClusterId) -> Result<ActivityGuard
     Ok(held)
 }
 
-/// Says whether it was off.
+/// Switches the power on. Returns whether it was off.
 async fn switch_on(lifecycle: &Lifecycle, cluster: ClusterId) -> Result<bool> {
     loop {
         let found = documents::find::<Cluster>(&*lifecycle.context.store, &cluster.to_string()).await?;
@@ -79,7 +79,7 @@ async fn switch_on(lifecycle: &Lifecycle, cluster: ClusterId) -> Result<bool> {
         let batch = Batch::server("wake").with(documents::update(&before.row, &after)?);
         match lifecycle.context.store.commit(batch, lifecycle.context.now()).await {
             Ok(_) => return Ok(true),
-            // A concurrent change, perhaps to the same.
+            // A concurrent change, possibly the same one.
             Err(error) if error.kind() == ErrorKind::Stale => {}
             Err(error) => return Err(error),
         }

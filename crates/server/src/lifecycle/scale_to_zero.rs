@@ -1,7 +1,7 @@
 //! Scale to zero: suspends idle BASIC clusters.
 //!
-//! It visits all of them when the first can be due, and at once when the test clock is advanced. A suspended
-//! cluster costs nothing here but its place in the list.
+//! It visits all clusters when the first one can be due, and immediately when the test clock is advanced. A
+//! suspended cluster costs nothing here except its entry in the list.
 
 use crate::{
     documents,
@@ -19,16 +19,16 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-/// So many are suspended at once.
+/// The number of clusters that are suspended at the same time.
 const TOGETHER: usize = 4;
-/// The shortest pause between two looks.
+/// The shortest pause between two scans.
 const SHORTEST: Duration = Duration::from_millis(100);
-/// When to look again at one that is due but could not be suspended.
+/// When to try again if a due cluster could not be suspended.
 const RETRY: Duration = Duration::from_secs(1);
-/// How long reading the metadata of a cluster may take.
+/// The time limit for reading the metadata of a cluster.
 const NOTES_LIMIT: Duration = Duration::from_secs(30);
 
-/// The loop of the server that holds the lease. Ends when `stop` turns true.
+/// The loop of the server that holds the lease. Ends when `stop` is true.
 pub(super) async fn run(lifecycle: Arc<Lifecycle>, mut stop: watch::Receiver<bool>) {
     let idle = Duration::from_secs(lifecycle.context.settings.scale_to_zero.idle_seconds);
     if idle.is_zero() {
@@ -60,8 +60,8 @@ pub(super) async fn run(lifecycle: Arc<Lifecycle>, mut stop: watch::Receiver<boo
     }
 }
 
-/// Suspends what is due; says when the next one can be. Whatever is in use now, or was made since, is not
-/// due before `idle` has passed.
+/// Suspends the due clusters. Returns when the next one can be due. A cluster that is in use, or was created
+/// later, is not due before `idle` has passed.
 async fn scan(lifecycle: &Arc<Lifecycle>, lease: &Lease, idle: Duration) -> Result<Duration> {
     let now = lifecycle.context.now();
     let (mut due, mut pause) = (Vec::new(), idle);
@@ -90,7 +90,7 @@ async fn scan(lifecycle: &Arc<Lifecycle>, lease: &Lease, idle: Duration) -> Resu
     Ok(pause.max(SHORTEST))
 }
 
-/// Whether it is one that scales to zero, and has not.
+/// Whether the cluster scales to zero and is not suspended.
 fn may_sleep(cluster: &Cluster) -> bool {
     cluster.plan == Plan::Basic
         && cluster.state == ClusterState::Created
@@ -98,7 +98,7 @@ fn may_sleep(cluster: &Cluster) -> bool {
         && !cluster.observed.is_data_missing()
 }
 
-/// How long it still has to be idle.
+/// How long the cluster must still be idle.
 fn rest(lifecycle: &Lifecycle, cluster: &Cluster, now: Timestamp, idle: Duration) -> Duration {
     let sessions = lifecycle.metering.activity.last_used(cluster.id, now).unwrap_or_default();
     let used = lifecycle.tracker.last(cluster.id).unwrap_or_default();
@@ -115,14 +115,14 @@ async fn suspend_or_say(lifecycle: &Lifecycle, id: ClusterId, lease: Lease, idle
             false
         }
         Err(_) => {
-            tracing::warn!(cluster = %id, "cluster not suspended: its SQL server does not answer");
+            tracing::warn!(cluster = %id, "cluster not suspended: its SQL server does not respond");
             false
         }
     }
 }
 
-/// Writes the metadata of an idle cluster and that it is off, in one batch; the reconciler then stops
-/// its server. Says whether it is off.
+/// Writes the metadata of an idle cluster and switches its power off in one batch. The reconciler then stops
+/// its server. Returns whether it was switched off.
 async fn suspend(lifecycle: &Lifecycle, id: ClusterId, lease: Lease, idle: Duration) -> Result<bool> {
     let Some(before) = documents::find::<Cluster>(&*lifecycle.context.store, &id.to_string()).await? else {
         return Ok(false);
@@ -137,8 +137,8 @@ async fn suspend(lifecycle: &Lifecycle, id: ClusterId, lease: Lease, idle: Durat
     }
     let catalog =
         sql_metadata::everything(lifecycle, cluster, &mut *lifecycle.context.engine.admin(id).await?).await?;
-    // A use that began while the metadata was read keeps it awake; one that begins from here on waits until its
-    // row says that it is off, and wakes it.
+    // A use that began while the metadata was read prevents the suspension. One that begins after this waits
+    // until the row shows the suspension, and resumes the cluster.
     let Some(_decided) = suspension.begin().await else { return Ok(false) };
     if lifecycle.metering.activity.sessions(id) > 0
         || !rest(lifecycle, cluster, lifecycle.context.now(), idle).is_zero()

@@ -1,4 +1,4 @@
-//! The sessions that the gateways have reported of each cluster, and the bytes that metering has not counted yet.
+//! The sessions that gateways have reported for each cluster, and the bytes that are not metered yet.
 //!
 //! In memory only: a crash loses what was reported since the last tick.
 
@@ -9,7 +9,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-/// Names a gateway: 0 is the one in this process.
+/// Identifies a gateway: 0 is the one in this process.
 pub type Source = u64;
 
 #[derive(Default)]
@@ -18,13 +18,13 @@ struct Cluster {
     sessions: HashMap<Source, u32>,
     /// When a session was last seen.
     seen_at: Timestamp,
-    /// Since the meter last took it.
+    /// The activity since the meter last read it.
     uncounted: Uncounted,
     /// Bytes to and from clients since the start.
     totals: (u64, u64),
 }
 
-/// What was used and is not counted yet.
+/// Activity that is not metered yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Uncounted {
     /// Whether a session was open at any time.
@@ -44,7 +44,7 @@ impl SessionActivity {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a gateway's report. A cluster that it does not speak of has no sessions there.
+    /// Processes the report of a gateway. Clusters that are not in it have no sessions at that gateway.
     pub fn note(&self, source: Source, activities: &[Activity], now: Timestamp) {
         let mut clusters = self.lock();
         for cluster in clusters.values_mut() {
@@ -68,7 +68,7 @@ impl SessionActivity {
         }
     }
 
-    /// Open sessions of a cluster.
+    /// The number of open sessions of a cluster.
     pub fn sessions(&self, cluster: ClusterId) -> u32 {
         self.lock().get(&cluster).map_or(0, |cluster| cluster.sessions.values().sum())
     }
@@ -85,13 +85,13 @@ impl SessionActivity {
         Some(if found.sessions.is_empty() { found.seen_at } else { now })
     }
 
-    /// Clusters that were used since the meter last took from them.
+    /// Clusters that were used since the meter last read their activity.
     pub fn used(&self) -> Vec<ClusterId> {
         let clusters = self.lock();
         clusters.iter().filter(|(_, cluster)| cluster.uncounted.used).map(|(id, _)| *id).collect()
     }
 
-    /// Takes what is not counted yet; with open sessions the cluster stays in use.
+    /// Removes and returns the activity that is not metered yet. A cluster with open sessions stays in use.
     pub fn take(&self, cluster: ClusterId) -> Uncounted {
         let mut clusters = self.lock();
         let Some(found) = clusters.get_mut(&cluster) else { return Uncounted::default() };
@@ -99,7 +99,7 @@ impl SessionActivity {
         std::mem::replace(&mut found.uncounted, next)
     }
 
-    /// Gives back what could not be written down.
+    /// Puts back activity that could not be recorded.
     pub fn give_back(&self, cluster: ClusterId, uncounted: Uncounted) {
         let mut clusters = self.lock();
         let found = &mut clusters.entry(cluster).or_default().uncounted;
@@ -108,7 +108,7 @@ impl SessionActivity {
         found.received += uncounted.received;
     }
 
-    /// Forgets a cluster.
+    /// Removes a cluster.
     pub fn forget(&self, cluster: ClusterId) {
         self.lock().remove(&cluster);
     }

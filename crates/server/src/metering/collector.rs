@@ -1,8 +1,8 @@
 //! Meters every cluster every few seconds.
 //!
-//! Counters and sums change in one batch, so nothing is counted twice; a crash loses at most one tick. Only the
-//! server that reconciles meters. A cluster without a session is asked nothing but its CPU, which the kernel
-//! knows, and its usage is not recorded: an idle cluster uses nothing.
+//! Counters and sums change in one batch, so nothing is counted twice; a crash loses at most one tick. Only
+//! the server that reconciles does the metering. For a cluster without a session only the CPU is read, which
+//! the kernel provides, and no usage is recorded.
 
 use crate::{
     documents::Stored,
@@ -17,10 +17,10 @@ use tokio::{
     time::MissedTickBehavior,
 };
 
-/// How many clusters are looked at at once.
+/// The number of clusters that are metered at the same time.
 const AT_ONCE: usize = 8;
 
-/// The loop. Ends when `stop` turns true.
+/// The loop. Ends when `stop` is true.
 pub async fn run(metering: Arc<Metering>, mut stop: watch::Receiver<bool>) {
     let mut timer =
         tokio::time::interval(Duration::from_secs(metering.context.settings.metering.tick_seconds.max(1)));
@@ -40,8 +40,8 @@ pub async fn run(metering: Arc<Metering>, mut stop: watch::Receiver<bool>) {
     }
 }
 
-/// Meters every cluster once; returns when all usage is recorded. One tick runs at a time: another
-/// waits for its turn.
+/// Meters every cluster once. Returns when all usage is recorded. Only one tick runs at a time, and further
+/// ones wait.
 pub async fn tick(metering: &Arc<Metering>) -> Result<()> {
     let _turn = metering.cpu_samples.turn().await;
     let Some(lease) = metering.context.lease.borrow().clone() else { return Ok(()) };
@@ -66,7 +66,7 @@ pub async fn tick(metering: &Arc<Metering>) -> Result<()> {
     timeseries::tick(metering).await
 }
 
-/// A cluster that fails must not keep the others from being metered.
+/// A cluster that fails must not prevent the others from being metered.
 async fn one(
     metering: &Metering,
     cluster: &Stored<Cluster>,
@@ -76,7 +76,7 @@ async fn one(
 ) {
     match ledger::cluster(metering, cluster, meter, used, lease).await {
         Ok(()) => {}
-        // Suspended, restarted or changed meanwhile: the next tick sees it.
+        // The cluster was suspended, restarted, or changed: the next tick meters it.
         Err(error) if matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Stale) => {}
         Err(error) => {
             tracing::warn!(cluster = %cluster.value.id, error = error.chain(), "meter: cluster not metered");

@@ -1,5 +1,5 @@
-//! The last reading of each cluster's CPU, in memory only: how busy it is, and where its counter stood while no
-//! session was open.
+//! The last reading of each cluster's CPU, in memory only: the current usage, and the value of the counter
+//! while no session was open.
 
 use ootheca_model::{ClusterId, usage::CpuCounter};
 use std::{
@@ -9,31 +9,31 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// Sessions are reported every second: a look that is older than this saw none of those that are
-/// still to be reported.
+/// Sessions are reported every second: a reading that is older is not affected by sessions that are not
+/// reported yet.
 const SETTLED: Duration = Duration::from_secs(2);
 
-/// What the meter saw last.
+/// The last readings of all clusters.
 #[derive(Default)]
 pub struct CpuSamples {
     turn: tokio::sync::Mutex<()>,
     looks: Mutex<HashMap<ClusterId, Look>>,
 }
 
-/// A look at the CPU of a cluster.
+/// A reading of the CPU of a cluster.
 struct Look {
     at: Instant,
     cpu: CpuCounter,
-    /// Thousandths of a vCPU between the two last looks.
+    /// CPU usage between the last two readings, in thousandths of a vCPU.
     millis: u32,
-    /// The newest counter that surely holds nothing of a session, while no session is open.
+    /// The newest value of the counter that certainly contains no usage of a session.
     idle: Option<CpuCounter>,
     /// When a session was last reported.
     used: Option<Instant>,
 }
 
 impl CpuSamples {
-    /// One tick at a time.
+    /// Serializes ticks.
     pub(super) async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
         self.turn.lock().await
     }
@@ -42,8 +42,8 @@ impl CpuSamples {
         self.looks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Stores a reading; `idle` says that no session was reported since the last one. Returns
-    /// microseconds since the last look, `None` at the first one.
+    /// Stores a reading. `idle` is true if no session was reported since the last one. Returns the CPU time
+    /// since the last reading in microseconds, `None` for the first one.
     pub(super) fn note(&self, cluster: ClusterId, cpu: &CpuCounter, idle: bool, now: Instant) -> Option<u64> {
         let mut looks = self.lock();
         let first =
@@ -59,7 +59,7 @@ impl CpuSamples {
         let grown = cpu.since(&look.cpu);
         let between = now.duration_since(look.at);
         if idle && between >= SETTLED {
-            // Where it stood at the look before: what came after may belong to a session.
+            // The value of the previous reading: later CPU time can belong to a session.
             look.idle = Some(look.cpu.clone());
         } else if !idle {
             look.idle = None;
@@ -79,22 +79,22 @@ impl CpuSamples {
         used.is_some_and(|used| now.duration_since(used) < lag)
     }
 
-    /// Where the CPU counter stood while no session was open, before the current session.
+    /// The value of the CPU counter while no session was open, before the current session.
     pub(super) fn idle(&self, cluster: ClusterId) -> Option<CpuCounter> {
         self.lock().get(&cluster)?.idle.clone()
     }
 
-    /// Thousandths of a vCPU that were busy between the two last looks.
+    /// CPU usage between the last two readings, in thousandths of a vCPU.
     pub fn cpu_millis(&self, cluster: ClusterId) -> u32 {
         self.lock().get(&cluster).map_or(0, |look| look.millis)
     }
 
-    /// Forgets what was seen of a cluster that does not run.
+    /// Removes the readings of a cluster that does not run.
     pub(super) fn stopped(&self, cluster: ClusterId) {
         self.lock().remove(&cluster);
     }
 
-    /// Forgets all clusters but those.
+    /// Removes all clusters except those that are wanted.
     pub(super) fn keep(&self, wanted: impl Fn(ClusterId) -> bool) {
         self.lock().retain(|id, _| wanted(*id));
     }

@@ -20,25 +20,26 @@ use ootheca_store::{Batch, Change, Kind, Lease, Query, Row};
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
-/// How long a server may take to answer. One that hangs is looked at again with the next tick.
+/// How long to wait for a server to respond. A server that hangs is measured again at the next tick.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The most CPU that measuring itself is assumed to cost; it is not recorded.
+/// The maximum CPU time that the measurement is assumed to cost, in microseconds. It is not recorded.
 const LOOK_COSTS: u64 = 10_000;
 
-/// Open sessions that used less CPU than this since the last look, and got nothing, are left alone.
+/// Open sessions that used less CPU time than this since the last reading, and received no data, are not
+/// measured.
 const QUIET: u64 = 5_000;
 
-/// How long a server process may take to end, and the gateway to report its session.
+/// How long a server process can take to end, and a gateway to report its session.
 const SLACK: Duration = Duration::from_secs(2);
 
-/// How long the use of single hours is kept.
+/// How long the usage of single hours is kept.
 const HOURS_KEPT: Duration = Duration::from_secs(62 * 24 * 3600);
 
-/// Hours that are removed at once.
+/// The maximum number of hours that are removed at once.
 const REMOVED_AT_ONCE: usize = 100;
 
-/// Records what `cluster` used since the last record. `used`: it had a session since then.
+/// Records the usage of `cluster` since the last record. `used` is true if it had a session since then.
 pub(super) async fn cluster(
     metering: &Metering,
     cluster: &Stored<Cluster>,
@@ -85,7 +86,7 @@ pub(super) async fn cluster(
     result
 }
 
-/// How long after a session is looked at again: until the tick after its server process, which the gateway
+/// How long to keep measuring after a session: until the tick after its server process, which the gateway
 /// keeps ready for a while, has written its counters.
 fn lag(metering: &Metering) -> Duration {
     let (kept, tick) =
@@ -98,15 +99,15 @@ fn lag(metering: &Metering) -> Duration {
 enum When {
     /// There was a session.
     Active,
-    /// There was one just before: its counters may arrive only now. Its CPU is recorded already.
+    /// There was a session just before: its counters can arrive late. Its CPU time is already recorded.
     Trailing,
-    /// There was none.
+    /// There was no session.
     Idle,
 }
 
-/// The counters now, and how much of the CPU the look itself cost.
+/// The current counters, and the CPU time of the measurement itself.
 async fn look(metering: &Metering, cluster: ClusterId, before: CpuCounter) -> Result<(Measure, u64)> {
-    let late = |_| Error::unavailable("the server does not answer");
+    let late = |_| Error::unavailable("the SQL server does not respond");
     let mut measure =
         tokio::time::timeout(PATIENCE, metering.context.engine.measure(cluster)).await.map_err(late)??;
     measure.cpu = metering.context.engine.cpu(cluster).await?;
@@ -114,7 +115,7 @@ async fn look(metering: &Metering, cluster: ClusterId, before: CpuCounter) -> Re
     Ok((measure, own))
 }
 
-/// What is kept of a cluster, and the right to change it.
+/// The stored usage of a cluster, and the authority to change it.
 struct Ledger<'a> {
     metering: &'a Metering,
     cluster: &'a Stored<Cluster>,
@@ -123,8 +124,8 @@ struct Ledger<'a> {
 }
 
 impl Ledger<'_> {
-    /// A limited cluster begins the month with a change of its meter, which is the hint that it may be
-    /// reached again.
+    /// At the start of a month, the meter of a limited cluster is changed. This is the hint that the limit no
+    /// longer applies.
     async fn new_month(&self) -> Result<()> {
         let Some(stored) = &self.stored else { return Ok(()) };
         let limited = limits(&self.cluster.value).request_units.is_some();
@@ -136,7 +137,7 @@ impl Ledger<'_> {
         self.commit(batch).await
     }
 
-    /// Records what grew since the last record, or only moves on to the new counters.
+    /// Records the growth of the counters since the last record, or only stores the new counters.
     async fn book(
         &self,
         mut measure: Measure,
@@ -151,7 +152,7 @@ impl Ledger<'_> {
         let mut before = meter.last.clone();
         let epoch = measure.cpu.epoch.clone();
         if when == When::Trailing {
-            // Nor is it passed over: some may belong to a session that is still to be reported.
+            // It is not skipped either: a part can belong to a session that is not reported yet.
             measure.cpu = before.cpu.clone();
         }
         if let Some(idle) = idle.filter(|idle| idle.since(&before.cpu) > 0) {
@@ -202,7 +203,7 @@ impl Ledger<'_> {
         self.metering.context.store.commit(batch, self.metering.context.now()).await.map(|_| ())
     }
 
-    /// Adds to a month or an hour.
+    /// Adds usage to a month or an hour.
     async fn period(&self, kind: Kind, period: String, more: Quantities, now: Timestamp) -> Result<Change> {
         let id = format!("{}/{period}", self.cluster.value.id);
         let Some(row) = self.metering.context.store.get(kind, &id).await? else {
@@ -215,7 +216,7 @@ impl Ledger<'_> {
         Ok(Change::Update(Row { revision: row.revision, ..documents::period(kind, &usage)? }))
     }
 
-    /// Removes hours that are too old, some at a time.
+    /// Removes a limited number of hours that are too old.
     async fn old_hours(&self, now: Timestamp) -> Result<Vec<Change>> {
         let parent = Some(self.cluster.value.id.to_string());
         let query = Query { parent, limit: REMOVED_AT_ONCE, ..Query::all(Kind::UsageHour) };
@@ -229,7 +230,7 @@ fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
-/// What the audit log says of a threshold. Its action is the nearest that the API has.
+/// The audit entry of a threshold. Its action is the most similar one in the official API.
 fn entry(cluster: &Cluster, crossing: &Crossing, now: Timestamp) -> AuditEntry {
     let payload = serde_json::json!({
         "limit": crossing.limit_name,
@@ -255,7 +256,7 @@ fn entry(cluster: &Cluster, crossing: &Crossing, now: Timestamp) -> AuditEntry {
     }
 }
 
-/// Whether it should have a server that can be asked.
+/// Whether the cluster should have a running server.
 fn runs(cluster: &Cluster) -> bool {
     let made = matches!(cluster.state, ClusterState::Created | ClusterState::Locked);
     made && cluster.power == Power::On

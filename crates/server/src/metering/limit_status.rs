@@ -1,10 +1,10 @@
-//! Whether a cluster is within its limits, in the form that the gateway enforces.
+//! Whether a cluster is within its limits, in the format that the gateway enforces.
 
 use crate::metering::Metering;
 use ootheca_gateway::{AdmissionState, Notice};
 use ootheca_model::{Cluster, Result, standing};
 
-/// How `cluster` stands at this moment.
+/// The current limit status of `cluster`.
 pub async fn standing(metering: &Metering, cluster: &Cluster) -> Result<AdmissionState> {
     let meter = metering.meter(cluster.id).await?;
     let standing =

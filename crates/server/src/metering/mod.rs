@@ -1,4 +1,4 @@
-//! What clusters use: sessions, CPU, request units and storage, the limits on them, and the series for charts.
+//! The usage of clusters: sessions, CPU, request units, and storage; their limits; and the series for charts.
 
 pub mod activity;
 pub mod collector;
@@ -15,22 +15,22 @@ use ootheca_model::{ClusterId, Result, meter::Meter};
 use std::sync::Arc;
 use timeseries::buffer::SampleBuffer;
 
-/// What metering keeps in memory.
+/// The in-memory state of metering.
 pub struct Metering {
     /// What every part may use.
     pub context: Arc<Context>,
     /// The meters of all clusters.
     pub meters: Informer<Meter>,
-    /// What the gateways report of their sessions.
+    /// The sessions that gateways report.
     pub activity: SessionActivity,
     /// The last reading of each cluster's CPU.
     pub cpu_samples: CpuSamples,
-    /// The newest part of each cluster's series.
+    /// The newest samples of each cluster.
     pub samples: SampleBuffer,
 }
 
 impl Metering {
-    /// Nothing measured yet.
+    /// Creates the state without measurements.
     pub fn new(context: Arc<Context>) -> Self {
         Self {
             context,

@@ -1,4 +1,4 @@
-//! What the API shows of the usage and the limits of a cluster.
+//! The usage and the limits of a cluster in the format of the API.
 
 use crate::metering::Metering;
 use ootheca_api::wire::{Extension, Int64, RequestUnits, Usage};
@@ -12,7 +12,7 @@ use ootheca_model::{
     units::{self, MICRO},
 };
 
-/// What only this server says of `cluster`, which has used what `meter` says.
+/// The extensions of this server for `cluster`, with the usage in `meter`.
 pub fn extension(metering: &Metering, cluster: &Cluster, meter: Option<&Meter>) -> Extension {
     let standing = standing(cluster, meter, metering.context.now());
     let mut conditions = cluster.observed.conditions.clone();
@@ -59,7 +59,7 @@ fn request_units(used: &units::RequestUnits) -> RequestUnits {
     }
 }
 
-/// In units of `unit`, to the thousandth.
+/// The amount in units of `unit`, rounded to three decimal places.
 fn ratio(amount: u64, unit: u64) -> f64 {
     let thousandths = u128::from(amount) * 1000 / u128::from(unit);
     thousandths as f64 / 1000.0

@@ -81,7 +81,7 @@ fn only_named_items_are_removed() {
     assert_eq!(after, json!({}));
     for nameless in [json!({}), json!([{ "display": "Ada" }]), json!([null])] {
         let error = patched(group.clone(), "remove", Some("members"), nameless).unwrap_err();
-        assert!(error.message().contains("value: must name"), "{error:?}");
+        assert!(error.message().contains("value: must contain the value of each item"), "{error:?}");
     }
 }
 

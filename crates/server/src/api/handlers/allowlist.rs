@@ -1,4 +1,4 @@
-//! IP allowlists. The gateway reads them for every new connection and again when they change.
+//! IP allowlists. The gateway reads them for every new connection, and again when they change.
 
 use crate::{
     api::{call::Call, convert::required, decision::Decision, handlers::paging},
@@ -20,7 +20,7 @@ pub async fn list_allowlist_entries(
     let rows = Query { parent: Some(cluster.row.id.clone()), ..Query::all(Kind::AllowlistEntry) };
     let (rows, pagination) = paging::rows(&call, &query, rows).await?;
     let allowlist = rows.into_iter().map(|row| Ok(render(documents::decode::<Model>(row)?.value)));
-    // The gateway re-reads the list before this answer is written: nothing is ever on its way.
+    // The gateway reads the list again before this response is sent, so no change is ever propagating.
     Ok(ListAllowlistEntriesResponse {
         allowlist: allowlist.collect::<Result<_>>()?,
         propagating: false,
@@ -42,7 +42,7 @@ pub async fn add_allowlist_entry(
     add(&call, &cluster, entry).await
 }
 
-/// `PUT …/networking/allowlist/{cidr_ip}/{cidr_mask}`: adds the entry or replaces it.
+/// `PUT …/networking/allowlist/{cidr_ip}/{cidr_mask}`: adds or replaces the entry.
 pub async fn add_allowlist_entry2(
     call: Arc<Call>,
     path: AllowlistEntryPath,
@@ -64,7 +64,7 @@ pub async fn add_allowlist_entry2(
     }
 }
 
-/// `PATCH …/networking/allowlist/{cidr_ip}/{cidr_mask}`. An absent name is left as it is.
+/// `PATCH …/networking/allowlist/{cidr_ip}/{cidr_mask}`. An absent name is not changed.
 pub async fn update_allowlist_entry(
     call: Arc<Call>,
     path: AllowlistEntryPath,
@@ -108,10 +108,11 @@ async fn add(call: &Call, cluster: &Stored<Cluster>, entry: Model) -> Result<Dec
     let query = Query { parent: Some(cluster.row.id.clone()), ..Query::all(Kind::AllowlistEntry) };
     let limit = cluster.value.allowlist_limit();
     if call.context.store.list(&query).await?.len() >= limit {
-        let message = format!("allowlist: a cluster of plan {} may have {limit} entries", cluster.value.plan);
+        let message =
+            format!("allowlist: a cluster with plan {} can have at most {limit} entries", cluster.value.plan);
         return Err(Error::new(ErrorKind::Precondition, message));
     }
-    // The touch keeps two concurrent additions from passing the limit together.
+    // Touching the cluster prevents two concurrent additions from exceeding the limit together.
     let batch =
         Batch::by(&call.granted).with(documents::touch(&cluster.row)).with(documents::insert(&entry)?);
     Ok(Decision::now(batch, render(entry)))

@@ -1,4 +1,4 @@
-//! API keys. The secret is in the answer to its creation and nowhere else.
+//! API keys. Only the response to their creation contains the secret.
 
 use crate::{
     api::{call::Call, convert::required, decision::Decision, handlers::paging},
@@ -48,12 +48,12 @@ pub async fn create_api_key(
     let secret = Secret::random();
     let expires_at = end(&call, body.expiration_time)?;
     let key = Model { expires_at, ..secret.key(&name, &account.value, call.context.now()) };
-    // The touch keeps a key from outliving an account that is deleted at the same moment.
+    // Touching the account prevents the key from being created while the account is deleted.
     let batch = Batch::by(&call.granted).with(documents::touch(&account.row)).with(documents::insert(&key)?);
     Ok(Decision::now(batch, CreateApiKeyResponse { api_key: show(&call, key), secret: secret.reveal() }))
 }
 
-/// `PATCH /api-keys/{id}`: the name, and when it ends.
+/// `PATCH /api-keys/{id}`: changes the name and the expiration.
 pub async fn update_api_key(
     call: Arc<Call>,
     path: IdPath,
@@ -71,7 +71,7 @@ pub async fn update_api_key(
     ))
 }
 
-/// `DELETE /api-keys/{id}`: the key opens nothing from now on.
+/// `DELETE /api-keys/{id}`: the key is invalid immediately.
 pub async fn delete_api_key(
     call: Arc<Call>,
     path: IdPath,
@@ -89,7 +89,7 @@ async fn existing(call: &Call, id: &str) -> Result<Stored<Model>> {
     documents::get(&*call.context.store, call.granted.organization(), id).await
 }
 
-/// When a key shall end; a key that opens nothing is a mistake.
+/// The expiration of a key. It must not be in the past.
 fn end(call: &Call, wanted: Option<Timestamp>) -> Result<Option<Timestamp>> {
     match wanted {
         Some(end) if end <= call.context.now() => {

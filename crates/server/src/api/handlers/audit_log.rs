@@ -9,8 +9,8 @@ use std::sync::Arc;
 const DEFAULT_LIMIT: i32 = 200;
 const MAX_LIMIT: i32 = 5000;
 
-/// `GET /auditlogevents`. The start is inclusive; `next_starting_from` lies one microsecond past the
-/// last entry, so that a chain of calls shows each entry once.
+/// `GET /auditlogevents`. The start is inclusive. `next_starting_from` is one microsecond after the last
+/// entry, so that consecutive calls return each entry once.
 pub async fn list_audit_logs(
     call: Arc<Call>,
     _path: NoPath,
@@ -34,7 +34,7 @@ pub async fn list_audit_logs(
             _ => None,
         }
     } else {
-        // A follower of an empty log asks again from where it stood.
+        // A client that follows an empty log continues at the same time.
         let start = query.starting_from.unwrap_or_default();
         Some(last.map_or(start, |last| Timestamp(last.0 + 1)))
     };

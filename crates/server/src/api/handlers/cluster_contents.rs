@@ -1,4 +1,4 @@
-//! Reads and changes what is inside a cluster, for the handlers of SQL users and databases.
+//! Reads and changes SQL users and databases inside of a cluster, for their handlers.
 
 use crate::{
     api::{
@@ -18,16 +18,16 @@ use ootheca_model::{ClusterId, Error, ErrorKind, Result, instance::Power};
 use ootheca_store::Batch;
 use std::{pin::Pin, sync::Arc};
 
-/// The inside of a cluster, for a look at it.
+/// Access to read the contents of a cluster.
 pub(super) enum Inside {
-    /// Its server runs: an administrative session, and what keeps it from being suspended meanwhile.
+    /// The server runs: an administrative session, and a guard that prevents suspension.
     Awake(ClusterId, Box<dyn Admin>, ActivityGuard),
-    /// It is suspended: what was noted of it.
+    /// The cluster is suspended: the cached metadata.
     Asleep(Arc<Stored<SqlMetadata>>),
 }
 
-/// The inside of the call's cluster, which is not woken for a look, nor kept awake by many; 404 if there
-/// is no such cluster.
+/// Opens the contents of the call's cluster. Reading neither resumes the cluster nor counts as activity. 404
+/// if there is no such cluster.
 pub(super) async fn inside(call: &Call) -> Result<Inside> {
     let (context, lifecycle) = (&call.context, &call.lifecycle);
     let id = call.granted.cluster().ok_or_else(|| Error::not_found("cluster"))?;
@@ -36,7 +36,7 @@ pub(super) async fn inside(call: &Call) -> Result<Inside> {
     let attempt = || context.engine.admin(id);
     if found.power == Power::On {
         match context.when_ready(id, READY_WAIT, attempt).await {
-            // Its data is missing: what was noted of it is all there is.
+            // The data of the cluster is missing, so only the cached metadata is available.
             Err(error) if error.kind() == ErrorKind::Precondition => {}
             ready => return Ok(Inside::Awake(id, ready?, held)),
         }
@@ -47,10 +47,10 @@ pub(super) async fn inside(call: &Call) -> Result<Inside> {
     }
 }
 
-/// What runs inside a cluster, given an administrative session of it.
+/// A function that uses an administrative session of a cluster.
 pub(super) type Verb<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
 
-/// A change whose effect is inside a cluster, not in the store.
+/// A change inside of a cluster, not in the store.
 pub(super) struct Effect {
     lifecycle: Arc<Lifecycle>,
     cluster: ClusterId,
@@ -59,17 +59,18 @@ pub(super) struct Effect {
     part: Part,
 }
 
-/// What must be so inside a cluster for an effect to succeed.
+/// A precondition of a side effect.
 pub(super) enum Needs<'a> {
-    /// Something of this name is there.
+    /// An object with this name exists.
     Present(&'a str),
-    /// Nothing of this name is there.
+    /// No object with this name exists.
     Absent(&'a str),
 }
 
 impl Effect {
-    /// On a `part` of the call's cluster; 404 if there is no such cluster. Where the attempt looks first
-    /// at what the effect `needs`, it fails as the effect would.
+    /// A side effect on a `part` of the call's cluster; 404 if there is no such cluster. If the attempt
+    /// requires it, the preconditions in `needs` are checked first, with the errors of the side effect
+    /// itself.
     pub(super) async fn new(call: &Call, part: Part, needs: &[Needs<'_>]) -> Result<Self> {
         let found =
             active_cluster(&*call.context.store, call.granted.organization(), call.granted.cluster()).await?;
@@ -82,8 +83,8 @@ impl Effect {
         Ok(Self { lifecycle, cluster: found.value.id, batch: Batch::by(&call.granted), attempt, part })
     }
 
-    /// The change that runs `verb` once its audit entry is written, on a cluster that is woken for it. What
-    /// it changes is noted. A dry run answers what is `expected`.
+    /// A change that runs `verb` after its audit entry is written, and resumes the cluster for it. The cached
+    /// metadata is updated. A dry run returns `expected`.
     pub(super) fn run<T, F>(self, expected: T, verb: F) -> Result<Decision<T>>
     where
         T: Send + 'static,
@@ -97,7 +98,7 @@ impl Effect {
             let (_in_use, mut admin) =
                 power::ready(&lifecycle, cluster, || lifecycle.context.engine.admin(cluster)).await?;
             let result = verb(&mut *admin).await;
-            // Even a verb that failed may have changed something.
+            // Even if the function failed, it can have changed something.
             if let Err(error) = sql_metadata::look(&lifecycle, cluster, part, &mut *admin).await {
                 tracing::warn!(%cluster, error = error.chain(), "SQL metadata not refreshed after a change");
                 lifecycle.freshness.invalidate(cluster);
@@ -123,7 +124,8 @@ impl Needs<'_> {
     }
 }
 
-/// The names in a part of the call's cluster. `None` where a dry run would have to wake it to know them.
+/// The names in a part of the call's cluster. `None` if a dry run would have to resume the cluster to read
+/// them.
 async fn names(call: &Call, part: Part, power: Power) -> Result<Option<Vec<String>>> {
     let id = call.granted.cluster().ok_or_else(|| Error::not_found("cluster"))?;
     let dry = call.attempt == Attempt::DryRun;

@@ -1,4 +1,4 @@
-//! Clusters: intent in, what is known out. The reconciler does the work.
+//! Clusters: handlers write the desired state and return the current state. The reconciler does the work.
 
 use crate::{
     api::{
@@ -55,7 +55,7 @@ pub async fn list_clusters(
     Ok(ListClustersResponse { clusters, pagination })
 }
 
-/// `GET /clusters/{cluster_id}`. A deleted cluster is still shown.
+/// `GET /clusters/{cluster_id}`. Deleted clusters are included.
 pub async fn get_cluster(
     call: Arc<Call>,
     _path: ClusterPath,
@@ -89,7 +89,7 @@ pub async fn create_cluster(
     let guard =
         hierarchy::authorize_parent(&call, request.parent, &[Role::ClusterAdmin, Role::ClusterCreator])
             .await?;
-    // The official clients expect BASIC of `serverless: {}`.
+    // The official clients expect that `serverless: {}` creates a BASIC cluster.
     request.default_plan = Some(Plan::Basic);
     let (cluster, open) =
         create::create(request, birth, context.catalogue(), |version| context.engine_major(version))?;
@@ -149,7 +149,7 @@ pub async fn delete_cluster(
         ..before.value.clone()
     };
     let mut batch = Batch::by(&call.granted).with(documents::update(&before.row, &after)?);
-    // What it used in each month stays: it is owed all the same.
+    // The usage of each month is kept, because it is still billable.
     for kind in [Kind::AllowlistEntry, Kind::SqlCatalog, Kind::Meter, Kind::UsageHour] {
         batch = batch.with(Change::DeleteChildren { kind, parent: after.id.to_string() });
     }
@@ -157,8 +157,7 @@ pub async fn delete_cluster(
     Ok(Decision::now(batch, convert::cluster(metering, &after).await?))
 }
 
-/// `GET /clusters/{cluster_id}/nodes`: the real processes, and whether they answer. A suspended cluster
-/// has none.
+/// `GET /clusters/{cluster_id}/nodes`: the server processes and their status. A suspended cluster has none.
 pub async fn list_cluster_nodes(
     call: Arc<Call>,
     _path: ClusterPath,
@@ -169,7 +168,7 @@ pub async fn list_cluster_nodes(
         active_cluster(&*call.context.store, call.granted.organization(), call.granted.cluster()).await?;
     let cluster = found.value;
     let observed = call.context.engine.observe(cluster.id).await?;
-    // Everything runs in one place: the primary region's, or the first.
+    // All servers run on this machine and are shown in the primary region, or in the first one.
     let home = cluster.regions.iter().find(|region| region.primary).or(cluster.regions.first());
     let region_name = home.map(|region| region.name.clone()).unwrap_or_default();
     let wanted = query.region_name.filter(|name| !name.is_empty());
@@ -201,7 +200,7 @@ pub async fn list_available_regions(
         .filter(|region| query.serverless.is_none_or(|serverless| serverless == region.serverless))
         .map(convert::region)
         .collect();
-    // All regions are on this machine, so every distance is zero and names decide.
+    // All regions are on this machine, so every distance is zero, and the list is ordered by name.
     let (regions, pagination) =
         paging::slice(&call, &query.page, regions, |region| format!("{} {}", region.name, region.provider))?;
     Ok(ListAvailableRegionsResponse { regions, pagination })
@@ -236,12 +235,12 @@ pub async fn get_connection_string(
     Ok(convert::connection_string(&call.context, &found.value, query))
 }
 
-/// Orders `v25.10` after `v25.9`.
+/// A key that orders `v25.10` after `v25.9`.
 fn version_key(version: &str) -> String {
     version.trim_start_matches('v').split('.').map(|part| format!("{part:0>4}.")).collect()
 }
 
-/// The allowlist entry that opens a new BASIC or STANDARD cluster to all networks.
+/// The allowlist entry of a new BASIC or STANDARD cluster, which allows all networks.
 fn open_entry(cluster: &Model) -> Result<AllowlistEntry> {
     Ok(AllowlistEntry {
         organization: cluster.organization,
@@ -266,23 +265,24 @@ async fn creator_grant(call: &Call, cluster: &Model) -> Result<Option<Change>> {
     roles::also_holds(call, principal.id, grant).await.map(Some)
 }
 
-/// How long the answer waits for a cluster.
+/// How long a request waits until a cluster is created.
 fn created_wait(context: &Context) -> Duration {
     Duration::from_secs(context.settings.create_wait_seconds)
 }
 
-/// How long the answer waits for a new cluster.
+/// How long a request waits for a new cluster.
 fn wait_for(context: &Context, cluster: &Model) -> Duration {
     if cluster.plan == Plan::Advanced { Duration::ZERO } else { created_wait(context) }
 }
 
-/// The answer of a change to a cluster that was interrupted while it waited, encoded.
+/// The encoded response to a change of a cluster that was interrupted while it waited.
 pub async fn cluster_settled(metering: &Arc<Metering>, id: ClusterId) -> Result<Vec<u8>> {
     let cluster = settled(metering.clone(), id, created_wait(&metering.context)).await?;
-    serde_json::to_vec(&cluster).map_err(|error| Error::internal("can not encode a reply").because(error))
+    serde_json::to_vec(&cluster)
+        .map_err(|error| Error::internal("could not encode a response").because(error))
 }
 
-/// The cluster once what runs is what was asked for, or as it stands after `limit`.
+/// The cluster when its state matches the desired state, or its state after `limit`.
 fn settled(metering: Arc<Metering>, id: ClusterId, limit: Duration) -> Later<Cluster> {
     let mut hints = metering.context.store.changes();
     Box::pin(async move {
@@ -296,7 +296,7 @@ fn settled(metering: Arc<Metering>, id: ClusterId, limit: Duration) -> Later<Clu
             if !moving || Instant::now() >= deadline {
                 return convert::cluster(&metering, &cluster).await;
             }
-            // A hint may be lost, so look again now and then all the same.
+            // A hint can be lost, so the state is also polled.
             let id = id.to_string();
             let hint = async { while hints.recv().await.is_ok_and(|hint| hint.id != id) {} };
             let _ = tokio::time::timeout(Duration::from_millis(250), hint).await;

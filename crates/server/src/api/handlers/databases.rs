@@ -1,4 +1,4 @@
-//! Databases. They live inside the cluster; while it is suspended, the cached SQL metadata answers for it.
+//! Databases. They are stored in the cluster. While it is suspended, cached SQL metadata is returned.
 
 use crate::{
     api::{
@@ -34,7 +34,7 @@ pub async fn list_databases(
             let mut page = Vec::with_capacity(names.len());
             for database in all.iter_mut().filter(|database| names.contains(&database.name)) {
                 database.tables = match admin.count_tables(&database.name).await {
-                    // It was dropped or renamed meanwhile.
+                    // It was dropped or renamed at the same time.
                     Err(error) if error.kind() == ErrorKind::NotFound => None,
                     tables => tables?,
                 };
@@ -79,7 +79,7 @@ pub async fn edit_database(
     rename(&call, path.name, body.new_name).await
 }
 
-/// `PATCH …/databases`, the older form: the name is in the body.
+/// `PATCH …/databases`, the older form, with the name in the body.
 pub async fn edit_database2(
     call: Arc<Call>,
     _path: ClusterPath,
@@ -117,7 +117,7 @@ async fn rename(call: &Call, name: String, new_name: Option<String>) -> Result<D
     let (attempt, expected) = (call.attempt, Database { name: new_name.clone(), table_count: None });
     effect.run(expected, move |admin| {
         Box::pin(async move {
-            // If it was renamed before, the tables of the new name can be counted below.
+            // If an earlier attempt has renamed it, the tables can be counted under the new name.
             attempt.ended(admin.rename_database(&name, &new_name).await, ErrorKind::NotFound)?;
             let table_count = admin.count_tables(&new_name).await?.map(Int64);
             Ok(Database { name: new_name, table_count })
@@ -125,7 +125,7 @@ async fn rename(call: &Call, name: String, new_name: Option<String>) -> Result<D
     })
 }
 
-/// The engine's own databases do not exist for tenants.
+/// Databases of the engine are hidden from tenants.
 fn known(name: &str) -> Result<()> {
     if names::engine_database(name) { Err(Error::not_found("database")) } else { Ok(()) }
 }

@@ -1,8 +1,8 @@
-//! Folders: the tree in which clusters are kept.
+//! The tree of folders that contain clusters.
 //!
-//! Whatever changes the shape of the tree touches the organization's row, so that its laws are decided
-//! on a tree that stands still. What is put into a folder touches the folder, so that it can not be
-//! deleted at the same moment.
+//! Every change of the tree's shape touches the row of the organization, so that its rules are checked on a
+//! tree that does not change. Adding something to a folder touches the row of the folder, so that the folder
+//! cannot be deleted at the same time.
 
 use crate::{
     api::{
@@ -29,7 +29,7 @@ use std::{
     sync::Arc,
 };
 
-/// `GET /folders`: those that the caller's roles reach.
+/// `GET /folders`: the folders that the caller has access to.
 pub async fn list_folders(
     call: Arc<Call>,
     _path: NoPath,
@@ -97,8 +97,8 @@ pub async fn create_folder(
     Ok(Decision::now(batch, show(&tree, &folder)))
 }
 
-/// `PATCH /folders/{folder_id}`: name, place and labels. FOLDER_MOVER handles what is in its folder, not
-/// the folder itself, and no labels.
+/// `PATCH /folders/{folder_id}`: name, parent, and labels. FOLDER_MOVER only allows moving what is in the
+/// folder, not the folder itself, and no changes of labels.
 pub async fn update_folder(
     call: Arc<Call>,
     _path: FolderPath,
@@ -133,7 +133,7 @@ pub async fn update_folder(
     Ok(Decision::now(batch, show(&tree, &after)))
 }
 
-/// `DELETE /folders/{folder_id}`: an empty one.
+/// `DELETE /folders/{folder_id}`. The folder must be empty.
 pub async fn delete_folder(
     call: Arc<Call>,
     _path: FolderPath,
@@ -146,14 +146,14 @@ pub async fn delete_folder(
     let clusters = clusters(&call, Some(before.value.id)).await?.len();
     if folders + clusters > 0 {
         let held = format!("{folders} folders and {clusters} clusters");
-        return Err(Error::precondition(format!("folder holds {held}; move or delete them first")));
+        return Err(Error::precondition(format!("folder contains {held}; move or delete them first")));
     }
     let batch = Batch::by(&call.granted).with(guard).with(documents::delete(&before.row));
     Ok(Decision::now(batch, DeleteFolderResponse {}))
 }
 
-/// `GET /folders/{folder_id}/contents`; `root` is the top. Shows what the caller's roles reach, and the
-/// folders on the way there.
+/// `GET /folders/{folder_id}/contents`; `root` is the top. Returns what the caller has access to, and the
+/// parent folders of that.
 pub async fn list_folder_contents(
     call: Arc<Call>,
     path: FolderPath,
@@ -191,7 +191,7 @@ pub async fn list_folder_contents(
     Ok(FolderResourceList { resources: resources.collect::<Result<_>>()?, pagination })
 }
 
-/// What can be in a folder. Clusters are decoded only if they are shown.
+/// An item in a folder. Clusters are decoded only if they are returned.
 enum Item<'a> {
     Folder(&'a Folder),
     Cluster(Box<Row>),
@@ -213,7 +213,7 @@ impl Item<'_> {
     }
 }
 
-/// The folders above what the caller's roles reach.
+/// The parent folders of what the caller has access to.
 async fn way_there(call: &Call, tree: &Tree) -> Result<BTreeSet<FolderId>> {
     let mut way = BTreeSet::new();
     let Visible::Only(reach) = call.granted.visible() else { return Ok(way) };
@@ -238,7 +238,7 @@ async fn clusters(call: &Call, parent: Option<FolderId>) -> Result<Vec<Row>> {
     call.context.store.list(&query).await
 }
 
-/// The tree, and what makes a change stale if the tree's shape changes meanwhile. The guard is read
+/// The tree, and a change that fails if the shape of the tree changes before the commit. The guard is read
 /// first.
 async fn still_tree(call: &Call) -> Result<(Change, Tree)> {
     let organization: OrganizationId = call.granted.organization();

@@ -1,4 +1,4 @@
-//! Issuers whose tokens are accepted beside API keys.
+//! Issuers whose tokens are accepted in addition to API keys.
 
 use crate::{
     api::{call::Call, convert::required, decision::Decision, handlers::paging},
@@ -11,7 +11,7 @@ use ootheca_model::{Error, JwtIssuer as Model, Result, issuer::IdentityMapEntry}
 use ootheca_store::{Batch, Kind, Query};
 use std::sync::Arc;
 
-/// Longest key set in bytes.
+/// The maximum length of a key set in bytes.
 const LONGEST_JWKS: usize = 64 * 1024;
 
 /// `GET /jwt-issuers`
@@ -57,7 +57,7 @@ pub async fn add_jwt_issuer(
     Ok(Decision::now(Batch::by(&call.granted).with(documents::insert(&issuer)?), show(issuer)))
 }
 
-/// `PATCH /jwt-issuers/{id}`: what is given replaces what was; an empty text is none.
+/// `PATCH /jwt-issuers/{id}`: replaces the members that are present. An empty text removes a member.
 pub async fn update_jwt_issuer(
     call: Arc<Call>,
     path: IdPath,
@@ -75,7 +75,7 @@ pub async fn update_jwt_issuer(
     Ok(Decision::now(Batch::by(&call.granted).with(documents::update(&before.row, &after)?), show(after)))
 }
 
-/// `DELETE /jwt-issuers/{id}`: its tokens open nothing from now on.
+/// `DELETE /jwt-issuers/{id}`: its tokens are invalid immediately.
 pub async fn delete_jwt_issuer(
     call: Arc<Call>,
     path: IdPath,
@@ -90,8 +90,8 @@ async fn existing(call: &Call, id: &str) -> Result<Stored<Model>> {
     documents::get(&*call.context.store, call.granted.organization(), &id.to_lowercase()).await
 }
 
-/// The keys of a request: `None` if it has no such member, `Some(None)` if it is empty. A text that is no
-/// key set is kept, as the official clients expect, and verifies no token.
+/// The keys in a request: `None` if the member is absent, `Some(None)` if it is empty. A text that is not a
+/// key set is stored, as the official clients expect, and verifies no token.
 fn jwks(text: Option<String>) -> Result<Option<Option<String>>> {
     match text {
         None => Ok(None),
@@ -99,13 +99,13 @@ fn jwks(text: Option<String>) -> Result<Option<Option<String>>> {
             Err(Error::invalid("jwks", format!("must have at most {LONGEST_JWKS} bytes")))
         }
         Some(text) if private(&text) => {
-            Err(Error::invalid("jwks", "holds a private key or a shared secret: give the public keys only"))
+            Err(Error::invalid("jwks", "must contain public keys only, not a private key or a shared secret"))
         }
         Some(text) => Ok(Some(Some(text).filter(|text| !text.is_empty()))),
     }
 }
 
-/// Whether it holds what only the issuer should have.
+/// Whether the text contains a private key.
 fn private(text: &str) -> bool {
     serde_json::from_str(text).is_ok_and(|keys| keys::holds_private_key(&keys))
 }

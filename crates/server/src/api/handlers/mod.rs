@@ -1,4 +1,4 @@
-//! What each operation does, one file a tag. Handlers decide and hand back; they start nothing.
+//! The handlers of the operations, one file for each tag. Handlers return decisions and have no side effects.
 
 pub mod allowlist;
 pub mod api_keys;

@@ -1,4 +1,4 @@
-//! Pages of lists: of rows in the store, and of lists that are in memory as a whole.
+//! Pages of lists: of rows in the store, and of lists in memory.
 
 use crate::api::call::Call;
 use ootheca_api::{
@@ -9,7 +9,7 @@ use ootheca_api::{
 use ootheca_model::{Result, cluster::SortOrder};
 use ootheca_store::{Position, Query, Row};
 
-/// A page of rows. `rows` says which; its organization, page and moment are set here.
+/// A page of rows. `rows` selects them; the organization, the page, and the time are set here.
 pub async fn rows(
     call: &Call,
     page: &PageQuery,
@@ -18,7 +18,7 @@ pub async fn rows(
     matching_rows(call, page, rows, "", |_| Ok(true)).await
 }
 
-/// The same of those rows that `keep` keeps, which depends on `filters`: a page of one is no page of another.
+/// A page of the rows for which `keep` returns true. Tokens are bound to `filters`, which `keep` depends on.
 pub async fn matching_rows(
     call: &Call,
     page: &PageQuery,
@@ -73,8 +73,7 @@ pub async fn matching_rows(
     Ok((found, pagination))
 }
 
-/// A page of a list that is in memory, in ascending order unless asked otherwise. `key` orders it and
-/// tells its items apart.
+/// A page of a list in memory, in ascending order by default. `key` is a unique key by which it is ordered.
 pub fn slice<T>(
     call: &Call,
     page: &PageQuery,
@@ -84,7 +83,7 @@ pub fn slice<T>(
     sorted_slice(call, page, "", items, key, SortOrder::Asc)
 }
 
-/// The same of a list that depends on `filters`: a page of one is no page of another.
+/// The same for a list that depends on `filters`. Tokens are bound to them.
 pub fn filtered_slice<T>(
     call: &Call,
     page: &PageQuery,
@@ -95,7 +94,7 @@ pub fn filtered_slice<T>(
     sorted_slice(call, page, filters, items, key, SortOrder::Asc)
 }
 
-/// The same, in descending order unless asked otherwise.
+/// The same, in descending order by default.
 pub fn slice_descending<T>(
     call: &Call,
     page: &PageQuery,
@@ -120,7 +119,7 @@ fn sorted_slice<T>(
         items.reverse();
     }
     let total = items.len();
-    // Whether an item stands before the token's, in the direction of the list.
+    // Whether an item comes before the token's item, in the direction of the list.
     let before = |item: &T, mark: &String| if descending { key(item) > *mark } else { key(item) < *mark };
     let start = match &request.token {
         None => 0,
@@ -142,7 +141,7 @@ fn sorted_slice<T>(
     Ok((found, pagination))
 }
 
-/// What was asked of one list.
+/// The requested part of a list.
 struct List {
     request: PageRequest,
     fingerprint: String,

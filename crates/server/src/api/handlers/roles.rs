@@ -1,4 +1,4 @@
-//! Role grants of service accounts, people and groups.
+//! Roles of service accounts, people, and groups.
 
 use crate::{
     api::{
@@ -28,7 +28,7 @@ use std::{collections::BTreeMap, sync::Arc};
 /// The grant that every member holds.
 const MEMBER: Grant = Grant::organization(Role::OrgMember);
 
-/// `GET /roles`: every principal and what it holds, service accounts first, then people, each by id.
+/// `GET /roles`: every principal and its roles; first service accounts, then people, each ordered by ID.
 pub async fn list_role_grants(
     call: Arc<Call>,
     _path: NoPath,
@@ -56,7 +56,8 @@ pub async fn list_role_grants(
     Ok(ListRoleGrantsResponse { grants, user_group_grants, pagination })
 }
 
-/// `GET /roles/{user_id}`. An unknown principal holds nothing: the official clients ask after a deletion.
+/// `GET /roles/{user_id}`. An unknown principal has no roles, because the official clients read roles after a
+/// deletion.
 pub async fn get_all_roles_for_user(
     call: Arc<Call>,
     path: UserPath,
@@ -69,7 +70,7 @@ pub async fn get_all_roles_for_user(
     }
 }
 
-/// `PUT /roles/{user_id}`: exactly these, and ORG_MEMBER.
+/// `PUT /roles/{user_id}`: sets exactly these roles and ORG_MEMBER.
 pub async fn set_roles_for_user(
     call: Arc<Call>,
     path: UserPath,
@@ -82,7 +83,7 @@ pub async fn set_roles_for_user(
     replace(&call, &holder, normal_grants(wanted)).await
 }
 
-/// `POST /roles/{user_id}/{resource_type}/{resource_id}/{role_name}`. Granting twice is no error.
+/// `POST /roles/{user_id}/{resource_type}/{resource_id}/{role_name}`. Granting a role twice is not an error.
 pub async fn add_user_to_role(
     call: Arc<Call>,
     path: RolePath,
@@ -96,7 +97,8 @@ pub async fn add_user_to_role(
     replace(&call, &holder, after).await
 }
 
-/// `DELETE /roles/{user_id}/{resource_type}/{resource_id}/{role_name}`. Taking what is not held is no error.
+/// `DELETE /roles/{user_id}/{resource_type}/{resource_id}/{role_name}`. Revoking a role that is not granted
+/// is not an error.
 pub async fn remove_user_from_role(
     call: Arc<Call>,
     path: RolePath,
@@ -105,7 +107,7 @@ pub async fn remove_user_from_role(
 ) -> Result<Decision<GetAllRolesForUserResponse>> {
     let unwanted = path_grant(&call, &path)?;
     if unwanted == MEMBER {
-        return Err(Error::invalid("role_name", "ORG_MEMBER is held by every member and can not be taken"));
+        return Err(Error::invalid("role_name", "every member holds ORG_MEMBER, which cannot be revoked"));
     }
     let holder = existing(&call, &path.user_id).await?;
     check_named(&call, unwanted).await?;
@@ -129,7 +131,7 @@ pub async fn get_person_users_by_email(
     })
 }
 
-/// What a request's roles mean. What they are on need not exist.
+/// Converts the roles in a request. Their resources do not have to exist.
 pub fn grants(call: &Call, roles: Vec<BuiltInRoleRequest>) -> Result<Vec<Grant>> {
     let mut grants = Vec::with_capacity(roles.len());
     for role in roles {
@@ -142,15 +144,15 @@ pub fn grants(call: &Call, roles: Vec<BuiltInRoleRequest>) -> Result<Vec<Grant>>
     Ok(grants)
 }
 
-/// Refuses unless the caller may handle every one of `grants` (ORG_MEMBER is free): 404 where it may not
-/// know what the grant is on, 403 otherwise.
+/// Requires that the caller can manage every one of `grants`, except ORG_MEMBER. Returns 404 if the caller
+/// has no access to the resource of a grant, otherwise 403.
 pub async fn check_grantor(call: &Call, grants: &[Grant]) -> Result<()> {
     check_known(call, grants).await?;
     check_handled(call, grants).await
 }
 
-/// Refuses unless what every one of `grants` is on is there. Grants outlive what they are on, so only those
-/// that are new are asked about.
+/// Requires that the resources of all `grants` exist. Grants can outlive their resources, so this is only
+/// called for new grants.
 pub async fn check_existing(call: &Call, grants: &[Grant]) -> Result<()> {
     let (store, organization) = (&*call.context.store, call.granted.organization());
     for grant in grants {
@@ -163,7 +165,7 @@ pub async fn check_existing(call: &Call, grants: &[Grant]) -> Result<()> {
     Ok(())
 }
 
-/// The same answer for what the caller is not allowed to know and for what does not exist.
+/// Returns the same error for resources that the caller has no access to and for those that do not exist.
 async fn check_known(call: &Call, grants: &[Grant]) -> Result<()> {
     let principal = call.granted.principal();
     for grant in grants {
@@ -175,7 +177,7 @@ async fn check_known(call: &Call, grants: &[Grant]) -> Result<()> {
     Ok(())
 }
 
-/// 403 unless the caller may give and take every one of `grants`.
+/// Returns 403 unless the caller can grant and revoke every one of `grants`.
 async fn check_handled(call: &Call, grants: &[Grant]) -> Result<()> {
     let principal = call.granted.principal();
     for grant in grants.iter().filter(|grant| **grant != MEMBER) {
@@ -187,8 +189,8 @@ async fn check_handled(call: &Call, grants: &[Grant]) -> Result<()> {
     Ok(())
 }
 
-/// The same as [`check_grantor`] for the one grant that a request is about, whether or not it changes
-/// anything. Giving ORG_MEMBER changes nothing: it is for who may look.
+/// The same as [`check_grantor`] for the single grant in the path of a request, even if the request changes
+/// nothing. Granting ORG_MEMBER has no effect, so it only requires access to read roles.
 async fn check_named(call: &Call, grant: Grant) -> Result<()> {
     if grant == MEMBER && !administers(call, grant.resource).await? {
         return Err(hierarchy::denied());
@@ -196,14 +198,14 @@ async fn check_named(call: &Call, grant: Grant) -> Result<()> {
     check_grantor(call, &[grant]).await
 }
 
-/// Whether the caller handles roles on `resource`.
+/// Whether the caller can manage roles on `resource`.
 async fn administers(call: &Call, resource: Held) -> Result<bool> {
     let principal = call.granted.principal();
     let folders = hierarchy::folders(&call.context, principal, resource).await?;
     Ok(principal.holds(&GRANTORS, resource, &folders))
 }
 
-/// The change that gives `who` one more grant.
+/// The change that adds a grant to `who`.
 pub async fn also_holds(call: &Call, who: PrincipalId, grant: Grant) -> Result<Change> {
     let holder = existing(call, &who.to_string()).await?;
     holder.with_grants(normal_grants(holder.grants().iter().copied().chain([grant])))
@@ -242,26 +244,28 @@ fn resource(call: &Call, field: &str, kind: ResourceType, id: &str) -> Result<He
         ResourceType::Organization if id.is_empty() || id == call.granted.organization().to_string() => {
             Ok(Held::Organization)
         }
-        ResourceType::Organization => Err(Error::invalid(field, "must be empty or the organization's id")),
+        ResourceType::Organization => {
+            Err(Error::invalid(field, "must be empty or the ID of the organization"))
+        }
         ResourceType::Folder => {
-            let id = id.parse().map_err(|_| Error::invalid(field, "must be a folder id"))?;
+            let id = id.parse().map_err(|_| Error::invalid(field, "must be the ID of a folder"))?;
             Ok(Held::Folder(id))
         }
         ResourceType::Cluster => {
-            let id = id.parse().map_err(|_| Error::invalid(field, "must be a cluster id"))?;
+            let id = id.parse().map_err(|_| Error::invalid(field, "must be the ID of a cluster"))?;
             Ok(Held::Cluster(id))
         }
     }
 }
 
-/// Whether the caller may see who holds roles on `resource`.
+/// Whether the caller can read the roles on `resource`.
 async fn sees(call: &Call, resource: Held) -> Result<bool> {
     let audits = call.granted.principal().holds(&[Role::Auditor], Held::Organization, &[]);
     Ok(audits || administers(call, resource).await?)
 }
 
-/// The grants of a principal, as far as the caller may see them: what every member holds, and what is on something
-/// where the caller handles roles; all of it for an auditor.
+/// The grants of a principal that the caller has access to: the role of every member, and grants on resources
+/// where the caller manages roles. An auditor has access to all of them.
 async fn show(call: &Call, holder: &Holder, grants: &[Grant]) -> Result<GetAllRolesForUserResponse> {
     let mut shown = GetAllRolesForUserResponse { roles: Vec::new(), group_roles: Vec::new() };
     for grant in grants {
@@ -277,7 +281,7 @@ async fn show(call: &Call, holder: &Holder, grants: &[Grant]) -> Result<GetAllRo
     Ok(shown)
 }
 
-/// The grants of a principal through groups; only people are members of groups.
+/// The grants of a principal through groups. Only people are members of groups.
 async fn given(call: &Call, holder: &Holder) -> Result<BTreeMap<Grant, Vec<String>>> {
     let Holder::Person(person) = holder else { return Ok(BTreeMap::new()) };
     Ok(groups::given(&groups::groups_of(&call.context, &person.value).await?))

@@ -16,7 +16,7 @@ use ootheca_model::{Error, PrincipalId, Result, ServiceAccount as Model, identit
 use ootheca_store::{Batch, Change, Kind, Query, Row};
 use std::sync::Arc;
 
-/// `GET /service-accounts`. No account is in a group, so what each holds itself decides.
+/// `GET /service-accounts`. Accounts are not members of groups, so only direct roles matter.
 pub async fn list_service_accounts(
     call: Arc<Call>,
     _path: NoPath,
@@ -47,7 +47,7 @@ pub async fn get_service_account(
     Ok(show(existing(&call, &path.id).await?.value))
 }
 
-/// `POST /service-accounts`. Roles can only be given by a caller who is allowed to grant them.
+/// `POST /service-accounts`. The caller must be allowed to grant the roles.
 pub async fn create_service_account(
     call: Arc<Call>,
     _path: NoPath,
@@ -72,7 +72,7 @@ pub async fn create_service_account(
     Ok(Decision::now(Batch::by(&call.granted).with(documents::insert(&account)?), show(account)))
 }
 
-/// `PATCH /service-accounts/{id}`: name and description.
+/// `PATCH /service-accounts/{id}`: changes name and description.
 pub async fn update_service_account(
     call: Arc<Call>,
     path: IdPath,
@@ -91,7 +91,7 @@ pub async fn update_service_account(
     Ok(Decision::now(Batch::by(&call.granted).with(documents::update(&before.row, &after)?), show(after)))
 }
 
-/// `DELETE /service-accounts/{id}`. Its keys go with it, at once.
+/// `DELETE /service-accounts/{id}`. Its keys are invalid immediately.
 pub async fn delete_service_account(
     call: Arc<Call>,
     path: IdPath,

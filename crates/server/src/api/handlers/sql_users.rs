@@ -1,4 +1,4 @@
-//! SQL users. They live inside the cluster; while it is suspended, the cached SQL metadata answers for it.
+//! SQL users. They are stored in the cluster. While it is suspended, cached SQL metadata is returned.
 
 use crate::{
     api::{
@@ -92,7 +92,7 @@ pub async fn delete_sql_user(
     })
 }
 
-/// The engine's own roles do not exist for tenants.
+/// Roles of the engine are hidden from tenants.
 fn known(name: &str) -> Result<()> {
     if names::engine_user(name) { Err(Error::not_found("SQL user")) } else { Ok(()) }
 }

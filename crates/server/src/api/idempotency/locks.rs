@@ -1,4 +1,4 @@
-//! Requests with the same idempotency key run one after the other.
+//! Serializes requests with the same idempotency key.
 
 use std::{
     collections::HashMap,
@@ -6,12 +6,12 @@ use std::{
 };
 use tokio::sync::OwnedMutexGuard;
 
-/// A lock for each idempotency key in use.
+/// Locks for the idempotency keys that are in use.
 #[derive(Default)]
 pub struct KeyLocks(Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>);
 
 impl KeyLocks {
-    /// Waits until no other request uses the key with this id. The key is in use while the guard lives.
+    /// Waits until no other request uses the key with this ID. The key is in use until the guard is dropped.
     pub async fn lock(&self, id: &str) -> OwnedMutexGuard<()> {
         let lock = {
             let mut locks = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,12 +1,13 @@
 //! What is stored under an idempotency key, so that the same request gets the same response and its change is
 //! made once.
 //!
-//! The record is written in the transaction of the change, with whatever leads to the response: the response
-//! itself, the cluster that it shows, or a mark that a side effect has begun. So a change never exists without
-//! its key.
+//! The record is written in the transaction of the change, with the data that leads to the response: the
+//! response itself, the cluster to return, or a mark that a side effect has started. So a change never exists
+//! without its key.
 //!
-//! Responses may hold secrets. They are sealed under a key that is derived from the installation's key and the
-//! caller's idempotency key, of which only a digest is stored: a copy of the store opens none.
+//! Responses can contain secrets. They are encrypted with a key that is derived from the key of the
+//! installation and the caller's idempotency key. Only a digest of the latter is stored, so a copy of the
+//! store is not sufficient to decrypt them.
 
 pub mod locks;
 
@@ -29,57 +30,58 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::watch;
 use uuid::Uuid;
 
-/// How long a key stands for its request.
+/// How long a key is kept.
 const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
-/// How often records that are older are removed.
+/// How often expired records are removed.
 const PRUNE_EVERY: Duration = Duration::from_secs(60);
-/// Most records that are removed in one transaction.
+/// The maximum number of records that are removed in one transaction.
 const PRUNED_AT_ONCE: usize = 500;
 
-/// What is kept under a key.
+/// The record of a key.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct IdempotencyRecord {
     /// A digest of caller and key.
     pub id: String,
     /// The caller's organization.
     pub organization: OrganizationId,
-    /// When the change was written.
+    /// When the change was committed.
     pub created_at: Timestamp,
     /// A digest of the request.
     pub request: String,
-    /// The trace of the audit entry.
+    /// The trace ID of the audit entry.
     pub trace_id: String,
-    /// The folders that its target lay in: where it is gone, nothing else tells who may handle it.
+    /// The folders that contained its target. After the target was deleted, only these are left for
+    /// authorization.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub folders: Vec<FolderId>,
-    /// How far it came.
+    /// The progress of the change.
     pub progress: Progress,
 }
 
-/// How far a change came, that was written.
+/// The progress of a change that was committed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Progress {
-    /// To its answer.
+    /// The response is known.
     Answered {
         /// HTTP status.
         status: u16,
-        /// The body, sealed.
+        /// The encrypted body.
         sealed: Sealed,
     },
-    /// The answer is this cluster once it has settled.
+    /// The response is this cluster, once it has settled.
     Settling {
         /// The cluster.
         cluster: ClusterId,
     },
-    /// An effect outside the store was begun, and maybe done: it can be done again.
+    /// A side effect outside of the store was started, and may be complete. It can be repeated.
     Acting {
-        /// Its audit entry; `None` if that already says that it failed.
+        /// Its audit entry; `None` if the entry already records a failure.
         entry: Option<Uuid>,
     },
 }
 
-/// A text that only the caller's key opens. Base64.
+/// A text that is encrypted with a key derived from the caller's idempotency key, in Base64.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Sealed {
     nonce: String,
@@ -97,7 +99,7 @@ impl Document for IdempotencyRecord {
     }
 }
 
-/// A key as one caller used it for one request.
+/// A key that one caller uses for one request.
 pub struct IdempotencyKey {
     id: String,
     organization: OrganizationId,
@@ -106,7 +108,7 @@ pub struct IdempotencyKey {
 }
 
 impl IdempotencyKey {
-    /// `request` is what must be the same whenever the key is used.
+    /// `request` is the part of the request that must be equal whenever the key is used.
     pub fn new(context: &Context, caller: &Principal, key: &str, request: &[&str]) -> Self {
         Self::of(&context.page_key, caller, key, request)
     }
@@ -129,12 +131,12 @@ impl IdempotencyKey {
         }
     }
 
-    /// The id under which the key is kept.
+    /// The ID of the record.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// What is kept under the key. A record whose time is over is removed.
+    /// The record of the key. An expired record is removed.
     pub async fn find(&self, context: &Context) -> Result<Option<Stored<IdempotencyRecord>>> {
         let found = documents::find::<IdempotencyRecord>(&*context.store, &self.id).await?;
         let Some(found) = found else { return Ok(None) };
@@ -143,7 +145,7 @@ impl IdempotencyKey {
         }
         let batch = Batch::server("idempotency").with(documents::delete(&found.row));
         match context.store.commit(batch, context.now()).await {
-            // A concurrent request removed it, and may have used the key again.
+            // A concurrent request has removed it, and may have used the key again.
             Err(error) if error.kind() == ErrorKind::Stale => {
                 documents::find::<IdempotencyRecord>(&*context.store, &self.id).await
             }
@@ -151,7 +153,7 @@ impl IdempotencyKey {
         }
     }
 
-    /// The record of a change that is about to be written.
+    /// The record of a change that is about to be committed.
     pub fn record(
         &self,
         now: Timestamp,
@@ -170,7 +172,7 @@ impl IdempotencyKey {
         }
     }
 
-    /// Refuses another request than the one that the key stands for.
+    /// Refuses a request that differs from the one for which the key was used.
     pub fn check(&self, record: &IdempotencyRecord) -> Result<()> {
         if record.request == self.request {
             return Ok(());
@@ -180,14 +182,14 @@ impl IdempotencyKey {
         Err(Error::new(ErrorKind::Exists, message))
     }
 
-    /// Stores how far the change came. Best effort: without it the next use of the key finds the same out
+    /// Stores the progress of the change. If this fails, the next use of the key determines the progress
     /// again.
     pub async fn note(&self, context: &Context, progress: Progress) {
         let noted = async {
             let Some(found) = documents::find::<IdempotencyRecord>(&*context.store, &self.id).await? else {
                 return Ok(());
             };
-            // The first answer stands.
+            // The first response is final.
             if matches!(found.value.progress, Progress::Answered { .. }) {
                 return Ok(());
             }
@@ -203,28 +205,30 @@ impl IdempotencyKey {
         }
     }
 
-    /// What leads to the answer of a change once it is written: `entry` is its audit entry.
+    /// The progress of a change after its commit. `entry` is its audit entry.
     pub fn progress(&self, entry: &AuditEntry, reply: &Reply<Vec<u8>>) -> Result<Progress> {
         match (reply, entry.cluster) {
             (Reply::Ready(body), _) => self.answered(200, body),
             (Reply::Pending(_), Some(cluster)) => Ok(Progress::Settling { cluster }),
-            (Reply::Pending(_), None) => Err(Error::internal("a change waits for no cluster")),
+            (Reply::Pending(_), None) => Err(Error::internal("a pending reply has no cluster")),
             (Reply::SideEffect(_), _) => Ok(Progress::Acting { entry: Some(entry.id) }),
         }
     }
 
-    /// An answer, as it is kept.
+    /// The progress for a response.
     pub fn answered(&self, status: u16, body: &[u8]) -> Result<Progress> {
         let mut text = body.to_vec();
         let sealed = self.cipher()?.seal_in_place_append_tag(Aad::from(self.request.as_bytes()), &mut text);
-        let nonce = sealed.map_err(|error| Error::internal("an answer can not be sealed").because(error))?;
+        let nonce = sealed.map_err(|error| {
+            Error::internal("could not encrypt a response for its idempotency key").because(error)
+        })?;
         let sealed = Sealed { nonce: STANDARD.encode(nonce.as_ref()), text: STANDARD.encode(text) };
         Ok(Progress::Answered { status, sealed })
     }
 
-    /// The answer that was kept.
+    /// Decrypts a stored response.
     pub fn open(&self, sealed: &Sealed) -> Result<Vec<u8>> {
-        let damaged = || Error::internal("the answer under an idempotency key is damaged");
+        let damaged = || Error::internal("the stored response of an idempotency key is damaged");
         let decode = |text: &str| STANDARD.decode(text).map_err(|error| damaged().because(error));
         let nonce: [u8; NONCE_LEN] = decode(&sealed.nonce)?.try_into().map_err(|_| damaged())?;
         let mut text = decode(&sealed.text)?;
@@ -236,17 +240,18 @@ impl IdempotencyKey {
     }
 
     fn cipher(&self) -> Result<RandomizedNonceKey> {
-        RandomizedNonceKey::new(&AES_256_GCM, &self.sealing)
-            .map_err(|error| Error::internal("no key to seal answers").because(error))
+        RandomizedNonceKey::new(&AES_256_GCM, &self.sealing).map_err(|error| {
+            Error::internal("could not derive the key that encrypts stored responses").because(error)
+        })
     }
 }
 
-/// Whether the same request would be refused the same way again, so that the refusal is the answer.
+/// Whether repeating the request would return the same error, so that the error is the final response.
 pub fn is_final(error: &Error) -> bool {
     !matches!(error.kind(), ErrorKind::Internal | ErrorKind::Unavailable | ErrorKind::Stale)
 }
 
-/// Removes records whose time is over, until `stop` turns true.
+/// Removes expired records until `stop` is true.
 pub async fn run(context: Arc<Context>, mut stop: watch::Receiver<bool>) {
     let mut moved = context.clock_moved.subscribe();
     loop {

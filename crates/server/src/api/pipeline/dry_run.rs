@@ -1,4 +1,4 @@
-//! Runs a change up to its commit, and takes it back.
+//! Runs a change up to its commit, and rolls it back.
 
 use crate::api::{
     call::Call,
@@ -10,12 +10,12 @@ use ootheca_model::{Error, ErrorKind, Result, audit::AuditEntry};
 use ootheca_store::{Change, Kind};
 use std::sync::Arc;
 
-/// The row that a dry run fails on, on purpose. It is never there.
+/// The ID of a row that never exists, so that the commit of a dry run fails.
 const DRY_RUN: &str = "dry run";
 
 impl RequestContext {
-    /// A dry run: everything but the change. It leaves an entry where the handler finds that the caller lacks
-    /// the right.
+    /// Runs everything except the change. Writes an audit entry only if the handler finds that the caller is
+    /// not authorized.
     pub(super) async fn dry_run(&self, entry: AuditEntry, call: &Arc<Call>) -> Result<Answer> {
         let answer = match self.decide_dry_run(call).await {
             Ok(body) => Answer::done(body),
@@ -41,9 +41,9 @@ impl RequestContext {
             };
             let Decision { mut batch, reply, .. } = *change;
             let Reply::Ready(body) = reply else {
-                return Err(Error::internal("a dry run would have to wait"));
+                return Err(Error::internal("a dry run has a pending reply"));
             };
-            // The store does all of it, and takes it back at the last step, which can not succeed.
+            // The store makes all changes, and rolls them back when the last one fails.
             batch.changes.push(Change::Touch { kind: Kind::Setting, id: DRY_RUN.to_owned(), revision: 0 });
             match self.api.context.store.commit(batch, self.api.context.now()).await {
                 Ok(_) => return Err(Error::internal("a dry run was written")),

@@ -40,20 +40,20 @@ use ootheca_store::Batch;
 use rand::RngExt;
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-/// How often a change is decided again when a concurrent one was faster.
+/// The maximum number of attempts if concurrent changes come first.
 const ATTEMPTS: usize = 20;
 
-/// A request, as the pipeline sees it.
+/// A request to the pipeline.
 pub struct Request {
-    /// `GET`, …
+    /// The HTTP method.
     pub method: String,
-    /// Path, still percent-encoded.
+    /// The path, percent-encoded.
     pub path: String,
-    /// Query, without its question mark.
+    /// The query, without its question mark.
     pub query: String,
     /// `Cc-Version`.
     pub version: Option<String>,
-    /// What it says about its caller.
+    /// The credentials of the caller.
     pub credentials: Credentials,
     /// `User-Agent`.
     pub agent: Option<String>,
@@ -65,7 +65,7 @@ pub struct Request {
     pub peer: IpAddr,
 }
 
-/// An answer in the API's shape.
+/// A response in the format of the API.
 pub struct Response {
     /// HTTP status.
     pub status: u16,
@@ -73,15 +73,15 @@ pub struct Response {
     pub version: Version,
     /// For `Cc-Trace-Id`.
     pub trace_id: String,
-    /// For `Allow`, after 405.
+    /// The value of `Allow`, for status 405.
     pub allow: Option<String>,
-    /// For `Retry-After`, in seconds, after 429.
+    /// The value of `Retry-After` in seconds, for status 429.
     pub retry_after: Option<u64>,
-    /// Whether it is the answer of an earlier request with the same idempotency key.
+    /// Whether it is the response to an earlier request with the same idempotency key.
     pub replayed: bool,
-    /// Whether it is the answer of a dry run.
+    /// Whether it is the response to a dry run.
     pub dry_run: bool,
-    /// JSON, or nothing.
+    /// JSON, or empty.
     pub body: Vec<u8>,
 }
 
@@ -96,7 +96,7 @@ impl Response {
     }
 }
 
-/// Answers a request. Errors become responses.
+/// Handles a request. Errors become responses.
 pub async fn answer(api: &Arc<Api>, request: Request) -> Response {
     let trace_id = fresh_id().simple().to_string();
     let version = Version::from_header(request.version.as_deref());
@@ -149,12 +149,12 @@ struct RequestContext {
     trace_id: String,
 }
 
-/// What came of a change.
+/// The result of a change.
 struct Answer {
     status: u16,
-    /// Not yet in the caller's dialect, unless it is an error.
+    /// In the newest version of the API, unless it is an error.
     body: Vec<u8>,
-    /// The trace of the request that made the change, where that was an earlier one.
+    /// The trace ID of the earlier request that made the change, if there was one.
     first: Option<String>,
     dry_run: bool,
 }
@@ -171,7 +171,7 @@ impl Answer {
 }
 
 impl RequestContext {
-    /// Authenticates, runs the operation and fills `response`.
+    /// Authenticates the caller, runs the operation, and fills in `response`.
     async fn admit(self, response: &mut Response) -> Result<()> {
         let caller =
             authenticate::admit(&self.api.identity, &self.request.credentials, self.request.peer).await?;
@@ -237,7 +237,7 @@ impl RequestContext {
         let call = Arc::new(self.authorize(principal).await?);
         match self.dispatch(&call).await? {
             Outcome::Read(body) => Ok(body),
-            Outcome::Change(_) => Err(Error::internal("a read wanted to change something")),
+            Outcome::Change(_) => Err(Error::internal("a read returned a change")),
         }
     }
 
@@ -272,7 +272,7 @@ impl RequestContext {
         Extensions::read(self.operation, idempotency_key.as_deref(), query, body)
     }
 
-    /// The request's key, if it has one and is no dry run.
+    /// The idempotency key of the request, unless it is a dry run.
     fn key(&self, principal: &Principal, extensions: &Extensions) -> Option<IdempotencyKey> {
         let key = extensions.key.as_deref().filter(|_| !extensions.dry_run)?;
         let Request { method, path, .. } = &self.request;
@@ -320,10 +320,11 @@ impl RequestContext {
                         && let Some(key) = key
                         && let Some(found) = key.find(&self.api.context).await?
                     {
-                        // Another server on this store was faster with the same key.
+                        // A request to another server of this store with the same key came first.
                         return self.replay(entry, Call::clone(&call), key, found).await;
                     }
-                    // What it would have made never was: the entry names only what the request named.
+                    // The new resource was not created, so the entry only contains what the request
+                    // contained.
                     return self.refuse(entry, error).await;
                 }
             }
@@ -357,7 +358,7 @@ impl RequestContext {
         }
     }
 
-    /// Writes the entry of a refused call, then gives the refusal back.
+    /// Writes the entry of a refused call, and returns the error.
     async fn refuse(&self, entry: AuditEntry, error: Error) -> Result<Answer> {
         self.note_refusal(entry, &error).await?;
         Err(error)
@@ -396,8 +397,8 @@ impl RequestContext {
     }
 }
 
-/// Lets others pass before a change is decided again: a random time that grows with each attempt, so
-/// that writers of the same object do not meet again and again.
+/// Waits before a change is decided again: a random time that grows with each attempt, so that writers of the
+/// same row do not keep conflicting.
 async fn step_aside(attempt: usize) {
     if attempt > 0 {
         let most = 2_000 * u64::try_from(attempt).unwrap_or(1);

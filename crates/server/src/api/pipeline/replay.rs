@@ -1,4 +1,4 @@
-//! Replays the response of a change whose idempotency key was used before, or finds that response out.
+//! Replays the response to a change whose idempotency key was used before, or determines that response.
 
 use crate::{
     api::{
@@ -21,7 +21,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 impl RequestContext {
-    /// Stores how a side effect ended, for the next use of the key.
+    /// Stores the result of a side effect, for the next use of the key.
     pub(super) async fn keep(&self, key: Option<&IdempotencyKey>, result: &Result<Vec<u8>>) -> Result<()> {
         let Some(key) = key else { return Ok(()) };
         let progress = match result {
@@ -36,8 +36,8 @@ impl RequestContext {
         Ok(())
     }
 
-    /// The caller was refused. If what it names is gone since it asked the same under this key, and it
-    /// would still be let in where that lay, it gets its answer again.
+    /// Handles a caller that is not authorized. If the target was deleted after the same request with this
+    /// key, and the caller would still be authorized for its last location, the response is replayed.
     pub(super) async fn replay_or_refuse(
         &self,
         entry: AuditEntry,
@@ -63,7 +63,7 @@ impl RequestContext {
         }
     }
 
-    /// The key was used before: gives the answer that was, or finds it out where it was never given.
+    /// Handles a key that was used before: returns the stored response, or determines it.
     pub(super) async fn replay(
         &self,
         entry: AuditEntry,
@@ -88,14 +88,14 @@ impl RequestContext {
             Progress::Acting { entry: begun } => {
                 let (begun, first) = match begun {
                     Some(begun) => (*begun, first),
-                    // The earlier entry says how that attempt failed, so this one has its own.
+                    // The earlier entry records a failure, so this attempt gets a separate entry.
                     None => (self.begin_replay(&entry, &found).await?, None),
                 };
                 call.attempt = Attempt::Replay;
                 let result = self.act(Arc::new(call)).await;
                 let error = result.as_ref().err().map(redact::error);
                 match self.api.context.store.complete_audit(begun, &entry.payload, error.as_deref()).await {
-                    // The server stopped after it had completed the entry, before it kept the answer.
+                    // The server stopped after it had completed the entry, and before it stored the response.
                     Err(error) if error.kind() == ErrorKind::Precondition => {}
                     done => done?,
                 }
@@ -118,12 +118,12 @@ impl RequestContext {
         Ok(entry.id)
     }
 
-    /// Runs the effect of a change whose batch is written.
+    /// Runs the side effect of a change that is committed.
     async fn act(&self, call: Arc<Call>) -> Result<Vec<u8>> {
         match self.dispatch(&call).await? {
             Outcome::Change(change) => match change.reply {
                 Reply::SideEffect(future) => future.await,
-                _ => Err(Error::internal("an effect is none any more")),
+                _ => Err(Error::internal("a replayed change has no side effect")),
             },
             Outcome::Read(_) => Err(Error::internal("a change changed nothing")),
         }

@@ -1,7 +1,8 @@
 //! The SQL shell of the console: `POST /api/ootheca/v1/clusters/{id}/sql` runs one statement in a cluster.
 //!
-//! For CLUSTER_ADMIN. The statement wakes a suspended cluster and counts as activity. It leaves one audit entry,
-//! refused or not, which is written as *interrupted* before the statement runs and completed with its result.
+//! Requires CLUSTER_ADMIN. The statement resumes a suspended cluster and counts as activity. It has one audit
+//! entry, refused or not, which is written as *interrupted* before the statement runs and completed with its
+//! result.
 
 mod rules;
 
@@ -29,13 +30,13 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use uuid::Uuid;
 
-/// The operation, as the audit log names it.
+/// The name of the operation in the audit log.
 const OPERATION: &str = "RunStatement";
-/// There is no action of its own among those that clients know.
+/// The official API has no action for statements.
 const ACTION: &str = "UPDATE_CLUSTER";
 const LIMITS: Limits = Limits { rows: 1000, bytes: 1 << 20, time: Duration::from_secs(10) };
 
-/// What is asked.
+/// The body of a request.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Wish {
@@ -47,7 +48,7 @@ struct Wish {
     explain: bool,
 }
 
-/// Runs it.
+/// Runs the statement.
 pub(crate) async fn run(call: &ExtensionRequest, id: &str, body: &[u8]) -> Result<Answer> {
     let caller = call.caller().await?;
     let wish = read::<Wish>(body);
@@ -68,11 +69,11 @@ pub(crate) async fn run(call: &ExtensionRequest, id: &str, body: &[u8]) -> Resul
     result.map(|answer| show(&answer).into())
 }
 
-/// The cluster, if the caller may do this in it, and the statement can run at all.
+/// Authorizes the caller and checks whether the statement can run. Returns the cluster.
 async fn admit(call: &ExtensionRequest, caller: &Caller, id: &str, wish: Wish) -> Result<(ClusterId, Wish)> {
     call.check_extensions()?;
     let (api, principal) = (&call.api, &caller.principal);
-    // A malformed id is treated as unknown.
+    // A malformed ID is treated as unknown.
     let id = ClusterId(id.parse().unwrap_or(Uuid::nil()));
     let target =
         Target::Cluster(id, hierarchy::folders(&api.context, principal, Resource::Cluster(id)).await?);
@@ -95,14 +96,14 @@ async fn execute(call: &ExtensionRequest, cluster: ClusterId, wish: Wish) -> Res
     let api = &call.api;
     let (_use, _) = power::ready(&api.lifecycle, cluster, || api.context.engine.endpoint(cluster)).await?;
     let Wish { database, statement: text, write, explain } = wish;
-    // Who explains an EXPLAIN wants that one.
+    // If the statement is already an EXPLAIN, it is not explained again.
     let explain = explain && ootheca_gateway::first_word(&text).as_deref() != Some("explain");
     let statement = Statement { database, text, write, explain, limits: LIMITS };
     api.context.engine.run(cluster, &statement).await?.map_err(|refused| failure(&refused))
 }
 
-/// What the SQL server says, in one text: its message, SQLSTATE and position, then more lines as `psql`
-/// writes them.
+/// The error of the SQL server as text: message, SQLSTATE, and position, followed by further lines as in
+/// `psql`.
 fn failure(refused: &Refused) -> Error {
     let Refused { sqlstate, message, detail, hint, position } = refused;
     let position = position.map(|position| format!(", position {position}")).unwrap_or_default();
@@ -113,17 +114,17 @@ fn failure(refused: &Refused) -> Error {
             text.push_str(&format!("\n{label}: {more}"));
         }
     }
-    // Trouble of the server passes; everything else is about the statement.
+    // Errors of the server are temporary; all others are about the statement.
     let passing = ["08", "53", "57P"].iter().any(|class| sqlstate.starts_with(class));
     Error::new(if passing { ErrorKind::Unavailable } else { ErrorKind::Invalid }, text)
 }
 
-/// What the server can not know: that it is here that the statement was run.
+/// A hint for errors that are caused by how the shell runs statements.
 fn advice(sqlstate: &str) -> Option<String> {
     Some(match sqlstate {
         "57014" => {
             let seconds = LIMITS.time.as_secs();
-            format!("A statement may run for {seconds} s here; SQL clients have no such limit.")
+            format!("In the SQL shell, a statement can run for {seconds} s. SQL clients have no such limit.")
         }
         "25006" => "Allow the statement to write.".to_owned(),
         "25001" => "Every statement here is in a transaction; a SQL client can do this.".to_owned(),
@@ -145,7 +146,7 @@ fn show(answer: &statement::Answer) -> Value {
     })
 }
 
-/// Rows that were returned or touched, of which perhaps not all are shown.
+/// The number of rows that were returned or affected, even if not all are shown.
 fn row_count(answer: &statement::Answer) -> usize {
     let told = answer.tag.rsplit(' ').next().and_then(|word| word.parse().ok());
     told.unwrap_or(answer.rows.len())

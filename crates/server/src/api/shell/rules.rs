@@ -1,21 +1,21 @@
-//! What of a statement can be decided without a server. Pure.
+//! Rules for statements that can be checked without a server. Pure.
 //!
-//! A statement is not confined by this, but by the server's transaction and the rights of
-//! the role that it runs as. This gives clear errors for what cannot run here.
+//! They give clear errors and do not confine a statement. That is done by the transaction in the server, and
+//! by the privileges of the role that runs the statement.
 
 use ootheca_gateway::{AdmissionState, first_word, may_add_data, without_passwords};
 use ootheca_model::{Error, Result};
 use serde_json::json;
 
-/// The longest text in bytes.
+/// The maximum length of a statement in bytes.
 pub(super) const LONGEST: usize = 48 * 1024;
-/// How much of it stands in the audit log, as JSON, in bytes.
+/// The maximum length of its JSON text in the audit log, in bytes.
 const LONGEST_KEPT: usize = 6 * 1024;
 
-/// First words of what would end the transaction, or begin another one.
+/// First words of statements that would end the transaction or start another one.
 const TRANSACTION: &[&str] =
     &["abort", "begin", "commit", "end", "prepare", "release", "rollback", "savepoint", "start"];
-/// First words of what only has a meaning in a session that goes on.
+/// First words of statements that only have an effect in a longer session.
 const SESSION: &[&str] = &[
     "close",
     "deallocate",
@@ -31,7 +31,7 @@ const SESSION: &[&str] = &[
     "unlisten",
 ];
 
-/// Refuses what has no meaning here.
+/// Refuses statements that have no effect here.
 pub(super) fn check(text: &str) -> Result<()> {
     let refused = |rule: &str| Err(Error::invalid("statement", rule));
     if text.trim().is_empty() {
@@ -41,25 +41,25 @@ pub(super) fn check(text: &str) -> Result<()> {
         return Err(Error::invalid("statement", format!("must have at most {LONGEST} bytes")));
     }
     if text.contains('\0') {
-        return refused("must hold no zero byte");
+        return refused("must not contain a zero byte");
     }
     let Some(word) = first_word(text) else { return Ok(()) };
     let shown = word.to_uppercase();
     if TRANSACTION.contains(&word.as_str()) {
-        let rule = format!("{shown} is not possible: every statement here is a transaction of its own");
+        let rule = format!("{shown} is not possible: every statement runs in a separate transaction");
         return Err(Error::invalid("statement", rule));
     }
     if SESSION.contains(&word.as_str()) {
-        let rule = format!("{shown} is not possible: every statement here has a session of its own");
+        let rule = format!("{shown} is not possible: every statement runs in a separate session");
         return Err(Error::invalid("statement", rule));
     }
     if word == "copy" {
-        return refused("COPY is not possible: there is no file here; SQL clients can copy");
+        return refused("COPY is not possible in the SQL shell; use a SQL client");
     }
     Ok(())
 }
 
-/// Refuses what the gateway would refuse of a cluster that stands so, in the same words.
+/// Refuses the same statements as the gateway does for a cluster in this state, with the same messages.
 pub(super) fn admit(standing: &AdmissionState, text: &str, write: bool) -> Result<()> {
     match standing {
         AdmissionState::Disabled(notice) => {
@@ -72,7 +72,7 @@ pub(super) fn admit(standing: &AdmissionState, text: &str, write: bool) -> Resul
     }
 }
 
-/// The text as the audit log keeps it: without passwords, and the beginning of a long one.
+/// The text for the audit log, without passwords, and truncated if it is long.
 pub(super) fn kept(text: &str) -> String {
     let text = without_passwords(text.split('\0').next().unwrap_or_default());
     let mut end = text.len().min(LONGEST_KEPT);

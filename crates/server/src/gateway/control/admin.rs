@@ -1,4 +1,5 @@
-//! Commands of the machine's owner: sent to the running server, or run on the store where no server runs.
+//! Administrative commands of the operator: sent to the running server, or run on the store if no server
+//! runs.
 
 use crate::{
     clock::SystemClock,
@@ -18,15 +19,16 @@ use ootheca_model::{Error, Result, time::Clock as _};
 use std::{io::ErrorKind, path::Path};
 use tokio::{io::BufReader, net::UnixStream};
 
-/// Asks the server of the data folder. Where no server runs, takes the lock of the folder and does the same on
-/// the store itself.
+/// Sends a command to the server of the data directory. If no server runs, locks the directory and runs the
+/// command on the store.
 pub async fn ask(mut settings: Settings, command: Command) -> Result<Done> {
     settings.data_dir = data_dir::absolute(&settings.data_dir)?;
     if let Some(done) = ask_server(&settings.data_dir, &command).await? {
         return Ok(done);
     }
     if !settings.data_dir.is_dir() {
-        let rule = format!("there is no folder {}: start the server once", settings.data_dir.display());
+        let rule =
+            format!("the directory {} does not exist: start the server once", settings.data_dir.display());
         return Err(Error::invalid("data_dir", rule));
     }
     let data = DataDir::open(&settings.data_dir)?;
@@ -36,7 +38,7 @@ pub async fn ask(mut settings: Settings, command: Command) -> Result<Done> {
     admin::run(&*store, &settings, command, now).await
 }
 
-/// Asks the server of a data folder; `None` if none runs.
+/// Sends a command to the server of a data directory; `None` if none runs.
 async fn ask_server(data: &Path, command: &Command) -> Result<Option<Done>> {
     let stream = match UnixStream::connect(control_socket(data)).await {
         Ok(stream) => stream,
@@ -48,13 +50,13 @@ async fn ask_server(data: &Path, command: &Command) -> Result<Option<Done>> {
     let mut stream = BufReader::new(stream);
     let hello = ClientHello { ootheca: VERSION, role: Role::Admin { command: command.clone() } };
     send(stream.get_mut(), &hello).await?;
-    let gone = || Error::unavailable("control: the server ended before it answered");
+    let gone = || Error::unavailable("control socket: the server ended before it responded");
     receive::<_, ServerHello>(&mut stream).await?.ok_or_else(gone)?.check()?;
     let answer = receive::<_, Result<Done, Failure>>(&mut stream).await?.ok_or_else(gone)?;
     answer.map(Some).map_err(Error::from)
 }
 
-/// Does what is asked and answers.
+/// Runs a command and sends the response.
 pub(super) async fn answer(context: &Context, stream: &mut UnixStream, command: Command) -> Result<()> {
     send(stream, &ServerHello::new()).await?;
     let result = admin::run(&*context.store, &context.settings, command, context.now()).await;

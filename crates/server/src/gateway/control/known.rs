@@ -1,6 +1,6 @@
-//! The answers of the server that a gateway process keeps for when the server is away.
+//! Responses of the server that a gateway process caches for the time when the server is not reachable.
 //!
-//! Bounded: the clusters that were not asked for the longest are dropped first, but none with open sessions.
+//! The size is limited: the least recently used clusters are removed first, except those with open sessions.
 
 use crate::gateway::control::protocol::{Request, Response};
 use ootheca_gateway::{Activity, Destination, Policy};
@@ -10,9 +10,9 @@ use std::{
     path::PathBuf,
 };
 
-/// Most clusters; twice as many as a gateway has connections.
+/// The maximum number of clusters, twice the number of connections of a gateway.
 const CLUSTERS: usize = 20_000;
-/// Most users of each.
+/// The maximum number of users per cluster.
 const USERS: usize = 1_000;
 
 struct Cluster {
@@ -21,7 +21,7 @@ struct Cluster {
     iterations: Option<u32>,
     secrets: HashMap<String, Secret>,
     endpoint: Option<PathBuf>,
-    /// When it was last asked for, in questions.
+    /// When it was last used, as the number of the request.
     asked: u64,
 }
 
@@ -35,7 +35,7 @@ pub(super) struct Known {
 }
 
 impl Known {
-    /// Takes an answer in, or what it makes void out.
+    /// Stores a response, and removes the entries that it invalidates.
     pub(super) fn learn(&mut self, ask: &Request, found: &Response) {
         match (ask, found) {
             (Request::Resolve { routing_id }, Response::Destination(Some(to))) => self.route(routing_id, to),
@@ -66,7 +66,7 @@ impl Known {
         }
     }
 
-    /// The last answer to a question.
+    /// The last response to a request.
     pub(super) fn recall(&mut self, ask: &Request) -> Option<Response> {
         let known = |cluster: &ClusterId| self.clusters.get(cluster);
         let found = match ask {
@@ -86,18 +86,18 @@ impl Known {
         Some(found)
     }
 
-    /// The secrets of a cluster are old.
+    /// Removes the secrets of a cluster, which are outdated.
     pub(super) fn distrust(&mut self, cluster: ClusterId) {
         self.change(cluster, |known| known.secrets.clear());
     }
 
-    /// Which clusters have sessions.
+    /// Records which clusters have sessions.
     pub(super) fn live(&mut self, activities: &[Activity]) {
         let live = activities.iter().filter(|activity| activity.sessions > 0);
         self.live = live.map(|activity| activity.cluster).collect();
     }
 
-    /// Every cluster that is remembered or has sessions.
+    /// Every cluster that is cached or has sessions.
     pub(super) fn clusters(&self) -> Vec<ClusterId> {
         let known: HashSet<ClusterId> = self.clusters.keys().chain(&self.live).copied().collect();
         known.into_iter().collect()
@@ -136,7 +136,7 @@ impl Known {
                     asked,
                 };
                 self.clusters.insert(to.cluster, cluster);
-                // A routing id may name another cluster than before.
+                // A routing ID can now refer to another cluster.
                 if let Some(before) = self.routes.insert(routing_id.to_owned(), to.cluster)
                     && before != to.cluster
                 {
@@ -146,7 +146,7 @@ impl Known {
         }
     }
 
-    /// Forgets the oldest tenth if there is no room.
+    /// Removes the oldest tenth if the cache is full.
     fn make_room(&mut self) {
         if self.clusters.len() < CLUSTERS {
             return;

@@ -1,4 +1,4 @@
-//! A gateway process's end of the control socket: requests in flight, and reconnecting.
+//! A gateway process's end of the control socket: pending requests and reconnecting.
 
 use crate::gateway::control::protocol::{
     ClientHello, NumberedRequest, Request, Response, Role, ServerHello, ServerMessage, VERSION, broken, line,
@@ -21,21 +21,21 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-/// A control plane that is restarted or taken over is back within this time.
+/// How long to wait for a control plane that restarts or is taken over.
 const RESTART: Duration = Duration::from_secs(3);
-/// The same for one that was away for longer, and is asked for just now.
+/// How long to wait if the control plane has been away for longer.
 const ATTEMPT: Duration = Duration::from_millis(500);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 const GREETING: Duration = Duration::from_secs(10);
 const QUEUE: usize = 1024;
 
-/// What the other end says without being asked.
+/// An event of the connection to the control plane.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Event {
-    /// The connection is there again: anything may have changed.
+    /// The connection was established again: anything can have changed.
     Connected,
-    /// This changed; without a name: anything may have.
+    /// This cluster changed; `None` if any cluster can have changed.
     Changed(Option<ClusterId>),
 }
 
@@ -46,15 +46,15 @@ struct State {
     next: u64,
 }
 
-/// A connection to the control plane that is made again whenever it breaks.
+/// A connection to the control plane that is established again whenever it breaks.
 pub(super) struct Link {
     socket: PathBuf,
     source: u64,
     port: AtomicU16,
-    /// Says to try at once.
+    /// Requests an immediate attempt to connect.
     attempt: Notify,
     state: Mutex<State>,
-    /// Since when it is there (`Ok`) or not.
+    /// Since when it is connected (`Ok`) or disconnected.
     connected: watch::Sender<std::result::Result<Instant, Instant>>,
 }
 
@@ -74,19 +74,19 @@ impl Link {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Says where the gateway listens, now and in every later greeting.
+    /// Sends the port of the gateway, now and in every later greeting.
     pub(super) async fn listens_at(&self, port: u16) {
         self.port.store(port, Ordering::Relaxed);
         let _ = self.ask(Request::Port { port }, GREETING).await;
     }
 
-    /// Waits until it is there.
+    /// Waits until it is connected.
     pub(super) async fn connected(&self) {
-        // The sender is in `self`.
+        // The sender is in `self`, so it is not closed.
         let _ = self.connected.subscribe().wait_for(std::result::Result::is_ok).await;
     }
 
-    /// Whether it is there, or is again within the time of a restart.
+    /// Whether it is connected, or connects again within the time of a restart.
     pub(super) async fn back_soon(&self) -> bool {
         let deadline = match *self.connected.borrow() {
             Ok(_) => return true,
@@ -96,7 +96,7 @@ impl Link {
         tokio::time::timeout_at(deadline, self.connected()).await.is_ok()
     }
 
-    /// Asks; `None` if there is no answer in time.
+    /// Sends a request; `None` if there is no response in time.
     pub(super) async fn ask(&self, ask: Request, limit: Duration) -> Option<Result<Response>> {
         let (answer, answered) = oneshot::channel();
         let (outgoing, question) = {
@@ -119,7 +119,7 @@ impl Link {
         answer.ok().flatten()
     }
 
-    /// Connects again and again and passes on events, until there is no receiver.
+    /// Connects repeatedly and passes on events until the receiver is dropped.
     pub(super) async fn run(self: Arc<Self>, news: mpsc::UnboundedSender<Event>) {
         let (mut pause, mut said) = (FIRST_PAUSE, false);
         while !news.is_closed() {
@@ -132,7 +132,7 @@ impl Link {
                     tracing::warn!(error, "connection to the control plane lost; serving known clusters");
                     (pause, said) = (FIRST_PAUSE, false);
                 }
-                // Most often it is being started again: the first attempts are no news.
+                // Most often the control plane restarts, so the first failed attempts are not logged.
                 Err(error) if pause >= LONGEST_PAUSE && !said => {
                     let socket = self.socket.display();
                     tracing::warn!(%socket, error = error.chain(), "control plane not reachable");
@@ -156,10 +156,10 @@ impl Link {
             send(stream.get_mut(), &ClientHello { ootheca: VERSION, role }).await?;
             match receive::<_, ServerHello>(&mut stream).await? {
                 Some(welcome) => welcome.check().map(|_| stream),
-                None => Err(Error::unavailable("control: the other side closed the connection")),
+                None => Err(Error::unavailable("control socket: the other process closed the connection")),
             }
         };
-        let late = |_| Error::unavailable("control: the other side does not answer");
+        let late = |_| Error::unavailable("control socket: the other process does not respond");
         timeout(GREETING, greet).await.map_err(late)?
     }
 
@@ -203,7 +203,7 @@ impl Link {
         let _ = self.connected.send_replace(Err(Instant::now()));
     }
 
-    /// Where the control plane is.
+    /// The path of the control plane's socket.
     pub(super) fn socket(&self) -> &Path {
         &self.socket
     }

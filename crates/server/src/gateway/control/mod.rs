@@ -1,4 +1,5 @@
-//! How the processes of one data folder talk: over Unix sockets in it that only their owner can open.
+//! Communication between the processes of a data directory, over Unix sockets in it that only the owner can
+//! open.
 //!
 //! `control.sock` belongs to the server (`server`): gateway processes connect to it (`remote`), and so does a
 //! successor. `gateway.sock` belongs to a gateway process, for its own successor. A connection begins with a
@@ -26,17 +27,17 @@ pub fn control_socket(data: &Path) -> PathBuf {
     data.join("control.sock")
 }
 
-/// The socket of a gateway of its own.
+/// The socket of a separate gateway.
 pub fn gateway_socket(data: &Path) -> PathBuf {
     data.join("gateway.sock")
 }
 
-/// Listens at `path`, replacing an earlier socket atomically: there is always a socket at that path.
+/// Listens at `path`. An earlier socket is replaced atomically, so that the path always exists.
 pub fn listen(path: &Path) -> Result<UnixListener> {
     let failed = |error: std::io::Error| {
-        Error::internal(format!("control: can not listen on {}", path.display())).because(error)
+        Error::internal(format!("control socket: could not listen on {}", path.display())).because(error)
     };
-    // Private before it has the name that others know.
+    // The permissions are set before the socket has its final name.
     let draft = path.with_extension("new");
     match fs::remove_file(&draft) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),

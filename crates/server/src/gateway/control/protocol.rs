@@ -1,7 +1,7 @@
 //! The messages of the control socket, one line of JSON each.
 //!
-//! Both sides begin with a greeting. A gateway process then sends numbered requests, as many as it likes at a time;
-//! answers come in any order, with pushed events between them.
+//! Both sides start with a greeting. A gateway process then sends numbered requests without waiting for
+//! responses. Responses can arrive in any order, mixed with pushed events.
 
 use crate::identity::admin::Command;
 use ootheca_gateway::{Activity, Destination, Policy};
@@ -13,49 +13,49 @@ use tokio::{
     net::UnixStream,
 };
 
-/// The version of these messages. Both sides must speak the same.
+/// The version of these messages. Both sides must have the same version.
 pub const VERSION: u32 = 1;
-/// Longest line in bytes: a report of many thousand clusters fits.
+/// The maximum length of a line in bytes, sufficient for a report of many thousand clusters.
 const LONGEST: u64 = 16 * 1024 * 1024;
 
-/// What who connects says first.
+/// The greeting of the process that connects.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ClientHello {
-    /// [`VERSION`]
+    /// The value of [`VERSION`].
     pub ootheca: u32,
-    /// Who it is.
+    /// The role of the process.
     pub role: Role,
 }
 
-/// Who connects.
+/// The role of a process that connects.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// A gateway that wants to ask.
+    /// A gateway process.
     Gateway {
-        /// Names it over all its connections; never 0.
+        /// Identifies the gateway across all its connections; never 0.
         source: u64,
-        /// Where its clients connect; 0 while it does not listen yet.
+        /// The port for SQL clients; 0 before the gateway listens.
         port: u16,
     },
-    /// A process that wants to take this one's place.
+    /// A process that takes over from this one.
     Successor,
-    /// The owner of the machine, with one command.
+    /// The operator, with one command.
     Admin {
-        /// What to do.
+        /// The command.
         command: Command,
     },
 }
 
-/// The answer to a greeting.
+/// The response to a greeting.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ServerHello {
-    /// [`VERSION`]
+    /// The value of [`VERSION`].
     pub ootheca: u32,
-    /// Why the connection is closed now, if it is.
+    /// Why the connection is closed, if it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
-    /// For a successor: what the descriptors are that come with this line, in their order.
+    /// For a successor: the names of the descriptors that are sent with this line, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub listeners: Vec<String>,
 }
@@ -71,10 +71,10 @@ impl ServerHello {
         Self { refused: Some(why.into()), ..Self::new() }
     }
 
-    /// An error if this is no welcome at all.
+    /// Returns an error if the connection was refused.
     pub fn check(self) -> Result<Self> {
         match &self.refused {
-            Some(why) => Err(Error::precondition(format!("control: refused: {why}"))),
+            Some(why) => Err(Error::precondition(format!("control socket: refused: {why}"))),
             None if self.ootheca != VERSION => Err(Error::precondition(format!(
                 "control: the other process speaks version {} of the protocol, this one {VERSION}: restart the older one",
                 self.ootheca
@@ -90,12 +90,12 @@ impl Default for ServerHello {
     }
 }
 
-/// What a gateway says.
+/// A message of a gateway.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NumberedRequest {
-    /// Comes back with the answer.
+    /// The response has the same ID.
     pub id: u64,
-    /// What it wants.
+    /// The request.
     pub ask: Request,
 }
 
@@ -123,7 +123,7 @@ pub enum Request {
     Report {
         activities: Vec<Activity>,
     },
-    /// Where the gateway's clients connect, once it is known.
+    /// The port for SQL clients, once it is known.
     Port {
         port: u16,
     },
@@ -141,25 +141,25 @@ pub enum Response {
     Noted,
 }
 
-/// What the control plane says.
+/// A message of the control plane.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ServerMessage {
-    /// The answer to a question.
+    /// The response to a request.
     Answer {
-        /// The number of the question.
+        /// The ID of the request.
         id: u64,
-        /// What was found, or what is wrong.
+        /// The result of the request.
         result: std::result::Result<Response, Failure>,
     },
-    /// A cluster changed; without a name: any may have.
+    /// A cluster changed; `None` if any cluster can have changed.
     Changed(Option<ClusterId>),
 }
 
-/// An error, for the other side.
+/// An error that is sent to the other side.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Failure {
-    /// The number of its kind.
+    /// The code of the error kind.
     pub code: i32,
     /// The message.
     pub message: String,
@@ -191,10 +191,10 @@ impl From<Failure> for Error {
     }
 }
 
-/// A message as a line.
+/// Encodes a message as a line.
 pub fn line(message: &impl Serialize) -> Result<Vec<u8>> {
     let mut line = serde_json::to_vec(message)
-        .map_err(|error| Error::internal("control: a message can not be written").because(error))?;
+        .map_err(|error| Error::internal("control socket: could not encode a message").because(error))?;
     line.push(b'\n');
     Ok(line)
 }
@@ -205,7 +205,7 @@ pub async fn send<W: AsyncWrite + Unpin>(stream: &mut W, message: &impl Serializ
     stream.write_all(&line).await.map_err(broken)
 }
 
-/// The next message; `None` at the end.
+/// The next message; `None` at the end of the connection.
 pub async fn receive<R, T>(stream: &mut R) -> Result<Option<T>>
 where
     R: AsyncBufRead + Unpin,
@@ -219,32 +219,32 @@ where
     parse(&line).map(Some)
 }
 
-/// Reads a whole line.
+/// Parses a line.
 pub fn parse<T: DeserializeOwned>(line: &[u8]) -> Result<T> {
-    let malformed = || Error::invalid("control", "a message is no whole line or means nothing");
+    let malformed = || Error::invalid("control", "a message is truncated or malformed");
     if line.last() != Some(&b'\n') {
         return Err(malformed());
     }
-    // The cause would quote the message, and messages hold secrets.
+    // The cause would quote the message, and messages contain secrets.
     serde_json::from_slice(line).map_err(|_| malformed())
 }
 
-/// Reads a greeting; one of another version is answered in words that any version can read.
+/// Reads a greeting. A process with another version gets an error that every version can read.
 pub async fn read_hello(stream: &mut BufReader<UnixStream>) -> Result<Option<Role>> {
     let Some(hello) = receive::<_, serde_json::Value>(stream).await? else { return Ok(None) };
     match serde_json::from_value::<ClientHello>(hello) {
         Ok(hello) if hello.ootheca == VERSION => Ok(Some(hello.role)),
         _ => {
-            let why = format!("only version {VERSION} of the protocol is spoken here");
+            let why = format!("only version {VERSION} of the protocol is supported");
             send(stream.get_mut(), &ServerHello::refusal(&why)).await?;
             Err(Error::precondition(why))
         }
     }
 }
 
-/// The connection is gone.
+/// The error for a broken connection.
 pub fn broken(error: std::io::Error) -> Error {
-    Error::unavailable("control: the connection broke").because(error)
+    Error::unavailable("control socket: the connection was lost").because(error)
 }
 
 #[cfg(test)]

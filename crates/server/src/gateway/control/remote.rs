@@ -1,8 +1,9 @@
-//! The directory of a gateway process: asks the server, and answers from memory while the server is away.
+//! The directory of a gateway process: sends requests to the server, and uses cached responses while the
+//! server is not reachable.
 //!
-//! While the server answers, it is asked every time, so an answer is never outdated. While it is away or cannot
-//! tell, known clusters are answered from memory. When it is back, everything known is asked again and announced
-//! as changed, so that sessions that are no longer allowed end.
+//! While the server is reachable, every request is sent to it, so no result is outdated. Otherwise cached
+//! responses are used for known clusters. When the server is reachable again, all cached requests are
+//! repeated and all clusters are announced as changed, so that sessions that are no longer allowed end.
 
 use crate::gateway::control::{
     known::Known,
@@ -24,16 +25,16 @@ use tokio::{
     time::timeout,
 };
 
-/// How long a control plane that does not answer is waited for.
+/// How long to wait for a response of the control plane.
 const ANSWER: Duration = Duration::from_secs(5);
-/// The same where it may start a server meanwhile.
+/// The same for requests that can start a SQL server.
 const WAKE: Duration = Duration::from_secs(40);
-/// How long a server's socket may take to accept.
+/// How long to wait until the socket of a SQL server accepts.
 const ACCEPT: Duration = Duration::from_secs(2);
-/// Clusters that are asked for again at a time.
+/// The number of cached requests that are repeated at the same time.
 const TOGETHER: usize = 64;
 
-/// The control plane, from another process.
+/// The directory of a control plane in another process.
 pub struct RemoteDirectory {
     link: Arc<Link>,
     known: Arc<Mutex<Known>>,
@@ -41,11 +42,12 @@ pub struct RemoteDirectory {
 }
 
 impl RemoteDirectory {
-    /// Connects to the control plane at `socket`, and again whenever that breaks, until it is dropped.
+    /// Connects to the control plane at `socket`, and reconnects when the connection breaks, until it is
+    /// dropped.
     pub fn new(socket: PathBuf) -> Arc<Self> {
         let link = Link::new(socket, rand::random_range(1..u64::MAX));
         let (changes, _) = broadcast::channel(1024);
-        // What waits in it is read as fast as the control plane answers.
+        // The receiver is as fast as the control plane, so the channel stays short.
         let (news, heard) = mpsc::unbounded_channel();
         let known = Arc::<Mutex<Known>>::default();
         let listening = Listening { link: link.clone(), known: known.clone(), changes: changes.downgrade() };
@@ -54,12 +56,12 @@ impl RemoteDirectory {
         Arc::new(Self { link, known, changes })
     }
 
-    /// Waits until the control plane is there.
+    /// Waits until the control plane is connected.
     pub async fn connected(&self) {
         self.link.connected().await;
     }
 
-    /// Tells the control plane where clients connect.
+    /// Sends the port for SQL clients to the control plane.
     pub async fn listens_at(&self, port: u16) {
         self.link.listens_at(port).await;
     }
@@ -83,7 +85,7 @@ impl RemoteDirectory {
         if let Some(error) = doubt {
             return Err(error);
         }
-        // Worth a short wait for a control plane that is just being started again.
+        // A control plane that is restarting is worth a short wait.
         let again = match self.link.back_soon().await {
             true => self.fresh(&ask, limit).await,
             false => None,
@@ -91,7 +93,7 @@ impl RemoteDirectory {
         again.unwrap_or_else(|| Err(self.away()))
     }
 
-    /// The control plane's own answer, if there is one.
+    /// The response of the control plane, if there is one.
     async fn fresh(&self, ask: &Request, limit: Duration) -> Option<Result<Response>> {
         let answer = self.link.ask(ask.clone(), limit).await?;
         if let Ok(found) = &answer {
@@ -103,7 +105,7 @@ impl RemoteDirectory {
     fn away(&self) -> Error {
         let socket = self.link.socket().display();
         Error::unavailable(format!(
-            "the control plane is away and this gateway does not know the answer; is `ootheca serve` running? ({socket})"
+            "the control plane is not reachable, and the gateway has no cached response; is `ootheca serve` running? ({socket})"
         ))
     }
 }
@@ -112,13 +114,13 @@ fn lock(known: &Mutex<Known>) -> MutexGuard<'_, Known> {
     known.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether a server listens there: its file alone may be left from one that died.
+/// Whether a server accepts connections. The file alone can be left from a server that has crashed.
 async fn accepts(socket: &Path) -> bool {
     matches!(timeout(ACCEPT, UnixStream::connect(socket)).await, Ok(Ok(_)))
 }
 
 fn unexpected<T>(_: Response) -> Result<T> {
-    Err(Error::internal("control: the answer belongs to another question"))
+    Err(Error::internal("control socket: the response belongs to another request"))
 }
 
 #[async_trait]
@@ -167,7 +169,7 @@ impl Directory for RemoteDirectory {
     }
 }
 
-/// Passes on what changed; what is remembered of it is asked for again first.
+/// Passes on changes, after the cached responses for them were requested again.
 struct Listening {
     link: Arc<Link>,
     known: Arc<Mutex<Known>>,
@@ -175,7 +177,7 @@ struct Listening {
 }
 
 impl Listening {
-    /// Ends with the directory, and with it the link.
+    /// Ends when the directory is dropped, and drops the link.
     async fn run(self, mut news: mpsc::UnboundedReceiver<Event>) {
         let mut look = tokio::time::interval(Duration::from_secs(1));
         loop {
@@ -215,7 +217,7 @@ impl Listening {
         let (link, known) = (self.link.clone(), self.known.clone());
         async move {
             let ask = Request::Policy { cluster };
-            // Without an answer it stays as it is: the next connection asks again.
+            // Without a response the entry is kept: the next connection sends the request again.
             if let Some(Ok(found)) = link.ask(ask.clone(), ANSWER).await {
                 lock(&known).learn(&ask, &found);
             }
@@ -241,7 +243,7 @@ mod tests {
         Some(Destination { cluster: id(number), policy: Policy::default(), iterations: None })
     }
 
-    /// A control plane that answers `together` questions at a time, the last one first.
+    /// A control plane that responds to `together` requests at a time, the last one first.
     async fn plane(listener: &UnixListener, together: usize) {
         let mut stream = BufReader::new(control::accept(listener).await);
         receive::<_, ClientHello>(&mut stream).await.expect("a line").expect("a greeting");
@@ -282,11 +284,11 @@ mod tests {
         serving.abort();
         let _ = serving.await;
         assert_eq!(directory.resolve("known-1").await.expect("from memory"), destination("known-1"));
-        let error = directory.resolve("unknown-2").await.expect_err("nobody knows");
+        let error = directory.resolve("unknown-2").await.expect_err("an unknown cluster");
         assert_eq!(error.kind(), ErrorKind::Unavailable);
         assert!(error.message().contains("control plane"), "{error}");
         assert!(directory.report(Vec::new()).await.is_err(), "the gateway keeps its report");
-        // The new control plane says that the cluster was deleted meanwhile.
+        // The new control plane reports that the cluster was deleted.
         let mut changes = directory.changes();
         let listener = control::listen(&path).expect("a socket");
         let serving = tokio::spawn(async move { plane(&listener, 1).await });

@@ -1,4 +1,5 @@
-//! The server's end of the control socket: answers gateway processes, and admits successors and administrators.
+//! The server's end of the control socket: handles requests of gateway processes, and accepts successors and
+//! administrative commands.
 
 use crate::{
     context::Context,
@@ -32,22 +33,23 @@ use tokio::{
     task::JoinSet,
 };
 
-/// Most questions of one gateway that are worked on at a time; the others wait in its socket.
+/// The maximum number of requests of one gateway that are handled at the same time. Further requests wait in
+/// its socket.
 const IN_FLIGHT: usize = 1024;
 
-/// What the connections share.
+/// What all connections share.
 pub struct Control {
     /// What every part may use.
     pub context: Arc<Context>,
     /// Where gateways report the activity of their sessions.
     pub metering: Arc<Metering>,
-    /// What its own gateway would ask.
+    /// The directory, which the embedded gateway uses too.
     pub directory: Arc<dyn Directory>,
-    /// Where successors are let in.
+    /// The handover to successors.
     pub handover_server: Arc<HandoverServer>,
 }
 
-/// Serves the socket until `stop` turns true. Connections end with it.
+/// Serves the socket until `stop` is true. Connections end with it.
 pub async fn serve(control: Control, listener: UnixListener, mut stop: watch::Receiver<bool>) {
     let (control, sources) = (Arc::new(control), Arc::new(Sources::default()));
     let mut connections = JoinSet::new();
@@ -73,7 +75,7 @@ async fn greet(control: &Arc<Control>, sources: &Arc<Sources>, stream: UnixStrea
     match read_hello(&mut stream).await? {
         None => Ok(()),
         Some(Role::Successor) => {
-            // Its turn outlives this socket, which is closed on the way.
+            // The handover continues after this socket is closed.
             control.handover_server.admit(stream.into_inner()).await
         }
         Some(Role::Admin { command }) => admin::answer(&control.context, stream.get_mut(), command).await,
@@ -98,7 +100,7 @@ fn listens_at(context: &Context, port: u16) {
 async fn gateway(control: &Arc<Control>, source: Source, stream: UnixStream) -> Result<()> {
     let (reader, writer) = stream.into_split();
     let (answers, outgoing) = mpsc::channel(IN_FLIGHT);
-    // From before the first question on: what is answered is never older than what is pushed.
+    // Subscribed before the first request, so that a response is never older than the pushed events.
     let changes = control.directory.changes();
     tokio::select! {
         result = questions(control, source, reader, answers) => result,
@@ -106,7 +108,7 @@ async fn gateway(control: &Arc<Control>, source: Source, stream: UnixStream) -> 
     }
 }
 
-/// Reads questions, and works on many at a time.
+/// Reads requests, and handles many at a time.
 async fn questions(
     control: &Arc<Control>,
     source: Source,
@@ -123,7 +125,7 @@ async fn questions(
         let (control, answers) = (control.clone(), answers.clone());
         at_work.spawn(async move {
             let result = answer(&control, source, ask).await.map_err(protocol::Failure::from);
-            // The writer is gone only when the connection is.
+            // The writer only ends with the connection.
             let _ = answers.send(ServerMessage::Answer { id, result }).await;
             drop(slot);
         });
@@ -153,7 +155,7 @@ async fn answer(control: &Control, source: Source, ask: Request) -> Result<Respo
     }
 }
 
-/// Writes answers and pushes.
+/// Writes responses and events.
 async fn sayings(
     mut changes: broadcast::Receiver<ClusterId>,
     mut writer: OwnedWriteHalf,

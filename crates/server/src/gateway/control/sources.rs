@@ -1,4 +1,4 @@
-//! The gateway processes that are connected, and when the sessions of one that has left no longer count.
+//! The connected gateway processes, and when the sessions of a disconnected one no longer count.
 
 use crate::metering::{Metering, activity::Source};
 use std::{
@@ -7,13 +7,13 @@ use std::{
     time::Duration,
 };
 
-/// How long a gateway may be away before its sessions count as gone.
+/// How long a gateway can be disconnected before its sessions no longer count.
 const GRACE: Duration = Duration::from_secs(15);
 
-/// The gateways, by the number that each chose.
+/// The gateways, by the numbers that they chose.
 #[derive(Default)]
 pub(super) struct Sources {
-    /// Connections that are open, and how often that number came.
+    /// The number of open connections, and how often a gateway with that number has connected.
     known: Mutex<HashMap<Source, (u32, u64)>>,
 }
 
@@ -22,7 +22,7 @@ impl Sources {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A gateway came; it is there until the answer is dropped.
+    /// Registers a connection, which counts until the returned value is dropped.
     pub(super) fn enter(self: &Arc<Self>, metering: &Arc<Metering>, source: Source) -> Presence {
         let mut known = self.lock();
         let (open, arrivals) = known.entry(source).or_default();
@@ -31,7 +31,7 @@ impl Sources {
         Presence { sources: self.clone(), metering: metering.clone(), source }
     }
 
-    /// Whether it is away since that arrival; then it is forgotten.
+    /// Whether the gateway has not connected again since that connection. If so, it is removed.
     fn gone(&self, source: Source, arrival: u64) -> bool {
         let mut known = self.lock();
         let gone = known.get(&source) == Some(&(0, arrival));
@@ -66,7 +66,7 @@ impl Drop for Presence {
                 metering.activity.note(source, &[], metering.context.now());
             }
         };
-        // Without a runtime everything ends anyway.
+        // Without a runtime, the process is about to exit.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(give_up);
         }

@@ -1,4 +1,4 @@
-//! Invite links: list, create and revoke.
+//! Invite links: list, create, and revoke.
 
 use crate::{
     api::{
@@ -22,7 +22,7 @@ use std::time::Duration;
 #[serde(deny_unknown_fields)]
 struct Invite {
     email: String,
-    /// Names of roles at organization scope; others are granted once the person is there.
+    /// Names of roles at organization scope. Other roles can be granted after the person was created.
     #[serde(default)]
     roles: Vec<String>,
 }
@@ -61,7 +61,8 @@ pub(super) async fn invite(call: &ExtensionRequest, body: &[u8]) -> Result<Answe
                     .transpose()?
                 {
                     None => changes.push(documents::insert(&person)?),
-                    // A person who never signed in is invited again; their roles are changed by the role API.
+                    // A person who never signed in can be invited again. Their roles can be changed with the
+                    // role API.
                     Some(known) if known.value.password.is_none() && wish.roles.is_empty() => {
                         changes.push(documents::touch(&known.row));
                         person = known.value;
@@ -103,7 +104,7 @@ pub(super) async fn list(call: &ExtensionRequest) -> Result<Answer> {
     Ok(json!({ "invitations": shown }).into())
 }
 
-/// Removes the link, and the person it was for unless that person has signed in before.
+/// Removes the link. Also removes the person, unless that person has signed in before.
 pub(super) async fn revoke(call: &ExtensionRequest, id: &str) -> Result<Answer> {
     let caller = call.caller().await?;
     let entry =

@@ -1,4 +1,4 @@
-//! People: how they sign in, and who may invite them. Extensions of the API under `/api/ootheca/v1`.
+//! People: signing in and invitations. Extensions of the API below `/api/ootheca/v1`.
 //!
 //! | | |
 //! |---|---|
@@ -35,9 +35,9 @@ use axum::{
 use ootheca_model::{Error, ErrorKind, Result};
 use std::sync::Arc;
 
-/// Where all of it is.
+/// The prefix of all paths.
 const BASE: &str = "/api/ootheca/v1/";
-/// Largest body in bytes.
+/// The maximum size of a body in bytes.
 const BODY_LIMIT: usize = 64 * 1024;
 
 /// The routes.

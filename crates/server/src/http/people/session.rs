@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SignIn {
-    /// The short name of the organization; may be left out where there is one.
+    /// The short name of the organization. It can be omitted if there is only one.
     organization: Option<String>,
     email: Option<String>,
     password: Option<String>,
@@ -53,7 +53,7 @@ pub(super) async fn sign_in(call: &ExtensionRequest, body: &[u8]) -> Result<Answ
         (Some(email), None, None) => by_password(call, &wish, email).await,
         (None, Some(token), None) => by_link(call, token, wish.password.as_deref()).await,
         (None, None, Some(token)) => by_jwt(call, &wish, token).await,
-        _ => Err(Error::invalid("body", "must hold email and password, or link_token, or jwt")),
+        _ => Err(Error::invalid("body", "must contain email and password, link_token, or jwt")),
     };
     if came.as_ref().is_err_and(|error| error.kind() == ErrorKind::Unauthenticated) {
         limiter.failed(call.peer, Instant::now()).map_err(too_often)?;
@@ -61,13 +61,13 @@ pub(super) async fn sign_in(call: &ExtensionRequest, body: &[u8]) -> Result<Answ
     came
 }
 
-/// Guessing is slowed down.
+/// The error for too many failed attempts.
 fn too_often(wait: Duration) -> Error {
     let seconds = wait.as_secs() + 1;
     Error::exhausted(format!("too many failed attempts; try again in {seconds} s"), wait)
 }
 
-/// The one answer to every failed sign-in.
+/// The error for every failed sign-in.
 fn wrong() -> Error {
     Error::new(ErrorKind::Unauthenticated, "e-mail address or password is wrong")
 }
@@ -94,7 +94,7 @@ async fn by_password(call: &ExtensionRequest, wish: &SignIn, email: &str) -> Res
                     if now.value.password != person.value.password || !now.value.profile.active {
                         return Err(wrong());
                     }
-                    // The touch keeps a session from outliving a password that is changed meanwhile.
+                    // The touch prevents the session from being created while the password is changed.
                     Ok((vec![documents::touch(&now.row), documents::insert(&session)?], ()))
                 })
             })
@@ -105,7 +105,7 @@ async fn by_password(call: &ExtensionRequest, wish: &SignIn, email: &str) -> Res
     }
 }
 
-/// By a link, once. A password may be chosen on the way; then every other session ends.
+/// Signs in with a link, which can be used once. If a password is set, every other session ends.
 async fn by_link(call: &ExtensionRequest, token: &str, password: Option<&str>) -> Result<Answer> {
     let api = &call.api;
     api.identity.sign_in_link.redeem(&api.context, token).await?;
@@ -125,7 +125,7 @@ async fn by_link(call: &ExtensionRequest, token: &str, password: Option<&str>) -
     if link.expires_at <= api.context.now() {
         return call.refuse(entry, used()).await;
     }
-    // Before the link is used: one whose password is refused can be tried again.
+    // Checked before the link is used, so that it can be used again if the password is refused.
     let hash = match password {
         Some(password) => match api.identity.passwords.hash(password).await {
             Ok(hash) => Some(hash),
@@ -157,7 +157,7 @@ async fn by_link(call: &ExtensionRequest, token: &str, password: Option<&str>) -
     opened(call, &person, &token, &session).await
 }
 
-/// By the token of another issuer, for who has no password here.
+/// Signs in with the token of another issuer, for people without a password.
 async fn by_jwt(call: &ExtensionRequest, wish: &SignIn, jwt: &str) -> Result<Answer> {
     let api = &call.api;
     let id = organization(call, wish.organization.as_deref()).await?.ok_or_else(api_key::unauthenticated)?;
@@ -189,8 +189,8 @@ async fn by_jwt(call: &ExtensionRequest, wish: &SignIn, jwt: &str) -> Result<Ans
     opened(call, &person, &token, &session).await
 }
 
-/// The change of a person who signs in. Where nothing changes, the touch keeps the session from outliving a person
-/// who is deactivated meanwhile.
+/// The change of a person who signs in. If nothing changes, the touch prevents the session from being created
+/// while the person is deactivated.
 fn signed_in(before: &Stored<Person>, after: &Person) -> Result<Change> {
     if before.value == *after {
         Ok(documents::touch(&before.row))
@@ -212,7 +212,7 @@ async fn organization(call: &ExtensionRequest, label: Option<&str>) -> Result<Op
     }
 }
 
-/// A new session: its token and the row to store.
+/// Creates a session: its token, and the row to store.
 fn fresh(call: &ExtensionRequest, organization: OrganizationId, person: PrincipalId) -> (String, Session) {
     sessions::open(&call.api.identity, organization, person, call.peer, &call.user_agent)
 }
@@ -265,7 +265,7 @@ pub(super) async fn sign_out(call: &ExtensionRequest) -> Result<Answer> {
     let entry = call.entry("UPDATE_USER", "LeaveSession", Actor::Caller(&caller), &request);
     call.change(&entry, || {
         Box::pin(async {
-            // One that has just ended is left as well.
+            // A session that has just expired can be signed out of too.
             let found = documents::find::<Session>(&*call.api.context.store, id).await?;
             Ok((found.iter().map(|found| documents::delete(&found.row)).collect(), ()))
         })
@@ -282,7 +282,7 @@ pub(super) async fn change_password(call: &ExtensionRequest, body: &[u8]) -> Res
     let entry = call.entry("UPDATE_USER", "ChangePassword", Actor::Caller(&caller), &request);
     let api = &call.api;
     let before = person(call, &caller).await?;
-    // A person who signed in by a link and has no password yet need not know one.
+    // A person who signed in with a link and has no password yet does not need one.
     if let Some(kept) = before.value.password.as_deref() {
         let old = wish.old_password.as_deref().unwrap_or_default();
         api.identity.limiter.check(call.peer, Instant::now()).map_err(too_often)?;
@@ -300,7 +300,9 @@ pub(super) async fn change_password(call: &ExtensionRequest, body: &[u8]) -> Res
             Box::pin(async {
                 let now = person(call, &caller).await?;
                 if now.value.password != before.value.password {
-                    return Err(Error::precondition("the password was changed meanwhile; try again"));
+                    return Err(Error::precondition(
+                        "the password was changed by a concurrent request; try again",
+                    ));
                 }
                 let after = Person { password: Some(hash.clone()), ..now.value };
                 let (token, session) = fresh(call, after.organization, after.id);
@@ -334,7 +336,7 @@ pub(super) async fn list(call: &ExtensionRequest) -> Result<Answer> {
     Ok(json!({ "sessions": shown_sessions }).into())
 }
 
-/// One's own, or for an administrator anybody's.
+/// Ends a session of the caller, or, for an administrator, of any person.
 pub(super) async fn end(call: &ExtensionRequest, id: &str) -> Result<Answer> {
     let caller = call.caller().await?;
     let request = json!({ "id": id });

@@ -1,6 +1,7 @@
-//! Asks an issuer for its keys, as OpenID Connect has it: first where they are, then for them.
+//! Downloads the keys of an issuer as OpenID Connect specifies: first their URL, then the keys.
 //!
-//! Over TLS with the trust of this machine, following no redirect; without TLS only on this machine.
+//! Uses TLS with the certificates that this machine trusts, and follows no redirects. Without TLS, only
+//! addresses of this machine are allowed.
 
 use ootheca_model::{Error, Result, issuer::check_url};
 use serde::Deserialize;
@@ -10,9 +11,9 @@ use ureq::{
     tls::{RootCerts, TlsConfig},
 };
 
-/// How long each of the two questions may take.
+/// The time limit of each request.
 const LIMIT: Duration = Duration::from_secs(5);
-/// Longest answer in bytes.
+/// The maximum size of a response in bytes.
 const LONGEST: u64 = 256 * 1024;
 
 #[derive(Deserialize)]
@@ -21,21 +22,22 @@ struct Discovery {
     jwks_uri: String,
 }
 
-/// The key set of the issuer at this address, JSON.
+/// The key set of the issuer with this URL, as JSON.
 pub(super) async fn keys(issuer_url: &str) -> Result<String> {
     let issuer_url = issuer_url.to_owned();
     let task = tokio::task::spawn_blocking(move || ask(&issuer_url));
-    task.await.map_err(|error| Error::internal("the keys of an issuer: stopped").because(error))?
+    task.await
+        .map_err(|error| Error::internal("fetching the keys of an issuer was interrupted").because(error))?
 }
 
 fn ask(issuer_url: &str) -> Result<String> {
     let base = issuer_url.trim_end_matches('/');
     let text = get(&format!("{base}/.well-known/openid-configuration"))?;
     let discovery: Discovery = serde_json::from_str(&text).map_err(|error| {
-        Error::unavailable("the issuer's openid-configuration can not be read").because(error)
+        Error::unavailable("could not read the openid-configuration of the issuer").because(error)
     })?;
     if discovery.issuer.trim_end_matches('/') != base {
-        return Err(Error::unavailable("the issuer's openid-configuration is about another issuer"));
+        return Err(Error::unavailable("the openid-configuration belongs to another issuer"));
     }
     get(&discovery.jwks_uri)
 }
@@ -54,10 +56,13 @@ fn get(url: &str) -> Result<String> {
     if url.starts_with("http://") {
         config = config.proxy(None);
     }
-    let failed = |error: ureq::Error| Error::unavailable(format!("{url} does not answer")).because(error);
+    let failed = |error: ureq::Error| Error::unavailable(format!("{url} does not respond")).because(error);
     let mut response = config.build().new_agent().get(url).call().map_err(failed)?;
     if response.status() != 200 {
-        return Err(Error::unavailable(format!("{url} answers {}", response.status().as_u16())));
+        return Err(Error::unavailable(format!(
+            "{url} responded with status {}",
+            response.status().as_u16()
+        )));
     }
     response.body_mut().with_config().limit(LONGEST).read_to_string().map_err(failed)
 }

@@ -1,4 +1,4 @@
-//! The public keys of issuers: given in their configuration, or fetched and cached.
+//! The public keys of issuers, which are configured or downloaded and cached.
 
 use crate::identity::jwt::fetch;
 use jsonwebtoken::jwk::{AlgorithmParameters, Jwk, PublicKeyUse};
@@ -10,19 +10,19 @@ use std::{
     time::Duration,
 };
 
-/// Keys that were fetched so long ago are fetched again: the issuer may have taken one back.
+/// Keys that are older are downloaded again, because the issuer can have revoked one.
 const FRESH: Duration = Duration::from_secs(15 * 60);
-/// They still count for so long while the issuer can not be reached.
+/// How long keys are used if the issuer is not reachable.
 const USABLE: Duration = Duration::from_secs(24 * 3600);
-/// An issuer is asked at most so often, whatever tokens say.
+/// The minimum time between two downloads from an issuer, regardless of the tokens.
 const PAUSE: Duration = Duration::from_secs(60);
-/// Most issuers that are remembered.
+/// The maximum number of cached issuers.
 const REMEMBERED: usize = 1000;
 
-/// Members of a JWK that only its owner should have.
+/// Members of a JWK that are private.
 pub const PRIVATE_MEMBERS: &[&str] = &["d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"];
 
-/// Whether a key, or any of a set, holds what only its owner should have.
+/// Whether a key, or any key of a set, contains private members.
 pub fn holds_private_key(value: &Value) -> bool {
     match value {
         Value::Object(members) => {
@@ -34,7 +34,7 @@ pub fn holds_private_key(value: &Value) -> bool {
     }
 }
 
-/// What was fetched.
+/// The downloaded keys of an issuer.
 #[derive(Default)]
 pub struct Keys {
     issuers: Mutex<HashMap<String, Arc<Fetched>>>,
@@ -43,7 +43,7 @@ pub struct Keys {
 #[derive(Default)]
 struct Fetched {
     known: Mutex<Known>,
-    /// Held while the issuer is asked: concurrent requests wait for that answer.
+    /// Held during the download: concurrent requests wait for its result.
     turn: tokio::sync::Mutex<()>,
 }
 
@@ -65,9 +65,9 @@ impl Known {
 }
 
 impl Keys {
-    /// The keys of `issuer` that may have signed a token with this key id. They are fetched where they are
-    /// not known, or old, but not more often than once a minute. `revision` is that of the issuer's row: a
-    /// changed issuer is asked anew.
+    /// The keys of `issuer` with which a token with this key ID can be signed. They are downloaded if they
+    /// are unknown or old, but at most once a minute. `revision` is the revision of the issuer's row: after a
+    /// change, the keys are downloaded again.
     pub async fn find(
         &self,
         issuer: &JwtIssuer,
@@ -127,7 +127,7 @@ impl Fetched {
     }
 }
 
-/// The public keys in a key set that may sign. What is unknown here is left out, and secrets too.
+/// The public keys in a key set that can sign. Unknown and secret keys are ignored.
 fn parse(text: &str) -> Vec<Jwk> {
     let set: Value = serde_json::from_str(text).unwrap_or(Value::Null);
     let keys = set["keys"].as_array().cloned().unwrap_or_default();
@@ -139,7 +139,7 @@ fn parse(text: &str) -> Vec<Jwk> {
     keys.filter(signs).collect()
 }
 
-/// Those with this id; all where the token names none.
+/// The keys with this ID, or all keys if the token has no key ID.
 fn select(keys: &[Jwk], kid: Option<&str>) -> Vec<Jwk> {
     let wanted = |key: &&Jwk| kid.is_none_or(|kid| key.common.key_id.as_deref() == Some(kid));
     keys.iter().filter(wanted).cloned().collect()

@@ -1,7 +1,7 @@
 //! Tokens of other issuers: resolves a signed token to a principal of this server.
 //!
-//! Only asymmetric algorithms are accepted, never `none` or the HMAC ones. Issuer, audience, validity period and
-//! identity must all match, and every failure has the same answer, 401.
+//! Only asymmetric algorithms are accepted, never `none` or HMAC. Issuer, audience, validity period, and
+//! identity must all match, and every failure returns the same error, 401.
 
 mod fetch;
 pub mod keys;
@@ -19,12 +19,12 @@ use ootheca_store::{Kind, Query};
 use serde_json::Value;
 use std::sync::Arc;
 
-/// How far the clocks of issuers may be off, in seconds.
+/// The tolerated difference of clocks in seconds.
 const LEEWAY: i64 = 30;
-/// Longest token in bytes.
+/// The maximum length of a token in bytes.
 const LONGEST: usize = 16 * 1024;
 
-/// What may sign a token.
+/// The accepted signature algorithms.
 const ALGORITHMS: [Algorithm; 9] = [
     Algorithm::RS256,
     Algorithm::RS384,
@@ -37,7 +37,8 @@ const ALGORITHMS: [Algorithm; 9] = [
     Algorithm::EdDSA,
 ];
 
-/// Who holds `token`, in the organization with this short name; `username` chooses where it is several.
+/// The principal that `token` identifies, in the organization with this short name. `username` selects one of
+/// several identities.
 pub async fn principal(
     identity: &Identity,
     token: &str,
@@ -51,7 +52,7 @@ pub async fn principal(
     })
 }
 
-/// The same; why it is refused is for the log.
+/// The same, with the reason of a refusal for the log.
 async fn known(
     identity: &Identity,
     token: &str,
@@ -92,7 +93,7 @@ fn look_into(token: &str) -> Option<(Header, Value)> {
         return None;
     }
     let header = jsonwebtoken::decode_header(token).ok()?;
-    // What must be understood and is not known here.
+    // Critical extensions, none of which are supported.
     if header.crit.is_some() || !ALGORITHMS.contains(&header.alg) {
         return None;
     }
@@ -100,7 +101,7 @@ fn look_into(token: &str) -> Option<(Header, Value)> {
     Some((header, claims))
 }
 
-/// Whether the token says that it is from this issuer, for us.
+/// Whether the token has this issuer and its audience.
 fn names(claims: &Value, issuer: &JwtIssuer) -> bool {
     let for_us = match &claims["aud"] {
         Value::String(audience) => *audience == issuer.audience,
@@ -110,7 +111,7 @@ fn names(claims: &Value, issuer: &JwtIssuer) -> bool {
     for_us && claims["iss"] == issuer.issuer_url.as_str()
 }
 
-/// Whether it is valid now. A token without an end is never.
+/// Whether the token is valid now. A token without an expiration time is not.
 fn in_time(claims: &Value, now: Timestamp) -> std::result::Result<(), &'static str> {
     let now = now.0 / 1_000_000;
     // Fractions of seconds are allowed.
@@ -134,7 +135,7 @@ fn is_signed(token: &str, algorithm: Algorithm, key: &Jwk) -> bool {
     }
     let Ok(key) = DecodingKey::from_jwk(key) else { return false };
     let mut validation = Validation::new(algorithm);
-    // The claims are checked here, by the server's clock.
+    // The claims are checked here, with the clock of the server.
     validation.required_spec_claims.clear();
     validation.validate_exp = false;
     validation.validate_nbf = false;
@@ -142,9 +143,9 @@ fn is_signed(token: &str, algorithm: Algorithm, key: &Jwk) -> bool {
     jsonwebtoken::decode::<Value>(token, &key, &validation).is_ok()
 }
 
-/// Who here the token may be.
+/// The identities on this server that the token can refer to.
 fn identities(claims: &Value, issuer: &JwtIssuer) -> Vec<String> {
-    // An address that the issuer has not verified identifies no person.
+    // An email address that the issuer has not verified identifies no person.
     if issuer.claim() == "email" && claims["email_verified"] == Value::Bool(false) {
         return Vec::new();
     }
@@ -157,7 +158,7 @@ fn identities(claims: &Value, issuer: &JwtIssuer) -> Vec<String> {
     }
 }
 
-/// The one principal that these name.
+/// The single principal that the identities refer to.
 async fn resolve(
     identity: &Identity,
     organization: OrganizationId,

@@ -1,4 +1,4 @@
-//! One step of one cluster: compares what runs with what should run, and acts.
+//! One step for one cluster: compares the observed state with the desired state, and acts.
 
 use crate::{
     documents::{self, Stored},
@@ -12,27 +12,27 @@ use ootheca_model::{
 use ootheca_store::{Batch, Lease};
 use std::time::Duration;
 
-/// How often the creation of a cluster may fail before it is given up.
+/// The number of failed attempts after which the creation of a cluster is given up.
 const CREATION_ATTEMPTS: u32 = 5;
-/// When to look again for data that is missing.
+/// When to check again for missing data.
 const DATA_WAIT: Duration = Duration::from_secs(5);
-/// When to look again at a cluster that is to be switched off but in use.
+/// When to check again a cluster that is to be suspended but is in use.
 const IN_USE: Duration = Duration::from_millis(50);
 
 /// The result of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// The cluster is as it should be.
+    /// The cluster has its desired state.
     Done,
-    /// Look again after this time, or at the next hint.
+    /// Check again after this time, or at the next hint.
     Again(Duration),
 }
 
-/// Brings a cluster one step nearer to what it should be. Takes nothing but its id:
-/// the world is read again each time.
+/// Moves a cluster toward its desired state. The only input is the ID: all state is read again each time.
 pub async fn step(lifecycle: &Lifecycle, id: ClusterId, lease: Lease, failures: u32) -> Result<Step> {
     let Some(stored) = documents::find::<Cluster>(&*lifecycle.context.store, &id.to_string()).await? else {
-        // Rows outlive their clusters, so no crash leaves this: it is another store's. Not ours to remove.
+        // Rows outlive their clusters, so no crash leaves such a cluster. It belongs to another store and
+        // must not be removed.
         tracing::warn!(cluster = %id, "cluster in the engine is unknown to the store; left as it is");
         return Ok(Step::Done);
     };
@@ -57,8 +57,8 @@ pub async fn step(lifecycle: &Lifecycle, id: ClusterId, lease: Lease, failures: 
     }
 }
 
-/// New uses wait until the shutdown has started, and wake the instance then: none gets a server that is about to be
-/// stopped. A use that began before has it switched on again.
+/// New uses wait until the shutdown has started and then resume the cluster, so that none of them gets a
+/// server that is about to stop. A use that began before switches the power on again.
 async fn switch_off(lifecycle: &Lifecycle, id: ClusterId, lease: Lease, failures: u32) -> Result<Step> {
     let suspension = lifecycle.tracker.suspension(id);
     let Some(_alone) = suspension.begin().await else { return Ok(Step::Again(IN_USE)) };
@@ -70,7 +70,7 @@ async fn switch_off(lifecycle: &Lifecycle, id: ClusterId, lease: Lease, failures
 
 async fn run(lifecycle: &Lifecycle, stored: Stored<Cluster>, lease: Lease, failures: u32) -> Result<Step> {
     let plan = stored.value.plan_instance();
-    // Data is made for new clusters only: that of any other is missing, and may come back.
+    // Data is created for new clusters only. If the data of any other cluster is missing, it may come back.
     let observed = match stored.value.state {
         ClusterState::Creating => lifecycle.context.engine.create(&plan).await,
         _ => lifecycle.context.engine.ensure(&plan).await,
@@ -86,7 +86,7 @@ async fn run(lifecycle: &Lifecycle, stored: Stored<Cluster>, lease: Lease, failu
     cluster.observed.conditions.clone_from(&observed.conditions);
     let suspended = cluster.power == Power::Off && observed.phase == Phase::Suspended;
     if observed.phase == Phase::Ready || suspended {
-        // Nothing runs in a suspended cluster: what ran last is what will run.
+        // A suspended cluster does not run. The engine that ran last will run again.
         let engine = if suspended { &cluster.observed.engine } else { &observed.engine };
         cluster.observed = ObservedCluster {
             generation: observed.generation,
@@ -105,7 +105,7 @@ async fn run(lifecycle: &Lifecycle, stored: Stored<Cluster>, lease: Lease, failu
     Ok(next(lifecycle, stored.value.power, &observed))
 }
 
-/// Completes the condition of missing data by where it was and what can be done.
+/// Adds to the condition of missing data where the data was and what the operator can do.
 fn with_location(mut observed: Observed, cluster: &Cluster) -> Observed {
     let missing = observed.conditions.iter_mut().find(|condition| condition.kind == Condition::DATA_MISSING);
     if let Some(condition) = missing {
@@ -115,13 +115,13 @@ fn with_location(mut observed: Observed, cluster: &Cluster) -> Observed {
             message.push_str(&format!(" It was last in {}.", cluster.observed.location));
         }
         message.push_str(
-            " Put it back where it was, and the cluster serves again; or delete the cluster. No data is made in its place.",
+            " Restore it to its location to make the cluster available again, or delete the cluster. No new data is created.",
         );
     }
     observed
 }
 
-/// When to look again: a hint usually comes first.
+/// When to check again; usually a hint comes first.
 fn next(lifecycle: &Lifecycle, wanted: Power, observed: &Observed) -> Step {
     match (observed.phase, observed.retry_at) {
         (Phase::Ready, _) if wanted == Power::On => Step::Done,
@@ -150,7 +150,7 @@ async fn give_up(
     cluster.state = ClusterState::CreationFailed;
     cluster.updated_at = lifecycle.context.now();
     let message = match error.kind() {
-        ErrorKind::Internal => "the server could not be made; see the log".to_owned(),
+        ErrorKind::Internal => "the SQL server could not be created; see the log".to_owned(),
         _ => error.message().to_owned(),
     };
     cluster.observed.conditions = vec![Condition { kind: "CreationFailed".to_owned(), holds: true, message }];

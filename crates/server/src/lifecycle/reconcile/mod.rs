@@ -1,8 +1,9 @@
 //! Makes the engine match the store, one cluster at a time.
 //!
-//! The driver only decides *when* to visit *which* cluster; [`cluster::step`] acts. Hints (changed rows, changed
-//! instances) make it fast; the scan of due rows makes it certain. One server at a time reconciles: the holder of
-//! a lease, whose fencing number guards every write. `scale_to_zero` decides which clusters need no server.
+//! The driver only decides *when* to visit *which* cluster; [`cluster::step`] acts. Hints (changed rows and
+//! changed instances) make it fast, and the scan of due rows makes it reliable. One server at a time
+//! reconciles: the holder of a lease, whose fencing number guards every write. `scale_to_zero` decides which
+//! clusters are suspended.
 
 pub mod cluster;
 
@@ -26,13 +27,13 @@ use tokio::{
 
 const LEASE: &str = "reconcile";
 const LEASE_TTL: Duration = Duration::from_secs(15);
-/// Every hint may be lost, so everything is looked at now and then.
+/// How often everything is scanned, because hints can be lost.
 const SCAN_EVERY: Duration = Duration::from_secs(15);
-/// How many clusters are acted upon at once: callers share the store with them. Well above how many
-/// servers may hang at their start without others having to wait.
+/// The maximum number of clusters that are reconciled at the same time, because callers use the same store.
+/// It is much larger than the number of servers that can hang at their start without delaying others.
 const AT_ONCE: usize = 128;
 
-/// The loop. Ends when `stop` turns true, with no step under way.
+/// The loop. Ends when `stop` is true and no step is running.
 pub async fn run(lifecycle: Arc<Lifecycle>, holder: String, mut stop: watch::Receiver<bool>) {
     let idle = tokio::spawn(scale_to_zero::run(lifecycle.clone(), stop.clone()));
     let mut driver = Driver::new(lifecycle, holder);
@@ -69,16 +70,16 @@ struct Driver {
     lease: Option<Lease>,
     renew_at: Instant,
     scan_at: Instant,
-    /// Everything was looked at under this lease.
+    /// Whether everything was scanned under this lease.
     scanned: bool,
     steps: JoinSet<(ClusterId, Result<Step>)>,
     running: HashSet<ClusterId>,
     permits: Arc<Semaphore>,
-    /// Hinted at while a step was running: look again at once.
+    /// Clusters with a hint while their step was running; they are visited again immediately.
     again: HashSet<ClusterId>,
-    /// When to look at a cluster that is not done.
+    /// When to visit a cluster that is not done.
     later: HashMap<ClusterId, Instant>,
-    /// Steps that failed in a row.
+    /// The number of consecutive failed steps.
     failures: HashMap<ClusterId, u32>,
 }
 
@@ -101,7 +102,7 @@ impl Driver {
         }
     }
 
-    /// Keeps the lease, scans if it is time, starts what is due.
+    /// Renews the lease, scans if it is time, and starts the steps that are due.
     async fn turn(&mut self) -> Result<()> {
         let now = Instant::now();
         if now >= self.renew_at {
@@ -117,7 +118,7 @@ impl Driver {
                 .lease(LEASE, &self.holder, fence, LEASE_TTL, self.lifecycle.context.now())
                 .await;
             self.lease = renewed?;
-            // Another server may have made something meanwhile.
+            // Another server may have changed something in between.
             self.scanned &= self.lease.as_ref().map(|lease| lease.fence) == fence;
             self.lifecycle.context.lease.send_replace(self.lease.clone());
         }
@@ -139,7 +140,7 @@ impl Driver {
         Ok(())
     }
 
-    /// Whether the store was adopted by another engine; then this server acts no more, and ends.
+    /// Whether the store was adopted by another engine. If so, this server stops acting and ends.
     async fn is_disowned(&mut self) -> Result<bool> {
         let Some(owner) = &self.lifecycle.context.owner else { return Ok(false) };
         let Err(error) = owner.check(&*self.lifecycle.context.store).await else { return Ok(false) };
@@ -187,7 +188,7 @@ impl Driver {
 
     fn finish(&mut self, done: Option<(ClusterId, Result<Step>)>) {
         let Some((id, result)) = done else {
-            // A step panicked and took its id with it: forget who runs and look at everything again.
+            // A step panicked and its ID is lost: clears the running steps and scans everything again.
             self.running.clear();
             self.scan_at = Instant::now();
             return;
@@ -214,13 +215,13 @@ impl Driver {
     }
 }
 
-/// 100 ms, doubling to 30 s.
+/// 100 ms, doubling up to 30 s.
 fn backoff(failures: u32) -> Duration {
     Duration::from_millis(100 << failures.saturating_sub(1).min(9)).min(Duration::from_secs(30))
 }
 
-/// Every cluster that is not as it should be, has work due, or has something in the engine that no
-/// active cluster has; the first time everything that should run, since another program may have made it.
+/// Every cluster that does not have its desired state, has work due, or exists only in the engine. The first
+/// time, every cluster that should run is included, because another program may have changed it.
 async fn everything(lifecycle: &Lifecycle, first: bool) -> Result<HashSet<ClusterId>> {
     let mut ids: HashSet<ClusterId> = lifecycle.context.engine.list().await?.into_iter().collect();
     for cluster in lifecycle.context.clusters.look(&*lifecycle.context.store).await?.values() {
@@ -236,7 +237,8 @@ async fn everything(lifecycle: &Lifecycle, first: bool) -> Result<HashSet<Cluste
     Ok(ids)
 }
 
-/// Whether what runs is what should, as far as can be told without asking for it.
+/// Whether the observed state matches the desired state, as far as that is known without a request to the
+/// server.
 async fn in_order(lifecycle: &Lifecycle, cluster: &Cluster) -> bool {
     let Ok(observed) = lifecycle.context.engine.observe(cluster.id).await else { return false };
     let known = &cluster.observed;

@@ -1,7 +1,7 @@
 //! How fresh the SQL metadata of each cluster is, and when it must be read again before a login.
 //!
 //! Secrets are read again if they may have changed, at most once a second for each cluster; concurrent logins
-//! wait for that one read. In memory only: after a restart the first login reads.
+//! wait for that one read. In memory only: after a restart, the first login reads.
 
 use ootheca_model::{ClusterId, Timestamp};
 use std::{
@@ -13,7 +13,7 @@ use tokio::sync::OwnedMutexGuard;
 
 /// Metadata that is younger is not read again.
 const FRESH: Duration = Duration::from_secs(1);
-/// Most reads for users that are not in the metadata within [`UNKNOWN_WINDOW`].
+/// The maximum number of reads for unknown users within [`UNKNOWN_WINDOW`].
 pub(super) const UNKNOWN_LOOKS: u32 = 10;
 const UNKNOWN_WINDOW: Duration = Duration::from_secs(10);
 
@@ -21,27 +21,27 @@ const UNKNOWN_WINDOW: Duration = Duration::from_secs(10);
 #[derive(Default)]
 pub struct MetadataFreshness(Mutex<HashMap<ClusterId, Arc<ClusterFreshness>>>);
 
-/// What is remembered of one.
+/// The state of one cluster.
 #[derive(Default)]
 pub(super) struct ClusterFreshness {
-    /// Who looks at the users writes what it saw before the next one looks.
+    /// Serializes reading and writing the users, so that each read is written before the next one starts.
     logins: Arc<tokio::sync::Mutex<()>>,
     /// The same for databases.
     databases: Arc<tokio::sync::Mutex<()>>,
-    /// Who looks because of a login; the others wait for it.
+    /// Serializes reads that logins cause; concurrent logins wait.
     pub(super) looking: tokio::sync::Mutex<()>,
     freshness: Mutex<Freshness>,
 }
 
 #[derive(Default)]
 pub(super) struct Freshness {
-    /// When the last look at the users began, by both clocks.
+    /// When the last read of the users began, by both clocks.
     pub(super) read: Option<(Instant, Timestamp)>,
-    /// When a look last failed.
+    /// When a read last failed.
     pub(super) failed: Option<Instant>,
-    /// A secret turned out to be old.
+    /// Whether a secret was found to be outdated.
     invalidated: bool,
-    /// Reads for unknown users since then.
+    /// The number of reads for unknown users since that time.
     unknown: Option<(Instant, u32)>,
 }
 
@@ -50,7 +50,7 @@ fn older(moment: Instant, than: Duration) -> bool {
 }
 
 impl Freshness {
-    /// Whether the secrets may have changed; `used_at` is when they last could have been.
+    /// Whether the secrets may have changed. `used_at` is the last time when that was possible.
     pub(super) fn outdated(&self, used_at: Timestamp) -> bool {
         if self.failed.is_some_and(|failed| !older(failed, FRESH)) {
             return false;
@@ -58,7 +58,7 @@ impl Freshness {
         self.invalidated || self.read.is_none_or(|(began, at)| used_at >= at && older(began, FRESH))
     }
 
-    /// Whether to look for a user that is not noted. Takes one of the looks that are left.
+    /// Whether to read again for a user that is not in the metadata. Uses up one of the remaining reads.
     pub(super) fn look_for_unknown(&mut self) -> bool {
         let (since, looks) = match self.unknown {
             Some((since, looks)) if !older(since, UNKNOWN_WINDOW) => (since, looks),
@@ -75,13 +75,13 @@ impl ClusterFreshness {
     }
 }
 
-/// The turn to look at the users of a cluster.
+/// The lock for reading the users of a cluster.
 pub(super) struct Turn {
     notebook: Arc<ClusterFreshness>,
     _turn: OwnedMutexGuard<()>,
 }
 
-/// A look that has begun.
+/// A read that has begun.
 pub(super) struct Looked<'a> {
     turn: &'a Turn,
     began: (Instant, Timestamp),
@@ -94,7 +94,7 @@ impl Turn {
 }
 
 impl Looked<'_> {
-    /// What was seen is noted.
+    /// Records that the result is written.
     pub(super) fn done(self) {
         let mut freshness = self.turn.notebook.freshness();
         freshness.read = Some(self.began);
@@ -117,12 +117,12 @@ impl MetadataFreshness {
         self.of(cluster).databases.clone().lock_owned().await
     }
 
-    /// The next login looks again.
+    /// The next login reads again.
     pub fn invalidate(&self, cluster: ClusterId) {
         self.of(cluster).freshness().invalidated = true;
     }
 
-    /// Forgets a cluster.
+    /// Removes a cluster.
     pub fn forget(&self, cluster: ClusterId) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&cluster);
     }
@@ -142,7 +142,7 @@ mod tests {
         let read = |began| Freshness { read: Some((began, at)), ..Freshness::default() };
         assert!(Freshness::default().outdated(Timestamp(0)), "never read");
         assert!(read(a_while_ago()).outdated(at), "a session was open since");
-        assert!(!read(a_while_ago()).outdated(Timestamp(99)), "nobody was there since");
+        assert!(!read(a_while_ago()).outdated(Timestamp(99)), "the cluster was not used since");
         assert!(!read(Instant::now()).outdated(at), "read just now");
         let invalidated = |began| Freshness { invalidated: true, ..read(began) };
         assert!(invalidated(Instant::now()).outdated(Timestamp(0)));

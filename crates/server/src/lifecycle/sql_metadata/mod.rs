@@ -1,8 +1,9 @@
 //! Cached SQL metadata of each cluster: its SQL users and its databases.
 //!
-//! The cluster itself holds the original. The cached copy answers while its server is suspended, and lets the
-//! gateway check a login without asking the server. It is a row that is written only when something differs;
-//! [`freshness`] keeps how fresh it is. The secrets in it are salted hashes, and even those are never shown.
+//! The cluster itself contains the original. The cached copy is returned while the cluster is suspended, and
+//! lets the gateway verify a login without a request to the server. It is a row that is written only if
+//! something has changed; [`freshness`] tracks how fresh it is. The secrets in it are salted hashes, which
+//! are never shown either.
 
 pub mod freshness;
 pub mod secrets;
@@ -20,10 +21,10 @@ use ootheca_store::{Batch, Change, Kind, Row};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::Arc};
 
-/// How often a write is tried again when a concurrent one was faster.
+/// The maximum number of attempts if concurrent writes come first.
 const ATTEMPTS: usize = 20;
 
-/// What was last seen inside a cluster.
+/// The SQL metadata of a cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SqlMetadata {
     /// The organization.
@@ -34,7 +35,7 @@ pub struct SqlMetadata {
     pub logins: Vec<Login>,
     /// Databases, sorted byte by byte by name.
     pub databases: Vec<DatabaseMetadata>,
-    /// When something else was last seen than before.
+    /// When a difference was last found.
     pub taken_at: Timestamp,
 }
 
@@ -43,13 +44,13 @@ pub struct SqlMetadata {
 pub struct DatabaseMetadata {
     /// Name.
     pub name: String,
-    /// Tables, when they were last counted.
+    /// The number of tables, when they were last counted.
     pub tables: Option<i64>,
 }
 
 impl Document for SqlMetadata {
     const KIND: Kind = Kind::SqlCatalog;
-    const NAME: &'static str = "notes of a cluster";
+    const NAME: &'static str = "SQL metadata of a cluster";
 
     fn columns(&self) -> Row {
         let id = self.cluster.to_string();
@@ -66,7 +67,7 @@ impl SqlMetadata {
         Self { organization, cluster, logins: Vec::new(), databases: Vec::new(), taken_at }
     }
 
-    /// What a user's password is checked against.
+    /// The verifier of a user's password.
     pub fn secret(&self, user: &str) -> Option<&Secret> {
         let found = self.logins.binary_search_by(|login| login.name.as_str().cmp(user)).ok()?;
         self.logins.get(found).map(|login| &login.secret)
@@ -88,15 +89,15 @@ impl SqlMetadata {
     }
 }
 
-/// What a look inside showed.
+/// The result of a read.
 pub enum Seen {
     /// All users.
     Logins(Vec<Login>),
-    /// All databases. Where tables were not counted, the earlier count stands.
+    /// All databases. If tables were not counted, the earlier count is kept.
     Databases(Vec<Database>),
 }
 
-/// What to look at.
+/// The part to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     /// Users.
@@ -137,7 +138,7 @@ pub async fn logins(lifecycle: &Lifecycle, cluster: ClusterId, admin: &mut dyn A
     Ok(logins)
 }
 
-/// Reads everything, tables too, and returns the new metadata without writing it.
+/// Reads everything, including the number of tables, and returns the new metadata without writing it.
 pub async fn everything(
     lifecycle: &Lifecycle,
     cluster: &Cluster,
@@ -160,8 +161,8 @@ pub async fn everything(
     Ok(catalog)
 }
 
-/// The change that makes `catalog` the cached metadata of its cluster. Goes with a change of the cluster's row, so
-/// that a cluster that was deleted meanwhile gets none.
+/// The change that makes `catalog` the cached metadata of its cluster. It must be in one batch with a change
+/// of the cluster's row, so that a deleted cluster gets none.
 pub async fn replace(lifecycle: &Lifecycle, catalog: &SqlMetadata) -> Result<Change> {
     match documents::find::<SqlMetadata>(&*lifecycle.context.store, &catalog.cluster.to_string()).await? {
         Some(before) => documents::update(&before.row, catalog),
@@ -169,7 +170,8 @@ pub async fn replace(lifecycle: &Lifecycle, catalog: &SqlMetadata) -> Result<Cha
     }
 }
 
-/// Writes what was read, if it differs from what is cached. Nothing is written for a deleted cluster.
+/// Writes the result of a read if it differs from the cached metadata. Nothing is written for a deleted
+/// cluster.
 pub async fn write(lifecycle: &Lifecycle, cluster: ClusterId, seen: &Seen) -> Result<()> {
     for _ in 0..ATTEMPTS {
         let batch = match cached(lifecycle, cluster).await? {
@@ -188,7 +190,7 @@ pub async fn write(lifecycle: &Lifecycle, cluster: ClusterId, seen: &Seen) -> Re
                 let Some(found) = found.filter(|found| found.value.is_active()) else { return Ok(()) };
                 let mut after = SqlMetadata::of(&found.value, lifecycle.context.now());
                 after.see(seen);
-                // Should it be deleted meanwhile, nothing may be left behind.
+                // If the cluster is deleted at the same time, nothing must be left behind.
                 Batch::server("notes").with(documents::insert(&after)?).with(documents::touch(&found.row))
             }
         };
@@ -197,7 +199,7 @@ pub async fn write(lifecycle: &Lifecycle, cluster: ClusterId, seen: &Seen) -> Re
             result => return result.map(|_| ()),
         }
     }
-    Err(Error::unavailable("the notes of the cluster change too fast"))
+    Err(Error::unavailable("too many concurrent changes of the cluster's SQL metadata"))
 }
 
 #[cfg(test)]

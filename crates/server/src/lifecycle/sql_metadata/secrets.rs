@@ -1,6 +1,6 @@
-//! What a login at the gateway is checked against, read again where it may have changed.
+//! The verifiers for logins at the gateway, read again if they may have changed.
 //!
-//! It never wakes a cluster: the cached metadata answers for a suspended or unreachable one.
+//! It never resumes a cluster: for a suspended or unreachable one, the cached metadata is used.
 
 use crate::{
     documents::Stored,
@@ -17,11 +17,11 @@ use std::{
 };
 use tokio::time::timeout;
 
-/// How long reading the users of a cluster may take before a login goes by the cached metadata.
+/// The time limit for reading the users of a cluster, after which a login uses the cached metadata.
 const LOOK_LIMIT: Duration = Duration::from_secs(3);
 
-/// What a user's password is checked against. Never wakes the cluster; one that is suspended or not to be
-/// reached is answered for by its cached metadata.
+/// The verifier of a user's password. Never resumes the cluster: for a suspended or unreachable one, the
+/// cached metadata is used.
 pub async fn secret(lifecycle: &Lifecycle, cluster: ClusterId, user: &str) -> Result<Option<Secret>> {
     let found = lifecycle.context.active_cluster(cluster).await?;
     let awake = found.value.power == Power::On;
@@ -33,7 +33,7 @@ pub async fn secret(lifecycle: &Lifecycle, cluster: ClusterId, user: &str) -> Re
     let notes = match cached(lifecycle, cluster).await? {
         Some(notes) => notes,
         None if awake => first(lifecycle, cluster).await?,
-        None => return Err(Error::unavailable("the cluster is suspended and there are no notes of it")),
+        None => return Err(Error::unavailable("the cluster is suspended and has no cached SQL metadata")),
     };
     if let Some(secret) = notes.value.secret(user) {
         return Ok(Some(secret.clone()));
@@ -47,29 +47,29 @@ pub async fn secret(lifecycle: &Lifecycle, cluster: ClusterId, user: &str) -> Re
     Ok(cached(lifecycle, cluster).await?.and_then(|notes| notes.value.secret(user).cloned()))
 }
 
-/// The iterations of the verifiers that are noted of the cluster, as those of users who are none should
-/// look; `None` if there are none. They differ only if `scram_iterations` was changed meanwhile.
+/// The iterations of the cached verifiers of the cluster, which the responses for unknown users imitate;
+/// `None` if there are none. They only differ if `scram_iterations` was changed.
 pub async fn iterations(lifecycle: &Lifecycle, cluster: ClusterId) -> Result<Option<u32>> {
     let notes = cached(lifecycle, cluster).await?;
     let logins = notes.iter().flat_map(|notes| &notes.value.logins);
     Ok(logins.filter_map(|login| login.secret.iterations()).next())
 }
 
-/// When a secret could last have been changed without this server knowing.
+/// When a secret could last have been changed without the knowledge of this server.
 fn last_used(lifecycle: &Lifecycle, cluster: ClusterId) -> Timestamp {
     let sessions =
         lifecycle.metering.activity.last_used(cluster, lifecycle.context.now()).unwrap_or_default();
     sessions.max(lifecycle.tracker.last(cluster).unwrap_or_default())
 }
 
-/// Reads again, unless a concurrent login just did or the server cannot be reached.
+/// Reads again, unless a concurrent login has just done so or the server cannot be reached.
 async fn refresh(
     lifecycle: &Lifecycle,
     cluster: ClusterId,
     notebook: &ClusterFreshness,
     wanted: impl Fn() -> bool,
 ) {
-    // Those who come while one looks wait here, and find that it is done.
+    // Logins that arrive during a read wait here, and find that it is done.
     let _turn = notebook.looking.lock().await;
     if !wanted() {
         return;
@@ -78,7 +78,7 @@ async fn refresh(
         async { logins(lifecycle, cluster, &mut *lifecycle.context.engine.admin(cluster).await?).await };
     let result = match timeout(LOOK_LIMIT, look).await {
         Ok(result) => result.map(|_| ()),
-        Err(_) => Err(Error::unavailable("the cluster's SQL server does not answer in time")),
+        Err(_) => Err(Error::unavailable("the SQL server of the cluster did not respond in time")),
     };
     let Err(error) = result else { return };
     notebook.freshness().failed = Some(Instant::now());

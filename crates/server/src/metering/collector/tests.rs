@@ -1,4 +1,4 @@
-//! The meter against a real store, with an engine that measures what the test says.
+//! The meter with a real store, and an engine whose measurements the test sets.
 
 #![allow(clippy::unwrap_used)]
 
@@ -25,7 +25,7 @@ use ootheca_store::{AuditQuery, Batch, Change, Kind, Query};
 use tempfile::TempDir;
 use uuid::Uuid;
 
-/// A server without doors, with one BASIC cluster.
+/// A server without listeners, with one BASIC cluster.
 struct World {
     lifecycle: Arc<Lifecycle>,
     engine: Arc<SimulatedEngine>,
@@ -57,20 +57,21 @@ impl World {
         Self { lifecycle, engine, clock, cluster: cluster.id, _folder: folder }
     }
 
-    /// Goes to a moment.
+    /// Sets the clock.
     async fn at(&self, text: &str) {
         let target: Timestamp = text.parse().unwrap();
         let seconds = target.since(self.clock.now()).as_secs() + 1;
         self.clock.advance(&*self.lifecycle.context.store, i64::try_from(seconds).unwrap()).await.unwrap();
     }
 
-    /// The gateway reports a session that is over, and so many bytes.
+    /// Reports a session that has ended, and its bytes.
     fn session(&self, sent: u64) {
         let activity = Activity { cluster: self.cluster, sessions: 0, sessions_seen: 1, sent, received: 0 };
         self.lifecycle.metering.activity.note(0, &[activity], self.lifecycle.context.now());
     }
 
-    /// So many rows were written in all, each six request units, so much is stored; then a tick.
+    /// Sets the total number of written rows, six request units each, and the size of the data; then runs a
+    /// tick.
     async fn wrote(&self, rows: u64, mib: u64) {
         self.engine.pretend(self.cluster, counters(rows, mib));
         self.session(0);

@@ -1,5 +1,5 @@
-//! What is in memory of each cluster: what the meter has booked since the last sample, and the samples
-//! that are not written yet.
+//! The recent samples of each cluster in memory: the usage that was recorded since the last sample, and the
+//! samples that are not written yet.
 
 use crate::metering::timeseries::{
     cell::Cell,
@@ -16,24 +16,24 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// Seconds between two writings. So much of a chart is lost if the server is killed.
+/// Seconds between two writes. If the server is killed, this much of a chart is lost.
 const WRITTEN_EACH: i64 = 120;
-/// Seconds between two removals of what is too old.
+/// Seconds between two removals of old rows.
 const FORGOTTEN_EACH: i64 = 1200;
 
-/// Samples by the moment that they belong to.
+/// Samples by time.
 pub(crate) type Timed = BTreeMap<i64, Cell>;
 
-/// What was used since the server began to look; counters for Prometheus.
+/// Usage since the start of the server; counters for Prometheus.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// Transactions that ended, without those that open a session.
+    /// Transactions that ended, except those that open a session.
     pub transactions: u64,
     /// Microseconds in which sessions executed statements.
     pub active_micros: u64,
     /// Microseconds of CPU.
     pub cpu_micros: u64,
-    /// What is counted in request units.
+    /// Usage that is charged in request units.
     pub used: Quantities,
 }
 
@@ -52,9 +52,9 @@ struct State {
 
 #[derive(Default)]
 struct ClusterSeries {
-    /// The newest look at its CPU since the last sample; `None` while it sleeps.
+    /// The newest reading of its CPU since the last sample; `None` while it is suspended.
     look: Option<Look>,
-    /// The look that the last sample was taken with.
+    /// The reading at the last sample.
     before: Option<Look>,
     /// Usage recorded since then; its other numbers are not used.
     booked: Cell,
@@ -75,20 +75,20 @@ impl SampleBuffer {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The meter has looked at the CPU of a cluster that is awake.
+    /// Stores a reading of the CPU of a running cluster.
     pub(crate) fn saw(&self, cluster: ClusterId, cpu: &CpuCounter, at: Instant) {
         let look = Look { cpu: cpu.clone(), at };
         self.lock().clusters.entry(cluster).or_default().look = Some(look);
     }
 
-    /// A cluster does not run.
+    /// Records that a cluster does not run.
     pub(crate) fn asleep(&self, cluster: ClusterId) {
         if let Some(watched) = self.lock().clusters.get_mut(&cluster) {
             (watched.look, watched.before, watched.booked) = (None, None, Cell::default());
         }
     }
 
-    /// Metering has recorded usage of a cluster.
+    /// Adds recorded usage of a cluster.
     pub(crate) fn booked(&self, cluster: ClusterId, growth: &Growth, used: Quantities, storage_bytes: u64) {
         let mut state = self.lock();
         let watched = state.clusters.entry(cluster).or_default();
@@ -104,38 +104,38 @@ impl SampleBuffer {
         watched.totals.used += used;
     }
 
-    /// Forgets all clusters but those.
+    /// Removes all clusters except those that are wanted.
     pub(crate) fn keep(&self, wanted: impl Fn(ClusterId) -> bool) {
         self.lock().clusters.retain(|id, _| wanted(*id));
     }
 
-    /// What a cluster used since the server began to look.
+    /// The usage of a cluster since the start of the server.
     pub fn totals(&self, cluster: ClusterId) -> Totals {
         self.lock().clusters.get(&cluster).map(|watched| watched.totals).unwrap_or_default()
     }
 
-    /// Whether samples are to be taken now, each `seconds`.
+    /// Whether samples are due, if one is taken every `seconds`.
     pub(crate) fn is_due(&self, now: i64, seconds: i64) -> bool {
         let mut state = self.lock();
         let slot = Some(floor(now, seconds));
         std::mem::replace(&mut state.sampled, slot) != slot
     }
 
-    /// Clusters that are awake and whose storage is not known yet.
+    /// Running clusters whose storage is not known yet.
     pub(crate) fn without_storage(&self) -> Vec<ClusterId> {
         let state = self.lock();
         let unknown = |watched: &ClusterSeries| watched.look.is_some() && watched.storage_bytes.is_none();
         state.clusters.iter().filter(|(_, watched)| unknown(watched)).map(|(id, _)| *id).collect()
     }
 
-    /// What is stored by a cluster, unless that is known better.
+    /// Sets the storage of a cluster, unless a newer value is known.
     pub(crate) fn stores(&self, cluster: ClusterId, bytes: u64) {
         if let Some(watched) = self.lock().clusters.get_mut(&cluster) {
             watched.storage_bytes.get_or_insert(bytes);
         }
     }
 
-    /// Takes a sample of every cluster that is awake.
+    /// Takes a sample of every running cluster.
     pub(crate) fn sample(&self, now: i64, connections: impl Fn(ClusterId) -> u32) {
         let second = floor(now, FINE.seconds);
         for (id, watched) in &mut self.lock().clusters {
@@ -147,7 +147,7 @@ impl SampleBuffer {
         }
     }
 
-    /// Samples that are not written yet, where it is time to write them.
+    /// The samples that are not written yet, if it is time to write them.
     pub(crate) fn unwritten(&self, now: i64) -> Option<Vec<(ClusterId, Timed)>> {
         let mut state = self.lock();
         let last = *state.written.get_or_insert(now);
@@ -158,7 +158,7 @@ impl SampleBuffer {
         Some(self.all_unwritten(now))
     }
 
-    /// All of them, in any case.
+    /// All samples that are not written yet.
     pub(crate) fn all_unwritten(&self, now: i64) -> Vec<(ClusterId, Timed)> {
         let mut state = self.lock();
         state.written = Some(now);
@@ -166,7 +166,7 @@ impl SampleBuffer {
         some.map(|(id, watched)| (*id, watched.unwritten.clone())).collect()
     }
 
-    /// These are written.
+    /// Marks samples as written.
     pub(crate) fn wrote(&self, written: &[(ClusterId, Timed)]) {
         let mut state = self.lock();
         for (id, cells) in written {
@@ -176,7 +176,7 @@ impl SampleBuffer {
         }
     }
 
-    /// Whether it is time to remove what is too old.
+    /// Whether it is time to remove old rows.
     pub(crate) fn forgets(&self, now: i64) -> bool {
         let mut state = self.lock();
         let due = state.forgotten.is_none_or(|last| now - last >= FORGOTTEN_EACH);
@@ -186,12 +186,12 @@ impl SampleBuffer {
         due
     }
 
-    /// Samples of a cluster that are not written yet.
+    /// The samples of a cluster that are not written yet.
     pub(crate) fn unwritten_of(&self, cluster: ClusterId) -> Timed {
         self.lock().clusters.get(&cluster).map(|watched| watched.unwritten.clone()).unwrap_or_default()
     }
 
-    /// The newest sample of a cluster, if it was taken or found here.
+    /// The newest sample of a cluster, if it was taken by or loaded into this server.
     pub(crate) fn newest(&self, cluster: ClusterId) -> Option<(i64, Cell)> {
         self.lock().clusters.get(&cluster)?.newest
     }
@@ -202,11 +202,12 @@ impl ClusterSeries {
         let look = self.look.take()?;
         let storage_bytes = self.storage_bytes.unwrap_or(0);
         let gauges = Cell { samples: 1, connections, storage_bytes, ..Cell::default() };
-        // The first sample after a start has nothing to compare with: recorded usage waits for the next.
+        // The first sample after a start has no previous reading, so the recorded usage is added to the next
+        // one.
         let Some(before) = self.before.replace(look.clone()) else { return Some(gauges) };
         let cpu_micros = look.cpu.since(&before.cpu);
         self.totals.cpu_micros += cpu_micros;
-        // Never none, which would be no sample: a test clock may tick more often than once a millisecond.
+        // At least 1, because 0 means no sample: a test clock can tick more often than once a millisecond.
         let millis = look.at.duration_since(before.at).as_micros().div_ceil(1000).max(1);
         let millis = u64::try_from(millis).unwrap_or(u64::MAX);
         let Cell { transactions, active_micros, used, .. } = std::mem::take(&mut self.booked);
@@ -247,7 +248,7 @@ mod tests {
         assert_eq!((next.connections, next.storage_bytes), (0, 5000));
         assert_eq!(book.totals(ONE).transactions, 10);
         book.sample(1022, |_| 0);
-        assert_eq!(book.unwritten_of(ONE).len(), 2, "nobody has looked since");
+        assert_eq!(book.unwritten_of(ONE).len(), 2, "no rows were written since");
         book.asleep(ONE);
         book.sample(1032, |_| 0);
         assert_eq!(book.unwritten_of(ONE).len(), 2, "a sleeping cluster has no sample");

@@ -1,29 +1,31 @@
-//! What one sample holds. Cells add up: that of two times together is the sum of theirs, so a coarser
-//! series is exactly what the finer one says, in whatever order and portions it was made.
+//! The values of one sample. Cells can be added: the cell of two periods is the sum of their cells, so a
+//! coarser series contains exactly the sums of the finer one, regardless of the order in which they were
+//! added.
 
 use ootheca_model::units::Quantities;
 
-/// How many numbers a cell has.
+/// The number of values in a cell.
 pub(crate) const COLUMNS: usize = 15;
 
-/// What was seen of a cluster in some time. Amounts and gauges as sums; only storage is a level.
+/// The measurements of a cluster in a period. Amounts and gauges are sums; only storage is a level.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Cell {
-    /// Samples in it.
+    /// The number of samples.
     pub(crate) samples: u64,
-    /// Milliseconds that the amounts cover; less than the time of the cell where the cluster slept.
+    /// The time in milliseconds that the amounts cover, less than the whole period if the cluster was
+    /// suspended.
     pub(crate) millis: u64,
-    /// Open sessions, the sum over the samples.
+    /// Open sessions, as the sum of all samples.
     pub(crate) connections: u64,
-    /// Transactions that ended, without those that open a session.
+    /// Transactions that ended, except those that open a session.
     pub(crate) transactions: u64,
     /// Microseconds in which sessions executed statements.
     pub(crate) active_micros: u64,
     /// Microseconds of CPU.
     pub(crate) cpu_micros: u64,
-    /// Bytes of data at the end.
+    /// Bytes of data at the end of the period.
     pub(crate) storage_bytes: u64,
-    /// What is counted in request units.
+    /// Usage that is charged in request units.
     pub(crate) used: Quantities,
 }
 
@@ -32,7 +34,7 @@ const FIRST: [&str; 3] = ["connections", "statements", "latency_ms"];
 const LAST: [&str; 2] = ["cpu", "storage_bytes"];
 
 impl Cell {
-    /// Adds what came after it.
+    /// Adds the cell of a later period.
     pub(crate) fn add(&mut self, later: &Self) {
         if later.samples == 0 {
             return;
@@ -46,7 +48,7 @@ impl Cell {
         *self = Self { storage_bytes, ..Self::of_columns(&columns) };
     }
 
-    /// The cell of all of these, which are in the order of time.
+    /// The sum of cells in order of time.
     #[cfg(test)]
     pub(crate) fn sum<'a>(cells: impl IntoIterator<Item = &'a Self>) -> Self {
         let mut sum = Self::default();
@@ -54,7 +56,7 @@ impl Cell {
         sum
     }
 
-    /// Its numbers.
+    /// The values of the cell.
     pub(crate) fn columns(&self) -> [u64; COLUMNS] {
         let used = &self.used;
         [
@@ -76,7 +78,7 @@ impl Cell {
         ]
     }
 
-    /// The cell with these numbers.
+    /// The cell with these values.
     pub(crate) fn of_columns(columns: &[u64; COLUMNS]) -> Self {
         let used = Quantities {
             cpu_micros: columns[7],
@@ -100,8 +102,8 @@ impl Cell {
         }
     }
 
-    /// What charts show of it, by name. Nothing of a cell without samples; no rates where no time has
-    /// passed; no latency where no transaction ended.
+    /// The values for charts, by name. A cell without samples has none; there are no rates if no time has
+    /// passed, and no latency if no transaction ended.
     #[allow(clippy::cast_precision_loss)]
     pub(crate) fn values(&self) -> Vec<(String, Option<f64>)> {
         let per = |amount: u64, divisor: u64, unit: f64| {
@@ -123,7 +125,7 @@ impl Cell {
     }
 }
 
-/// To six digits behind the point: more only makes answers longer.
+/// Rounds to six decimal places, because more digits only make responses longer.
 fn rounded(value: f64) -> f64 {
     (value * 1e6).round() / 1e6
 }
@@ -133,7 +135,7 @@ pub(crate) mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Any cell of a real sample, and larger ones.
+    /// Any possible cell of a real sample, and larger ones.
     pub(in crate::metering::timeseries) fn any_cell() -> impl Strategy<Value = Cell> {
         let number = || prop_oneof![Just(0), 0..1000_u64, 0..1_u64 << 40];
         (1..13_u64, prop::array::uniform14(number())).prop_map(|(samples, rest)| {
@@ -181,7 +183,7 @@ pub(crate) mod tests {
             prop_assert_eq!(Cell::of_columns(&cell.columns()), cell);
         }
 
-        /// However the cells of a time are portioned, their sum is the same.
+        /// The sum of the cells of a period does not depend on how they are divided.
         #[test]
         fn sums_do_not_depend_on_portions(
             cells in prop::collection::vec(any_cell(), 0..20),

@@ -1,4 +1,4 @@
-//! Steps: how fine samples are kept, for how long, and which series answers a question. Pure.
+//! Steps: the resolution and the retention of samples, and the series that is used for a query. Pure.
 
 use crate::metering::timeseries::{
     cell::Cell,
@@ -6,22 +6,22 @@ use crate::metering::timeseries::{
 };
 use std::collections::BTreeMap;
 
-/// One of the three series that are kept.
+/// One of the three stored series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Step {
-    /// Seconds of a cell.
+    /// The length of a cell in seconds.
     pub(crate) seconds: i64,
-    /// Seconds for which they are kept.
+    /// The retention in seconds.
     kept: i64,
 }
 
 pub(crate) const FINE: Step = Step { seconds: 10, kept: 2 * 3600 };
 pub(crate) const MIDDLE: Step = Step { seconds: 120, kept: 2 * 24 * 3600 };
 pub(crate) const COARSE: Step = Step { seconds: 3600, kept: 90 * 24 * 3600 };
-/// From fine to coarse. A row of each holds whole cells of the next.
+/// From fine to coarse. A row of each contains whole cells of the next one.
 pub(crate) const STEPS: [Step; 3] = [FINE, MIDDLE, COARSE];
 
-/// Seconds of a point that people can read on an axis. Beyond them, whole days.
+/// Lengths of a point in seconds that are easy to read on an axis. Longer points are whole days.
 const ROUND: [i64; 17] = [
     10,
     20,
@@ -42,26 +42,26 @@ const ROUND: [i64; 17] = [
     DAY,
 ];
 const DAY: i64 = 24 * 3600;
-/// Who asks for the last two hours asks a moment after they were the last.
+/// Tolerance in seconds: a request for the last two hours arrives a moment later.
 const SLACK: i64 = 300;
 
 impl Step {
-    /// Seconds of a row.
+    /// The length of a row in seconds.
     pub(crate) const fn row_seconds(self) -> i64 {
         self.seconds * PLACES
     }
 
-    /// When the row begins that holds a moment.
+    /// The start of the row that contains a time.
     pub(crate) fn row_start(self, second: i64) -> i64 {
         floor(second, self.row_seconds())
     }
 
-    /// The place of a moment in its row.
+    /// The position of a time in its row.
     pub(crate) fn place(self, second: i64) -> i64 {
         (second - self.row_start(second)) / self.seconds
     }
 
-    /// Rows that begin before this are forgotten: all of them is too old.
+    /// Rows that start before this time are removed, because all their cells are too old.
     pub(crate) fn forgotten_before(self, now: i64) -> i64 {
         now - self.kept - SLACK - self.row_seconds()
     }
@@ -76,7 +76,7 @@ pub(crate) fn floor(second: i64, step: i64) -> i64 {
     second.div_euclid(step) * step
 }
 
-/// Sets every cell of `coarse` that `fine` has something of; both rows begin at these moments.
+/// Sets every cell of `coarse` for which `fine` has data. The rows start at the specified times.
 pub(crate) fn roll_up(fine: (Step, i64, &Places), coarse: (Step, i64, &mut Places)) {
     let ((fine, fine_start, cells), (step, start, sums)) = (fine, coarse);
     let mut touched: BTreeMap<i64, Cell> = BTreeMap::new();
@@ -87,21 +87,21 @@ pub(crate) fn roll_up(fine: (Step, i64, &Places), coarse: (Step, i64, &mut Place
     sums.extend(touched);
 }
 
-/// What answers a question about `[from, to)`.
+/// How a query about `[from, to)` is executed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Plan {
-    /// The series that is read.
+    /// The series to read.
     pub(crate) step: Step,
-    /// Seconds of a point of the answer.
+    /// The length of a point in seconds.
     pub(crate) point: i64,
-    /// The first point.
+    /// The time of the first point.
     pub(crate) first: i64,
-    /// How many.
+    /// The number of points.
     pub(crate) points: i64,
 }
 
-/// Plans an answer of at most `points` points, each a round time of at least `shortest` seconds. The
-/// series is the coarsest that is as fine as the points, among those that reach back far enough.
+/// Plans a response of at most `points` points, each with a round length of at least `shortest` seconds. It
+/// reads the coarsest series that is as fine as the points, among those that go back far enough.
 pub(crate) fn plan(from: i64, to: i64, points: i64, shortest: i64, now: i64) -> Plan {
     let kept = STEPS.into_iter().find(|step| step.still_has(from, now)).unwrap_or(COARSE);
     let count = |point: i64| (to - floor(from, point) + point - 1) / point;
@@ -114,7 +114,7 @@ pub(crate) fn plan(from: i64, to: i64, points: i64, shortest: i64, now: i64) -> 
 }
 
 impl Plan {
-    /// Adds cells, each with its moment, to the points that they belong to.
+    /// Adds cells to the points that contain their times.
     pub(crate) fn gather(&self, cells: impl IntoIterator<Item = (i64, Cell)>) -> Vec<Cell> {
         let mut ordered: Vec<(i64, Cell)> = cells.into_iter().collect();
         ordered.sort_by_key(|(second, _)| *second);
@@ -128,7 +128,7 @@ impl Plan {
         points
     }
 
-    /// The moment after the last point.
+    /// The end of the last point.
     pub(crate) fn end(&self) -> i64 {
         self.first + self.points * self.point
     }
@@ -171,7 +171,7 @@ mod tests {
     }
 
     fn day(cells: &[(i64, Cell)]) -> Vec<(Step, i64, Places)> {
-        // As the server does it: row by row, each step from the one before.
+        // As the server does it: row by row, each step from the previous one.
         let mut rows: BTreeMap<(i64, i64), Places> = BTreeMap::new();
         for (second, cell) in cells {
             let row = rows.entry((FINE.seconds, FINE.row_start(*second))).or_default();
@@ -200,7 +200,7 @@ mod tests {
     }
 
     proptest! {
-        /// Every step tells the same sums, and has its cells where the samples were.
+        /// Every step contains the same sums, at the times of the samples.
         #[test]
         fn each_step_holds_all_of_it(cells in any_cells()) {
             let rows = day(&cells);
@@ -220,7 +220,7 @@ mod tests {
             }
         }
 
-        /// An answer is never longer than asked for, covers the time, and loses nothing of it.
+        /// A response is never longer than requested, covers the whole time, and loses no data.
         #[test]
         fn answers_cover_what_was_asked(
             cells in any_cells(),
@@ -239,7 +239,7 @@ mod tests {
             prop_assert_eq!(Cell::sum(&gathered), Cell::sum(inside.map(|(_, cell)| cell)));
         }
 
-        /// What is still asked for is not forgotten.
+        /// Data that can still be requested is not removed.
         #[test]
         fn kept_as_long_as_it_answers(age in 0..100 * DAY) {
             for step in STEPS {

@@ -1,12 +1,13 @@
-//! Samples: what each cluster that is awake did, every ten seconds, for charts.
+//! Samples of each running cluster, taken every ten seconds, for charts.
 //!
-//! They cost next to nothing, because nobody is asked: a sample is made of what the meter saw and booked
-//! since the one before, at the end of one of its ticks. So there is none of a cluster that sleeps, and
-//! nothing is woken or kept awake. They are written each two minutes, three rows a cluster: one of the
-//! fine series and those of the two coarser ones, whose cells are sums of finer ones.
+//! They cost almost nothing, because no server is queried: at the end of a tick, a sample is created from
+//! what the meter has read and recorded since the previous one. So a suspended cluster has no samples, and
+//! sampling neither resumes a cluster nor keeps it running. Samples are written every two minutes, in three
+//! rows for each cluster: one of the fine series, and one of each of the two coarser series, whose cells are
+//! sums of finer ones.
 //!
-//! Only the server that meters samples. They are not guarded by its lease: at worst two servers write the
-//! same row, and a moment of a chart is lost.
+//! Only the server that does the metering takes samples. Its lease does not guard the writes: in the worst
+//! case two servers write the same row, and a moment of a chart is lost.
 
 pub mod buffer;
 pub mod cell;
@@ -26,10 +27,10 @@ use ootheca_store::{Batch, Change, Kind, Query, SampleRow, SampleRows};
 use row::Places;
 use std::collections::{BTreeMap, HashMap};
 
-/// Clusters whose samples are written in one batch.
+/// The number of clusters whose samples are written in one batch.
 const TOGETHER: usize = 100;
 
-/// The second of a moment.
+/// A time in seconds.
 pub(crate) fn second(moment: Timestamp) -> i64 {
     moment.0.div_euclid(1_000_000)
 }
@@ -38,14 +39,14 @@ fn moment(second: i64) -> Timestamp {
     Timestamp(second.saturating_mul(1_000_000))
 }
 
-/// How often samples come: not more often than the meter looks.
+/// The interval of samples: at least the interval of the meter.
 pub(crate) fn seconds_between(metering: &Metering) -> i64 {
     let seconds =
         metering.context.settings.samples.seconds.max(metering.context.settings.metering.tick_seconds);
     i64::try_from(seconds).unwrap_or(i64::MAX).max(FINE.seconds)
 }
 
-/// Samples every cluster that the meter has just found awake, if it is time.
+/// If it is time, takes a sample of every cluster that the meter has just found running.
 pub(crate) async fn tick(metering: &Metering) -> Result<()> {
     let (book, now) = (&metering.samples, second(metering.context.now()));
     let seconds = i64::try_from(metering.context.settings.samples.seconds).unwrap_or(i64::MAX);
@@ -63,12 +64,12 @@ pub(crate) async fn tick(metering: &Metering) -> Result<()> {
     Ok(())
 }
 
-/// Writes what is not written yet: the server stops.
+/// Writes all samples that are not written yet, when the server stops.
 pub(crate) async fn close(metering: &Metering) -> Result<()> {
     write(metering, &metering.samples.all_unwritten(second(metering.context.now()))).await
 }
 
-/// A cluster without a session since it woke was not measured: its meter knows its storage.
+/// A cluster without a session since it resumed was not measured, so its storage is read from its meter.
 async fn learn_storage(metering: &Metering) -> Result<()> {
     let unknown = metering.samples.without_storage();
     if unknown.is_empty() {
@@ -103,7 +104,7 @@ async fn write(metering: &Metering, samples: &[(ClusterId, Timed)]) -> Result<()
     Ok(())
 }
 
-/// Writes samples that belong to the fine row that begins at `start`.
+/// Writes the samples of the fine row that starts at `start`.
 async fn write_rows(metering: &Metering, start: i64, samples: &[(ClusterId, Timed)]) -> Result<()> {
     let clusters: Vec<ClusterId> = samples.iter().map(|(cluster, _)| *cluster).collect();
     let mut known: Vec<HashMap<ClusterId, Places>> = Vec::new();
@@ -144,7 +145,7 @@ fn change(cluster: ClusterId, step: Step, second: i64, places: &Places) -> Chang
     })
 }
 
-/// Rows of some clusters that start within `[from, to)`. One that can not be read is as good as none.
+/// The rows of some clusters that start within `[from, to)`. A row that cannot be decoded is ignored.
 pub(crate) async fn read(
     metering: &Metering,
     clusters: &[ClusterId],

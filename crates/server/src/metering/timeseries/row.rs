@@ -1,26 +1,26 @@
-//! How a row of the store holds cells: 120 places of one step, as columns of small numbers.
+//! How a row of the store contains cells: 120 positions of one step, as columns of small numbers.
 //!
-//! The document is Base64 of bytes. The first is the version of this form. Then come the places that
-//! hold a cell, as (gap, length) pairs, and each column of those cells: one value where it is always the
-//! same, else the differences from cell to cell. All numbers are of variable length, so the row of a
-//! cluster that does nothing is short.
+//! The document is Base64. The first byte is the version of the format. It is followed by the positions that
+//! have a cell, as (gap, length) pairs, and by each column of those cells: one value if it is constant,
+//! otherwise the differences from cell to cell. All numbers have a variable length, so the row of an idle
+//! cluster is short.
 
 use crate::metering::timeseries::cell::{COLUMNS, Cell};
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use ootheca_model::{Error, Result};
 use std::collections::BTreeMap;
 
-/// Cells of a row.
+/// The number of cells in a row.
 pub(crate) const PLACES: i64 = 120;
 const VERSION: u8 = 1;
-/// How a column is written: one value, or differences.
+/// The encoding of a column: one value, or differences.
 const SAME: u64 = 0;
 const DIFFERENT: u64 = 1;
 
-/// The cells of a row by their place in it.
+/// The cells of a row by position.
 pub(crate) type Places = BTreeMap<i64, Cell>;
 
-/// The document of these cells.
+/// Encodes cells as a document.
 pub(crate) fn encode(places: &Places) -> String {
     let mut bytes = vec![VERSION];
     let runs = runs(places);
@@ -48,7 +48,7 @@ pub(crate) fn encode(places: &Places) -> String {
     STANDARD_NO_PAD.encode(bytes)
 }
 
-/// The cells of a document.
+/// Decodes a document.
 pub(crate) fn decode(document: &str) -> Result<Places> {
     let damaged = || Error::internal("samples: damaged row");
     let bytes = STANDARD_NO_PAD.decode(document).map_err(|error| damaged().because(error))?;
@@ -84,7 +84,7 @@ fn read(bytes: &[u8]) -> Option<Places> {
     Some(places.into_iter().zip(cells.iter().map(Cell::of_columns)).collect())
 }
 
-/// Neighbouring places as (gap before, length).
+/// Adjacent positions as (gap before, length).
 fn runs(places: &Places) -> Vec<(u64, u64)> {
     let (mut runs, mut next): (Vec<(u64, u64)>, i64) = (Vec::new(), 0);
     for place in places.keys() {
@@ -97,7 +97,7 @@ fn runs(places: &Places) -> Vec<(u64, u64)> {
     runs
 }
 
-/// Small differences of either sign become small numbers.
+/// Maps small differences of either sign to small numbers.
 fn folded(difference: u64) -> u64 {
     (difference << 1) ^ if difference >> 63 == 1 { u64::MAX } else { 0 }
 }
@@ -106,7 +106,7 @@ fn unfolded(number: u64) -> u64 {
     (number >> 1) ^ (number & 1).wrapping_neg()
 }
 
-/// Seven bits a byte, the lowest first; the highest bit says that more follow.
+/// Seven bits per byte, the lowest first; the highest bit is set if more follow.
 fn put(bytes: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         bytes.push((number & 0x7f) as u8 | 0x80);
@@ -153,7 +153,7 @@ mod tests {
             prop_assert!(rest.is_empty());
         }
 
-        /// Whatever stands there, it is a row or an error, and never a panic.
+        /// Any input is either decoded or returns an error, and never panics.
         #[test]
         fn damage_is_an_error(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let _ = read(&bytes);

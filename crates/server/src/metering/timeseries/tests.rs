@@ -1,4 +1,4 @@
-//! Sampling against a real store, with an engine that measures what the test says.
+//! Sampling with a real store, and an engine whose measurements the test sets.
 
 #![allow(clippy::unwrap_used)]
 
@@ -8,7 +8,7 @@ use downsample::{COARSE, MIDDLE};
 const DAY: i64 = 24 * 3600;
 const START: i64 = 1_796_000_000 / 3600 * 3600;
 
-/// What a busy cluster's sample looks like.
+/// A sample of a busy cluster.
 fn busy(second: i64) -> cell::Cell {
     let noise = |range: i64| (second / 10 * 7919 % range).unsigned_abs();
     let mut columns = [0; cell::COLUMNS];
@@ -21,7 +21,7 @@ fn busy(second: i64) -> cell::Cell {
     cell::Cell::of_columns(&columns)
 }
 
-/// One that only runs.
+/// A sample of an idle cluster.
 fn idle(second: i64) -> cell::Cell {
     let noise = |range: i64| (second / 10 * 7919 % range).unsigned_abs();
     cell::Cell {
@@ -33,8 +33,8 @@ fn idle(second: i64) -> cell::Cell {
     }
 }
 
-/// Bytes of the documents of all rows that a cluster has after three months, and of all that are written
-/// in a day: a row is half full on the average.
+/// The size in bytes of the documents of all rows of a cluster after three months, and of all documents that
+/// are written in a day. A row is half full on average.
 fn bytes(sample: fn(i64) -> cell::Cell) -> (usize, usize) {
     let row = |step: Step| {
         let times = step.seconds / FINE.seconds;
@@ -54,7 +54,7 @@ fn bytes(sample: fn(i64) -> cell::Cell) -> (usize, usize) {
     (all, writing * 24 * 30)
 }
 
-/// The cost that docs/console.md states. Bytes before what the database adds.
+/// The sizes that docs/console.md states, without the overhead of the database.
 #[test]
 fn what_it_costs() {
     let writings_a_minute = 60.0 / 120.0 * STEPS.len() as f64;

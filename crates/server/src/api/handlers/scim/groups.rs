@@ -1,4 +1,4 @@
-//! SCIM groups, and who is in them.
+//! SCIM groups and their members.
 
 use crate::{
     api::{
@@ -106,7 +106,7 @@ pub async fn create_group(
     Ok(Decision::now(batch, people::group(&group, members.shown(&people), 1)))
 }
 
-/// `PUT /Groups/{id}`. A group without `members` loses all of them; its roles stay.
+/// `PUT /Groups/{id}`. A request without `members` removes all members; the roles of the group are kept.
 pub async fn update_group(
     call: Arc<Call>,
     path: IdPath,
@@ -132,7 +132,7 @@ pub async fn patch_group(
     replace(&call, before, &people, after)
 }
 
-/// `DELETE /Groups/{id}`. What it gave is gone for its members at once.
+/// `DELETE /Groups/{id}`. The members lose its roles immediately.
 pub async fn delete_group(
     call: Arc<Call>,
     path: IdPath,
@@ -147,7 +147,7 @@ pub async fn delete_group(
     Ok(Decision::now(batch, ScimDeleted {}))
 }
 
-/// Read before the people: a person who is added to the group meanwhile makes it stale.
+/// Read before the people, so that the change is stale if a person is added to the group at the same time.
 async fn existing(call: &Call, id: &str) -> Result<Stored<Group>> {
     let id: PrincipalId = id.parse().map_err(|_| Error::not_found("group"))?;
     documents::get(&*call.context.store, call.granted.organization(), &id.to_string()).await
@@ -178,24 +178,24 @@ fn replace(
     Ok(Decision::now(batch, reply))
 }
 
-/// Who shall be in a group.
+/// The new members of a group.
 struct Members(BTreeSet<PrincipalId>);
 
 impl Members {
-    /// Reads who is named; each must be a user of the organization.
+    /// Parses the members. Each of them must be a user of the organization.
     fn read(people: &People, named: Option<Vec<ScimResource>>) -> Result<Self> {
         let known: BTreeSet<PrincipalId> = people.persons.iter().map(|found| found.value.id).collect();
         let mut members = BTreeSet::new();
         for named in named.unwrap_or_default() {
             let id = required("members.value", named.value)?;
             let found = id.parse::<PrincipalId>().ok().filter(|id| known.contains(id));
-            let rule = || format!("{id:?} is not the id of a user; groups in groups are not possible");
+            let rule = || format!("{id:?} is not the ID of a user; nested groups are not supported");
             members.insert(found.ok_or_else(|| Error::invalid("members.value", rule()))?);
         }
         Ok(Self(members))
     }
 
-    /// The persons whose membership of `group` changes.
+    /// The changes to people whose membership of `group` changes.
     fn changes(&self, people: &People, group: PrincipalId, now: Timestamp) -> Result<Vec<Change>> {
         let changed = people
             .persons
@@ -216,7 +216,7 @@ impl Members {
     }
 }
 
-/// Puts a person into a group, or takes it out.
+/// Adds a person to a group, or removes the person.
 fn toggle(person: &mut Person, group: PrincipalId) {
     let groups = &mut person.profile.groups;
     match groups.binary_search(&group) {

@@ -1,5 +1,5 @@
-//! SCIM 2.0: identity providers keep people and groups up to date. A user is a person, a group is a group;
-//! what a request says is turned into them, and they are shown, here.
+//! SCIM 2.0, with which identity providers manage people and groups. This converts between users and people,
+//! and between SCIM groups and groups.
 
 pub mod groups;
 mod people;
@@ -21,11 +21,11 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 use std::cmp::Ordering;
 
-/// Items in an answer that asks for no number.
+/// The default number of items in a response.
 const USUAL_COUNT: i32 = 20;
-/// Most items in an answer.
+/// The maximum number of items in a response.
 const MOST: i32 = 1000;
-/// Most operations in a patch.
+/// The maximum number of operations in a patch.
 const MOST_OPERATIONS: usize = 1000;
 
 /// A part of a list.
@@ -36,7 +36,7 @@ struct Page<T> {
 }
 
 impl<T: Serialize + DeserializeOwned> Page<T> {
-    /// The part of `all` that is asked for, in the order that is asked for.
+    /// The requested page of `all`, in the requested order.
     fn read(query: &ScimListQuery, all: Vec<T>) -> Result<Self> {
         let filter = query.filter.as_deref().filter(|text| !text.trim().is_empty());
         let filter = filter.map(Filter::parse).transpose()?;
@@ -77,7 +77,7 @@ fn int32(number: usize) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
 }
 
-/// Orders a list by an attribute; what has none comes last, as the standard wants it of ascending lists.
+/// Orders a list by an attribute. Items without it come last, as RFC 7644 requires for ascending lists.
 fn sort(items: &mut [Value], by: Option<&str>, order: Option<&str>) -> Result<()> {
     let descending = match order.map(str::to_ascii_lowercase).as_deref() {
         None | Some("" | "ascending") => false,
@@ -103,7 +103,7 @@ fn sort(items: &mut [Value], by: Option<&str>, order: Option<&str>) -> Result<()
     Ok(())
 }
 
-/// A resource with the attributes that are asked for.
+/// A resource with the requested attributes.
 fn shown<T: Serialize + DeserializeOwned>(resource: T, query: &ScimShowQuery) -> Result<T> {
     let selection = Selection::read(query.attributes.as_deref(), query.excluded_attributes.as_deref());
     if selection == Selection::default() { Ok(resource) } else { typed(selection.apply(json(resource)?)) }
@@ -115,10 +115,10 @@ fn json<T: Serialize>(resource: T) -> Result<Value> {
 
 fn typed<T: DeserializeOwned>(resource: Value) -> Result<T> {
     serde_json::from_value(resource)
-        .map_err(|error| Error::internal("a resource lost its shape").because(error))
+        .map_err(|error| Error::internal("a patched resource has an invalid format").because(error))
 }
 
-/// A resource after the operations of a patch: as a request that says the same as a whole.
+/// Applies a patch to a resource. Returns the result as a request that replaces the whole resource.
 fn patched<T: DeserializeOwned>(
     resource: impl Serialize,
     schemas: Option<&[String]>,
@@ -142,13 +142,13 @@ fn apply(resource: &mut Map<String, Value>, operation: ScimOperations, place: us
     patch::apply(resource, Verb::parse(&verb)?, operation.path.as_deref(), operation.value)
 }
 
-/// Refuses a request whose `schemas` do not hold `wanted`.
+/// Refuses a request whose `schemas` do not contain `wanted`.
 fn check_schema(schemas: Option<&[String]>, wanted: &str) -> Result<()> {
     let found = schemas.unwrap_or_default().iter().any(|schema| schema.eq_ignore_ascii_case(wanted));
-    if found { Ok(()) } else { Err(Error::invalid("schemas", format!("must hold {wanted}"))) }
+    if found { Ok(()) } else { Err(Error::invalid("schemas", format!("must contain {wanted}"))) }
 }
 
-/// What is known of a record itself. `revision` is the one after a change that is under way.
+/// Metadata of a resource. `revision` is the one after the current change.
 fn metadata(
     kind: &str,
     location: String,
@@ -165,12 +165,12 @@ fn metadata(
     }
 }
 
-/// Where a resource is.
+/// The URL of a resource.
 fn location(kind: &str, id: impl std::fmt::Display) -> String {
     format!("{}/{kind}s/{id}", scim::PREFIX)
 }
 
-/// A text that must not be empty or very long; an empty one is none.
+/// Checks the length of a text. An empty text is the same as none.
 fn text(field: &str, text: Option<String>) -> Result<Option<String>> {
     match text.filter(|text| !text.trim().is_empty()) {
         Some(text) if text.chars().count() > 256 || text.chars().any(char::is_control) => {

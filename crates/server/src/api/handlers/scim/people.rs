@@ -1,4 +1,4 @@
-//! The people and groups of an organization, and who is in which group.
+//! The people and groups of an organization.
 
 use crate::{
     api::{
@@ -33,7 +33,7 @@ impl People {
         })
     }
 
-    /// All of them as SCIM shows them.
+    /// All people as SCIM users.
     pub(super) fn users(&self) -> Vec<ScimUser> {
         let names = self.names();
         self.persons.iter().map(|found| user(&found.value, &names, found.row.revision)).collect()
@@ -44,7 +44,7 @@ impl People {
         self.groups.iter().map(|found| (found.value.id, found.value.name.clone())).collect()
     }
 
-    /// All groups as SCIM shows them.
+    /// All groups as SCIM groups.
     pub(super) fn shown_groups(&self) -> Vec<ScimGroup> {
         let mut members: BTreeMap<PrincipalId, Vec<ScimResource>> = BTreeMap::new();
         for person in self.persons.iter().map(|found| &found.value) {
@@ -77,7 +77,7 @@ pub(super) fn member(person: &Person) -> ScimResource {
     }
 }
 
-/// A group as SCIM shows it.
+/// A group as a SCIM group.
 pub(super) fn group(group: &Group, members: Vec<ScimResource>, revision: i64) -> ScimGroup {
     let place = location("Group", group.id);
     ScimGroup {
@@ -90,7 +90,7 @@ pub(super) fn group(group: &Group, members: Vec<ScimResource>, revision: i64) ->
     }
 }
 
-/// A person as SCIM shows it, with the names of its groups.
+/// A person as a SCIM user, with the names of its groups.
 pub(super) fn user(person: &Person, groups: &BTreeMap<PrincipalId, String>, revision: i64) -> ScimUser {
     let Profile { external_id, display_name, given_name, family_name, .. } = person.profile.clone();
     let named = given_name.is_some() || family_name.is_some();

@@ -1,4 +1,4 @@
-//! What the SCIM service says of itself. The same for every caller.
+//! The description of the SCIM service, the same for every caller.
 
 use crate::api::{
     call::Call,
@@ -83,7 +83,7 @@ pub async fn get_schema(
     shown(found.ok_or_else(|| Error::not_found("schema"))?, &query)
 }
 
-/// All of a short list.
+/// A list with all items on one page.
 fn whole<T>(all: Vec<T>, query: &ScimShowQuery) -> Result<super::Page<T>>
 where
     T: serde::Serialize + serde::de::DeserializeOwned,
@@ -97,7 +97,7 @@ fn about(kind: &str, place: String) -> ScimMetadata {
 }
 
 fn resource_types() -> Vec<ScimResourceType> {
-    let kinds = [("User", scim::USER, "A person"), ("Group", scim::GROUP, "People who hold the same roles")];
+    let kinds = [("User", scim::USER, "A person"), ("Group", scim::GROUP, "People with the same roles")];
     let shown = kinds.map(|(name, schema, description)| ScimResourceType {
         schemas: vec![RESOURCE_TYPE.to_owned()],
         id: name.to_owned(),
@@ -141,7 +141,7 @@ fn list(name: &str, description: &str, within: Vec<ScimSchemaAttribute>) -> Scim
     }
 }
 
-/// A thing that is named in a list: by its id, name and place.
+/// The attributes of a reference in a list: ID, name, and URL.
 fn named(what: &str, target: &str, mutability: &str) -> Vec<ScimSchemaAttribute> {
     let place = ScimSchemaAttribute {
         reference_types: vec![target.to_owned()],
@@ -208,5 +208,5 @@ fn group_schema() -> ScimSchema {
         external_id(),
         list("members", "The users in the group", named("user", "User", "immutable")),
     ];
-    schema(scim::GROUP, "Group", "People who hold the same roles", attributes)
+    schema(scim::GROUP, "Group", "People with the same roles", attributes)
 }

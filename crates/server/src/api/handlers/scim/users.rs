@@ -109,7 +109,8 @@ pub async fn create_user(
     Ok(Decision::now(batch, people::user(&person, &BTreeMap::new(), 1)))
 }
 
-/// `PUT /Users/{id}`. What is left out is removed, but for name, address and whether the user is active.
+/// `PUT /Users/{id}`. Omitted attributes are removed, except the name, the email addresses, and whether the
+/// user is active.
 pub async fn update_user(
     call: Arc<Call>,
     path: IdPath,
@@ -139,7 +140,7 @@ pub async fn patch_user(
     replace(&call, before, after).await
 }
 
-/// `DELETE /Users/{id}`. Its memberships go with it.
+/// `DELETE /Users/{id}`. The user is removed from its groups.
 pub async fn delete_user(
     call: Arc<Call>,
     path: IdPath,
@@ -155,7 +156,7 @@ pub async fn delete_user(
     Ok(Decision::now(batch, ScimDeleted {}))
 }
 
-/// Refuses to take the last administrator away; otherwise guards against two at the same moment.
+/// Refuses to remove the last administrator. Returns changes that prevent two such changes at the same time.
 async fn no_last_admin(call: &Call, person: &Person) -> Result<Vec<Change>> {
     keep_an_admin(&call.context, call.granted.organization(), &person.grants, &[], person.id).await
 }
@@ -178,7 +179,7 @@ async fn replace(
 ) -> Result<Decision<ScimUser>> {
     let mut after = described(before.value.clone(), request)?;
     after.profile.updated_at = Some(call.context.now());
-    // From now on the identity provider says who is here, and no invitation.
+    // From now on the identity provider manages this person, and not an invitation.
     after.invited = false;
     let names = names(call, &after).await?;
     let reply = people::user(&after, &names, before.row.revision + 1);
@@ -220,7 +221,7 @@ fn described(before: Person, request: CreateUserRequest) -> Result<Person> {
     })
 }
 
-/// Checked addresses, one of which is the primary one.
+/// Checks email addresses. One of them is the primary address.
 fn addresses(emails: Vec<ScimEmail>) -> Result<Vec<Email>> {
     if emails.len() > 20 {
         return Err(Error::invalid("emails", "must be at most 20"));
@@ -242,7 +243,7 @@ fn addresses(emails: Vec<ScimEmail>) -> Result<Vec<Email>> {
     match known.iter().filter(|email| email.primary).count() {
         0 => known.first_mut().into_iter().for_each(|email| email.primary = true),
         1 => {}
-        _ => return Err(Error::invalid("emails.primary", "may be true of one address only")),
+        _ => return Err(Error::invalid("emails.primary", "must be true for at most one address")),
     }
     Ok(known)
 }

@@ -81,7 +81,7 @@ impl Engine for Counted {
 
 const PASSWORD: &str = "correct horse battery";
 
-/// A server without doors, and one cluster that runs.
+/// A server without listeners, and one running cluster.
 struct Bench {
     lifecycle: Arc<Lifecycle>,
     engine: Arc<Counted>,
@@ -117,7 +117,7 @@ impl Bench {
         }
     }
 
-    /// As the suspension does it, and as SQL would be: behind the back of the notes.
+    /// A session as used by the suspension, or by SQL clients: it does not update the cached metadata.
     async fn admin(&self) -> Box<dyn Admin> {
         self.engine.0.admin(self.cluster.id).await.expect("a session")
     }
@@ -236,7 +236,7 @@ async fn a_suspended_cluster_answers_from_its_notes() {
     bench.report(0);
     assert_eq!(bench.secret("keeper").await, Some(known.clone()));
     assert_eq!(bench.secret("nobody").await, None);
-    assert_eq!(bench.looks(), looks, "nobody looked");
+    assert_eq!(bench.looks(), looks, "the users were not read again");
     assert_eq!(bench.engine.observe(bench.cluster.id).await.expect("seen").phase, Phase::Suspended);
     bench.power(Power::On).await;
     assert_eq!(bench.secret("keeper").await, Some(known), "not to be reached yet");
@@ -293,7 +293,7 @@ async fn two_hundred_who_want_it_write_once() {
 async fn who_comes_after_the_decision_waits_for_it_and_wakes_the_cluster() {
     let bench = Arc::new(Bench::new().await);
     let suspension = bench.lifecycle.tracker.suspension(bench.cluster.id);
-    let decided = suspension.begin().await.expect("nobody uses it");
+    let decided = suspension.begin().await.expect("the cluster is not in use");
     let late = bench.clone();
     let late = tokio::spawn(async move { late.wake().await });
     while bench.lifecycle.tracker.last(bench.cluster.id).is_none() {
