@@ -42,8 +42,8 @@ fn simulated_power(server: &Ootheca, cluster: &str) -> String {
     document["plan"]["power"].as_str().unwrap_or_default().to_owned()
 }
 
-fn woken(server: &Ootheca) -> usize {
-    server.log().matches("woken").count()
+fn resumes(server: &Ootheca) -> usize {
+    server.log().matches("cluster resumed").count()
 }
 
 /// Everything that the API shows of a cluster, except its nodes and our extensions.
@@ -80,7 +80,7 @@ fn reads_do_not_resume_a_suspended_cluster() {
     let page = server.get(&format!("{at}/databases?pagination.limit=1"));
     assert_eq!(column(&page.ok()["databases"], "name"), ["app"], "pagination works");
     server.get(&format!("{at}/connection-string?sql_user=keeper")).ok();
-    assert!(asleep(&server, &cluster) && woken(&server) == 0, "still suspended");
+    assert!(asleep(&server, &cluster) && resumes(&server) == 0, "still suspended");
     assert_eq!(audit_log(&server).len(), entries, "the suspension is not an update of the cluster");
 }
 
@@ -91,10 +91,10 @@ fn writes_to_a_suspended_cluster_resume_it() {
     let at = format!("/clusters/{cluster}");
     let wakes = |what: &str, act: &dyn Fn()| {
         until_asleep(&server, &cluster);
-        let before = woken(&server);
+        let before = resumes(&server);
         act();
         assert!(!asleep(&server, &cluster), "{what}");
-        assert_eq!(woken(&server), before + 1, "{what}");
+        assert_eq!(resumes(&server), before + 1, "{what}");
     };
     wakes("create a user", &|| sql_user(&server, &cluster, "keeper"));
     wakes("create a database", &|| {
@@ -128,7 +128,7 @@ fn concurrent_writes_resume_it_once() {
             scope.spawn(move || sql_user(server, cluster, &format!("user-{n}")));
         }
     });
-    assert_eq!(woken(&server), 1);
+    assert_eq!(resumes(&server), 1);
     let users = format!("/clusters/{cluster}/sql-users");
     let all = column(&server.get(&users).ok()["users"], "name");
     assert_eq!(all.len(), 20);
@@ -194,7 +194,7 @@ fn a_suspended_cluster_survives_restarts_and_can_be_deleted() {
     server.kill();
     server.start();
     assert_eq!(shown(&server, &cluster), before);
-    assert!(asleep(&server, &cluster) && woken(&server) == 0);
+    assert!(asleep(&server, &cluster) && resumes(&server) == 0);
     server.delete(&format!("/clusters/{cluster}")).ok();
     let file = server.data_dir().join(format!("simulated/{cluster}.json"));
     eventually("nothing of the cluster is left", || (!file.exists()).then_some(()));
@@ -247,7 +247,7 @@ fn only_a_valid_password_resumes_it() {
     let (server, cluster) = suspended();
     server.psql(&cluster, "keeper", "not the password", "SELECT 1").fails("password authentication failed");
     server.psql(&cluster, "nobody", PASSWORD, "SELECT 1").fails("authentication failed");
-    assert!(asleep(&server, &cluster) && woken(&server) == 0);
+    assert!(asleep(&server, &cluster) && resumes(&server) == 0);
 }
 
 #[test]
@@ -261,7 +261,7 @@ fn concurrent_clients_resume_it_once() {
             });
         }
     });
-    assert_eq!(woken(&server), 1);
+    assert_eq!(resumes(&server), 1);
 }
 
 #[test]
