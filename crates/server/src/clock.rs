@@ -4,7 +4,7 @@
 //! is in use. It can only be advanced, and its offset is stored.
 
 use crate::documents;
-use ootheca_model::{OrganizationId, Result, Timestamp, time::Clock};
+use ootheca_model::{Result, Timestamp, time::Clock};
 use ootheca_store::{Batch, Change, Kind, Row, Store};
 use std::{
     sync::atomic::{AtomicI64, Ordering},
@@ -51,11 +51,9 @@ impl TestClock {
         let micros = seconds.saturating_mul(1_000_000);
         let ahead = self.ahead_micros.fetch_add(micros, Ordering::SeqCst).saturating_add(micros);
         let now = self.now();
-        let nobody = OrganizationId(uuid::Uuid::nil());
-        let fresh = documents::row(Kind::Setting, SETTING.to_owned(), nobody, SETTING.to_owned(), now);
         let change = match store.get(Kind::Setting, SETTING).await? {
             Some(row) => Change::Update(Row { document: ahead.to_string(), ..row }),
-            None => Change::Insert(Row { document: ahead.to_string(), ..fresh }),
+            None => Change::Insert(documents::setting(SETTING, ahead.to_string(), now)),
         };
         store.commit(Batch::server("test clock").with(change), now).await?;
         tracing::warn!(%now, seconds, "TEST CLOCK: time advanced");

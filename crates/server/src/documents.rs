@@ -89,6 +89,12 @@ fn filled<T: Document>(value: &T, revision: i64) -> Result<Row> {
     Ok(Row { document, revision, ..value.columns() })
 }
 
+/// The row of a setting, which belongs to no organization.
+pub fn setting(id: &str, document: String, now: Timestamp) -> Row {
+    let none = OrganizationId(uuid::Uuid::nil());
+    Row { document, ..row(Kind::Setting, id.to_owned(), none, id.to_owned(), now) }
+}
+
 /// A row with only its identity.
 pub fn row(
     kind: Kind,

@@ -4,7 +4,7 @@
 //! compare-and-set: a second engine with the same store would have none of the clusters' data.
 
 use crate::{data_dir::DataDir, documents, ids::fresh_id};
-use ootheca_model::{Error, ErrorKind, OrganizationId, Result, Timestamp};
+use ootheca_model::{Error, ErrorKind, Result, Timestamp};
 use ootheca_store::{Batch, Change, Kind, Row, Store};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -77,8 +77,7 @@ impl Owner {
     fn row(&self, now: Timestamp) -> Result<Row> {
         let document = serde_json::to_string(self)
             .map_err(|error| Error::internal("could not encode the setting engine-owner").because(error))?;
-        let none = OrganizationId(Uuid::nil());
-        Ok(Row { document, ..documents::row(Kind::Setting, ROW.to_owned(), none, ROW.to_owned(), now) })
+        Ok(documents::setting(ROW, document, now))
     }
 
     fn refusal(&self) -> Error {

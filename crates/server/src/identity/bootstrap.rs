@@ -15,7 +15,7 @@ use ootheca_model::{
     ApiKey, ClusterId, Error, ErrorKind, Grant, Organization, OrganizationId, Person, PrincipalId, Result,
     Role, ServiceAccount, Timestamp, identity::normal_grants,
 };
-use ootheca_store::{Batch, Change, Kind, Query, Row, Store};
+use ootheca_store::{Batch, Change, Kind, Query, Store};
 use rand::Rng;
 use std::{path::PathBuf, sync::Arc};
 
@@ -191,9 +191,7 @@ pub async fn page_key(store: &dyn Store, now: Timestamp) -> Result<[u8; 32]> {
         }
         let mut bytes = [0; 32];
         rand::rng().fill_bytes(&mut bytes);
-        let nobody = OrganizationId(uuid::Uuid::nil());
-        let empty = documents::row(Kind::Setting, ID.to_owned(), nobody, ID.to_owned(), now);
-        let row = Row { document: hex(&bytes), ..empty };
+        let row = documents::setting(ID, hex(&bytes), now);
         match store.commit(Batch::server("first start").with(Change::Insert(row)), now).await {
             Err(error) if error.kind() != ErrorKind::Exists => return Err(error),
             _ => {}
