@@ -1,7 +1,7 @@
-"""Keeps schemathesis from taking away what it works with: its own key, its account and its cluster.
+"""Prevents schemathesis from deleting its own API key, service account, and cluster.
 
-OOTHECA_KEEP holds their ids with commas between. Whoever reads lists finds them, and a DELETE of one of
-them would turn every later answer into 401 or 404, which proves nothing.
+OOTHECA_KEEP contains their IDs, separated by commas. Schemathesis finds them in lists. After a DELETE of one
+of them, every later response would be 401 or 404.
 """
 
 import os

@@ -13,7 +13,7 @@ import jsonschema_rs
 
 
 def without_mistakes(schema):
-    """Some descriptions require a member that they do not describe, which nobody ever saw."""
+    """Some descriptions require a member that they do not describe, and no response contains it."""
     if isinstance(schema, list):
         return [without_mistakes(item) for item in schema]
     if not isinstance(schema, dict):

@@ -1,7 +1,7 @@
 //! The hash chain of the audit log, which `ootheca audit verify` checks, and the entries of refused calls.
 
 use crate::support::{PASSWORD, PROGRAM, audit_log, id, simulated, trace};
-use ootheca_testkit::{Launch, Ootheca, postgres::TemporaryPostgres};
+use ootheca_testkit::{Ootheca, ServerBuilder, postgres::TemporaryPostgres};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
@@ -81,7 +81,7 @@ fn a_truncated_log_is_detected_with_a_recorded_head() {
 #[test]
 fn the_chain_is_verified_in_postgresql() {
     let postgres = TemporaryPostgres::start();
-    let server = Launch::new(PROGRAM).store(&postgres.url()).boot();
+    let server = ServerBuilder::new(PROGRAM).store(&postgres.url()).boot();
     some_history(&server);
     let (whole, said) = verify(&server, &["--store", &postgres.url()]);
     assert!(whole && said["chains"][0]["entries"].as_u64() >= Some(3), "{said:#}");

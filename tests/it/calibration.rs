@@ -4,7 +4,7 @@
 //! Opening a connection starts a process, whose cost depends on the machine: it can be three times as high.
 
 use crate::support::{PASSWORD, PROGRAM, booked, booked_after, id, number, sql_user};
-use ootheca_testkit::{Engine, Launch, Ootheca};
+use ootheca_testkit::{Engine, Ootheca, ServerBuilder};
 use serde_json::{Value, json};
 
 const TOLERANCE: f64 = 2.0;
@@ -89,9 +89,9 @@ const TABLES: [(&str, usize, usize); 6] = [
 fn common_statements_cost_about_as_much_as_in_the_reference() {
     // Only the test triggers ticks, and every session has a separate server process, which writes its
     // counters when it ends.
-    let launch = Launch::new(PROGRAM).engine(Engine::Postgres).arg("--test-clock");
+    let launch = ServerBuilder::new(PROGRAM).engine(Engine::Postgres).arg("--test-clock");
     let server = launch.env("OOTHECA_METERING__TICK_SECONDS", "3600");
-    let server = server.env("OOTHECA_GATEWAY__REUSE_SECONDS", "0").boot();
+    let server = server.env("OOTHECA_GATEWAY__POOL_IDLE_SECONDS", "0").boot();
     let cluster = id(&server.create_cluster("some-cluster", "BASIC"));
     sql_user(&server, &cluster, "keeper");
     for (name, bytes, indexes) in TABLES {

@@ -2,7 +2,7 @@
 //! decodes them.
 
 use crate::support::{PASSWORD, column, id, simulated};
-use ootheca_testkit::{Answer, Client, Launch, Ootheca};
+use ootheca_testkit::{Answer, Client, Ootheca, ServerBuilder};
 use serde_json::{Value, json};
 
 /// The version that the newest provider and SDK send.
@@ -256,7 +256,7 @@ fn service_accounts_keys_and_grants() {
 
 #[test]
 fn people_are_found_by_email() {
-    let server = Launch::new(crate::support::PROGRAM)
+    let server = ServerBuilder::new(crate::support::PROGRAM)
         .env("OOTHECA_ORGANIZATION__PEOPLE", r#"["a+b@example.com"]"#)
         .boot();
     let found = provider(&server, "GET", "/users/persons-by-email?email=a%2Bb%40example.com", "");

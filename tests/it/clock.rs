@@ -2,14 +2,14 @@
 //! jumps.
 
 use crate::support::{PROGRAM, id, simulated};
-use ootheca_testkit::{Answer, Client, Launch, Ootheca, eventually};
+use ootheca_testkit::{Answer, Client, Ootheca, ServerBuilder, eventually};
 use serde_json::{Value, json};
 
 const CLOCK: &str = "/api/ootheca/v1/clock";
 const MONTH: i64 = 31 * 24 * 3600;
 
 fn with_test_clock() -> Ootheca {
-    Launch::new(PROGRAM).arg("--test-clock").boot()
+    ServerBuilder::new(PROGRAM).arg("--test-clock").boot()
 }
 
 fn advance(client: &Client, body: Value) -> Answer {

@@ -4,7 +4,7 @@ use crate::{
     sessions::{Browser, PASSWORD, person},
     support::{PROGRAM, audit_log, simulated},
 };
-use ootheca_testkit::{Answer, Launch, Ootheca};
+use ootheca_testkit::{Answer, Ootheca, ServerBuilder};
 use serde_json::json;
 
 const SESSION: &str = "/api/ootheca/v1/session";
@@ -120,7 +120,7 @@ fn pages_are_revalidated_with_etags() {
 
 #[test]
 fn a_disabled_console_leaves_only_the_api() {
-    let server = Launch::new(PROGRAM).env("OOTHECA_CONSOLE__ENABLED", "false").boot();
+    let server = ServerBuilder::new(PROGRAM).env("OOTHECA_CONSOLE__ENABLED", "false").boot();
     page(&server, "GET", "/").refused(404);
     page(&server, "GET", "/clusters").refused(404);
     assert!(!server.log().contains("/link#"), "no sign-in link without a console");
@@ -141,11 +141,11 @@ fn the_printed_link_signs_in_once() {
     let mut server = simulated();
     let before = audit_log(&server).len();
     let token = printed(&server);
-    Browser::new(&server).come_in(json!({ "link_token": "x".repeat(token.len()) })).refused(401);
+    Browser::new(&server).sign_in(json!({ "link_token": "x".repeat(token.len()) })).refused(401);
     let mut owner = Browser::new(&server);
-    let short = owner.come_in(json!({ "link_token": token, "password": "short" }));
+    let short = owner.sign_in(json!({ "link_token": token, "password": "short" }));
     short.refused(400);
-    let answer = owner.come_in(json!({ "link_token": token }));
+    let answer = owner.sign_in(json!({ "link_token": token }));
     let whoami = answer.ok();
     assert_eq!(whoami["user"]["email"], "admin@localhost");
     assert_eq!(whoami["user"]["has_password"], false);
@@ -154,7 +154,7 @@ fn the_printed_link_signs_in_once() {
     assert!(whoami["roles"].to_string().contains("CLUSTER_ADMIN"), "{whoami}");
     owner.api("GET", "/api/v1/clusters", None).ok();
     assert_eq!(owner.api("GET", SESSION, None).ok()["address"], "127.0.0.1");
-    Browser::new(&server).come_in(json!({ "link_token": token })).refused(401);
+    Browser::new(&server).sign_in(json!({ "link_token": token })).refused(401);
     let actions: Vec<String> = audit_log(&server)[before..]
         .iter()
         .map(|entry| entry["action"].as_str().unwrap_or_default().replace("AUDIT_LOG_ACTION_", ""))
@@ -170,7 +170,7 @@ fn the_printed_link_signs_in_once() {
     server.restart();
     let second = printed(&server);
     assert_ne!(second, token);
-    let again = Browser::new(&server).come_in(json!({ "link_token": second }));
+    let again = Browser::new(&server).sign_in(json!({ "link_token": second }));
     assert_eq!(again.ok()["user"]["id"], whoami["user"]["id"]);
     assert_eq!(again.ok()["user"]["has_password"], true, "the link is unchanged");
 }
@@ -180,13 +180,13 @@ fn the_link_is_for_the_existing_administrator() {
     let server = simulated();
     person(&server, "dev@example.com", &["CLUSTER_DEVELOPER"]);
     person(&server, "ada@example.com", &["ORG_ADMIN"]);
-    let answer = Browser::new(&server).come_in(json!({ "link_token": printed(&server) }));
+    let answer = Browser::new(&server).sign_in(json!({ "link_token": printed(&server) }));
     assert_eq!(answer.ok()["user"]["email"], "ada@example.com");
     let link = server.run(&["admin", "link"]);
     let text = String::from_utf8_lossy(&link.stdout).into_owned();
     let (base, token) = text.trim().split_once("/link#").expect("a link");
     assert_eq!(base, server.base());
     let mut browser = Browser::new(&server);
-    assert_eq!(browser.come_in(json!({ "link_token": token })).ok()["user"]["email"], "ada@example.com");
-    browser.come_in(json!({ "link_token": token })).refused(401);
+    assert_eq!(browser.sign_in(json!({ "link_token": token })).ok()["user"]["email"], "ada@example.com");
+    browser.sign_in(json!({ "link_token": token })).refused(401);
 }

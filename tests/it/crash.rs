@@ -5,7 +5,7 @@
 mod flows;
 
 use crate::support::{PROGRAM, audit_log, id};
-use ootheca_testkit::{Answer, Engine, Launch, Lost, Ootheca, eventually, processes};
+use ootheca_testkit::{Answer, Engine, Lost, Ootheca, ServerBuilder, eventually, processes};
 use rusqlite::{Connection, OpenFlags};
 use serde_json::Value;
 use std::{collections::BTreeSet, fs, os::unix::process::ExitStatusExt as _, path::Path};
@@ -39,7 +39,8 @@ trait Flow {
 
 fn run(what: &str, spares: usize, mut flow: impl Flow) {
     let (idle, idle_else) = flow.idle_seconds();
-    let mut server = Launch::new(PROGRAM).engine(Engine::Postgres).pool(spares).env(IDLE, idle_else).boot();
+    let mut server =
+        ServerBuilder::new(PROGRAM).engine(Engine::Postgres).pool(spares).env(IDLE, idle_else).boot();
     for n in 1..=ENOUGH {
         flow.prepare(&server);
         calm(&server, spares);

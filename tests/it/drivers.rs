@@ -2,7 +2,7 @@
 //! installs the first two in `target/clients`.
 
 use crate::support::{PASSWORD, PROGRAM, id, sql_user};
-use ootheca_testkit::{Engine, Launch, Ootheca};
+use ootheca_testkit::{Engine, Ootheca, ServerBuilder};
 use serde_json::{Value, json};
 use std::{path::PathBuf, process::Command};
 
@@ -10,7 +10,8 @@ const DOMAIN: &str = "db.example.test";
 
 /// A server whose clusters have individual host names, a cluster, and a user.
 fn furnished() -> (Ootheca, Value) {
-    let server = Launch::new(PROGRAM).engine(Engine::Postgres).env("OOTHECA_GATEWAY__DOMAIN", DOMAIN).boot();
+    let server =
+        ServerBuilder::new(PROGRAM).engine(Engine::Postgres).env("OOTHECA_GATEWAY__DOMAIN", DOMAIN).boot();
     let cluster = server.create_cluster("driver-test", "STANDARD");
     sql_user(&server, &id(&cluster), "keeper");
     (server, cluster)

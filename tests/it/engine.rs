@@ -1,7 +1,7 @@
 //! Clusters are real processes that keep running when the control plane stops.
 
 use crate::support::{PASSWORD, PROGRAM, id, real, sql_user};
-use ootheca_testkit::{Engine, Launch, Ootheca, eventually, processes};
+use ootheca_testkit::{Engine, Ootheca, ServerBuilder, eventually, processes};
 use serde_json::json;
 use std::fs;
 
@@ -24,7 +24,7 @@ fn still_there(server: &Ootheca, cluster: &str) {
 
 #[test]
 fn detached_servers_are_adopted_by_the_next_start() {
-    let mut server = Launch::new(PROGRAM).engine(Engine::Postgres).arg("--detach").boot();
+    let mut server = ServerBuilder::new(PROGRAM).engine(Engine::Postgres).arg("--detach").boot();
     let cluster = furnish(&server);
     let pid = server.postmaster(&cluster);
     server.terminate();
@@ -45,7 +45,7 @@ fn detached_servers_are_adopted_by_the_next_start() {
 
 #[test]
 fn servers_survive_a_killed_control_plane() {
-    let mut server = Launch::new(PROGRAM).engine(Engine::Postgres).pool(1).boot();
+    let mut server = ServerBuilder::new(PROGRAM).engine(Engine::Postgres).pool(1).boot();
     let cluster = furnish(&server);
     let pid = server.postmaster(&cluster);
     for _ in 0..2 {
@@ -144,7 +144,7 @@ fn deleting_a_cluster_leaves_nothing() {
 
 #[test]
 fn spares_are_claimed_and_replaced() {
-    let server = Launch::new(PROGRAM).engine(Engine::Postgres).pool(1).boot();
+    let server = ServerBuilder::new(PROGRAM).engine(Engine::Postgres).pool(1).boot();
     let spare = |server: &Ootheca| {
         eventually("spare instance ready", || {
             let rows = server.instances();

@@ -5,7 +5,7 @@ use crate::{
     folders::folder,
     support::{PROGRAM, id, simulated, trace},
 };
-use ootheca_testkit::{Client, Launch, postgres::TemporaryPostgres};
+use ootheca_testkit::{Client, ServerBuilder, postgres::TemporaryPostgres};
 use serde_json::{Value, json};
 use std::{
     io::{BufRead, BufReader, Write},
@@ -202,14 +202,14 @@ fn deletions_of_folders_are_sent_to_callers_with_access() {
 
 #[test]
 fn invalid_requests_return_errors_of_the_api() {
-    let server = Launch::new(PROGRAM).arg("--test-clock").boot();
+    let server = ServerBuilder::new(PROGRAM).arg("--test-clock").boot();
     let (account, _) = server.new_account("someone", &[]);
     server.anonymous().get("/events").refused(401);
     for cursor in ["x", "-1", "1000000"] {
         server.get(&format!("/events?cursor={cursor}")).refused(400);
     }
     server.with_version("2020-02-02").get("/events").refused(400);
-    server.post("/events", json!({})).refused(404);
+    server.post("/events", json!({})).refused(405);
     let clock = "/api/ootheca/v1/clock";
     server.raw("POST", clock).json(&json!({ "advance_seconds": 8 * 24 * 3600 })).send().ok();
     server.patch(&format!("/service-accounts/{account}"), json!({ "name": "other" })).ok();
@@ -226,7 +226,7 @@ fn invalid_requests_return_errors_of_the_api() {
 #[test]
 fn events_of_other_servers_are_sent() {
     let postgres = TemporaryPostgres::start();
-    let server = Launch::new(PROGRAM).store(&postgres.url()).boot();
+    let server = ServerBuilder::new(PROGRAM).store(&postgres.url()).boot();
     let mut events = Events::open(&server, &server.admin_key(), "", "");
     let (account, _) = server.new_account("someone", &[]);
     events.until(|event| event.is("service_account", &account, "created"));

@@ -1,7 +1,7 @@
 //! Texts in `expected/`, for review. `UPDATE_EXPECTED=1` writes them.
 
 use crate::support::PROGRAM;
-use ootheca_testkit::Launch;
+use ootheca_testkit::ServerBuilder;
 use std::{fmt::Write, fs, path::Path};
 
 /// `ootheca api` has a command for every operation; `expected/operations.txt` lists these.
@@ -16,7 +16,7 @@ fn expected_command_line() {
 
 /// Writes the help of a command and of its subcommands.
 fn describe(words: &[&str], text: &mut String) {
-    let output = Launch::new(PROGRAM).program().args(words).arg("--help").output();
+    let output = ServerBuilder::new(PROGRAM).program().args(words).arg("--help").output();
     let output = output.expect("the program starts");
     assert!(output.status.success(), "{words:?} --help");
     let help = String::from_utf8_lossy(&output.stdout);

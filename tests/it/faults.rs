@@ -2,7 +2,7 @@
 //! leaks or hangs, and other clients are not affected.
 
 use crate::support::{PASSWORD, PROGRAM, id, sql_user};
-use ootheca_testkit::{Engine, Launch, Ootheca, eventually, processes, wire::Wire};
+use ootheca_testkit::{Engine, Ootheca, ServerBuilder, eventually, processes, wire::Wire};
 use serde_json::Value;
 use std::{
     fs,
@@ -15,8 +15,8 @@ use std::{
 const STORM: usize = 200;
 const IDLE: usize = 5000;
 
-fn launch() -> Launch {
-    Launch::new(PROGRAM).engine(Engine::Postgres)
+fn launch() -> ServerBuilder {
+    ServerBuilder::new(PROGRAM).engine(Engine::Postgres)
 }
 
 fn cluster(server: &Ootheca, name: &str, plan: &str) -> Value {

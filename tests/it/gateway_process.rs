@@ -1,11 +1,11 @@
 //! The gateway as a separate process, with and without its control plane.
 
 use crate::support::{PASSWORD, PROGRAM, id, sql_user};
-use ootheca_testkit::{Client, Engine, Gateway, Launch, Ootheca, eventually};
+use ootheca_testkit::{Client, Engine, Gateway, Ootheca, ServerBuilder, eventually};
 use std::{fs, os::unix::fs::PermissionsExt};
 
 fn apart() -> (Ootheca, Gateway) {
-    let server = Launch::new(PROGRAM).engine(Engine::Postgres).arg("--no-gateway").boot();
+    let server = ServerBuilder::new(PROGRAM).engine(Engine::Postgres).arg("--no-gateway").boot();
     let gateway = server.gateway(&["--metrics-listen", "127.0.0.1:0"]);
     (server, gateway)
 }

@@ -7,7 +7,7 @@ use crate::{
 use axum::{Router, extract::State, routing::get};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, jwk::Jwk};
-use ootheca_testkit::{Answer, Client, Launch, Ootheca};
+use ootheca_testkit::{Answer, Client, Ootheca, ServerBuilder};
 use rcgen::PublicKeyData;
 use serde_json::{Value, json};
 use std::{
@@ -154,7 +154,7 @@ fn now() -> u64 {
 }
 
 fn server() -> Ootheca {
-    Launch::new(crate::support::PROGRAM).arg("--test-clock").boot()
+    ServerBuilder::new(crate::support::PROGRAM).arg("--test-clock").boot()
 }
 
 fn advance(server: &Ootheca, seconds: u64) {
@@ -352,7 +352,7 @@ fn a_person_without_a_password_opens_a_session_by_token() {
     let mut claims = issuer.claims("anything");
     claims["email"] = json!("Ada@example.com");
     let mut ada = crate::sessions::Browser::new(&server);
-    ada.come_in(json!({ "jwt": key.sign(&claims) })).ok();
+    ada.sign_in(json!({ "jwt": key.sign(&claims) })).ok();
     assert_eq!(ada.api("GET", "/api/ootheca/v1/session", None).ok()["user"]["has_password"], false);
     // A person who has signed in, or calls the API without a session, is not only invited.
     for email in ["ada@example.com", "bob@example.com"] {
@@ -367,7 +367,7 @@ fn a_person_without_a_password_opens_a_session_by_token() {
         caller.send().ok();
     }
     claims["email_verified"] = json!(false);
-    ada.come_in(json!({ "jwt": key.sign(&claims) })).refused(401);
+    ada.sign_in(json!({ "jwt": key.sign(&claims) })).refused(401);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Starting, stopping, and errors at the start.
 
 use crate::support::{PASSWORD, PROGRAM, id, simulated};
-use ootheca_testkit::{Folder, Launch, Ootheca, eventually, processes};
+use ootheca_testkit::{Folder, Ootheca, ServerBuilder, eventually, processes};
 use serde_json::json;
 use std::{
     fs,
@@ -15,7 +15,7 @@ use std::{
 /// Starts a `serve` that must fail, and returns its output.
 fn refused(arrange: impl FnOnce(&mut std::process::Command)) -> String {
     let folder = Folder::new();
-    let mut command = Launch::new(PROGRAM).program();
+    let mut command = ServerBuilder::new(PROGRAM).program();
     command.args(["serve", "--engine", "simulated"]).arg("--data-dir").arg(folder.path().join("data"));
     arrange(&mut command);
     let Output { status, stderr, .. } = command.output().expect("the program starts");
@@ -124,7 +124,7 @@ fn an_address_that_is_not_loopback_is_refused() {
         command.args(["--listen", "0.0.0.0:0", "--sql-listen", "127.0.0.1:0"]);
     });
     assert!(text.contains("listen") && text.contains("--insecure-listen"), "{text}");
-    let server = Launch::new(PROGRAM).arg("--insecure-listen").boot();
+    let server = ServerBuilder::new(PROGRAM).arg("--insecure-listen").boot();
     server.get("/clusters").ok();
 }
 
@@ -156,7 +156,7 @@ fn flags_and_environment_override_the_configuration_file() {
     let folder = Folder::new();
     let file = folder.path().join("settings.toml");
     fs::write(&file, "[organization]\nname = \"From a file\"\nlabel = \"file\"\n").expect("a file");
-    let launch = Launch::new(PROGRAM).arg("--config").arg(&file.to_string_lossy());
+    let launch = ServerBuilder::new(PROGRAM).arg("--config").arg(&file.to_string_lossy());
     let server = launch.env("OOTHECA_ORGANIZATION__LABEL", "environment").boot();
     let organization = server.get("/organization");
     assert_eq!(
@@ -168,7 +168,7 @@ fn flags_and_environment_override_the_configuration_file() {
 #[test]
 fn two_servers_cannot_share_a_data_directory() {
     let server = simulated();
-    let mut second = Launch::new(PROGRAM).command(&server.data_dir());
+    let mut second = ServerBuilder::new(PROGRAM).command(&server.data_dir());
     let output = second.output().expect("the program starts");
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && text.contains("another server uses"), "{text}");
@@ -178,7 +178,7 @@ fn two_servers_cannot_share_a_data_directory() {
 #[test]
 fn the_administrators_key_can_be_set() {
     let key = format!("CCDB1_{}_{}", "A".repeat(22), "b".repeat(40));
-    let server = Launch::new(PROGRAM).env("OOTHECA_ADMIN_API_KEY", &key).boot();
+    let server = ServerBuilder::new(PROGRAM).env("OOTHECA_ADMIN_API_KEY", &key).boot();
     assert_eq!(server.admin_key(), key);
     server.with_key(&key).get("/service-accounts").ok();
     let mut server: Ootheca = simulated();

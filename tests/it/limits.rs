@@ -1,11 +1,11 @@
 //! Limits: the usage that clusters show, and how often the vCPUs can be lowered. The test controls the clock.
 
 use crate::support::{PROGRAM, advance, id, simulated};
-use ootheca_testkit::{Answer, Launch, Ootheca};
+use ootheca_testkit::{Answer, Ootheca, ServerBuilder};
 use serde_json::{Value, json};
 
 fn with_test_clock() -> Ootheca {
-    Launch::new(PROGRAM).arg("--test-clock").boot()
+    ServerBuilder::new(PROGRAM).arg("--test-clock").boot()
 }
 
 fn limit_cpus(server: &Ootheca, cluster: &str, cpus: i64) -> Answer {
@@ -24,7 +24,7 @@ fn an_unused_cluster_has_no_usage() {
     let made = server.post("/clusters", json!({ "name": "some-cluster", "provider": "GCP", "spec": spec }));
     let cluster = server.when_created(&id(made.ok()));
     let said = &cluster["ootheca"];
-    assert_eq!(said["standing"], "OPEN");
+    assert_eq!(said["limit_status"], "OPEN");
     assert_eq!(said["suspended"], false);
     let usage = &said["usage"];
     assert_eq!(usage["request_unit_limit_percent"], "0");
@@ -45,7 +45,7 @@ fn absent_limits_have_no_percentage() {
         let usage = &cluster["ootheca"]["usage"];
         assert_eq!(usage["request_unit_limit_percent"], Value::Null, "{plan}");
         assert_eq!(usage["storage_mib_limit_percent"], Value::Null, "{plan}");
-        assert_eq!(cluster["ootheca"]["standing"], "OPEN", "{plan}");
+        assert_eq!(cluster["ootheca"]["limit_status"], "OPEN", "{plan}");
     }
 }
 

@@ -3,7 +3,7 @@
 
 use crate::support::{PASSWORD, PROGRAM, advance, audit_log, booked, booked_after, id, number, sql_user};
 use ootheca_testkit::{
-    Engine, Launch, Ootheca, Session, eventually, processes,
+    Engine, Ootheca, ServerBuilder, Session, eventually, processes,
     wire::{Conversation, Message, Wire},
 };
 use serde_json::{Value, json};
@@ -15,15 +15,15 @@ const STORAGE: &str = "storage_mib_limit";
 const FILL: &str =
     "CREATE TABLE many AS SELECT n, repeat(md5(n::text), 30) AS value FROM generate_series(1, 15000) n";
 
-fn boot() -> Launch {
-    Launch::new(PROGRAM).engine(Engine::Postgres).arg("--test-clock")
+fn boot() -> ServerBuilder {
+    ServerBuilder::new(PROGRAM).engine(Engine::Postgres).arg("--test-clock")
 }
 
 /// Ticks come from the test only: one during a statement that goes over a limit would end its session before it has
 /// finished. Server processes end with their session.
 fn still() -> Ootheca {
     let launch = boot().env("OOTHECA_METERING__TICK_SECONDS", "3600");
-    launch.env("OOTHECA_GATEWAY__REUSE_SECONDS", "0").boot()
+    launch.env("OOTHECA_GATEWAY__POOL_IDLE_SECONDS", "0").boot()
 }
 
 fn cluster(server: &Ootheca, plan: &str) -> String {
@@ -37,10 +37,10 @@ fn limit(server: &Ootheca, cluster: &str, name: &str, value: &str) {
     server.patch(&format!("/clusters/{cluster}"), body).ok();
 }
 
-fn standing(server: &Ootheca, cluster: &str) -> String {
+fn limit_status(server: &Ootheca, cluster: &str) -> String {
     let shown = server.get(&format!("/clusters/{cluster}"));
     assert_eq!(shown.text("/state"), "CREATED", "no limit changes the state");
-    shown.text("/ootheca/standing")
+    shown.text("/ootheca/limit_status")
 }
 
 fn psql(server: &Ootheca, cluster: &str, sql: &str) -> ootheca_testkit::Spoken {
@@ -102,7 +102,7 @@ fn request_units_disable_a_cluster_until_the_limit_or_the_month_changes() {
     live.run("CREATE TABLE work AS SELECT generate_series(1, 1000) AS n").expect("within the limit");
     let cut = after_tick(&server, "the session is terminated", || live.run("SELECT 1").err());
     explains(&cut, REQUEST_UNITS);
-    assert_eq!(standing(&server, &cluster), "REQUEST_UNIT_LIMIT_EXCEEDED");
+    assert_eq!(limit_status(&server, &cluster), "REQUEST_UNIT_LIMIT_EXCEEDED");
     assert_eq!(told(&server, REQUEST_UNITS), [50, 75, 100]);
     explains(psql(&server, &cluster, "SELECT 1").fails("codeUnavailable"), REQUEST_UNITS);
     assert_eq!(refused(&wire(&server, &cluster)).field(b'C'), "57P03");
@@ -168,18 +168,18 @@ fn storage_throttles_a_cluster_until_data_is_deleted_or_the_limit_changes() {
     explains(said.fails(STORAGE), STORAGE);
     let mut seat = eventually("the single session has ended", || wire.connect().expect("a connection").ok());
     assert_eq!(sqlstates(&mut seat, "TRUNCATE many"), ["", ""]);
-    after_tick(&server, "OPEN", || (standing(&server, &cluster) == "OPEN").then_some(()));
+    after_tick(&server, "OPEN", || (limit_status(&server, &cluster) == "OPEN").then_some(()));
     eventually("the open session can write again", || {
         (sqlstates(&mut seat, "CREATE TABLE IF NOT EXISTS more (n int)") == ["", ""]).then_some(())
     });
     assert_eq!(psql(&server, &cluster, "DROP TABLE many, more; SELECT 1").ok(), "1", "beside it");
     psql(&server, &cluster, FILL).ok();
     after_tick(&server, "over its storage", || {
-        (standing(&server, &cluster) == "STORAGE_LIMIT_EXCEEDED").then_some(())
+        (limit_status(&server, &cluster) == "STORAGE_LIMIT_EXCEEDED").then_some(())
     });
     limit(&server, &cluster, STORAGE, "100");
     psql(&server, &cluster, "INSERT INTO many VALUES (0, 'x')").ok();
-    assert_eq!(standing(&server, &cluster), "OPEN");
+    assert_eq!(limit_status(&server, &cluster), "OPEN");
 }
 
 #[test]

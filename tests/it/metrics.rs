@@ -1,7 +1,7 @@
 //! `GET /metrics`: authorization and contents.
 
 use crate::support::{PASSWORD, PROGRAM, id, real, simulated, sql_user};
-use ootheca_testkit::{Client, Engine, Launch, Ootheca, eventually};
+use ootheca_testkit::{Client, Engine, Ootheca, ServerBuilder, eventually};
 use std::{fs, path::Path};
 
 fn figures(client: &Client) -> String {
@@ -88,7 +88,7 @@ fn sessions_and_bytes_are_counted_per_cluster() {
 
 #[test]
 fn sessions_of_a_separate_gateway_are_counted() {
-    let server = Launch::new(PROGRAM).engine(Engine::Postgres).arg("--no-gateway").boot();
+    let server = ServerBuilder::new(PROGRAM).engine(Engine::Postgres).arg("--no-gateway").boot();
     let gateway = server.gateway(&[]);
     follow_a_session(&server);
     gateway.terminate();

@@ -2,12 +2,12 @@
 //! missing, the server reports it, and continues once it is restored.
 
 use crate::support::{PASSWORD, PROGRAM, column, id, sql_user};
-use ootheca_testkit::{Engine, Launch, Ootheca, eventually, postgres::TemporaryPostgres};
+use ootheca_testkit::{Engine, Ootheca, ServerBuilder, eventually, postgres::TemporaryPostgres};
 use serde_json::Value;
 use std::fs;
 
-fn launch(engine: Engine) -> Launch {
-    Launch::new(PROGRAM).engine(engine).env("OOTHECA_SCALE_TO_ZERO__IDLE_SECONDS", "0")
+fn launch(engine: Engine) -> ServerBuilder {
+    ServerBuilder::new(PROGRAM).engine(engine).env("OOTHECA_SCALE_TO_ZERO__IDLE_SECONDS", "0")
 }
 
 /// The message of the condition `DataMissing`, if it holds.

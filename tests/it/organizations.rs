@@ -149,7 +149,8 @@ impl Side {
             name.map_or(segment, fill)
         });
         let path = segments.collect::<Vec<_>>().join("/");
-        let query = format!("?service_account_id={}&show_inactive=true&count=100", other.account);
+        // With an invalid cursor, because a stream would not end.
+        let query = format!("?cursor=none&service_account_id={}&show_inactive=true&count=100", other.account);
         let path = if row.method == Method::Get { path + &query } else { path };
         let request = client.raw(row.method.name(), &path);
         if row.has_body { request.json(&other.temptation()).send() } else { request.send() }

@@ -2,7 +2,7 @@
 
 use crate::support::{PASSWORD, PROGRAM, id, sql_user};
 use ootheca_testkit::{
-    Engine, Launch, Ootheca, eventually,
+    Engine, Ootheca, ServerBuilder, eventually,
     wire::{Conversation, Message, Wire},
 };
 use serde_json::Value;
@@ -11,7 +11,8 @@ use std::io::{Read as _, Write as _};
 const DOMAIN: &str = "db.example.test";
 
 fn furnished() -> (Ootheca, Value) {
-    let server = Launch::new(PROGRAM).engine(Engine::Postgres).env("OOTHECA_GATEWAY__DOMAIN", DOMAIN).boot();
+    let server =
+        ServerBuilder::new(PROGRAM).engine(Engine::Postgres).env("OOTHECA_GATEWAY__DOMAIN", DOMAIN).boot();
     let cluster = server.create_cluster("wire-test", "STANDARD");
     sql_user(&server, &id(&cluster), "keeper");
     (server, cluster)

@@ -4,13 +4,13 @@ use crate::{
     sessions::{PASSWORD, person},
     support::PROGRAM,
 };
-use ootheca_testkit::{Answer, Launch, Ootheca, eventually};
+use ootheca_testkit::{Answer, Ootheca, ServerBuilder, eventually};
 use serde_json::json;
 
 const MODE: &str = "OOTHECA_RATE_LIMIT__MODE";
 
 fn limited(per_second: u32, burst: u32) -> Ootheca {
-    Launch::new(PROGRAM)
+    ServerBuilder::new(PROGRAM)
         .env(MODE, "always")
         .env("OOTHECA_RATE_LIMIT__REQUESTS_PER_SECOND", &per_second.to_string())
         .env("OOTHECA_RATE_LIMIT__BURST", &burst.to_string())
@@ -84,7 +84,7 @@ fn wrong_keys_are_delayed_on_every_path() {
         "/api/v1/events?cursor=none",
         "/metrics",
     ] {
-        let server = Launch::new(PROGRAM).env(MODE, "always").arg("--test-clock").boot();
+        let server = ServerBuilder::new(PROGRAM).env(MODE, "always").arg("--test-clock").boot();
         let stranger = server.with_key("wrong");
         for _ in 0..11 {
             stranger.raw("GET", path).send().refused(401);
@@ -116,7 +116,7 @@ fn wrong_old_passwords_are_delayed() {
 
 #[test]
 fn the_simulated_engine_has_no_rate_limit() {
-    let server = Launch::new(PROGRAM).without_env(MODE).boot();
+    let server = ServerBuilder::new(PROGRAM).without_env(MODE).boot();
     for _ in 0..100 {
         server.get("/organization").ok();
         server.with_key("wrong").get("/organization").refused(401);
@@ -126,7 +126,7 @@ fn the_simulated_engine_has_no_rate_limit() {
 #[test]
 fn a_burst_of_zero_is_refused() {
     let folder = ootheca_testkit::Folder::new();
-    let launch = Launch::new(PROGRAM).env("OOTHECA_RATE_LIMIT__BURST", "0");
+    let launch = ServerBuilder::new(PROGRAM).env("OOTHECA_RATE_LIMIT__BURST", "0");
     let output = launch.command(&folder.path().join("data")).output().expect("the program starts");
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && text.contains("rate_limit.burst: must be at least 1"), "{text}");

@@ -6,7 +6,7 @@ use crate::{
 };
 use ootheca_model::Timestamp;
 use ootheca_store::SampleRows;
-use ootheca_testkit::{Answer, Client, Engine, Launch, Ootheca, eventually};
+use ootheca_testkit::{Answer, Client, Engine, Ootheca, ServerBuilder, eventually};
 use serde_json::{Value, json};
 
 const HOUR: i64 = 3600;
@@ -28,7 +28,7 @@ const SERIES: [&str; 13] = [
 ];
 
 fn boot(engine: Engine) -> Ootheca {
-    Launch::new(PROGRAM).engine(engine).arg("--test-clock").boot()
+    ServerBuilder::new(PROGRAM).engine(engine).arg("--test-clock").boot()
 }
 
 fn ask(client: &Client, cluster: &str, query: &str) -> Answer {

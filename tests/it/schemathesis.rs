@@ -21,6 +21,8 @@ fn responses_match_the_openapi_document() {
     run.args(["-m", "schemathesis.cli", "--config-file"]).arg(&config).arg("run");
     run.arg(format!("{}/api/v1/openapi.json", server.base()));
     run.args(["--exclude-by", "/x-unimplemented == true", "--checks", "all", "--continue-on-failure"]);
+    // A stream does not end.
+    run.args(["--exclude-path", "/api/v1/events"]);
     run.args(["--phases", "examples,coverage,fuzzing", "--max-examples", "5", "--seed", "1"]);
     run.args(["--workers", "4", "--generation-database", "none", "--no-color", "--warnings", "off"]);
     run.args(["--header", &format!("Authorization: Bearer {}", server.admin_key())]);
@@ -35,7 +37,7 @@ fn responses_match_the_openapi_document() {
 
     // The result only counts if it ran to the end.
     let line = text.lines().find(|line| line.contains("selected /")).unwrap_or_default();
-    let built = ootheca_api::operations::TABLE.iter().filter(|row| row.implemented).count();
+    let built = ootheca_api::operations::TABLE.iter().filter(|row| row.implemented && !row.streams).count();
     assert!(line.contains(&format!("{built} selected")), "{text}");
     server.get(&format!("/clusters/{cluster}")).ok();
 }

@@ -102,7 +102,7 @@ fn lifecycle_of_a_user() {
 
 #[test]
 fn people_in_the_settings_are_users() {
-    let server = ootheca_testkit::Launch::new(crate::support::PROGRAM)
+    let server = ootheca_testkit::ServerBuilder::new(crate::support::PROGRAM)
         .env("OOTHECA_ORGANIZATION__PEOPLE", "[\"Grace@example.com\"]")
         .boot();
     let list = get(&server, "/Users");
@@ -134,7 +134,7 @@ fn deactivated_users_are_signed_out() {
         turn(true);
         ada.api("GET", session, None).refused(401);
         ada = Browser::new(&server);
-        ada.come_in(json!({ "email": "ada@example.com", "password": PASSWORD })).ok();
+        ada.sign_in(json!({ "email": "ada@example.com", "password": PASSWORD })).ok();
     }
 }
 

@@ -1,13 +1,13 @@
 //! The filters of the list of service accounts.
 
 use crate::support::{PROGRAM, column, id};
-use ootheca_testkit::{Client, Launch, postgres::TemporaryPostgres};
+use ootheca_testkit::{Client, ServerBuilder, postgres::TemporaryPostgres};
 
 fn names(client: &Client, query: &str) -> Vec<String> {
     column(&client.get(&format!("/service-accounts?{query}")).ok()["service_accounts"], "name")
 }
 
-fn filters(launch: Launch) {
+fn filters(launch: ServerBuilder) {
     let server = launch.boot();
     let cluster = id(&server.create_cluster("some-cluster", "BASIC"));
     for (name, held) in [
@@ -62,11 +62,11 @@ fn filters(launch: Launch) {
 
 #[test]
 fn service_accounts_are_filtered_by_name_and_role() {
-    filters(Launch::new(PROGRAM));
+    filters(ServerBuilder::new(PROGRAM));
 }
 
 #[test]
 fn service_accounts_are_filtered_in_postgresql() {
     let postgres = TemporaryPostgres::start();
-    filters(Launch::new(PROGRAM).store(&postgres.url()));
+    filters(ServerBuilder::new(PROGRAM).store(&postgres.url()));
 }

@@ -1,7 +1,7 @@
 //! Sessions of the console, as a browser uses them.
 
 use crate::support::{audit_log, simulated, trace};
-use ootheca_testkit::{Answer, Client, Launch, Ootheca};
+use ootheca_testkit::{Answer, Client, Ootheca, ServerBuilder};
 use serde_json::{Value, json};
 
 /// A password that every rule accepts.
@@ -22,7 +22,7 @@ impl Browser {
     }
 
     /// Signs in, and keeps the cookies and the token.
-    pub(crate) fn come_in(&mut self, body: Value) -> Answer {
+    pub(crate) fn sign_in(&mut self, body: Value) -> Answer {
         let answer = self.client.raw("POST", SESSION).json(&body).send();
         self.keep(&answer);
         answer
@@ -67,7 +67,7 @@ pub(crate) fn person(server: &Ootheca, email: &str, roles: &[&str]) -> Browser {
     let body = json!({ "email": email, "roles": roles });
     let made = server.raw("POST", "/api/ootheca/v1/invitations").json(&body).send();
     let mut browser = Browser::new(server);
-    browser.come_in(json!({ "link_token": made.text("/link_token"), "password": PASSWORD })).ok();
+    browser.sign_in(json!({ "link_token": made.text("/link_token"), "password": PASSWORD })).ok();
     browser
 }
 
@@ -80,7 +80,7 @@ fn the_cookie_is_hidden_from_scripts_and_other_sites() {
     let server = simulated();
     person(&server, "ada@example.com", &[]);
     let mut ada = Browser::new(&server);
-    let answer = ada.come_in(by_password("Ada@Example.com", PASSWORD));
+    let answer = ada.sign_in(by_password("Ada@Example.com", PASSWORD));
     let cookie = answer.header("set-cookie").expect("a cookie");
     for part in ["HttpOnly", "SameSite=Strict", "Path=/", "Max-Age=604800"] {
         assert!(cookie.split("; ").any(|found| found == part), "{cookie}");
@@ -138,8 +138,8 @@ fn audit_entries_contain_the_session_but_not_its_token() {
     let server = simulated();
     let mut first = person(&server, "ada@example.com", &["ORG_ADMIN"]);
     let mut second = Browser::new(&server);
-    second.come_in(by_password("ada@example.com", PASSWORD)).ok();
-    Browser::new(&server).come_in(by_password("ada@example.com", "wrong horse battery")).refused(401);
+    second.sign_in(by_password("ada@example.com", PASSWORD)).ok();
+    Browser::new(&server).sign_in(by_password("ada@example.com", "wrong horse battery")).refused(401);
     let robot = |name: &str| Some(json!({ "name": name, "description": "", "roles": [] }));
     let id = |browser: &mut Browser| browser.api("GET", SESSION, None).text("/session/id");
     let ids = [id(&mut first), id(&mut second)];
@@ -188,14 +188,14 @@ fn wrong_passwords_and_unknown_addresses_return_the_same_error() {
         json!({ "email": "ada@example.com" }),
     ];
     for body in tries {
-        let answer = Browser::new(&server).come_in(body);
+        let answer = Browser::new(&server).sign_in(body);
         assert_eq!(answer.refused(401), "e-mail address or password is wrong");
         assert_eq!(answer.header("set-cookie"), None);
     }
     for body in
         [json!({}), json!({ "password": PASSWORD }), json!({ "email": "a", "link_token": "b" }), json!([])]
     {
-        Browser::new(&server).come_in(body).refused(400);
+        Browser::new(&server).sign_in(body).refused(400);
     }
     let log = audit_log(&server);
     let logins = log.iter().filter(|entry| entry["action"] == "AUDIT_LOG_ACTION_USER_LOGIN");
@@ -212,7 +212,7 @@ fn sessions_end_on_sign_out_revocation_and_password_change() {
     let mut one = person(&server, "ada@example.com", &[]);
     let enter = || {
         let mut browser = Browser::new(&server);
-        browser.come_in(by_password("ada@example.com", PASSWORD)).ok();
+        browser.sign_in(by_password("ada@example.com", PASSWORD)).ok();
         browser
     };
     let (mut two, mut three) = (enter(), enter());
@@ -238,8 +238,8 @@ fn sessions_end_on_sign_out_revocation_and_password_change() {
     assert_ne!(one.cookie, before);
     one.api("GET", SESSION, None).ok();
     four.api("GET", SESSION, None).refused(401);
-    Browser::new(&server).come_in(by_password("ada@example.com", PASSWORD)).refused(401);
-    Browser::new(&server).come_in(by_password("ada@example.com", "another long password")).ok();
+    Browser::new(&server).sign_in(by_password("ada@example.com", PASSWORD)).refused(401);
+    Browser::new(&server).sign_in(by_password("ada@example.com", "another long password")).ok();
     // An administrator can end the sessions of other people.
     let id = bob.api("GET", SESSION, None).text("/session/id");
     server.raw("DELETE", &format!("/api/ootheca/v1/sessions/{id}")).send().ok();
@@ -277,7 +277,7 @@ fn signing_out_has_an_audit_entry() {
 
 #[test]
 fn sessions_expire_and_survive_a_restart() {
-    let mut server = Launch::new(crate::support::PROGRAM).arg("--test-clock").boot();
+    let mut server = ServerBuilder::new(crate::support::PROGRAM).arg("--test-clock").boot();
     let mut ada = person(&server, "ada@example.com", &[]);
     server.restart();
     let kept = (ada.cookie.clone(), ada.csrf_token.clone());
@@ -294,7 +294,7 @@ fn sessions_expire_and_survive_a_restart() {
     advance(&server, 4 * 60);
     ada.api("GET", SESSION, None).refused(401);
     let mut ada = Browser::new(&server);
-    ada.come_in(by_password("ada@example.com", PASSWORD)).ok();
+    ada.sign_in(by_password("ada@example.com", PASSWORD)).ok();
     advance(&server, 12 * 60);
     ada.api("GET", SESSION, None).refused(401);
 }

@@ -2,7 +2,7 @@
 //! tenant can create them with SQL, and must not be able to lock other users out with them.
 
 use crate::support::{PASSWORD, PROGRAM, column, id, real, sql_user};
-use ootheca_testkit::{Engine, Launch, Ootheca, eventually, postgres::TemporaryPostgres};
+use ootheca_testkit::{Engine, Ootheca, ServerBuilder, eventually, postgres::TemporaryPostgres};
 use serde_json::json;
 
 /// How the API shows the name of five bytes that ends in 0xff.
@@ -200,16 +200,16 @@ fn other_names_and_encodings_do_not_block_logins() {
 
 #[test]
 fn a_cluster_with_such_names_is_suspended_and_resumed() {
-    sleeps_and_wakes(&Launch::new(PROGRAM));
+    sleeps_and_wakes(&ServerBuilder::new(PROGRAM));
 }
 
 #[test]
 fn a_cluster_with_such_names_is_suspended_and_resumed_with_postgresql() {
     let postgres = TemporaryPostgres::start();
-    sleeps_and_wakes(&Launch::new(PROGRAM).store(&postgres.url()));
+    sleeps_and_wakes(&ServerBuilder::new(PROGRAM).store(&postgres.url()));
 }
 
-fn sleeps_and_wakes(launch: &Launch) {
+fn sleeps_and_wakes(launch: &ServerBuilder) {
     let server =
         launch.clone().engine(Engine::Postgres).env("OOTHECA_SCALE_TO_ZERO__IDLE_SECONDS", "1").boot();
     let cluster = furnish(&server, "BASIC");

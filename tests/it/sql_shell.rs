@@ -4,7 +4,7 @@ use crate::{
     sessions::person,
     support::{PASSWORD, PROGRAM, audit_log, id, real, simulated, sql_user, trace},
 };
-use ootheca_testkit::{Answer, Client, Engine, Launch, Ootheca, eventually};
+use ootheca_testkit::{Answer, Client, Engine, Ootheca, ServerBuilder, eventually};
 use serde_json::{Value, json};
 use std::time::Instant;
 
@@ -39,7 +39,7 @@ fn a_shell_on_a_real_cluster() {
     one_statement_and_no_session(&server, &cluster);
     errors_say_where(&server, &cluster);
     there_is_a_limit_to_everything(&server, &cluster);
-    nobody_leaves_the_cluster(&server, &cluster);
+    statements_are_confined_to_the_cluster(&server, &cluster);
     plans_change_nothing(&server, &cluster);
     sql_users_and_the_shell_share_what_they_make(&server, &cluster);
     a_renamed_admin_is_named_back(&server, &cluster);
@@ -183,7 +183,7 @@ fn there_is_a_limit_to_everything(server: &Ootheca, cluster: &str) {
     });
 }
 
-fn nobody_leaves_the_cluster(server: &Ootheca, cluster: &str) {
+fn statements_are_confined_to_the_cluster(server: &Ootheca, cluster: &str) {
     for statement in [
         "SELECT pg_read_file('PG_VERSION')",
         "SELECT pg_ls_dir('/')",
@@ -303,7 +303,7 @@ fn the_shell_requires_cluster_admin() {
     ask(&server, "nothing", statement.clone()).refused(404);
     server.delete(&format!("/clusters/{other}")).ok();
     ask(&server, &other, statement.clone()).refused(404);
-    server.raw("GET", &path(&cluster)).send().refused(501);
+    server.raw("GET", &path(&cluster)).send().refused(405);
 
     let mut ada = person(&server, "ada@example.com", &["CLUSTER_ADMIN"]);
     ada.api("POST", &path(&cluster), Some(statement.clone())).refused(400);
@@ -313,8 +313,10 @@ fn the_shell_requires_cluster_admin() {
 
 #[test]
 fn a_statement_resumes_its_cluster() {
-    let server =
-        Launch::new(PROGRAM).engine(Engine::Postgres).env("OOTHECA_SCALE_TO_ZERO__IDLE_SECONDS", "1").boot();
+    let server = ServerBuilder::new(PROGRAM)
+        .engine(Engine::Postgres)
+        .env("OOTHECA_SCALE_TO_ZERO__IDLE_SECONDS", "1")
+        .boot();
     let cluster = id(&server.create_cluster("sleepy-cluster", "BASIC"));
     write(&server, &cluster, "CREATE TABLE t (n int)").ok();
     eventually("it is suspended", || {

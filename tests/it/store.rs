@@ -1,13 +1,13 @@
 //! The same server with its store in PostgreSQL.
 
 use crate::support::{PASSWORD, PROGRAM, audit_log, column, id};
-use ootheca_testkit::{Launch, postgres::TemporaryPostgres};
+use ootheca_testkit::{ServerBuilder, postgres::TemporaryPostgres};
 use serde_json::json;
 
 #[test]
 fn the_store_can_be_in_postgresql() {
     let postgres = TemporaryPostgres::start();
-    let mut server = Launch::new(PROGRAM).store(&postgres.url()).boot();
+    let mut server = ServerBuilder::new(PROGRAM).store(&postgres.url()).boot();
     let cluster = server.create_cluster("some-cluster", "STANDARD");
     let at = format!("/clusters/{}", id(&cluster));
     server.post(&format!("{at}/sql-users"), json!({ "name": "maxroach", "password": PASSWORD })).ok();
@@ -56,7 +56,7 @@ fn the_store_can_be_in_postgresql() {
 #[test]
 fn errors_name_an_unreachable_store_without_its_password() {
     let folder = ootheca_testkit::Folder::new();
-    let launch = Launch::new(PROGRAM).store("postgres://someone:hidden-word@127.0.0.1:1/nothing");
+    let launch = ServerBuilder::new(PROGRAM).store("postgres://someone:hidden-word@127.0.0.1:1/nothing");
     let output = launch.command(&folder.path().join("data")).output().expect("the program starts");
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success(), "{text}");

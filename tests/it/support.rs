@@ -1,6 +1,6 @@
 //! Functions that the tests share.
 
-use ootheca_testkit::{Answer, Client, Engine, Launch, Ootheca, eventually, processes};
+use ootheca_testkit::{Answer, Client, Engine, Ootheca, ServerBuilder, eventually, processes};
 use serde_json::{Value, json};
 use std::{
     collections::HashMap,
@@ -12,12 +12,12 @@ pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_ootheca");
 
 /// A server that starts no SQL servers.
 pub(crate) fn simulated() -> Ootheca {
-    Launch::new(PROGRAM).boot()
+    ServerBuilder::new(PROGRAM).boot()
 }
 
 /// A server with real PostgreSQL clusters.
 pub(crate) fn real() -> Ootheca {
-    Launch::new(PROGRAM).engine(Engine::Postgres).boot()
+    ServerBuilder::new(PROGRAM).engine(Engine::Postgres).boot()
 }
 
 /// A password that every rule accepts.

@@ -4,7 +4,7 @@
 //! cluster between any two lines of a test.
 
 use crate::support::{PASSWORD, PROGRAM, advance, audit_log, column, id, sql_user};
-use ootheca_testkit::{Engine, Launch, Ootheca, eventually, processes};
+use ootheca_testkit::{Engine, Ootheca, ServerBuilder, eventually, processes};
 use serde_json::{Value, json};
 use std::{fs, thread};
 
@@ -13,8 +13,8 @@ const IDLE: &str = "OOTHECA_SCALE_TO_ZERO__IDLE_SECONDS";
 /// The idle time after which a cluster is suspended, in seconds.
 const MOMENT: i64 = 300;
 
-fn launch(engine: Engine) -> Launch {
-    Launch::new(PROGRAM).engine(engine).arg("--test-clock").env(IDLE, &MOMENT.to_string())
+fn launch(engine: Engine) -> ServerBuilder {
+    ServerBuilder::new(PROGRAM).engine(engine).arg("--test-clock").env(IDLE, &MOMENT.to_string())
 }
 
 fn boot(engine: Engine) -> Ootheca {
@@ -305,7 +305,7 @@ fn a_suspended_cluster_can_be_deleted() {
 
 #[test]
 fn the_default_idle_time_is_five_minutes() {
-    let server = Launch::new(PROGRAM).arg("--test-clock").boot();
+    let server = ServerBuilder::new(PROGRAM).arg("--test-clock").boot();
     let cluster = id(&server.create_cluster("some-cluster", "BASIC"));
     advance(&server, 240);
     assert!(!asleep(&server, &cluster));

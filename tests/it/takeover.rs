@@ -1,7 +1,7 @@
 //! A new process takes over from a running one while clients keep connecting.
 
 use crate::support::{PASSWORD, PROGRAM, id, real, sql_user};
-use ootheca_testkit::{Client, Engine, Launch, Ootheca, eventually};
+use ootheca_testkit::{Client, Engine, Ootheca, ServerBuilder, eventually};
 use std::{
     net::{SocketAddr, TcpStream},
     sync::{
@@ -111,7 +111,7 @@ fn a_successor_that_fails_changes_nothing() {
 
 #[test]
 fn a_takeover_without_a_running_server_starts_normally() {
-    let mut server = Launch::new(PROGRAM).arg("--take-over").boot();
+    let mut server = ServerBuilder::new(PROGRAM).arg("--take-over").boot();
     server.restart();
     server.kill();
     server.start();
@@ -120,7 +120,7 @@ fn a_takeover_without_a_running_server_starts_normally() {
 
 #[test]
 fn no_connection_is_refused_while_a_gateway_takes_over() {
-    let server = Launch::new(PROGRAM).engine(Engine::Postgres).arg("--no-gateway").boot();
+    let server = ServerBuilder::new(PROGRAM).engine(Engine::Postgres).arg("--no-gateway").boot();
     let mut gateway = server.gateway(&[]);
     let (cluster, string) = furnish(&server);
     let sql = gateway.address();
@@ -141,7 +141,7 @@ fn no_connection_is_refused_while_a_gateway_takes_over() {
 
 #[test]
 fn a_separate_gateway_connects_to_the_successor() {
-    let mut server = Launch::new(PROGRAM).engine(Engine::Postgres).arg("--no-gateway").boot();
+    let mut server = ServerBuilder::new(PROGRAM).engine(Engine::Postgres).arg("--no-gateway").boot();
     let gateway = server.gateway(&[]);
     let (cluster, string) = furnish(&server);
     let mut session = server.session(&cluster, "keeper", PASSWORD);

@@ -115,16 +115,11 @@ export async function unwrap<T>(answer: Promise<{ data?: T; error?: unknown; res
   return data as T;
 }
 
-/** Calls a path that is missing from the OpenAPI document. */
-export async function call<T>(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
-  const headers: Record<string, string> = { Accept: "application/json" };
-  if (body !== undefined) headers["Content-Type"] = "application/json";
-  const response = await request(
-    new Request(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body), signal }),
-  );
+/** Reads a file that is not an operation, such as the OpenAPI document itself. */
+export async function getJson<T>(path: string, signal?: AbortSignal): Promise<T> {
+  const response = await request(new Request(path, { headers: { Accept: "application/json" }, signal }));
   if (!response.ok) throw await readError(response);
-  const text = await response.text();
-  return (text ? JSON.parse(text) : {}) as T;
+  return (await response.json()) as T;
 }
 
 export const PAGE_SIZE = 500;

@@ -1,54 +1,17 @@
-/** The extensions under `/api/ootheca/v1`. The OpenAPI document does not hold them, so they are typed here. */
-import { ApiError, call, setCsrfToken, type Schemas } from "./client";
+/** The extensions of the API: sessions, users, invitations, samples, and the SQL shell. */
+import { api, ApiError, setCsrfToken, unwrap, type Schemas } from "./client";
 
-const BASE = "/api/ootheca/v1/";
-
-export interface SessionInfo {
-  id: string;
-  created_at: string;
-  expires_at: string;
-  last_used_at: string;
-  ip_address: string;
-  user_agent: string;
-  current: boolean;
-}
-
-/** The session with its user, roles, and CSRF token. */
-export interface Session {
-  user: { id: string; email: string; has_password: boolean };
-  organization: { id: string; name: string; label: string };
-  roles: Schemas["BuiltInRole"][];
-  session: SessionInfo;
-  csrf_token: string;
-  /** The IP address of the caller as the server sees it. Older servers omit it. */
-  address?: string;
-}
-
-export interface Person {
-  id: string;
-  email: string;
-  active: boolean;
-  has_password: boolean;
-  created_at: string;
-  roles: Schemas["BuiltInRole"][];
-}
-
-export interface Invitation {
-  id: string;
-  email: string;
-  user_id: string;
-  roles: Schemas["BuiltInRole"][];
-  for_new_password: boolean;
-  creator_name: string;
-  created_at: string;
-  expires_at: string;
-  /** Only in the response to `create`. */
-  link?: string;
-  link_token?: string;
-}
-
-export type SignIn =
-  { email: string; password: string; organization?: string } | { link_token: string; password?: string };
+export type Session = Schemas["CurrentSession"];
+export type SessionInfo = Schemas["Session"];
+export type SignIn = Schemas["CreateSessionRequest"];
+export type Person = Schemas["Person"];
+export type Invitation = Schemas["Invitation"];
+/** Time series with common timestamps; `null` where there is no sample. */
+export type Samples = Schemas["ClusterSamples"];
+/** The latest sample of a cluster: the value of each series. */
+export type LatestSample = Schemas["LatestSample"]["values"];
+export type SqlRequest = Schemas["RunStatementRequest"];
+export type SqlResult = Schemas["RunStatementResponse"];
 
 async function rememberCsrfToken(answer: Promise<Session>): Promise<Session> {
   const session = await answer;
@@ -59,99 +22,73 @@ async function rememberCsrfToken(answer: Promise<Session>): Promise<Session> {
 /** The current session, or `null` without one. */
 export async function getSession(signal?: AbortSignal): Promise<Session | null> {
   try {
-    return await rememberCsrfToken(call<Session>("GET", `${BASE}session`, undefined, signal));
+    return await rememberCsrfToken(unwrap(api.GET("/api/ootheca/v1/session", { signal })));
   } catch (error) {
     if (error instanceof ApiError && error.status === 401) return null;
     throw error;
   }
 }
 
-export const signIn = (input: SignIn) => rememberCsrfToken(call<Session>("POST", `${BASE}session`, input));
+export const signIn = (body: SignIn) => rememberCsrfToken(unwrap(api.POST("/api/ootheca/v1/session", { body })));
 
 export async function signOut() {
-  await call("DELETE", `${BASE}session`);
+  await unwrap(api.DELETE("/api/ootheca/v1/session"));
   setCsrfToken("");
 }
 
-export const changePassword = (input: { old_password?: string; new_password: string }) =>
-  rememberCsrfToken(call<Session>("PUT", `${BASE}session/password`, input));
+export const changePassword = (body: Schemas["ChangePasswordRequest"]) =>
+  rememberCsrfToken(unwrap(api.PUT("/api/ootheca/v1/session/password", { body })));
 
 export const sessions = {
-  list: async () => (await call<{ sessions: SessionInfo[] }>("GET", `${BASE}sessions`)).sessions,
-  end: (id: string) => call("DELETE", `${BASE}sessions/${encodeURIComponent(id)}`),
+  list: async () => (await unwrap(api.GET("/api/ootheca/v1/sessions"))).sessions,
+  end: (id: string) => unwrap(api.DELETE("/api/ootheca/v1/sessions/{id}", { params: { path: { id } } })),
 };
 
 export const people = {
-  list: async () => (await call<{ people: Person[] }>("GET", `${BASE}people`)).people,
-  remove: (id: string) => call("DELETE", `${BASE}people/${encodeURIComponent(id)}`),
+  list: async () => (await unwrap(api.GET("/api/ootheca/v1/people"))).people,
+  remove: (id: string) => unwrap(api.DELETE("/api/ootheca/v1/people/{id}", { params: { path: { id } } })),
 };
 
 export const invitations = {
-  list: async () => (await call<{ invitations: Invitation[] }>("GET", `${BASE}invitations`)).invitations,
-  create: (input: { email: string; roles: string[] }) => call<Invitation>("POST", `${BASE}invitations`, input),
-  revoke: (id: string) => call("DELETE", `${BASE}invitations/${encodeURIComponent(id)}`),
+  list: async () => (await unwrap(api.GET("/api/ootheca/v1/invitations"))).invitations,
+  create: (body: Schemas["CreateInvitationRequest"]) => unwrap(api.POST("/api/ootheca/v1/invitations", { body })),
+  revoke: (id: string) => unwrap(api.DELETE("/api/ootheca/v1/invitations/{id}", { params: { path: { id } } })),
 };
 
-/** Time series with common timestamps; `null` where there is no sample. */
-export interface Samples {
-  /** Unix seconds. */
-  from: number | string;
-  to: number | string;
-  step_seconds: number;
-  /** Unix seconds. */
-  times: number[];
-  series: Record<string, (number | null)[]>;
-}
-
-/** The latest sample of a cluster: the value of each series. */
-export type LatestSample = Record<string, number | null>;
-
-async function orIfMissing<T>(answer: Promise<T>, instead: T): Promise<T> {
+/** The time series of a cluster, or `null` if the cluster doesn't exist. */
+export async function samples(
+  cluster: string,
+  from: Date,
+  to: Date,
+  points = 300,
+  signal?: AbortSignal,
+): Promise<Samples | null> {
+  const params = {
+    path: { cluster_id: cluster },
+    query: { from: from.toISOString(), to: to.toISOString(), points },
+  };
   try {
-    return await answer;
+    return await unwrap(api.GET("/api/ootheca/v1/clusters/{cluster_id}/samples", { params, signal }));
   } catch (error) {
-    if (error instanceof ApiError && (error.status === 404 || error.status === 501)) return instead;
+    if (error instanceof ApiError && error.status === 404) return null;
     throw error;
   }
-}
-
-/** The time series of a cluster, or `null` if the server keeps none. */
-export function samples(cluster: string, from: Date, to: Date, points = 300, signal?: AbortSignal) {
-  const query = new URLSearchParams({ from: from.toISOString(), to: to.toISOString(), points: String(points) });
-  const path = `${BASE}clusters/${encodeURIComponent(cluster)}/samples?${query}`;
-  return orIfMissing<Samples | null>(call<Samples>("GET", path, undefined, signal), null);
-}
-
-interface LatestSamplesResponse {
-  samples: { cluster_id: string; time: number | string; values: LatestSample }[];
 }
 
 /** The latest sample of each cluster by cluster ID, for the first 200 clusters. */
 export async function latestSamples(ids: string[], signal?: AbortSignal): Promise<Record<string, LatestSample>> {
   if (ids.length === 0) return {};
-  const query = ids.slice(0, 200).map(encodeURIComponent).join(",");
-  const answer = call<LatestSamplesResponse>("GET", `${BASE}samples?clusters=${query}`, undefined, signal);
-  const { samples } = await orIfMissing(answer, { samples: [] });
+  const params = { query: { clusters: ids.slice(0, 200).join(",") } };
+  const { samples } = await unwrap(api.GET("/api/ootheca/v1/samples", { params, signal }));
   return Object.fromEntries(samples.map(({ cluster_id, values }) => [cluster_id, values]));
 }
 
-export interface SqlRequest {
-  database: string;
-  statement: string;
-  write?: boolean;
-  explain?: boolean;
-}
-
-export interface SqlResult {
-  columns: { name: string; type: string }[];
-  rows: (string | null)[][];
-  row_count: number;
-  truncated: boolean;
-  tag: string;
-  elapsed_ms: number;
-  notices: string[];
-}
-
 /** Runs one statement in its own transaction, as the owner of the cluster. */
-export const sql = (cluster: string, input: SqlRequest, signal?: AbortSignal) =>
-  call<SqlResult>("POST", `${BASE}clusters/${encodeURIComponent(cluster)}/sql`, input, signal);
+export const sql = (cluster: string, body: SqlRequest, signal?: AbortSignal) =>
+  unwrap(
+    api.POST("/api/ootheca/v1/clusters/{cluster_id}/sql", {
+      params: { path: { cluster_id: cluster } },
+      body,
+      signal,
+    }),
+  );

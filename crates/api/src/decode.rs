@@ -37,7 +37,9 @@ pub fn body<T: DeserializeOwned>(version: Version, op: Op, bytes: &[u8]) -> Resu
         match path.as_str() {
             "." => Error::invalid("body", error.inner()),
             // The text of the error would contain the value.
-            secret if secret.ends_with("password") => Error::invalid(secret, "must be a string"),
+            secret if ["password", "token", "jwt"].iter().any(|end| secret.ends_with(end)) => {
+                Error::invalid(secret, "must be a string")
+            }
             field => Error::invalid(field, error.inner()),
         }
     })

@@ -11,6 +11,7 @@ pub fn status(kind: ErrorKind) -> u16 {
         ErrorKind::Denied => 403,
         ErrorKind::NotFound => 404,
         ErrorKind::Exists | ErrorKind::Stale => 409,
+        ErrorKind::Expired => 410,
         ErrorKind::Exhausted => 429,
         ErrorKind::Internal => 500,
         ErrorKind::Unimplemented => 501,
@@ -49,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn the_body_holds_code_message_and_an_array() {
+    fn an_error_body_contains_code_message_and_details() {
         let error = Error::invalid("name", "is required");
         let expected = json!({ "code": 3, "message": "invalid argument: name: is required", "details": [] });
         assert_eq!(parsed(&error), expected);
@@ -58,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn the_inside_is_not_told() {
+    fn internal_messages_are_not_disclosed() {
         let error = Error::internal("table users is damaged");
         assert_eq!(parsed(&error), json!({ "code": 13, "message": "internal error", "details": [] }));
         assert_eq!(status(error.kind()), 500);

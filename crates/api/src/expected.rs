@@ -28,47 +28,58 @@ fn check(file: &str, text: &str) {
     );
 }
 
-fn sorted() -> Vec<&'static Operation> {
-    let mut rows: Vec<_> = TABLE.iter().collect();
+/// The official operations, or the extensions.
+fn sorted(extensions: bool) -> Vec<&'static Operation> {
+    let mut rows: Vec<_> = TABLE.iter().filter(|row| row.is_extension() == extensions).collect();
     rows.sort_by_key(|row| (row.path, row.method));
     rows
 }
 
 #[test]
 fn operations() {
-    let path = TABLE.iter().map(|row| row.path.len()).max().unwrap_or(0);
-    let name = TABLE.iter().map(|row| row.name.len()).max().unwrap_or(0);
-    let lines = sorted().into_iter().map(|row| {
-        let audit =
-            row.audit.map_or_else(|| "not audited".to_owned(), |action| format!("audited as {action}"));
-        let access = openapi::access(row);
-        format!("{:<6} {:<path$} {:<name$} {access} {audit}\n", row.method, row.path, row.name)
-    });
-    check("operations.txt", &lines.collect::<String>());
+    for (file, extensions) in [("operations.txt", false), ("operations-ootheca.txt", true)] {
+        let rows = sorted(extensions);
+        let path = rows.iter().map(|row| row.path.len()).max().unwrap_or(0);
+        let name = rows.iter().map(|row| row.name.len()).max().unwrap_or(0);
+        let lines = rows.into_iter().map(|row| {
+            let audit =
+                row.audit.map_or_else(|| "not audited".to_owned(), |action| format!("audited as {action}"));
+            let access = openapi::access(row);
+            format!("{:<6} {:<path$} {:<name$} {access} {audit}\n", row.method, row.path, row.name)
+        });
+        check(file, &lines.collect::<String>());
+    }
 }
 
 /// Every operation, every role, and the scopes at which the role grants access to the operation.
 #[test]
 fn roles() {
-    let mut text = String::from(
+    let mut head = String::from(
         "Who may do what: for each operation and role the scopes at which the role, held there, opens it\n\
          (O organization, F the folder or one above it, C the cluster; roles add up).\n\n",
     );
     for role in Role::ALL {
-        text.push_str(&format!(
+        head.push_str(&format!(
             "  {:<3}  {:<23} may be held at {}\n",
             code(*role),
             role.name(),
             role.scopes()
         ));
     }
-    let name = TABLE.iter().map(|row| row.name.len()).max().unwrap_or(0);
+    for (file, extensions) in [("roles.txt", false), ("roles-ootheca.txt", true)] {
+        check(file, &format!("{head}\n{}", role_table(&sorted(extensions))));
+    }
+}
+
+fn role_table(rows: &[&Operation]) -> String {
+    let name = rows.iter().map(|row| row.name.len()).max().unwrap_or(0);
     let heads: String = Role::ALL.iter().map(|role| format!(" {:<3}", code(*role))).collect();
     let head = format!("{:<name$} {}", "operation", heads.trim_end());
-    text.push_str(&format!("\n{head}\n{}\n", "-".repeat(head.len())));
-    for row in sorted() {
+    let mut text = format!("{head}\n{}\n", "-".repeat(head.len()));
+    for row in rows {
         let cells: String = Role::ALL.iter().map(|role| format!(" {:<3}", row.opened_by(*role))).collect();
         let notes = match row.requirement {
+            Requirement::Public => "  without authentication",
             Requirement::Grantor => "  each grant by itself, see may_grant",
             _ if !row.implemented => "  (not built yet)",
             _ => "",
@@ -76,7 +87,7 @@ fn roles() {
         text.push_str(format!("{:<name$} {cells}{notes}", row.name).trim_end());
         text.push('\n');
     }
-    check("roles.txt", &text);
+    text
 }
 
 /// The heading of the column of a role, three letters.

@@ -1,6 +1,7 @@
-//! Extensions of the official API that every change supports: an idempotency key and a dry run.
+//! Extensions of the official API that changes support: an idempotency key and a dry run.
 //!
-//! Four operations have an idempotency key in body or query already; it is the same key.
+//! Operations whose effect cannot be repeated or undone, and those that answer with a cookie, refuse both. Four
+//! operations have an idempotency key in body or query already; it is the same key.
 
 use crate::{
     decode,
@@ -36,6 +37,10 @@ impl Extensions {
     /// raw query and body.
     pub fn read(row: &Operation, header: Option<&str>, query: &str, body: &[u8]) -> Result<Self> {
         let pairs = decode::pairs(query)?;
+        if !are_supported(row.op) {
+            refuse(header.is_some(), &pairs)?;
+            return Ok(Self::default());
+        }
         let mut body = if row.has_body { members(row.op, body)? } else { Map::new() };
         let dry_run = dry_run(&pairs)?;
         let own = own_key(row.op, &pairs, &mut body)?;
@@ -52,14 +57,21 @@ impl Extensions {
     }
 }
 
-/// Refuses both extensions for a change that does not support them. Otherwise a dry run would make the
-/// change, and a repeated request would make it twice.
-pub fn refuse(has_key: bool, query: &str) -> Result<()> {
+/// Whether a change supports the extensions.
+pub fn are_supported(op: Op) -> bool {
+    let refusing =
+        [Op::CreateSession, Op::DeleteCurrentSession, Op::ChangePassword, Op::RunStatement, Op::AdvanceClock];
+    !refusing.contains(&op)
+}
+
+/// Refuses both extensions. Otherwise a dry run would make the change, and a repeated request would make it
+/// twice.
+fn refuse(has_key: bool, pairs: &Pairs) -> Result<()> {
     let rule = "is not supported here: leave it out";
     if has_key {
         return Err(Error::invalid(KEY_HEADER, rule));
     }
-    match decode::pairs(query)?.get(DRY_RUN) {
+    match pairs.get(DRY_RUN) {
         None | Some("" | "false") => Ok(()),
         Some(_) => Err(Error::invalid(DRY_RUN, rule)),
     }
@@ -155,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn the_key_is_in_the_header_or_where_the_operation_has_it() {
+    fn the_key_is_read_from_the_header_body_or_query() {
         let key = |op, header, query, body| read(op, header, query, body).unwrap().key;
         assert_eq!(key(Op::CreateDatabase, None, "", r#"{"idempotency_key":"a"}"#), None);
         assert_eq!(key(Op::CreateDatabase, Some("a"), "", "{}").as_deref(), Some("a"));
@@ -191,18 +203,19 @@ mod tests {
     }
 
     #[test]
-    fn who_knows_neither_refuses_both() {
+    fn operations_without_support_refuse_both() {
+        let read = |header, query| read(Op::CreateSession, header, query, "{}");
         for query in ["", "a=1", "dry_run=false", "dry_run=", "dryRun=false"] {
-            assert!(refuse(false, query).is_ok(), "{query}");
-            assert!(refuse(true, query).unwrap_err().message().contains(KEY_HEADER), "{query}");
+            assert_eq!(read(None, query).unwrap(), Extensions::default(), "{query}");
+            assert!(read(Some("a"), query).unwrap_err().message().contains(KEY_HEADER), "{query}");
         }
         for query in ["dry_run=true", "dryRun=true", "dry_run=yes", "dry_run=1", "a=1&dry_run=TRUE"] {
-            assert!(refuse(false, query).unwrap_err().message().contains(DRY_RUN), "{query}");
+            assert!(read(None, query).unwrap_err().message().contains(DRY_RUN), "{query}");
         }
     }
 
     #[test]
-    fn spelling_and_order_make_no_difference() {
+    fn the_canonical_text_ignores_spelling_and_order() {
         let text = |query, body| read(Op::EditDatabase2, None, query, body).unwrap().canonical;
         let first = text("a=1&b=2", r#"{"new_name":"x","name":"y"}"#);
         assert_eq!(first, text("b=2&a=1&dry_run=true", r#" {"name":"y", "newName":"x"} "#));
@@ -212,7 +225,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn different_bodies_have_different_texts(a in "[ab\",:]{0,4}", b in "[ab\",:]{0,4}") {
+        fn different_bodies_have_different_canonical_texts(a in "[ab\",:]{0,4}", b in "[ab\",:]{0,4}") {
             let text = |name: &str| {
                 let body = json!({ "name": name }).to_string();
                 read(Op::CreateDatabase, None, "", &body).unwrap().canonical

@@ -28,7 +28,7 @@ pub fn document(server_url: &str) -> Value {
         "info": {
             "title": "Ootheca Cloud API",
             "version": Version::LATEST.header(),
-            "description": "Operations with x-unimplemented are not implemented yet and respond with 501.",
+            "description": "Operations with x-unimplemented are not implemented yet and respond with 501. Operations with x-extension are not part of the official API.",
             "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
         },
         "servers": [{ "url": server_url }],
@@ -41,6 +41,12 @@ pub fn document(server_url: &str) -> Value {
                     "type": "http",
                     "scheme": "bearer",
                     "description": "The secret of an API key of a service account.",
+                },
+                "session": {
+                    "type": "apiKey",
+                    "in": "cookie",
+                    "name": "ootheca_session",
+                    "description": "The cookie that CreateSession sets. A change also contains the CSRF token of the session in X-CSRF-Token.",
                 },
             },
             "parameters": parameters(),
@@ -96,7 +102,15 @@ impl Schemas {
             "x-roles": roles(row),
         });
         let mut parameters = vec![json!({ "$ref": "#/components/parameters/Cc-Version" })];
-        if row.audit.is_some() {
+        if row.is_extension() {
+            operation["x-extension"] = true.into();
+        }
+        match (row.requirement, row.scope) {
+            (Requirement::Public, _) => operation["security"] = json!([]),
+            (_, Scope::Session) => operation["security"] = json!([{ "session": [] }]),
+            _ => {}
+        }
+        if row.audit.is_some() && extensions::are_supported(row.op) {
             let extension = |(name, _)| json!({ "$ref": format!("#/components/parameters/{name}") });
             parameters.extend(extensions::components().map(extension));
         }
@@ -123,6 +137,9 @@ impl Schemas {
                 });
                 for status in ["400", "401", "403", "404", "500"] {
                     responses[status] = error.clone();
+                }
+                if row.streams {
+                    responses["410"] = error;
                 }
             }
         }
@@ -169,7 +186,7 @@ for_each_operation!(shapes);
 fn roles(row: &Operation) -> Vec<&'static str> {
     match row.requirement {
         Requirement::Roles(roles) => roles.iter().map(|role| role.name()).collect(),
-        Requirement::Member | Requirement::Grantor => Vec::new(),
+        Requirement::Public | Requirement::Member | Requirement::Grantor => Vec::new(),
     }
 }
 
@@ -177,9 +194,11 @@ fn roles(row: &Operation) -> Vec<&'static str> {
 pub(crate) fn access(row: &Operation) -> String {
     let roles = roles(row).join(", ");
     match (row.requirement, row.scope) {
+        (Requirement::Public, _) => "For every caller, without authentication.".to_owned(),
+        (Requirement::Member, Scope::Session) => "For every user who is signed in.".to_owned(),
         (Requirement::Member, _) => "For every member of the organization.".to_owned(),
         (Requirement::Grantor, _) => "For callers who may handle each grant that it changes.".to_owned(),
-        (_, Scope::Organization) => format!("On the organization, one of: {roles}."),
+        (_, Scope::Organization | Scope::Session) => format!("On the organization, one of: {roles}."),
         (_, Scope::Cluster(parameter)) => format!("On the cluster {parameter}, one of: {roles}."),
         (_, Scope::Folder(parameter)) => format!("On the folder {parameter}, one of: {roles}."),
         (_, Scope::Folders) => format!("On the organization or the folder concerned, one of: {roles}."),
@@ -235,6 +254,9 @@ fn error_response() -> Value {
 
 /// A schema under the content types of a row.
 fn content(row: &Operation, schema: Value) -> Value {
+    if row.streams {
+        return json!({ "text/event-stream": { "schema": schema } });
+    }
     let mut content = json!({ "application/json": { "schema": schema } });
     if scim::covers(row.path) {
         content[scim::CONTENT_TYPE] = content["application/json"].clone();

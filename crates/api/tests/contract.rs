@@ -36,7 +36,8 @@ fn roles_are_those_of_the_newest_description() {
     let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let document: Value = serde_json::from_str(&text).expect("JSON");
     let mut gaps = Vec::new();
-    for row in &TABLE {
+    let official = TABLE.iter().filter(|row| !row.is_extension());
+    for row in official.clone() {
         let method = row.method.name().to_lowercase();
         let operation = &document["paths"][row.path][&method];
         let description = operation["description"].as_str().unwrap_or_default();
@@ -50,5 +51,5 @@ fn roles_are_those_of_the_newest_description() {
         }
     }
     assert!(gaps.is_empty(), "{}", gaps.join("\n"));
-    println!("contract: the roles and scopes of {} operations agree", TABLE.len());
+    println!("contract: the roles and scopes of {} operations agree", official.count());
 }

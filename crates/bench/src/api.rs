@@ -4,8 +4,8 @@
 
 use crate::stats::{Rates, Times, cpu_time};
 use ootheca_model::{Timestamp, audit::AuditEntry};
-use ootheca_store::{AuditQuery, Batch, Change, Kind, Row};
-use ootheca_testkit::{Launch, Ootheca, postgres::TemporaryPostgres};
+use ootheca_store::{AuditQuery, Batch, Kind, Mutation, Row};
+use ootheca_testkit::{Ootheca, ServerBuilder, postgres::TemporaryPostgres};
 use serde_json::Value;
 use std::{
     fs,
@@ -48,7 +48,7 @@ pub(crate) fn bare(file: &str) -> ExitCode {
 
 pub(crate) fn run(program: &str) {
     println!("\n== GET /clusters/{{id}} with authentication, wrk with 16 connections");
-    let server = Launch::new(program).boot();
+    let server = ServerBuilder::new(program).boot();
     let cluster = server.create_cluster("notorious-moose", "STANDARD");
     let path = format!("/api/v1/clusters/{}", cluster["id"].as_str().unwrap_or_default());
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -79,7 +79,7 @@ pub(crate) fn run(program: &str) {
 /// request of an unknown path, which is not authenticated.
 pub(crate) fn admission(program: &str) {
     println!("\n== authentication, rate limit and authorization, CPU time a request by difference");
-    let server = Launch::new(program)
+    let server = ServerBuilder::new(program)
         .env("OOTHECA_RATE_LIMIT__MODE", "always")
         .env("OOTHECA_RATE_LIMIT__REQUESTS_PER_SECOND", "1000000000")
         .env("OOTHECA_RATE_LIMIT__BURST", "1000000000")
@@ -132,13 +132,13 @@ fn said(url: &str, key: &str) -> (String, f64, f64) {
 }
 
 pub(crate) fn list(program: &str) {
-    pages("SQLite", None, Launch::new(program));
+    pages("SQLite", None, ServerBuilder::new(program));
     let postgres = TemporaryPostgres::start();
-    pages("PostgreSQL", Some(&postgres.url()), Launch::new(program).store(&postgres.url()));
+    pages("PostgreSQL", Some(&postgres.url()), ServerBuilder::new(program).store(&postgres.url()));
 }
 
 /// Measures pages of long lists in a store of this kind.
-fn pages(store: &str, address: Option<&str>, launch: Launch) {
+fn pages(store: &str, address: Option<&str>, launch: ServerBuilder) {
     println!("\n== pages of {CLUSTERS} clusters and {ENTRIES} audit entries in {store}");
     let server = launch.boot();
     let file = format!("sqlite:{}", server.data_dir().join("store.db").display());
@@ -191,7 +191,7 @@ fn fill(server: &Ootheca, address: &str) {
             let mut batch = Batch::server("bench");
             batch.audit = (0..AT_ONCE).map(|_| AuditEntry { id: Uuid::new_v4(), ..entry.clone() }).collect();
             if first < CLUSTERS {
-                batch.changes = (first..first + AT_ONCE).map(|n| Change::Insert(copy(&row, n))).collect();
+                batch.mutations = (first..first + AT_ONCE).map(|n| Mutation::Insert(copy(&row, n))).collect();
             }
             store.commit(batch, now).await.expect("the rows are written");
         }

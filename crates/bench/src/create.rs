@@ -2,7 +2,7 @@
 //! with TLS. Compared with `initdb` and a manual start.
 
 use crate::stats::Times;
-use ootheca_testkit::{Engine, Launch, Ootheca, postgres::TemporaryPostgres};
+use ootheca_testkit::{Engine, Ootheca, ServerBuilder, postgres::TemporaryPostgres};
 use std::time::{Duration, Instant};
 
 const RUNS: usize = 15;
@@ -29,7 +29,7 @@ fn by_hand() -> (Times, Vec<TemporaryPostgres>) {
 }
 
 fn measure(program: &str, pool: usize) -> (Times, Ootheca) {
-    let server = Launch::new(program).engine(Engine::Postgres).pool(pool).boot();
+    let server = ServerBuilder::new(program).engine(Engine::Postgres).pool(pool).boot();
     // The certificate is downloaded once, as a user does.
     let first = server.create_cluster("warming-up", "BASIC");
     server.connection_string(first["id"].as_str().unwrap_or_default(), "nobody");

@@ -1,12 +1,12 @@
 //! The start time with an existing template, and the memory and CPU of the idle server.
 
 use crate::stats::{Times, resident_kib};
-use ootheca_testkit::{Engine, Launch};
+use ootheca_testkit::{Engine, ServerBuilder};
 use std::time::Instant;
 
 pub(crate) fn run(program: &str) {
     println!("\n== start with a warm template, and resident memory when idle");
-    let mut server = Launch::new(program).engine(Engine::Postgres).pool(0).boot();
+    let mut server = ServerBuilder::new(program).engine(Engine::Postgres).pool(0).boot();
     server.create_cluster("warming-up", "BASIC");
     let (mut times, mut resident) = (Vec::new(), Vec::new());
     for _ in 0..11 {

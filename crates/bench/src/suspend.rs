@@ -1,7 +1,7 @@
 //! Scale to zero: how long resuming takes, and what suspended and idle clusters cost.
 
 use crate::stats::{Times, cpu_time};
-use ootheca_testkit::{Engine, Launch, Ootheca, eventually_within, processes};
+use ootheca_testkit::{Engine, Ootheca, ServerBuilder, eventually_within, processes};
 use serde_json::json;
 use std::{
     fs, thread,
@@ -19,8 +19,8 @@ pub(crate) fn run(program: &str) {
     many(program);
 }
 
-fn launch(program: &str) -> Launch {
-    Launch::new(program).engine(Engine::Postgres).env("OOTHECA_SCALE_TO_ZERO__IDLE_SECONDS", "1")
+fn launch(program: &str) -> ServerBuilder {
+    ServerBuilder::new(program).engine(Engine::Postgres).env("OOTHECA_SCALE_TO_ZERO__IDLE_SECONDS", "1")
 }
 
 fn wake(program: &str) {

@@ -19,11 +19,12 @@ use clap::{
 };
 use flags::{Flag, Location, Type};
 use ootheca_api::{
+    extensions,
     operations::{Operation, TABLE},
     versions::Version,
 };
 use serde_json::{Map, Value};
-use std::io::Read;
+use std::io::{BufRead, Read};
 
 const BODY: &str = "body";
 const DRY_RUN: &str = "dry-run";
@@ -96,7 +97,7 @@ fn subcommand(row: &Operation, document: &Value) -> Command {
         let help = "Request body as JSON, @FILE, or - for standard input; other flags override its members";
         command = command.arg(Arg::new(BODY).long(BODY).value_name("JSON|@FILE|-").help(help));
     }
-    if row.audit.is_some() {
+    if takes_extensions(row) {
         command = command
             .arg(
                 Arg::new(IDEMPOTENCY_KEY)
@@ -114,6 +115,11 @@ fn subcommand(row: &Operation, document: &Value) -> Command {
     let versions = PossibleValuesParser::new(flags::versions(document));
     let help = format!("Version of the API (Cc-Version) [default: {}]", Version::LATEST.header());
     command.arg(Arg::new(VERSION).long(VERSION).value_name("VERSION").value_parser(versions).help(help))
+}
+
+/// Whether the operation supports an idempotency key and a dry run.
+fn takes_extensions(row: &Operation) -> bool {
+    row.audit.is_some() && extensions::are_supported(row.op)
 }
 
 fn argument(flag: &Flag) -> Arg {
@@ -173,6 +179,9 @@ pub(crate) fn run(args: &ApiArgs) -> Result<()> {
     let request = request(row, &flags, matches, |parameter, value| look_up(&context, parameter, value))?;
     let headers: Vec<(&str, &str)> =
         request.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    if row.streams {
+        return copy(context.client.stream(&request.path, &request.query, &headers)?);
+    }
     let response = context.client.send(
         request.method,
         &request.path,
@@ -184,6 +193,15 @@ pub(crate) fn run(args: &ApiArgs) -> Result<()> {
         Value::Null => print(&response.text),
         value => json(&value),
     }
+}
+
+/// Prints a stream as it arrives, to its end.
+fn copy(stream: impl BufRead) -> Result<()> {
+    for line in stream.lines() {
+        let line = line.map_err(|error| Failure::failed(format!("the stream ended: {error}")))?;
+        print(&format!("{line}\n"))?;
+    }
+    Ok(())
 }
 
 const OPERATIONS: [Column; 5] = [
@@ -247,7 +265,7 @@ fn request(
             }
         }
     }
-    if row.audit.is_some() && matches.get_flag(DRY_RUN) {
+    if takes_extensions(row) && matches.get_flag(DRY_RUN) {
         query.push(("dry_run".to_owned(), "true".to_owned()));
     }
     let body = if row.has_body { Some(body(matches.get_one::<String>(BODY), members)?) } else { None };

@@ -169,8 +169,15 @@ impl Client {
     }
 
     /// Opens a stream of server-sent events.
-    pub(crate) fn stream(&self, path: &str) -> Result<impl BufRead> {
-        let mut response = self.request("GET", path, &[], None, &[("accept", "text/event-stream")])?;
+    pub(crate) fn stream(
+        &self,
+        path: &str,
+        query: &[(String, String)],
+        headers: &[(&str, &str)],
+    ) -> Result<impl BufRead + use<>> {
+        let accept = [("accept", "text/event-stream")];
+        let headers: Vec<_> = accept.into_iter().chain(headers.iter().copied()).collect();
+        let mut response = self.request("GET", path, query, None, &headers)?;
         let status = response.status().as_u16();
         if status == 200 {
             return Ok(BufReader::new(response.into_body().into_reader()));

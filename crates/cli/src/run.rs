@@ -1,7 +1,7 @@
 //! Runs the server and gateway processes until they are stopped or replaced by a successor.
 
 use crate::{connection::ADDRESS_FILE, failure, runtime};
-use ootheca_model::{Error, Result, effect};
+use ootheca_model::{Error, Result, failpoint};
 use ootheca_server::{
     GatewayProcess, Server, Settings,
     gateway::handover::{Handover, Inherited},
@@ -43,7 +43,7 @@ async fn serve<P: Process>(settings: P::Settings, take_over: bool) -> Result<()>
         _ = signals.wait_for(|count| *count >= 1), if P::START_IS_INTERRUPTIBLE => return Ok(()),
     };
     process.announce();
-    effect::arm();
+    failpoint::arm();
     loop {
         let handover = tokio::select! {
             _ = signals.wait_for(|count| *count >= 1) => Ok(None),

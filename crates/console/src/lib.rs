@@ -15,7 +15,7 @@ include!(concat!(env!("OUT_DIR"), "/files.rs"));
 pub const BUILT: bool = IS_BUILT;
 
 /// The placeholder of the nonce in pages. Only styles with the nonce are allowed. If a page contains it,
-/// [`Answer::nonce`] is true, and the server replaces it with a new nonce in each response.
+/// [`Response::nonce`] is true, and the server replaces it with a new nonce in each response.
 pub const NONCE: &str = "__CSP_NONCE__";
 
 /// The page of the application, which routes paths itself.
@@ -37,7 +37,7 @@ struct File {
 
 /// The response to `GET`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct Response {
     /// HTTP status: 200, 304 or 404.
     pub status: u16,
     /// Names in lowercase, and values.
@@ -50,11 +50,11 @@ pub struct Answer {
 
 /// The response for a path that starts with a slash, and for the headers `Accept-Encoding` and `If-None-Match`.
 /// A path without a file that does not look like one belongs to the application.
-pub fn find(path: &str, accept_encoding: Option<&str>, if_none_match: Option<&str>) -> Answer {
+pub fn find(path: &str, accept_encoding: Option<&str>, if_none_match: Option<&str>) -> Response {
     find_in(FILES, path, accept_encoding, if_none_match)
 }
 
-fn find_in(files: &[File], path: &str, accept: Option<&str>, known: Option<&str>) -> Answer {
+fn find_in(files: &[File], path: &str, accept: Option<&str>, known: Option<&str>) -> Response {
     let path = path.trim_start_matches('/');
     let found = files.iter().find(|file| file.path == path);
     let index = || files.iter().find(|file| file.path == INDEX && !looks_like_a_file(path));
@@ -70,7 +70,7 @@ fn looks_like_a_file(path: &str) -> bool {
     path.starts_with(HASHED) || path.starts_with('.') || content_type(name).is_some()
 }
 
-fn answer(file: &File, accept: Option<&str>, known: Option<&str>) -> Answer {
+fn answer(file: &File, accept: Option<&str>, known: Option<&str>) -> Response {
     let kind = content_type(file.path).unwrap_or("application/octet-stream");
     let caching = match file.path.starts_with(HASHED) {
         true => "public, max-age=31536000, immutable",
@@ -84,7 +84,7 @@ fn answer(file: &File, accept: Option<&str>, known: Option<&str>) -> Answer {
     if !file.nonce {
         headers.push(("etag", file.etag));
         if known.is_some_and(|known| matches(known, file.etag)) {
-            return Answer { status: 304, headers, nonce: false, body: Cow::Borrowed(&[]) };
+            return Response { status: 304, headers, nonce: false, body: Cow::Borrowed(&[]) };
         }
     }
     let body = match file.compressed {
@@ -96,12 +96,12 @@ fn answer(file: &File, accept: Option<&str>, known: Option<&str>) -> Answer {
             Cow::Borrowed(file.bytes)
         }
     };
-    Answer { status: 200, headers, nonce: file.nonce, body }
+    Response { status: 200, headers, nonce: file.nonce, body }
 }
 
-fn missing() -> Answer {
+fn missing() -> Response {
     let headers = vec![("content-type", "text/plain; charset=utf-8"), ("cache-control", "no-store")];
-    Answer { status: 404, headers, nonce: false, body: Cow::Borrowed(b"there is no such file\n") }
+    Response { status: 404, headers, nonce: false, body: Cow::Borrowed(b"there is no such file\n") }
 }
 
 /// Whether `If-None-Match` contains the tag. Weak tags match, because a proxy may have weakened them.

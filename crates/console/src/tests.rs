@@ -17,11 +17,11 @@ fn files() -> Vec<File> {
     ]
 }
 
-fn get(path: &str) -> Answer {
+fn get(path: &str) -> Response {
     find_in(&files(), path, None, None)
 }
 
-fn header(answer: &Answer, name: &str) -> Option<&'static str> {
+fn header(answer: &Response, name: &str) -> Option<&'static str> {
     answer.headers.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
 }
 

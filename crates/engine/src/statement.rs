@@ -38,7 +38,7 @@ pub struct Column {
 
 /// The output of a statement.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Answer {
+pub struct StatementOutput {
     /// The columns; empty if the statement returns no rows.
     pub columns: Vec<Column>,
     /// The rows. All values are text; `None` is NULL.
@@ -65,4 +65,4 @@ pub struct Refused {
 }
 
 /// The output of a statement, or the error that the server returned for it.
-pub type QueryOutput = result::Result<Answer, Refused>;
+pub type QueryOutput = result::Result<StatementOutput, Refused>;

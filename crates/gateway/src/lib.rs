@@ -123,7 +123,7 @@ pub trait Directory: Send + Sync + 'static {
     /// most one second old if a session could have changed it.
     async fn secret(&self, cluster: ClusterId, user: &str) -> Result<Option<Secret>>;
     /// Invalidates cached secrets, after one of them turned out to differ from the server's.
-    async fn distrust(&self, cluster: ClusterId);
+    async fn invalidate(&self, cluster: ClusterId);
     /// The Unix socket of the cluster's server. Wakes a suspended cluster, and waits a limited time for a
     /// starting one. Only for authenticated clients.
     async fn endpoint(&self, cluster: ClusterId) -> Result<PathBuf>;

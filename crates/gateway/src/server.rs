@@ -49,7 +49,7 @@ pub struct Gateway {
     listening: Mutex<Option<Listening>>,
     background: Vec<AbortHandle>,
     stop: watch::Sender<bool>,
-    threads: Vec<thread::JoinHandle<()>>,
+    threads: Mutex<Vec<thread::JoinHandle<()>>>,
 }
 
 struct Listening {
@@ -84,7 +84,7 @@ impl Gateway {
             listening,
             background,
             stop,
-            threads,
+            threads: Mutex::new(threads),
         })
     }
 
@@ -131,7 +131,7 @@ impl Gateway {
 
     /// Shuts down. Refuses new connections and terminates idle sessions immediately, other sessions
     /// between two transactions, and the remaining ones after the `grace` period.
-    pub async fn shutdown(mut self, grace: Duration) {
+    pub async fn shutdown(&self, grace: Duration) {
         self.stop_accepting().await;
         self.shared.registry.terminate_all(Termination::Drain);
         let all_closed = || self.permits.acquire_many(self.max_connections);
@@ -147,7 +147,7 @@ impl Gateway {
             Err(_) => tracing::warn!("last activity report timed out"),
         }
         self.stop.send_replace(true);
-        let threads = std::mem::take(&mut self.threads);
+        let threads = std::mem::take(&mut *self.threads.lock());
         let joined = spawn_blocking(|| threads.into_iter().for_each(|thread| drop(thread.join())));
         let _ = joined.await;
         self.shared.pool.clear();
@@ -175,7 +175,7 @@ fn share(settings: &Settings, certificates: &Certificates, directory: Arc<dyn Di
         proxy_protocol: settings.proxy_protocol,
         domains: settings.domains.clone(),
         max_connections_per_cluster: settings.max_connections_per_cluster,
-        pool: Arc::new(Pool::new(settings.reuse, registry.clone())),
+        pool: Arc::new(Pool::new(settings.pool_idle, registry.clone())),
         registry,
         cancel_keys: Arc::default(),
         login_throttle: Throttle::new(UNTHROTTLED_FAILURES, MAX_THROTTLE_DELAY),

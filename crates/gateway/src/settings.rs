@@ -27,7 +27,7 @@ pub struct Settings {
     /// The maximum number of sessions per cluster.
     pub max_connections_per_cluster: usize,
     /// How long the server connection of an ended session stays in the pool; zero disables the pool.
-    pub reuse: Duration,
+    pub pool_idle: Duration,
     /// Whether connections start with a PROXY header, version 2.
     pub proxy_protocol: bool,
     /// The number of worker threads; 0 means one for every two cores.
@@ -46,7 +46,7 @@ impl Settings {
             handshake_timeout: Duration::from_secs(10),
             max_connections: 10_000,
             max_connections_per_cluster: 1_000,
-            reuse: Duration::from_secs(2),
+            pool_idle: Duration::from_secs(2),
             proxy_protocol: false,
             threads: 0,
         }

@@ -26,6 +26,8 @@ pub enum ErrorKind {
     Precondition = 9,
     /// A row was changed concurrently. Reading it again and retrying may succeed.
     Stale = 10,
+    /// What the request refers to was removed because of its age.
+    Expired = 11,
     /// The operation is not implemented.
     Unimplemented = 12,
     /// A bug, or corruption that an operator must repair.

@@ -6,6 +6,7 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeSet, sync::Arc};
+use uuid::Uuid;
 
 /// A tenant of the control plane. Every row of another kind belongs to exactly one organization.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -168,6 +169,8 @@ pub struct Principal {
 /// What an operation requires of its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Requirement {
+    /// None: the caller need not be authenticated.
+    Public,
     /// The caller is a member of the organization.
     Member,
     /// The caller holds one of these roles on the target.
@@ -178,6 +181,17 @@ pub enum Requirement {
 }
 
 impl Principal {
+    /// A caller without credentials. It belongs to no organization and has no grants.
+    pub fn anonymous() -> Self {
+        let (organization, id) = (OrganizationId(Uuid::nil()), PrincipalId(Uuid::nil()));
+        Self { organization, id, name: String::new(), person: false, grants: Vec::new() }
+    }
+
+    /// Whether the caller has no credentials.
+    pub fn is_anonymous(&self) -> bool {
+        self.id.0.is_nil()
+    }
+
     /// Whether the caller holds one of `roles` on `resource`, which is in `folders`, or on an ancestor.
     pub fn holds(&self, roles: &[Role], resource: Resource, folders: &[FolderId]) -> bool {
         self.grants
@@ -344,7 +358,10 @@ impl Granted {
 pub fn authorize(principal: &Arc<Principal>, requirement: Requirement, target: Target) -> Result<Granted> {
     let denied = || Error::new(ErrorKind::Denied, "no permission");
     let roles = match requirement {
-        Requirement::Member => {
+        Requirement::Member if principal.is_anonymous() => {
+            return Err(Error::new(ErrorKind::Unauthenticated, "not authenticated"));
+        }
+        Requirement::Public | Requirement::Member => {
             return Ok(Granted { principal: principal.clone(), target, visible: Visible::All });
         }
         Requirement::Grantor => {

@@ -5,16 +5,17 @@
 
 pub mod allowlist;
 pub mod audit;
-pub mod catalogue;
+pub mod catalog;
 pub mod cluster;
-pub mod effect;
 pub mod error;
+pub mod failpoint;
 pub mod folder;
 pub mod group;
 pub mod identity;
 pub mod ids;
 pub mod instance;
 pub mod issuer;
+pub mod limit_status;
 pub mod login;
 pub mod meter;
 pub mod names;
@@ -22,7 +23,6 @@ pub mod period;
 pub mod profile;
 pub mod role;
 pub mod sql_name;
-pub mod standing;
 pub mod throttle;
 pub mod time;
 pub mod units;

@@ -115,7 +115,7 @@ impl Meter {
 
     /// Deducts the cost of the server start from `growth`, once for each run of the server. The rest is
     /// deducted later, because sessions report late. The same applies to records that vacuum writes for rows.
-    pub fn forgive(&mut self, epoch: &str, growth: &mut Growth) {
+    pub fn deduct_startup_cost(&mut self, epoch: &str, growth: &mut Growth) {
         if self.start.epoch != epoch {
             self.start = Start { epoch: epoch.to_owned(), cpu_micros: START_CPU, blocks: START_BLOCKS };
         }
@@ -148,7 +148,7 @@ impl Meter {
     }
 
     /// Adds the usage until `now` to the month of `now`.
-    pub fn book(&mut self, measure: Measure, used: Quantities, now: Timestamp) {
+    pub fn record_usage(&mut self, measure: Measure, used: Quantities, now: Timestamp) {
         self.roll(now);
         self.used += used;
         self.last = measure;
@@ -232,16 +232,16 @@ mod tests {
     #[test]
     fn vacuum_records_of_charged_rows_are_not_charged() {
         let mut meter = Meter::new(ClusterId(Uuid::nil()), OrganizationId(Uuid::nil()), Timestamp(0));
-        let mut book = |mut growth: Growth| {
-            meter.forgive("1", &mut growth);
+        let mut record = |mut growth: Growth| {
+            meter.deduct_startup_cost("1", &mut growth);
             Quantities::of(&growth, 0)
         };
         let rows =
             Growth { transactions: 1, tuples_written: 40_000, wal_records: 40_001, ..Growth::default() };
-        assert_eq!(book(rows).write_requests, 120_000);
+        assert_eq!(record(rows).write_requests, 120_000);
         let vacuum = Growth { wal_records: 9_000, wal_bytes: 400_000, ..Growth::default() };
-        assert_eq!(book(vacuum), Quantities::default());
-        assert_ne!(book(vacuum), Quantities::default(), "only once");
+        assert_eq!(record(vacuum), Quantities::default());
+        assert_ne!(record(vacuum), Quantities::default(), "only once");
     }
 
     fn stored(mib: u64) -> Measure {
@@ -256,10 +256,10 @@ mod tests {
     #[test]
     fn usage_is_charged_to_the_month_of_its_measurement() {
         let mut meter = meter();
-        meter.book(Measure::default(), units(3), at("2026-11-30T23:59:59Z"));
+        meter.record_usage(Measure::default(), units(3), at("2026-11-30T23:59:59Z"));
         assert_eq!(meter.used_in_month(at("2026-11-30T23:59:59Z")), units(3));
         assert_eq!(meter.used_in_month(at("2026-12-01T00:00:00Z")), units(0), "without any tick");
-        meter.book(Measure::default(), units(4), at("2026-12-01T00:00:00Z"));
+        meter.record_usage(Measure::default(), units(4), at("2026-12-01T00:00:00Z"));
         assert_eq!((meter.month.as_str(), meter.used), ("2026-12", units(4)));
     }
 
@@ -268,7 +268,7 @@ mod tests {
         let mut meter = meter();
         let left = |meter: &mut Meter, epoch, blocks_read| {
             let mut growth = Growth { blocks_read, cpu_micros: 1_000, ..Growth::default() };
-            meter.forgive(epoch, &mut growth);
+            meter.deduct_startup_cost(epoch, &mut growth);
             growth.blocks_read
         };
         assert_eq!(left(&mut meter, "a", 100), 0);
@@ -283,18 +283,18 @@ mod tests {
         let mut meter = meter();
         let now = at("2026-11-24T13:00:00Z");
         let name = "request_unit_limit";
-        meter.book(Measure::default(), units(49), now);
+        meter.record_usage(Measure::default(), units(49), now);
         assert_eq!(told(&mut meter, &limits), []);
-        meter.book(Measure::default(), units(1), now);
+        meter.record_usage(Measure::default(), units(1), now);
         assert_eq!(told(&mut meter, &limits), [(name, 50)]);
         assert_eq!(told(&mut meter, &limits), []);
-        meter.book(Measure::default(), units(60), now);
+        meter.record_usage(Measure::default(), units(60), now);
         let crossings = meter.crossings(Plan::Basic, &limits);
         let both = [75, 100].map(|threshold| Crossing { limit_name: name, limit: 100, used: 110, threshold });
         assert_eq!(crossings, both);
         let higher = UsageLimits { request_units: Some(150), ..limits };
         assert_eq!(told(&mut meter, &higher), [(name, 50)], "another limit is told anew");
-        meter.book(Measure::default(), units(60), at("2026-12-01T00:00:00Z"));
+        meter.record_usage(Measure::default(), units(60), at("2026-12-01T00:00:00Z"));
         assert_eq!(told(&mut meter, &limits), [(name, 50)], "another month");
     }
 
@@ -307,13 +307,13 @@ mod tests {
         for (mib, expected) in
             [(40, vec![]), (80, vec![50, 75]), (72, vec![]), (76, vec![]), (60, vec![]), (110, vec![75, 100])]
         {
-            meter.book(stored(mib), units(0), now);
+            meter.record_usage(stored(mib), units(0), now);
             let expected: Vec<_> = expected.into_iter().map(|threshold| (name, threshold)).collect();
             assert_eq!(told(&mut meter, &limits), expected, "at {mib} MiB");
         }
-        meter.book(stored(10), units(0), now);
+        meter.record_usage(stored(10), units(0), now);
         assert_eq!(told(&mut meter, &limits), []);
-        meter.book(stored(100), units(0), now);
+        meter.record_usage(stored(100), units(0), now);
         assert_eq!(told(&mut meter, &limits).len(), 3);
     }
 
@@ -321,7 +321,7 @@ mod tests {
     fn nothing_is_reported_for_other_plans_or_without_limits() {
         let limits = UsageLimits { request_units: Some(1), ..UsageLimits::default() };
         let mut meter = meter();
-        meter.book(stored(9999), units(9999), at("2026-11-24T13:00:00Z"));
+        meter.record_usage(stored(9999), units(9999), at("2026-11-24T13:00:00Z"));
         assert_eq!(meter.crossings(Plan::Standard, &limits), []);
         assert_eq!(meter.crossings(Plan::Basic, &UsageLimits::default()), []);
     }

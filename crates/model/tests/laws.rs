@@ -5,7 +5,7 @@
 use ootheca_model::{
     Cluster, ClusterId, ErrorKind, Grant, OrganizationId, Plan, Principal, PrincipalId, Resource, Role,
     Timestamp, allowlist,
-    catalogue::{Catalogue, Region, Version},
+    catalog::{Catalog, Region, Version},
     cluster::{
         CloudProvider, Config, ReleaseType, SupportStatus, UsageLimits,
         create::{Birth, MachineSpec, NewCluster, NewDedicated, NewServerless, create},
@@ -162,7 +162,7 @@ proptest! {
     }
 }
 
-fn catalogue() -> Catalogue {
+fn catalog() -> Catalog {
     let version = |version: &str, release_type, allowed: &[&str]| Version {
         version: version.into(),
         full_version: format!("{version}.1"),
@@ -178,7 +178,7 @@ fn catalogue() -> Catalogue {
         location: String::new(),
         serverless,
     };
-    Catalogue {
+    Catalog {
         default_version: "v25.4".into(),
         versions: vec![
             version("v25.4", ReleaseType::Regular, &[]),
@@ -209,7 +209,7 @@ fn serverless(plan: Option<Plan>, limits: UsageLimits) -> NewCluster {
 }
 
 fn make(request: NewCluster) -> ootheca_model::Result<Cluster> {
-    create(request, birth(), &catalogue(), |_| Ok("15".into())).map(|(cluster, _)| cluster)
+    create(request, birth(), &catalog(), |_| Ok("15".into())).map(|(cluster, _)| cluster)
 }
 
 fn any_limits() -> impl Strategy<Value = UsageLimits> {
@@ -268,7 +268,7 @@ proptest! {
         let mut cluster = make(serverless(Some(plan), UsageLimits::default())).unwrap();
         for (n, wanted) in [first, second].iter().enumerate() {
             let now = Timestamp(2_000_000 + n as i64);
-            let Ok(after) = patch(&cluster, wanted, &catalogue(), now) else { continue };
+            let Ok(after) = patch(&cluster, wanted, &catalog(), now) else { continue };
             rules(&after)?;
             prop_assert_eq!((&after.id, &after.name, after.tenant, after.provider, after.created_at),
                             (&cluster.id, &cluster.name, cluster.tenant, cluster.provider, cluster.created_at));
@@ -277,7 +277,7 @@ proptest! {
             }
             let runs_another = after.plan_instance().cpu_millis != cluster.plan_instance().cpu_millis;
             prop_assert_eq!(after.generation, cluster.generation + u64::from(runs_another));
-            if let Ok(again) = patch(&after, wanted, &catalogue(), now) {
+            if let Ok(again) = patch(&after, wanted, &catalog(), now) {
                 prop_assert_eq!(&again, &after);
             }
             cluster = after;
@@ -331,11 +331,11 @@ fn changing_back_to_standard_requires_a_waiting_period() {
         ..Default::default()
     };
     let left = Timestamp(5_000_000);
-    let basic = patch(&cluster, &to(Plan::Basic, None), &catalogue(), left).unwrap();
+    let basic = patch(&cluster, &to(Plan::Basic, None), &catalog(), left).unwrap();
     let back = to(Plan::Standard, Some(2));
-    let soon = patch(&basic, &back, &catalogue(), left.after(STANDARD_PAUSE / 2)).unwrap_err();
+    let soon = patch(&basic, &back, &catalog(), left.after(STANDARD_PAUSE / 2)).unwrap_err();
     assert_eq!(soon.kind(), ErrorKind::Precondition);
-    assert!(patch(&basic, &back, &catalogue(), left.after(STANDARD_PAUSE)).is_ok());
+    assert!(patch(&basic, &back, &catalog(), left.after(STANDARD_PAUSE)).is_ok());
 }
 
 #[test]

@@ -4,14 +4,14 @@
 
 use ootheca_model::{
     Cluster, ClusterId, ErrorKind, OrganizationId, Plan, PrincipalId, Timestamp,
-    catalogue::{Catalogue, Region, Version},
+    catalog::{Catalog, Region, Version},
     cluster::{
         CloudProvider, ReleaseType, SupportStatus, UsageLimits,
         create::{Birth, NewCluster, NewServerless, create},
         patch::{CPU_DECREASE_WINDOW, ClusterPatch, PatchServerless, patch},
     },
+    limit_status::{LimitStatus, limit_status},
     meter::{MIB, Meter, percent},
-    standing::{Standing, standing},
     units::{MICRO, Quantities},
     usage::{CpuCounter, Growth, Measure, SqlCounters},
 };
@@ -23,8 +23,8 @@ fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-fn catalogue() -> Catalogue {
-    Catalogue {
+fn catalog() -> Catalog {
+    Catalog {
         default_version: "v25.4".into(),
         versions: vec![Version {
             version: "v25.4".into(),
@@ -59,13 +59,13 @@ fn cluster(plan: Plan, limits: UsageLimits) -> Cluster {
         creator: PrincipalId(Uuid::nil()),
         now: Timestamp(1_000_000),
     };
-    create(request, birth, &catalogue(), |_| Ok("15".into())).unwrap().0
+    create(request, birth, &catalog(), |_| Ok("15".into())).unwrap().0
 }
 
 fn meter(request_units: u64, storage_mib: u64, now: Timestamp) -> Meter {
     let mut meter = Meter::new(ClusterId(Uuid::nil()), OrganizationId(Uuid::nil()), now);
     let measure = Measure { storage_bytes: storage_mib * MIB, ..Measure::default() };
-    meter.book(measure, Quantities { write_requests: request_units, ..Quantities::default() }, now);
+    meter.record_usage(measure, Quantities { write_requests: request_units, ..Quantities::default() }, now);
     meter
 }
 
@@ -74,15 +74,15 @@ const BOTH: UsageLimits = UsageLimits { request_units: Some(100), storage_mib: S
 #[test]
 fn a_cluster_is_open_until_a_limit_is_reached() {
     let (cluster, now) = (cluster(Plan::Basic, BOTH), at("2026-11-24T13:00:00Z"));
-    assert_eq!(standing(&cluster, None, now), Standing::Open);
-    assert_eq!(standing(&cluster, Some(&meter(99, 9, now)), now), Standing::Open);
-    let full = standing(&cluster, Some(&meter(99, 11, now)), now);
-    assert_eq!(full, Standing::StorageLimitExceeded { limit: 10, used: 11 });
+    assert_eq!(limit_status(&cluster, None, now), LimitStatus::Open);
+    assert_eq!(limit_status(&cluster, Some(&meter(99, 9, now)), now), LimitStatus::Open);
+    let full = limit_status(&cluster, Some(&meter(99, 11, now)), now);
+    assert_eq!(full, LimitStatus::StorageLimitExceeded { limit: 10, used: 11 });
     assert!(full.message().contains("storage_mib_limit of 10"), "{}", full.message());
     assert!(full.hint(&cluster).contains("PATCH /api/v1/clusters/"), "{}", full.hint(&cluster));
-    let spent = standing(&cluster, Some(&meter(100, 11, now)), now);
+    let spent = limit_status(&cluster, Some(&meter(100, 11, now)), now);
     let until = at("2026-12-01T00:00:00Z");
-    assert_eq!(spent, Standing::RequestUnitLimitExceeded { limit: 100, used: 100, until });
+    assert_eq!(spent, LimitStatus::RequestUnitLimitExceeded { limit: 100, used: 100, until });
     assert!(spent.message().contains("request_unit_limit of 100"), "{}", spent.message());
     assert!(spent.hint(&cluster).contains("2026-12-01T00:00:00"), "{}", spent.hint(&cluster));
 }
@@ -91,22 +91,22 @@ fn a_cluster_is_open_until_a_limit_is_reached() {
 fn a_new_month_or_a_higher_limit_takes_effect_immediately() {
     let (cluster, now) = (cluster(Plan::Basic, BOTH), at("2026-11-30T23:59:59.999999Z"));
     let meter = meter(100, 1, now);
-    assert_ne!(standing(&cluster, Some(&meter), now), Standing::Open);
-    assert_eq!(standing(&cluster, Some(&meter), at("2026-12-01T00:00:00Z")), Standing::Open);
+    assert_ne!(limit_status(&cluster, Some(&meter), now), LimitStatus::Open);
+    assert_eq!(limit_status(&cluster, Some(&meter), at("2026-12-01T00:00:00Z")), LimitStatus::Open);
     let limits = Some(UsageLimits { request_units: Some(101), ..BOTH });
     let serverless = Some(PatchServerless { limits, ..Default::default() });
     let raise = ClusterPatch { serverless, ..Default::default() };
-    let raised = patch(&cluster, &raise, &catalogue(), now).unwrap();
-    assert_eq!(standing(&raised, Some(&meter), now), Standing::Open);
+    let raised = patch(&cluster, &raise, &catalog(), now).unwrap();
+    assert_eq!(limit_status(&raised, Some(&meter), now), LimitStatus::Open);
 }
 
 #[test]
 fn only_basic_clusters_have_limits() {
     let now = at("2026-11-24T13:00:00Z");
     let standard = cluster(Plan::Standard, UsageLimits { virtual_cpus: Some(2), ..Default::default() });
-    assert_eq!(standing(&standard, Some(&meter(1 << 40, 1 << 20, now)), now), Standing::Open);
+    assert_eq!(limit_status(&standard, Some(&meter(1 << 40, 1 << 20, now)), now), LimitStatus::Open);
     let free = cluster(Plan::Basic, UsageLimits::default());
-    assert_eq!(standing(&free, Some(&meter(1 << 40, 1 << 20, now)), now), Standing::Open);
+    assert_eq!(limit_status(&free, Some(&meter(1 << 40, 1 << 20, now)), now), LimitStatus::Open);
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn vcpus_can_be_decreased_three_times_in_seven_days() {
     let to = |cluster: &Cluster, cpus: i64, now: Timestamp| {
         let limits = Some(UsageLimits { virtual_cpus: Some(cpus), ..Default::default() });
         let serverless = Some(PatchServerless { limits, ..Default::default() });
-        patch(cluster, &ClusterPatch { serverless, ..Default::default() }, &catalogue(), now)
+        patch(cluster, &ClusterPatch { serverless, ..Default::default() }, &catalog(), now)
     };
     let start = at("2026-11-01T00:00:00Z");
     let day = |days: u32| start.after(Duration::from_secs(24 * 3600) * days);
@@ -224,8 +224,8 @@ proptest! {
     fn reaching_a_limit_is_a_hundred_percent(limit in 1i64..1 << 40, used in 0u64..1 << 41) {
         let now = at("2026-11-24T13:00:00Z");
         let limits = UsageLimits { request_units: Some(limit), ..Default::default() };
-        let stands = standing(&cluster(Plan::Basic, limits), Some(&meter(used, 0, now)), now);
+        let stands = limit_status(&cluster(Plan::Basic, limits), Some(&meter(used, 0, now)), now);
         let share = percent(used * MICRO, limit, MICRO);
-        prop_assert_eq!(stands != Standing::Open, share >= 100);
+        prop_assert_eq!(stands != LimitStatus::Open, share >= 100);
     }
 }

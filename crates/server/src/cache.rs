@@ -6,12 +6,8 @@
 use crate::documents::{self, Document, Stored};
 use ootheca_model::Result;
 use ootheca_store::{Kind, Store};
-use std::{
-    any::Any,
-    collections::HashMap,
-    future::Future,
-    sync::{Arc, PoisonError, RwLock},
-};
+use parking_lot::RwLock;
+use std::{any::Any, collections::HashMap, future::Future, sync::Arc};
 
 /// The maximum number of cached entries of a kind.
 const REMEMBERED: usize = 1000;
@@ -19,10 +15,10 @@ const REMEMBERED: usize = 1000;
 /// Documents by their ids, for each kind.
 #[derive(Default)]
 pub struct Cache {
-    kinds: [RwLock<HashMap<String, Known>>; Kind::ALL.len()],
+    kinds: [RwLock<HashMap<String, Entry>>; Kind::ALL.len()],
 }
 
-struct Known {
+struct Entry {
     stamp: u64,
     /// `None` if the document is known not to exist.
     thing: Option<Arc<dyn Any + Send + Sync>>,
@@ -34,7 +30,7 @@ impl Cache {
     where
         T: Document + Sync + 'static,
     {
-        self.look(store, id, false).await
+        self.read(store, id, false).await
     }
 
     /// The same for IDs that callers cannot choose, so the absence of a document is cached too.
@@ -42,10 +38,10 @@ impl Cache {
     where
         T: Document + Sync + 'static,
     {
-        self.look(store, id, true).await
+        self.read(store, id, true).await
     }
 
-    async fn look<T>(&self, store: &dyn Store, id: &str, even_none: bool) -> Result<Option<Arc<Stored<T>>>>
+    async fn read<T>(&self, store: &dyn Store, id: &str, even_none: bool) -> Result<Option<Arc<Stored<T>>>>
     where
         T: Document + Sync + 'static,
     {
@@ -65,19 +61,19 @@ impl Cache {
         let found = documents::find(store, id).await?.map(Arc::new);
         if even_none || found.is_some() {
             let thing = found.clone().map(|thing| thing as Arc<dyn Any + Send + Sync>);
-            self.insert(T::KIND, id, Known { stamp, thing });
+            self.insert(T::KIND, id, Entry { stamp, thing });
         }
         Ok(found)
     }
 
     /// The cached entry, if there is one.
     fn get(&self, kind: Kind, id: &str, stamp: u64) -> Option<Option<Arc<dyn Any + Send + Sync>>> {
-        let things = self.kinds[kind as usize].read().unwrap_or_else(PoisonError::into_inner);
+        let things = self.kinds[kind as usize].read();
         things.get(id).filter(|known| known.stamp == stamp).map(|known| known.thing.clone())
     }
 
-    fn insert(&self, kind: Kind, id: &str, known: Known) {
-        let mut things = self.kinds[kind as usize].write().unwrap_or_else(PoisonError::into_inner);
+    fn insert(&self, kind: Kind, id: &str, known: Entry) {
+        let mut things = self.kinds[kind as usize].write();
         if things.len() >= REMEMBERED {
             things.clear();
         }
@@ -111,7 +107,7 @@ impl<T: Clone> QueryCache<T> {
         F: Future<Output = Result<Option<T>>>,
     {
         let Some(stamp) = stamp else { return read.await };
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned();
+        let known = self.known.read().get(key).cloned();
         if let Some((at, thing)) = known
             && at == stamp
         {
@@ -119,7 +115,7 @@ impl<T: Clone> QueryCache<T> {
         }
         let found = read.await?;
         if let Some(thing) = &found {
-            let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+            let mut known = self.known.write();
             if known.len() >= REMEMBERED {
                 known.clear();
             }
@@ -135,7 +131,7 @@ mod tests {
     use std::cell::Cell;
 
     #[tokio::test]
-    async fn read_once_for_each_stamp() {
+    async fn a_document_is_read_once_per_stamp() {
         let (memory, reads) = (QueryCache::of(Kind::Cluster), Cell::new(0));
         let find = async |stamp: Option<u64>, key: &str, thing: Option<u8>| {
             let read = async {
@@ -155,11 +151,11 @@ mod tests {
         for number in 0..REMEMBERED + 10 {
             find(Some(3), &number.to_string(), Some(1)).await;
         }
-        assert!(memory.known.read().expect("a lock").len() <= REMEMBERED);
+        assert!(memory.known.read().len() <= REMEMBERED);
     }
 
     #[tokio::test]
-    async fn a_failure_is_not_remembered() {
+    async fn a_failure_is_not_cached() {
         let memory = QueryCache::of(Kind::Cluster);
         let failed = async { Err(ootheca_model::Error::unavailable("no store")) };
         assert!(memory.under(Some(1), "a", failed).await.is_err());

@@ -5,7 +5,7 @@
 
 use crate::documents;
 use ootheca_model::{Result, Timestamp, time::Clock};
-use ootheca_store::{Batch, Change, Kind, Row, Store};
+use ootheca_store::{Batch, Kind, Mutation, Row, Store};
 use std::{
     sync::atomic::{AtomicI64, Ordering},
     time::{SystemTime, UNIX_EPOCH},
@@ -52,8 +52,8 @@ impl TestClock {
         let ahead = self.ahead_micros.fetch_add(micros, Ordering::SeqCst).saturating_add(micros);
         let now = self.now();
         let change = match store.get(Kind::Setting, SETTING).await? {
-            Some(row) => Change::Update(Row { document: ahead.to_string(), ..row }),
-            None => Change::Insert(documents::setting(SETTING, ahead.to_string(), now)),
+            Some(row) => Mutation::Update(Row { document: ahead.to_string(), ..row }),
+            None => Mutation::Insert(documents::setting(SETTING, ahead.to_string(), now)),
         };
         store.commit(Batch::server("test clock").with(change), now).await?;
         tracing::warn!(%now, seconds, "TEST CLOCK: time advanced");

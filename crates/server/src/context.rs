@@ -13,7 +13,7 @@ use crate::{
 use ootheca_engine::Engine;
 use ootheca_model::{
     Cluster, ClusterId, Error, ErrorKind, Result, Timestamp,
-    catalogue::{Catalogue, Version},
+    catalog::{Catalog, Version},
     time::Clock,
 };
 use ootheca_store::{Lease, Store};
@@ -53,6 +53,8 @@ pub struct Context {
     pub sql_port: AtomicU16,
     /// The engine of this server as the owner of the store; `None` if engines share their data.
     pub owner: Option<Owner>,
+    /// Whether the API drains: streams end.
+    pub draining: watch::Sender<bool>,
     /// Why this server must stop: another engine has adopted the store.
     pub disowned: watch::Sender<Option<String>>,
 }
@@ -81,6 +83,7 @@ impl Context {
             page_key,
             sql_port: AtomicU16::new(0),
             owner,
+            draining: watch::Sender::new(false),
             disowned: watch::Sender::new(None),
         }
     }
@@ -108,8 +111,8 @@ impl Context {
     }
 
     /// The available plans, regions, and versions.
-    pub fn catalogue(&self) -> &Catalogue {
-        &self.settings.catalogue
+    pub fn catalog(&self) -> &Catalog {
+        &self.settings.catalog
     }
 
     /// The engine version that runs a version of the catalog, or the reason why none does.

@@ -6,7 +6,7 @@ use ootheca_model::{
     group::Group,
     meter::{Meter, PeriodUsage},
 };
-use ootheca_store::{Change, Kind, Row, Store};
+use ootheca_store::{Kind, Mutation, Row, Store};
 use serde::{Serialize, de::DeserializeOwned};
 
 /// A type that is stored as a row.
@@ -64,23 +64,23 @@ pub async fn active_cluster(
 }
 
 /// Adds `value` as a new row.
-pub fn insert<T: Document>(value: &T) -> Result<Change> {
-    Ok(Change::Insert(filled(value, 0)?))
+pub fn insert<T: Document>(value: &T) -> Result<Mutation> {
+    Ok(Mutation::Insert(filled(value, 0)?))
 }
 
 /// Replaces the row that `value` was read from.
-pub fn update<T: Document>(before: &Row, value: &T) -> Result<Change> {
-    Ok(Change::Update(filled(value, before.revision)?))
+pub fn update<T: Document>(before: &Row, value: &T) -> Result<Mutation> {
+    Ok(Mutation::Update(filled(value, before.revision)?))
 }
 
 /// Removes the row.
-pub fn delete(row: &Row) -> Change {
-    Change::Delete { kind: row.kind, id: row.id.clone(), revision: row.revision }
+pub fn delete(row: &Row) -> Mutation {
+    Mutation::Delete { kind: row.kind, id: row.id.clone(), revision: row.revision }
 }
 
 /// A change that fails if `row` has changed. It guards rules that span the children of `row`.
-pub fn touch(row: &Row) -> Change {
-    Change::Touch { kind: row.kind, id: row.id.clone(), revision: row.revision }
+pub fn touch(row: &Row) -> Mutation {
+    Mutation::Touch { kind: row.kind, id: row.id.clone(), revision: row.revision }
 }
 
 fn filled<T: Document>(value: &T, revision: i64) -> Result<Row> {

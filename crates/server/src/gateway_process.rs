@@ -47,7 +47,7 @@ impl GatewayProcess {
     /// Takes over from a running gateway process if there is one, otherwise starts.
     pub async fn take_over(settings: Settings, metrics_listen: Option<SocketAddr>) -> Result<Self> {
         let data = data_dir::absolute(&settings.data_dir)?;
-        let Some(mut successor) = Successor::greet(&control::gateway_socket(&data)).await? else {
+        let Some(mut successor) = Successor::connect(&control::gateway_socket(&data)).await? else {
             tracing::info!("no gateway process to take over from");
             return Self::start(settings, metrics_listen, Inherited::default()).await;
         };

@@ -16,22 +16,22 @@ const AT_ONCE: usize = 500;
 pub type Things<T> = HashMap<String, Arc<Stored<T>>>;
 
 /// The result of the last read.
-pub struct Informer<T>(Mutex<Known<T>>);
+pub struct Informer<T>(Mutex<Snapshot<T>>);
 
-struct Known<T> {
+struct Snapshot<T> {
     stamp: Option<u64>,
     things: Arc<Things<T>>,
 }
 
 impl<T> Default for Informer<T> {
     fn default() -> Self {
-        Self(Mutex::new(Known { stamp: None, things: Arc::default() }))
+        Self(Mutex::new(Snapshot { stamp: None, things: Arc::default() }))
     }
 }
 
 impl<T: Document> Informer<T> {
     /// All active documents, as they are currently in the store.
-    pub async fn look(&self, store: &dyn Store) -> Result<Arc<Things<T>>> {
+    pub async fn refresh(&self, store: &dyn Store) -> Result<Arc<Things<T>>> {
         let mut known = self.0.lock().await;
         // Read before the documents, so that the next call notices concurrent changes.
         let stamp = store.stamp(T::KIND);
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_look_shows_the_store_and_keeps_what_did_not_change() {
+    async fn a_refresh_matches_the_store_and_keeps_unchanged_documents() {
         let file = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", file.path().join("store.db").display());
         let store = &*ootheca_store::open(&url).await.unwrap();
@@ -95,24 +95,24 @@ mod tests {
             store.commit(Batch::server("test").with(change), Timestamp(2)).await.unwrap();
         };
         let informer = Informer::<Folder>::default();
-        assert!(informer.look(store).await.unwrap().is_empty());
+        assert!(informer.refresh(store).await.unwrap().is_empty());
         for (number, name) in [(1, "one"), (2, "two"), (3, "three")] {
             commit(documents::insert(&folder(number, name)).unwrap()).await;
         }
-        let before = informer.look(store).await.unwrap();
+        let before = informer.refresh(store).await.unwrap();
         assert_eq!(names(&before), BTreeSet::from(["one", "two", "three"]));
-        assert!(Arc::ptr_eq(&before, &informer.look(store).await.unwrap()), "nothing changed");
+        assert!(Arc::ptr_eq(&before, &informer.refresh(store).await.unwrap()), "nothing changed");
         let row = |number: u128| &before[&Uuid::from_u128(number).to_string()].row;
         commit(documents::update(row(2), &folder(2, "zwei")).unwrap()).await;
         commit(documents::touch(row(1))).await;
         commit(documents::delete(row(3))).await;
-        let after = informer.look(store).await.unwrap();
+        let after = informer.refresh(store).await.unwrap();
         assert_eq!(names(&after), BTreeSet::from(["one", "zwei"]));
         assert_eq!(names(&before), BTreeSet::from(["one", "two", "three"]), "who looked before keeps that");
         let [one, two] = [1, 2].map(|number| Uuid::from_u128(number).to_string());
         assert_eq!(after[&one].row.revision, 2, "touched");
         commit(documents::touch(&after[&one].row)).await;
-        let last = informer.look(store).await.unwrap();
+        let last = informer.refresh(store).await.unwrap();
         assert!(Arc::ptr_eq(&after[&two], &last[&two]), "read once");
     }
 }

@@ -5,7 +5,7 @@
 
 use crate::{data_dir::DataDir, documents, ids::fresh_id};
 use ootheca_model::{Error, ErrorKind, Result, Timestamp};
-use ootheca_store::{Batch, Change, Kind, Row, Store};
+use ootheca_store::{Batch, Kind, Mutation, Row, Store};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -42,7 +42,7 @@ impl Owner {
     pub async fn claim(&self, store: &dyn Store, adopt: bool, now: Timestamp) -> Result<()> {
         loop {
             let change = match stored(store).await? {
-                None => Change::Insert(self.row(now)?),
+                None => Mutation::Insert(self.row(now)?),
                 Some((_, owner)) if owner == *self => return Ok(()),
                 Some((row, owner)) => {
                     let moved = owner.engine_id == self.engine_id;
@@ -56,7 +56,7 @@ impl Owner {
                             "store adopted from its owner"
                         );
                     }
-                    Change::Update(Row { revision: row.revision, ..self.row(now)? })
+                    Mutation::Update(Row { revision: row.revision, ..self.row(now)? })
                 }
             };
             match store.commit(Batch::server("ownership").with(change), now).await {

@@ -56,7 +56,6 @@ pub struct Server {
 struct Switches {
     /// Whether the API accepts connections.
     open: watch::Sender<bool>,
-    stop_http: watch::Sender<bool>,
     stop_tasks: watch::Sender<bool>,
 }
 
@@ -71,7 +70,7 @@ impl Server {
     /// Takes over from a running server of the data directory if there is one, otherwise starts.
     pub async fn take_over(mut settings: Settings) -> Result<Self> {
         settings.data_dir = data_dir::absolute(&settings.data_dir)?;
-        let Some(mut successor) = Successor::greet(&control::control_socket(&settings.data_dir)).await?
+        let Some(mut successor) = Successor::connect(&control::control_socket(&settings.data_dir)).await?
         else {
             tracing::info!("no server to take over from");
             return Self::start(settings, Inherited::default()).await;
@@ -114,10 +113,9 @@ impl Server {
         let ready = Arc::new(AtomicBool::new(true));
         let (handover_server, successors) = HandoverServer::new(listening);
         let (open, opened) = watch::channel(true);
-        let (stop_http, http_stopped) = watch::channel(false);
+        let draining = context.draining.subscribe();
         let (stop_tasks, stopped) = watch::channel(false);
-        let router =
-            routes::router(app.api.clone(), ready.clone(), authority, embedded.clone(), http_stopped.clone());
+        let router = routes::router(app.api.clone(), ready.clone(), authority, embedded.clone());
         let control = Control {
             context: context.clone(),
             metering: app.metering.clone(),
@@ -129,10 +127,10 @@ impl Server {
         let mut tasks = app.spawn(holder, &stopped);
         tasks.push(tokio::spawn(control::server::serve(control, control_socket, stopped)));
         Ok(Self {
-            http: tokio::spawn(listener::serve(listener, router, opened, http_stopped)),
+            http: tokio::spawn(listener::serve(listener, router, opened, draining)),
             tasks,
             sql_listen: embedded.as_ref().map(|embedded| embedded.address()),
-            switches: Switches { open, stop_http, stop_tasks },
+            switches: Switches { open, stop_tasks },
             app,
             data,
             ready,
@@ -185,7 +183,7 @@ impl Server {
         let grace = self.app.context.settings.drain();
         self.ready.store(false, Ordering::Relaxed);
         self.handover_server.close();
-        self.switches.stop_http.send_replace(true);
+        self.app.context.draining.send_replace(true);
         self.switches.stop_tasks.send_replace(true);
         let drain = async {
             if let Some(embedded) = &self.embedded {
@@ -222,7 +220,7 @@ impl Server {
         }
         // By then, connections that were accepted last have sent their requests.
         sleep(SETTLE).await;
-        self.switches.stop_http.send_replace(true);
+        self.app.context.draining.send_replace(true);
         // Changes in memory and in the store must not come from two servers, so requests end first.
         let _ = timeout(grace, self.http).await;
         self.switches.stop_tasks.send_replace(true);

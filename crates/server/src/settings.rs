@@ -2,10 +2,11 @@
 //! environment, and the command line.
 
 use figment::{
-    Figment,
+    Figment, Metadata, Profile, Provider,
     providers::{Env, Format, Serialized, Toml},
+    value::{Dict, Map},
 };
-use ootheca_model::{Error, Result, catalogue::Catalogue};
+use ootheca_model::{Error, Result, catalog::Catalog};
 use serde::{Deserialize, Serialize};
 use std::{net::SocketAddr, path::Path, path::PathBuf, time::Duration};
 
@@ -25,6 +26,45 @@ const NOT_SETTINGS: [&str; 9] = [
     "profile",
     "server",
 ];
+
+/// Former names of sections, and their new names. They work until the next release.
+const FORMER_SECTIONS: [(&str, &str); 1] = [("catalogue", "catalog")];
+
+/// Former names of settings of the gateway, and their new names. They work until the next release.
+const FORMER_GATEWAY: [(&str, &str); 1] = [("reuse_seconds", "pool_idle_seconds")];
+
+/// Accepts settings under their former names, with a warning.
+struct FormerNames<P>(P);
+
+impl<P: Provider> Provider for FormerNames<P> {
+    fn metadata(&self) -> Metadata {
+        self.0.metadata()
+    }
+
+    fn data(&self) -> figment::error::Result<Map<Profile, Dict>> {
+        let mut data = self.0.data()?;
+        for settings in data.values_mut() {
+            rename(settings, "", &FORMER_SECTIONS);
+            if let Some(figment::value::Value::Dict(_, gateway)) = settings.get_mut("gateway") {
+                rename(gateway, "gateway.", &FORMER_GATEWAY);
+            }
+        }
+        Ok(data)
+    }
+}
+
+fn rename(settings: &mut Dict, prefix: &str, names: &[(&str, &str)]) {
+    for (old, new) in names {
+        if let Some(value) = settings.remove(*old) {
+            tracing::warn!(
+                setting = format!("{prefix}{old}"),
+                renamed = format!("{prefix}{new}"),
+                "a setting was renamed; the old name will not work in the next release"
+            );
+            settings.entry((*new).to_owned()).or_insert(value);
+        }
+    }
+}
 
 /// The engine that runs the SQL servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,7 +105,7 @@ pub struct Settings {
     pub samples: SamplesSettings,
     pub events: EventsSettings,
     pub rate_limit: RateLimitSettings,
-    pub catalogue: Catalogue,
+    pub catalog: Catalog,
 }
 
 /// The organization that is created on the first start.
@@ -108,7 +148,7 @@ pub struct GatewaySettings {
     pub handshake_seconds: u64,
     pub max_connections: usize,
     pub max_connections_per_cluster: usize,
-    pub reuse_seconds: u64,
+    pub pool_idle_seconds: u64,
     pub proxy_protocol: bool,
     pub threads: usize,
 }
@@ -188,10 +228,10 @@ impl Settings {
             if !file.is_file() {
                 return Err(Error::invalid("config", format!("the file {} does not exist", file.display())));
             }
-            figment = figment.merge(Toml::file_exact(file));
+            figment = figment.merge(FormerNames(Toml::file_exact(file)));
         }
         let environment = Env::prefixed("OOTHECA_").ignore(&NOT_SETTINGS).split("__");
-        let figment = figment.merge(environment).merge(Serialized::defaults(overrides));
+        let figment = figment.merge(FormerNames(environment)).merge(Serialized::defaults(overrides));
         let mut settings: Settings = figment.extract().map_err(|error| {
             let lines: Vec<String> = error.into_iter().map(|error| error.to_string()).collect();
             Error::invalid("settings", lines.join("; "))
@@ -221,7 +261,7 @@ impl Settings {
         if !(10..=120).contains(&self.samples.seconds) {
             return Err(Error::invalid("samples.seconds", "must be from 10 to 120"));
         }
-        self.catalogue.check()
+        self.catalog.check()
     }
 
     /// A one-time sign-in link. The token is after the `#`, which browsers do not send.
@@ -266,4 +306,27 @@ pub fn platform_data_dir() -> Result<PathBuf> {
         Error::invalid("data_dir", "is required, because there is no home directory").because(error)
     })?;
     Ok(strategy.data_dir().join("ootheca"))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn former_names_work() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("ootheca.toml");
+        let load = |text: &str| {
+            std::fs::write(&file, text).unwrap();
+            Settings::load(Some(&file), &serde_json::json!({ "data_dir": folder.path() }))
+        };
+        let former = "[catalogue]\ndefault_version = \"v25.2\"\n[gateway]\nreuse_seconds = 7\n";
+        let settings = load(former).unwrap();
+        assert_eq!(settings.catalog.default_version, "v25.2");
+        assert_eq!(settings.gateway.pool_idle_seconds, 7);
+        let both = "[gateway]\nreuse_seconds = 7\npool_idle_seconds = 8\n";
+        assert_eq!(load(both).unwrap().gateway.pool_idle_seconds, 8);
+        assert!(load("[gateway]\nreuse = 7\n").is_err());
+    }
 }

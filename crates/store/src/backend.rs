@@ -81,6 +81,10 @@ impl<B: Backend> Store for B {
         Ok(self.transact(Work::Commit { batch: Box::new(batch), now }).await?.entries)
     }
 
+    async fn validate(&self, batch: Batch, now: Timestamp) -> Result<()> {
+        self.transact(Work::Validate { batch: Box::new(batch), now }).await.map(|_| ())
+    }
+
     async fn complete_audit(&self, id: Uuid, payload: &str, error: Option<&str>) -> Result<()> {
         let owner = self.query(sql::AUDIT_OWNER, &[id.to_string().into()]).await?.pop();
         let owner = Columns::of(owner.ok_or_else(|| Error::not_found("audit entry"))?).text()?;

@@ -107,7 +107,7 @@ pub struct Row {
 
 /// A change of rows.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Change {
+pub enum Mutation {
     /// Inserts a row with revision 1. `Exists` if the id, unique key, or alias is taken.
     Insert(Row),
     /// Replaces the row and increases its revision. `Stale` unless its revision is the given one.
@@ -146,12 +146,12 @@ pub enum Authority {
     Server(&'static str),
 }
 
-/// Changes, audit entries, and their guards, applied in one durable transaction.
+/// Mutations, audit entries, and their guards, applied in one durable transaction.
 #[derive(Clone, Debug)]
 pub struct Batch {
     pub authority: Authority,
-    /// Row changes, applied in order.
-    pub changes: Vec<Change>,
+    /// Applied in order.
+    pub mutations: Vec<Mutation>,
     /// Audit entries to append. The store sets their `created_at`.
     pub audit: Vec<AuditEntry>,
     /// If set, the batch fails with `Stale` unless this lease still has this fencing number.
@@ -172,13 +172,13 @@ impl Batch {
     }
 
     fn new(authority: Authority) -> Self {
-        Self { authority, changes: Vec::new(), audit: Vec::new(), fence: None, quiet: false }
+        Self { authority, mutations: Vec::new(), audit: Vec::new(), fence: None, quiet: false }
     }
 
-    /// Adds a change.
+    /// Adds a mutation.
     #[must_use]
-    pub fn with(mut self, change: Change) -> Self {
-        self.changes.push(change);
+    pub fn with(mut self, mutation: Mutation) -> Self {
+        self.mutations.push(mutation);
         self
     }
 }
@@ -314,6 +314,8 @@ pub trait Store: Send + Sync + 'static {
     /// Applies a batch atomically and durably. `now` becomes the time of the audit entries, or one
     /// microsecond after the organization's latest entry if that is later. Returns the entries as written.
     async fn commit(&self, batch: Batch, now: Timestamp) -> Result<Vec<AuditEntry>>;
+    /// Returns the error that [`Store::commit`] would return for a batch, without keeping any of it.
+    async fn validate(&self, batch: Batch, now: Timestamp) -> Result<()>;
     /// Records the outcome of an action whose entry was written before the outcome was known. The entry is
     /// not modified. The outcome is a separate link of the chain.
     async fn complete_audit(&self, id: Uuid, payload: &str, error: Option<&str>) -> Result<()>;

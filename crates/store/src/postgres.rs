@@ -13,7 +13,7 @@ use crate::{
 use async_trait::async_trait;
 use bytes::BytesMut;
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, Timeouts, Transaction};
-use ootheca_model::{Error, ErrorKind, Result, effect};
+use ootheca_model::{Error, ErrorKind, Result, failpoint};
 use std::{collections::BTreeSet, error::Error as _, time::Duration};
 use tokio::sync::{Mutex, MutexGuard, broadcast};
 use tokio_postgres::{
@@ -112,7 +112,11 @@ impl Postgres {
             connection.build_transaction().isolation_level(IsolationLevel::Serializable).start().await?;
         let mut open = PostgresTransaction(transaction);
         let done = transaction::run(&mut open, work).await?;
-        open.0.commit().await?;
+        if work.commits() {
+            open.0.commit().await?;
+        } else {
+            open.0.rollback().await?;
+        }
         Ok(done)
     }
 }
@@ -138,7 +142,7 @@ impl Backend for Postgres {
         loop {
             match self.attempt(&work).await {
                 Ok(done) => {
-                    effect::done("store commit");
+                    failpoint::reach("store commit");
                     // There may be no receiver, or one that is too slow. Hints may be lost.
                     done.hints.iter().for_each(|hint| drop(self.changes.send(hint.clone())));
                     return Ok(done);

@@ -13,7 +13,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use futures_util::FutureExt;
-use ootheca_model::{Error, Result, effect};
+use ootheca_model::{Error, Result, failpoint};
 use rusqlite::{
     CachedStatement, Connection, ErrorCode, OpenFlags, params_from_iter,
     types::{ToSqlOutput, ValueRef},
@@ -189,7 +189,7 @@ fn write(
         let jobs: Vec<Job> = std::iter::once(first).chain(waiting.try_iter().take(MAX_JOBS - 1)).collect();
         let results = run_jobs(&mut connection, &jobs);
         if results.iter().any(Result::is_ok) {
-            effect::done("store commit");
+            failpoint::reach("store commit");
         }
         for ((_, answer), result) in jobs.into_iter().zip(results) {
             let (hints, touched) =
@@ -237,7 +237,8 @@ fn run_job(connection: &mut Connection, work: &Work) -> Result<WorkResult> {
     // Every statement completes immediately, so the future is ready at the first poll.
     let done = transaction::run(&mut SqliteTransaction(connection), work).now_or_never();
     let result = done.unwrap_or_else(|| Err(Error::internal("store: a statement did not complete").into()));
-    let end = if result.is_ok() { "RELEASE piece" } else { "ROLLBACK TO piece; RELEASE piece" };
+    let end =
+        if result.is_ok() && work.commits() { "RELEASE piece" } else { "ROLLBACK TO piece; RELEASE piece" };
     connection.execute_batch(end).map_err(|error| fatal(error.into()))?;
     result.map_err(fatal)
 }

@@ -1,7 +1,7 @@
 //! The work inside a transaction, which is the same for both databases.
 
 use crate::{
-    Authority, Batch, Change, Changed, Kind, Lease, Row, SampleRow, chain,
+    Authority, Batch, Changed, Kind, Lease, Mutation, Row, SampleRow, chain,
     events::{PendingEvents, What},
     samples, sql,
     value::{Columns, Record, Value, values},
@@ -46,21 +46,45 @@ pub(crate) trait SqlTransaction: Send {
 /// Work that runs in one transaction. It is data, so that it can be repeated.
 #[derive(Clone, Debug)]
 pub(crate) enum Work {
-    Commit { batch: Box<Batch>, now: Timestamp },
-    CompleteAudit { organization: OrganizationId, id: Uuid, payload: String, error: Option<String> },
-    Lease { name: String, holder: String, renew: Option<i64>, ttl: Duration, now: Timestamp },
+    Commit {
+        batch: Box<Batch>,
+        now: Timestamp,
+    },
+    /// A commit that is rolled back.
+    Validate {
+        batch: Box<Batch>,
+        now: Timestamp,
+    },
+    CompleteAudit {
+        organization: OrganizationId,
+        id: Uuid,
+        payload: String,
+        error: Option<String>,
+    },
+    Lease {
+        name: String,
+        holder: String,
+        renew: Option<i64>,
+        ttl: Duration,
+        now: Timestamp,
+    },
     Release(Lease),
-    ForgetEvents { before: Timestamp },
-    ForgetSamples { step_seconds: i64, before: Timestamp },
+    ForgetEvents {
+        before: Timestamp,
+    },
+    ForgetSamples {
+        step_seconds: i64,
+        before: Timestamp,
+    },
 }
 
 impl Work {
     /// The organizations to whose numbered logs the work appends.
     pub(crate) fn organizations(&self) -> Vec<OrganizationId> {
         match self {
-            Work::Commit { batch, .. } => {
-                let told = batch.changes.iter().filter_map(|change| match change {
-                    Change::Insert(row) | Change::Update(row) if row.kind.is_announced() => {
+            Work::Commit { batch, .. } | Work::Validate { batch, .. } => {
+                let told = batch.mutations.iter().filter_map(|change| match change {
+                    Mutation::Insert(row) | Mutation::Update(row) if row.kind.is_announced() => {
                         Some(row.organization)
                     }
                     _ => None,
@@ -73,6 +97,11 @@ impl Work {
             | Work::ForgetEvents { .. }
             | Work::ForgetSamples { .. } => Vec::new(),
         }
+    }
+
+    /// Whether the transaction is committed if the work succeeds. Otherwise it is always rolled back.
+    pub(crate) fn commits(&self) -> bool {
+        !matches!(self, Work::Validate { .. })
     }
 }
 
@@ -89,13 +118,14 @@ pub(crate) struct WorkResult {
     pub(crate) touched: Vec<Kind>,
 }
 
-/// Runs the work. The caller commits if it succeeds and rolls back if it fails.
+/// Runs the work. The caller commits if it succeeds and [`Work::commits`], and rolls back otherwise.
 pub(crate) async fn run<S: SqlTransaction>(
     session: &mut S,
     work: &Work,
 ) -> Result<WorkResult, StatementError> {
     match work {
         Work::Commit { batch, now } => commit(session, batch, *now).await,
+        Work::Validate { batch, now } => commit(session, batch, *now).await.map(|_| WorkResult::default()),
         Work::CompleteAudit { id, payload, error, .. } => {
             chain::complete(session, *id, payload, error.clone()).await?;
             Ok(WorkResult::default())
@@ -130,7 +160,7 @@ async fn commit<S: SqlTransaction>(
     }
     let mut done = WorkResult::default();
     let mut drafts = PendingEvents::default();
-    for change in &batch.changes {
+    for change in &batch.mutations {
         check_authority(session, &batch.authority, change).await?;
         apply(session, &batch.authority, change, &mut done, &mut drafts).await?;
     }
@@ -144,12 +174,12 @@ async fn commit<S: SqlTransaction>(
 async fn apply<S: SqlTransaction>(
     session: &mut S,
     authority: &Authority,
-    change: &Change,
+    change: &Mutation,
     done: &mut WorkResult,
     drafts: &mut PendingEvents,
 ) -> Result<(), StatementError> {
     match change {
-        Change::Insert(row) => {
+        Mutation::Insert(row) => {
             session
                 .execute(sql::INSERT, &values(row, 1))
                 .await
@@ -157,7 +187,7 @@ async fn apply<S: SqlTransaction>(
             done.hints.push(Changed { kind: row.kind, id: row.id.clone(), parent: row.parent.clone() });
             drafts.row(row, What::Created);
         }
-        Change::Update(row) => {
+        Mutation::Update(row) => {
             if let Some(what) = update_event(session, row).await? {
                 drafts.row(row, what);
             }
@@ -171,7 +201,7 @@ async fn apply<S: SqlTransaction>(
                 }),
             }
         }
-        Change::Delete { kind, id, revision } => {
+        Mutation::Delete { kind, id, revision } => {
             let params = [(*kind).into(), id.as_str().into(), (*revision).into()];
             let deleted = session.query(sql::DELETE, &params).await?.into_iter().next();
             let mut columns = Columns::of(deleted.ok_or_else(|| stale(*kind, id))?);
@@ -182,7 +212,7 @@ async fn apply<S: SqlTransaction>(
             }
             done.hints.push(Changed { kind: *kind, id: id.clone(), parent });
         }
-        Change::DeleteChildren { kind, parent } => {
+        Mutation::DeleteChildren { kind, parent } => {
             for deleted in
                 session.query(sql::DELETE_CHILDREN, &[(*kind).into(), parent.as_str().into()]).await?
             {
@@ -195,15 +225,15 @@ async fn apply<S: SqlTransaction>(
                 done.hints.push(Changed { kind: *kind, id, parent: parent.clone() });
             }
         }
-        Change::Touch { kind, id, revision } => {
+        Mutation::Touch { kind, id, revision } => {
             let params = [(*kind).into(), id.as_str().into(), (*revision).into()];
             if session.execute(sql::TOUCH, &params).await? == 0 {
                 return Err(stale(*kind, id));
             }
             done.touched.push(*kind);
         }
-        Change::KeepSamples(row) => samples::keep(session, row).await?,
-        Change::ForgetSamples { cluster } => {
+        Mutation::KeepSamples(row) => samples::keep(session, row).await?,
+        Mutation::ForgetSamples { cluster } => {
             session.execute(sql::SAMPLES_OF_CLUSTER_FORGET, &[cluster.to_string().into()]).await?;
         }
     }
@@ -241,20 +271,20 @@ fn stale(kind: Kind, id: &str) -> StatementError {
 async fn check_authority<S: SqlTransaction>(
     session: &mut S,
     authority: &Authority,
-    change: &Change,
+    change: &Mutation,
 ) -> Result<(), StatementError> {
     let Authority::Caller(granted) = authority else { return Ok(()) };
     let owner = match change {
-        Change::Insert(row) => Some(row.organization),
-        Change::Update(row) if row.organization != granted.organization() => Some(row.organization),
-        Change::Update(row) => owner(session, row.kind.into(), &row.id).await?,
-        Change::Delete { kind, id, .. } | Change::Touch { kind, id, .. } => {
+        Mutation::Insert(row) => Some(row.organization),
+        Mutation::Update(row) if row.organization != granted.organization() => Some(row.organization),
+        Mutation::Update(row) => owner(session, row.kind.into(), &row.id).await?,
+        Mutation::Delete { kind, id, .. } | Mutation::Touch { kind, id, .. } => {
             owner(session, (*kind).into(), id).await?
         }
-        Change::KeepSamples(SampleRow { cluster, .. }) | Change::ForgetSamples { cluster } => {
+        Mutation::KeepSamples(SampleRow { cluster, .. }) | Mutation::ForgetSamples { cluster } => {
             owner(session, Kind::Cluster.into(), &cluster.to_string()).await?
         }
-        Change::DeleteChildren { .. } => None,
+        Mutation::DeleteChildren { .. } => None,
     };
     Ok(check_owner(authority, owner)?)
 }

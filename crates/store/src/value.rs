@@ -64,7 +64,7 @@ impl From<OrganizationId> for Value {
 
 impl From<Kind> for Value {
     fn from(kind: Kind) -> Self {
-        kind.column().into()
+        kind.name().into()
     }
 }
 
@@ -90,8 +90,8 @@ impl Kind {
         Kind::Setting,
     ];
 
-    /// The value in the column `kind`.
-    pub(crate) fn column(self) -> &'static str {
+    /// The name in events and in the column `kind`.
+    pub fn name(self) -> &'static str {
         match self {
             Kind::Organization => "organization",
             Kind::Person => "person",
@@ -184,7 +184,7 @@ fn unexpected(wanted: &str, found: Option<Value>) -> Error {
 pub(crate) fn row(record: Record) -> Result<Row> {
     let mut columns = Columns::of(record);
     let kind = columns.text()?;
-    let known = Kind::ALL.into_iter().find(|known| known.column() == kind);
+    let known = Kind::ALL.into_iter().find(|known| known.name() == kind);
     Ok(Row {
         kind: known.ok_or_else(|| Error::internal(format!("store: unknown kind {kind:?}")))?,
         id: columns.text()?,

@@ -177,6 +177,12 @@ impl Client {
         Self { around: Some(Arc::new(around)), ..self.clone() }
     }
 
+    /// Returns a client that sends requests as they are, without [`Client::around`].
+    #[must_use]
+    pub fn plain(&self) -> Self {
+        Self { around: None, ..self.clone() }
+    }
+
     /// Returns a client that sends no `Cc-Version`, like the examples in the API documentation.
     #[must_use]
     pub fn unversioned(&self) -> Self {

@@ -19,7 +19,7 @@ pub use folder::Folder;
 pub use gateway::Gateway;
 pub use psql::{Session, Spoken};
 pub use rustix::process::Signal;
-pub use server::{Engine, Launch, Ootheca, Predecessor};
+pub use server::{Engine, Ootheca, Predecessor, ServerBuilder};
 pub use wait::{eventually, eventually_within};
 
 /// The API version that the official clients send.

@@ -22,7 +22,7 @@ pub enum Engine {
 
 /// The command line and environment of a server. Kept, so that the server can be restarted.
 #[derive(Clone, Debug)]
-pub struct Launch {
+pub struct ServerBuilder {
     program: PathBuf,
     engine: Engine,
     listen: SocketAddr,
@@ -30,7 +30,7 @@ pub struct Launch {
     env: Vec<(String, String)>,
 }
 
-impl Launch {
+impl ServerBuilder {
     /// The program with the simulated engine. With the PostgreSQL engine, no spares are created.
     pub fn new(program: &str) -> Self {
         let launch = Self {
@@ -156,7 +156,7 @@ impl Drop for Predecessor {
 /// API version.
 pub struct Ootheca {
     folder: Folder,
-    launch: Launch,
+    launch: ServerBuilder,
     running: Option<Child>,
     client: Client,
     listen: SocketAddr,
@@ -172,7 +172,7 @@ impl Deref for Ootheca {
 }
 
 impl Ootheca {
-    fn new(launch: Launch) -> Self {
+    fn new(launch: ServerBuilder) -> Self {
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 1));
         Self {
             folder: Folder::new(),
@@ -307,12 +307,12 @@ impl Ootheca {
     }
 
     /// Keeps the address of the API across restarts, for clients such as a browser.
-    pub fn stay(&mut self) {
+    pub fn pin_port(&mut self) {
         self.launch.listen = self.listen;
     }
 
     /// Changes the launch settings from the next start on.
-    pub fn relaunch(&mut self, change: impl FnOnce(Launch) -> Launch) {
+    pub fn relaunch(&mut self, change: impl FnOnce(ServerBuilder) -> ServerBuilder) {
         self.launch = change(self.launch.clone());
     }
 

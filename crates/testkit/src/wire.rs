@@ -140,12 +140,12 @@ impl Wire {
     }
 
     /// Opens a session, or returns the ErrorResponse.
-    pub fn connect(&self) -> io::Result<Result<Conversation, Message>> {
+    pub fn connect(&self) -> Login {
         self.login(self.tls()?)
     }
 
     /// Logs in over a connection.
-    pub fn login(&self, mut conversation: Conversation) -> io::Result<Result<Conversation, Message>> {
+    pub fn login(&self, mut conversation: Conversation) -> Login {
         conversation.startup(&self.parameters)?;
         let mut scram = None;
         loop {
@@ -199,6 +199,9 @@ pub struct Conversation {
     pub key: Vec<u8>,
     stream: StreamOwned<ClientConnection, TcpStream>,
 }
+
+/// A session, or the ErrorResponse that refused it. The outer error means that the connection failed.
+pub type Login = io::Result<Result<Conversation, Message>>;
 
 impl Conversation {
     /// Sends a startup message.

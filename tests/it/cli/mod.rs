@@ -11,7 +11,7 @@ mod tails;
 mod terminal;
 
 use crate::support::PROGRAM;
-use ootheca_testkit::{Folder, Launch, Ootheca};
+use ootheca_testkit::{Folder, Ootheca, ServerBuilder};
 use serde_json::Value;
 use std::{
     io::Write,
@@ -83,7 +83,7 @@ impl Cli {
 
     /// The program with arguments.
     pub(crate) fn command(&self, words: &[&str]) -> Command {
-        let mut command = Launch::new(PROGRAM).program();
+        let mut command = ServerBuilder::new(PROGRAM).program();
         for (name, _) in std::env::vars() {
             if ["COCKROACH_", "PG", "XDG_"].iter().any(|prefix| name.starts_with(prefix)) {
                 command.env_remove(name);

@@ -4,7 +4,7 @@
 mod many;
 
 use crate::support::PROGRAM;
-use ootheca_testkit::{Launch, Ootheca};
+use ootheca_testkit::{Ootheca, ServerBuilder};
 use std::{path::PathBuf, process::Command};
 
 /// The command that runs one spec file of `console/tests`.
@@ -72,7 +72,7 @@ fn form_validation_matches_the_server() {
 
 #[test]
 fn ten_thousand_clusters() {
-    let mut server: Ootheca = Launch::new(PROGRAM).boot();
+    let mut server: Ootheca = ServerBuilder::new(PROGRAM).boot();
     many::create_clusters(&mut server, 10_000);
     let mut command = playwright("many-clusters");
     command.env("OOTHECA_SERVER", server.base()).env("OOTHECA_API_KEY", server.admin_key());

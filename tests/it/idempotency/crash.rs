@@ -3,7 +3,7 @@
 
 use super::{HEADER, column};
 use crate::support::{PASSWORD, PROGRAM, audit_log, id};
-use ootheca_testkit::{Answer, Launch, Lost, Ootheca};
+use ootheca_testkit::{Answer, Lost, Ootheca, ServerBuilder};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ impl Flow {
     }
 
     fn run(&self) {
-        let mut server = Launch::new(PROGRAM).boot();
+        let mut server = ServerBuilder::new(PROGRAM).boot();
         let cluster = id(&server.create_cluster("crash-keys", "STANDARD"));
         for round in 1..=ENOUGH {
             (self.prepare)(&server, &cluster, round);

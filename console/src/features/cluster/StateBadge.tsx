@@ -32,10 +32,10 @@ function stateOf(cluster: Cluster): State {
     return { label, tone: "busy", hint: operation };
   }
   if (isDataMissing(cluster)) return { label: "Data missing", tone: "bad", hint: "SQL clients can't connect" };
-  if (ootheca.standing === "REQUEST_UNIT_LIMIT_EXCEEDED") {
+  if (ootheca.limit_status === "REQUEST_UNIT_LIMIT_EXCEEDED") {
     return { label: "Disabled", tone: "bad", hint: "This month's request units are used up" };
   }
-  if (ootheca.standing === "STORAGE_LIMIT_EXCEEDED") {
+  if (ootheca.limit_status === "STORAGE_LIMIT_EXCEEDED") {
     return { label: "Over storage limit", tone: "warn", hint: "The cluster stores more than its limit" };
   }
   if (ootheca.suspended) return { label: "Suspended", tone: "quiet", hint: "Resumes when a client connects" };

@@ -49,7 +49,7 @@ export function columnsOf(open: Open): ColumnDef<ClusterRow, any>[] {
       meta: { width: "minmax(150px, 2.2fr)", bare: true },
       cell: ({ row }) => <Name row={row.original} />,
     }),
-    column.accessor((row) => row.cluster.ootheca.standing + row.cluster.state, {
+    column.accessor((row) => row.cluster.ootheca.limit_status + row.cluster.state, {
       id: "state",
       header: "State",
       meta: { width: "minmax(122px, 0.9fr)" },

@@ -34,6 +34,7 @@ type RawOperation = {
   tags?: string[];
   parameters?: (Parameter | Reference)[];
   requestBody?: { required?: boolean; content: Record<string, { schema: Schema }> };
+  responses: Record<string, { content?: Record<string, unknown> }>;
   deprecated?: boolean;
   "x-roles"?: string[];
   "x-unimplemented"?: boolean;
@@ -68,13 +69,16 @@ export function resolveReference(document: Document, reference: string): unknown
     .reduce<unknown>((value, key) => (value as Record<string, unknown> | undefined)?.[key], document);
 }
 
-/** All operations, sorted by tag. */
+/** Whether the response is a stream, which doesn't end, so the page can't show it. */
+const streams = (raw: RawOperation) => "text/event-stream" in (raw.responses["200"]?.content ?? {});
+
+/** All operations except for streams, sorted by tag. */
 export function operations(document: Document): Operation[] {
   const found: Operation[] = [];
   for (const [path, methods] of Object.entries(document.paths)) {
     for (const method of METHODS) {
       const raw = methods[method];
-      if (raw) found.push(operation(document, path, method, raw));
+      if (raw && !streams(raw)) found.push(operation(document, path, method, raw));
     }
   }
   return found.sort((one, other) => one.tag.localeCompare(other.tag));

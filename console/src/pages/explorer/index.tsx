@@ -4,7 +4,7 @@ import { IconApi, IconArrowLeft, IconQuestionMark } from "@tabler/icons-react";
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { useMemo } from "react";
-import { call } from "../../api/client";
+import { getJson } from "../../api/client";
 import { EmptyState } from "../../components/EmptyState";
 import { ErrorAlert } from "../../components/ErrorAlert";
 import { Page } from "../../components/Page";
@@ -17,7 +17,7 @@ import { OperationList } from "./OperationList";
 
 const documentQuery = {
   queryKey: ["openapi"],
-  queryFn: ({ signal }: { signal: AbortSignal }) => call<Document>("GET", "/api/v1/openapi.json", undefined, signal),
+  queryFn: ({ signal }: { signal: AbortSignal }) => getJson<Document>("/api/v1/openapi.json", signal),
   staleTime: Infinity,
 };
 

@@ -47,7 +47,7 @@ function AddButton({ cluster, onAdd }: { cluster: Cluster; onAdd: () => void }) 
 /** The IPv4 address of the caller as the server sees it. Allowlists hold IPv4 networks only. */
 function useAddress(): string | null {
   const session = useSession();
-  return asIpv4(session?.address ?? session?.session.ip_address);
+  return asIpv4(session?.address);
 }
 
 function Networks(props: { cluster: Cluster; open: Open | null; setOpen: (open: Open | null) => void }) {

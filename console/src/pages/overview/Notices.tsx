@@ -36,7 +36,7 @@ function noticesOf(cluster: Cluster): Notice[] {
       `${operation}. The server will retry. See its log for details.`,
     );
   }
-  if (ootheca.standing === "REQUEST_UNIT_LIMIT_EXCEEDED") {
+  if (ootheca.limit_status === "REQUEST_UNIT_LIMIT_EXCEEDED") {
     warn(
       "units",
       "red",
@@ -45,7 +45,7 @@ function noticesOf(cluster: Cluster): Notice[] {
       true,
     );
   }
-  if (ootheca.standing === "STORAGE_LIMIT_EXCEEDED") {
+  if (ootheca.limit_status === "STORAGE_LIMIT_EXCEEDED") {
     warn(
       "storage",
       "orange",

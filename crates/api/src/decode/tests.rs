@@ -15,7 +15,7 @@ fn create(text: &str) -> Result<CreateClusterRequest> {
 }
 
 #[test]
-fn the_page_of_a_list_is_read_from_dotted_names() {
+fn pagination_is_read_from_dotted_names() {
     let read: ListClustersQuery =
         query("pagination.limit=7&pagination.page=abc&pagination.sort_by=CREATED_AT&show_inactive=true&x=1")
             .unwrap();
@@ -24,7 +24,7 @@ fn the_page_of_a_list_is_read_from_dotted_names() {
 }
 
 #[test]
-fn the_older_dialect_and_camel_case_mean_the_same() {
+fn the_older_dialect_and_camel_case_are_equivalent() {
     let newer = "pagination.page=p&pagination.as_of_time=2026-01-02T03:04:05Z&pagination.sort_order=DESC";
     let expected: PageQuery = query(newer).unwrap();
     assert_eq!(expected.as_of_time, Some("2026-01-02T03:04:05Z".parse::<Timestamp>().unwrap()));
@@ -70,7 +70,7 @@ fn path_parameters_have_types() {
 }
 
 #[test]
-fn the_body_of_the_page_is_understood() {
+fn the_body_of_the_official_example_is_decoded() {
     let read = create(
         r#"{"name":"notorious-moose","provider":"GCP","plan":"STANDARD","spec":{"serverless":{"regions":["us-central1"],"usage_limits":{"provisioned_virtual_cpus":"2"}}}}"#,
     )
@@ -81,7 +81,7 @@ fn the_body_of_the_page_is_understood() {
 }
 
 #[test]
-fn errors_of_the_body_name_the_field_and_the_words() {
+fn body_errors_name_the_field_and_the_allowed_values() {
     let text = message(create(r#"{"spec":{"serverless":{"usage_limits":{"request_unit_limit":"x"}}}}"#));
     assert!(
         text.starts_with("invalid argument: spec.serverless.usage_limits.request_unit_limit: "),
@@ -107,7 +107,7 @@ fn a_password_is_never_in_an_error() {
 }
 
 #[test]
-fn absent_and_null_and_unknown_members_are_no_errors() {
+fn absent_null_and_unknown_members_are_accepted() {
     for text in ["", " \n", "null", "{}", r#"{"name":null,"spec":null,"cluster_id":7}"#] {
         assert_eq!(create(text).unwrap(), CreateClusterRequest::default(), "{text:?}");
     }
@@ -117,12 +117,12 @@ fn absent_and_null_and_unknown_members_are_no_errors() {
 }
 
 #[test]
-fn an_operation_without_a_body_ignores_what_is_sent() {
+fn an_operation_without_a_body_ignores_a_body() {
     body::<NoBody>(Version::V2024_09_16, Op::DeleteCluster, b"not json").unwrap();
 }
 
 #[test]
-fn syntax_is_checked_without_a_type() {
+fn syntax_is_checked_without_decoding_members() {
     for text in ["", " ", "null", "{}", " {\"a\":[1,2]} \n"] {
         check_syntax(text.as_bytes()).unwrap();
     }

@@ -19,7 +19,7 @@ fn every_operation_is_described() {
 }
 
 #[test]
-fn every_reference_leads_somewhere() {
+fn every_reference_resolves() {
     fn walk(document: &Value, node: &Value) {
         match node {
             Value::Object(members) => {
@@ -38,7 +38,7 @@ fn every_reference_leads_somewhere() {
 }
 
 #[test]
-fn schemas_follow_the_wire() {
+fn schemas_match_the_wire_types() {
     let document = document("http://localhost:8080");
     let schemas = &document["components"]["schemas"];
     let required = |name: &str| schemas[name]["required"].to_string();

@@ -17,7 +17,7 @@
 //!     ) => {
 //!         fn handler(op: Op) -> Option<(&'static str, &'static str)> {
 //!             match op {
-//!                 // `$kind` is `read` or `change`: `outcome!($kind, handlers::$handler(…).await)`
+//!                 // `$kind` is `read`, `change` or `stream`: `outcome!($kind, handlers::$handler(…).await)`
 //!                 $(Op::$op => Some((stringify!($kind), stringify!($handler))),)*
 //!                 _ => None,
 //!             }
@@ -91,13 +91,15 @@ pub enum Scope {
     Folders,
     /// No particular resource: a list shows each caller what its roles give access to.
     Visible,
+    /// The session of the caller. A caller without a session is not authenticated.
+    Session,
 }
 
 impl Scope {
     /// The scopes at which a role for this can be held, as letters of `OFC`.
     pub fn letters(self) -> &'static str {
         match self {
-            Scope::Organization => "O",
+            Scope::Organization | Scope::Session => "O",
             Scope::Folder(_) | Scope::Folders => "OF",
             Scope::Cluster(_) | Scope::Visible => "OFC",
         }
@@ -127,13 +129,23 @@ pub struct Operation {
     pub audit: Option<&'static str>,
     /// Whether it takes a JSON body.
     pub has_body: bool,
+    /// Whether the response is a stream of server-sent events.
+    pub streams: bool,
     /// Whether it is implemented. If not, the server responds with 501.
     pub implemented: bool,
     /// A one-line summary.
     pub summary: &'static str,
 }
 
+/// The prefix of the tags of extensions.
+const EXTENSION_TAG: &str = "Ootheca: ";
+
 impl Operation {
+    /// Whether it is an extension, which the official API does not have.
+    pub fn is_extension(&self) -> bool {
+        self.tag.starts_with(EXTENSION_TAG)
+    }
+
     /// The names of the path parameters, in order.
     pub fn path_params(&self) -> impl Iterator<Item = &'static str> {
         self.path.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'))
@@ -161,6 +173,12 @@ macro_rules! requirement {
     (member) => {
         Requirement::Member
     };
+    (session) => {
+        Requirement::Member
+    };
+    (public) => {
+        Requirement::Public
+    };
     (grantor) => {
         Requirement::Grantor
     };
@@ -182,6 +200,9 @@ macro_rules! scope {
     (visible: $($role:ident),*) => {
         Scope::Visible
     };
+    (session) => {
+        Scope::Session
+    };
     ($($other:tt)*) => {
         Scope::Organization
     };
@@ -191,8 +212,20 @@ macro_rules! audit {
     (read) => {
         None
     };
+    (stream) => {
+        None
+    };
     (change $action:ident) => {
         Some(stringify!($action))
+    };
+}
+
+macro_rules! streams {
+    (stream) => {
+        true
+    };
+    ($other:ident) => {
+        false
     };
 }
 
@@ -229,7 +262,7 @@ macro_rules! table {
         }
 
         /// The rows, in the order of [`Op`].
-        pub static TABLE: [Operation; 144] = [
+        pub static TABLE: [Operation; 161] = [
             $(Operation {
                 op: Op::$op,
                 name: stringify!($op),
@@ -241,6 +274,7 @@ macro_rules! table {
                 scope: scope!($($access)*),
                 audit: audit!($kind $($action)?),
                 has_body: has_body!($body),
+                streams: streams!($kind),
                 implemented: true,
                 summary: $summary,
             },)*
@@ -255,6 +289,7 @@ macro_rules! table {
                 scope: scope!($($later_access)*),
                 audit: audit!($later_kind $($later_action)?),
                 has_body: has_body!($($later_body)?),
+                streams: false,
                 implemented: false,
                 summary: $later_summary,
             },)*

@@ -2,13 +2,15 @@
 //!
 //! An implemented row: `{ Name, handler, "tag", Method "path", (Path, Query, Body) -> Reply, [access], kind,
 //! "summary" }`. Any other row: `{ Name, later, "tag", Method "path", [access], kind, "summary" }`, with
-//! `later body` if it takes a body. The kind is `read` or `change AUDIT_ACTION`. Access is one of
+//! `later body` if it takes a body. The kind is `read`, `change AUDIT_ACTION` or `stream`. Access is one of
 //! - `[cluster parameter: roles]`: on the cluster in this path parameter
 //! - `[folder parameter: roles]`: on the folder in this path parameter
 //! - `[folders: roles]`: on the organization or on a folder that the handler determines
 //! - `[organization: roles]`: on the organization
 //! - `[visible: roles]`: a list that shows each caller what its roles give access to
 //! - `[member]`: every member of the organization
+//! - `[session]`: every member who is signed in
+//! - `[public]`: no authentication
 //! - `[grantor]`: callers that can grant a role; the handler checks each grant
 
 /// Passes all rows to the macro `$callback`, as `built { rows } later { rows }`. The module
@@ -266,6 +268,64 @@ macro_rules! for_each_operation {
                 { DeleteJWTIssuer, delete_jwt_issuer, "JWT Issuers", Delete "/api/v1/jwt-issuers/{id}",
                   (IdPath, NoQuery, NoBody) -> JWTIssuer,
                   [organization: OrgAdmin], change DELETE_JWT_ISSUER, "Delete an issuer" }
+
+                { GetCurrentSession, get_current_session, "Ootheca: Sessions", Get "/api/ootheca/v1/session",
+                  (NoPath, NoQuery, NoBody) -> CurrentSession,
+                  [session], read, "Get the session of the caller" }
+                { CreateSession, create_session, "Ootheca: Sessions", Post "/api/ootheca/v1/session",
+                  (NoPath, NoQuery, CreateSessionRequest) -> CurrentSession,
+                  [public], change USER_LOGIN, "Sign in" }
+                { DeleteCurrentSession, delete_current_session, "Ootheca: Sessions", Delete "/api/ootheca/v1/session",
+                  (NoPath, NoQuery, NoBody) -> Empty,
+                  [session], change UPDATE_USER, "Sign out" }
+                { ChangePassword, change_password, "Ootheca: Sessions", Put "/api/ootheca/v1/session/password",
+                  (NoPath, NoQuery, ChangePasswordRequest) -> CurrentSession,
+                  [session], change UPDATE_USER, "Change the password, and end every other session" }
+                { ListSessions, list_sessions, "Ootheca: Sessions", Get "/api/ootheca/v1/sessions",
+                  (NoPath, NoQuery, NoBody) -> ListSessionsResponse,
+                  [session], read, "List the sessions of the caller" }
+                { DeleteSession, delete_session, "Ootheca: Sessions", Delete "/api/ootheca/v1/sessions/{id}",
+                  (IdPath, NoQuery, NoBody) -> Empty,
+                  [member], change UPDATE_USER, "End a session of the caller, or, as ORG_ADMIN, of any user" }
+
+                { ListPeople, list_people, "Ootheca: People", Get "/api/ootheca/v1/people",
+                  (NoPath, NoQuery, NoBody) -> ListPeopleResponse,
+                  [organization: OrgAdmin], read, "List users" }
+                { DeletePerson, delete_person, "Ootheca: People", Delete "/api/ootheca/v1/people/{id}",
+                  (IdPath, NoQuery, NoBody) -> Empty,
+                  [organization: OrgAdmin], change DELETE_USER_FROM_ORGANIZATION, "Remove a user" }
+                { ListInvitations, list_invitations, "Ootheca: People", Get "/api/ootheca/v1/invitations",
+                  (NoPath, NoQuery, NoBody) -> ListInvitationsResponse,
+                  [organization: OrgAdmin], read, "List invitations" }
+                { CreateInvitation, create_invitation, "Ootheca: People", Post "/api/ootheca/v1/invitations",
+                  (NoPath, NoQuery, CreateInvitationRequest) -> Invitation,
+                  [organization: OrgAdmin], change INVITE_USER_TO_ORGANIZATION, "Invite a user" }
+                { DeleteInvitation, delete_invitation, "Ootheca: People", Delete "/api/ootheca/v1/invitations/{id}",
+                  (IdPath, NoQuery, NoBody) -> Empty,
+                  [organization: OrgAdmin], change REVOKE_USER_INVITE, "Revoke an invitation" }
+
+                { RunStatement, run_statement, "Ootheca: SQL Shell", Post "/api/ootheca/v1/clusters/{cluster_id}/sql",
+                  (ClusterPath, NoQuery, RunStatementRequest) -> RunStatementResponse,
+                  [cluster cluster_id: ClusterAdmin], change UPDATE_CLUSTER, "Run a SQL statement" }
+
+                { GetClusterSamples, get_cluster_samples, "Ootheca: Samples", Get "/api/ootheca/v1/clusters/{cluster_id}/samples",
+                  (ClusterPath, ClusterSamplesQuery, NoBody) -> ClusterSamples,
+                  [cluster cluster_id: OrgAdmin, ClusterAdmin, ClusterOperatorWriter, ClusterDeveloper, FolderAdmin, FolderMover, MetricsViewer, ClusterMonitor, Auditor, ClusterDataAccessor],
+                  read, "Get the time series of a cluster" }
+                { ListLatestSamples, list_latest_samples, "Ootheca: Samples", Get "/api/ootheca/v1/samples",
+                  (NoPath, LatestSamplesQuery, NoBody) -> ListLatestSamplesResponse,
+                  [member], read, "Get the latest sample of each of some clusters" }
+
+                { GetClock, get_clock, "Ootheca: Test Clock", Get "/api/ootheca/v1/clock",
+                  (NoPath, NoQuery, NoBody) -> Clock,
+                  [organization: OrgAdmin], read, "Get the time of the test clock" }
+                { AdvanceClock, advance_clock, "Ootheca: Test Clock", Post "/api/ootheca/v1/clock",
+                  (NoPath, NoQuery, AdvanceClockRequest) -> Clock,
+                  [organization: OrgAdmin], change SET_CLUSTER_SETTING, "Advance the test clock" }
+
+                { WatchEvents, watch_events, "Ootheca: Events", Get "/api/v1/events",
+                  (NoPath, WatchEventsQuery, NoBody) -> Event,
+                  [member], stream, "Follow changes as server-sent events" }
             }
             later {
                 { ListBackups, later, "Backup/Restore", Get "/api/v1/clusters/{cluster_id}/backups",

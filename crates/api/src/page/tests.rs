@@ -25,7 +25,7 @@ fn limit(limit: i32) -> Result<PageRequest> {
 
 proptest! {
     #[test]
-    fn a_token_comes_back_as_it_was(
+    fn a_token_round_trips(
         value: String, id: String, backward: bool, as_of: i64, descending: bool, filters: String, key: [u8; 32],
     ) {
         let order = if descending { SortOrder::Desc } else { SortOrder::Asc };
@@ -44,7 +44,7 @@ proptest! {
     }
 
     #[test]
-    fn whatever_is_no_token_is_refused(text: String) {
+    fn invalid_tokens_are_refused(text: String) {
         prop_assert!(PageToken::decode(&text, &KEY).is_err());
     }
 }
@@ -58,13 +58,13 @@ fn limits_are_clamped() {
 }
 
 #[test]
-fn an_empty_page_is_the_first_one() {
+fn an_empty_token_is_the_first_page() {
     let first = read(PageQuery { page: Some(String::new()), ..PageQuery::default() }, "").unwrap();
     assert_eq!(first, PageRequest { token: None, limit: LIMIT, order: SortOrder::Asc, as_of: NOW });
 }
 
 #[test]
-fn a_token_carries_what_must_not_change() {
+fn a_token_contains_the_parameters_of_the_list() {
     let (token, filters) = (token(), fingerprint("ListClusters", ["a"]));
     let query = PageQuery { page: Some(token.encode(&KEY)), ..PageQuery::default() };
     let request = read(query.clone(), &filters).unwrap();
@@ -86,7 +86,7 @@ fn a_token_carries_what_must_not_change() {
 }
 
 #[test]
-fn fingerprints_keep_filters_apart() {
+fn fingerprints_distinguish_filters() {
     assert_ne!(fingerprint("a", ["bc", ""]), fingerprint("a", ["b", "c"]));
     assert_ne!(fingerprint("a", ["b"]), fingerprint("ab", []));
 }

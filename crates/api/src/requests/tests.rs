@@ -19,7 +19,7 @@ fn a_patch_has_three_shapes() {
 }
 
 #[test]
-fn what_is_said_twice_must_agree() {
+fn repeated_members_must_agree() {
     let same = json!({ "plan": "BASIC", "spec": { "plan": "BASIC" } });
     assert_eq!(normal(Op::CreateCluster, same).unwrap(), json!({ "spec": { "plan": "BASIC" } }));
     for (op, body) in [
@@ -43,7 +43,7 @@ fn names_become_snake_case_except_in_labels() {
 }
 
 #[test]
-fn a_plan_alone_makes_a_spec() {
+fn a_plan_alone_creates_a_spec() {
     assert_eq!(
         normal(Op::CreateCluster, json!({ "plan": "BASIC" })).unwrap(),
         json!({ "spec": { "plan": "BASIC" } })
@@ -51,13 +51,13 @@ fn a_plan_alone_makes_a_spec() {
 }
 
 #[test]
-fn the_misspelled_word_is_understood() {
+fn the_misspelled_value_is_accepted() {
     let body = json!({ "upgrade_status": "UPGRADE_AVAIALBLE" });
     assert_eq!(normal(Op::UpdateCluster, body).unwrap(), json!({ "upgrade_status": "UPGRADE_AVAILABLE" }));
 }
 
 #[test]
-fn normal_bodies_stay_as_they_are() {
+fn normalized_bodies_are_unchanged() {
     let body = json!({ "plan": "BASIC", "serverless": { "regions": ["a"], "usage_limits": {} }, "labels": { "aB": "c" } });
     let once = normal(Op::UpdateCluster, body.clone()).unwrap();
     assert_eq!(once, body);

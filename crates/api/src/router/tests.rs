@@ -9,7 +9,7 @@ fn found(method: &str, path: &str) -> (Op, Params) {
 }
 
 #[test]
-fn every_row_leads_to_itself() {
+fn every_row_is_resolved_by_its_path() {
     for row in &TABLE {
         let path = row.path.replace('{', "a%7B").replace('}', "%7D");
         let (op, params) = found(row.method.name(), &path);
@@ -36,7 +36,7 @@ fn an_empty_segment_is_an_empty_parameter() {
 }
 
 #[test]
-fn a_role_path_may_leave_the_organization_out() {
+fn a_role_path_can_omit_the_organization() {
     let (op, params) = found("DELETE", "/api/v1/roles/u1/ORGANIZATION/ORG_ADMIN");
     assert_eq!(op, Op::RemoveUserFromRole);
     assert_eq!(params.get("role_name"), Some("ORG_ADMIN"));
@@ -53,21 +53,21 @@ fn parameters_are_decoded_after_matching() {
 }
 
 #[test]
-fn fixed_segments_come_before_parameters() {
+fn fixed_segments_take_precedence_over_parameters() {
     assert_eq!(found("GET", "/api/v1/clusters/available-regions").0, Op::ListAvailableRegions);
     assert_eq!(found("GET", "/api/v1/clusters/available-regionsx").0, Op::GetCluster);
     assert_eq!(found("POST", "/api/scim/v2/Users/.search").0, Op::SearchUsers);
 }
 
 #[test]
-fn one_place_may_have_two_names() {
+fn a_path_position_can_have_two_parameter_names() {
     let path = "/api/v1/clusters/c1/restores";
     assert_eq!(found("GET", path).1.get("cluster_id"), Some("c1"));
     assert_eq!(found("POST", path).1.get("destination_cluster_id"), Some("c1"));
 }
 
 #[test]
-fn other_methods_and_paths_are_told_apart() {
+fn unknown_methods_and_paths_are_distinguished() {
     match resolve("HEAD", "/api/v1/clusters/c1").unwrap() {
         Resolved::MethodNotAllowed { allow } => assert_eq!(allow, "GET, PATCH, DELETE"),
         other => panic!("{other:?}"),

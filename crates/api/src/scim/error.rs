@@ -42,7 +42,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_say_their_status_detail_and_kind() {
+    fn errors_contain_status_detail_and_type() {
         let error = shown(&Error::invalid("filter", "ends too early"));
         assert_eq!(error["schemas"], json!([ERROR]));
         assert_eq!(error["status"], "400");

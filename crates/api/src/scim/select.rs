@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn excluded_attributes_are_left_out_but_never_the_id() {
+    fn excluded_attributes_are_omitted_except_for_the_id() {
         let rest = selected("", "name,emails.value,id,schemas,nothing.there");
         let expected =
             json!({ "schemas": ["s"], "id": "1", "userName": "ada", "emails": [{ "type": "work" }] });

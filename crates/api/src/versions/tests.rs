@@ -17,7 +17,7 @@ fn shown(version: Version, op: Op, page: Page) -> Value {
 }
 
 #[test]
-fn the_header_chooses() {
+fn the_header_selects_the_version() {
     assert_eq!(Version::from_header(None).unwrap(), Version::V2022_03_31);
     assert_eq!(Version::from_header(Some("latest")).unwrap(), Version::V2026_09_15);
     assert_eq!(Version::ALL.last(), Some(&Version::LATEST));
@@ -31,7 +31,7 @@ fn the_header_chooses() {
 }
 
 #[test]
-fn the_default_dialect_answers_patch_and_delete_with_nothing() {
+fn the_default_dialect_has_empty_responses_to_patch_and_delete() {
     let body = br#"{"id":"x"}"#.to_vec();
     for op in [Op::UpdateCluster, Op::DeleteCluster] {
         assert!(Version::V2022_03_31.render(op, body.clone()).is_empty());
@@ -63,7 +63,7 @@ fn nodes_have_the_pagination_of_the_page() {
 }
 
 #[test]
-fn other_lists_have_older_members_beside_the_newer_ones() {
+fn other_lists_contain_older_and_newer_members() {
     let shown_default = shown(Version::default(), Op::ListClusters, page(Some("t"), None));
     let expected = json!({
         "next": "t", "last": "", "limit": 2, "time": "2022-03-14T14:15:22.000000Z", "order": "ASC",
@@ -149,7 +149,7 @@ fn an_advanced_cluster_keeps_its_members() {
 }
 
 #[test]
-fn roles_had_a_prefix() {
+fn older_role_names_have_a_prefix() {
     let role = json!({ "name": "ORG_ADMIN" });
     let all = json!({ "name": "unchanged", "roles": [role], "group_roles": [{ "role": role }] });
     let older = json!({ "name": "ORG_ROLE_ORG_ADMIN" });
@@ -171,7 +171,7 @@ fn upgraded(version: Version, op: Op, mut body: Value) -> Result<Value> {
 }
 
 #[test]
-fn money_buys_limits() {
+fn spend_limits_are_converted_to_usage_limits() {
     let body = json!({ "serverless": { "spend_limit": 500 } });
     let limits = json!({ "request_unit_limit": "20000000", "storage_mib_limit": "2048" });
     let expected = json!({ "serverless": { "usage_limits": limits } });
@@ -193,7 +193,7 @@ fn money_buys_limits() {
 }
 
 #[test]
-fn each_version_asks_for_what_it_asked_for() {
+fn each_version_has_its_required_members() {
     let create = |block: Value| json!({ "spec": { "serverless": block } });
     let missing = upgraded(Version::V2022_09_20, Op::CreateCluster, create(json!({ "regions": ["a"] })));
     assert!(missing.unwrap_err().message().contains("serverless.spend_limit: is required"));
@@ -209,7 +209,7 @@ fn each_version_asks_for_what_it_asked_for() {
 }
 
 #[test]
-fn older_words_are_understood_in_every_version() {
+fn older_values_are_accepted_in_every_version() {
     for version in Version::ALL {
         let body = json!({ "roles": [{ "name": "ORG_ROLE_ORG_ADMIN" }, { "name": "ORG_MEMBER" }] });
         let expected = json!({ "roles": [{ "name": "ORG_ADMIN" }, { "name": "ORG_MEMBER" }] });
@@ -221,7 +221,7 @@ fn older_words_are_understood_in_every_version() {
 }
 
 #[test]
-fn the_page_makes_a_standard_cluster_of_who_names_no_plan() {
+fn without_a_plan_a_cluster_is_standard() {
     let plan = |version, block: Value| {
         let body = json!({ "spec": { "serverless": block } });
         upgraded(version, Op::CreateCluster, body).unwrap()["spec"]["plan"].clone()
@@ -236,7 +236,7 @@ fn the_page_makes_a_standard_cluster_of_who_names_no_plan() {
 
 proptest::proptest! {
     #[test]
-    fn money_comes_back(cents: i32) {
+    fn spend_limits_round_trip(cents: i32) {
         let body = json!({ "serverless": { "spend_limit": cents.saturating_abs() } });
         let body = upgraded(Version::V2022_09_20, Op::UpdateCluster, body).unwrap();
         let cluster = json!({ "plan": "BASIC", "config": body });

@@ -174,6 +174,8 @@ pub struct Extension {
     /// Status of the usage limits: `OPEN`; `STORAGE_LIMIT_EXCEEDED` (only one session at a time, so that data
     /// can be deleted); or `REQUEST_UNIT_LIMIT_EXCEEDED` (no sessions until the limit is raised or the next
     /// month starts).
+    pub limit_status: String,
+    /// The former name of `limit_status`, until the next release.
     pub standing: String,
     /// Whether the cluster is suspended. It resumes when a client connects.
     pub suspended: bool,

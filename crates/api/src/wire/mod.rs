@@ -1,4 +1,5 @@
-//! The types of requests and responses: one file for each tag, with the names of the official description.
+//! The types of requests and responses: one file for each tag, with the names of the official description, and those
+//! of the extensions in `ootheca`.
 //!
 //! In responses, an unset member is omitted, an unset text that the reference requires is `""`, and labels
 //! are always an object. In requests, every member is optional; the handlers decide what is required. Unknown
@@ -13,6 +14,7 @@ mod clusters;
 mod databases;
 mod folders;
 mod jwt_issuers;
+mod ootheca;
 mod organization;
 mod pages;
 mod roles;
@@ -33,6 +35,7 @@ pub use clusters::*;
 pub use databases::*;
 pub use folders::*;
 pub use jwt_issuers::*;
+pub use ootheca::*;
 pub use organization::*;
 pub use pages::*;
 pub use roles::*;

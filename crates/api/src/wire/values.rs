@@ -86,7 +86,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn int64_is_written_as_a_string_and_read_from_both(number: i64) {
+        fn int64_is_encoded_as_a_string_and_decoded_from_both(number: i64) {
             let text = serde_json::to_string(&Int64(number)).unwrap();
             prop_assert_eq!(&text, &format!("\"{number}\""));
             prop_assert_eq!(serde_json::from_str::<Int64>(&text).unwrap(), Int64(number));
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn int64_refuses_what_is_no_integer_of_64_bits() {
+    fn int64_refuses_other_values() {
         for text in ["\"\"", "\"abc\"", "1.5", "true", "9223372036854775808", "\"9223372036854775808\"", "[]"]
         {
             assert!(serde_json::from_str::<Int64>(text).is_err(), "{text}");

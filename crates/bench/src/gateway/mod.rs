@@ -6,7 +6,7 @@ mod latency;
 mod pgbouncer;
 
 use crate::stats::{Rates, resident_kib};
-use ootheca_testkit::{Engine, Launch, Ootheca, eventually, postgres};
+use ootheca_testkit::{Engine, Ootheca, ServerBuilder, eventually, postgres};
 use pgbouncer::PgBouncer;
 use serde_json::json;
 use std::process::{Command, Stdio};
@@ -18,7 +18,7 @@ const IDLE_SESSIONS: usize = 500;
 
 pub(crate) fn run(program: &str) {
     println!("\n== gateway with TLS: pgbench -S -M prepared, in turns");
-    let launch = Launch::new(program).engine(Engine::Postgres);
+    let launch = ServerBuilder::new(program).engine(Engine::Postgres);
     let server = launch.env("OOTHECA_ENGINE__MAX_CONNECTIONS", "520").boot();
     let ours = furnish(&server);
     let folder = socket_folder(&server);

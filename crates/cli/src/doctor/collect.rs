@@ -27,7 +27,7 @@ pub(super) fn collect(settings: &Settings) -> Facts {
         simulated: settings.engine_kind == EngineKind::Simulated,
         majors: probe.majors.into_iter().map(|found| (found.major, found.version, found.folder)).collect(),
         wanted_majors: settings
-            .catalogue
+            .catalog
             .versions
             .iter()
             .filter_map(|version| version.postgres.parse().ok())

@@ -64,7 +64,7 @@ impl Tail {
             Some(cursor) => format!("/api/v1/events?cursor={cursor}"),
             None => "/api/v1/events".to_owned(),
         };
-        let stream = context.client.stream(&path)?;
+        let stream = context.client.stream(&path, &[], &[])?;
         for line in stream.lines() {
             // The connection was lost; the caller reconnects.
             let Ok(line) = line else { return Ok(()) };

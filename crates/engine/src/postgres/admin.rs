@@ -11,7 +11,7 @@ use super::{
 use crate::{Admin, Database};
 use async_trait::async_trait;
 use ootheca_model::{
-    Error, Result, effect,
+    Error, Result, failpoint,
     login::{Login, Secret},
     names, sql_name,
 };
@@ -107,13 +107,13 @@ impl AdminSession {
     async fn make_droppable(&self, oid: u32) -> Result<String, StatementError> {
         let database = Object::Database(oid);
         self.run(&database.statement("ALTER DATABASE %1$I ALLOW_CONNECTIONS false", "")).await?;
-        effect::done("database closed");
+        failpoint::reach("database closed");
         let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datid = $1";
         self.column::<bool>(end, &[&oid]).await?;
         let name = format!("deleted-{}", new_id());
         // The statement waits until the sessions have ended.
         self.run(&database.statement("ALTER DATABASE %1$I RENAME TO %2$I", &name)).await?;
-        effect::done("database renamed to be dropped");
+        failpoint::reach("database renamed to be dropped");
         Ok(name)
     }
 }
@@ -166,7 +166,7 @@ impl Admin for AdminSession {
         );
         transaction.batch_execute(&statements).await.map_err(failed)?;
         transaction.commit().await.map_err(failed)?;
-        effect::done("SQL user created");
+        failpoint::reach("SQL user created");
         Ok(())
     }
 
@@ -176,7 +176,7 @@ impl Admin for AdminSession {
         let verifier = crate::scram::verifier(password).await?;
         let statement = role.statement("ALTER ROLE %1$I PASSWORD %2$L", &verifier);
         self.run(&statement).await.map_err(|error| user_error(name, error))?;
-        effect::done("password changed");
+        failpoint::reach("password changed");
         Ok(())
     }
 
@@ -190,14 +190,14 @@ impl Admin for AdminSession {
             let mut inside = server::enter(&self.context, &self.sockets, &database).await?;
             inside.simple(&give).await.map_err(|error| user_error(name, error.into()))?;
             inside.close().await;
-            effect::done("objects given to admin");
+            failpoint::reach("objects given to admin");
         }
         // Also reassigns objects that belong to no single database, such as the databases themselves.
         self.run(&give).await.map_err(|error| user_error(name, error))?;
-        effect::done("databases given to admin");
+        failpoint::reach("databases given to admin");
         let drop = role.statement("DROP ROLE %1$I", "");
         self.run(&drop).await.map_err(|error| user_error(name, error))?;
-        effect::done("SQL user dropped");
+        failpoint::reach("SQL user dropped");
         // Sessions that were opened in the meantime. The role cannot log in again.
         self.end_sessions(oid).await
     }
@@ -233,7 +233,7 @@ impl Admin for AdminSession {
         admin_role::restore(&mut self.client).await?;
         let statement = format!("CREATE DATABASE {} OWNER admin", Identifier(name));
         self.run(&statement).await.map_err(|error| database_error(name, error))?;
-        effect::done("database created");
+        failpoint::reach("database created");
         Ok(())
     }
 
@@ -244,7 +244,7 @@ impl Admin for AdminSession {
             DUPLICATE_DATABASE => database_error(new_name, error),
             _ => database_error(name, error),
         })?;
-        effect::done("database renamed");
+        failpoint::reach("database renamed");
         Ok(())
     }
 
@@ -262,7 +262,7 @@ impl Admin for AdminSession {
         };
         let statement = format!("DROP DATABASE {} WITH (FORCE)", Identifier(&text));
         self.run(&statement).await.map_err(failed)?;
-        effect::done("database dropped");
+        failpoint::reach("database dropped");
         Ok(())
     }
 }

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::files::{blocking, failed, make_folder, publish_once, write_atomically};
 use ootheca_model::{
-    ClusterId, Error, ErrorKind, Result, Timestamp, effect,
+    ClusterId, Error, ErrorKind, Result, Timestamp, failpoint,
     instance::{Condition, InstancePlan, Node, Observed, Phase, Power},
 };
 use std::{
@@ -300,7 +300,7 @@ impl Instance {
             .and_then(|()| cgroups.add(&self.id, pids.iter().copied()));
         let counted = cgroups.count(&self.id, pids);
         if result.is_ok() && millis.is_some() {
-            effect::done("CPU bound written");
+            failpoint::reach("CPU bound written");
         }
         self.state.send_modify(|state| {
             state.unbounded = result.err();
@@ -316,7 +316,7 @@ impl Instance {
         if !claimed {
             return Err(Error::internal(format!("instance {} is already claimed", self.id)));
         }
-        effect::done("instance claimed");
+        failpoint::reach("instance claimed");
         self.state.send_modify(|state| state.cluster = Some(cluster));
         self.apply(plan).await
     }
@@ -327,7 +327,7 @@ impl Instance {
             .map_err(|error| Error::internal("cannot encode the plan").because(error))?;
         let folder = self.folder.clone();
         blocking(move || write_atomically(&folder, PLAN, &text)).await?;
-        effect::done("plan written");
+        failpoint::reach("plan written");
         self.state.send_modify(|state| state.plan = Some(plan));
         if matches!(self.stage(), Stage::Starting | Stage::Ready) {
             self.limit_cpu([]);

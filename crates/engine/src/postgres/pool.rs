@@ -9,7 +9,7 @@ use super::{
     server, template, trash,
 };
 use crate::files::{blocking, sync_file_system, write_atomically};
-use ootheca_model::{Error, Result, effect};
+use ootheca_model::{Error, Result, failpoint};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -57,7 +57,7 @@ async fn fill(
         }
     })
     .await?;
-    effect::done("instance copied");
+    failpoint::reach("instance copied");
     let instance = Instance::new(context, id, programs);
     instance.start();
     // The server starts while the copy becomes durable. The instance is complete only when both are done.
@@ -77,7 +77,7 @@ async fn fill(
         instance.stop(true).await;
         return Err(error);
     }
-    effect::done("instance whole");
+    failpoint::reach("instance whole");
     Ok(instance)
 }
 

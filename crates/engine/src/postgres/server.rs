@@ -9,7 +9,7 @@ use super::{
     process::{self, Process},
 };
 use crate::files::failed;
-use ootheca_model::{Error, Result, effect};
+use ootheca_model::{Error, Result, failpoint};
 use rustix::process::Signal;
 use std::{
     fs::{self, File, OpenOptions},
@@ -89,7 +89,7 @@ pub(super) fn spawn(context: &EngineContext, spec: &LaunchSpec<'_>) -> Result<Pr
     command.current_dir(spec.data).process_group(0).stdout(Stdio::from(log)).stderr(Stdio::from(errors));
     let child = command.spawn().map_err(failed("start", &program))?;
     let process = Process::open(child.id()).map_err(failed("watch", &program))?;
-    effect::done("server started");
+    failpoint::reach("server started");
     Ok(process)
 }
 
@@ -124,7 +124,7 @@ pub(super) async fn stop(
 ) {
     if let Some(timeout) = mode.timeout() {
         process.signal(Signal::INT);
-        effect::done("server told to stop");
+        failpoint::reach("server told to stop");
         tokio::select! {
             () = process.exited() => return,
             () = tokio::time::sleep(timeout) => {}
@@ -132,7 +132,7 @@ pub(super) async fn stop(
         }
     }
     process.signal(Signal::QUIT);
-    effect::done("server told to stop at once");
+    failpoint::reach("server told to stop at once");
     if tokio::time::timeout(IMMEDIATE_TIMEOUT, process.exited()).await.is_ok() {
         return;
     }

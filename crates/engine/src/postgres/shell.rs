@@ -12,7 +12,7 @@ use super::{
     server,
     sql::{Identifier, Literal},
 };
-use crate::statement::{Answer, Column, QueryOutput, Refused, Statement};
+use crate::statement::{Column, QueryOutput, Refused, Statement, StatementOutput};
 use ootheca_model::{Error, Result, names::SHELL_USER, sql_name};
 use ootheca_pg_protocol::{
     backend::{
@@ -173,7 +173,7 @@ async fn create_role(context: &EngineContext, sockets: &Path) -> Result<()> {
 async fn run_in_transaction(
     connection: &mut Connection,
     statement: &Statement,
-) -> connection::Result<Answer> {
+) -> connection::Result<StatementOutput> {
     // The access mode of a transaction cannot be changed after its first query.
     let begin = if statement.write { "BEGIN READ WRITE; SELECT 1" } else { "BEGIN READ ONLY; SELECT 1" };
     connection.simple(begin).await?;
@@ -267,7 +267,7 @@ async fn name_types(
 
 /// Executes the prepared statement. A read-only statement is stopped once the limits are reached; a writing
 /// one always completes.
-async fn execute(connection: &mut Connection, statement: &Statement) -> connection::Result<Answer> {
+async fn execute(connection: &mut Connection, statement: &Statement) -> connection::Result<StatementOutput> {
     let limits = statement.limits;
     let max_rows = if statement.write { 0 } else { i32::try_from(limits.rows + 1).unwrap_or(i32::MAX) };
     let mut out = Vec::new();
@@ -275,7 +275,7 @@ async fn execute(connection: &mut Connection, statement: &Statement) -> connecti
     frontend::put_execute(&mut out, max_rows.unsigned_abs());
     frontend::put_sync(&mut out);
     connection.send(&out).await?;
-    let (mut answer, mut left, mut refused) = (Answer::default(), limits.bytes, None);
+    let (mut answer, mut left, mut refused) = (StatementOutput::default(), limits.bytes, None);
     loop {
         let message = connection.next().await?;
         match message.kind {

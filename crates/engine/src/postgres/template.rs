@@ -11,7 +11,7 @@ use super::{
     server::{self, LaunchSpec, StopMode},
 };
 use crate::files::{blocking, failed, make_folder, names_in, remove_tree, sync_file_system, sync_folder};
-use ootheca_model::{Error, Result, effect};
+use ootheca_model::{Error, Result, failpoint};
 use std::{
     fs, io,
     os::unix::fs::OpenOptionsExt,
@@ -136,7 +136,7 @@ pub(super) async fn ensure(context: &Arc<EngineContext>, programs: &Programs) ->
         sync_folder(to.parent().unwrap_or(&to))
     })
     .await?;
-    effect::done("template published");
+    failpoint::reach("template published");
     existing(context, programs).ok_or_else(|| Error::internal("the template disappeared"))
 }
 

@@ -8,7 +8,7 @@ use super::{
     process, server,
 };
 use crate::files::{blocking, failed, names_in, remove_tree, sync_folder};
-use ootheca_model::{Error, Result, effect};
+use ootheca_model::{Error, Result, failpoint};
 use std::{
     fs, io,
     path::Path,
@@ -34,7 +34,7 @@ pub(super) async fn discard(context: &Arc<EngineContext>, id: &str) -> Result<()
         Ok(()) => {
             let (instances, trash) = (context.instances(), context.trash());
             blocking(move || sync_folder(&trash).and_then(|()| sync_folder(&instances))).await?;
-            effect::done("instance moved to the trash");
+            failpoint::reach("instance moved to the trash");
         }
     }
     empty(context, id).await
@@ -58,7 +58,7 @@ async fn empty(context: &Arc<EngineContext>, id: &str) -> Result<()> {
     free_shared_memory(&data);
     remove_cgroup(context, id).await?;
     blocking(move || remove_tree(&sockets).and_then(|()| remove_tree(&folder))).await?;
-    effect::done("instance removed");
+    failpoint::reach("instance removed");
     Ok(())
 }
 

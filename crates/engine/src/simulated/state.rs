@@ -2,7 +2,7 @@
 
 use crate::files::{failed, write_atomically};
 use ootheca_model::{
-    ClusterId, Error, Result, effect,
+    ClusterId, Error, Result, failpoint,
     instance::{InstancePlan, Phase, Power},
 };
 use parking_lot::{Mutex, MutexGuard};
@@ -146,7 +146,7 @@ impl ClusterFiles {
         };
         let known = clusters.remove(&cluster).is_some();
         if known {
-            effect::done("simulated cluster removed");
+            failpoint::reach("simulated cluster removed");
         }
         Ok(file || known)
     }
@@ -162,7 +162,7 @@ impl ClusterFiles {
         let text = serde_json::to_vec_pretty(document)
             .map_err(|error| Error::internal("cannot encode a simulated cluster").because(error))?;
         write_atomically(&self.folder, &format!("{}.json", document.plan.cluster), &text)?;
-        effect::done("simulated cluster written");
+        failpoint::reach("simulated cluster written");
         Ok(())
     }
 }

@@ -1,13 +1,13 @@
 //! The handshake: PROXY header, TLS, and the opening packet.
 
-use super::{OpenError, disconnect::linger};
+use super::{FromClient, OpenError, disconnect::linger};
 use crate::{error::ClientError, tls::ALPN};
 use ootheca_pg_protocol::{
     ProtocolViolation,
     proxy_header::{self, FIXED_LENGTH, Header, MAX_LENGTH},
     startup::Packet,
 };
-use std::{io, net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -98,7 +98,7 @@ fn rejected(client: ClientStream, error: &ProtocolViolation) -> OpenError {
 }
 
 /// Reads a packet outside of TLS. Declines one request for GSSAPI encryption.
-async fn read_plain_packet(stream: &mut TcpStream) -> io::Result<Result<Packet, ProtocolViolation>> {
+async fn read_plain_packet(stream: &mut TcpStream) -> FromClient<Packet> {
     let packet = read_packet(stream).await?;
     if packet != Ok(Packet::GssEncRequest) {
         return Ok(packet);
@@ -107,7 +107,7 @@ async fn read_plain_packet(stream: &mut TcpStream) -> io::Result<Result<Packet, 
     read_packet(stream).await
 }
 
-async fn read_packet<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<Result<Packet, ProtocolViolation>> {
+async fn read_packet<S: AsyncRead + Unpin>(stream: &mut S) -> FromClient<Packet> {
     let mut length = [0; 4];
     stream.read_exact(&mut length).await?;
     let length = match Packet::body_length(length) {

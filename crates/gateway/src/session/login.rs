@@ -185,7 +185,7 @@ impl LoginAttempt<'_> {
     async fn invalidate_secrets(&self) -> Result<(), ClientError> {
         let (directory, cluster) = (self.shared.directory.clone(), self.cluster);
         let invalidate = async move {
-            directory.distrust(cluster).await;
+            directory.invalidate(cluster).await;
             Ok(())
         };
         self.shared.on_main_runtime(invalidate).await

@@ -38,6 +38,7 @@ use std::{
     future::Future,
     io,
     net::{IpAddr, SocketAddr},
+    result,
     sync::Arc,
     time::Duration,
 };
@@ -48,6 +49,9 @@ use tokio::{
     time::{Instant, timeout},
 };
 use tokio_rustls::server::TlsStream;
+
+/// What a client sent, or the error `E` that it gets. The outer error means that the connection failed.
+type FromClient<T, E = ProtocolViolation> = io::Result<result::Result<T, E>>;
 
 /// What all connections share.
 pub(crate) struct Shared {

@@ -1,5 +1,6 @@
 //! Authentication of clients with SCRAM-SHA-256.
 
+use super::FromClient;
 use ootheca_pg_protocol::{
     ProtocolViolation,
     backend::AuthenticationRequest,
@@ -17,7 +18,7 @@ pub(crate) async fn authenticate<S: AsyncRead + AsyncWrite + Unpin>(
     verifier: &Verifier,
     channel_binding: Option<&[u8]>,
     preamble: Option<Vec<u8>>,
-) -> io::Result<Result<Proof, AuthenticationError>> {
+) -> FromClient<Proof, AuthenticationError> {
     let mut out = preamble.unwrap_or_default();
     AuthenticationRequest::Sasl(&scram::mechanisms(channel_binding.is_some())).put(&mut out);
     send(client, &out).await?;
@@ -49,9 +50,7 @@ async fn send<S: AsyncWrite + Unpin>(client: &mut S, bytes: &[u8]) -> io::Result
     client.flush().await
 }
 
-async fn read_response<S: AsyncRead + Unpin>(
-    client: &mut S,
-) -> io::Result<Result<Vec<u8>, ProtocolViolation>> {
+async fn read_response<S: AsyncRead + Unpin>(client: &mut S) -> FromClient<Vec<u8>> {
     let mut header = [0; HEADER_LENGTH];
     client.read_exact(&mut header).await?;
     let Header { kind, body_length } = match Header::parse(header, MAX_MESSAGE_LENGTH) {

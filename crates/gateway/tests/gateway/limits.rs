@@ -76,7 +76,7 @@ async fn shutdown_waits_for_transactions() {
     idle.simple_query("SELECT 1").await.expect("an answer");
     busy.batch_execute("BEGIN").await.expect("a transaction");
     let start = Instant::now();
-    let down = tokio::spawn(inner.shutdown(20 * SECOND));
+    let down = tokio::spawn(async move { inner.shutdown(20 * SECOND).await });
     eventually("the idle session ends", 5 * SECOND, async || idle.is_closed()).await;
     busy.batch_execute("CREATE TABLE kept (); COMMIT").await.expect("the transaction ends");
     eventually("the busy session ends", 5 * SECOND, async || busy.is_closed()).await;

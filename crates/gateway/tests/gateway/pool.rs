@@ -22,7 +22,7 @@ async fn release(admin: &Client, client: Client) {
 }
 
 async fn start(server: &PostgresServer) -> TestGateway {
-    TestGateway::start_with(server.socket(), |settings| settings.reuse = 60 * SECOND).await
+    TestGateway::start_with(server.socket(), |settings| settings.pool_idle = 60 * SECOND).await
 }
 
 /// A session on the server process `expected`.
@@ -121,7 +121,8 @@ async fn pooled_connections_expire_and_the_pool_can_be_disabled() {
     let server = PostgresServer::start().await;
     let admin = server.admin().await;
     for max_idle in [SECOND, Duration::ZERO] {
-        let gateway = TestGateway::start_with(server.socket(), |settings| settings.reuse = max_idle).await;
+        let gateway =
+            TestGateway::start_with(server.socket(), |settings| settings.pool_idle = max_idle).await;
         let first = gateway.raw().session().await;
         let own = pid(&first).await;
         if max_idle.is_zero() {

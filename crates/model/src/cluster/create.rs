@@ -1,7 +1,7 @@
 //! The rules for creating a cluster.
 
 use super::*;
-use crate::{ErrorKind, catalogue, instance::Power, names};
+use crate::{ErrorKind, catalog, instance::Power, names};
 
 /// The maximum length of a cluster name. With a dash and a five-digit number it is still a valid DNS label.
 pub const NAME_MAX: usize = 57;
@@ -73,10 +73,10 @@ pub struct MachineSpec {
 }
 
 impl MachineSpec {
-    pub(super) fn resolve(&self, provider: CloudProvider) -> Result<catalogue::Machine> {
+    pub(super) fn resolve(&self, provider: CloudProvider) -> Result<catalog::Machine> {
         match (&self.machine_type, self.virtual_cpus) {
-            (Some(name), None) => catalogue::machine_by_type(provider, name),
-            (None, Some(cpus)) => catalogue::machine_by_cpus(provider, cpus),
+            (Some(name), None) => catalog::machine_by_type(provider, name),
+            (None, Some(cpus)) => catalog::machine_by_cpus(provider, cpus),
             _ => Err(Error::invalid(
                 "dedicated.hardware.machine_spec",
                 "must have exactly one of machine_type and num_virtual_cpus",
@@ -104,8 +104,8 @@ pub struct Birth {
 pub fn create(
     request: NewCluster,
     birth: Birth,
-    catalogue: &Catalogue,
-    engine_major: impl Fn(&catalogue::Version) -> Result<String>,
+    catalog: &Catalog,
+    engine_major: impl Fn(&catalog::Version) -> Result<String>,
 ) -> Result<(Cluster, bool)> {
     names::cluster(&request.name, NAME_MAX)?;
     let provider = request.provider.ok_or_else(|| Error::invalid("provider", "is required"))?;
@@ -130,7 +130,7 @@ pub fn create(
         created_at: birth.now,
         updated_at: birth.now,
         deleted_at: None,
-        version: catalogue.default_version.clone(),
+        version: catalog.default_version.clone(),
         full_version: String::new(),
         engine_major: String::new(),
         regions: Vec::new(),
@@ -149,11 +149,11 @@ pub fn create(
         name: request.name.clone(),
     };
     match shape {
-        Shape::Serverless(plan, block) => serverless(&mut cluster, plan, block, catalogue)?,
-        Shape::Dedicated(block) => dedicated(&mut cluster, block, catalogue)?,
+        Shape::Serverless(plan, block) => serverless(&mut cluster, plan, block, catalog)?,
+        Shape::Dedicated(block) => dedicated(&mut cluster, block, catalog)?,
     }
     let version =
-        catalogue.version(&cluster.version).filter(|v| v.support_status != SupportStatus::Unsupported);
+        catalog.version(&cluster.version).filter(|v| v.support_status != SupportStatus::Unsupported);
     let version = version.ok_or_else(|| {
         let rule = format!(
             "{:?} is not a supported major version; see GET /api/v1/cluster-versions",
@@ -213,7 +213,7 @@ fn derived_plan(limits: &UsageLimits, default: Plan) -> Plan {
     }
 }
 
-fn serverless(cluster: &mut Cluster, plan: Plan, block: &NewServerless, catalogue: &Catalogue) -> Result<()> {
+fn serverless(cluster: &mut Cluster, plan: Plan, block: &NewServerless, catalog: &Catalog) -> Result<()> {
     let mut limits = block.limits;
     if plan == Plan::Standard && limits.virtual_cpus.is_none() {
         limits.virtual_cpus = Some(DEFAULT_CPUS);
@@ -222,12 +222,12 @@ fn serverless(cluster: &mut Cluster, plan: Plan, block: &NewServerless, catalogu
     let upgrade_type = block.upgrade_type.unwrap_or(UpgradeType::Automatic);
     check_upgrade_type(plan, upgrade_type)?;
     cluster.regions =
-        serverless_regions(cluster.provider, plan, &block.regions, &block.primary_region, catalogue)?;
+        serverless_regions(cluster.provider, plan, &block.regions, &block.primary_region, catalog)?;
     cluster.config = Config::Serverless { upgrade_type, limits };
     Ok(())
 }
 
-fn dedicated(cluster: &mut Cluster, block: &NewDedicated, catalogue: &Catalogue) -> Result<()> {
+fn dedicated(cluster: &mut Cluster, block: &NewDedicated, catalog: &Catalog) -> Result<()> {
     let provider = cluster.provider;
     if block.restrict_egress {
         return Err(not_implemented("dedicated.restrict_egress_traffic"));
@@ -241,7 +241,7 @@ fn dedicated(cluster: &mut Cluster, block: &NewDedicated, catalogue: &Catalogue)
             .context("request one node in one region"));
     }
     for region in block.region_nodes.keys() {
-        catalogue.check_region("dedicated.region_nodes", provider, Plan::Advanced, region)?;
+        catalog.check_region("dedicated.region_nodes", provider, Plan::Advanced, region)?;
     }
     let region = block.region_nodes.keys().next();
     let machine = match region.and_then(|region| block.region_machines.get(region)) {
@@ -284,10 +284,10 @@ pub(super) fn not_implemented(what: &str) -> Error {
 
 pub(super) fn check_storage(storage_gib: i64, cpus: u32) -> Result<u32> {
     let max = cpus * 320;
-    let wanted = if storage_gib == 0 { i64::from(catalogue::MIN_STORAGE_GIB) } else { storage_gib };
-    let fits = u32::try_from(wanted).ok().filter(|gib| (catalogue::MIN_STORAGE_GIB..=max).contains(gib));
+    let wanted = if storage_gib == 0 { i64::from(catalog::MIN_STORAGE_GIB) } else { storage_gib };
+    let fits = u32::try_from(wanted).ok().filter(|gib| (catalog::MIN_STORAGE_GIB..=max).contains(gib));
     fits.ok_or_else(|| {
-        let rule = format!("must be 0 or from {} to {max} with {cpus} vCPUs", catalogue::MIN_STORAGE_GIB);
+        let rule = format!("must be 0 or from {} to {max} with {cpus} vCPUs", catalog::MIN_STORAGE_GIB);
         Error::invalid("dedicated.hardware.storage_gib", rule)
     })
 }
@@ -296,7 +296,7 @@ pub(super) fn check_iops(provider: CloudProvider, iops: i64, storage_gib: u32) -
     let wanted = u32::try_from(iops)
         .map_err(|_| Error::invalid("dedicated.hardware.disk_iops", "must not be negative"))?;
     let honoured = wanted > 0 && provider == CloudProvider::Aws;
-    Ok(if honoured { wanted } else { catalogue::default_iops(provider, storage_gib) })
+    Ok(if honoured { wanted } else { catalog::default_iops(provider, storage_gib) })
 }
 
 fn check_cidr(provider: CloudProvider, range: &str) -> Result<()> {
@@ -362,7 +362,7 @@ pub(super) fn serverless_regions(
     plan: Plan,
     names: &[String],
     primary: &str,
-    catalogue: &Catalogue,
+    catalog: &Catalog,
 ) -> Result<Vec<ClusterRegion>> {
     const FIELD: &str = "serverless.regions";
     let mut sorted = names.to_vec();
@@ -375,7 +375,7 @@ pub(super) fn serverless_regions(
         return Err(Error::invalid(FIELD, "must contain 1 to 6 regions"));
     }
     for name in &sorted {
-        catalogue.check_region(FIELD, provider, plan, name)?;
+        catalog.check_region(FIELD, provider, plan, name)?;
     }
     if sorted.len() > 1 && primary.is_empty() {
         return Err(Error::invalid("serverless.primary_region", "is required with more than one region"));

@@ -3,14 +3,14 @@
 //! [`create`] and [`patch`] contain the rules. Both are pure.
 
 pub mod create;
+mod enums;
 pub mod patch;
-mod words;
 
-pub use words::*;
+pub use enums::*;
 
 use crate::{
     ClusterId, Error, FolderId, OrganizationId, PrincipalId, Result, Timestamp,
-    catalogue::Catalogue,
+    catalog::Catalog,
     instance::{Condition, InstancePlan, Power},
 };
 use serde::{Deserialize, Serialize};
@@ -178,8 +178,8 @@ impl Cluster {
     }
 
     /// Whether a newer version is available.
-    pub fn upgrade_status(&self, catalogue: &Catalogue) -> ClusterUpgradeStatus {
-        match catalogue.upgrades(&self.version, self.plan).next() {
+    pub fn upgrade_status(&self, catalog: &Catalog) -> ClusterUpgradeStatus {
+        match catalog.upgrades(&self.version, self.plan).next() {
             Some(_) => ClusterUpgradeStatus::UpgradeAvailable,
             None => ClusterUpgradeStatus::Finalized,
         }

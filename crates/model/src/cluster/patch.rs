@@ -68,13 +68,8 @@ pub struct PatchDedicated {
 /// Applies `patch`, or returns the first rule that it violates. A patch that changes nothing is valid.
 ///
 /// The generation increases if and only if the instance plan changes.
-pub fn patch(
-    before: &Cluster,
-    patch: &ClusterPatch,
-    catalogue: &Catalogue,
-    now: Timestamp,
-) -> Result<Cluster> {
-    check_version_change(before, patch, catalogue)?;
+pub fn patch(before: &Cluster, patch: &ClusterPatch, catalog: &Catalog, now: Timestamp) -> Result<Cluster> {
+    check_version_change(before, patch, catalog)?;
     let mut after = before.clone();
     if let Some(parent) = patch.parent {
         after.parent = parent;
@@ -97,7 +92,7 @@ pub fn patch(
             after.plan = change_plan(before, patch.plan, now)?;
             let block = patch.serverless.clone().unwrap_or_default();
             let limits = if after.plan == before.plan { *limits } else { UsageLimits::default() };
-            patch_serverless(&mut after, &block, *upgrade_type, limits, catalogue)?;
+            patch_serverless(&mut after, &block, *upgrade_type, limits, catalog)?;
             if before.plan == Plan::Standard && after.plan == Plan::Standard {
                 count_cpu_decrease(&mut after, limits.virtual_cpus, now)?;
             }
@@ -151,7 +146,7 @@ pub fn audit_action(patch: &ClusterPatch, before: &Cluster, after: &Cluster) -> 
     }
 }
 
-fn check_version_change(before: &Cluster, patch: &ClusterPatch, catalogue: &Catalogue) -> Result<()> {
+fn check_version_change(before: &Cluster, patch: &ClusterPatch, catalog: &Catalog) -> Result<()> {
     let others = patch.plan.is_some()
         || patch.serverless.is_some()
         || patch.dedicated.is_some()
@@ -168,7 +163,7 @@ fn check_version_change(before: &Cluster, patch: &ClusterPatch, catalogue: &Cata
     }
     match version {
         Some(version) if version == before.version => Ok(()),
-        Some(version) if catalogue.version(version).is_none() => {
+        Some(version) if catalog.version(version).is_none() => {
             Err(Error::invalid("cockroach_version", format!("{version:?} is not a known major version")))
         }
         Some(_) => Err(not_implemented("cockroach_version: a major upgrade")),
@@ -199,7 +194,7 @@ fn patch_serverless(
     block: &PatchServerless,
     upgrade_type: UpgradeType,
     limits: UsageLimits,
-    catalogue: &Catalogue,
+    catalog: &Catalog,
 ) -> Result<()> {
     let limits = block.limits.unwrap_or(limits);
     check_limits(after.plan, &limits)?;
@@ -214,7 +209,7 @@ fn patch_serverless(
     }
     let kept = after.regions.iter().find(|region| region.primary).map(|region| region.name.clone());
     let primary = block.primary_region.clone().filter(|name| !name.is_empty()).or(kept).unwrap_or_default();
-    after.regions = serverless_regions(after.provider, after.plan, &names, &primary, catalogue)?;
+    after.regions = serverless_regions(after.provider, after.plan, &names, &primary, catalog)?;
     after.config = Config::Serverless { upgrade_type, limits };
     Ok(())
 }

@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 const OWN_CLIENT: &str = "ootheca/";
 
 /// Operations whose body can select a more specific action than the one in the table, with these actions.
-pub const NARROWER: [(&str, &[&str]); 3] = [
+pub const NARROWER: [(&str, &[&str]); 4] = [
+    ("CreateSession", &["ACCEPT_USER_INVITE"]),
     (
         "UpdateCluster",
         &[
@@ -88,9 +89,10 @@ mod tests {
 
     type Actions = BTreeMap<String, BTreeSet<String>>;
 
-    /// The actions that each changing operation can write.
-    fn actions() -> Actions {
-        let changes = TABLE.iter().filter_map(|row| Some((row.name, row.audit?)));
+    /// The actions that each changing operation can write, of official operations or of extensions.
+    fn actions(extensions: bool) -> Actions {
+        let rows = TABLE.iter().filter(|row| row.is_extension() == extensions);
+        let changes = rows.filter_map(|row| Some((row.name, row.audit?)));
         let all = changes.map(|(name, usual)| {
             let narrower = NARROWER.iter().find(|(known, _)| *known == name).map_or(&[][..], |(_, all)| all);
             let words = narrower.iter().chain([&usual]).map(|word| (*word).to_owned());
@@ -117,21 +119,23 @@ mod tests {
 
     #[test]
     fn expected_audit_actions() {
-        let actions = actions();
-        let lines = actions.iter().map(|(name, words)| {
-            format!("{name}: {}\n", words.iter().map(String::as_str).collect::<Vec<_>>().join(" "))
-        });
-        let text = lines.collect::<String>();
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../expected/audit_actions.txt");
-        if env::var_os("UPDATE_EXPECTED").is_some() {
-            fs::write(&path, &text).unwrap();
+        for (file, extensions) in [("audit_actions.txt", false), ("audit_actions-ootheca.txt", true)] {
+            let lines = actions(extensions).into_iter().map(|(name, words)| {
+                format!("{name}: {}\n", words.iter().map(String::as_str).collect::<Vec<_>>().join(" "))
+            });
+            let text = lines.collect::<String>();
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../expected").join(file);
+            if env::var_os("UPDATE_EXPECTED").is_some() {
+                fs::write(&path, &text).unwrap();
+            }
+            let expected = fs::read_to_string(&path).unwrap_or_default();
+            assert!(text == expected, "expected/{file} differs; UPDATE_EXPECTED=1 writes it anew");
         }
-        let expected = fs::read_to_string(&path).unwrap_or_default();
-        assert!(text == expected, "expected/audit_actions.txt differs; UPDATE_EXPECTED=1 writes it anew");
         // The contract is only compared if it is available.
         if let Some(folder) = env::var_os("OOTHECA_CONTRACT") {
             let contract = appendix(&fs::read_to_string(Path::new(&folder).join("semantics.md")).unwrap());
             assert_eq!(contract.len(), 76);
+            let actions = actions(false);
             for (name, words) in &contract {
                 assert_eq!(actions.get(name), Some(words), "{name}");
             }
@@ -139,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_is_the_console_and_our_agent_the_command_line() {
+    fn the_source_depends_on_session_and_user_agent() {
         assert_eq!(source(None, false), "CC_API");
         assert_eq!(source(Some("curl/8.0"), false), "CC_API");
         assert_eq!(source(Some("ootheca/0.1"), false), "CLI");
@@ -148,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn the_body_narrows_the_action() {
+    fn the_body_selects_a_more_specific_action() {
         let cluster = |body: &str| action("UpdateCluster", "UPDATE_CLUSTER", body.as_bytes());
         for (body, expected) in [
             (r#"{"delete_protection":"ENABLED"}"#, "SET_DELETE_PROTECTION"),

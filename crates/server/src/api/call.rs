@@ -1,8 +1,16 @@
 //! An authorized call, as handlers see it.
 
-use crate::{context::Context, identity::Identity, lifecycle::Lifecycle, metering::Metering};
+use crate::{
+    api::client::Client,
+    context::Context,
+    documents::Stored,
+    identity::{Identity, api_key},
+    lifecycle::Lifecycle,
+    metering::Metering,
+};
 use ootheca_api::{operations::Operation, versions::Version};
-use ootheca_model::{ErrorKind, Granted, Result};
+use ootheca_model::{ErrorKind, Granted, OrganizationId, Result, Session, audit::AuditEntry};
+use parking_lot::Mutex;
 use std::sync::Arc;
 
 /// What every handler receives in addition to its decoded input.
@@ -22,8 +30,52 @@ pub struct Call {
     pub granted: Granted,
     /// The version of the API that the caller uses.
     pub version: Version,
+    /// The client.
+    pub client: Arc<Client>,
+    /// The session of the caller, if there is one.
+    pub session: Option<Arc<Stored<Session>>>,
+    /// The user that an unauthenticated caller claims to be.
+    pub claimant: Arc<Mutex<Option<Claimant>>>,
     /// Whether the change can have been attempted before.
     pub attempt: Attempt,
+}
+
+/// The user that an unauthenticated caller claims to be, for the audit entry.
+pub struct Claimant {
+    /// The organization whose audit log contains the entry.
+    pub organization: OrganizationId,
+    /// The email address, if such a user exists.
+    pub email: Option<String>,
+    /// The audit action.
+    pub action: &'static str,
+}
+
+impl Claimant {
+    /// Makes an entry the one of this user.
+    pub fn attribute(&self, entry: &mut AuditEntry) {
+        entry.organization = self.organization;
+        entry.user_email.clone_from(&self.email);
+        entry.action = self.action.to_owned();
+        entry.source = "UI".to_owned();
+    }
+}
+
+impl Call {
+    /// The session of the caller and its token. Operations with [`Scope::Session`] always have them.
+    ///
+    /// [`Scope::Session`]: ootheca_api::operations::Scope::Session
+    pub fn session(&self) -> Result<(&Stored<Session>, &str)> {
+        match (&self.session, &self.client.credentials.session) {
+            (Some(session), Some(token)) => Ok((session, token)),
+            _ => Err(api_key::unauthenticated()),
+        }
+    }
+
+    /// Sets the user of the audit entry of an unauthenticated call. Until then, a refusal has no entry, because
+    /// no organization is known.
+    pub fn claim(&self, claimant: Claimant) {
+        *self.claimant.lock() = Some(claimant);
+    }
 }
 
 /// Whether a change can have been attempted before.

@@ -8,7 +8,7 @@ use crate::{
 use ootheca_api::wire::*;
 use ootheca_model::{
     Cluster as Model, Error, ErrorKind, Grant, Plan, Resource as Held, Result,
-    catalogue::{Region as CatalogueRegion, Version},
+    catalog::{Region as CatalogRegion, Version},
     cluster::{
         Config, NodeStatus, OperatingSystem, ResourceType, UsageLimits as Limits,
         create::{MachineSpec, NewCluster, NewDedicated, NewServerless},
@@ -183,7 +183,7 @@ fn metered(metering: &Metering, cluster: &Model, meter: Option<&Meter>) -> Clust
         id: cluster.id.to_string(),
         name: cluster.name.clone(),
         cockroach_version: cluster.full_version.clone(),
-        upgrade_status: cluster.upgrade_status(metering.context.catalogue()),
+        upgrade_status: cluster.upgrade_status(metering.context.catalog()),
         plan: cluster.plan,
         cloud_provider: cluster.provider,
         account_id: String::new(),
@@ -216,7 +216,7 @@ pub fn node(name: String, region_name: String, live: bool) -> Node {
 }
 
 /// A region of the catalog. Distances are unknown, because all regions are on this machine.
-pub fn region(region: &CatalogueRegion) -> CloudProviderRegion {
+pub fn region(region: &CatalogRegion) -> CloudProviderRegion {
     CloudProviderRegion {
         name: region.name.clone(),
         location: region.location.clone(),

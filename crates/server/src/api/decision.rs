@@ -28,6 +28,10 @@ pub struct Decision<T> {
     pub action: Option<&'static str>,
     /// The cluster of the audit entry, if the path does not contain it.
     pub cluster: Option<(ClusterId, String)>,
+    /// The session of the audit entry, if the change opens it.
+    pub session_id: Option<String>,
+    /// `Set-Cookie`.
+    pub cookie: Option<String>,
 }
 
 impl<T: Send + 'static> Decision<T> {
@@ -38,7 +42,7 @@ impl<T: Send + 'static> Decision<T> {
 
     /// A change with any kind of reply.
     pub fn new(batch: Batch, reply: Reply<T>) -> Self {
-        Self { batch, reply, action: None, cluster: None }
+        Self { batch, reply, action: None, cluster: None, session_id: None, cookie: None }
     }
 
     /// Sets the audit action.
@@ -55,14 +59,29 @@ impl<T: Send + 'static> Decision<T> {
         self
     }
 
+    /// Sets the session of the audit entry.
+    #[must_use]
+    pub fn session_id(mut self, id: &str) -> Self {
+        self.session_id = Some(id.to_owned());
+        self
+    }
+
+    /// Sets the cookie of the response.
+    #[must_use]
+    pub fn cookie(mut self, cookie: String) -> Self {
+        self.cookie = Some(cookie);
+        self
+    }
+
     /// Converts the reply with `encode`.
     pub fn map<U: Send + 'static>(self, encode: fn(T) -> Result<U>) -> Result<Decision<U>> {
         let later = |future: Later<T>| -> Later<U> { Box::pin(async move { encode(future.await?) }) };
-        let reply = match self.reply {
+        let Self { batch, reply, action, cluster, session_id, cookie } = self;
+        let reply = match reply {
             Reply::Ready(reply) => Reply::Ready(encode(reply)?),
             Reply::Pending(future) => Reply::Pending(later(future)),
             Reply::SideEffect(future) => Reply::SideEffect(later(future)),
         };
-        Ok(Decision { batch: self.batch, reply, action: self.action, cluster: self.cluster })
+        Ok(Decision { batch, reply, action, cluster, session_id, cookie })
     }
 }

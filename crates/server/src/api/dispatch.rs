@@ -2,6 +2,7 @@
 //! handler, or a handler with the wrong types, does not compile.
 
 use crate::api::{call::Call, decision::Decision, handlers};
+use futures_util::stream::BoxStream;
 use ootheca_api::{
     decode,
     operations::{Op, operation},
@@ -23,12 +24,17 @@ pub struct Input<'a> {
     pub body: &'a [u8],
 }
 
+/// A stream of server-sent events, as text.
+pub type Events = BoxStream<'static, String>;
+
 /// The encoded result of a handler.
 pub enum Outcome {
     /// The response to a read.
     Read(Vec<u8>),
     /// A change that is not committed yet.
     Change(Box<Decision<Vec<u8>>>),
+    /// The response to a request for a stream.
+    Stream(Events),
 }
 
 fn encode<T: Serialize>(reply: T) -> Result<Vec<u8>> {
@@ -43,6 +49,40 @@ fn change<T: Serialize + Send + 'static>(change: Decision<T>) -> Result<Outcome>
     change.map(encode).map(|change| Outcome::Change(Box::new(change)))
 }
 
+/// `T` is the type of an event's data, for the OpenAPI document.
+#[allow(clippy::extra_unused_type_parameters)]
+fn stream<T>(events: Events) -> Result<Outcome> {
+    Ok(Outcome::Stream(events))
+}
+
+/// Calls a handler with the parts of the request that its row declares.
+macro_rules! invoke {
+    ($handler:ident, $call:ident, NoPath $path:ident, NoQuery $query:ident, NoBody $body:ident) => {
+        handlers::$handler($call)
+    };
+    ($handler:ident, $call:ident, $p:ident $path:ident, NoQuery $query:ident, NoBody $body:ident) => {
+        handlers::$handler($call, $path)
+    };
+    ($handler:ident, $call:ident, NoPath $path:ident, $q:ident $query:ident, NoBody $body:ident) => {
+        handlers::$handler($call, $query)
+    };
+    ($handler:ident, $call:ident, NoPath $path:ident, NoQuery $query:ident, $b:ident $body:ident) => {
+        handlers::$handler($call, $body)
+    };
+    ($handler:ident, $call:ident, $p:ident $path:ident, $q:ident $query:ident, NoBody $body:ident) => {
+        handlers::$handler($call, $path, $query)
+    };
+    ($handler:ident, $call:ident, $p:ident $path:ident, NoQuery $query:ident, $b:ident $body:ident) => {
+        handlers::$handler($call, $path, $body)
+    };
+    ($handler:ident, $call:ident, NoPath $path:ident, $q:ident $query:ident, $b:ident $body:ident) => {
+        handlers::$handler($call, $query, $body)
+    };
+    ($handler:ident, $call:ident, $p:ident $path:ident, $q:ident $query:ident, $b:ident $body:ident) => {
+        handlers::$handler($call, $path, $query, $body)
+    };
+}
+
 macro_rules! dispatch {
     (
         built { $({
@@ -53,6 +93,7 @@ macro_rules! dispatch {
         later { $($later:tt)* }
     ) => {
         /// Runs the handler of `op`. Returns `Unimplemented` if there is none.
+        #[allow(unused_variables)]
         pub async fn run(op: Op, call: Arc<Call>, input: Input<'_>) -> Result<Outcome> {
             match op {
                 $(Op::$op => {
@@ -60,7 +101,8 @@ macro_rules! dispatch {
                     let query: $query = decode::query(input.query)?;
                     let body: $body = decode::body(call.version, op, input.body)?;
                     // Boxed, so that the future of one request is not as large as the largest handler.
-                    $kind::<$reply>(Box::pin(handlers::$handler(call, path, query, body)).await?)
+                    let reply = invoke!($handler, call, $params path, $query query, $body body);
+                    $kind::<$reply>(Box::pin(reply).await?)
                 })*
                 _ => {
                     let name = operation(op).name;

@@ -19,7 +19,7 @@ use ootheca_model::{
     folder::{self, Tree},
     identity::{Requirement, Target},
 };
-use ootheca_store::{Change, Kind, Query};
+use ootheca_store::{Kind, Mutation, Query};
 use std::{collections::BTreeSet, str::FromStr};
 use uuid::Uuid;
 
@@ -44,7 +44,7 @@ pub async fn target(
         }
         Scope::Folders => Target::Folders,
         Scope::Visible => Target::Visible,
-        Scope::Organization => Target::Organization,
+        Scope::Organization | Scope::Session => Target::Organization,
     })
 }
 
@@ -68,7 +68,7 @@ pub async fn gone_target(
             let id = FolderId(named(params, parameter));
             (Target::Folder(id, folders), Some(id))
         }
-        Scope::Folders | Scope::Visible | Scope::Organization => return Ok(None),
+        Scope::Folders | Scope::Visible | Scope::Organization | Scope::Session => return Ok(None),
     };
     let Some(outermost) = ancestors(context, organization, innermost).await?.pop() else { return Ok(None) };
     let whole = found::<Folder>(context, organization, &outermost.to_string()).await?.is_some();
@@ -177,7 +177,7 @@ pub async fn authorize_parent(
     call: &Call,
     parent: Option<FolderId>,
     roles: &[Role],
-) -> Result<Option<Change>> {
+) -> Result<Option<Mutation>> {
     let principal = call.granted.principal();
     let Some(id) = parent else {
         let allowed = principal.holds(roles, Resource::Organization, &[]);
@@ -198,7 +198,7 @@ pub async fn authorize_move(
     call: &Call,
     from: Option<FolderId>,
     to: Option<FolderId>,
-) -> Result<Option<Change>> {
+) -> Result<Option<Mutation>> {
     let guard = authorize_parent(call, to, MOVERS).await?;
     if holds_in(call, MOVERS, from).await? { Ok(guard) } else { Err(denied()) }
 }

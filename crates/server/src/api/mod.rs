@@ -5,17 +5,17 @@
 
 pub mod audit;
 pub mod call;
+pub mod client;
 pub mod convert;
 pub mod decision;
 pub mod dispatch;
-pub mod extension;
 pub mod handlers;
 pub mod hierarchy;
 pub mod idempotency;
 pub mod pipeline;
 pub mod redact;
 pub mod response_counts;
-pub mod shell;
+pub mod statement_rules;
 
 use crate::{context::Context, identity::Identity, lifecycle::Lifecycle, metering::Metering};
 use idempotency::locks::KeyLocks;

@@ -5,15 +5,15 @@ use crate::{
     cache::QueryCache,
     documents,
     lifecycle::{Lifecycle, power, sql_metadata::secrets},
-    metering::limit_status::standing,
+    metering::limit_status::admission_state,
 };
 use async_trait::async_trait;
 use ipnet::IpNet;
 use ootheca_gateway::{Activity, Destination, Directory, Policy};
 use ootheca_model::{
     AllowlistEntry, Cluster, ClusterId, Result,
+    limit_status::{self as model, LimitStatus},
     login::Secret,
-    standing::{self as model, Standing},
 };
 use ootheca_store::{Changed, Kind, Query};
 use std::{collections::HashMap, path::PathBuf, sync::Arc};
@@ -53,7 +53,7 @@ impl StoreDirectory {
 
     async fn allowed(&self, cluster: &Cluster) -> Result<Policy> {
         let allow = self.networks(cluster.id).await?.to_vec();
-        Ok(Policy { allow, admission: standing(&self.lifecycle.metering, cluster).await? })
+        Ok(Policy { allow, admission: admission_state(&self.lifecycle.metering, cluster).await? })
     }
 }
 
@@ -65,7 +65,7 @@ async fn pass_on(
     mut rows: broadcast::Receiver<Changed>,
     sender: broadcast::WeakSender<ClusterId>,
 ) {
-    let mut told: HashMap<ClusterId, Standing> = HashMap::new();
+    let mut told: HashMap<ClusterId, LimitStatus> = HashMap::new();
     loop {
         let hint = match rows.recv().await {
             Ok(hint) => hint,
@@ -86,7 +86,7 @@ async fn pass_on(
         let Ok(id) = cluster.parse() else { continue };
         let now = match hint.kind {
             Kind::AllowlistEntry => None,
-            Kind::Meter => shown_standing(&lifecycle, id).await,
+            Kind::Meter => shown_limit_status(&lifecycle, id).await,
             // The limits may have changed: the next change of the meter is passed on in any case.
             _ => {
                 told.remove(&id);
@@ -113,18 +113,22 @@ async fn all_clusters(lifecycle: &Lifecycle) -> Vec<ClusterId> {
 }
 
 /// The limit status without the values that grow continuously; `None` if it is not known.
-async fn shown_standing(lifecycle: &Lifecycle, id: ClusterId) -> Option<Standing> {
+async fn shown_limit_status(lifecycle: &Lifecycle, id: ClusterId) -> Option<LimitStatus> {
     let cluster = lifecycle.context.find::<Cluster>(&id.to_string()).await.ok()??;
     let meter = lifecycle.metering.meter(id).await.ok()?;
-    let mut standing =
-        model::standing(&cluster.value, meter.as_ref().map(|meter| &meter.value), lifecycle.context.now());
-    match &mut standing {
-        Standing::Open => {}
-        Standing::StorageLimitExceeded { used, .. } | Standing::RequestUnitLimitExceeded { used, .. } => {
+    let mut status = model::limit_status(
+        &cluster.value,
+        meter.as_ref().map(|meter| &meter.value),
+        lifecycle.context.now(),
+    );
+    match &mut status {
+        LimitStatus::Open => {}
+        LimitStatus::StorageLimitExceeded { used, .. }
+        | LimitStatus::RequestUnitLimitExceeded { used, .. } => {
             *used = 0;
         }
     }
-    Some(standing)
+    Some(status)
 }
 
 #[async_trait]
@@ -152,7 +156,7 @@ impl Directory for StoreDirectory {
         secrets::secret(&self.lifecycle, cluster, user).await
     }
 
-    async fn distrust(&self, cluster: ClusterId) {
+    async fn invalidate(&self, cluster: ClusterId) {
         self.lifecycle.freshness.invalidate(cluster);
     }
 

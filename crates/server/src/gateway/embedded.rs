@@ -6,17 +6,11 @@ use crate::{
 };
 use ootheca_gateway::{Directory, Gateway, Snapshot};
 use ootheca_model::{Error, Result};
-use std::{
-    net::SocketAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 /// A running gateway, until it is shut down.
 pub struct EmbeddedGateway {
-    gateway: Mutex<Option<Gateway>>,
-    address: SocketAddr,
-    authority: String,
+    gateway: Gateway,
 }
 
 impl EmbeddedGateway {
@@ -29,57 +23,39 @@ impl EmbeddedGateway {
         raise_descriptors();
         let listener = inherited.take("sql").map(Arc::new);
         let settings = ootheca_gateway::Settings { listener, ..gateway_settings(settings) };
-        let gateway = Gateway::start(settings, directory).await?;
-        let (address, authority) = (gateway.local_addr(), gateway.authority().to_owned());
-        Ok(Arc::new(Self { gateway: Mutex::new(Some(gateway)), address, authority }))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<Gateway>> {
-        self.gateway.lock().unwrap_or_else(PoisonError::into_inner)
+        Ok(Arc::new(Self { gateway: Gateway::start(settings, directory).await? }))
     }
 
     /// The address on which it listens.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.gateway.local_addr()
     }
 
     /// The certificate authority that clients trust, in PEM.
     pub fn authority(&self) -> &str {
-        &self.authority
+        self.gateway.authority()
     }
 
     /// Its socket, for a successor.
     pub fn listening(&self) -> Result<Listening> {
         let failed = |error| Error::internal("could not share the SQL socket").because(error);
-        match &*self.lock() {
-            Some(gateway) => {
-                let socket = gateway.listener().map_err(failed)?;
-                Ok(Listening { name: "sql", socket: Arc::new(socket) })
-            }
-            None => Err(Error::unavailable("the gateway is shut down")),
-        }
+        let socket = self.gateway.listener().map_err(failed)?;
+        Ok(Listening { name: "sql", socket: Arc::new(socket) })
     }
 
     /// Its metrics, and the number of open connections.
     pub fn figures(&self) -> (Snapshot, usize) {
-        self.lock().as_ref().map(|gateway| (gateway.metrics(), gateway.connections())).unwrap_or_default()
+        (self.gateway.metrics(), self.gateway.connections())
     }
 
     /// Stops accepting. New connections wait for a successor in the backlog.
     pub async fn stop_accepting(&self) {
-        let gateway = self.lock().take();
-        if let Some(gateway) = gateway {
-            gateway.stop_accepting().await;
-            *self.lock() = Some(gateway);
-        }
+        self.gateway.stop_accepting().await;
     }
 
     /// Closes the socket, then drains the sessions.
     pub async fn shutdown(&self, grace: Duration) {
-        let gateway = self.lock().take();
-        if let Some(gateway) = gateway {
-            gateway.shutdown(grace).await;
-        }
+        self.gateway.shutdown(grace).await;
     }
 }
 
@@ -106,7 +82,7 @@ pub fn gateway_settings(settings: &Settings) -> ootheca_gateway::Settings {
         handshake_timeout: Duration::from_secs(gateway.handshake_seconds),
         max_connections: gateway.max_connections,
         max_connections_per_cluster: asked.min(servers.saturating_sub(RESERVED).max(1)),
-        reuse: Duration::from_secs(gateway.reuse_seconds),
+        pool_idle: Duration::from_secs(gateway.pool_idle_seconds),
         proxy_protocol: gateway.proxy_protocol,
         threads: gateway.threads,
         ..ootheca_gateway::Settings::new(settings.sql_listen, settings.data_dir.join("certificates"))

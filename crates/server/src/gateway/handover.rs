@@ -16,6 +16,7 @@ use crate::gateway::control::{
     protocol::{self, ClientHello, Role, ServerHello, VERSION, broken, read_hello, receive, send},
 };
 use ootheca_model::{Error, Result};
+use parking_lot::Mutex;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
     SendFlags, recvmsg, sendmsg,
@@ -27,7 +28,7 @@ use std::{
     net::TcpListener,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 use tokio::{
@@ -96,12 +97,12 @@ impl HandoverServer {
 
     /// The sockets that are given out.
     pub fn listening(&self) -> Vec<Listening> {
-        self.listening.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.listening.lock().clone()
     }
 
     /// Closes its copies of the sockets, so that no client waits in their backlog in vain.
     pub fn close(&self) {
-        self.listening.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.listening.lock().clear();
     }
 
     /// Runs the first step with a successor that has sent its greeting.
@@ -178,7 +179,7 @@ pub struct Successor {
 
 impl Successor {
     /// Runs the first step; `None` if there is no process to take over from.
-    pub async fn greet(socket: &Path) -> Result<Option<Self>> {
+    pub async fn connect(socket: &Path) -> Result<Option<Self>> {
         let mut stream = match UnixStream::connect(socket).await {
             Ok(stream) => stream,
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {
@@ -292,11 +293,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn descriptors_change_hands_in_two_steps() {
+    async fn descriptors_are_handed_over_in_two_steps() {
         let (_folder, path) = socket();
-        assert!(Successor::greet(&path).await.expect("no error").is_none(), "no process listens");
+        assert!(Successor::connect(&path).await.expect("no error").is_none(), "no process listens");
         let (mut asking, _stop, listener) = running(&path).await;
-        let mut successor = Successor::greet(&path).await.expect("no error").expect("a running process");
+        let mut successor = Successor::connect(&path).await.expect("no error").expect("a running process");
         let socket = successor.inherited.take("http").expect("the socket");
         assert_eq!(socket.local_addr().ok(), listener.local_addr().ok());
         assert!(successor.inherited.take("http").is_none() && asking.try_recv().is_err());
@@ -309,10 +310,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_successor_that_fails_is_noticed() {
+    async fn a_failed_successor_is_detected() {
         let (_folder, path) = socket();
         let (mut asking, _stop, _listener) = running(&path).await;
-        let mut successor = Successor::greet(&path).await.expect("no error").expect("a running process");
+        let mut successor = Successor::connect(&path).await.expect("no error").expect("a running process");
         let taking = tokio::spawn(async move { successor.take_over().await });
         let error = asking.recv().await.expect("a handover").ready().await.expect_err("it failed");
         assert!(error.message().contains("take-over") || error.message().contains("broke"), "{error}");
@@ -320,7 +321,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn another_version_gets_an_answer_in_words() {
+    async fn another_version_gets_a_message() {
         let (_folder, path) = socket();
         let (_asking, _stop, _listener) = running(&path).await;
         let mut stream = UnixStream::connect(&path).await.expect("a connection");

@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_api_keeps_its_paths() {
+    fn api_paths_are_not_taken() {
         let ours = ["/api", "/api/", "/api/v1/nothing", "/metrics/", "/healthz/x", "/clusters/1/cert"];
         for path in ours {
             assert!(belongs_to_the_api(path), "{path}");
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn no_policy_lets_scripts_stand_in_a_page() {
+    fn no_policy_allows_inline_scripts() {
         for policy in [policy(None), policy(Some("abc"))] {
             let scripts = policy.split(';').map(str::trim).find(|part| part.starts_with("script-src"));
             assert_eq!(scripts, Some("script-src 'self'"));
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_has_the_headers_of_its_get() {
+    fn head_has_the_headers_of_get() {
         let (uri, headers) = (Uri::from_static("/clusters"), HeaderMap::new());
         let [get, head] = [Method::GET, Method::HEAD].map(|method| answer(&method, &uri, &headers));
         assert_eq!(get.status(), 200);

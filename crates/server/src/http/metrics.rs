@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn values_and_labels_are_those_that_were_seen() {
+    fn values_and_labels_match_the_input() {
         let text = figures().text().expect("a text");
         let lines = [
             "ootheca_gateway_accepted_total 3",

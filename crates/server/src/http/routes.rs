@@ -3,36 +3,37 @@
 use crate::{
     api::{
         Api,
+        client::Client,
         pipeline::{self, Request},
     },
     documents,
     gateway::embedded::EmbeddedGateway,
     http::{
-        console, events,
+        console,
         listener::Peer,
-        metrics, people,
+        metrics,
         response::{failure, plain},
-        scim, test_clock, timeseries,
+        scim, scrape,
     },
-    identity::authenticate::Credentials,
 };
 use axum::{
     Router,
     body::{Body, to_bytes},
     extract::{ConnectInfo, Path, State},
-    http::{HeaderMap, StatusCode, Uri, header},
+    http::{HeaderMap, StatusCode, header},
     response::Response,
     routing::get,
 };
+use futures_util::StreamExt;
 use ootheca_model::{Cluster, Error, ErrorKind};
 use std::{
+    convert::Infallible,
     net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
 };
-use tokio::sync::watch;
 
 /// The maximum size of a body in bytes.
 const BODY_LIMIT: usize = 1024 * 1024;
@@ -46,8 +47,6 @@ struct RouteState {
     authority: Arc<str>,
     /// The gateway in this process, for its metrics.
     embedded: Option<Arc<EmbeddedGateway>>,
-    /// True as soon as the API drains.
-    stop: watch::Receiver<bool>,
 }
 
 /// All routes. `ready` is true from when all sockets listen until the server drains.
@@ -56,7 +55,6 @@ pub fn router(
     ready: Arc<AtomicBool>,
     authority: String,
     embedded: Option<Arc<EmbeddedGateway>>,
-    stop: watch::Receiver<bool>,
 ) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "alive\n" }))
@@ -64,13 +62,10 @@ pub fn router(
         .route("/metrics", get(metrics_text))
         .route("/clusters/{id}/cert", get(certificate))
         .route("/api/v1/openapi.json", get(document))
-        .route("/api/v1/events", get(event_stream))
-        .route("/api/ootheca/v1/clock", get(show_clock).post(advance_clock))
-        .merge(people::router(api.clone()))
-        .merge(timeseries::router(api.clone()))
+        .route("/api/v1/clusters/{id}/metricexport/prometheus/{region}/scrape", get(scraped))
         .fallback(operation)
         .method_not_allowed_fallback(operation)
-        .with_state(RouteState { api, ready, authority: authority.into(), embedded, stop })
+        .with_state(RouteState { api, ready, authority: authority.into(), embedded })
 }
 
 async fn operation(
@@ -103,16 +98,13 @@ async fn answer(state: &RouteState, peer: SocketAddr, request: axum::extract::Re
         path: path.clone(),
         query: head.uri.query().unwrap_or_default().to_owned(),
         version: text("cc-version"),
-        credentials: Credentials::of(&head.method, &head.headers),
-        agent: text("user-agent"),
+        client: Arc::new(Client::of(peer.ip().to_canonical(), &head.method, &head.headers)),
         idempotency_key: text("idempotency-key"),
         body: body.to_vec(),
-        peer: peer.ip().to_canonical(),
     };
     let answer = pipeline::answer(&state.api, request).await;
     let mut response = Response::builder()
         .status(answer.status)
-        .header(header::CONTENT_TYPE, "application/json")
         .header("cc-version", answer.version.header())
         .header("cc-trace-id", answer.trace_id);
     if let Some(allow) = answer.allow {
@@ -127,7 +119,18 @@ async fn answer(state: &RouteState, peer: SocketAddr, request: axum::extract::Re
     if answer.dry_run {
         response = response.header("ootheca-dry-run", "true");
     }
-    let response = response.body(Body::from(answer.body)).unwrap_or_else(|_| Response::new(Body::empty()));
+    if let Some(cookie) = answer.cookie {
+        response = response.header(header::SET_COOKIE, cookie);
+    }
+    let (content_type, body) = match answer.events {
+        Some(events) => ("text/event-stream", Body::from_stream(events.map(Ok::<_, Infallible>))),
+        None => ("application/json", Body::from(answer.body)),
+    };
+    if answer.no_store {
+        response = response.header(header::CACHE_CONTROL, "no-store");
+    }
+    let response = response.header(header::CONTENT_TYPE, content_type).body(body);
+    let response = response.unwrap_or_else(|_| Response::new(Body::empty()));
     scim::dress(&path, accept.as_deref(), response).await
 }
 
@@ -173,34 +176,17 @@ async fn certificate(State(state): State<RouteState>, Path(id): Path<String>) ->
     }
 }
 
-async fn event_stream(
+/// The metrics of one cluster in one region, for Prometheus.
+async fn scraped(
     State(state): State<RouteState>,
     ConnectInfo(peer): ConnectInfo<Peer>,
-    uri: Uri,
+    Path((id, region)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Response {
-    let query = uri.query().unwrap_or_default();
-    let response = events::answer(state.api.identity.clone(), peer.ip(), &headers, query, state.stop).await;
+    let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let response = scrape::answer(&state.api, peer.ip(), authorization, &id, &region).await;
     state.api.response_counts.count(response.status().as_u16());
     response
-}
-
-async fn show_clock(
-    State(state): State<RouteState>,
-    ConnectInfo(peer): ConnectInfo<Peer>,
-    headers: HeaderMap,
-) -> Response {
-    test_clock::show(state.api, peer.ip(), headers).await
-}
-
-async fn advance_clock(
-    State(state): State<RouteState>,
-    ConnectInfo(peer): ConnectInfo<Peer>,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Body,
-) -> Response {
-    test_clock::advance(state.api, peer.ip(), uri, headers, body).await
 }
 
 async fn document(State(state): State<RouteState>, headers: HeaderMap) -> Response {

@@ -4,21 +4,68 @@
 //!
 //! Counters start at zero when the server starts. A cluster that does not run has no metrics.
 
-use crate::metering::Metering;
+use crate::{
+    api::{Api, hierarchy},
+    http::{metrics, response},
+    identity::authenticate::{Credentials, identify},
+    metering::Metering,
+};
+use axum::{body::Body, http::header, response::Response};
 use ootheca_model::{
-    Cluster, ClusterState, Error, Organization, Plan, Result, instance::Power, units::MICRO,
+    Cluster, ClusterId, ClusterState, Error, Organization, Plan, Resource, Result,
+    identity::{Requirement, Target, authorize},
+    instance::Power,
+    units::MICRO,
 };
 use prometheus_client::{
     encoding::text::encode,
     metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::{Registry, Unit},
 };
-use std::sync::atomic::AtomicU64;
+use std::{net::IpAddr, sync::atomic::AtomicU64};
+use uuid::Uuid;
 
 type Labels = [(&'static str, String); 4];
 
+/// The response to a scrape of the cluster with the ID `cluster`.
+pub(super) async fn answer(
+    api: &Api,
+    peer: IpAddr,
+    authorization: Option<&str>,
+    cluster: &str,
+    region: &str,
+) -> Response {
+    let found = async {
+        let cluster = readable(api, peer, authorization, cluster).await?;
+        text(&api.metering, &cluster, region).await
+    };
+    match found.await {
+        Ok(text) => Response::builder()
+            .header(header::CONTENT_TYPE, metrics::CONTENT_TYPE)
+            .header(header::CACHE_CONTROL, "no-store")
+            .body(Body::from(text))
+            .unwrap_or_default(),
+        Err(error) => response::failure(&error),
+    }
+}
+
+/// The active cluster with this ID, if the caller can read its metrics; otherwise an error as in the pipeline.
+async fn readable(api: &Api, peer: IpAddr, authorization: Option<&str>, id: &str) -> Result<Cluster> {
+    let principal = identify(&api.identity, &Credentials::bearer(authorization), peer).await?.principal;
+    // A malformed ID is treated as unknown.
+    let id = ClusterId(id.parse().unwrap_or(Uuid::nil()));
+    let folders = hierarchy::folders(&api.context, &principal, Resource::Cluster(id)).await?;
+    let target = Target::Cluster(id, folders);
+    let granted = authorize(&principal, Requirement::Roles(metrics::READERS), target)?;
+    let found = api.context.active_cluster(id).await?;
+    if found.row.organization != granted.organization() {
+        return Err(Error::not_found("cluster"));
+    }
+    Ok(found.value.clone())
+}
+
 /// The metrics of a cluster in one of its regions.
-pub(super) async fn text(metering: &Metering, cluster: &Cluster, region: &str) -> Result<String> {
+async fn text(metering: &Metering, cluster: &Cluster, region: &str) -> Result<String> {
     if cluster.plan == Plan::Basic {
         return Err(Error::precondition("metric export is not supported for BASIC clusters"));
     }

@@ -13,7 +13,7 @@ use ootheca_model::{
     Error, ErrorKind, Grant, Invitation, Organization, Person, PrincipalId, Resource, Result, Role,
     ServiceAccount, Timestamp, audit::AuditEntry, identity::normal_grants,
 };
-use ootheca_store::{Batch, Change, Kind, Order, Query, Store};
+use ootheca_store::{Batch, Kind, Mutation, Order, Query, Store};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -149,11 +149,11 @@ impl AdminService<'_> {
         Ok(Done::Link { email: link.email, link: self.settings.link(&token), expires_at: link.expires_at })
     }
 
-    async fn link(&self, person: &Person, change: Change, action: &str) -> Result<Done> {
+    async fn link(&self, person: &Person, change: Mutation, action: &str) -> Result<Done> {
         let lasts = Duration::from_secs(self.settings.sessions.link_hours * 3600);
         let (token, link, changes) = fresh_link(person, "ootheca admin", lasts, self.now)?;
         let mut batch = Batch::server("admin").with(change);
-        batch.changes.extend(changes);
+        batch.mutations.extend(changes);
         batch.audit.push(self.entry(action, &person.email));
         self.store.commit(batch, self.now).await?;
         let email = person.email.clone();
@@ -191,12 +191,12 @@ impl AdminService<'_> {
                     created_at: self.now,
                     grants: normal_grants(bootstrap::ADMIN_ROLES.map(Grant::organization)),
                 };
-                batch.changes.push(documents::insert(&account)?);
+                batch.mutations.push(documents::insert(&account)?);
                 account
             }
         };
         let secret = Secret::random();
-        batch.changes.push(documents::insert(&secret.key("recovery", &account, self.now))?);
+        batch.mutations.push(documents::insert(&secret.key("recovery", &account, self.now))?);
         batch.audit.push(self.entry("CREATE_API_KEY", secret.id()));
         self.store.commit(batch, self.now).await?;
         Ok(Done::Key { secret: secret.reveal(), service_account: account.name })

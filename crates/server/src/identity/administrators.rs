@@ -11,7 +11,7 @@ use ootheca_model::{
     Error, Grant, Invitation, Organization, OrganizationId, Person, PrincipalId, Result, Role, Timestamp,
     identity::normal_grants,
 };
-use ootheca_store::{Change, Kind, Order, Query, Store};
+use ootheca_store::{Kind, Mutation, Order, Query, Store};
 use std::time::Duration;
 
 /// How long a link for the administrator is valid.
@@ -27,7 +27,7 @@ pub async fn keep_an_admin(
     before: &[Grant],
     after: &[Grant],
     who: PrincipalId,
-) -> Result<Vec<Change>> {
+) -> Result<Vec<Mutation>> {
     let keeps = |grants: &[Grant]| {
         [Role::OrgAdmin, Role::ClusterAdmin].iter().all(|role| grants.contains(&Grant::organization(*role)))
     };
@@ -48,7 +48,7 @@ pub struct Administrator {
     /// The person.
     pub person: Person,
     /// The change that the batch with the link must contain too.
-    pub change: Change,
+    pub change: Mutation,
     /// Whether that change creates the person.
     pub made: bool,
 }

@@ -58,19 +58,17 @@ impl Credentials {
     }
 }
 
-/// An authenticated caller.
+/// A caller, authenticated unless its principal is anonymous.
 pub struct Caller {
     /// The principal.
     pub principal: Arc<Principal>,
-    /// The source of the call in the audit log.
-    pub source: &'static str,
     /// The session, if there is one.
     pub session: Option<Arc<Stored<Session>>>,
 }
 
 impl Caller {
     fn by_token(principal: Arc<Principal>) -> Self {
-        Self { principal, source: "CC_API", session: None }
+        Self { principal, session: None }
     }
 
     /// The ID of the session, a hash of the token. It is not secret.
@@ -84,6 +82,12 @@ pub async fn admit(identity: &Identity, credentials: &Credentials, peer: IpAddr)
     let caller = identify(identity, credentials, peer).await?;
     identity.limiter.admit(caller.principal.id, Instant::now()).map_err(rate_limit::exceeded)?;
     Ok(caller)
+}
+
+/// A caller without credentials, for public operations. Addresses with too many failed attempts have to wait.
+pub fn admit_anonymous(identity: &Identity, peer: IpAddr) -> Result<Caller> {
+    identity.limiter.check(peer, Instant::now()).map_err(rate_limit::too_many_failures)?;
+    Ok(Caller { principal: Arc::new(Principal::anonymous()), session: None })
 }
 
 /// Authenticates a caller. Addresses with too many failed attempts have to wait. A request without
@@ -140,5 +144,5 @@ async fn by_session(identity: &Identity, credentials: &Credentials, token: &str)
         }
     }
     identity.last_use.note(Kind::Session, &session.value.id, identity.context.now());
-    Ok(Caller { principal, source: "UI", session: Some(session) })
+    Ok(Caller { principal, session: Some(session) })
 }

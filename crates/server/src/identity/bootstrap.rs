@@ -15,7 +15,7 @@ use ootheca_model::{
     ApiKey, ClusterId, Error, ErrorKind, Grant, Organization, OrganizationId, Person, PrincipalId, Result,
     Role, ServiceAccount, Timestamp, identity::normal_grants,
 };
-use ootheca_store::{Batch, Change, Kind, Query, Store};
+use ootheca_store::{Batch, Kind, Mutation, Query, Store};
 use rand::Rng;
 use std::{path::PathBuf, sync::Arc};
 
@@ -192,7 +192,7 @@ pub async fn page_key(store: &dyn Store, now: Timestamp) -> Result<[u8; 32]> {
         let mut bytes = [0; 32];
         rand::rng().fill_bytes(&mut bytes);
         let row = documents::setting(ID, hex(&bytes), now);
-        match store.commit(Batch::server("first start").with(Change::Insert(row)), now).await {
+        match store.commit(Batch::server("first start").with(Mutation::Insert(row)), now).await {
             Err(error) if error.kind() != ErrorKind::Exists => return Err(error),
             _ => {}
         }

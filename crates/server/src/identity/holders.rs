@@ -5,7 +5,7 @@ use crate::{
     documents::{self, Stored},
 };
 use ootheca_model::{Grant, OrganizationId, Person, PrincipalId, Result, ServiceAccount, group::Group};
-use ootheca_store::{Change, Kind, Query, Row, Store};
+use ootheca_store::{Kind, Mutation, Query, Row, Store};
 
 /// A stored principal that can hold grants.
 pub enum Holder {
@@ -51,7 +51,7 @@ impl Holder {
     }
 
     /// The change that replaces its direct grants.
-    pub fn with_grants(&self, grants: Vec<Grant>) -> Result<Change> {
+    pub fn with_grants(&self, grants: Vec<Grant>) -> Result<Mutation> {
         match self {
             Holder::Account(found) => {
                 documents::update(&found.row, &ServiceAccount { grants, ..found.value.clone() })

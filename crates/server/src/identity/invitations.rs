@@ -5,7 +5,7 @@ use crate::{
     identity::token,
 };
 use ootheca_model::{Invitation, Person, Result, Timestamp};
-use ootheca_store::Change;
+use ootheca_store::Mutation;
 use std::time::Duration;
 
 /// A link for `person` that replaces all earlier ones: its token, the link, and the changes that store it.
@@ -14,7 +14,7 @@ pub fn fresh_link(
     creator_name: &str,
     lasts: Duration,
     now: Timestamp,
-) -> Result<(String, Invitation, Vec<Change>)> {
+) -> Result<(String, Invitation, Vec<Mutation>)> {
     let token = token::random();
     let link = Invitation {
         organization: person.organization,
@@ -26,7 +26,7 @@ pub fn fresh_link(
         created_at: now,
         expires_at: now.after(lasts),
     };
-    let earlier = Change::DeleteChildren { kind: Invitation::KIND, parent: person.id.to_string() };
+    let earlier = Mutation::DeleteChildren { kind: Invitation::KIND, parent: person.id.to_string() };
     let insert = documents::insert(&link)?;
     Ok((token, link, vec![earlier, insert]))
 }

@@ -8,12 +8,9 @@ use crate::{
     documents::{self, Document},
 };
 use ootheca_model::{ApiKey, Invitation, Result, Session, Timestamp};
-use ootheca_store::{Batch, Change, Kind, Row};
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use ootheca_store::{Batch, Kind, Mutation, Row};
+use parking_lot::Mutex;
+use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::sync::watch;
 
 /// How often the recorded uses are written.
@@ -32,22 +29,22 @@ pub struct LastUse {
 impl LastUse {
     /// Records a use at this time.
     pub fn note(&self, kind: Kind, id: &str, now: Timestamp) {
-        self.noted.lock().unwrap_or_else(PoisonError::into_inner).insert((kind, id.to_owned()), now);
+        self.noted.lock().insert((kind, id.to_owned()), now);
     }
 
     /// When it was last used, if that is not written yet.
     pub fn pending(&self, kind: Kind, id: &str) -> Option<Timestamp> {
-        let noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        let noted = self.noted.lock();
         noted.get(&(kind, id.to_owned())).copied()
     }
 
     fn take(&self) -> Vec<((Kind, String), Timestamp)> {
-        self.noted.lock().unwrap_or_else(PoisonError::into_inner).drain().collect()
+        self.noted.lock().drain().collect()
     }
 
     /// Puts back uses that could not be written, unless there are later ones.
     fn give_back(&self, noted: Vec<((Kind, String), Timestamp)>) {
-        let mut map = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut map = self.noted.lock();
         for (key, time) in noted {
             map.entry(key).or_insert(time);
         }
@@ -99,52 +96,56 @@ async fn write_part(
     let mut batch = Batch { quiet: true, ..Batch::server("last use") };
     let mut later = Vec::new();
     for ((kind, id), time) in part {
-        let change = match kind {
+        let use_of = match kind {
             Kind::ApiKey => used::<ApiKey>(context, id, *time, all, |key| &mut key.last_used_at).await?,
             _ => used_session(context, id, *time, all).await?,
         };
-        match change {
-            Some(Some(change)) => batch.changes.push(change),
-            Some(None) => later.push(((*kind, id.clone()), *time)),
-            None => {}
+        match use_of {
+            Use::Recorded(mutation) => batch.mutations.push(mutation),
+            Use::Early => later.push(((*kind, id.clone()), *time)),
+            Use::Gone => {}
         }
     }
-    if !batch.changes.is_empty() {
+    if !batch.mutations.is_empty() {
         context.store.commit(batch, context.now()).await?;
     }
     Ok(later)
 }
 
-/// The change that records the use; `Some(None)` if it is too early, `None` if the row was deleted.
+/// What to do about the use of a key or session.
+enum Use {
+    /// Write this.
+    Recorded(Mutation),
+    /// Nothing yet: the last use that was recorded is too recent.
+    Early,
+    /// Nothing: the row was deleted.
+    Gone,
+}
+
 async fn used<T: Document + Clone + Sync + 'static>(
     context: &Context,
     id: &str,
     time: Timestamp,
     all: bool,
     member: fn(&mut T) -> &mut Option<Timestamp>,
-) -> Result<Option<Option<Change>>> {
-    let Some(found) = context.find::<T>(id).await? else { return Ok(None) };
+) -> Result<Use> {
+    let Some(found) = context.find::<T>(id).await? else { return Ok(Use::Gone) };
     let mut value = found.value.clone();
     let last = member(&mut value);
     if !all && last.is_some_and(|last| time.since(last) < COARSE) {
-        return Ok(Some(None));
+        return Ok(Use::Early);
     }
     *last = Some(time);
-    documents::update(&found.row, &value).map(|change| Some(Some(change)))
+    documents::update(&found.row, &value).map(Use::Recorded)
 }
 
-async fn used_session(
-    context: &Context,
-    id: &str,
-    time: Timestamp,
-    all: bool,
-) -> Result<Option<Option<Change>>> {
-    let Some(found) = context.find::<Session>(id).await? else { return Ok(None) };
+async fn used_session(context: &Context, id: &str, time: Timestamp, all: bool) -> Result<Use> {
+    let Some(found) = context.find::<Session>(id).await? else { return Ok(Use::Gone) };
     if !all && time.since(found.value.last_used_at) < COARSE {
-        return Ok(Some(None));
+        return Ok(Use::Early);
     }
     let value = Session { last_used_at: time, ..found.value.clone() };
-    documents::update(&found.row, &value).map(|change| Some(Some(change)))
+    documents::update(&found.row, &value).map(Use::Recorded)
 }
 
 async fn remove_ended(context: &Context, kind: Kind) -> Result<()> {

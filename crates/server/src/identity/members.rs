@@ -6,7 +6,7 @@ use crate::{
     identity::{administrators::keep_an_admin, sessions::end_all},
 };
 use ootheca_model::{ErrorKind, Person, Principal, Result};
-use ootheca_store::{Batch, Change, Kind};
+use ootheca_store::{Batch, Kind, Mutation};
 
 /// Records that an invited person has signed in with the token of another issuer, without a session.
 pub async fn record_arrival(context: &Context, principal: &Principal) -> Result<()> {
@@ -25,9 +25,9 @@ pub async fn record_arrival(context: &Context, principal: &Principal) -> Result<
 }
 
 /// The changes that remove a person with all sessions and links. `Precondition` for the last administrator.
-pub async fn removal(context: &Context, person: &Stored<Person>) -> Result<Vec<Change>> {
+pub async fn removal(context: &Context, person: &Stored<Person>) -> Result<Vec<Mutation>> {
     let Person { organization, id, grants, .. } = &person.value;
-    let links = Change::DeleteChildren { kind: Kind::Invitation, parent: id.to_string() };
+    let links = Mutation::DeleteChildren { kind: Kind::Invitation, parent: id.to_string() };
     let mut changes = vec![documents::delete(&person.row), end_all(*id), links];
     changes.extend(keep_an_admin(context, *organization, grants, &[], *id).await?);
     Ok(changes)

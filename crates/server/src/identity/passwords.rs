@@ -19,12 +19,12 @@ const LONGEST: usize = 256;
 pub struct Passwords {
     slots: Arc<Semaphore>,
     /// A hash for unknown people, so that verifying their password takes the same time.
-    nobody: Arc<OnceLock<String>>,
+    decoy: Arc<OnceLock<String>>,
 }
 
 impl Default for Passwords {
     fn default() -> Self {
-        Self { slots: Arc::new(Semaphore::new(AT_A_TIME)), nobody: Arc::default() }
+        Self { slots: Arc::new(Semaphore::new(AT_A_TIME)), decoy: Arc::default() }
     }
 }
 
@@ -38,16 +38,16 @@ impl Passwords {
 
     /// Whether `password` matches the stored hash. Takes the same time if there is no hash.
     pub async fn verify(&self, password: &str, kept: Option<&str>) -> Result<bool> {
-        let (password, kept, nobody) = (password.to_owned(), kept.map(str::to_owned), self.nobody.clone());
+        let (password, kept, decoy) = (password.to_owned(), kept.map(str::to_owned), self.decoy.clone());
         self.work(move || {
             let known = kept.is_some();
             let kept = match kept {
                 Some(kept) => kept,
-                None => match nobody.get() {
+                None => match decoy.get() {
                     Some(hash) => hash.clone(),
                     None => {
                         let fresh = hash("nobody has this password")?;
-                        nobody.get_or_init(|| fresh).clone()
+                        decoy.get_or_init(|| fresh).clone()
                     }
                 },
             };
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_password_is_known_again_and_no_other() {
+    async fn only_the_right_password_verifies() {
         let passwords = Passwords::default();
         let kept = passwords.hash("correct horse battery").await.expect("hashed");
         assert!(kept.starts_with("$argon2id$") && !kept.contains("horse"), "{kept}");
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn short_and_endless_passwords_are_refused() {
+    async fn short_and_long_passwords_are_refused() {
         let passwords = Passwords::default();
         assert!(passwords.hash("eleven char").await.is_err());
         assert!(passwords.hash(&"x".repeat(LONGEST + 1)).await.is_err());

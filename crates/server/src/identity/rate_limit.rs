@@ -8,10 +8,10 @@
 
 use crate::settings::{EngineKind, RateLimitMode, RateLimitSettings};
 use ootheca_model::{Error, PrincipalId, throttle::Throttle};
+use parking_lot::{Mutex, MutexGuard};
 use std::{
     collections::HashMap,
     net::IpAddr,
-    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -94,6 +94,12 @@ pub fn exceeded(wait: Duration) -> Error {
     Error::exhausted("rate limit exceeded", wait)
 }
 
+/// The error for an address with too many failed attempts to sign in.
+pub fn too_many_failures(wait: Duration) -> Error {
+    let seconds = retry_after(wait);
+    Error::exhausted(format!("too many failed attempts; try again in {seconds} s"), wait)
+}
+
 /// The value of `Retry-After` for an error.
 pub fn retry_after_of(error: &Error) -> Option<u64> {
     error.wait().map(retry_after)
@@ -105,7 +111,7 @@ fn retry_after(wait: Duration) -> u64 {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    mutex.lock()
 }
 
 /// Removes callers that do not exceed the rate, or, if there are none, those that exceed it least.

@@ -10,7 +10,7 @@ use crate::{
 };
 use hmac::{Hmac, KeyInit, Mac};
 use ootheca_model::{OrganizationId, PrincipalId, Result, Session};
-use ootheca_store::{Change, Kind};
+use ootheca_store::{Kind, Mutation};
 use sha2::Sha256;
 use std::{net::IpAddr, sync::Arc, time::Duration};
 use subtle::ConstantTimeEq;
@@ -98,8 +98,8 @@ pub fn lasts(identity: &Identity) -> Duration {
 }
 
 /// The change that ends every session of a person.
-pub fn end_all(person: PrincipalId) -> Change {
-    Change::DeleteChildren { kind: Kind::Session, parent: person.to_string() }
+pub fn end_all(person: PrincipalId) -> Mutation {
+    Mutation::DeleteChildren { kind: Kind::Session, parent: person.to_string() }
 }
 
 #[cfg(test)]
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_own_origin_is_the_same() {
+    fn only_the_same_authority_is_the_same_origin() {
         assert!(same_origin(Some("https://cloud.example"), Some("cloud.example")));
         assert!(same_origin(Some("http://Cloud.example:8080"), Some("cloud.example:8080")));
         let strangers = [
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn the_second_token_belongs_to_the_first() {
+    fn the_csrf_token_is_derived_from_the_session_token() {
         let (one, other) = (token::random(), token::random());
         assert!(csrf_matches(&one, &csrf_token(&one)));
         assert!(!csrf_matches(&one, &csrf_token(&other)));

@@ -14,7 +14,7 @@ use crate::{
 };
 use ootheca_model::{Error, ErrorKind, Invitation, Organization, Result, Timestamp};
 use ootheca_store::{Batch, Kind, Query, Store};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use parking_lot::{Mutex, MutexGuard};
 
 /// The maximum number of attempts if concurrent changes come first.
 const ATTEMPTS: usize = 10;
@@ -32,7 +32,7 @@ struct Printed {
 
 impl SignInLink {
     fn lock(&self) -> MutexGuard<'_, Option<Printed>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     /// Creates a link that replaces the previous one, and returns its token.

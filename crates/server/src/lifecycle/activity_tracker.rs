@@ -4,9 +4,10 @@
 //! begin while there is no guard.
 
 use ootheca_model::{ClusterId, Timestamp, time::Clock};
+use parking_lot::{Mutex, MutexGuard};
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 use tokio::sync::{OnceCell, RwLock, RwLockWriteGuard};
@@ -40,11 +41,11 @@ struct State {
 
 impl Record {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     pub(super) fn waking(&self) -> MutexGuard<'_, Arc<OnceCell<()>>> {
-        self.waking.lock().unwrap_or_else(PoisonError::into_inner)
+        self.waking.lock()
     }
 }
 
@@ -86,7 +87,7 @@ impl ActivityTracker {
     }
 
     fn of(&self, cluster: ClusterId) -> Arc<Record> {
-        let mut clusters = self.clusters.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut clusters = self.clusters.lock();
         clusters.entry(cluster).or_default().clone()
     }
 
@@ -99,7 +100,7 @@ impl ActivityTracker {
 
     /// Prevents the cluster from being suspended while its contents are inspected. This neither counts as
     /// activity nor resumes the cluster.
-    pub async fn look(&self, cluster: ClusterId) -> ActivityGuard {
+    pub async fn inspect(&self, cluster: ClusterId) -> ActivityGuard {
         self.hold(cluster, None).await
     }
 
@@ -115,7 +116,7 @@ impl ActivityTracker {
 
     /// Removes a cluster.
     pub fn forget(&self, cluster: ClusterId) {
-        self.clusters.lock().unwrap_or_else(PoisonError::into_inner).remove(&cluster);
+        self.clusters.lock().remove(&cluster);
     }
 
     /// A handle with which a cluster can be suspended.

@@ -65,7 +65,7 @@ pub(super) async fn run(lifecycle: Arc<Lifecycle>, mut stop: watch::Receiver<boo
 async fn scan(lifecycle: &Arc<Lifecycle>, lease: &Lease, idle: Duration) -> Result<Duration> {
     let now = lifecycle.context.now();
     let (mut due, mut pause) = (Vec::new(), idle);
-    for cluster in lifecycle.context.clusters.look(&*lifecycle.context.store).await?.values() {
+    for cluster in lifecycle.context.clusters.refresh(&*lifecycle.context.store).await?.values() {
         let cluster = &cluster.value;
         if !may_sleep(cluster) {
             continue;

@@ -4,16 +4,14 @@
 
 use ootheca_gateway::Activity;
 use ootheca_model::{ClusterId, Timestamp};
-use std::{
-    collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use parking_lot::{Mutex, MutexGuard};
+use std::collections::HashMap;
 
 /// Identifies a gateway: 0 is the one in this process.
 pub type Source = u64;
 
 #[derive(Default)]
-struct Cluster {
+struct ClusterActivity {
     /// Open sessions by gateway.
     sessions: HashMap<Source, u32>,
     /// When a session was last seen.
@@ -37,11 +35,11 @@ pub struct Uncounted {
 
 /// The traffic of every cluster since the start.
 #[derive(Default)]
-pub struct SessionActivity(Mutex<HashMap<ClusterId, Cluster>>);
+pub struct SessionActivity(Mutex<HashMap<ClusterId, ClusterActivity>>);
 
 impl SessionActivity {
-    fn lock(&self) -> MutexGuard<'_, HashMap<ClusterId, Cluster>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashMap<ClusterId, ClusterActivity>> {
+        self.0.lock()
     }
 
     /// Processes the report of a gateway. Clusters that are not in it have no sessions at that gateway.

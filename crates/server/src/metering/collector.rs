@@ -46,8 +46,8 @@ pub async fn tick(metering: &Arc<Metering>) -> Result<()> {
     let _turn = metering.cpu_samples.turn().await;
     let Some(lease) = metering.context.lease.borrow().clone() else { return Ok(()) };
     let used: HashSet<ClusterId> = metering.activity.used().into_iter().collect();
-    let clusters = metering.context.clusters.look(&*metering.context.store).await?;
-    let meters = metering.meters.look(&*metering.context.store).await?;
+    let clusters = metering.context.clusters.refresh(&*metering.context.store).await?;
+    let meters = metering.meters.refresh(&*metering.context.store).await?;
     let known: HashSet<ClusterId> = clusters.values().map(|cluster| cluster.value.id).collect();
     metering.cpu_samples.keep(|id| known.contains(&id));
     metering.samples.keep(|id| known.contains(&id));

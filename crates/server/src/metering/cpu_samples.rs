@@ -2,11 +2,8 @@
 //! while no session was open.
 
 use ootheca_model::{ClusterId, usage::CpuCounter};
-use std::{
-    collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use parking_lot::{Mutex, MutexGuard};
+use std::{collections::HashMap, time::Duration};
 use tokio::time::Instant;
 
 /// Sessions are reported every second: a reading that is older is not affected by sessions that are not
@@ -17,11 +14,11 @@ const SETTLED: Duration = Duration::from_secs(2);
 #[derive(Default)]
 pub struct CpuSamples {
     turn: tokio::sync::Mutex<()>,
-    looks: Mutex<HashMap<ClusterId, Look>>,
+    samples: Mutex<HashMap<ClusterId, CpuSample>>,
 }
 
 /// A reading of the CPU of a cluster.
-struct Look {
+struct CpuSample {
     at: Instant,
     cpu: CpuCounter,
     /// CPU usage between the last two readings, in thousandths of a vCPU.
@@ -38,44 +35,44 @@ impl CpuSamples {
         self.turn.lock().await
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<ClusterId, Look>> {
-        self.looks.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashMap<ClusterId, CpuSample>> {
+        self.samples.lock()
     }
 
     /// Stores a reading. `idle` is true if no session was reported since the last one. Returns the CPU time
     /// since the last reading in microseconds, `None` for the first one.
     pub(super) fn note(&self, cluster: ClusterId, cpu: &CpuCounter, idle: bool, now: Instant) -> Option<u64> {
-        let mut looks = self.lock();
+        let mut samples = self.lock();
         let first =
-            Look { at: now, cpu: cpu.clone(), millis: 0, idle: idle.then(|| cpu.clone()), used: None };
-        let first_look = !looks.contains_key(&cluster);
-        let look = looks.entry(cluster).or_insert(first);
+            CpuSample { at: now, cpu: cpu.clone(), millis: 0, idle: idle.then(|| cpu.clone()), used: None };
+        let is_first = !samples.contains_key(&cluster);
+        let sample = samples.entry(cluster).or_insert(first);
         if !idle {
-            look.used = Some(now);
+            sample.used = Some(now);
         }
-        if first_look {
+        if is_first {
             return None;
         }
-        let grown = cpu.since(&look.cpu);
-        let between = now.duration_since(look.at);
+        let grown = cpu.since(&sample.cpu);
+        let between = now.duration_since(sample.at);
         if idle && between >= SETTLED {
             // The value of the previous reading: later CPU time can belong to a session.
-            look.idle = Some(look.cpu.clone());
+            sample.idle = Some(sample.cpu.clone());
         } else if !idle {
-            look.idle = None;
+            sample.idle = None;
         }
         if between >= Duration::from_millis(100) {
             let millis = u128::from(grown) * 1000 / between.as_micros().max(1);
-            look.millis = u32::try_from(millis).unwrap_or(u32::MAX);
-            (look.at, look.cpu) = (now, cpu.clone());
+            sample.millis = u32::try_from(millis).unwrap_or(u32::MAX);
+            (sample.at, sample.cpu) = (now, cpu.clone());
         }
         Some(grown)
     }
 
     /// Whether a session was reported within `lag`.
     pub(super) fn lately(&self, cluster: ClusterId, lag: Duration, now: Instant) -> bool {
-        let looks = self.lock();
-        let used = looks.get(&cluster).and_then(|look| look.used);
+        let samples = self.lock();
+        let used = samples.get(&cluster).and_then(|sample| sample.used);
         used.is_some_and(|used| now.duration_since(used) < lag)
     }
 
@@ -86,7 +83,7 @@ impl CpuSamples {
 
     /// CPU usage between the last two readings, in thousandths of a vCPU.
     pub fn cpu_millis(&self, cluster: ClusterId) -> u32 {
-        self.lock().get(&cluster).map_or(0, |look| look.millis)
+        self.lock().get(&cluster).map_or(0, |sample| sample.millis)
     }
 
     /// Removes the readings of a cluster that does not run.
@@ -105,19 +102,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn idle_counters_are_those_of_the_look_before() {
-        let (looks, one, start) =
+    fn idle_counters_are_those_of_the_sample_before() {
+        let (samples, one, start) =
             (CpuSamples::default(), ClusterId(uuid::Uuid::from_u128(1)), Instant::now());
         let cpu = |micros| CpuCounter { epoch: "1".to_owned(), micros };
-        let note =
-            |seconds, micros, idle| looks.note(one, &cpu(micros), idle, start + Duration::from_secs(seconds));
+        let note = |seconds, micros, idle| {
+            samples.note(one, &cpu(micros), idle, start + Duration::from_secs(seconds))
+        };
         assert_eq!(note(0, 1_000, true), None);
-        assert_eq!(looks.idle(one), Some(cpu(1_000)));
+        assert_eq!(samples.idle(one), Some(cpu(1_000)));
         assert_eq!(note(5, 3_000, true), Some(2_000));
-        assert_eq!(looks.idle(one), Some(cpu(1_000)), "the last seconds may belong to a session");
+        assert_eq!(samples.idle(one), Some(cpu(1_000)), "the last seconds may belong to a session");
         note(10, 3_000, true);
-        assert_eq!(looks.idle(one), Some(cpu(3_000)));
+        assert_eq!(samples.idle(one), Some(cpu(3_000)));
         assert_eq!(note(15, 5_003_000, false), Some(5_000_000));
-        assert_eq!((looks.idle(one), looks.cpu_millis(one)), (None, 1_000));
+        assert_eq!((samples.idle(one), samples.cpu_millis(one)), (None, 1_000));
     }
 }

@@ -10,13 +10,13 @@ use ootheca_model::{
     Cluster, ClusterId, ClusterState, Error, Result, Timestamp,
     audit::AuditEntry,
     instance::Power,
+    limit_status::{LimitStatus, limit_status, limits},
     meter::{Crossing, Meter, PeriodUsage},
     period,
-    standing::{Standing, limits, standing},
     units::Quantities,
     usage::{CpuCounter, Measure},
 };
-use ootheca_store::{Batch, Change, Kind, Lease, Query, Row};
+use ootheca_store::{Batch, Kind, Lease, Mutation, Query, Row};
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
@@ -51,16 +51,18 @@ pub(super) async fn cluster(
     let ledger = Ledger { metering, cluster, stored, lease };
     if !runs(model) {
         metering.cpu_samples.stopped(model.id);
-        metering.samples.asleep(model.id);
+        metering.samples.mark_suspended(model.id);
         return ledger.new_month().await;
     }
     let cpu = metering.context.engine.cpu(model.id).await?;
-    metering.samples.saw(model.id, &cpu, Instant::now());
+    metering.samples.note_cpu(model.id, &cpu, Instant::now());
     let idle = metering.cpu_samples.idle(model.id);
     let grown = metering.cpu_samples.note(model.id, &cpu, !used, Instant::now());
     let meter = ledger.stored.as_ref().map(|stored| &stored.value);
-    let full =
-        matches!(standing(model, meter, metering.context.now()), Standing::StorageLimitExceeded { .. });
+    let full = matches!(
+        limit_status(model, meter, metering.context.now()),
+        LimitStatus::StorageLimitExceeded { .. }
+    );
     let late = !used && metering.cpu_samples.lately(model.id, lag(metering), Instant::now());
     if !used && !late && !full {
         return ledger.new_month().await;
@@ -76,8 +78,8 @@ pub(super) async fn cluster(
         (_, true) => When::Trailing,
         _ => When::Idle,
     };
-    let result = match look(metering, model.id, cpu).await {
-        Ok((measure, own)) => ledger.book(measure, own, idle, when, taken).await,
+    let result = match measure(metering, model.id, cpu).await {
+        Ok((measure, own)) => ledger.record_usage(measure, own, idle, when, taken).await,
         Err(error) => Err(error),
     };
     if result.is_err() {
@@ -89,8 +91,10 @@ pub(super) async fn cluster(
 /// How long to keep measuring after a session: until the tick after its server process, which the gateway
 /// keeps ready for a while, has written its counters.
 fn lag(metering: &Metering) -> Duration {
-    let (kept, tick) =
-        (metering.context.settings.gateway.reuse_seconds, metering.context.settings.metering.tick_seconds);
+    let (kept, tick) = (
+        metering.context.settings.gateway.pool_idle_seconds,
+        metering.context.settings.metering.tick_seconds,
+    );
     Duration::from_secs(kept + tick.max(1)) + SLACK
 }
 
@@ -106,7 +110,7 @@ enum When {
 }
 
 /// The current counters, and the CPU time of the measurement itself.
-async fn look(metering: &Metering, cluster: ClusterId, before: CpuCounter) -> Result<(Measure, u64)> {
+async fn measure(metering: &Metering, cluster: ClusterId, before: CpuCounter) -> Result<(Measure, u64)> {
     let late = |_| Error::unavailable("the SQL server does not respond");
     let mut measure =
         tokio::time::timeout(PATIENCE, metering.context.engine.measure(cluster)).await.map_err(late)??;
@@ -138,7 +142,7 @@ impl Ledger<'_> {
     }
 
     /// Records the growth of the counters since the last record, or only stores the new counters.
-    async fn book(
+    async fn record_usage(
         &self,
         mut measure: Measure,
         own: u64,
@@ -163,7 +167,7 @@ impl Ledger<'_> {
         let quantities = match when {
             When::Idle => Quantities::default(),
             When::Active | When::Trailing => {
-                meter.forgive(&epoch, &mut growth);
+                meter.deduct_startup_cost(&epoch, &mut growth);
                 Quantities::of(&growth, taken.sent)
             }
         };
@@ -173,10 +177,10 @@ impl Ledger<'_> {
             return self.new_month().await;
         }
         let storage_bytes = measure.storage_bytes;
-        meter.book(measure, quantities, now);
+        meter.record_usage(measure, quantities, now);
         let crossings = meter.crossings(model.plan, &limits(model));
         let mut batch = Batch::server("meter");
-        batch.changes.extend(match &self.stored {
+        batch.mutations.extend(match &self.stored {
             Some(stored) => vec![documents::update(&stored.row, &meter)?],
             // A cluster that is being deleted must not get a row that is never removed.
             None => vec![documents::touch(&self.cluster.row), documents::insert(&meter)?],
@@ -184,14 +188,14 @@ impl Ledger<'_> {
         if quantities != Quantities::default() {
             let month = self.period(Kind::UsageMonth, period::month(now), quantities, now).await?;
             let hour = self.period(Kind::UsageHour, period::hour(now), quantities, now).await?;
-            if matches!(hour, Change::Insert(_)) {
-                batch.changes.extend(self.old_hours(now).await?);
+            if matches!(hour, Mutation::Insert(_)) {
+                batch.mutations.extend(self.old_hours(now).await?);
             }
-            batch.changes.extend([month, hour]);
+            batch.mutations.extend([month, hour]);
         }
         batch.audit = crossings.iter().map(|crossing| entry(model, crossing, now)).collect();
         self.commit(batch).await?;
-        self.metering.samples.booked(model.id, &growth, quantities, storage_bytes);
+        self.metering.samples.record_usage(model.id, &growth, quantities, storage_bytes);
         for Crossing { limit_name, limit, used, threshold } in crossings {
             tracing::info!(cluster = %model.id, limit_name, limit, used, threshold, "usage passed a threshold of a limit");
         }
@@ -204,20 +208,20 @@ impl Ledger<'_> {
     }
 
     /// Adds usage to a month or an hour.
-    async fn period(&self, kind: Kind, period: String, more: Quantities, now: Timestamp) -> Result<Change> {
+    async fn period(&self, kind: Kind, period: String, more: Quantities, now: Timestamp) -> Result<Mutation> {
         let id = format!("{}/{period}", self.cluster.value.id);
         let Some(row) = self.metering.context.store.get(kind, &id).await? else {
             let (cluster, organization) = (self.cluster.value.id, self.cluster.value.organization);
             let usage = PeriodUsage { cluster, organization, period, created_at: now, used: more };
-            return Ok(Change::Insert(documents::period(kind, &usage)?));
+            return Ok(Mutation::Insert(documents::period(kind, &usage)?));
         };
         let mut usage = documents::read_period(&row)?;
         usage.used += more;
-        Ok(Change::Update(Row { revision: row.revision, ..documents::period(kind, &usage)? }))
+        Ok(Mutation::Update(Row { revision: row.revision, ..documents::period(kind, &usage)? }))
     }
 
     /// Removes a limited number of hours that are too old.
-    async fn old_hours(&self, now: Timestamp) -> Result<Vec<Change>> {
+    async fn old_hours(&self, now: Timestamp) -> Result<Vec<Mutation>> {
         let parent = Some(self.cluster.value.id.to_string());
         let query = Query { parent, limit: REMOVED_AT_ONCE, ..Query::all(Kind::UsageHour) };
         let oldest = period::hour(Timestamp(now.0.saturating_sub(micros(HOURS_KEPT))));

@@ -2,17 +2,19 @@
 
 use crate::metering::Metering;
 use ootheca_gateway::{AdmissionState, Notice};
-use ootheca_model::{Cluster, Result, standing};
+use ootheca_model::{
+    Cluster, Result,
+    limit_status::{LimitStatus, limit_status},
+};
 
-/// The current limit status of `cluster`.
-pub async fn standing(metering: &Metering, cluster: &Cluster) -> Result<AdmissionState> {
+/// The sessions that the limits of `cluster` currently allow.
+pub async fn admission_state(metering: &Metering, cluster: &Cluster) -> Result<AdmissionState> {
     let meter = metering.meter(cluster.id).await?;
-    let standing =
-        standing::standing(cluster, meter.as_ref().map(|meter| &meter.value), metering.context.now());
-    let notice = || Notice { message: standing.message(), hint: standing.hint(cluster) };
-    Ok(match standing {
-        standing::Standing::Open => AdmissionState::Open,
-        standing::Standing::StorageLimitExceeded { .. } => AdmissionState::Throttled(notice()),
-        standing::Standing::RequestUnitLimitExceeded { .. } => AdmissionState::Disabled(notice()),
+    let status = limit_status(cluster, meter.as_ref().map(|meter| &meter.value), metering.context.now());
+    let notice = || Notice { message: status.message(), hint: status.hint(cluster) };
+    Ok(match status {
+        LimitStatus::Open => AdmissionState::Open,
+        LimitStatus::StorageLimitExceeded { .. } => AdmissionState::Throttled(notice()),
+        LimitStatus::RequestUnitLimitExceeded { .. } => AdmissionState::Disabled(notice()),
     })
 }

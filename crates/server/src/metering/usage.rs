@@ -6,21 +6,22 @@ use ootheca_model::{
     Cluster, Plan,
     cluster::UsageLimits,
     instance::Power,
+    limit_status::{limit_status, limits},
     meter::{MIB, Meter, percent},
     period,
-    standing::{limits, standing},
     units::{self, MICRO},
 };
 
 /// The extensions of this server for `cluster`, with the usage in `meter`.
 pub fn extension(metering: &Metering, cluster: &Cluster, meter: Option<&Meter>) -> Extension {
-    let standing = standing(cluster, meter, metering.context.now());
+    let status = limit_status(cluster, meter, metering.context.now());
     let mut conditions = cluster.observed.conditions.clone();
-    conditions.extend(standing.condition());
+    conditions.extend(status.condition());
     Extension {
         engine: cluster.observed.engine.clone(),
         conditions,
-        standing: standing.name().to_owned(),
+        limit_status: status.name().to_owned(),
+        standing: status.name().to_owned(),
         suspended: cluster.is_active() && cluster.power == Power::Off,
         usage: usage(metering, cluster, meter),
     }

@@ -3,7 +3,7 @@
 use crate::subject::{Subject, caller, cluster, entry, organization};
 use futures_util::future::join_all;
 use ootheca_model::{OrganizationId, Timestamp};
-use ootheca_store::{Batch, Change, Event, EventRange, Kind, Row, What};
+use ootheca_store::{Batch, Event, EventRange, Kind, Mutation, Row, What};
 use std::{collections::HashSet, time::Duration};
 use tokio::time::timeout;
 
@@ -20,8 +20,8 @@ pub(crate) async fn each_change_produces_one_event(subject: &Subject) {
     let row = cluster(organization, "c");
     let child = Row { kind: Kind::AllowlistEntry, parent: row.id.clone(), ..cluster(organization, "e") };
     let audit = vec![entry(organization)];
-    let batch = Batch::by(&caller(organization)).with(Change::Insert(row.clone()));
-    let batch = Batch { audit, ..batch.with(Change::Insert(child.clone())) };
+    let batch = Batch::by(&caller(organization)).with(Mutation::Insert(row.clone()));
+    let batch = Batch { audit, ..batch.with(Mutation::Insert(child.clone())) };
     subject.store.commit(batch, Timestamp(50)).await.unwrap();
     let made = all(subject, organization).await;
     assert_eq!(said(&made), [(1, Kind::Cluster, What::Created), (2, Kind::AllowlistEntry, What::Created)]);
@@ -31,26 +31,26 @@ pub(crate) async fn each_change_produces_one_event(subject: &Subject) {
 
     // Internal changes produce no events, for example cached metadata and due times.
     let quiet = [
-        Change::Insert(Row { kind: Kind::Meter, ..row.clone() }),
-        Change::Insert(Row { kind: Kind::Setting, ..row.clone() }),
-        Change::Update(Row { revision: 1, due_at: Some(Timestamp(9)), ..row.clone() }),
-        Change::Touch { kind: Kind::Cluster, id: row.id.clone(), revision: 2 },
+        Mutation::Insert(Row { kind: Kind::Meter, ..row.clone() }),
+        Mutation::Insert(Row { kind: Kind::Setting, ..row.clone() }),
+        Mutation::Update(Row { revision: 1, due_at: Some(Timestamp(9)), ..row.clone() }),
+        Mutation::Touch { kind: Kind::Cluster, id: row.id.clone(), revision: 2 },
     ];
     for change in quiet {
         subject.apply(change).await.unwrap();
     }
     let key = Row { kind: Kind::ApiKey, ..cluster(organization, "k") };
-    let noted = Batch { quiet: true, ..Batch::server("test").with(Change::Insert(key)) };
+    let noted = Batch { quiet: true, ..Batch::server("test").with(Mutation::Insert(key)) };
     subject.store.commit(noted, Timestamp(50)).await.unwrap();
     assert_eq!(all(subject, organization).await.len(), 2);
 
     let other = Row { revision: 3, document: "{}".into(), ..row.clone() };
-    subject.apply(Change::Update(other.clone())).await.unwrap();
+    subject.apply(Mutation::Update(other.clone())).await.unwrap();
     let ended = Row { revision: 4, ended_at: Some(Timestamp(60)), ..other };
-    let end = Batch::server("test").with(Change::Update(ended));
-    let end = end.with(Change::DeleteChildren { kind: Kind::AllowlistEntry, parent: row.id.clone() });
+    let end = Batch::server("test").with(Mutation::Update(ended));
+    let end = end.with(Mutation::DeleteChildren { kind: Kind::AllowlistEntry, parent: row.id.clone() });
     subject.store.commit(end, Timestamp(40)).await.unwrap();
-    let gone = Change::Delete { kind: Kind::Cluster, id: row.id.clone(), revision: 5 };
+    let gone = Mutation::Delete { kind: Kind::Cluster, id: row.id.clone(), revision: 5 };
     subject.apply(gone).await.unwrap();
     let events = subject.store.events(organization, 2, 1000).await.unwrap();
     let wanted = [
@@ -67,8 +67,8 @@ pub(crate) async fn each_change_produces_one_event(subject: &Subject) {
 pub(crate) async fn failed_changes_produce_no_events(subject: &Subject) {
     let organization = organization();
     let row = cluster(organization, "c");
-    let batch = Batch::server("test").with(Change::Insert(row.clone()));
-    let stale = Change::Update(Row { revision: 7, ..row.clone() });
+    let batch = Batch::server("test").with(Mutation::Insert(row.clone()));
+    let stale = Mutation::Update(Row { revision: 7, ..row.clone() });
     subject.store.commit(batch.with(stale), Timestamp(1)).await.unwrap_err();
     assert_eq!(all(subject, organization).await, []);
     subject.insert(&row).await;
@@ -80,7 +80,7 @@ pub(crate) async fn old_events_are_deleted(subject: &Subject) {
     let range = async || subject.store.event_range(organization).await.unwrap();
     assert_eq!(range().await, EventRange { oldest: 1, newest: 0 });
     for at in [10, 20, 30] {
-        let batch = Batch::server("test").with(Change::Insert(cluster(organization, "c")));
+        let batch = Batch::server("test").with(Mutation::Insert(cluster(organization, "c")));
         subject.store.commit(batch, Timestamp(at)).await.unwrap();
     }
     assert_eq!(range().await, EventRange { oldest: 1, newest: 3 });
@@ -107,7 +107,7 @@ pub(crate) async fn events_are_ordered_without_gaps(subject: &Subject) {
         let store = if number % 2 == 0 { subject.store.clone() } else { other.clone() };
         tokio::spawn(async move {
             for _ in 0..EACH {
-                let batch = Batch::server("test").with(Change::Insert(cluster(organization, "c")));
+                let batch = Batch::server("test").with(Mutation::Insert(cluster(organization, "c")));
                 store.commit(batch, Timestamp(1)).await.unwrap();
             }
         })

@@ -2,7 +2,7 @@
 
 use crate::subject::{Subject, cluster, organization};
 use ootheca_model::{OrganizationId, Timestamp};
-use ootheca_store::{Change, Kind, Order, Position, Query, Row};
+use ootheca_store::{Kind, Mutation, Order, Position, Query, Row};
 use proptest::{
     collection::vec,
     option,
@@ -205,9 +205,9 @@ pub(crate) async fn revisions_list_active_rows(subject: &Subject) {
         pairs
     };
     assert_eq!(revisions().await, expected(&[(0, 1), (1, 1), (2, 1)]));
-    subject.apply(Change::Update(subject.fresh(&rows[1]).await)).await.unwrap();
+    subject.apply(Mutation::Update(subject.fresh(&rows[1]).await)).await.unwrap();
     let ended = Row { ended_at: Some(Timestamp(2)), ..subject.fresh(&rows[2]).await };
-    subject.apply(Change::Update(ended)).await.unwrap();
+    subject.apply(Mutation::Update(ended)).await.unwrap();
     assert_eq!(revisions().await, expected(&[(0, 1), (1, 2)]));
 }
 
@@ -228,6 +228,6 @@ pub(crate) async fn due_rows_are_sorted_by_due_time(subject: &Subject) {
     assert_eq!(subject.store.next_due(Kind::Cluster).await.unwrap(), Some(Timestamp(10)));
     assert_eq!(subject.store.next_due(Kind::ApiKey).await.unwrap(), None);
     let settled = Row { due_at: None, ..subject.fresh(&rows[2]).await };
-    subject.apply(Change::Update(settled)).await.unwrap();
+    subject.apply(Mutation::Update(settled)).await.unwrap();
     assert_eq!(subject.store.next_due(Kind::Cluster).await.unwrap(), Some(Timestamp(20)));
 }

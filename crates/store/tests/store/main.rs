@@ -49,6 +49,7 @@ cases! {
     changes::unique_keys_are_enforced_until_released,
     changes::stale_changes_are_rejected,
     changes::batches_are_atomic,
+    changes::validation_returns_the_error_of_the_commit_and_keeps_nothing,
     changes::callers_access_only_their_organization,
     changes::hints_are_sent_after_the_commit,
     changes::stamps_change_with_every_change,

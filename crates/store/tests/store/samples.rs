@@ -2,7 +2,7 @@
 
 use crate::subject::{Subject, caller, cluster, organization};
 use ootheca_model::{ClusterId, ErrorKind, Timestamp};
-use ootheca_store::{Batch, Change, Row, SampleRow, SampleRows};
+use ootheca_store::{Batch, Mutation, Row, SampleRow, SampleRows};
 
 fn id(row: &Row) -> ClusterId {
     row.id.parse().unwrap()
@@ -14,7 +14,7 @@ fn sample(row: &Row, step_seconds: i64, starts_at: i64, document: &str) -> Sampl
 
 async fn keep(subject: &Subject, samples: &[SampleRow]) {
     let mut batch = Batch::server("test");
-    batch.changes = samples.iter().cloned().map(Change::KeepSamples).collect();
+    batch.mutations = samples.iter().cloned().map(Mutation::KeepSamples).collect();
     subject.store.commit(batch, Timestamp(1)).await.unwrap();
 }
 
@@ -67,8 +67,8 @@ pub(crate) async fn old_samples_are_deleted(subject: &Subject) {
     assert_eq!(found(subject, &[&row], 10, 0, 1000).await, [sample(&row, 10, 200, "b")]);
     assert_eq!(found(subject, &[&row], 120, 0, 1000).await.len(), 1, "another step stays");
     let ended = Row { ended_at: Some(Timestamp(5)), ..subject.fresh(&row).await };
-    let end = Batch::by(&caller(row.organization)).with(Change::Update(ended));
-    let end = end.with(Change::ForgetSamples { cluster: id(&row) });
+    let end = Batch::by(&caller(row.organization)).with(Mutation::Update(ended));
+    let end = end.with(Mutation::ForgetSamples { cluster: id(&row) });
     subject.store.commit(end, Timestamp(5)).await.unwrap();
     keep(subject, &[sample(&row, 10, 300, "too late")]).await;
     for step in [10, 120] {
@@ -85,7 +85,7 @@ pub(crate) async fn samples_of_other_organizations_are_inaccessible(subject: &Su
     subject.insert(&row).await;
     keep(subject, &[sample(&row, 10, 100, "a")]).await;
     for change in
-        [Change::KeepSamples(sample(&row, 10, 100, "b")), Change::ForgetSamples { cluster: id(&row) }]
+        [Mutation::KeepSamples(sample(&row, 10, 100, "b")), Mutation::ForgetSamples { cluster: id(&row) }]
     {
         let batch = Batch::by(&caller(organization())).with(change);
         let error = subject.store.commit(batch, Timestamp(1)).await.unwrap_err();

@@ -3,7 +3,7 @@
 use crate::subject::{Subject, cluster, entry, organization};
 use futures_util::future::join_all;
 use ootheca_model::{Error, ErrorKind, Result, Timestamp};
-use ootheca_store::{AuditQuery, Batch, Change, Kind, Lease, Query, Row, Store};
+use ootheca_store::{AuditQuery, Batch, Kind, Lease, Mutation, Query, Row, Store};
 use std::{collections::BTreeSet, time::Duration};
 
 const TTL: Duration = Duration::from_micros(10);
@@ -50,7 +50,7 @@ pub(crate) async fn lost_leases_fence_off_their_holder(subject: &Subject) {
     let organization = organization();
     let write = async |lease: Lease| {
         let batch = Batch { fence: Some(lease), ..Batch::server("test") };
-        subject.store.commit(batch.with(Change::Insert(cluster(organization, "c"))), Timestamp(1)).await
+        subject.store.commit(batch.with(Mutation::Insert(cluster(organization, "c"))), Timestamp(1)).await
     };
     let stale = async |lease: Lease| {
         let error = write(lease).await.unwrap_err();
@@ -76,7 +76,7 @@ async fn increment(store: &dyn Store, id: &str) -> Result<()> {
         let row = store.get(Kind::Cluster, id).await?.ok_or_else(|| Error::not_found("row"))?;
         let number: u32 = row.document.parse().unwrap();
         let (document, organization) = ((number + 1).to_string(), row.organization);
-        let batch = Batch::server("test").with(Change::Update(Row { document, ..row }));
+        let batch = Batch::server("test").with(Mutation::Update(Row { document, ..row }));
         match store.commit(Batch { audit: vec![entry(organization)], ..batch }, Timestamp(5)).await {
             Err(error) if error.kind() == ErrorKind::Stale => {}
             result => return result.map(|_| ()),
@@ -106,7 +106,7 @@ pub(crate) async fn concurrent_changes_are_not_lost(subject: &Subject) {
 pub(crate) async fn many_rows_are_inserted_concurrently(subject: &Subject) {
     let organization = organization();
     let tasks = (0..200).map(|_| {
-        let batch = Batch::server("test").with(Change::Insert(cluster(organization, "c")));
+        let batch = Batch::server("test").with(Mutation::Insert(cluster(organization, "c")));
         let batch = Batch { audit: vec![entry(organization)], ..batch };
         let store = subject.store.clone();
         tokio::spawn(async move { store.commit(batch, Timestamp(1000)).await.unwrap()[0].created_at })
@@ -126,7 +126,7 @@ pub(crate) async fn everything_persists_after_reopening(subject: &Subject) {
     let organization = organization();
     let row = cluster(organization, "c");
     let audit = vec![entry(organization)];
-    let batch = Batch { audit, ..Batch::server("test").with(Change::Insert(row.clone())) };
+    let batch = Batch { audit, ..Batch::server("test").with(Mutation::Insert(row.clone())) };
     // A second store on the same database, which is dropped before the first one reads again.
     let other = ootheca_store::open(&subject.url).await.unwrap();
     other.commit(batch, Timestamp(3)).await.unwrap();

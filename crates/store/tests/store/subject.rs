@@ -6,7 +6,7 @@ use ootheca_model::{
     audit::AuditEntry,
     identity::{Requirement, Target, authorize},
 };
-use ootheca_store::{Batch, Change, Kind, Row, Store};
+use ootheca_store::{Batch, Kind, Mutation, Row, Store};
 use std::{path::Path, sync::Arc};
 use uuid::Uuid;
 
@@ -38,12 +38,12 @@ impl Subject {
         }
     }
 
-    pub(crate) async fn apply(&self, change: Change) -> Result<(), Error> {
+    pub(crate) async fn apply(&self, change: Mutation) -> Result<(), Error> {
         self.store.commit(Batch::server("test").with(change), Timestamp(1)).await.map(|_| ())
     }
 
     pub(crate) async fn insert(&self, row: &Row) {
-        self.apply(Change::Insert(row.clone())).await.unwrap();
+        self.apply(Mutation::Insert(row.clone())).await.unwrap();
     }
 
     pub(crate) async fn get(&self, row: &Row) -> Option<Row> {

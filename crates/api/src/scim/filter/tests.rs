@@ -62,7 +62,7 @@ fn comparisons() {
 }
 
 #[test]
-fn connections_and_their_order() {
+fn logical_operators_have_precedence() {
     for (filter, expected) in [
         (r#"userName sw "ada" and active eq true"#, true),
         (r#"userName sw "bob" and active eq true or active eq true"#, true),
@@ -81,7 +81,7 @@ fn connections_and_their_order() {
 }
 
 #[test]
-fn what_is_wrong_is_said() {
+fn errors_describe_the_invalid_part() {
     for (filter, part) in [
         ("", "the name of an attribute expected at character 1"),
         ("userName", "one of eq, ne"),
@@ -178,27 +178,27 @@ fn filters() -> impl Strategy<Value = Filter> {
 
 proptest! {
     #[test]
-    fn a_filter_that_is_written_is_read_as_it_was(filter in filters()) {
+    fn a_filter_round_trips(filter in filters()) {
         let text = shown(&filter);
         prop_assume!(text.len() <= LONGEST);
         prop_assert_eq!(Filter::parse(&text).unwrap(), filter);
     }
 
     #[test]
-    fn not_is_the_opposite(filter in filters()) {
+    fn not_negates(filter in filters()) {
         let opposite = Filter::Not(Box::new(filter.clone()));
         prop_assert_ne!(filter.matches(&ada()), opposite.matches(&ada()));
     }
 
     #[test]
-    fn no_text_makes_it_panic(text in any::<String>()) {
+    fn parsing_never_panics(text in any::<String>()) {
         if let Ok(filter) = Filter::parse(&text) {
             filter.matches(&ada());
         }
     }
 
     #[test]
-    fn no_text_that_is_almost_a_filter_makes_it_panic(
+    fn parsing_of_almost_valid_filters_never_panics(
         text in r#"((userName|emails|name\.|not|and|or|eq|pr|co|\(|\)|\[|\]|"|"a"|7|-|true|\\|é|\.|:) ?){0,14}"#
     ) {
         if let Ok(filter) = Filter::parse(&text) {

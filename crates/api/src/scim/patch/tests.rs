@@ -46,7 +46,7 @@ fn simple_attributes_are_set_and_removed() {
 }
 
 #[test]
-fn lists_grow_without_doubles_and_with_one_primary() {
+fn lists_have_no_duplicates_and_one_primary() {
     let new = json!([{ "value": "new@example.com", "primary": true }, { "value": "ada@home.example.org", "type": "other" }]);
     let after = patched(user(), "add", Some("emails"), new).unwrap();
     let expected = json!([
@@ -128,7 +128,7 @@ fn without_a_path_the_value_names_the_attributes() {
 }
 
 #[test]
-fn what_can_not_be_done_is_said() {
+fn invalid_operations_return_errors() {
     for (path, part) in [
         ("id", READ_ONLY),
         ("meta.created", READ_ONLY),
@@ -147,7 +147,7 @@ fn what_can_not_be_done_is_said() {
 
 proptest! {
     #[test]
-    fn nothing_makes_it_panic(
+    fn patches_never_panic(
         verb in "add|replace|remove",
         path in r#"(emails|name|userName|\.|\[|\]|type eq "work"|value|:|é| |members|not \(){0,6}"#,
         kind in 0..5,
@@ -157,7 +157,7 @@ proptest! {
     }
 
     #[test]
-    fn adding_twice_is_adding_once(value in "[a-c]@x", kind in "work|home") {
+    fn adding_is_idempotent(value in "[a-c]@x", kind in "work|home") {
         let item = json!([{ "value": value, "type": kind, "primary": true }]);
         let once = patched(user(), "add", Some("emails"), item.clone()).unwrap();
         prop_assert_eq!(patched(once.clone(), "add", Some("emails"), item).unwrap(), once);

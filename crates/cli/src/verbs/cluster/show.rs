@@ -49,7 +49,7 @@ const INFO: [Column; 22] = [
     Column::text("ID", "/id"),
     Column::text("PLAN", "/plan"),
     Column::by("STATE", state),
-    Column::text("LIMIT STATUS", "/ootheca/standing"),
+    Column::text("LIMIT STATUS", "/ootheca/limit_status"),
     Column::text("CLOUD", "/cloud_provider"),
     Column::by("REGIONS", regions),
     Column::text("VERSION", "/cockroach_version"),

@@ -92,7 +92,7 @@ impl FakeDirectory {
         self.state().secrets.insert(user.into(), secret);
     }
 
-    /// The numbers of calls of `endpoint` and of `distrust`.
+    /// The numbers of calls of `endpoint` and of `invalidate`.
     pub(crate) fn calls(&self) -> (u32, u32) {
         let state = self.state();
         (state.endpoints, state.invalidations)
@@ -175,7 +175,7 @@ impl Directory for FakeDirectory {
         Ok(if remembered.is_some() { remembered } else { self.look_up(user).await })
     }
 
-    async fn distrust(&self, _: ClusterId) {
+    async fn invalidate(&self, _: ClusterId) {
         let mut state = self.state();
         state.invalidations += 1;
         state.secrets.clear();

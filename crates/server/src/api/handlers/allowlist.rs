@@ -14,7 +14,6 @@ pub async fn list_allowlist_entries(
     call: Arc<Call>,
     _path: ClusterPath,
     query: PageQuery,
-    _body: NoBody,
 ) -> Result<ListAllowlistEntriesResponse> {
     let cluster = cluster(&call).await?;
     let rows = Query { parent: Some(cluster.row.id.clone()), ..Query::all(Kind::AllowlistEntry) };
@@ -32,7 +31,6 @@ pub async fn list_allowlist_entries(
 pub async fn add_allowlist_entry(
     call: Arc<Call>,
     _path: ClusterPath,
-    _query: NoQuery,
     body: AllowlistEntryRequest,
 ) -> Result<Decision<AllowlistEntry>> {
     let cluster = cluster(&call).await?;
@@ -46,7 +44,6 @@ pub async fn add_allowlist_entry(
 pub async fn add_allowlist_entry2(
     call: Arc<Call>,
     path: AllowlistEntryPath,
-    _query: NoQuery,
     body: AllowlistEntryRequest,
 ) -> Result<Decision<AllowlistEntry>> {
     let cluster = cluster(&call).await?;
@@ -68,7 +65,6 @@ pub async fn add_allowlist_entry2(
 pub async fn update_allowlist_entry(
     call: Arc<Call>,
     path: AllowlistEntryPath,
-    _query: NoQuery,
     body: AllowlistEntryRequest,
 ) -> Result<Decision<AllowlistEntry>> {
     let before = existing(&call, &path).await?;
@@ -85,8 +81,6 @@ pub async fn update_allowlist_entry(
 pub async fn delete_allowlist_entry(
     call: Arc<Call>,
     path: AllowlistEntryPath,
-    _query: NoQuery,
-    _body: NoBody,
 ) -> Result<Decision<AllowlistEntry>> {
     let before = existing(&call, &path).await?;
     Ok(Decision::now(Batch::by(&call.granted).with(documents::delete(&before.row)), render(before.value)))

@@ -11,12 +11,7 @@ use ootheca_store::{Batch, Kind, Order, Query};
 use std::sync::Arc;
 
 /// `GET /api-keys`
-pub async fn list_api_keys(
-    call: Arc<Call>,
-    _path: NoPath,
-    query: ListApiKeysQuery,
-    _body: NoBody,
-) -> Result<ListApiKeysResponse> {
+pub async fn list_api_keys(call: Arc<Call>, query: ListApiKeysQuery) -> Result<ListApiKeysResponse> {
     let parent = query.service_account_id.filter(|id| !id.is_empty()).map(|id| id.to_lowercase());
     let rows = Query { parent, order: Order::CreatedAt, ..Query::all(Kind::ApiKey) };
     let (rows, pagination) = paging::rows(&call, &query.page, rows).await?;
@@ -25,15 +20,13 @@ pub async fn list_api_keys(
 }
 
 /// `GET /api-keys/{id}`
-pub async fn get_api_key(call: Arc<Call>, path: IdPath, _query: NoQuery, _body: NoBody) -> Result<ApiKey> {
+pub async fn get_api_key(call: Arc<Call>, path: IdPath) -> Result<ApiKey> {
     Ok(show(&call, existing(&call, &path.id).await?.value))
 }
 
 /// `POST /api-keys`
 pub async fn create_api_key(
     call: Arc<Call>,
-    _path: NoPath,
-    _query: NoQuery,
     body: CreateApiKeyRequest,
 ) -> Result<Decision<CreateApiKeyResponse>> {
     let name = required("name", body.name)?;
@@ -57,7 +50,6 @@ pub async fn create_api_key(
 pub async fn update_api_key(
     call: Arc<Call>,
     path: IdPath,
-    _query: NoQuery,
     body: UpdateApiKeyRequest,
 ) -> Result<Decision<ApiKey>> {
     let before = existing(&call, &path.id).await?;
@@ -72,12 +64,7 @@ pub async fn update_api_key(
 }
 
 /// `DELETE /api-keys/{id}`: the key is invalid immediately.
-pub async fn delete_api_key(
-    call: Arc<Call>,
-    path: IdPath,
-    _query: NoQuery,
-    _body: NoBody,
-) -> Result<Decision<ApiKey>> {
+pub async fn delete_api_key(call: Arc<Call>, path: IdPath) -> Result<Decision<ApiKey>> {
     let before = existing(&call, &path.id).await?;
     Ok(Decision::now(
         Batch::by(&call.granted).with(documents::delete(&before.row)),

@@ -11,12 +11,7 @@ const MAX_LIMIT: i32 = 5000;
 
 /// `GET /auditlogevents`. The start is inclusive. `next_starting_from` is one microsecond after the last
 /// entry, so that consecutive calls return each entry once.
-pub async fn list_audit_logs(
-    call: Arc<Call>,
-    _path: NoPath,
-    query: ListAuditLogsQuery,
-    _body: NoBody,
-) -> Result<ListAuditLogsResponse> {
+pub async fn list_audit_logs(call: Arc<Call>, query: ListAuditLogsQuery) -> Result<ListAuditLogsResponse> {
     let limit = match query.limit.unwrap_or(DEFAULT_LIMIT) {
         0 => DEFAULT_LIMIT,
         limit if limit < 0 => return Err(Error::invalid("limit", "must not be negative")),

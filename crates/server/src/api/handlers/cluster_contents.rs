@@ -31,7 +31,7 @@ pub(super) enum Inside {
 pub(super) async fn inside(call: &Call) -> Result<Inside> {
     let (context, lifecycle) = (&call.context, &call.lifecycle);
     let id = call.granted.cluster().ok_or_else(|| Error::not_found("cluster"))?;
-    let held = lifecycle.tracker.look(id).await;
+    let held = lifecycle.tracker.inspect(id).await;
     let found = active_cluster(&*context.store, call.granted.organization(), Some(id)).await?.value;
     let attempt = || context.engine.admin(id);
     if found.power == Power::On {
@@ -99,7 +99,7 @@ impl Effect {
                 power::ready(&lifecycle, cluster, || lifecycle.context.engine.admin(cluster)).await?;
             let result = verb(&mut *admin).await;
             // Even if the function failed, it can have changed something.
-            if let Err(error) = sql_metadata::look(&lifecycle, cluster, part, &mut *admin).await {
+            if let Err(error) = sql_metadata::read_part(&lifecycle, cluster, part, &mut *admin).await {
                 tracing::warn!(%cluster, error = error.chain(), "SQL metadata not refreshed after a change");
                 lifecycle.freshness.invalidate(cluster);
             }

@@ -24,17 +24,12 @@ use ootheca_model::{
     identity::Visible,
     instance::Power,
 };
-use ootheca_store::{Batch, Change, Kind, Order, Query};
+use ootheca_store::{Batch, Kind, Mutation, Order, Query};
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 /// `GET /clusters`
-pub async fn list_clusters(
-    call: Arc<Call>,
-    _path: NoPath,
-    query: ListClustersQuery,
-    _body: NoBody,
-) -> Result<ListClustersResponse> {
+pub async fn list_clusters(call: Arc<Call>, query: ListClustersQuery) -> Result<ListClustersResponse> {
     let (ids, parents, everything) = match call.granted.visible() {
         Visible::All => (None, Vec::new(), true),
         Visible::Only(reach) => {
@@ -56,12 +51,7 @@ pub async fn list_clusters(
 }
 
 /// `GET /clusters/{cluster_id}`. Deleted clusters are included.
-pub async fn get_cluster(
-    call: Arc<Call>,
-    _path: ClusterPath,
-    _query: NoQuery,
-    _body: NoBody,
-) -> Result<Cluster> {
+pub async fn get_cluster(call: Arc<Call>, _path: ClusterPath) -> Result<Cluster> {
     let id = call.granted.cluster().ok_or_else(|| Error::not_found("cluster"))?;
     let found = call.context.find::<Model>(&id.to_string()).await?;
     let found = found.filter(|found| found.row.organization == call.granted.organization());
@@ -70,12 +60,7 @@ pub async fn get_cluster(
 }
 
 /// `POST /clusters`
-pub async fn create_cluster(
-    call: Arc<Call>,
-    _path: NoPath,
-    _query: NoQuery,
-    body: CreateClusterRequest,
-) -> Result<Decision<Cluster>> {
+pub async fn create_cluster(call: Arc<Call>, body: CreateClusterRequest) -> Result<Decision<Cluster>> {
     let (context, metering) = (&call.context, &call.metering);
     let principal = call.granted.principal();
     let birth = Birth {
@@ -92,13 +77,13 @@ pub async fn create_cluster(
     // The official clients expect that `serverless: {}` creates a BASIC cluster.
     request.default_plan = Some(Plan::Basic);
     let (cluster, open) =
-        create::create(request, birth, context.catalogue(), |version| context.engine_major(version))?;
+        create::create(request, birth, context.catalog(), |version| context.engine_major(version))?;
     let mut batch = Batch::by(&call.granted).with(documents::insert(&cluster)?);
     if open {
         batch = batch.with(documents::insert(&open_entry(&cluster)?)?);
     }
-    batch.changes.extend(guard);
-    batch.changes.extend(creator_grant(&call, &cluster).await?);
+    batch.mutations.extend(guard);
+    batch.mutations.extend(creator_grant(&call, &cluster).await?);
     let reply = match call.attempt {
         Attempt::DryRun => Reply::Ready(convert::cluster(metering, &cluster).await?),
         _ => Reply::Pending(settled(metering.clone(), cluster.id, wait_for(context, &cluster))),
@@ -110,17 +95,16 @@ pub async fn create_cluster(
 pub async fn update_cluster(
     call: Arc<Call>,
     _path: ClusterPath,
-    _query: NoQuery,
     body: UpdateClusterRequest,
 ) -> Result<Decision<Cluster>> {
     let (context, metering) = (&call.context, &call.metering);
     let before = active_cluster(&*context.store, call.granted.organization(), call.granted.cluster()).await?;
     let wanted = convert::cluster_patch(body)?;
-    let after = patch::patch(&before.value, &wanted, context.catalogue(), context.now())?;
+    let after = patch::patch(&before.value, &wanted, context.catalog(), context.now())?;
     let action = patch::audit_action(&wanted, &before.value, &after);
     let mut batch = Batch::by(&call.granted).with(documents::update(&before.row, &after)?);
     if after.parent != before.value.parent {
-        batch.changes.extend(hierarchy::authorize_move(&call, before.value.parent, after.parent).await?);
+        batch.mutations.extend(hierarchy::authorize_move(&call, before.value.parent, after.parent).await?);
     }
     let reply = match call.attempt {
         Attempt::DryRun => Reply::Ready(convert::cluster(metering, &after).await?),
@@ -130,12 +114,7 @@ pub async fn update_cluster(
 }
 
 /// `DELETE /clusters/{cluster_id}`
-pub async fn delete_cluster(
-    call: Arc<Call>,
-    _path: ClusterPath,
-    _query: NoQuery,
-    _body: NoBody,
-) -> Result<Decision<Cluster>> {
+pub async fn delete_cluster(call: Arc<Call>, _path: ClusterPath) -> Result<Decision<Cluster>> {
     let (context, metering) = (&call.context, &call.metering);
     let before = active_cluster(&*context.store, call.granted.organization(), call.granted.cluster()).await?;
     if before.value.delete_protection == DeleteProtection::Enabled {
@@ -151,9 +130,9 @@ pub async fn delete_cluster(
     let mut batch = Batch::by(&call.granted).with(documents::update(&before.row, &after)?);
     // The usage of each month is kept, because it is still billable.
     for kind in [Kind::AllowlistEntry, Kind::SqlCatalog, Kind::Meter, Kind::UsageHour] {
-        batch = batch.with(Change::DeleteChildren { kind, parent: after.id.to_string() });
+        batch = batch.with(Mutation::DeleteChildren { kind, parent: after.id.to_string() });
     }
-    batch = batch.with(Change::ForgetSamples { cluster: after.id });
+    batch = batch.with(Mutation::ForgetSamples { cluster: after.id });
     Ok(Decision::now(batch, convert::cluster(metering, &after).await?))
 }
 
@@ -162,7 +141,6 @@ pub async fn list_cluster_nodes(
     call: Arc<Call>,
     _path: ClusterPath,
     query: ListClusterNodesQuery,
-    _body: NoBody,
 ) -> Result<ListClusterNodesResponse> {
     let found =
         active_cluster(&*call.context.store, call.granted.organization(), call.granted.cluster()).await?;
@@ -187,13 +165,11 @@ pub async fn list_cluster_nodes(
 /// `GET /clusters/available-regions`
 pub async fn list_available_regions(
     call: Arc<Call>,
-    _path: NoPath,
     query: ListAvailableRegionsQuery,
-    _body: NoBody,
 ) -> Result<ListAvailableRegionsResponse> {
     let regions: Vec<CloudProviderRegion> = call
         .context
-        .catalogue()
+        .catalog()
         .regions
         .iter()
         .filter(|region| query.provider.is_none_or(|provider| provider == region.provider))
@@ -209,12 +185,10 @@ pub async fn list_available_regions(
 /// `GET /cluster-versions`
 pub async fn list_major_cluster_versions(
     call: Arc<Call>,
-    _path: NoPath,
     query: PageQuery,
-    _body: NoBody,
 ) -> Result<ListMajorClusterVersionsResponse> {
-    let catalogue = call.context.catalogue();
-    let versions: Vec<ClusterMajorVersion> = catalogue.versions.iter().map(convert::version).collect();
+    let catalog = call.context.catalog();
+    let versions: Vec<ClusterMajorVersion> = catalog.versions.iter().map(convert::version).collect();
     let (versions, pagination) =
         paging::slice_descending(&call, &query, versions, |version| version_key(&version.version))?;
     Ok(ListMajorClusterVersionsResponse { versions, pagination })
@@ -225,7 +199,6 @@ pub async fn get_connection_string(
     call: Arc<Call>,
     _path: ClusterPath,
     query: ConnectionStringQuery,
-    _body: NoBody,
 ) -> Result<GetConnectionStringResponse> {
     let found =
         active_cluster(&*call.context.store, call.granted.organization(), call.granted.cluster()).await?;
@@ -254,7 +227,7 @@ fn open_entry(cluster: &Model) -> Result<AllowlistEntry> {
 }
 
 /// A caller that creates a cluster without administering it already becomes its CLUSTER_ADMIN.
-async fn creator_grant(call: &Call, cluster: &Model) -> Result<Option<Change>> {
+async fn creator_grant(call: &Call, cluster: &Model) -> Result<Option<Mutation>> {
     let principal = call.granted.principal();
     let resource = Resource::Cluster(cluster.id);
     let folders = hierarchy::ancestors(&call.context, cluster.organization, cluster.parent).await?;

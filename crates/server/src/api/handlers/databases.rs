@@ -21,7 +21,6 @@ pub async fn list_databases(
     call: Arc<Call>,
     _path: ClusterPath,
     query: PageQuery,
-    _body: NoBody,
 ) -> Result<ListDatabasesResponse> {
     let (page, pagination) = match inside(&call).await? {
         Inside::Asleep(notes) => {
@@ -53,7 +52,6 @@ pub async fn list_databases(
 pub async fn create_database(
     call: Arc<Call>,
     _path: ClusterPath,
-    _query: NoQuery,
     body: CreateDatabaseRequest,
 ) -> Result<Decision<Database>> {
     let name = required("name", body.name)?;
@@ -73,7 +71,6 @@ pub async fn create_database(
 pub async fn edit_database(
     call: Arc<Call>,
     path: DatabasePath,
-    _query: NoQuery,
     body: UpdateDatabaseRequest,
 ) -> Result<Decision<Database>> {
     rename(&call, path.name, body.new_name).await
@@ -83,7 +80,6 @@ pub async fn edit_database(
 pub async fn edit_database2(
     call: Arc<Call>,
     _path: ClusterPath,
-    _query: NoQuery,
     body: UpdateDatabaseRequest,
 ) -> Result<Decision<Database>> {
     let name = required("name", body.name)?;
@@ -91,12 +87,7 @@ pub async fn edit_database2(
 }
 
 /// `DELETE …/databases/{name}`
-pub async fn delete_database(
-    call: Arc<Call>,
-    path: DatabasePath,
-    _query: NoQuery,
-    _body: NoBody,
-) -> Result<Decision<Database>> {
+pub async fn delete_database(call: Arc<Call>, path: DatabasePath) -> Result<Decision<Database>> {
     known(&path.name)?;
     let effect = Effect::new(&call, Part::Databases, &[Needs::Present(&path.name)]).await?;
     let (attempt, gone) = (call.attempt, Database { name: path.name.clone(), table_count: None });

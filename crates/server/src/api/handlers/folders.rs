@@ -23,19 +23,14 @@ use ootheca_model::{
     folder::{self, Tree, parse_parent},
     identity::Visible,
 };
-use ootheca_store::{Batch, Change, Kind, Query, Row};
+use ootheca_store::{Batch, Kind, Mutation, Query, Row};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
 /// `GET /folders`: the folders that the caller has access to.
-pub async fn list_folders(
-    call: Arc<Call>,
-    _path: NoPath,
-    query: ListFoldersQuery,
-    _body: NoBody,
-) -> Result<ListFoldersResponse> {
+pub async fn list_folders(call: Arc<Call>, query: ListFoldersQuery) -> Result<ListFoldersResponse> {
     let tree = hierarchy::tree(&call.context, call.granted.organization()).await?;
     let visible = call.granted.visible();
     let wanted = query.path.filter(|path| !path.is_empty());
@@ -62,24 +57,14 @@ pub async fn list_folders(
 }
 
 /// `GET /folders/{folder_id}`
-pub async fn get_folder(
-    call: Arc<Call>,
-    _path: FolderPath,
-    _query: NoQuery,
-    _body: NoBody,
-) -> Result<FolderResource> {
+pub async fn get_folder(call: Arc<Call>, _path: FolderPath) -> Result<FolderResource> {
     let tree = hierarchy::tree(&call.context, call.granted.organization()).await?;
     let found = call.granted.folder().and_then(|id| tree.get(id));
     Ok(show(&tree, found.ok_or_else(|| Error::not_found("folder"))?))
 }
 
 /// `POST /folders`
-pub async fn create_folder(
-    call: Arc<Call>,
-    _path: NoPath,
-    _query: NoQuery,
-    body: CreateFolderRequest,
-) -> Result<Decision<FolderResource>> {
+pub async fn create_folder(call: Arc<Call>, body: CreateFolderRequest) -> Result<Decision<FolderResource>> {
     let name = required("name", body.name)?;
     folder::check_name(&name)?;
     let labels = body.labels.unwrap_or_default();
@@ -102,7 +87,6 @@ pub async fn create_folder(
 pub async fn update_folder(
     call: Arc<Call>,
     _path: FolderPath,
-    _query: NoQuery,
     body: UpdateFolderSpecification,
 ) -> Result<Decision<FolderResource>> {
     let before = existing(&call).await?;
@@ -134,12 +118,7 @@ pub async fn update_folder(
 }
 
 /// `DELETE /folders/{folder_id}`. The folder must be empty.
-pub async fn delete_folder(
-    call: Arc<Call>,
-    _path: FolderPath,
-    _query: NoQuery,
-    _body: NoBody,
-) -> Result<Decision<DeleteFolderResponse>> {
+pub async fn delete_folder(call: Arc<Call>, _path: FolderPath) -> Result<Decision<DeleteFolderResponse>> {
     let before = existing(&call).await?;
     let (guard, tree) = still_tree(&call).await?;
     let folders = tree.children(Some(before.value.id)).count();
@@ -158,7 +137,6 @@ pub async fn list_folder_contents(
     call: Arc<Call>,
     path: FolderPath,
     query: PageQuery,
-    _body: NoBody,
 ) -> Result<FolderResourceList> {
     let tree = hierarchy::tree(&call.context, call.granted.organization()).await?;
     let visible = call.granted.visible();
@@ -240,7 +218,7 @@ async fn clusters(call: &Call, parent: Option<FolderId>) -> Result<Vec<Row>> {
 
 /// The tree, and a change that fails if the shape of the tree changes before the commit. The guard is read
 /// first.
-async fn still_tree(call: &Call) -> Result<(Change, Tree)> {
+async fn still_tree(call: &Call) -> Result<(Mutation, Tree)> {
     let organization: OrganizationId = call.granted.organization();
     let root: Stored<Root> =
         documents::get(&*call.context.store, organization, &organization.to_string()).await?;

@@ -15,34 +15,19 @@ use std::sync::Arc;
 const LONGEST_JWKS: usize = 64 * 1024;
 
 /// `GET /jwt-issuers`
-pub async fn list_jwt_issuers(
-    call: Arc<Call>,
-    _path: NoPath,
-    query: PageQuery,
-    _body: NoBody,
-) -> Result<ListJWTIssuersResponse> {
+pub async fn list_jwt_issuers(call: Arc<Call>, query: PageQuery) -> Result<ListJWTIssuersResponse> {
     let (rows, pagination) = paging::rows(&call, &query, Query::all(Kind::JwtIssuer)).await?;
     let issuers = rows.into_iter().map(|row| Ok(show(documents::decode::<Model>(row)?.value)));
     Ok(ListJWTIssuersResponse { jwt_issuers: issuers.collect::<Result<_>>()?, pagination })
 }
 
 /// `GET /jwt-issuers/{id}`
-pub async fn get_jwt_issuer(
-    call: Arc<Call>,
-    path: IdPath,
-    _query: NoQuery,
-    _body: NoBody,
-) -> Result<JWTIssuer> {
+pub async fn get_jwt_issuer(call: Arc<Call>, path: IdPath) -> Result<JWTIssuer> {
     Ok(show(existing(&call, &path.id).await?.value))
 }
 
 /// `POST /jwt-issuers`
-pub async fn add_jwt_issuer(
-    call: Arc<Call>,
-    _path: NoPath,
-    _query: NoQuery,
-    body: JWTIssuerRequest,
-) -> Result<Decision<JWTIssuer>> {
+pub async fn add_jwt_issuer(call: Arc<Call>, body: JWTIssuerRequest) -> Result<Decision<JWTIssuer>> {
     let issuer = Model {
         organization: call.granted.organization(),
         id: fresh_id().to_string(),
@@ -61,7 +46,6 @@ pub async fn add_jwt_issuer(
 pub async fn update_jwt_issuer(
     call: Arc<Call>,
     path: IdPath,
-    _query: NoQuery,
     body: JWTIssuerRequest,
 ) -> Result<Decision<JWTIssuer>> {
     let before = existing(&call, &path.id).await?;
@@ -76,12 +60,7 @@ pub async fn update_jwt_issuer(
 }
 
 /// `DELETE /jwt-issuers/{id}`: its tokens are invalid immediately.
-pub async fn delete_jwt_issuer(
-    call: Arc<Call>,
-    path: IdPath,
-    _query: NoQuery,
-    _body: NoBody,
-) -> Result<Decision<JWTIssuer>> {
+pub async fn delete_jwt_issuer(call: Arc<Call>, path: IdPath) -> Result<Decision<JWTIssuer>> {
     let before = existing(&call, &path.id).await?;
     Ok(Decision::now(Batch::by(&call.granted).with(documents::delete(&before.row)), show(before.value)))
 }

@@ -6,12 +6,7 @@ use ootheca_model::Result;
 use std::sync::Arc;
 
 /// `GET /organization`
-pub async fn get_organization_info(
-    call: Arc<Call>,
-    _path: NoPath,
-    _query: NoQuery,
-    _body: NoBody,
-) -> Result<Organization> {
+pub async fn get_organization_info(call: Arc<Call>) -> Result<Organization> {
     let id = call.granted.organization();
     let found =
         documents::get::<ootheca_model::Organization>(&*call.context.store, id, &id.to_string()).await?.value;

@@ -22,19 +22,14 @@ use ootheca_model::{
     identity::{GRANTORS, normal_grants},
     role::may_grant,
 };
-use ootheca_store::{Batch, Change, Kind};
+use ootheca_store::{Batch, Kind, Mutation};
 use std::{collections::BTreeMap, sync::Arc};
 
 /// The grant that every member holds.
 const MEMBER: Grant = Grant::organization(Role::OrgMember);
 
 /// `GET /roles`: every principal and its roles; first service accounts, then people, each ordered by ID.
-pub async fn list_role_grants(
-    call: Arc<Call>,
-    _path: NoPath,
-    query: PageQuery,
-    _body: NoBody,
-) -> Result<ListRoleGrantsResponse> {
+pub async fn list_role_grants(call: Arc<Call>, query: PageQuery) -> Result<ListRoleGrantsResponse> {
     let mut holders = holders::all(&call.context, call.granted.organization()).await?;
     holders.sort_by_key(|holder| holder.row().id.clone());
     let (holders, pagination) = paging::slice(&call, &query, holders, |holder| holder.row().id.clone())?;
@@ -58,12 +53,7 @@ pub async fn list_role_grants(
 
 /// `GET /roles/{user_id}`. An unknown principal has no roles, because the official clients read roles after a
 /// deletion.
-pub async fn get_all_roles_for_user(
-    call: Arc<Call>,
-    path: UserPath,
-    _query: NoQuery,
-    _body: NoBody,
-) -> Result<GetAllRolesForUserResponse> {
+pub async fn get_all_roles_for_user(call: Arc<Call>, path: UserPath) -> Result<GetAllRolesForUserResponse> {
     match holders::find(&*call.context.store, call.granted.organization(), &path.user_id).await? {
         None => Ok(GetAllRolesForUserResponse { roles: Vec::new(), group_roles: Vec::new() }),
         Some(holder) => show(&call, &holder, holder.grants()).await,
@@ -74,7 +64,6 @@ pub async fn get_all_roles_for_user(
 pub async fn set_roles_for_user(
     call: Arc<Call>,
     path: UserPath,
-    _query: NoQuery,
     body: SetRolesForUserRequest,
 ) -> Result<Decision<GetAllRolesForUserResponse>> {
     let wanted = grants(&call, body.roles.unwrap_or_default())?;
@@ -87,8 +76,6 @@ pub async fn set_roles_for_user(
 pub async fn add_user_to_role(
     call: Arc<Call>,
     path: RolePath,
-    _query: NoQuery,
-    _body: NoBody,
 ) -> Result<Decision<GetAllRolesForUserResponse>> {
     let wanted = path_grant(&call, &path)?;
     let holder = existing(&call, &path.user_id).await?;
@@ -102,8 +89,6 @@ pub async fn add_user_to_role(
 pub async fn remove_user_from_role(
     call: Arc<Call>,
     path: RolePath,
-    _query: NoQuery,
-    _body: NoBody,
 ) -> Result<Decision<GetAllRolesForUserResponse>> {
     let unwanted = path_grant(&call, &path)?;
     if unwanted == MEMBER {
@@ -118,9 +103,7 @@ pub async fn remove_user_from_role(
 /// `GET /users/persons-by-email`
 pub async fn get_person_users_by_email(
     call: Arc<Call>,
-    _path: NoPath,
     query: PersonQuery,
-    _body: NoBody,
 ) -> Result<GetPersonUsersByEmailResponse> {
     let email = required("email", query.email)?.to_lowercase();
     let key = format!("{}/{email}", call.granted.organization());
@@ -206,7 +189,7 @@ async fn administers(call: &Call, resource: Held) -> Result<bool> {
 }
 
 /// The change that adds a grant to `who`.
-pub async fn also_holds(call: &Call, who: PrincipalId, grant: Grant) -> Result<Change> {
+pub async fn also_holds(call: &Call, who: PrincipalId, grant: Grant) -> Result<Mutation> {
     let holder = existing(call, &who.to_string()).await?;
     holder.with_grants(normal_grants(holder.grants().iter().copied().chain([grant])))
 }
@@ -227,8 +210,8 @@ async fn replace(
     if !added.is_empty() || !taken.is_empty() {
         let organization = call.granted.organization();
         let guards = keep_an_admin(&call.context, organization, before, &after, holder.id()).await?;
-        batch.changes.push(holder.with_grants(after)?);
-        batch.changes.extend(guards);
+        batch.mutations.push(holder.with_grants(after)?);
+        batch.mutations.extend(guards);
     }
     Ok(Decision::now(batch, reply))
 }

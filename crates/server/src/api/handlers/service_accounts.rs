@@ -13,15 +13,13 @@ use crate::{
 };
 use ootheca_api::wire::*;
 use ootheca_model::{Error, PrincipalId, Result, ServiceAccount as Model, identity::normal_grants, names};
-use ootheca_store::{Batch, Change, Kind, Query, Row};
+use ootheca_store::{Batch, Kind, Mutation, Query, Row};
 use std::sync::Arc;
 
 /// `GET /service-accounts`. Accounts are not members of groups, so only direct roles matter.
 pub async fn list_service_accounts(
     call: Arc<Call>,
-    _path: NoPath,
     query: ListServiceAccountsQuery,
-    _body: NoBody,
 ) -> Result<ListServiceAccountsResponse> {
     let name = query.service_account_name.unwrap_or_default().to_lowercase();
     let roles = query.roles.unwrap_or_default();
@@ -38,20 +36,13 @@ pub async fn list_service_accounts(
 }
 
 /// `GET /service-accounts/{id}`
-pub async fn get_service_account(
-    call: Arc<Call>,
-    path: IdPath,
-    _query: NoQuery,
-    _body: NoBody,
-) -> Result<ServiceAccount> {
+pub async fn get_service_account(call: Arc<Call>, path: IdPath) -> Result<ServiceAccount> {
     Ok(show(existing(&call, &path.id).await?.value))
 }
 
 /// `POST /service-accounts`. The caller must be allowed to grant the roles.
 pub async fn create_service_account(
     call: Arc<Call>,
-    _path: NoPath,
-    _query: NoQuery,
     body: CreateServiceAccountRequest,
 ) -> Result<Decision<ServiceAccount>> {
     let name = required("name", body.name)?;
@@ -76,7 +67,6 @@ pub async fn create_service_account(
 pub async fn update_service_account(
     call: Arc<Call>,
     path: IdPath,
-    _query: NoQuery,
     body: UpdateServiceAccountRequest,
 ) -> Result<Decision<ServiceAccount>> {
     let before = existing(&call, &path.id).await?;
@@ -92,17 +82,12 @@ pub async fn update_service_account(
 }
 
 /// `DELETE /service-accounts/{id}`. Its keys are invalid immediately.
-pub async fn delete_service_account(
-    call: Arc<Call>,
-    path: IdPath,
-    _query: NoQuery,
-    _body: NoBody,
-) -> Result<Decision<ServiceAccount>> {
+pub async fn delete_service_account(call: Arc<Call>, path: IdPath) -> Result<Decision<ServiceAccount>> {
     let before = existing(&call, &path.id).await?;
     let mut batch = Batch::by(&call.granted).with(documents::delete(&before.row));
     let (organization, held) = (call.granted.organization(), &before.value.grants);
-    batch.changes.extend(keep_an_admin(&call.context, organization, held, &[], before.value.id).await?);
-    let keys = Change::DeleteChildren { kind: Kind::ApiKey, parent: before.row.id.clone() };
+    batch.mutations.extend(keep_an_admin(&call.context, organization, held, &[], before.value.id).await?);
+    let keys = Mutation::DeleteChildren { kind: Kind::ApiKey, parent: before.row.id.clone() };
     Ok(Decision::now(batch.with(keys), show(before.value)))
 }
 

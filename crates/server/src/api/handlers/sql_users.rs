@@ -21,7 +21,6 @@ pub async fn list_sql_users(
     call: Arc<Call>,
     _path: ClusterPath,
     query: PageQuery,
-    _body: NoBody,
 ) -> Result<ListSQLUsersResponse> {
     let logins = match inside(&call).await? {
         Inside::Awake(cluster, mut admin, _held) => {
@@ -38,7 +37,6 @@ pub async fn list_sql_users(
 pub async fn create_sql_user(
     call: Arc<Call>,
     _path: ClusterPath,
-    _query: NoQuery,
     body: CreateSQLUserRequest,
 ) -> Result<Decision<SQLUser>> {
     let name = required("name", body.name)?;
@@ -59,7 +57,6 @@ pub async fn create_sql_user(
 pub async fn update_sql_user_password(
     call: Arc<Call>,
     path: SQLUserPath,
-    _query: NoQuery,
     body: UpdateSQLUserPasswordRequest,
 ) -> Result<Decision<SQLUser>> {
     let password = required("password", body.password)?;
@@ -75,12 +72,7 @@ pub async fn update_sql_user_password(
 }
 
 /// `DELETE …/sql-users/{name}`
-pub async fn delete_sql_user(
-    call: Arc<Call>,
-    path: SQLUserPath,
-    _query: NoQuery,
-    _body: NoBody,
-) -> Result<Decision<SQLUser>> {
+pub async fn delete_sql_user(call: Arc<Call>, path: SQLUserPath) -> Result<Decision<SQLUser>> {
     known(&path.name)?;
     let effect = Effect::new(&call, Part::Logins, &[Needs::Present(&path.name)]).await?;
     let attempt = call.attempt;

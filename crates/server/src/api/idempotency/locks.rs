@@ -1,9 +1,7 @@
 //! Serializes requests with the same idempotency key.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-};
+use parking_lot::Mutex;
+use std::{collections::HashMap, sync::Arc};
 use tokio::sync::OwnedMutexGuard;
 
 /// Locks for the idempotency keys that are in use.
@@ -14,7 +12,7 @@ impl KeyLocks {
     /// Waits until no other request uses the key with this ID. The key is in use until the guard is dropped.
     pub async fn lock(&self, id: &str) -> OwnedMutexGuard<()> {
         let lock = {
-            let mut locks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut locks = self.0.lock();
             locks.retain(|_, lock| Arc::strong_count(lock) > 1);
             locks.entry(id.to_owned()).or_default().clone()
         };

@@ -272,9 +272,9 @@ async fn prune(context: &Context) -> Result<()> {
         let mut batch = Batch::server("idempotency");
         for id in &due {
             let row = context.store.get(Kind::Idempotency, id).await?;
-            batch.changes.extend(row.iter().map(documents::delete));
+            batch.mutations.extend(row.iter().map(documents::delete));
         }
-        if batch.changes.is_empty() {
+        if batch.mutations.is_empty() {
             return Ok(());
         }
         match context.store.commit(batch, context.now()).await {

@@ -24,7 +24,7 @@ fn sealed(idempotency_key: &IdempotencyKey, body: &[u8]) -> Sealed {
 }
 
 #[test]
-fn only_the_same_caller_key_and_request_open_an_answer() {
+fn a_response_is_decrypted_only_for_the_same_caller_key_and_request() {
     let first = idempotency_key(1, "key", &["POST", "/a"]);
     let kept = sealed(&first, b"a secret");
     assert_eq!(first.open(&kept).expect("opened"), b"a secret");
@@ -44,13 +44,13 @@ fn only_the_same_caller_key_and_request_open_an_answer() {
 }
 
 #[test]
-fn parts_do_not_run_into_each_other() {
+fn parts_of_the_digest_are_delimited() {
     assert_ne!(idempotency_key(1, "k", &["ab", "c"]).request, idempotency_key(1, "k", &["a", "bc"]).request);
 }
 
 proptest! {
     #[test]
-    fn what_is_sealed_opens_and_does_not_show(body in prop::collection::vec(any::<u8>(), 8..200)) {
+    fn sealed_responses_round_trip_and_are_unreadable(body in prop::collection::vec(any::<u8>(), 8..200)) {
         let idempotency_key = idempotency_key(1, "key", &[]);
         let kept = sealed(&idempotency_key, &body);
         prop_assert_eq!(idempotency_key.open(&kept).expect("opened"), body.clone());

@@ -1,5 +1,6 @@
 //! The pipeline that every call of an operation passes, in this order: version, route, authentication, rate limit,
-//! authorization, idempotency key, decoding, handler, audit, encoding.
+//! authorization, idempotency key, decoding, handler, audit, encoding. Public operations skip authentication;
+//! their rate limit is the one for addresses with failed attempts.
 //!
 //! A call that changes something leaves exactly one audit entry, refused or not, in the transaction of its
 //! change. It runs to its end even if the client disconnects. A dry run leaves none, unless the caller is not
@@ -12,15 +13,17 @@ use crate::{
     api::{
         Api, audit,
         call::{Attempt, Call},
+        client::Client,
         decision::{Decision, Reply},
-        dispatch::{self, Input, Outcome},
+        dispatch::{self, Events, Input, Outcome},
         hierarchy,
         idempotency::IdempotencyKey,
         redact,
     },
     documents,
     identity::{
-        authenticate::{self, Caller, Credentials},
+        api_key,
+        authenticate::{self, Caller},
         rate_limit,
     },
     ids::fresh_id,
@@ -34,11 +37,15 @@ use ootheca_api::{
 use ootheca_model::{
     Cluster, ClusterId, Error, ErrorKind, Principal, Result,
     audit::{AuditEntry, INTERRUPTED},
-    identity::{Target, authorize},
+    identity::{Requirement, Target, authorize},
 };
 use ootheca_store::Batch;
+use parking_lot::Mutex;
 use rand::RngExt;
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 /// The maximum number of attempts if concurrent changes come first.
 const ATTEMPTS: usize = 20;
@@ -53,16 +60,12 @@ pub struct Request {
     pub query: String,
     /// `Cc-Version`.
     pub version: Option<String>,
-    /// The credentials of the caller.
-    pub credentials: Credentials,
-    /// `User-Agent`.
-    pub agent: Option<String>,
+    /// The client.
+    pub client: Arc<Client>,
     /// `Idempotency-Key`.
     pub idempotency_key: Option<String>,
     /// Body.
     pub body: Vec<u8>,
-    /// The caller's address.
-    pub peer: IpAddr,
 }
 
 /// A response in the format of the API.
@@ -81,8 +84,14 @@ pub struct Response {
     pub replayed: bool,
     /// Whether it is the response to a dry run.
     pub dry_run: bool,
+    /// Whether caches must not store it.
+    pub no_store: bool,
+    /// `Set-Cookie`.
+    pub cookie: Option<String>,
     /// JSON, or empty.
     pub body: Vec<u8>,
+    /// The stream that replaces the body.
+    pub events: Option<Events>,
 }
 
 impl Response {
@@ -109,7 +118,10 @@ pub async fn answer(api: &Arc<Api>, request: Request) -> Response {
         retry_after: None,
         replayed: false,
         dry_run: false,
+        no_store: false,
+        cookie: None,
         body: Vec::new(),
+        events: None,
     };
     let result = match (version, router::resolve(&request.method, &request.path)) {
         (Err(error), _) | (_, Err(error)) => Err(error),
@@ -122,6 +134,7 @@ pub async fn answer(api: &Arc<Api>, request: Request) -> Response {
             return response;
         }
         (Ok(version), Ok(Resolved::Found { operation, params })) => {
+            response.no_store = operation.is_extension();
             let context = RequestContext {
                 api: api.clone(),
                 operation,
@@ -150,34 +163,41 @@ struct RequestContext {
 }
 
 /// The result of a change.
-struct Answer {
+struct ChangeResult {
     status: u16,
     /// In the newest version of the API, unless it is an error.
     body: Vec<u8>,
     /// The trace ID of the earlier request that made the change, if there was one.
     first: Option<String>,
     dry_run: bool,
+    cookie: Option<String>,
 }
 
-impl Answer {
+impl ChangeResult {
     fn done(body: Vec<u8>) -> Self {
-        Self { status: 200, body, first: None, dry_run: false }
+        Self { status: 200, body, first: None, dry_run: false, cookie: None }
     }
 
     fn refused(error: &Error) -> Self {
         let (status, body) = (ootheca_api::error::status(error.kind()), ootheca_api::error::body(error));
-        Self { status, body, first: None, dry_run: false }
+        Self { status, body, first: None, dry_run: false, cookie: None }
     }
 }
 
 impl RequestContext {
     /// Authenticates the caller, runs the operation, and fills in `response`.
     async fn admit(self, response: &mut Response) -> Result<()> {
-        let caller =
-            authenticate::admit(&self.api.identity, &self.request.credentials, self.request.peer).await?;
+        let caller = self.authenticate().await?;
         let (operation, version) = (self.operation, self.version);
         let answer = match operation.audit {
-            None => Answer::done(self.read(&caller.principal).await?),
+            None => match self.read(&caller).await? {
+                Outcome::Read(body) => ChangeResult::done(body),
+                Outcome::Stream(events) => {
+                    response.events = Some(events);
+                    return Ok(());
+                }
+                Outcome::Change(_) => return Err(Error::internal("a read returned a change")),
+            },
             Some(action) => {
                 let action = audit::action(operation.name, action, &self.request.body);
                 // Spawned, so that a disconnecting client cannot cancel it.
@@ -187,6 +207,7 @@ impl RequestContext {
         };
         response.status = answer.status;
         response.dry_run = answer.dry_run;
+        response.cookie = answer.cookie;
         response.replayed = answer.first.is_some();
         if let Some(first) = answer.first {
             response.trace_id = first;
@@ -196,15 +217,30 @@ impl RequestContext {
         Ok(())
     }
 
-    async fn authorize(&self, principal: &Arc<Principal>) -> Result<Call> {
-        let target =
-            hierarchy::target(&self.api.context, principal, self.operation.scope, &self.params).await?;
-        self.authorize_at(principal, target)
+    async fn authenticate(&self) -> Result<Caller> {
+        let (identity, client) = (&self.api.identity, &self.request.client);
+        if self.operation.requirement != Requirement::Public {
+            return authenticate::admit(identity, &client.credentials, client.peer).await;
+        }
+        // Prevents login CSRF.
+        if client.cross_site {
+            return Err(Error::new(ErrorKind::Denied, "cross-site request refused: Origin is another site"));
+        }
+        authenticate::admit_anonymous(identity, client.peer)
     }
 
-    fn authorize_at(&self, principal: &Arc<Principal>, target: Target) -> Result<Call> {
+    async fn authorize(&self, caller: &Caller) -> Result<Call> {
+        let (scope, params) = (self.operation.scope, &self.params);
+        let target = hierarchy::target(&self.api.context, &caller.principal, scope, params).await?;
+        self.authorize_at(caller, target)
+    }
+
+    fn authorize_at(&self, caller: &Caller, target: Target) -> Result<Call> {
         let requirement = hierarchy::requirement(self.operation, self.version, &self.request.body);
-        let granted = authorize(principal, requirement, target)?;
+        let granted = authorize(&caller.principal, requirement, target)?;
+        if self.operation.scope == Scope::Session && caller.session.is_none() {
+            return Err(api_key::unauthenticated());
+        }
         if self.operation.has_body {
             ootheca_api::decode::check_syntax(&self.request.body)?;
         }
@@ -217,6 +253,9 @@ impl RequestContext {
             operation: self.operation,
             granted,
             version: self.version,
+            client: self.request.client.clone(),
+            session: caller.session.clone(),
+            claimant: Arc::new(Mutex::new(None)),
             attempt: Attempt::Only,
         })
     }
@@ -233,20 +272,17 @@ impl RequestContext {
         dispatch::run(self.operation.op, call.clone(), input).await
     }
 
-    async fn read(&self, principal: &Arc<Principal>) -> Result<Vec<u8>> {
-        let call = Arc::new(self.authorize(principal).await?);
-        match self.dispatch(&call).await? {
-            Outcome::Read(body) => Ok(body),
-            Outcome::Change(_) => Err(Error::internal("a read returned a change")),
-        }
+    async fn read(&self, caller: &Caller) -> Result<Outcome> {
+        let call = Arc::new(self.authorize(caller).await?);
+        self.dispatch(&call).await
     }
 
-    async fn change(&self, caller: &Caller, action: &'static str) -> Result<Answer> {
+    async fn change(&self, caller: &Caller, action: &'static str) -> Result<ChangeResult> {
         let principal = &caller.principal;
         let entry = self.audit_entry(caller, action).await?;
-        let mut call = match self.authorize(principal).await {
+        let mut call = match self.authorize(caller).await {
             Ok(call) => call,
-            Err(error) => return self.replay_or_refuse(entry, principal, error).await,
+            Err(error) => return self.replay_or_refuse(entry, caller, error).await,
         };
         let extensions = match self.extensions() {
             Ok(extensions) => extensions,
@@ -282,25 +318,32 @@ impl RequestContext {
 
     async fn decide(
         &self,
-        entry: AuditEntry,
+        mut entry: AuditEntry,
         call: Arc<Call>,
         key: Option<&IdempotencyKey>,
-    ) -> Result<Answer> {
+    ) -> Result<ChangeResult> {
         for attempt in 0..ATTEMPTS {
             step_aside(attempt).await;
-            let change = match self.dispatch(&call).await {
+            let outcome = self.dispatch(&call).await;
+            if let Some(claimant) = &*call.claimant.lock() {
+                claimant.attribute(&mut entry);
+            }
+            let change = match outcome {
                 Ok(Outcome::Change(change)) => change,
-                Ok(Outcome::Read(_)) => return Err(Error::internal("a change changed nothing")),
+                Ok(_) => return Err(Error::internal("a change changed nothing")),
                 Err(error) if error.kind() == ErrorKind::Stale => continue,
                 Err(error) => return self.refuse(entry, error).await,
             };
-            let Decision { mut batch, reply, action, cluster } = *change;
+            let Decision { mut batch, reply, action, cluster, session_id, cookie } = *change;
             let mut begun = entry.clone();
             if let Some(action) = action {
                 begun.action = action.to_owned();
             }
             if let Some((id, name)) = cluster {
                 (begun.cluster, begun.cluster_name) = (Some(id), Some(name));
+            }
+            if session_id.is_some() {
+                begun.session_id = session_id;
             }
             if matches!(reply, Reply::SideEffect(_)) {
                 begun.error = Some(INTERRUPTED.to_owned());
@@ -309,11 +352,14 @@ impl RequestContext {
                 let progress = key.progress(&begun, &reply)?;
                 let folders = call.granted.folders();
                 let record = key.record(self.api.context.now(), &self.trace_id, folders, progress);
-                batch.changes.push(documents::insert(&record)?);
+                batch.mutations.push(documents::insert(&record)?);
             }
             batch.audit.push(begun.clone());
             match self.api.context.store.commit(batch, self.api.context.now()).await {
-                Ok(_) => return self.settle(begun, reply, key).await,
+                Ok(_) => {
+                    let answer = self.settle(begun, reply, key).await?;
+                    return Ok(ChangeResult { cookie, ..answer });
+                }
                 Err(error) if error.kind() == ErrorKind::Stale => {}
                 Err(error) => {
                     if error.kind() == ErrorKind::Exists
@@ -338,33 +384,41 @@ impl RequestContext {
         entry: AuditEntry,
         reply: Reply<Vec<u8>>,
         key: Option<&IdempotencyKey>,
-    ) -> Result<Answer> {
+    ) -> Result<ChangeResult> {
         match reply {
-            Reply::Ready(body) => Ok(Answer::done(body)),
+            Reply::Ready(body) => Ok(ChangeResult::done(body)),
             Reply::Pending(future) => {
                 let body = future.await?;
                 if let Some(key) = key {
                     key.note(&self.api.context, key.answered(200, &body)?).await;
                 }
-                Ok(Answer::done(body))
+                Ok(ChangeResult::done(body))
             }
             Reply::SideEffect(future) => {
                 let result = future.await;
                 let error = result.as_ref().err().map(redact::error);
                 self.api.context.store.complete_audit(entry.id, &entry.payload, error.as_deref()).await?;
                 self.keep(key, &result).await?;
-                result.map(Answer::done)
+                result.map(ChangeResult::done)
             }
         }
     }
 
-    /// Writes the entry of a refused call, and returns the error.
-    async fn refuse(&self, entry: AuditEntry, error: Error) -> Result<Answer> {
+    /// Writes the entry of a refused call, and returns the error. A failed attempt to sign in counts.
+    async fn refuse(&self, entry: AuditEntry, error: Error) -> Result<ChangeResult> {
         self.note_refusal(entry, &error).await?;
+        let (identity, peer) = (&self.api.identity, self.request.client.peer);
+        if self.operation.requirement == Requirement::Public && error.kind() == ErrorKind::Unauthenticated {
+            identity.limiter.failed(peer, Instant::now()).map_err(rate_limit::too_many_failures)?;
+        }
         Err(error)
     }
 
     async fn note_refusal(&self, mut entry: AuditEntry, error: &Error) -> Result<()> {
+        // The caller named no user or organization that exists.
+        if entry.organization.0.is_nil() {
+            return Ok(());
+        }
         entry.error = Some(redact::error(error));
         let mut batch = Batch::server("audit");
         batch.audit.push(entry);
@@ -378,18 +432,20 @@ impl RequestContext {
             None => None,
         };
         let cluster = cluster.filter(|found| found.row.organization == principal.organization);
+        let service_account = !principal.person && !principal.is_anonymous();
         Ok(AuditEntry {
             id: fresh_id(),
             organization: principal.organization,
             created_at: self.api.context.now(),
             action: action.to_owned(),
-            source: audit::source(self.request.agent.as_deref(), caller.session.is_some()).to_owned(),
+            source: audit::source(self.request.client.user_agent.as_deref(), caller.session.is_some())
+                .to_owned(),
             cluster: cluster.as_ref().map(|found| found.value.id),
             cluster_name: cluster.map(|found| found.value.name.clone()),
             user_email: principal.person.then(|| principal.name.clone()),
-            service_account_name: (!principal.person).then(|| redact::text(&principal.name)),
+            service_account_name: service_account.then(|| redact::text(&principal.name)),
             session_id: caller.session_id(),
-            ip_address: Some(self.request.peer.to_string()),
+            ip_address: Some(self.request.client.peer.to_string()),
             trace_id: self.trace_id.clone(),
             payload: redact::payload(self.operation.name, self.params.iter(), &self.request.body),
             error: None,

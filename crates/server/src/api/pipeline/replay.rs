@@ -7,13 +7,14 @@ use crate::{
         dispatch::Outcome,
         handlers, hierarchy,
         idempotency::{self, IdempotencyKey, IdempotencyRecord, Progress},
-        pipeline::{Answer, RequestContext},
+        pipeline::{ChangeResult, RequestContext},
         redact,
     },
     documents::{self, Stored},
+    identity::authenticate::Caller,
 };
 use ootheca_model::{
-    Error, ErrorKind, Principal, Result,
+    Error, ErrorKind, Result,
     audit::{AuditEntry, INTERRUPTED},
 };
 use ootheca_store::Batch;
@@ -27,7 +28,7 @@ impl RequestContext {
         let progress = match result {
             Ok(body) => key.answered(200, body)?,
             Err(error) if idempotency::is_final(error) => {
-                let refused = Answer::refused(error);
+                let refused = ChangeResult::refused(error);
                 key.answered(refused.status, &refused.body)?
             }
             Err(_) => Progress::Acting { entry: None },
@@ -41,10 +42,10 @@ impl RequestContext {
     pub(super) async fn replay_or_refuse(
         &self,
         entry: AuditEntry,
-        principal: &Arc<Principal>,
+        caller: &Caller,
         refusal: Error,
-    ) -> Result<Answer> {
-        let key = self.extensions().ok().and_then(|extensions| self.key(principal, &extensions));
+    ) -> Result<ChangeResult> {
+        let key = self.extensions().ok().and_then(|extensions| self.key(&caller.principal, &extensions));
         let Some(key) = key else { return self.refuse(entry, refusal).await };
         let _lock = self.api.idempotency.lock(key.id()).await;
         let found = key.find(&self.api.context).await?.filter(|found| key.check(&found.value).is_ok());
@@ -52,12 +53,12 @@ impl RequestContext {
         let folders = found.value.folders.clone();
         let target = hierarchy::gone_target(
             &self.api.context,
-            principal.organization,
+            caller.principal.organization,
             self.operation.scope,
             &self.params,
             folders,
         );
-        match target.await?.map(|target| self.authorize_at(principal, target)) {
+        match target.await?.map(|target| self.authorize_at(caller, target)) {
             Some(Ok(call)) => self.replay(entry, call, &key, found).await,
             _ => self.refuse(entry, refusal).await,
         }
@@ -70,7 +71,7 @@ impl RequestContext {
         mut call: Call,
         key: &IdempotencyKey,
         found: Stored<IdempotencyRecord>,
-    ) -> Result<Answer> {
+    ) -> Result<ChangeResult> {
         let record = &found.value;
         if let Err(error) = key.check(record) {
             return self.refuse(entry, error).await;
@@ -78,12 +79,12 @@ impl RequestContext {
         let first = Some(record.trace_id.clone());
         match &record.progress {
             Progress::Answered { status, sealed } => {
-                Ok(Answer { status: *status, first, ..Answer::done(key.open(sealed)?) })
+                Ok(ChangeResult { status: *status, first, ..ChangeResult::done(key.open(sealed)?) })
             }
             Progress::Settling { cluster } => {
                 let body = handlers::cluster_settled(&self.api.metering, *cluster).await?;
                 key.note(&self.api.context, key.answered(200, &body)?).await;
-                Ok(Answer { first, ..Answer::done(body) })
+                Ok(ChangeResult { first, ..ChangeResult::done(body) })
             }
             Progress::Acting { entry: begun } => {
                 let (begun, first) = match begun {
@@ -101,9 +102,9 @@ impl RequestContext {
                 }
                 self.keep(Some(key), &result).await?;
                 match result {
-                    Ok(body) => Ok(Answer { first, ..Answer::done(body) }),
+                    Ok(body) => Ok(ChangeResult { first, ..ChangeResult::done(body) }),
                     Err(error) if error.kind() == ErrorKind::Internal => Err(error),
-                    Err(error) => Ok(Answer { first, ..Answer::refused(&error) }),
+                    Err(error) => Ok(ChangeResult { first, ..ChangeResult::refused(&error) }),
                 }
             }
         }
@@ -125,7 +126,7 @@ impl RequestContext {
                 Reply::SideEffect(future) => future.await,
                 _ => Err(Error::internal("a replayed change has no side effect")),
             },
-            Outcome::Read(_) => Err(Error::internal("a change changed nothing")),
+            _ => Err(Error::internal("a change changed nothing")),
         }
     }
 }

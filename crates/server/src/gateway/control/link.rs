@@ -5,11 +5,12 @@ use crate::gateway::control::protocol::{
     receive, send,
 };
 use ootheca_model::{ClusterId, Error, Result};
+use parking_lot::{Mutex, MutexGuard};
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicU16, Ordering},
     },
     time::Duration,
@@ -71,7 +72,7 @@ impl Link {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// Sends the port of the gateway, now and in every later greeting.

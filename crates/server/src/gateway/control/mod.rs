@@ -6,7 +6,7 @@
 //! greeting that names the version of the protocol (`protocol`). [`crate::gateway::handover`] passes descriptors.
 
 pub mod admin;
-mod known;
+mod cache;
 mod link;
 pub mod protocol;
 pub mod remote;

@@ -253,7 +253,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[tokio::test]
-    async fn messages_survive_the_way() {
+    async fn messages_round_trip() {
         let cluster = ClusterId(uuid::Uuid::from_u128(7));
         let policy = Policy { allow: vec!["10.0.0.0/8".parse().expect("a network")], ..Policy::default() };
         let sayings = [
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn kinds_of_errors_survive_and_the_cause_stays_here() {
+    fn error_kinds_round_trip_without_causes() {
         let error = Error::precondition("no").because(std::io::Error::other("hidden"));
         let back = Error::from(Failure::from(error));
         assert_eq!((back.kind(), back.chain()), (ErrorKind::Precondition, "no".to_owned()));
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn another_version_is_refused_in_words() {
+    fn another_version_is_refused_with_a_message() {
         let other = ServerHello { ootheca: VERSION + 1, ..ServerHello::new() };
         assert!(other.check().expect_err("another").message().contains("version"));
         assert!(ServerHello::refusal("busy").check().expect_err("refused").message().contains("busy"));
@@ -303,7 +303,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_makes_the_reader_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        fn reading_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let _ = parse::<NumberedRequest>(&bytes);
             let _ = parse::<ServerMessage>(&bytes);
         }

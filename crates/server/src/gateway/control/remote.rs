@@ -6,16 +6,17 @@
 //! repeated and all clusters are announced as changed, so that sessions that are no longer allowed end.
 
 use crate::gateway::control::{
-    known::Known,
+    cache::DirectoryCache,
     link::{Event, Link},
     protocol::{Request, Response},
 };
 use async_trait::async_trait;
 use ootheca_gateway::{Activity, Destination, Directory, Policy};
 use ootheca_model::{ClusterId, Error, ErrorKind, Result, login::Secret};
+use parking_lot::{Mutex, MutexGuard};
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 use tokio::{
@@ -37,7 +38,7 @@ const TOGETHER: usize = 64;
 /// The directory of a control plane in another process.
 pub struct RemoteDirectory {
     link: Arc<Link>,
-    known: Arc<Mutex<Known>>,
+    known: Arc<Mutex<DirectoryCache>>,
     changes: broadcast::Sender<ClusterId>,
 }
 
@@ -49,7 +50,7 @@ impl RemoteDirectory {
         let (changes, _) = broadcast::channel(1024);
         // The receiver is as fast as the control plane, so the channel stays short.
         let (news, heard) = mpsc::unbounded_channel();
-        let known = Arc::<Mutex<Known>>::default();
+        let known = Arc::<Mutex<DirectoryCache>>::default();
         let listening = Listening { link: link.clone(), known: known.clone(), changes: changes.downgrade() };
         tokio::spawn(link.clone().run(news));
         tokio::spawn(listening.run(heard));
@@ -66,7 +67,7 @@ impl RemoteDirectory {
         self.link.listens_at(port).await;
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
+    fn known(&self) -> MutexGuard<'_, DirectoryCache> {
         lock(&self.known)
     }
 
@@ -110,8 +111,8 @@ impl RemoteDirectory {
     }
 }
 
-fn lock(known: &Mutex<Known>) -> MutexGuard<'_, Known> {
-    known.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(known: &Mutex<DirectoryCache>) -> MutexGuard<'_, DirectoryCache> {
+    known.lock()
 }
 
 /// Whether a server accepts connections. The file alone can be left from a server that has crashed.
@@ -139,8 +140,8 @@ impl Directory for RemoteDirectory {
         }
     }
 
-    async fn distrust(&self, cluster: ClusterId) {
-        self.known().distrust(cluster);
+    async fn invalidate(&self, cluster: ClusterId) {
+        self.known().invalidate(cluster);
         let _ = self.link.ask(Request::Distrust { cluster }, ANSWER).await;
     }
 
@@ -172,7 +173,7 @@ impl Directory for RemoteDirectory {
 /// Passes on changes, after the cached responses for them were requested again.
 struct Listening {
     link: Arc<Link>,
-    known: Arc<Mutex<Known>>,
+    known: Arc<Mutex<DirectoryCache>>,
     changes: broadcast::WeakSender<ClusterId>,
 }
 
@@ -274,7 +275,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_known_outlives_the_control_plane_and_is_asked_again_after() {
+    async fn the_cache_survives_the_control_plane_and_is_refreshed_after() {
         let (_folder, path) = place();
         let listener = control::listen(&path).expect("a socket");
         let directory = RemoteDirectory::new(path.clone());
@@ -298,7 +299,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn many_questions_are_in_flight_at_a_time() {
+    async fn requests_are_concurrent() {
         let (_folder, path) = place();
         let listener = control::listen(&path).expect("a socket");
         let directory = RemoteDirectory::new(path);
@@ -319,7 +320,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_socket_without_a_server_is_no_endpoint() {
+    async fn a_socket_without_a_server_is_not_an_endpoint() {
         let (folder, _) = place();
         let path = folder.path().join("server.sock");
         let listener = control::listen(&path).expect("a socket");

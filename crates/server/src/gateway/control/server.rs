@@ -141,7 +141,7 @@ async fn answer(control: &Control, source: Source, ask: Request) -> Result<Respo
         Request::Secret { cluster, user } => directory.secret(cluster, &user).await.map(Response::Secret),
         Request::Endpoint { cluster } => directory.endpoint(cluster).await.map(Response::Endpoint),
         Request::Distrust { cluster } => {
-            directory.distrust(cluster).await;
+            directory.invalidate(cluster).await;
             Ok(Response::Noted)
         }
         Request::Report { activities } => {

@@ -1,11 +1,8 @@
 //! The connected gateway processes, and when the sessions of a disconnected one no longer count.
 
 use crate::metering::{Metering, activity::Source};
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use parking_lot::{Mutex, MutexGuard};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 /// How long a gateway can be disconnected before its sessions no longer count.
 const GRACE: Duration = Duration::from_secs(15);
@@ -19,7 +16,7 @@ pub(super) struct Sources {
 
 impl Sources {
     fn lock(&self) -> MutexGuard<'_, HashMap<Source, (u32, u64)>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock()
     }
 
     /// Registers a connection, which counts until the returned value is dropped.

@@ -3,12 +3,9 @@
 use crate::identity::jwt::fetch;
 use jsonwebtoken::jwk::{AlgorithmParameters, Jwk, PublicKeyUse};
 use ootheca_model::{JwtIssuer, Timestamp};
+use parking_lot::Mutex;
 use serde_json::Value;
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 /// Keys that are older are downloaded again, because the issuer can have revoked one.
 const FRESH: Duration = Duration::from_secs(15 * 60);
@@ -42,19 +39,19 @@ pub struct Keys {
 
 #[derive(Default)]
 struct Fetched {
-    known: Mutex<Known>,
+    known: Mutex<CachedKeys>,
     /// Held during the download: concurrent requests wait for its result.
     turn: tokio::sync::Mutex<()>,
 }
 
 #[derive(Clone, Default)]
-struct Known {
+struct CachedKeys {
     keys: Arc<Vec<Jwk>>,
     fetched_at: Option<Timestamp>,
     tried_at: Option<Timestamp>,
 }
 
-impl Known {
+impl CachedKeys {
     fn younger(time: Option<Timestamp>, now: Timestamp, age: Duration) -> bool {
         time.is_some_and(|time| now.since(time) < age)
     }
@@ -79,9 +76,10 @@ impl Keys {
             return select(&parse(given), kid);
         }
         let fetched = self.of(&format!("{} {revision}", issuer.id));
-        let wanted = |known: &Known| {
-            let enough = Known::younger(known.fetched_at, now, FRESH) && !known.select(kid, now).is_empty();
-            !enough && !Known::younger(known.tried_at, now, PAUSE)
+        let wanted = |known: &CachedKeys| {
+            let enough =
+                CachedKeys::younger(known.fetched_at, now, FRESH) && !known.select(kid, now).is_empty();
+            !enough && !CachedKeys::younger(known.tried_at, now, PAUSE)
         };
         let mut known = fetched.known();
         if wanted(&known) {
@@ -95,7 +93,7 @@ impl Keys {
     }
 
     fn of(&self, name: &str) -> Arc<Fetched> {
-        let mut issuers = self.issuers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut issuers = self.issuers.lock();
         if issuers.len() >= REMEMBERED && !issuers.contains_key(name) {
             issuers.clear();
         }
@@ -104,13 +102,13 @@ impl Keys {
 }
 
 impl Fetched {
-    fn known(&self) -> Known {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    fn known(&self) -> CachedKeys {
+        self.known.lock().clone()
     }
 
-    async fn ask(&self, issuer_url: &str, now: Timestamp) -> Known {
+    async fn ask(&self, issuer_url: &str, now: Timestamp) -> CachedKeys {
         let keys = fetch::keys(issuer_url).await;
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock();
         known.tried_at = Some(now);
         match keys {
             Ok(text) => {
@@ -150,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_public_keys_that_sign_are_taken() {
+    fn only_public_signing_keys_are_accepted() {
         let text = r#"{"keys":[
             {"kty":"oct","k":"c2VjcmV0","kid":"shared"},
             {"kty":"RSA","n":"AQAB","e":"AQAB","kid":"good","use":"sig"},

@@ -205,7 +205,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_token_is_valid_between_its_ends() {
+    fn a_token_is_valid_between_nbf_and_exp() {
         let now = Timestamp(1_000_000_000_000_000);
         for good in [json!({ "exp": 1_000_000_001 }), json!({ "exp": 1_000_000_000.5, "nbf": 999_999_999 })] {
             assert_eq!(in_time(&good, now), Ok(()), "{good}");
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn none_and_secrets_shared_with_us_are_no_tokens() {
+    fn none_and_symmetric_algorithms_are_refused() {
         // {"alg":"none"}, {"alg":"HS256"}, {"alg":"RS256","crit":["x"]}, each with {}
         for header in
             ["eyJhbGciOiJub25lIn0", "eyJhbGciOiJIUzI1NiJ9", "eyJhbGciOiJSUzI1NiIsImNyaXQiOlsieCJdfQ"]

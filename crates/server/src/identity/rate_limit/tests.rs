@@ -19,7 +19,7 @@ fn millis(count: u64) -> Duration {
 }
 
 #[test]
-fn a_burst_and_then_one_every_tenth_of_a_second() {
+fn calls_after_a_burst_are_spaced() {
     let (limiter, now) = (limiter(10, 40), Instant::now());
     for _ in 0..40 {
         assert_eq!(limiter.admit(ANN, now), Ok(()));
@@ -35,7 +35,7 @@ fn a_burst_and_then_one_every_tenth_of_a_second() {
 }
 
 #[test]
-fn on_and_off() {
+fn the_mode_enables_and_disables_the_limit() {
     let on = |mode, engine| {
         let settings = RateLimitSettings { mode, requests_per_second: 1, burst: 1 };
         let (limiter, now) = (Limiter::new(&settings, engine), Instant::now());
@@ -47,7 +47,7 @@ fn on_and_off() {
 }
 
 #[test]
-fn ten_failures_are_free_and_then_it_doubles() {
+fn delays_start_after_ten_failures_and_double() {
     let (limiter, ann, mut now) = (limiter(10, 40), peer("192.0.2.1"), Instant::now());
     for _ in 0..10 {
         assert_eq!(limiter.failed(ann, now), Ok(()));
@@ -64,7 +64,7 @@ fn ten_failures_are_free_and_then_it_doubles() {
 }
 
 #[test]
-fn a_network_of_ipv6_counts_as_one() {
+fn an_ipv6_network_counts_as_one_address() {
     let (limiter, now) = (limiter(10, 40), Instant::now());
     let failed = (0..11).all(|host| limiter.failed(peer(&format!("2001:db8::{host}")), now).is_ok());
     assert!(failed);
@@ -91,7 +91,7 @@ fn retry_after_is_whole_seconds_and_never_too_early() {
 
 proptest! {
     #[test]
-    fn never_more_than_the_burst_and_the_rate(
+    fn the_rate_is_never_exceeded(
         rate in 1_u32..50,
         burst in 1_u32..50,
         steps in prop::collection::vec(0_u64..300, 1..200),

@@ -224,7 +224,7 @@ fn backoff(failures: u32) -> Duration {
 /// time, every cluster that should run is included, because another program may have changed it.
 async fn everything(lifecycle: &Lifecycle, first: bool) -> Result<HashSet<ClusterId>> {
     let mut ids: HashSet<ClusterId> = lifecycle.context.engine.list().await?.into_iter().collect();
-    for cluster in lifecycle.context.clusters.look(&*lifecycle.context.store).await?.values() {
+    for cluster in lifecycle.context.clusters.refresh(&*lifecycle.context.store).await?.values() {
         let cluster = &cluster.value;
         if (cluster.power == Power::Off || !first) && in_order(lifecycle, cluster).await {
             ids.remove(&cluster.id);

@@ -4,9 +4,10 @@
 //! wait for that one read. In memory only: after a restart, the first login reads.
 
 use ootheca_model::{ClusterId, Timestamp};
+use parking_lot::{Mutex, MutexGuard};
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 use tokio::sync::OwnedMutexGuard;
@@ -71,7 +72,7 @@ impl Freshness {
 
 impl ClusterFreshness {
     pub(super) fn freshness(&self) -> MutexGuard<'_, Freshness> {
-        self.freshness.lock().unwrap_or_else(PoisonError::into_inner)
+        self.freshness.lock()
     }
 }
 
@@ -104,7 +105,7 @@ impl Looked<'_> {
 
 impl MetadataFreshness {
     pub(super) fn of(&self, cluster: ClusterId) -> Arc<ClusterFreshness> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(cluster).or_default().clone()
+        self.0.lock().entry(cluster).or_default().clone()
     }
 
     pub(super) async fn logins_turn(&self, cluster: ClusterId) -> Turn {
@@ -124,7 +125,7 @@ impl MetadataFreshness {
 
     /// Removes a cluster.
     pub fn forget(&self, cluster: ClusterId) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&cluster);
+        self.0.lock().remove(&cluster);
     }
 }
 
@@ -137,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_are_outdated_if_somebody_may_have_changed_them() {
+    fn secrets_are_outdated_after_a_session_that_may_have_changed_them() {
         let at = Timestamp(100);
         let read = |began| Freshness { read: Some((began, at)), ..Freshness::default() };
         assert!(Freshness::default().outdated(Timestamp(0)), "never read");

@@ -17,7 +17,7 @@ use ootheca_model::{
     Cluster, ClusterId, Error, ErrorKind, OrganizationId, Result, Timestamp,
     login::{Login, Secret},
 };
-use ootheca_store::{Batch, Change, Kind, Row};
+use ootheca_store::{Batch, Kind, Mutation, Row};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -112,7 +112,7 @@ pub async fn cached(lifecycle: &Lifecycle, cluster: ClusterId) -> Result<Option<
 }
 
 /// Reads one part and caches it.
-pub async fn look(
+pub async fn read_part(
     lifecycle: &Lifecycle,
     cluster: ClusterId,
     part: Part,
@@ -163,7 +163,7 @@ pub async fn everything(
 
 /// The change that makes `catalog` the cached metadata of its cluster. It must be in one batch with a change
 /// of the cluster's row, so that a deleted cluster gets none.
-pub async fn replace(lifecycle: &Lifecycle, catalog: &SqlMetadata) -> Result<Change> {
+pub async fn replace(lifecycle: &Lifecycle, catalog: &SqlMetadata) -> Result<Mutation> {
     match documents::find::<SqlMetadata>(&*lifecycle.context.store, &catalog.cluster.to_string()).await? {
         Some(before) => documents::update(&before.row, catalog),
         None => documents::insert(catalog),
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_count_stands_until_there_is_another() {
+    fn a_table_count_is_kept_until_the_next_one() {
         let mut notes = catalog();
         notes.see(&databases(&[("a", Some(3)), ("b", None)]));
         notes.see(&databases(&[("a", None), ("b", Some(1)), ("c", None)]));
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_are_found_by_name_and_never_printed() {
+    fn secrets_are_found_by_name_and_never_formatted() {
         let mut notes = catalog();
         let login =
             |name: &str| Login { name: name.to_owned(), secret: Secret::Scram(format!("hash of {name}")) };

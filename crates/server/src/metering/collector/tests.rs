@@ -21,7 +21,7 @@ use ootheca_model::{
     units::MICRO,
     usage::{CpuCounter, Measure, SqlCounters},
 };
-use ootheca_store::{AuditQuery, Batch, Change, Kind, Query};
+use ootheca_store::{AuditQuery, Batch, Kind, Mutation, Query};
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -136,7 +136,7 @@ fn made(context: &Context, limits: UsageLimits) -> Cluster {
         creator: PrincipalId(Uuid::nil()),
         now: context.now(),
     };
-    let (mut cluster, _) = create(request, birth, context.catalogue(), |_| Ok("simulated".into())).unwrap();
+    let (mut cluster, _) = create(request, birth, context.catalog(), |_| Ok("simulated".into())).unwrap();
     cluster.state = ClusterState::Created;
     cluster
 }
@@ -156,7 +156,7 @@ const LIMITS: UsageLimits =
     UsageLimits { request_units: Some(100), storage_mib: Some(10), virtual_cpus: None };
 
 #[tokio::test]
-async fn months_and_hours_are_booked_once() {
+async fn months_and_hours_are_recorded_once() {
     let world = World::new(UsageLimits::default()).await;
     world.at("2100-11-30T23:10:00Z").await;
     world.wrote(5, 1).await;
@@ -182,7 +182,7 @@ async fn months_and_hours_are_booked_once() {
 }
 
 #[tokio::test]
-async fn nothing_is_booked_without_a_session() {
+async fn no_usage_is_recorded_without_a_session() {
     let world = World::new(UsageLimits::default()).await;
     world.wrote(1, 1).await;
     let cpu = |micros| Measure { cpu: CpuCounter { epoch: "1".into(), micros }, ..counters(1, 1) };
@@ -201,7 +201,7 @@ async fn nothing_is_booked_without_a_session() {
 }
 
 #[tokio::test]
-async fn what_could_not_be_booked_is_booked_later() {
+async fn usage_that_could_not_be_recorded_is_recorded_later() {
     let world = World::new(UsageLimits::default()).await;
     world.wrote(1, 1).await;
     let lease = world.lifecycle.context.lease.borrow().clone().unwrap();
@@ -219,7 +219,7 @@ async fn what_could_not_be_booked_is_booked_later() {
 }
 
 #[tokio::test]
-async fn request_units_disable_until_the_month_ends() {
+async fn the_request_unit_limit_disables_until_the_month_ends() {
     let world = World::new(LIMITS).await;
     let directory = StoreDirectory::new(world.lifecycle.clone());
     let mut hints = directory.changes();
@@ -227,8 +227,8 @@ async fn request_units_disable_until_the_month_ends() {
     world.wrote(9, 1).await;
     assert_eq!(world.told().await, ["request_unit_limit 50"]);
     world.wrote(17, 1).await;
-    let standing = directory.policy(world.cluster).await.unwrap().unwrap().admission;
-    let AdmissionState::Disabled(notice) = standing else { panic!("{standing:?}") };
+    let state = directory.policy(world.cluster).await.unwrap().unwrap().admission;
+    let AdmissionState::Disabled(notice) = state else { panic!("{state:?}") };
     assert!(notice.message.contains("request_unit_limit of 100"), "{notice:?}");
     assert!(notice.hint.contains("2100-12-01T00:00:00"), "{notice:?}");
     assert_eq!(hints.recv().await.unwrap(), world.cluster);
@@ -236,14 +236,14 @@ async fn request_units_disable_until_the_month_ends() {
     assert_eq!(world.told().await, all);
     let shown = world.shown().await;
     assert_eq!(
-        (shown.standing.as_str(), shown.usage.request_unit_limit_percent.unwrap().0),
+        (shown.limit_status.as_str(), shown.usage.request_unit_limit_percent.unwrap().0),
         ("REQUEST_UNIT_LIMIT_EXCEEDED", 102)
     );
     assert!(shown.conditions.iter().any(|condition| condition.kind == "RequestUnitLimitExceeded"));
     while hints.try_recv().is_ok() {}
     world.at("2100-12-01T00:00:00Z").await;
-    let standing = directory.policy(world.cluster).await.unwrap().unwrap().admission;
-    assert_eq!(standing, AdmissionState::Open, "without a tick");
+    let state = directory.policy(world.cluster).await.unwrap().unwrap().admission;
+    assert_eq!(state, AdmissionState::Open, "without a tick");
     tick(&world.lifecycle.metering).await.unwrap();
     let hint = tokio::time::timeout(Duration::from_secs(10), hints.recv()).await;
     assert_eq!(hint.unwrap().unwrap(), world.cluster, "gateways that remember are told");
@@ -251,7 +251,7 @@ async fn request_units_disable_until_the_month_ends() {
 }
 
 #[tokio::test]
-async fn gateways_hear_of_a_meter_only_when_the_standing_changes() {
+async fn gateways_are_notified_only_when_the_limit_status_changes() {
     let world = World::new(LIMITS).await;
     let directory = StoreDirectory::new(world.lifecycle.clone());
     let mut hints = directory.changes();
@@ -274,10 +274,10 @@ async fn gateways_hear_of_a_meter_only_when_the_standing_changes() {
 }
 
 #[tokio::test]
-async fn a_raised_limit_holds_at_once() {
+async fn an_increased_limit_applies_immediately() {
     let world = World::new(LIMITS).await;
     world.wrote(20, 1).await;
-    assert_eq!(world.shown().await.standing, "REQUEST_UNIT_LIMIT_EXCEEDED");
+    assert_eq!(world.shown().await.limit_status, "REQUEST_UNIT_LIMIT_EXCEEDED");
     world
         .change(|cluster| {
             if let Config::Serverless { limits, .. } = &mut cluster.config {
@@ -285,29 +285,29 @@ async fn a_raised_limit_holds_at_once() {
             }
         })
         .await;
-    assert_eq!(world.shown().await.standing, "OPEN");
+    assert_eq!(world.shown().await.limit_status, "OPEN");
 }
 
 #[tokio::test]
-async fn storage_throttles_until_data_is_deleted() {
+async fn the_storage_limit_throttles_until_data_is_deleted() {
     let world = World::new(LIMITS).await;
     let directory = StoreDirectory::new(world.lifecycle.clone());
     world.wrote(0, 11).await;
-    let standing = directory.policy(world.cluster).await.unwrap().unwrap().admission;
+    let state = directory.policy(world.cluster).await.unwrap().unwrap().admission;
     assert!(
-        matches!(&standing, AdmissionState::Throttled(notice) if notice.hint.contains("VACUUM")),
-        "{standing:?}"
+        matches!(&state, AdmissionState::Throttled(notice) if notice.hint.contains("VACUUM")),
+        "{state:?}"
     );
     assert_eq!(world.told().await.len(), 3);
     world.engine.pretend(world.cluster, counters(0, 2));
     tick(&world.lifecycle.metering).await.unwrap();
-    assert_eq!(world.shown().await.standing, "OPEN", "seen without a session");
+    assert_eq!(world.shown().await.limit_status, "OPEN", "seen without a session");
     world.wrote(0, 12).await;
     assert_eq!(world.told().await.len(), 6, "told again");
 }
 
 #[tokio::test]
-async fn a_suspended_cluster_is_not_asked() {
+async fn a_suspended_cluster_is_not_queried() {
     let world = World::new(LIMITS).await;
     world.wrote(1, 1).await;
     world.change(|cluster| cluster.power = Power::Off).await;
@@ -321,12 +321,12 @@ async fn a_suspended_cluster_is_not_asked() {
 }
 
 #[tokio::test]
-async fn time_only_goes_forwards_and_survives_a_restart() {
+async fn the_test_clock_only_advances_and_survives_a_restart() {
     let world = World::new(LIMITS).await;
     world.at("2100-01-01T00:00:00Z").await;
     let again = TestClock::open(&*world.lifecycle.context.store).await.unwrap();
     assert!(again.now() >= "2100-01-01T00:00:00Z".parse().unwrap());
-    let unused = Change::Touch { kind: Kind::Cluster, id: world.cluster.to_string(), revision: 1 };
+    let unused = Mutation::Touch { kind: Kind::Cluster, id: world.cluster.to_string(), revision: 1 };
     let fenced =
         Batch { fence: world.lifecycle.context.lease.borrow().clone(), ..Batch::server("test").with(unused) };
     world

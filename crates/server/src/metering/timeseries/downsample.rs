@@ -1,15 +1,15 @@
 //! Steps: the resolution and the retention of samples, and the series that is used for a query. Pure.
 
 use crate::metering::timeseries::{
-    cell::Cell,
     row::{PLACES, Places},
+    sample::Sample,
 };
 use std::collections::BTreeMap;
 
 /// One of the three stored series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Step {
-    /// The length of a cell in seconds.
+    /// The length of a sample in seconds.
     pub(crate) seconds: i64,
     /// The retention in seconds.
     kept: i64,
@@ -18,7 +18,7 @@ pub(crate) struct Step {
 pub(crate) const FINE: Step = Step { seconds: 10, kept: 2 * 3600 };
 pub(crate) const MIDDLE: Step = Step { seconds: 120, kept: 2 * 24 * 3600 };
 pub(crate) const COARSE: Step = Step { seconds: 3600, kept: 90 * 24 * 3600 };
-/// From fine to coarse. A row of each contains whole cells of the next one.
+/// From fine to coarse. A row of each contains whole samples of the next one.
 pub(crate) const STEPS: [Step; 3] = [FINE, MIDDLE, COARSE];
 
 /// Lengths of a point in seconds that are easy to read on an axis. Longer points are whole days.
@@ -61,7 +61,7 @@ impl Step {
         (second - self.row_start(second)) / self.seconds
     }
 
-    /// Rows that start before this time are removed, because all their cells are too old.
+    /// Rows that start before this time are removed, because all their samples are too old.
     pub(crate) fn forgotten_before(self, now: i64) -> i64 {
         now - self.kept - SLACK - self.row_seconds()
     }
@@ -76,13 +76,13 @@ pub(crate) fn floor(second: i64, step: i64) -> i64 {
     second.div_euclid(step) * step
 }
 
-/// Sets every cell of `coarse` for which `fine` has data. The rows start at the specified times.
+/// Sets every sample of `coarse` for which `fine` has data. The rows start at the specified times.
 pub(crate) fn roll_up(fine: (Step, i64, &Places), coarse: (Step, i64, &mut Places)) {
-    let ((fine, fine_start, cells), (step, start, sums)) = (fine, coarse);
-    let mut touched: BTreeMap<i64, Cell> = BTreeMap::new();
-    for (place, cell) in cells {
+    let ((fine, fine_start, samples), (step, start, sums)) = (fine, coarse);
+    let mut touched: BTreeMap<i64, Sample> = BTreeMap::new();
+    for (place, sample) in samples {
         let second = fine_start + place * fine.seconds;
-        touched.entry((second - start) / step.seconds).or_default().add(cell);
+        touched.entry((second - start) / step.seconds).or_default().add(sample);
     }
     sums.extend(touched);
 }
@@ -114,15 +114,15 @@ pub(crate) fn plan(from: i64, to: i64, points: i64, shortest: i64, now: i64) -> 
 }
 
 impl Plan {
-    /// Adds cells to the points that contain their times.
-    pub(crate) fn gather(&self, cells: impl IntoIterator<Item = (i64, Cell)>) -> Vec<Cell> {
-        let mut ordered: Vec<(i64, Cell)> = cells.into_iter().collect();
+    /// Adds samples to the points that contain their times.
+    pub(crate) fn gather(&self, samples: impl IntoIterator<Item = (i64, Sample)>) -> Vec<Sample> {
+        let mut ordered: Vec<(i64, Sample)> = samples.into_iter().collect();
         ordered.sort_by_key(|(second, _)| *second);
-        let mut points = vec![Cell::default(); usize::try_from(self.points).unwrap_or(0)];
-        for (second, cell) in ordered {
+        let mut points = vec![Sample::default(); usize::try_from(self.points).unwrap_or(0)];
+        for (second, sample) in ordered {
             let point = usize::try_from((second - self.first).div_euclid(self.point));
             if let Some(point) = point.ok().and_then(|point| points.get_mut(point)) {
-                point.add(&cell);
+                point.add(&sample);
             }
         }
         points
@@ -137,13 +137,13 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metering::timeseries::cell::tests::any_cell;
+    use crate::metering::timeseries::sample::tests::any_cell;
     use proptest::prelude::*;
 
     const NOW: i64 = 1_796_000_000;
 
     #[test]
-    fn a_row_holds_whole_cells_of_the_next_step() {
+    fn a_row_contains_whole_samples_of_the_next_step() {
         for pair in STEPS.windows(2) {
             assert_eq!(pair[0].row_seconds() % pair[1].seconds, 0);
         }
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn usual_questions() {
+    fn common_time_ranges_are_planned() {
         let ask = |back: i64, points| {
             let plan = plan(NOW - back, NOW, points, 10, NOW);
             (plan.step.seconds, plan.point)
@@ -170,12 +170,12 @@ mod tests {
         assert_eq!(plan(0, NOW, 1000, 10, NOW).point, 21 * DAY);
     }
 
-    fn day(cells: &[(i64, Cell)]) -> Vec<(Step, i64, Places)> {
+    fn day(samples: &[(i64, Sample)]) -> Vec<(Step, i64, Places)> {
         // As the server does it: row by row, each step from the previous one.
         let mut rows: BTreeMap<(i64, i64), Places> = BTreeMap::new();
-        for (second, cell) in cells {
+        for (second, sample) in samples {
             let row = rows.entry((FINE.seconds, FINE.row_start(*second))).or_default();
-            row.entry(FINE.place(*second)).or_default().add(cell);
+            row.entry(FINE.place(*second)).or_default().add(sample);
             for pair in STEPS.windows(2) {
                 let (fine, coarse) = (pair[0], pair[1]);
                 let (from, to) = (fine.row_start(*second), coarse.row_start(*second));
@@ -188,12 +188,12 @@ mod tests {
         rows.into_iter().map(|((seconds, start), places)| (step(seconds), start, places)).collect()
     }
 
-    fn any_cells() -> impl Strategy<Value = Vec<(i64, Cell)>> {
+    fn any_cells() -> impl Strategy<Value = Vec<(i64, Sample)>> {
         prop::collection::vec((1..2000_i64, any_cell()), 1..60).prop_map(|gaps| {
             let mut second = NOW;
-            let step = |(gap, cell)| {
+            let step = |(gap, sample)| {
                 second += gap;
-                (second, cell)
+                (second, sample)
             };
             gaps.into_iter().map(step).collect()
         })
@@ -202,28 +202,28 @@ mod tests {
     proptest! {
         /// Every step contains the same sums, at the times of the samples.
         #[test]
-        fn each_step_holds_all_of_it(cells in any_cells()) {
-            let rows = day(&cells);
-            let total = Cell::sum(cells.iter().map(|(_, cell)| cell));
+        fn every_step_has_the_same_sums(samples in any_cells()) {
+            let rows = day(&samples);
+            let total = Sample::sum(samples.iter().map(|(_, sample)| sample));
             for wanted in STEPS {
                 let of_step = rows.iter().filter(|(step, ..)| *step == wanted);
-                let found: Vec<(i64, Cell)> = of_step
+                let found: Vec<(i64, Sample)> = of_step
                     .flat_map(|(step, start, places)| {
-                        places.iter().map(move |(place, cell)| (start + place * step.seconds, *cell))
+                        places.iter().map(move |(place, sample)| (start + place * step.seconds, *sample))
                     })
                     .collect();
-                prop_assert_eq!(Cell::sum(found.iter().map(|(_, cell)| cell)), total);
+                prop_assert_eq!(Sample::sum(found.iter().map(|(_, sample)| sample)), total);
                 for (second, _) in &found {
-                    let within = |(sample, _): &(i64, Cell)| floor(*sample, wanted.seconds) == *second;
-                    prop_assert!(cells.iter().any(within), "a cell where nothing was");
+                    let within = |(sample, _): &(i64, Sample)| floor(*sample, wanted.seconds) == *second;
+                    prop_assert!(samples.iter().any(within), "a sample where nothing was");
                 }
             }
         }
 
         /// A response is never longer than requested, covers the whole time, and loses no data.
         #[test]
-        fn answers_cover_what_was_asked(
-            cells in any_cells(),
+        fn the_series_covers_the_time_range(
+            samples in any_cells(),
             back in 1..100 * DAY,
             points in 1..1000_i64,
         ) {
@@ -234,14 +234,14 @@ mod tests {
             prop_assert!(found.first > to - back - found.point && found.end() < to + found.point);
             prop_assert_eq!(found.point % found.step.seconds, 0);
             prop_assert!(found.step.still_has(to - back, to) || found.step == COARSE);
-            let gathered = found.gather(cells.iter().copied());
-            let inside = cells.iter().filter(|(at, _)| (found.first..found.end()).contains(at));
-            prop_assert_eq!(Cell::sum(&gathered), Cell::sum(inside.map(|(_, cell)| cell)));
+            let gathered = found.gather(samples.iter().copied());
+            let inside = samples.iter().filter(|(at, _)| (found.first..found.end()).contains(at));
+            prop_assert_eq!(Sample::sum(&gathered), Sample::sum(inside.map(|(_, sample)| sample)));
         }
 
         /// Data that can still be requested is not removed.
         #[test]
-        fn kept_as_long_as_it_answers(age in 0..100 * DAY) {
+        fn rows_are_kept_while_they_are_used(age in 0..100 * DAY) {
             for step in STEPS {
                 let (second, now) = (NOW - age, NOW);
                 if step.still_has(second, now) {

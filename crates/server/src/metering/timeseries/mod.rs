@@ -3,16 +3,16 @@
 //! They cost almost nothing, because no server is queried: at the end of a tick, a sample is created from
 //! what the meter has read and recorded since the previous one. So a suspended cluster has no samples, and
 //! sampling neither resumes a cluster nor keeps it running. Samples are written every two minutes, in three
-//! rows for each cluster: one of the fine series, and one of each of the two coarser series, whose cells are
+//! rows for each cluster: one of the fine series, and one of each of the two coarser series, whose samples are
 //! sums of finer ones.
 //!
 //! Only the server that does the metering takes samples. Its lease does not guard the writes: in the worst
 //! case two servers write the same row, and a moment of a chart is lost.
 
 pub mod buffer;
-pub mod cell;
 pub mod downsample;
 pub mod row;
+pub mod sample;
 #[cfg(test)]
 mod tests;
 
@@ -23,7 +23,7 @@ use crate::{
 use buffer::Timed;
 use downsample::{FINE, STEPS, Step, roll_up};
 use ootheca_model::{ClusterId, Result, Timestamp, meter::Meter};
-use ootheca_store::{Batch, Change, Kind, Query, SampleRow, SampleRows};
+use ootheca_store::{Batch, Kind, Mutation, Query, SampleRow, SampleRows};
 use row::Places;
 use std::collections::{BTreeMap, HashMap};
 
@@ -48,17 +48,17 @@ pub(crate) fn seconds_between(metering: &Metering) -> i64 {
 
 /// If it is time, takes a sample of every cluster that the meter has just found running.
 pub(crate) async fn tick(metering: &Metering) -> Result<()> {
-    let (book, now) = (&metering.samples, second(metering.context.now()));
+    let (buffer, now) = (&metering.samples, second(metering.context.now()));
     let seconds = i64::try_from(metering.context.settings.samples.seconds).unwrap_or(i64::MAX);
-    if !metering.context.settings.samples.enabled || !book.is_due(now, seconds) {
+    if !metering.context.settings.samples.enabled || !buffer.is_due(now, seconds) {
         return Ok(());
     }
     learn_storage(metering).await?;
-    book.sample(now, |cluster| metering.activity.sessions(cluster));
-    if let Some(samples) = book.unwritten(now) {
+    buffer.sample(now, |cluster| metering.activity.sessions(cluster));
+    if let Some(samples) = buffer.unwritten(now) {
         write(metering, &samples).await?;
     }
-    if book.forgets(now) {
+    if buffer.forgets(now) {
         forget(metering, now).await?;
     }
     Ok(())
@@ -87,19 +87,19 @@ async fn learn_storage(metering: &Metering) -> Result<()> {
 async fn write(metering: &Metering, samples: &[(ClusterId, Timed)]) -> Result<()> {
     for portion in samples.chunks(TOGETHER) {
         let mut by_row: BTreeMap<i64, Vec<(ClusterId, Timed)>> = BTreeMap::new();
-        for (cluster, cells) in portion {
+        for (cluster, samples) in portion {
             let mut rows: BTreeMap<i64, Timed> = BTreeMap::new();
-            for (second, cell) in cells {
-                rows.entry(FINE.row_start(*second)).or_default().insert(*second, *cell);
+            for (second, sample) in samples {
+                rows.entry(FINE.row_start(*second)).or_default().insert(*second, *sample);
             }
-            for (start, cells) in rows {
-                by_row.entry(start).or_default().push((*cluster, cells));
+            for (start, samples) in rows {
+                by_row.entry(start).or_default().push((*cluster, samples));
             }
         }
         for (start, samples) in by_row {
             write_rows(metering, start, &samples).await?;
         }
-        metering.samples.wrote(portion);
+        metering.samples.mark_written(portion);
     }
     Ok(())
 }
@@ -115,17 +115,17 @@ async fn write_rows(metering: &Metering, start: i64, samples: &[(ClusterId, Time
         );
     }
     let mut batch = Batch::server("samples");
-    for (cluster, cells) in samples {
+    for (cluster, samples) in samples {
         let mut rows = known.iter_mut().map(|rows| rows.remove(cluster).unwrap_or_default());
         let (mut finer, mut below) = (rows.next().unwrap_or_default(), FINE);
-        for (second, cell) in cells {
-            finer.entry(FINE.place(*second)).or_default().add(cell);
+        for (second, sample) in samples {
+            finer.entry(FINE.place(*second)).or_default().add(sample);
         }
-        batch.changes.push(change(*cluster, FINE, start, &finer));
+        batch.mutations.push(change(*cluster, FINE, start, &finer));
         for (step, mut places) in STEPS.into_iter().skip(1).zip(rows) {
             let from = (below, below.row_start(start), &finer);
             roll_up(from, (step, step.row_start(start), &mut places));
-            batch.changes.push(change(*cluster, step, start, &places));
+            batch.mutations.push(change(*cluster, step, start, &places));
             (finer, below) = (places, step);
         }
     }
@@ -136,8 +136,8 @@ fn two_of_three((cluster, _, places): (ClusterId, i64, Places)) -> (ClusterId, P
     (cluster, places)
 }
 
-fn change(cluster: ClusterId, step: Step, second: i64, places: &Places) -> Change {
-    Change::KeepSamples(SampleRow {
+fn change(cluster: ClusterId, step: Step, second: i64, places: &Places) -> Mutation {
+    Mutation::KeepSamples(SampleRow {
         cluster,
         step_seconds: step.seconds,
         starts_at: moment(step.row_start(second)),

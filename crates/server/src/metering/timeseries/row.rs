@@ -1,26 +1,26 @@
-//! How a row of the store contains cells: 120 positions of one step, as columns of small numbers.
+//! How a row of the store contains samples: 120 positions of one step, as columns of small numbers.
 //!
 //! The document is Base64. The first byte is the version of the format. It is followed by the positions that
-//! have a cell, as (gap, length) pairs, and by each column of those cells: one value if it is constant,
-//! otherwise the differences from cell to cell. All numbers have a variable length, so the row of an idle
+//! have a sample, as (gap, length) pairs, and by each column of those samples: one value if it is constant,
+//! otherwise the differences from sample to sample. All numbers have a variable length, so the row of an idle
 //! cluster is short.
 
-use crate::metering::timeseries::cell::{COLUMNS, Cell};
+use crate::metering::timeseries::sample::{COLUMNS, Sample};
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use ootheca_model::{Error, Result};
 use std::collections::BTreeMap;
 
-/// The number of cells in a row.
+/// The number of samples in a row.
 pub(crate) const PLACES: i64 = 120;
 const VERSION: u8 = 1;
 /// The encoding of a column: one value, or differences.
 const SAME: u64 = 0;
 const DIFFERENT: u64 = 1;
 
-/// The cells of a row by position.
-pub(crate) type Places = BTreeMap<i64, Cell>;
+/// The samples of a row by position.
+pub(crate) type Places = BTreeMap<i64, Sample>;
 
-/// Encodes cells as a document.
+/// Encodes samples as a document.
 pub(crate) fn encode(places: &Places) -> String {
     let mut bytes = vec![VERSION];
     let runs = runs(places);
@@ -29,9 +29,9 @@ pub(crate) fn encode(places: &Places) -> String {
         put(&mut bytes, gap);
         put(&mut bytes, length);
     }
-    let cells: Vec<[u64; COLUMNS]> = places.values().map(Cell::columns).collect();
+    let samples: Vec<[u64; COLUMNS]> = places.values().map(Sample::columns).collect();
     for column in 0..COLUMNS {
-        let values = cells.iter().map(|cell| cell[column]);
+        let values = samples.iter().map(|sample| sample[column]);
         let first = values.clone().next().unwrap_or(0);
         if values.clone().all(|value| value == first) {
             put(&mut bytes, SAME);
@@ -68,20 +68,20 @@ fn read(bytes: &[u8]) -> Option<Places> {
         next = start.checked_add(length).filter(|end| *end <= PLACES)?;
         places.extend(start..next);
     }
-    let mut cells = vec![[0; COLUMNS]; places.len()];
+    let mut samples = vec![[0; COLUMNS]; places.len()];
     for column in 0..COLUMNS {
         if take(rest)? == SAME {
             let value = take(rest)?;
-            cells.iter_mut().for_each(|cell| cell[column] = value);
+            samples.iter_mut().for_each(|sample| sample[column] = value);
             continue;
         }
         let mut before = 0_u64;
-        for cell in &mut cells {
+        for sample in &mut samples {
             before = before.wrapping_add(unfolded(take(rest)?));
-            cell[column] = before;
+            sample[column] = before;
         }
     }
-    Some(places.into_iter().zip(cells.iter().map(Cell::of_columns)).collect())
+    Some(places.into_iter().zip(samples.iter().map(Sample::of_columns)).collect())
 }
 
 /// Adjacent positions as (gap before, length).
@@ -131,12 +131,12 @@ fn take(bytes: &mut &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metering::timeseries::cell::tests::any_cell;
+    use crate::metering::timeseries::sample::tests::any_cell;
     use proptest::prelude::*;
 
     proptest! {
         #[test]
-        fn a_row_comes_back_as_it_was_written(
+        fn a_row_round_trips(
             places in prop::collection::btree_map(0..PLACES, any_cell(), 0..PLACES as usize),
         ) {
             let document = encode(&places);
@@ -144,7 +144,7 @@ mod tests {
         }
 
         #[test]
-        fn numbers_of_every_size_come_back(numbers in prop::collection::vec(any::<u64>(), 0..20)) {
+        fn numbers_of_every_size_round_trip(numbers in prop::collection::vec(any::<u64>(), 0..20)) {
             let mut bytes = Vec::new();
             numbers.iter().for_each(|number| put(&mut bytes, folded(*number)));
             let mut rest = bytes.as_slice();
@@ -155,14 +155,14 @@ mod tests {
 
         /// Any input is either decoded or returns an error, and never panics.
         #[test]
-        fn damage_is_an_error(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        fn a_damaged_row_is_an_error(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let _ = read(&bytes);
             let _ = decode(&String::from_utf8_lossy(&bytes));
         }
     }
 
     #[test]
-    fn small_differences_are_small_numbers() {
+    fn small_differences_are_encoded_in_few_bytes() {
         let folded_small = [0_u64, 1, 2, 1_u64.wrapping_neg(), 2_u64.wrapping_neg()].map(folded);
         assert_eq!(folded_small, [0, 2, 4, 1, 3]);
     }

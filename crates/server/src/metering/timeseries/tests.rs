@@ -9,41 +9,41 @@ const DAY: i64 = 24 * 3600;
 const START: i64 = 1_796_000_000 / 3600 * 3600;
 
 /// A sample of a busy cluster.
-fn busy(second: i64) -> cell::Cell {
+fn busy(second: i64) -> sample::Sample {
     let noise = |range: i64| (second / 10 * 7919 % range).unsigned_abs();
-    let mut columns = [0; cell::COLUMNS];
+    let mut columns = [0; sample::COLUMNS];
     let numbers = [1, 10_003, 5, 900, 700_000, 2_000_000, 50_000_000, 2_000_000, 90_000, 900, 1_500]
         .into_iter()
         .chain([9_000_000, 1_200, 1_800, 400_000]);
     for (column, number) in columns.iter_mut().zip(numbers) {
         *column = if number > 100 { number + noise(i64::try_from(number / 3).unwrap()) } else { number };
     }
-    cell::Cell::of_columns(&columns)
+    sample::Sample::of_columns(&columns)
 }
 
 /// A sample of an idle cluster.
-fn idle(second: i64) -> cell::Cell {
+fn idle(second: i64) -> sample::Sample {
     let noise = |range: i64| (second / 10 * 7919 % range).unsigned_abs();
-    cell::Cell {
+    sample::Sample {
         samples: 1,
         millis: 9_980 + noise(41),
         cpu_micros: 1_000 + noise(4_000),
         storage_bytes: 8 << 20,
-        ..cell::Cell::default()
+        ..sample::Sample::default()
     }
 }
 
 /// The size in bytes of the documents of all rows of a cluster after three months, and of all documents that
 /// are written in a day. A row is half full on average.
-fn bytes(sample: fn(i64) -> cell::Cell) -> (usize, usize) {
+fn bytes(sample: fn(i64) -> sample::Sample) -> (usize, usize) {
     let row = |step: Step| {
         let times = step.seconds / FINE.seconds;
-        let cells = (0..row::PLACES).map(|place| {
-            let mut cell = cell::Cell::default();
-            (0..times).for_each(|time| cell.add(&sample(START + (place * times + time) * FINE.seconds)));
-            (place, cell)
+        let samples = (0..row::PLACES).map(|place| {
+            let mut sum = sample::Sample::default();
+            (0..times).for_each(|time| sum.add(&sample(START + (place * times + time) * FINE.seconds)));
+            (place, sum)
         });
-        row::encode(&cells.collect()).len()
+        row::encode(&samples.collect()).len()
     };
     let rows = |step: Step| {
         let kept = START - step.forgotten_before(START);
@@ -56,7 +56,7 @@ fn bytes(sample: fn(i64) -> cell::Cell) -> (usize, usize) {
 
 /// The sizes that docs/console.md states, without the overhead of the database.
 #[test]
-fn what_it_costs() {
+fn storage_costs_match_the_documentation() {
     let writings_a_minute = 60.0 / 120.0 * STEPS.len() as f64;
     assert!((writings_a_minute * 100.0 - 150.0).abs() < 1e-9, "rows a minute of 100 clusters");
     let ((idle_kept, idle_written), (busy_kept, busy_written)) = (bytes(idle), bytes(busy));
@@ -68,7 +68,7 @@ fn what_it_costs() {
 }
 
 #[test]
-fn rows_are_few() {
+fn the_number_of_rows_is_bounded() {
     let rows = |step: Step| (START - step.forgotten_before(START)) / step.row_seconds();
     assert_eq!((rows(FINE), rows(MIDDLE), rows(COARSE)), (7, 13, 19));
     let read = |plan: downsample::Plan| {

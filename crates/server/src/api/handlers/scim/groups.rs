@@ -16,78 +16,43 @@ use crate::{
 };
 use ootheca_api::{scim, wire::*};
 use ootheca_model::{Error, Person, PrincipalId, Result, Timestamp, group::Group, identity::normal_grants};
-use ootheca_store::{Batch, Change};
+use ootheca_store::{Batch, Mutation};
 use std::{collections::BTreeSet, sync::Arc};
 
 /// `GET /Groups`
-pub async fn get_groups(
-    call: Arc<Call>,
-    _path: NoPath,
-    query: ScimListQuery,
-    _body: NoBody,
-) -> Result<GetGroupsResponse> {
+pub async fn get_groups(call: Arc<Call>, query: ScimListQuery) -> Result<GetGroupsResponse> {
     let all = people::all(&call).await?.shown_groups();
     Ok(answer!(Page::read(&query, all)?, GetGroupsResponse))
 }
 
 /// `POST /Groups/.search`
-pub async fn search_groups(
-    call: Arc<Call>,
-    path: NoPath,
-    _query: NoQuery,
-    body: GetGroupsRequest,
-) -> Result<GetGroupsResponse> {
-    get_groups(call, path, body.into(), NoBody {}).await
+pub async fn search_groups(call: Arc<Call>, body: GetGroupsRequest) -> Result<GetGroupsResponse> {
+    get_groups(call, body.into()).await
 }
 
 /// `PUT /Groups/.search`
-pub async fn get_groups2(
-    call: Arc<Call>,
-    path: NoPath,
-    query: NoQuery,
-    body: GetGroupsRequest,
-) -> Result<GetGroupsResponse> {
-    search_groups(call, path, query, body).await
+pub async fn get_groups2(call: Arc<Call>, body: GetGroupsRequest) -> Result<GetGroupsResponse> {
+    search_groups(call, body).await
 }
 
 /// `GET /Groups/{id}`
-pub async fn get_group(
-    call: Arc<Call>,
-    path: IdPath,
-    query: ScimShowQuery,
-    _body: NoBody,
-) -> Result<ScimGroup> {
+pub async fn get_group(call: Arc<Call>, path: IdPath, query: ScimShowQuery) -> Result<ScimGroup> {
     let found = existing(&call, &path.id).await?;
     shown(show(&people::all(&call).await?, &found), &query)
 }
 
 /// `POST /Groups/{id}/.search`
-pub async fn search_group(
-    call: Arc<Call>,
-    path: IdPath,
-    _query: NoQuery,
-    body: SearchGroupBody,
-) -> Result<ScimGroup> {
-    get_group(call, path, body.into(), NoBody {}).await
+pub async fn search_group(call: Arc<Call>, path: IdPath, body: SearchGroupBody) -> Result<ScimGroup> {
+    get_group(call, path, body.into()).await
 }
 
 /// `PUT /Groups/{id}/.search`
-pub async fn get_group2(
-    call: Arc<Call>,
-    path: IdPath,
-    _query: NoQuery,
-    body: GetGroup2Body,
-) -> Result<ScimGroup> {
-    get_group(call, path, body.into(), NoBody {}).await
+pub async fn get_group2(call: Arc<Call>, path: IdPath, body: GetGroup2Body) -> Result<ScimGroup> {
+    get_group(call, path, body.into()).await
 }
 
 /// `POST /Groups`
-pub async fn create_group(
-    call: Arc<Call>,
-    _path: NoPath,
-    _query: NoQuery,
-    body: CreateGroupRequest,
-) -> Result<Decision<ScimGroup>> {
+pub async fn create_group(call: Arc<Call>, body: CreateGroupRequest) -> Result<Decision<ScimGroup>> {
     check_schema(body.schemas.as_deref(), scim::GROUP)?;
     let now = call.context.now();
     let group = Group {
@@ -102,7 +67,7 @@ pub async fn create_group(
     let people = people::all(&call).await?;
     let members = Members::read(&people, body.members)?;
     let mut batch = Batch::by(&call.granted).with(documents::insert(&group)?);
-    batch.changes.extend(members.changes(&people, group.id, now)?);
+    batch.mutations.extend(members.changes(&people, group.id, now)?);
     Ok(Decision::now(batch, people::group(&group, members.shown(&people), 1)))
 }
 
@@ -110,7 +75,6 @@ pub async fn create_group(
 pub async fn update_group(
     call: Arc<Call>,
     path: IdPath,
-    _query: NoQuery,
     body: UpdateGroupBody,
 ) -> Result<Decision<ScimGroup>> {
     check_schema(body.schemas.as_deref(), scim::GROUP)?;
@@ -120,12 +84,7 @@ pub async fn update_group(
 }
 
 /// `PATCH /Groups/{id}`
-pub async fn patch_group(
-    call: Arc<Call>,
-    path: IdPath,
-    _query: NoQuery,
-    body: PatchGroupBody,
-) -> Result<Decision<ScimGroup>> {
+pub async fn patch_group(call: Arc<Call>, path: IdPath, body: PatchGroupBody) -> Result<Decision<ScimGroup>> {
     let before = existing(&call, &path.id).await?;
     let people = people::all(&call).await?;
     let after = patched(show(&people, &before), body.schemas.as_deref(), body.operations)?;
@@ -133,17 +92,12 @@ pub async fn patch_group(
 }
 
 /// `DELETE /Groups/{id}`. The members lose its roles immediately.
-pub async fn delete_group(
-    call: Arc<Call>,
-    path: IdPath,
-    _query: NoQuery,
-    _body: NoBody,
-) -> Result<Decision<ScimDeleted>> {
+pub async fn delete_group(call: Arc<Call>, path: IdPath) -> Result<Decision<ScimDeleted>> {
     let before = existing(&call, &path.id).await?;
     let people = people::all(&call).await?;
     let mut batch = Batch::by(&call.granted).with(documents::delete(&before.row));
-    let nobody = Members(BTreeSet::new());
-    batch.changes.extend(nobody.changes(&people, before.value.id, call.context.now())?);
+    let none = Members(BTreeSet::new());
+    batch.mutations.extend(none.changes(&people, before.value.id, call.context.now())?);
     Ok(Decision::now(batch, ScimDeleted {}))
 }
 
@@ -173,7 +127,7 @@ fn replace(
     };
     let members = Members::read(people, request.members)?;
     let mut batch = Batch::by(&call.granted).with(documents::update(&before.row, &after)?);
-    batch.changes.extend(members.changes(people, after.id, now)?);
+    batch.mutations.extend(members.changes(people, after.id, now)?);
     let reply = people::group(&after, members.shown(people), before.row.revision + 1);
     Ok(Decision::now(batch, reply))
 }
@@ -196,7 +150,7 @@ impl Members {
     }
 
     /// The changes to people whose membership of `group` changes.
-    fn changes(&self, people: &People, group: PrincipalId, now: Timestamp) -> Result<Vec<Change>> {
+    fn changes(&self, people: &People, group: PrincipalId, now: Timestamp) -> Result<Vec<Mutation>> {
         let changed = people
             .persons
             .iter()

@@ -13,12 +13,7 @@ const SCHEMA: &str = "urn:ietf:params:scim:schemas:core:2.0:Schema";
 const CONFIG: &str = "urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig";
 
 /// `GET /ServiceProviderConfig`
-pub async fn get_service_provider_config(
-    _call: Arc<Call>,
-    _path: NoPath,
-    _query: NoQuery,
-    _body: NoBody,
-) -> Result<GetServiceProviderConfigResponse> {
+pub async fn get_service_provider_config(_call: Arc<Call>) -> Result<GetServiceProviderConfigResponse> {
     let place = format!("{}/ServiceProviderConfig", scim::PREFIX);
     Ok(GetServiceProviderConfigResponse {
         schemas: vec![CONFIG.to_owned()],
@@ -41,12 +36,7 @@ pub async fn get_service_provider_config(
 }
 
 /// `GET /ResourceTypes`
-pub async fn get_resource_types(
-    _call: Arc<Call>,
-    _path: NoPath,
-    query: ScimShowQuery,
-    _body: NoBody,
-) -> Result<GetResourceTypesResponse> {
+pub async fn get_resource_types(_call: Arc<Call>, query: ScimShowQuery) -> Result<GetResourceTypesResponse> {
     Ok(answer!(whole(resource_types(), &query)?, GetResourceTypesResponse))
 }
 
@@ -55,29 +45,18 @@ pub async fn get_resource_type(
     _call: Arc<Call>,
     path: ResourceTypePath,
     query: ScimShowQuery,
-    _body: NoBody,
 ) -> Result<ScimResourceType> {
     let found = resource_types().into_iter().find(|known| known.id.eq_ignore_ascii_case(&path.resource_id));
     shown(found.ok_or_else(|| Error::not_found("resource type"))?, &query)
 }
 
 /// `GET /Schemas`
-pub async fn get_schemas(
-    _call: Arc<Call>,
-    _path: NoPath,
-    query: ScimShowQuery,
-    _body: NoBody,
-) -> Result<GetSchemasResponse> {
+pub async fn get_schemas(_call: Arc<Call>, query: ScimShowQuery) -> Result<GetSchemasResponse> {
     Ok(answer!(whole(vec![user_schema(), group_schema()], &query)?, GetSchemasResponse))
 }
 
 /// `GET /Schemas/{schemaId}`
-pub async fn get_schema(
-    _call: Arc<Call>,
-    path: SchemaPath,
-    query: ScimShowQuery,
-    _body: NoBody,
-) -> Result<ScimSchema> {
+pub async fn get_schema(_call: Arc<Call>, path: SchemaPath, query: ScimShowQuery) -> Result<ScimSchema> {
     let mut all = [user_schema(), group_schema()].into_iter();
     let found = all.find(|known| known.id.eq_ignore_ascii_case(&path.schema_id));
     shown(found.ok_or_else(|| Error::not_found("schema"))?, &query)

@@ -18,79 +18,44 @@ use ootheca_model::{
     identity::normal_grants,
     profile::{Email, Profile},
 };
-use ootheca_store::{Batch, Change, Kind};
+use ootheca_store::{Batch, Kind, Mutation};
 use std::{collections::BTreeMap, sync::Arc};
 
 /// `GET /Users`
-pub async fn get_users(
-    call: Arc<Call>,
-    _path: NoPath,
-    query: ScimListQuery,
-    _body: NoBody,
-) -> Result<GetUsersResponse> {
+pub async fn get_users(call: Arc<Call>, query: ScimListQuery) -> Result<GetUsersResponse> {
     let all = people::all(&call).await?.users();
     Ok(answer!(Page::read(&query, all)?, GetUsersResponse))
 }
 
 /// `POST /Users/.search`
-pub async fn search_users(
-    call: Arc<Call>,
-    path: NoPath,
-    _query: NoQuery,
-    body: GetUsersRequest,
-) -> Result<GetUsersResponse> {
-    get_users(call, path, body.into(), NoBody {}).await
+pub async fn search_users(call: Arc<Call>, body: GetUsersRequest) -> Result<GetUsersResponse> {
+    get_users(call, body.into()).await
 }
 
 /// `PUT /Users/.search`
-pub async fn get_users2(
-    call: Arc<Call>,
-    path: NoPath,
-    query: NoQuery,
-    body: GetUsersRequest,
-) -> Result<GetUsersResponse> {
-    search_users(call, path, query, body).await
+pub async fn get_users2(call: Arc<Call>, body: GetUsersRequest) -> Result<GetUsersResponse> {
+    search_users(call, body).await
 }
 
 /// `GET /Users/{id}`
-pub async fn get_user(
-    call: Arc<Call>,
-    path: IdPath,
-    query: ScimShowQuery,
-    _body: NoBody,
-) -> Result<ScimUser> {
+pub async fn get_user(call: Arc<Call>, path: IdPath, query: ScimShowQuery) -> Result<ScimUser> {
     let found = existing(&call, &path.id).await?;
     let names = names(&call, &found.value).await?;
     shown(people::user(&found.value, &names, found.row.revision), &query)
 }
 
 /// `POST /Users/{id}/.search`
-pub async fn search_user(
-    call: Arc<Call>,
-    path: IdPath,
-    _query: NoQuery,
-    body: SearchUserBody,
-) -> Result<ScimUser> {
-    get_user(call, path, body.into(), NoBody {}).await
+pub async fn search_user(call: Arc<Call>, path: IdPath, body: SearchUserBody) -> Result<ScimUser> {
+    get_user(call, path, body.into()).await
 }
 
 /// `PUT /Users/{id}/.search`
-pub async fn get_user2(
-    call: Arc<Call>,
-    path: IdPath,
-    _query: NoQuery,
-    body: GetUser2Body,
-) -> Result<ScimUser> {
-    get_user(call, path, body.into(), NoBody {}).await
+pub async fn get_user2(call: Arc<Call>, path: IdPath, body: GetUser2Body) -> Result<ScimUser> {
+    get_user(call, path, body.into()).await
 }
 
 /// `POST /Users`
-pub async fn create_user(
-    call: Arc<Call>,
-    _path: NoPath,
-    _query: NoQuery,
-    body: CreateUserRequest,
-) -> Result<Decision<ScimUser>> {
+pub async fn create_user(call: Arc<Call>, body: CreateUserRequest) -> Result<Decision<ScimUser>> {
     check_schema(body.schemas.as_deref(), scim::USER)?;
     let now = call.context.now();
     let blank = Person {
@@ -111,12 +76,7 @@ pub async fn create_user(
 
 /// `PUT /Users/{id}`. Omitted attributes are removed, except the name, the email addresses, and whether the
 /// user is active.
-pub async fn update_user(
-    call: Arc<Call>,
-    path: IdPath,
-    _query: NoQuery,
-    body: UpdateUserBody,
-) -> Result<Decision<ScimUser>> {
+pub async fn update_user(call: Arc<Call>, path: IdPath, body: UpdateUserBody) -> Result<Decision<ScimUser>> {
     if body.schemas.is_some() {
         check_schema(body.schemas.as_deref(), scim::USER)?;
     }
@@ -125,12 +85,7 @@ pub async fn update_user(
 }
 
 /// `PATCH /Users/{id}`
-pub async fn patch_user(
-    call: Arc<Call>,
-    path: IdPath,
-    _query: NoQuery,
-    body: PatchUserBody,
-) -> Result<Decision<ScimUser>> {
+pub async fn patch_user(call: Arc<Call>, path: IdPath, body: PatchUserBody) -> Result<Decision<ScimUser>> {
     let before = existing(&call, &path.id).await?;
     let resource = people::user(&before.value, &BTreeMap::new(), before.row.revision);
     let after: CreateUserRequest = patched(resource, body.schemas.as_deref(), body.operations)?;
@@ -141,23 +96,18 @@ pub async fn patch_user(
 }
 
 /// `DELETE /Users/{id}`. The user is removed from its groups.
-pub async fn delete_user(
-    call: Arc<Call>,
-    path: IdPath,
-    _query: NoQuery,
-    _body: NoBody,
-) -> Result<Decision<ScimDeleted>> {
+pub async fn delete_user(call: Arc<Call>, path: IdPath) -> Result<Decision<ScimDeleted>> {
     let before = existing(&call, &path.id).await?;
     let mut batch = Batch::by(&call.granted).with(documents::delete(&before.row));
     for kind in [Kind::Session, Kind::Invitation] {
-        batch = batch.with(Change::DeleteChildren { kind, parent: before.row.id.clone() });
+        batch = batch.with(Mutation::DeleteChildren { kind, parent: before.row.id.clone() });
     }
-    batch.changes.extend(no_last_admin(&call, &before.value).await?);
+    batch.mutations.extend(no_last_admin(&call, &before.value).await?);
     Ok(Decision::now(batch, ScimDeleted {}))
 }
 
 /// Refuses to remove the last administrator. Returns changes that prevent two such changes at the same time.
-async fn no_last_admin(call: &Call, person: &Person) -> Result<Vec<Change>> {
+async fn no_last_admin(call: &Call, person: &Person) -> Result<Vec<Mutation>> {
     keep_an_admin(&call.context, call.granted.organization(), &person.grants, &[], person.id).await
 }
 
@@ -185,8 +135,8 @@ async fn replace(
     let reply = people::user(&after, &names, before.row.revision + 1);
     let mut batch = Batch::by(&call.granted).with(documents::update(&before.row, &after)?);
     if before.value.profile.active && !after.profile.active {
-        batch.changes.push(end_all(after.id));
-        batch.changes.extend(no_last_admin(call, &before.value).await?);
+        batch.mutations.push(end_all(after.id));
+        batch.mutations.extend(no_last_admin(call, &before.value).await?);
     }
     Ok(Decision::now(batch, reply))
 }

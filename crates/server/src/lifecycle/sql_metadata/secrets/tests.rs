@@ -164,13 +164,13 @@ fn cluster(settings: &Settings) -> Cluster {
         serverless: Some(serverless),
         ..NewCluster::default()
     };
-    let (cluster, _) = create::create(request, birth, &settings.catalogue, |_| Ok("simulated".to_owned()))
-        .expect("a cluster");
+    let (cluster, _) =
+        create::create(request, birth, &settings.catalog, |_| Ok("simulated".to_owned())).expect("a cluster");
     Cluster { state: ClusterState::Created, ..cluster }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_login_of_many_looks_once() {
+async fn concurrent_logins_share_one_read() {
     let bench = Arc::new(Bench::new().await);
     bench.admin().await.create_user("keeper", PASSWORD).await.expect("made");
     let first = bench.secret("keeper").await.expect("the first login looks");
@@ -193,7 +193,7 @@ async fn a_login_of_many_looks_once() {
 }
 
 #[tokio::test]
-async fn what_a_session_changed_is_seen_within_a_second() {
+async fn changes_of_a_session_are_read_within_a_second() {
     let bench = Bench::new().await;
     bench.admin().await.create_user("keeper", PASSWORD).await.expect("made");
     let first = bench.secret("keeper").await;
@@ -213,7 +213,7 @@ async fn what_a_session_changed_is_seen_within_a_second() {
 }
 
 #[tokio::test]
-async fn unknown_users_are_looked_for_now_and_then() {
+async fn unknown_users_are_read_again_at_intervals() {
     let bench = Bench::new().await;
     assert_eq!(bench.secret("nobody").await, None);
     bench.admin().await.create_user("new-one", PASSWORD).await.expect("made");
@@ -225,7 +225,7 @@ async fn unknown_users_are_looked_for_now_and_then() {
 }
 
 #[tokio::test]
-async fn a_suspended_cluster_answers_from_its_notes() {
+async fn a_suspended_cluster_uses_cached_metadata() {
     let bench = Bench::new().await;
     bench.admin().await.create_user("keeper", PASSWORD).await.expect("made");
     let known = bench.secret("keeper").await.expect("noted");
@@ -272,7 +272,7 @@ impl Bench {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_hundred_who_want_it_write_once() {
+async fn two_hundred_concurrent_readers_write_once() {
     let bench = Arc::new(Bench::new().await);
     bench.power(Power::Off).await;
     let before = bench.row().await.row.revision;
@@ -290,7 +290,7 @@ async fn two_hundred_who_want_it_write_once() {
 }
 
 #[tokio::test]
-async fn who_comes_after_the_decision_waits_for_it_and_wakes_the_cluster() {
+async fn a_caller_after_the_decision_waits_and_resumes_the_cluster() {
     let bench = Arc::new(Bench::new().await);
     let suspension = bench.lifecycle.tracker.suspension(bench.cluster.id);
     let decided = suspension.begin().await.expect("the cluster is not in use");

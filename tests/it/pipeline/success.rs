@@ -1,16 +1,49 @@
 //! Calls each implemented change once, with success.
 
-use crate::support::{PASSWORD, entries_by_trace, id, trace};
+use crate::{
+    sessions::{Browser, PASSWORD as BY_ADA, person},
+    support::{PASSWORD, entries_by_trace, id, trace},
+};
+use ootheca_api::operations::{Op, TABLE};
 use ootheca_testkit::{Answer, Ootheca};
 use serde_json::{Value, json};
 
-/// Calls all of them and returns their names, sorted.
+/// The names of the implemented changes among `operations`, sorted.
+pub(crate) fn changes(operations: impl Fn(Op) -> bool) -> Vec<&'static str> {
+    let changes = TABLE.iter().filter(|row| row.implemented && row.audit.is_some() && operations(row.op));
+    let mut names: Vec<&str> = changes.map(|row| row.name).collect();
+    names.sort_unstable();
+    names
+}
+
+/// Calls the changes that support dry runs and idempotency keys, and returns their names, sorted.
 pub(crate) fn run_all(server: &Ootheca) -> Vec<&'static str> {
     let mut calls: Vec<(&'static str, Answer)> = Vec::new();
     clusters(server, &mut calls);
     folders(server, &mut calls);
     identity(server, &mut calls);
     scim(server, &mut calls);
+    people(server, &mut calls);
+    audited(server, calls)
+}
+
+/// Calls the changes that support neither, except for statements, and returns their names, sorted.
+pub(crate) fn run_unrepeatable(server: &Ootheca) -> Vec<&'static str> {
+    let session = "/api/ootheca/v1/session";
+    person(server, "ada@example.com", &[]);
+    let mut ada = Browser::new(server);
+    let mut calls =
+        vec![("CreateSession", ada.sign_in(json!({ "email": "ada@example.com", "password": BY_ADA })))];
+    let change = json!({ "old_password": BY_ADA, "new_password": "another long password" });
+    calls.push(("ChangePassword", ada.api("PUT", &format!("{session}/password"), Some(change))));
+    calls.push(("DeleteCurrentSession", ada.api("DELETE", session, None)));
+    let advance = json!({ "advance_seconds": 1 });
+    calls.push(("AdvanceClock", server.raw("POST", "/api/ootheca/v1/clock").json(&advance).send()));
+    audited(server, calls)
+}
+
+/// Asserts that each call succeeded and has one audit entry. Returns the names.
+fn audited(server: &Ootheca, calls: Vec<(&'static str, Answer)>) -> Vec<&'static str> {
     let entries = entries_by_trace(server);
     for (name, answer) in &calls {
         assert_eq!(answer.status, 200, "{name}: {answer}");
@@ -97,6 +130,27 @@ fn identity(server: &Ootheca, calls: &mut Vec<(&'static str, Answer)>) {
         server.patch(&format!("/jwt-issuers/{issuer}"), json!({ "claim": "email" })),
     ));
     calls.push(("DeleteJWTIssuer", server.delete(&format!("/jwt-issuers/{issuer}"))));
+}
+
+fn people(server: &Ootheca, calls: &mut Vec<(&'static str, Answer)>) {
+    let send = |method: &str, path: &str, body: Value| {
+        let request = server.raw(method, &format!("/api/ootheca/v1{path}"));
+        if body.is_null() { request.send() } else { request.json(&body).send() }
+    };
+    let invite = |email: &str| send("POST", "/invitations", json!({ "email": email, "roles": [] }));
+    let made = invite("revoked@example.com");
+    let path = format!("/invitations/{}", id(made.ok()));
+    calls.push(("CreateInvitation", made));
+    calls.push(("DeleteInvitation", send("DELETE", &path, Value::Null)));
+    let invited = invite("guest@example.com");
+    let sign_in = json!({ "link_token": invited.text("/link_token") });
+    // Signing in supports neither a dry run nor an idempotency key.
+    let plain = server.client().plain();
+    let session = plain.raw("POST", "/api/ootheca/v1/session").json(&sign_in).send();
+    let path = format!("/sessions/{}", session.text("/session/id"));
+    calls.push(("DeleteSession", send("DELETE", &path, Value::Null)));
+    let path = format!("/people/{}", session.text("/user/id"));
+    calls.push(("DeletePerson", send("DELETE", &path, Value::Null)));
 }
 
 fn scim(server: &Ootheca, calls: &mut Vec<(&'static str, Answer)>) {

@@ -8,7 +8,7 @@ use ootheca_model::{Error, Result};
 use serde_json::json;
 
 /// The maximum length of a statement in bytes.
-pub(super) const LONGEST: usize = 48 * 1024;
+pub(crate) const LONGEST: usize = 48 * 1024;
 /// The maximum length of its JSON text in the audit log, in bytes.
 const LONGEST_KEPT: usize = 6 * 1024;
 
@@ -32,7 +32,7 @@ const SESSION: &[&str] = &[
 ];
 
 /// Refuses statements that have no effect here.
-pub(super) fn check(text: &str) -> Result<()> {
+pub(crate) fn check(text: &str) -> Result<()> {
     let refused = |rule: &str| Err(Error::invalid("statement", rule));
     if text.trim().is_empty() {
         return refused("is required");
@@ -60,8 +60,8 @@ pub(super) fn check(text: &str) -> Result<()> {
 }
 
 /// Refuses the same statements as the gateway does for a cluster in this state, with the same messages.
-pub(super) fn admit(standing: &AdmissionState, text: &str, write: bool) -> Result<()> {
-    match standing {
+pub(crate) fn admit(state: &AdmissionState, text: &str, write: bool) -> Result<()> {
+    match state {
         AdmissionState::Disabled(notice) => {
             Err(Error::precondition(format!("{}. {}", notice.message, notice.hint)))
         }
@@ -73,7 +73,7 @@ pub(super) fn admit(standing: &AdmissionState, text: &str, write: bool) -> Resul
 }
 
 /// The text for the audit log, without passwords, and truncated if it is long.
-pub(super) fn kept(text: &str) -> String {
+pub(crate) fn kept(text: &str) -> String {
     let text = without_passwords(text.split('\0').next().unwrap_or_default());
     let mut end = text.len().min(LONGEST_KEPT);
     loop {
@@ -93,7 +93,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn what_has_no_meaning_is_refused() {
+    fn statements_without_effect_are_refused() {
         for text in [
             "COMMIT",
             ";; commit",
@@ -119,10 +119,10 @@ mod tests {
     }
 
     #[test]
-    fn limits_are_those_of_the_gateway() {
+    fn limits_match_those_of_the_gateway() {
         let notice = || Notice { message: "over".into(), hint: "Delete.".into() };
-        let refused = |standing: &AdmissionState, text: &str, write| {
-            admit(standing, text, write).err().map(|error| error.message().to_owned())
+        let refused = |state: &AdmissionState, text: &str, write| {
+            admit(state, text, write).err().map(|error| error.message().to_owned())
         };
         let over = AdmissionState::Throttled(notice());
         assert_eq!(refused(&over, "insert into t values (1)", true).as_deref(), Some("over. Delete."));
@@ -135,7 +135,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_kept_is_short(text in "[a-zé\"\u{1}]{0,9000}") {
+        fn logged_statements_are_truncated(text in "[a-zé\"\u{1}]{0,9000}") {
             let kept = kept(&text);
             prop_assert!(json!(kept).to_string().len() <= LONGEST_KEPT + 40);
             prop_assert!(kept == text || kept.contains("bytes in all"));

@@ -12,7 +12,7 @@ use crate::{
 
 /// The status of a cluster's limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum LimitStatus {
     /// No limit is exceeded.
     Open,
     /// The data has reached `storage_mib_limit`. One session at a time is allowed, so that data can be
@@ -36,24 +36,24 @@ pub enum Standing {
 
 /// Returns the status of `cluster`. `meter` is absent if the cluster was never used. Only BASIC clusters have
 /// limits.
-pub fn standing(cluster: &Cluster, meter: Option<&Meter>, now: Timestamp) -> Standing {
+pub fn limit_status(cluster: &Cluster, meter: Option<&Meter>, now: Timestamp) -> LimitStatus {
     let (Plan::Basic, Config::Serverless { limits, .. }, Some(meter)) =
         (cluster.plan, &cluster.config, meter)
     else {
-        return Standing::Open;
+        return LimitStatus::Open;
     };
     if let Some(limit) = limits.request_units {
         let used = meter.used_in_month(now).request_units().total();
         if reached(used, limit, MICRO) {
             let until = period::next_month(now);
-            return Standing::RequestUnitLimitExceeded { limit, used: used / MICRO, until };
+            return LimitStatus::RequestUnitLimitExceeded { limit, used: used / MICRO, until };
         }
     }
     match limits.storage_mib {
         Some(limit) if reached(meter.last.storage_bytes, limit, MIB) => {
-            Standing::StorageLimitExceeded { limit, used: meter.last.storage_bytes / MIB }
+            LimitStatus::StorageLimitExceeded { limit, used: meter.last.storage_bytes / MIB }
         }
-        _ => Standing::Open,
+        _ => LimitStatus::Open,
     }
 }
 
@@ -70,7 +70,7 @@ fn reached(used: u64, limit: i64, unit: u64) -> bool {
     u128::from(used) >= limit
 }
 
-impl Standing {
+impl LimitStatus {
     /// The name on the wire.
     pub fn name(&self) -> &'static str {
         match self {

@@ -1,7 +1,7 @@
-//! Marks every durable side effect, so that the crash test can stop the process after the n-th one.
+//! A failpoint after every durable side effect, so that the crash test can kill the process after the n-th one.
 //!
 //! With `OOTHECA_CRASH_AFTER_EFFECT=n` in the environment, the process kills itself with SIGKILL after the
-//! n-th effect that follows [`arm`]. Otherwise an effect costs one atomic read.
+//! n-th effect that follows [`arm`]. Otherwise a failpoint costs one atomic read.
 
 use rustix::process::{Signal, getpid, kill_process};
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -17,8 +17,8 @@ pub fn arm() {
     LEFT.store(count.filter(|count| *count > 0).unwrap_or(NEVER), Ordering::SeqCst);
 }
 
-/// Records that the effect `name` is complete and durable.
-pub fn done(name: &str) {
+/// The failpoint after the side effect `name`, which is complete and durable.
+pub fn reach(name: &str) {
     if LEFT.load(Ordering::Relaxed) == NEVER {
         return;
     }

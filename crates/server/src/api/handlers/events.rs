@@ -1,35 +1,24 @@
-//! `GET /api/v1/events`: changes as server-sent events, an extension of the official API.
+//! Changes as server-sent events.
 //!
 //! Each event has a number in its organization. A caller that reconnects with the last number that it
 //! received continues from there, even after a restart. It receives the events that it is allowed to read
 //! when they are sent.
 
 use crate::{
-    api::hierarchy,
-    http::response,
-    identity::{
-        Identity,
-        authenticate::{self, Credentials, authenticate},
-    },
-    ids::fresh_id,
+    api::{call::Call, client::Client, dispatch::Events, hierarchy},
+    identity::{Identity, authenticate::authenticate},
 };
-use axum::{
-    body::{Body, Bytes},
-    http::{HeaderMap, Method, header},
-    response::Response,
-};
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use ootheca_api::{
     operations::{Op, operation},
-    versions::Version,
+    wire::{Event as Wire, EventActor, EventType, WatchEventsQuery},
 };
 use ootheca_model::{
-    ClusterId, Error, FolderId, Principal, Resource, Result, Timestamp,
+    ClusterId, Error, ErrorKind, FolderId, OrganizationId, Principal, Resource, Result,
     identity::{Target, authorize},
 };
-use ootheca_store::{Actor, Changed, Event, Kind, What};
-use serde::Serialize;
-use std::{convert::Infallible, net::IpAddr, sync::Arc, time::Duration};
+use ootheca_store::{Changed, Event, Kind, What};
+use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::{broadcast, watch},
     time::{Instant, sleep_until},
@@ -43,110 +32,66 @@ const LOOK: Duration = Duration::from_secs(1);
 /// The maximum number of events that are read at once.
 const PAGE: usize = 200;
 
-/// Responds with a stream, or with an error.
-pub async fn answer(
-    identity: Arc<Identity>,
-    peer: IpAddr,
-    headers: &HeaderMap,
-    query: &str,
-    stop: watch::Receiver<bool>,
-) -> Response {
-    let text =
-        |name: &str| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
-    let version = Version::from_header(text("cc-version").as_deref());
-    let spoken = version.as_ref().unwrap_or(&Version::default()).header();
+/// `GET /events`. Opening a stream counts as one call, however long it stays open.
+pub async fn watch_events(call: Arc<Call>, query: WatchEventsQuery) -> Result<Events> {
     // The last event that the client received takes precedence over the URL of its first request.
-    let cursor = text("last-event-id").or_else(|| parameter(query, "cursor"));
-    let opened = match version {
-        Ok(_) => Follower::open(identity, peer, Credentials::of(&Method::GET, headers), cursor, stop).await,
-        Err(error) => Err(Refusal::Other(error)),
-    };
-    let refused = |error: &Error| (response::refusal(error), Body::from(ootheca_api::error::body(error)));
-    let (response, body) = match opened {
-        Ok(follower) => {
-            let response = Response::builder()
-                .header(header::CONTENT_TYPE, "text/event-stream")
-                .header(header::CACHE_CONTROL, "no-cache");
-            (response, Body::from_stream(stream::unfold(follower, Follower::tell)))
-        }
-        Err(Refusal::Gone(error)) => {
-            let (response, body) = refused(&error);
-            (response.status(410), body)
-        }
-        Err(Refusal::Other(error)) => refused(&error),
-    };
-    let response = response.header("cc-version", spoken);
-    let response = response.header("cc-trace-id", fresh_id().simple().to_string());
-    response.body(body).unwrap_or_default()
-}
-
-fn parameter(query: &str, name: &str) -> Option<String> {
-    let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-    pairs.find(|(known, _)| *known == name).map(|(_, value)| value.to_owned())
-}
-
-/// Why there is no stream.
-enum Refusal {
-    /// The next events are no longer stored.
-    Gone(Error),
-    Other(Error),
-}
-
-impl From<Error> for Refusal {
-    fn from(error: Error) -> Self {
-        Refusal::Other(error)
-    }
+    let cursor = call.client.last_event_id.clone().or(query.cursor);
+    let follower = Follower::open(&call, call.granted.organization(), cursor.as_deref()).await?;
+    Ok(stream::unfold(follower, Follower::tell).boxed())
 }
 
 /// The stream of one caller.
 struct Follower {
     identity: Arc<Identity>,
-    credentials: Credentials,
+    client: Arc<Client>,
     /// The number of the event that was processed last.
     cursor: i64,
     /// The number that was sent last; `None` before the first message.
     told: Option<i64>,
     silent_since: Instant,
     hints: broadcast::Receiver<Changed>,
-    stop: watch::Receiver<bool>,
+    draining: watch::Receiver<bool>,
 }
 
 impl Follower {
-    async fn open(
-        identity: Arc<Identity>,
-        peer: IpAddr,
-        credentials: Credentials,
-        cursor: Option<String>,
-        stop: watch::Receiver<bool>,
-    ) -> Result<Self, Refusal> {
-        // Opening a stream counts as one call, however long it stays open.
-        let principal = authenticate::admit(&identity, &credentials, peer).await?.principal;
-        let hints = identity.context.store.changes();
-        let range = identity.context.store.event_range(principal.organization).await?;
-        let cursor = match cursor.as_deref().map(str::parse::<i64>) {
+    async fn open(call: &Call, organization: OrganizationId, cursor: Option<&str>) -> Result<Self> {
+        let store = &call.context.store;
+        let hints = store.changes();
+        let range = store.event_range(organization).await?;
+        let cursor = match cursor.map(str::parse::<i64>) {
             None => range.newest,
             Some(Ok(cursor)) if (0..=range.newest).contains(&cursor) => cursor,
             Some(_) => {
-                return Err(Error::invalid("cursor", "must be the id of an event that was sent").into());
+                return Err(Error::invalid("cursor", "must be the id of an event that was sent"));
             }
         };
         if cursor + 1 < range.oldest {
-            let days = identity.context.settings.events.retention_days;
-            return Err(Refusal::Gone(Error::precondition(format!(
-                "cursor {cursor}: the events behind it are older than {days} days and gone; list what there is, then follow without a cursor"
-            ))));
+            let days = call.context.settings.events.retention_days;
+            let message = format!(
+                "cursor {cursor}: the events after it are older than {days} days and were removed; list the \
+                 objects, then follow without a cursor"
+            );
+            return Err(Error::new(ErrorKind::Expired, message));
         }
-        Ok(Self { identity, credentials, cursor, told: None, silent_since: Instant::now(), hints, stop })
+        Ok(Self {
+            identity: call.identity.clone(),
+            client: call.client.clone(),
+            cursor,
+            told: None,
+            silent_since: Instant::now(),
+            hints,
+            draining: call.context.draining.subscribe(),
+        })
     }
 
     /// The next part of the stream. The stream ends when the server drains, when the caller is no longer
     /// authenticated, and when the store fails. A caller that reconnects gets the error.
-    async fn tell(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
+    async fn tell(mut self) -> Option<(String, Self)> {
         loop {
-            if *self.stop.borrow() {
+            if *self.draining.borrow() {
                 return None;
             }
-            let text = match self.look().await {
+            let text = match self.next_text().await {
                 Ok(text) => text?,
                 Err(error) => {
                     tracing::warn!(error = error.chain(), "event stream ended");
@@ -155,15 +100,17 @@ impl Follower {
             };
             if !text.is_empty() {
                 self.silent_since = Instant::now();
-                return Some((Ok(text.into()), self));
+                return Some((text, self));
             }
             self.wait().await;
         }
     }
 
     /// The text to send; `None` at the end.
-    async fn look(&mut self) -> Result<Option<String>> {
-        let Ok(caller) = authenticate(&self.identity, &self.credentials).await else { return Ok(None) };
+    async fn next_text(&mut self) -> Result<Option<String>> {
+        let Ok(caller) = authenticate(&self.identity, &self.client.credentials).await else {
+            return Ok(None);
+        };
         let principal = caller.principal;
         let mut text = String::new();
         loop {
@@ -207,7 +154,7 @@ impl Follower {
             while self.hints.recv().await.is_ok_and(|changed| !changed.kind.is_announced()) {}
         };
         tokio::select! {
-            _ = self.stop.wait_for(|stop| *stop) => {}
+            _ = self.draining.wait_for(|draining| *draining) => {}
             () = hint => {}
             () = sleep_until(until) => {}
         }
@@ -246,43 +193,21 @@ async fn may_see(identity: &Identity, principal: &Arc<Principal>, event: &Event)
     Ok(authorize(principal, operation(op).requirement, target).is_ok())
 }
 
-/// An event in JSON.
-#[derive(Serialize)]
-struct Wire<'a> {
-    kind: Kind,
-    id: &'a str,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    parent: &'a str,
-    what: What,
-    at: Timestamp,
-    actor: &'a Actor,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    trace_id: Option<&'a str>,
-}
-
 fn frame(event: &Event) -> Result<String> {
     let wire = Wire {
-        kind: event.kind,
-        id: &event.id,
-        parent: &event.parent,
-        what: event.what,
+        kind: event.kind.name().to_owned(),
+        id: event.id.clone(),
+        parent: event.parent.clone(),
+        what: match event.what {
+            What::Created => EventType::Created,
+            What::Changed => EventType::Changed,
+            What::Deleted => EventType::Deleted,
+        },
         at: event.at,
-        actor: &event.actor,
-        trace_id: event.trace_id.as_deref(),
+        actor: EventActor { kind: event.actor.kind.clone(), name: event.actor.name.clone() },
+        trace_id: event.trace_id.clone(),
     };
     let data = serde_json::to_string(&wire)
         .map_err(|error| Error::internal("could not encode an event").because(error))?;
     Ok(format!("id: {}\ndata: {data}\n\n", event.sequence))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_parameter_is_found_by_its_whole_name() {
-        assert_eq!(parameter("a=1&cursor=7&b=", "cursor").as_deref(), Some("7"));
-        assert_eq!(parameter("xcursor=7", "cursor"), None);
-        assert_eq!(parameter("", "cursor"), None);
-    }
 }

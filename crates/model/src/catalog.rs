@@ -42,14 +42,14 @@ pub struct Version {
 /// The catalog.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Catalogue {
+pub struct Catalog {
     /// The version of clusters that do not specify one.
     pub default_version: String,
     pub versions: Vec<Version>,
     pub regions: Vec<Region>,
 }
 
-impl Catalogue {
+impl Catalog {
     /// Finds a version by its major version name.
     pub fn version(&self, name: &str) -> Option<&Version> {
         self.versions.iter().find(|version| version.version == name)
@@ -80,7 +80,7 @@ impl Catalogue {
     pub fn check(&self) -> Result<()> {
         let known = |name: &str| {
             self.version(name).map(|_| ()).ok_or_else(|| {
-                Error::invalid("catalogue.versions", format!("{name} is referenced but not defined"))
+                Error::invalid("catalog.versions", format!("{name} is referenced but not defined"))
             })
         };
         known(&self.default_version)?;

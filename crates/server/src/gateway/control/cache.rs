@@ -15,7 +15,7 @@ const CLUSTERS: usize = 20_000;
 /// The maximum number of users per cluster.
 const USERS: usize = 1_000;
 
-struct Cluster {
+struct CachedCluster {
     routing_id: String,
     policy: Policy,
     iterations: Option<u32>,
@@ -27,14 +27,14 @@ struct Cluster {
 
 /// Responses by their requests.
 #[derive(Default)]
-pub(super) struct Known {
-    clusters: HashMap<ClusterId, Cluster>,
+pub(super) struct DirectoryCache {
+    clusters: HashMap<ClusterId, CachedCluster>,
     routes: HashMap<String, ClusterId>,
     live: HashSet<ClusterId>,
     questions: u64,
 }
 
-impl Known {
+impl DirectoryCache {
     /// Stores a response, and removes the entries that it invalidates.
     pub(super) fn learn(&mut self, ask: &Request, found: &Response) {
         match (ask, found) {
@@ -72,7 +72,7 @@ impl Known {
         let found = match ask {
             Request::Resolve { routing_id } => {
                 let cluster = *self.routes.get(routing_id)?;
-                let Cluster { policy, iterations, .. } = known(&cluster)?;
+                let CachedCluster { policy, iterations, .. } = known(&cluster)?;
                 let (policy, iterations) = (policy.clone(), *iterations);
                 Response::Destination(Some(Destination { cluster, policy, iterations }))
             }
@@ -87,7 +87,7 @@ impl Known {
     }
 
     /// Removes the secrets of a cluster, which are outdated.
-    pub(super) fn distrust(&mut self, cluster: ClusterId) {
+    pub(super) fn invalidate(&mut self, cluster: ClusterId) {
         self.change(cluster, |known| known.secrets.clear());
     }
 
@@ -103,7 +103,7 @@ impl Known {
         known.into_iter().collect()
     }
 
-    fn change(&mut self, cluster: ClusterId, change: impl FnOnce(&mut Cluster)) {
+    fn change(&mut self, cluster: ClusterId, change: impl FnOnce(&mut CachedCluster)) {
         if let Some(known) = self.clusters.get_mut(&cluster) {
             change(known);
         }
@@ -127,7 +127,7 @@ impl Known {
             _ => {
                 self.forget(to.cluster);
                 self.make_room();
-                let cluster = Cluster {
+                let cluster = CachedCluster {
                     routing_id: routing_id.to_owned(),
                     policy: to.policy.clone(),
                     iterations: to.iterations,
@@ -172,14 +172,14 @@ mod tests {
         Request::Resolve { routing_id: format!("cluster-{number}") }
     }
 
-    fn learn(known: &mut Known, number: usize) {
+    fn learn(known: &mut DirectoryCache, number: usize) {
         let to = Destination { cluster: id(number), policy: Policy::default(), iterations: None };
         known.learn(&resolve(number), &Response::Destination(Some(to)));
     }
 
     #[test]
-    fn answers_are_remembered_until_they_are_void() {
-        let mut known = Known::default();
+    fn responses_are_cached_until_invalidated() {
+        let mut known = DirectoryCache::default();
         let secret = Request::Secret { cluster: id(1), user: "keeper".into() };
         let endpoint = Request::Endpoint { cluster: id(1) };
         let found = Response::Secret(Some(Secret::Scram("v".into())));
@@ -191,7 +191,7 @@ mod tests {
         learn(&mut known, 1);
         assert_eq!(known.recall(&secret), Some(found.clone()));
         assert_eq!(known.recall(&endpoint), Some(Response::Endpoint("/socket".into())));
-        known.distrust(id(1));
+        known.invalidate(id(1));
         assert_eq!(known.recall(&secret), None);
         assert!(known.recall(&resolve(1)).is_some() && known.recall(&resolve(2)).is_none());
         let policy = Policy { allow: vec!["10.0.0.0/8".parse().expect("a network")], ..Policy::default() };
@@ -203,8 +203,8 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_given_anew_leads_to_the_new_cluster() {
-        let mut known = Known::default();
+    fn a_reused_name_resolves_to_the_new_cluster() {
+        let mut known = DirectoryCache::default();
         learn(&mut known, 1);
         let to = Destination { cluster: id(2), policy: Policy::default(), iterations: None };
         known.learn(&resolve(1), &Response::Destination(Some(to.clone())));
@@ -215,8 +215,8 @@ mod tests {
     }
 
     #[test]
-    fn it_is_bounded_and_keeps_what_has_sessions() {
-        let mut known = Known::default();
+    fn the_cache_is_bounded_and_keeps_clusters_with_sessions() {
+        let mut known = DirectoryCache::default();
         let activity = Activity { cluster: id(0), sessions: 1, sessions_seen: 1, sent: 0, received: 0 };
         known.live(&[activity]);
         for number in 0..CLUSTERS + 10 {

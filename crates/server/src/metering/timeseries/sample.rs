@@ -1,15 +1,15 @@
-//! The values of one sample. Cells can be added: the cell of two periods is the sum of their cells, so a
+//! The values of one sample. Samples can be added: the sample of two periods is the sum of their samples, so a
 //! coarser series contains exactly the sums of the finer one, regardless of the order in which they were
 //! added.
 
 use ootheca_model::units::Quantities;
 
-/// The number of values in a cell.
+/// The number of values in a sample.
 pub(crate) const COLUMNS: usize = 15;
 
 /// The measurements of a cluster in a period. Amounts and gauges are sums; only storage is a level.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Cell {
+pub(crate) struct Sample {
     /// The number of samples.
     pub(crate) samples: u64,
     /// The time in milliseconds that the amounts cover, less than the whole period if the cluster was
@@ -29,12 +29,12 @@ pub(crate) struct Cell {
     pub(crate) used: Quantities,
 }
 
-/// Names of the series in the order of [`Cell::values`]; those of request units are in between.
+/// Names of the series in the order of [`Sample::values`]; those of request units are in between.
 const FIRST: [&str; 3] = ["connections", "statements", "latency_ms"];
 const LAST: [&str; 2] = ["cpu", "storage_bytes"];
 
-impl Cell {
-    /// Adds the cell of a later period.
+impl Sample {
+    /// Adds the sample of a later period.
     pub(crate) fn add(&mut self, later: &Self) {
         if later.samples == 0 {
             return;
@@ -48,15 +48,15 @@ impl Cell {
         *self = Self { storage_bytes, ..Self::of_columns(&columns) };
     }
 
-    /// The sum of cells in order of time.
+    /// The sum of samples in order of time.
     #[cfg(test)]
-    pub(crate) fn sum<'a>(cells: impl IntoIterator<Item = &'a Self>) -> Self {
+    pub(crate) fn sum<'a>(samples: impl IntoIterator<Item = &'a Self>) -> Self {
         let mut sum = Self::default();
-        cells.into_iter().for_each(|cell| sum.add(cell));
+        samples.into_iter().for_each(|sample| sum.add(sample));
         sum
     }
 
-    /// The values of the cell.
+    /// The values of the sample.
     pub(crate) fn columns(&self) -> [u64; COLUMNS] {
         let used = &self.used;
         [
@@ -78,7 +78,7 @@ impl Cell {
         ]
     }
 
-    /// The cell with these values.
+    /// The sample with these values.
     pub(crate) fn of_columns(columns: &[u64; COLUMNS]) -> Self {
         let used = Quantities {
             cpu_micros: columns[7],
@@ -102,7 +102,7 @@ impl Cell {
         }
     }
 
-    /// The values for charts, by name. A cell without samples has none; there are no rates if no time has
+    /// The values for charts, by name. A sample without samples has none; there are no rates if no time has
     /// passed, and no latency if no transaction ended.
     #[allow(clippy::cast_precision_loss)]
     pub(crate) fn values(&self) -> Vec<(String, Option<f64>)> {
@@ -135,24 +135,24 @@ pub(crate) mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Any possible cell of a real sample, and larger ones.
-    pub(in crate::metering::timeseries) fn any_cell() -> impl Strategy<Value = Cell> {
+    /// Any possible sample of a real sample, and larger ones.
+    pub(in crate::metering::timeseries) fn any_cell() -> impl Strategy<Value = Sample> {
         let number = || prop_oneof![Just(0), 0..1000_u64, 0..1_u64 << 40];
         (1..13_u64, prop::array::uniform14(number())).prop_map(|(samples, rest)| {
             let mut columns = [samples; COLUMNS];
             columns[1..].copy_from_slice(&rest);
-            Cell::of_columns(&columns)
+            Sample::of_columns(&columns)
         })
     }
 
-    fn value(cell: &Cell, name: &str) -> Option<f64> {
-        cell.values().into_iter().find(|(known, _)| known == name).expect("a series").1
+    fn value(sample: &Sample, name: &str) -> Option<f64> {
+        sample.values().into_iter().find(|(known, _)| known == name).expect("a series").1
     }
 
     #[test]
-    fn values_are_rates_means_and_the_last_level() {
+    fn values_are_rates_means_and_the_last_gauge() {
         let used = Quantities { write_requests: 30, ..Quantities::default() };
-        let cell = Cell {
+        let sample = Sample {
             samples: 4,
             millis: 20_000,
             connections: 6,
@@ -162,37 +162,37 @@ pub(crate) mod tests {
             storage_bytes: 4096,
             used,
         };
-        assert_eq!(value(&cell, "connections"), Some(1.5));
-        assert_eq!(value(&cell, "statements"), Some(2.5));
-        assert_eq!(value(&cell, "latency_ms"), Some(2.0));
-        assert_eq!(value(&cell, "cpu"), Some(0.25));
-        assert_eq!(value(&cell, "storage_bytes"), Some(4096.0));
-        assert_eq!(value(&cell, "request_units.write_requests"), Some(1.5));
-        assert_eq!(value(&cell, "request_units.egress"), Some(0.0));
-        let idle = Cell { samples: 1, millis: 10_000, ..Cell::default() };
+        assert_eq!(value(&sample, "connections"), Some(1.5));
+        assert_eq!(value(&sample, "statements"), Some(2.5));
+        assert_eq!(value(&sample, "latency_ms"), Some(2.0));
+        assert_eq!(value(&sample, "cpu"), Some(0.25));
+        assert_eq!(value(&sample, "storage_bytes"), Some(4096.0));
+        assert_eq!(value(&sample, "request_units.write_requests"), Some(1.5));
+        assert_eq!(value(&sample, "request_units.egress"), Some(0.0));
+        let idle = Sample { samples: 1, millis: 10_000, ..Sample::default() };
         assert_eq!((value(&idle, "statements"), value(&idle, "latency_ms")), (Some(0.0), None));
-        let first = Cell { samples: 1, ..Cell::default() };
+        let first = Sample { samples: 1, ..Sample::default() };
         assert_eq!((value(&first, "connections"), value(&first, "cpu")), (Some(0.0), None));
-        assert!(Cell::default().values().iter().all(|(_, value)| value.is_none()));
-        assert_eq!(cell.values().len(), 13);
+        assert!(Sample::default().values().iter().all(|(_, value)| value.is_none()));
+        assert_eq!(sample.values().len(), 13);
     }
 
     proptest! {
         #[test]
-        fn columns_are_the_whole_cell(cell in any_cell()) {
-            prop_assert_eq!(Cell::of_columns(&cell.columns()), cell);
+        fn columns_contain_the_whole_sample(sample in any_cell()) {
+            prop_assert_eq!(Sample::of_columns(&sample.columns()), sample);
         }
 
-        /// The sum of the cells of a period does not depend on how they are divided.
+        /// The sum of the samples of a period does not depend on how they are divided.
         #[test]
-        fn sums_do_not_depend_on_portions(
-            cells in prop::collection::vec(any_cell(), 0..20),
+        fn sums_do_not_depend_on_the_order(
+            samples in prop::collection::vec(any_cell(), 0..20),
             portion in 1..7_usize,
         ) {
-            let portions: Vec<Cell> = cells.chunks(portion).map(Cell::sum).collect();
-            prop_assert_eq!(Cell::sum(&portions), Cell::sum(&cells));
-            let last = cells.last().map_or(0, |cell| cell.storage_bytes);
-            prop_assert_eq!(Cell::sum(&cells).storage_bytes, last);
+            let portions: Vec<Sample> = samples.chunks(portion).map(Sample::sum).collect();
+            prop_assert_eq!(Sample::sum(&portions), Sample::sum(&samples));
+            let last = samples.last().map_or(0, |sample| sample.storage_bytes);
+            prop_assert_eq!(Sample::sum(&samples).storage_bytes, last);
         }
     }
 }
