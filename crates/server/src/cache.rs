@@ -6,18 +6,25 @@
 use crate::documents::{self, Document, Stored};
 use ootheca_model::Result;
 use ootheca_store::{Kind, Store};
-use parking_lot::RwLock;
-use std::{any::Any, collections::HashMap, future::Future, sync::Arc};
+use std::{any::Any, array, future::Future, sync::Arc};
 
 /// The maximum number of cached entries of a kind.
 const REMEMBERED: usize = 1000;
 
+type Entries<T> = quick_cache::sync::Cache<String, T>;
+
 /// Documents by their ids, for each kind.
-#[derive(Default)]
 pub struct Cache {
-    kinds: [RwLock<HashMap<String, Entry>>; Kind::ALL.len()],
+    kinds: [Entries<Entry>; Kind::ALL.len()],
 }
 
+impl Default for Cache {
+    fn default() -> Self {
+        Self { kinds: array::from_fn(|_| Entries::new(REMEMBERED)) }
+    }
+}
+
+#[derive(Clone)]
 struct Entry {
     stamp: u64,
     /// `None` if the document is known not to exist.
@@ -68,29 +75,24 @@ impl Cache {
 
     /// The cached entry, if there is one.
     fn get(&self, kind: Kind, id: &str, stamp: u64) -> Option<Option<Arc<dyn Any + Send + Sync>>> {
-        let things = self.kinds[kind as usize].read();
-        things.get(id).filter(|known| known.stamp == stamp).map(|known| known.thing.clone())
+        self.kinds[kind as usize].get(id).filter(|known| known.stamp == stamp).map(|known| known.thing)
     }
 
     fn insert(&self, kind: Kind, id: &str, known: Entry) {
-        let mut things = self.kinds[kind as usize].write();
-        if things.len() >= REMEMBERED {
-            things.clear();
-        }
-        things.insert(id.to_owned(), known);
+        self.kinds[kind as usize].insert(id.to_owned(), known);
     }
 }
 
 /// Caches the result of a query on rows of one kind, by a key.
 pub struct QueryCache<T> {
     kind: Kind,
-    known: RwLock<HashMap<String, (u64, T)>>,
+    known: Entries<(u64, T)>,
 }
 
 impl<T: Clone> QueryCache<T> {
     /// An empty cache, which is invalidated when a row of this kind changes.
     pub fn of(kind: Kind) -> Self {
-        Self { kind, known: RwLock::default() }
+        Self { kind, known: Entries::new(REMEMBERED) }
     }
 
     /// The result of `read` for the current state of the store. The absence of a result is not cached.
@@ -107,19 +109,14 @@ impl<T: Clone> QueryCache<T> {
         F: Future<Output = Result<Option<T>>>,
     {
         let Some(stamp) = stamp else { return read.await };
-        let known = self.known.read().get(key).cloned();
-        if let Some((at, thing)) = known
+        if let Some((at, thing)) = self.known.get(key)
             && at == stamp
         {
             return Ok(Some(thing));
         }
         let found = read.await?;
         if let Some(thing) = &found {
-            let mut known = self.known.write();
-            if known.len() >= REMEMBERED {
-                known.clear();
-            }
-            known.insert(key.to_owned(), (stamp, thing.clone()));
+            self.known.insert(key.to_owned(), (stamp, thing.clone()));
         }
         Ok(found)
     }
@@ -151,7 +148,7 @@ mod tests {
         for number in 0..REMEMBERED + 10 {
             find(Some(3), &number.to_string(), Some(1)).await;
         }
-        assert!(memory.known.read().len() <= REMEMBERED);
+        assert!(memory.known.len() <= REMEMBERED);
     }
 
     #[tokio::test]

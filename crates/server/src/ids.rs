@@ -1,13 +1,11 @@
 //! Random IDs. The model takes them as arguments, so that its decisions are pure.
 
-use rand::{Rng, RngExt};
+use rand::RngExt;
 use uuid::Uuid;
 
 /// A random ID.
 pub fn fresh_id() -> Uuid {
-    let mut bytes = [0; 16];
-    rand::rng().fill_bytes(&mut bytes);
-    uuid::Builder::from_random_bytes(bytes).into_uuid()
+    Uuid::new_v4()
 }
 
 /// A random number for a routing ID. It is combined with a unique name, so it does not have to be unique.

@@ -1,11 +1,11 @@
 //! Time series of clusters, for charts.
 
 use crate::params::{ParamValue, query_params};
-use ootheca_model::Timestamp;
+use ootheca_model::{ClusterId, Timestamp};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The end of the year 9999, the last year that can be formatted.
 const LAST_SECOND: i64 = 253_402_300_799;
@@ -32,6 +32,31 @@ impl ParamValue for UnixTime {
     }
 }
 
+/// The maximum number of clusters in [`ClusterIds`].
+const MOST_CLUSTERS: usize = 200;
+
+/// IDs of clusters in a query, separated by commas.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClusterIds(pub BTreeSet<ClusterId>);
+
+impl ParamValue for ClusterIds {
+    fn schema() -> Value {
+        let id = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}";
+        json!({ "type": "string", "pattern": format!("^{id}(,{id}){{0,{}}}$", MOST_CLUSTERS - 1) })
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let ids = text.split(',').map(|id| {
+            id.trim().parse().map_err(|_| format!("must be IDs of clusters, separated by commas, not {id:?}"))
+        });
+        let ids = ids.collect::<Result<BTreeSet<ClusterId>, String>>()?;
+        if ids.len() > MOST_CLUSTERS {
+            return Err(format!("must be at most {MOST_CLUSTERS} IDs"));
+        }
+        Ok(Self(ids))
+    }
+}
+
 query_params! {
     /// Query of `GetClusterSamples`.
     ClusterSamplesQuery {
@@ -48,7 +73,7 @@ query_params! {
     /// Query of `ListLatestSamples`.
     LatestSamplesQuery {
         /// IDs of clusters, separated by commas.
-        clusters: String = required "clusters",
+        clusters: ClusterIds = required "clusters",
     }
 }
 
@@ -83,4 +108,19 @@ pub struct LatestSample {
 pub struct ListLatestSamplesResponse {
     /// The latest sample of each cluster that has one from the last hour and that the caller can read.
     pub samples: Vec<LatestSample>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cluster_ids_are_parsed_and_limited() {
+        for text in ["", "x", ","] {
+            assert!(ClusterIds::parse(text).unwrap_err().contains("IDs of clusters"), "{text}");
+        }
+        let many: Vec<String> = (0..201).map(|n| format!("{n:08x}-0000-4000-8000-000000000000")).collect();
+        assert!(ClusterIds::parse(&many.join(",")).is_err());
+        assert_eq!(ClusterIds::parse(&many[..200].join(",")).unwrap().0.len(), 200);
+    }
 }

@@ -40,7 +40,7 @@ pub async fn run_statement(
     }
     let text = required("statement", body.statement)?;
     rules::check(&text)?;
-    let database = required("database", body.database)?;
+    let database = required("database", body.database.filter(|name| !name.is_empty()))?;
     if database.contains('\0') {
         return Err(Error::invalid("database", "must not contain a zero byte"));
     }
