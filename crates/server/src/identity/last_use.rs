@@ -101,7 +101,7 @@ async fn write_part(
             _ => used_session(context, id, *time, all).await?,
         };
         match use_of {
-            Use::Recorded(mutation) => batch.mutations.push(mutation),
+            Use::Recorded(mutation) => batch.mutations.push(*mutation),
             Use::Early => later.push(((*kind, id.clone()), *time)),
             Use::Gone => {}
         }
@@ -115,7 +115,7 @@ async fn write_part(
 /// What to do about the use of a key or session.
 enum Use {
     /// Write this.
-    Recorded(Mutation),
+    Recorded(Box<Mutation>),
     /// Nothing yet: the last use that was recorded is too recent.
     Early,
     /// Nothing: the row was deleted.
@@ -136,7 +136,7 @@ async fn used<T: Document + Clone + Sync + 'static>(
         return Ok(Use::Early);
     }
     *last = Some(time);
-    documents::update(&found.row, &value).map(Use::Recorded)
+    documents::update(&found.row, &value).map(|mutation| Use::Recorded(Box::new(mutation)))
 }
 
 async fn used_session(context: &Context, id: &str, time: Timestamp, all: bool) -> Result<Use> {
@@ -145,7 +145,7 @@ async fn used_session(context: &Context, id: &str, time: Timestamp, all: bool) -
         return Ok(Use::Early);
     }
     let value = Session { last_used_at: time, ..found.value.clone() };
-    documents::update(&found.row, &value).map(Use::Recorded)
+    documents::update(&found.row, &value).map(|mutation| Use::Recorded(Box::new(mutation)))
 }
 
 async fn remove_ended(context: &Context, kind: Kind) -> Result<()> {
