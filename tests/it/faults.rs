@@ -72,6 +72,27 @@ fn a_killed_server_is_started_again() {
 }
 
 #[test]
+fn logins_wait_while_the_server_recovers() {
+    let server = launch().boot();
+    let one = cluster(&server, "recovering", "STANDARD");
+    let wire = wire(&server, &one);
+    let mut victim = wire.connect().expect("a connection").expect("let in");
+    // The write-ahead log that recovery has to read.
+    victim.query("CREATE TABLE filled AS SELECT n FROM generate_series(1, 1000000) n").expect("a result");
+    let pid = victim.value("SELECT pg_backend_pid()").expect("a row").parse().expect("a number");
+    processes::kill(pid);
+    eventually("the session ends", || victim.query("SELECT 1").is_err().then_some(()));
+    let count = eventually("a login succeeds", || match wire.connect().ok()? {
+        Ok(mut session) => session.value("SELECT count(*) FROM filled"),
+        Err(refusal) => {
+            assert_ne!(refusal.field(b'C'), "57P03", "{refusal:?}");
+            None
+        }
+    });
+    assert_eq!(count, "1000000");
+}
+
+#[test]
 fn slow_and_half_open_clients_are_disconnected() {
     let server = launch().env("OOTHECA_GATEWAY__HANDSHAKE_SECONDS", "1").boot();
     let one = cluster(&server, "slow-loris", "STANDARD");
