@@ -142,7 +142,9 @@ pub(super) async fn stop(
 }
 
 /// The time limit for opening a session.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The time limit for each statement, which the server enforces.
+pub(super) const STATEMENT_TIMEOUT: Duration = Duration::from_secs(60);
 /// Overrides what a tenant may have set for a database or a role.
 const OPTIONS: &str = "-c search_path=pg_catalog -c role=none -c default_transaction_read_only=off \
                        -c statement_timeout=60s -c lock_timeout=30s";
@@ -157,9 +159,12 @@ pub(super) async fn connect(context: &EngineContext, sockets: &Path, database: &
         .password(context.secret()?)
         .dbname(database)
         .application_name("ootheca")
-        .connect_timeout(CONNECT_TIMEOUT)
         .options(OPTIONS);
-    let (client, connection) = config.connect(NoTls).await.map_err(|error| match error.as_db_error() {
+    // The time limit of the driver itself does not include the login.
+    let connected = tokio::time::timeout(CONNECT_TIMEOUT, config.connect(NoTls)).await;
+    let connected = connected
+        .map_err(|late| Error::unavailable("the SQL server did not respond in time").because(late))?;
+    let (client, connection) = connected.map_err(|error| match error.as_db_error() {
         Some(refused) if refused.code().code() == "3D000" => Error::not_found("database"),
         Some(refused) if refused.code().code() == "53300" => {
             Error::unavailable("the SQL server has no free connection").because(error)
@@ -186,15 +191,13 @@ pub(super) async fn enter(context: &EngineContext, sockets: &Path, database: &Na
         ("client_encoding", b"SQL_ASCII"),
         ("options", OPTIONS.as_bytes()),
     ];
-    let opened = tokio::time::timeout(CONNECT_TIMEOUT, Connection::open(&socket, &parameters, password));
     let failed = || Error::unavailable(format!("cannot connect to the database {database}"));
-    match opened.await {
-        Ok(Ok(connection)) => Ok(connection),
-        Ok(Err(ConnectionError::Refused(refused))) if refused.sqlstate == "3D000" => {
+    match Connection::open(&socket, &parameters, password).await {
+        Ok(connection) => Ok(connection),
+        Err(ConnectionError::Refused(refused)) if refused.sqlstate == "3D000" => {
             Err(Error::not_found(format!("database {database}")))
         }
-        Ok(Err(failure)) => Err(failed().because(failure)),
-        Err(late) => Err(failed().because(late)),
+        Err(failure) => Err(failed().because(failure)),
     }
 }
 
