@@ -120,6 +120,10 @@ impl Instance {
         self.folder.join("data")
     }
 
+    pub(super) fn log(&self) -> PathBuf {
+        self.folder.join("log")
+    }
+
     pub(super) fn sockets(&self) -> PathBuf {
         self.context.run().join(&self.id)
     }
@@ -195,6 +199,7 @@ impl Instance {
                 self.context.hint(self.cluster());
                 tokio::select! {
                     () = process.exited() => {}
+                    () = self.limit_log() => {}
                     () = self.stops_responding(&process) => self.kill_unresponsive(&process).await,
                 }
             }
@@ -276,7 +281,7 @@ impl Instance {
         self.record_version()?;
         // Before the start, so that the limit applies from the beginning.
         self.limit_cpu([]);
-        let log = self.folder.join("log");
+        let log = self.log();
         let sockets = self.sockets();
         let spec =
             LaunchSpec { programs: &self.programs, data: &data, sockets: &sockets, log: &log, options: &[] };

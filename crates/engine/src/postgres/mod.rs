@@ -15,6 +15,7 @@ mod copy;
 mod deadline;
 mod instance;
 mod liveness;
+mod log;
 mod meter;
 mod missing;
 mod object;

@@ -5,19 +5,14 @@ use super::{
     binaries::Programs,
     connection::{Connection, ConnectionError},
     context::{CONTROL_USER, EngineContext, SOCKET, Shutdown},
+    log,
     object::Name,
     process::{self, Process},
 };
 use crate::files::failed;
 use ootheca_model::{Error, Result, failpoint};
 use rustix::process::Signal;
-use std::{
-    fs::{self, File, OpenOptions},
-    os::unix::{fs::OpenOptionsExt, process::CommandExt},
-    path::Path,
-    process::Stdio,
-    time::Duration,
-};
+use std::{os::unix::process::CommandExt, path::Path, process::Stdio, time::Duration};
 use tokio::sync::watch;
 use tokio_postgres::{Client, NoTls};
 
@@ -31,7 +26,8 @@ const IMMEDIATE_TIMEOUT: Duration = Duration::from_secs(6);
 const POLL: Duration = Duration::from_millis(2);
 /// Ends a statement soon after its client, the gateway, was killed.
 const ORPHANED: &str = "client_connection_check_interval=2s";
-const MAX_LOG_SIZE: u64 = 16 << 20;
+/// Limits the temporary files of each session, for example for sorting.
+const TEMPORARY_FILES: &str = "temp_file_limit=1GB";
 
 /// How a server is stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +64,7 @@ pub(super) struct LaunchSpec<'a> {
 /// Starts a server in its own process group, so that Ctrl-C in a terminal does not reach it.
 pub(super) fn spawn(context: &EngineContext, spec: &LaunchSpec<'_>) -> Result<Process> {
     make_private_folder(spec.sockets, &context.owner)?;
-    let log = open_log(spec.log)?;
+    let log = log::open(spec.log)?;
     let errors = log.try_clone().map_err(failed("open", spec.log))?;
     let program = spec.programs.program("postgres");
     let settings = &context.settings;
@@ -79,6 +75,7 @@ pub(super) fn spawn(context: &EngineContext, spec: &LaunchSpec<'_>) -> Result<Pr
         "listen_addresses=".to_owned(),
         "port=5432".to_owned(),
         ORPHANED.to_owned(),
+        TEMPORARY_FILES.to_owned(),
         format!("shared_buffers={}", settings.shared_buffers),
         format!("max_connections={}", settings.max_connections),
     ];
@@ -91,13 +88,6 @@ pub(super) fn spawn(context: &EngineContext, spec: &LaunchSpec<'_>) -> Result<Pr
     let process = Process::open(child.id()).map_err(failed("watch", &program))?;
     failpoint::reach("server started");
     Ok(process)
-}
-
-fn open_log(path: &Path) -> Result<File> {
-    if fs::metadata(path).is_ok_and(|data| data.len() > MAX_LOG_SIZE) {
-        fs::rename(path, path.with_extension("old")).map_err(failed("rotate", path))?;
-    }
-    OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(failed("open", path))
 }
 
 /// Waits until the server's lock file says that it accepts connections.
