@@ -1,6 +1,10 @@
 //! SQL users and databases: names, passwords, missing objects, and conflicts.
 
-use crate::support::{PASSWORD, column, id, simulated};
+use crate::{
+    sql_names::{at, databases, with_name},
+    support::{PASSWORD, column, id, real, simulated, sql_user},
+};
+use ootheca_testkit::{Ootheca, eventually};
 use serde_json::json;
 
 #[test]
@@ -87,4 +91,70 @@ fn lists_are_ordered_by_bytes() {
         }
     }
     assert_eq!(seen, names);
+}
+
+/// Creates a database, and interrupts `DROP DATABASE` for it, so that PostgreSQL marks it as invalid.
+fn create_invalid(server: &Ootheca, cluster: &str, user: &str, name: &str, prepare: impl Fn()) {
+    let mut session = server.session(cluster, user, PASSWORD);
+    let mut milliseconds = 0;
+    eventually("the database is invalid", || {
+        milliseconds = milliseconds % 20 + 1;
+        let found = format!("SELECT datconnlimit FROM pg_database WHERE datname = '{name}'");
+        session.run("SET statement_timeout = 0").expect("a setting");
+        if session.run(&found).expect("a row").is_empty() {
+            session.run(&format!("CREATE DATABASE {name}")).expect("a database");
+            prepare();
+        }
+        session.run(&format!("SET statement_timeout = {milliseconds}")).expect("a setting");
+        session.run(&format!("DROP DATABASE {name}")).expect("a result");
+        session.run("SET statement_timeout = 0").expect("a setting");
+        (session.run(&found).expect("a row") == "-2").then_some(())
+    });
+}
+
+#[test]
+fn a_database_whose_drop_was_interrupted_can_be_deleted() {
+    let server = real();
+    let cluster = id(&server.create_cluster("some-cluster", "STANDARD"));
+    sql_user(&server, &cluster, "keeper");
+    create_invalid(&server, &cluster, "keeper", "zz", || {});
+    assert_eq!(databases(&server, &cluster), ["defaultdb", "zz"]);
+    let path = at(&cluster, "databases", "zz");
+    server.post(&format!("/clusters/{cluster}/databases"), json!({ "name": "zz" })).refused(409);
+    let answer = server.patch(&path, json!({ "new_name": "other" }));
+    assert!(answer.refused(400).contains("can only be deleted"), "{answer}");
+    server.delete(&path).ok();
+    server.delete(&path).refused(404);
+    assert_eq!(databases(&server, &cluster), ["defaultdb"]);
+    server.post(&format!("/clusters/{cluster}/databases"), json!({ "name": "zz" })).ok();
+    let string = server.connection_string(&cluster, "keeper").replace("/defaultdb", "/zz");
+    assert_eq!(server.psql_at(&string, PASSWORD, "SELECT 1").ok(), "1");
+    server.delete(&path).ok();
+
+    // The same for a name that is not UTF-8.
+    create_invalid(&server, &cluster, "keeper", "zz", || {});
+    let create = "CREATE DATABASE ascii ENCODING 'SQL_ASCII' TEMPLATE template0 LOCALE 'C'";
+    server.psql(&cluster, "keeper", PASSWORD, create).ok();
+    with_name(&server, &cluster, "ALTER DATABASE zz RENAME TO %I", r"\x7a7aff");
+    let path = at(&cluster, "databases", r"zz\xff");
+    server.delete(&path).ok();
+    assert_eq!(databases(&server, &cluster), ["ascii", "defaultdb"]);
+}
+
+#[test]
+fn a_user_who_owns_objects_in_an_invalid_database_can_be_deleted_after_it() {
+    let server = real();
+    let cluster = id(&server.create_cluster("some-cluster", "STANDARD"));
+    sql_user(&server, &cluster, "owner");
+    let string = server.connection_string(&cluster, "owner").replace("/defaultdb", "/zz");
+    create_invalid(&server, &cluster, "owner", "zz", || {
+        server.psql_at(&string, PASSWORD, "CREATE SCHEMA own; CREATE TABLE own.owned (n int)").ok();
+    });
+    let path = at(&cluster, "sql-users", "owner");
+    let answer = server.delete(&path);
+    assert!(answer.refused(400).contains("zz; delete these databases first"), "{answer}");
+    server.delete(&at(&cluster, "databases", "zz")).ok();
+    server.delete(&path).ok();
+    server.delete(&path).refused(404);
+    sql_user(&server, &cluster, "owner");
 }

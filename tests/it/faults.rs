@@ -10,6 +10,7 @@ use std::{
     net::Shutdown,
     sync::Barrier,
     thread,
+    time::{Duration, Instant},
 };
 
 const STORM: usize = 200;
@@ -72,6 +73,100 @@ fn a_killed_server_is_started_again() {
         wire(&server, &one).connect().ok()?.ok()?.value("SELECT 1")
     });
     assert_eq!(answer, "1");
+}
+
+#[test]
+fn logins_wait_while_the_server_recovers() {
+    let server = launch().boot();
+    let one = cluster(&server, "recovering", "STANDARD");
+    let wire = wire(&server, &one);
+    let mut victim = wire.connect().expect("a connection").expect("let in");
+    // The write-ahead log that recovery has to read.
+    victim.query("CREATE TABLE filled AS SELECT n FROM generate_series(1, 1000000) n").expect("a result");
+    let pid = victim.value("SELECT pg_backend_pid()").expect("a row").parse().expect("a number");
+    processes::kill(pid);
+    eventually("the session ends", || victim.query("SELECT 1").is_err().then_some(()));
+    let count = eventually("a login succeeds", || match wire.connect().ok()? {
+        Ok(mut session) => session.value("SELECT count(*) FROM filled"),
+        Err(refusal) => {
+            assert_ne!(refusal.field(b'C'), "57P03", "{refusal:?}");
+            None
+        }
+    });
+    assert_eq!(count, "1000000");
+}
+
+/// The status of the cluster's only node.
+fn node_status(server: &Ootheca, cluster: &str) -> Option<String> {
+    let nodes = server.get(&format!("/clusters/{cluster}/nodes")).ok()["nodes"].clone();
+    nodes[0]["status"].as_str().map(str::to_owned)
+}
+
+#[test]
+fn a_hung_server_is_detected_and_started_again() {
+    let server = launch().boot();
+    let one = cluster(&server, "hung-server", "STANDARD");
+    let cluster_id = id(&one);
+    let mut session = wire(&server, &one).connect().expect("a connection").expect("let in");
+    session.query("CREATE TABLE kept AS SELECT 1 AS n").expect("a result");
+    assert_eq!(node_status(&server, &cluster_id).as_deref(), Some("LIVE"));
+    let postmaster = server.postmaster(&cluster_id);
+    let instances = server.data_dir().join("engine/instances");
+    let mut hung = processes::within(&instances);
+    hung.retain(|process| process.pid == postmaster || process.parent == postmaster);
+    hung.iter().for_each(|process| processes::pause(process.pid));
+    let paused = Instant::now();
+    thread::scope(|scope| {
+        // The call waits for the server, and is served by the next one or refused at its deadline.
+        let call = scope.spawn(|| server.get(&format!("/clusters/{cluster_id}/databases")));
+        eventually("the node is not ready", || {
+            (node_status(&server, &cluster_id)? == "NOT_READY").then_some(())
+        });
+        let detected = paused.elapsed();
+        println!("faults: hung server detected after {detected:?}");
+        eventually("a condition says so", || {
+            let cluster = server.get(&format!("/clusters/{cluster_id}"));
+            let conditions = cluster.ok()["ootheca"]["conditions"].as_array()?.clone();
+            conditions.iter().any(|condition| condition["kind"] == "NotResponding").then_some(())
+        });
+        let answer = call.join().expect("a response");
+        assert!(matches!(answer.status, 200 | 503), "{answer}");
+        assert!(paused.elapsed() < Duration::from_secs(30), "{:?}", paused.elapsed());
+    });
+    let count = eventually("the cluster is available again", || {
+        wire(&server, &one).connect().ok()?.ok()?.value("SELECT count(*) FROM kept")
+    });
+    assert_eq!(count, "1");
+    assert_ne!(server.postmaster(&cluster_id), postmaster);
+    assert!(
+        hung.iter().all(|process| !processes::alive(process.pid)),
+        "processes of the hung server are left"
+    );
+    eventually("the node is live", || (node_status(&server, &cluster_id)? == "LIVE").then_some(()));
+}
+
+#[test]
+fn a_busy_server_is_not_taken_for_a_hung_one() {
+    let server = launch().boot();
+    let one = cluster(&server, "busy-server", "STANDARD");
+    let postmaster = server.postmaster(&id(&one));
+    let wire = wire(&server, &one);
+    let mut watcher = wire.connect().expect("a connection").expect("let in");
+    let busy: Vec<_> = (0..8)
+        .map(|_| {
+            let wire = wire.clone();
+            thread::spawn(move || {
+                let mut session = wire.connect().expect("a connection").expect("let in");
+                // Longer than it takes to detect a hung server.
+                let work =
+                    "DO $$ BEGIN WHILE clock_timestamp() < now() + interval '8 s' LOOP END LOOP; END $$";
+                session.query(work).expect("a result");
+            })
+        })
+        .collect();
+    busy.into_iter().for_each(|session| session.join().expect("a client"));
+    assert_eq!(watcher.value("SELECT 1").as_deref(), Some("1"));
+    assert_eq!(server.postmaster(&id(&one)), postmaster);
 }
 
 #[test]

@@ -113,6 +113,8 @@ impl Condition {
     /// The data of the cluster is not where the engine stores it. The engine never creates new data in its
     /// place.
     pub const DATA_MISSING: &str = "DataMissing";
+    /// The server runs but does not respond to connections. It is killed and started again.
+    pub const NOT_RESPONDING: &str = "NotResponding";
 }
 
 /// The result of a removal.

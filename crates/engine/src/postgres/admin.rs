@@ -11,7 +11,7 @@ use super::{
 use crate::{Admin, Database};
 use async_trait::async_trait;
 use ootheca_model::{
-    Error, Result, failpoint,
+    Error, ErrorKind, Result, failpoint,
     login::{Login, Secret},
     names, sql_name,
 };
@@ -37,6 +37,15 @@ const OBJECT_IN_USE: &str = "55006";
 const UNDEFINED_DATABASE: &str = "3D000";
 const UNDEFINED_OBJECT: &str = "42704";
 
+/// A database of a tenant.
+struct TenantDatabase {
+    oid: u32,
+    /// Tenants can mark their databases as templates.
+    is_template: bool,
+    /// Whether `DROP DATABASE` was interrupted. Such a database accepts no connections, and can only be dropped.
+    is_invalid: bool,
+}
+
 /// A session of the control user.
 pub(super) struct AdminSession {
     context: Arc<EngineContext>,
@@ -61,11 +70,10 @@ impl AdminSession {
         Ok(rows.iter().filter_map(|row| readable(row.try_get(0))).collect())
     }
 
-    /// Returns the oid that a query finds for a name in displayed form.
-    async fn find(&self, query: &str, name: &str) -> Result<Option<u32>, StatementError> {
+    /// Returns the row that a query finds for a name in displayed form.
+    async fn find(&self, query: &str, name: &str) -> Result<Option<Row>, StatementError> {
         let Some(name) = sql_name::parse(name) else { return Ok(None) };
-        let row = self.client.query_opt(query, &[&name]).await?;
-        Ok(row.map(|row| row.try_get(0)).transpose()?)
+        Ok(self.client.query_opt(query, &[&name]).await?)
     }
 
     /// Returns the oid of a tenant's role, or `NotFound` for roles of the engine.
@@ -73,15 +81,26 @@ impl AdminSession {
         let query = "SELECT oid FROM pg_roles WHERE namesend(rolname) = $1 AND NOT rolsuper";
         let found = self.find(query, name).await.map_err(|error| user_error(name, error))?;
         let found = found.filter(|_| !names::engine_user(name));
-        found.ok_or_else(|| Error::not_found(format!("SQL user {name}")))
+        let row = found.ok_or_else(|| Error::not_found(format!("SQL user {name}")))?;
+        row.try_get(0).map_err(|error| user_error(name, error.into()))
     }
 
-    /// Returns the oid of a tenant's database. Tenants can mark their databases as templates.
-    async fn database(&self, name: &str) -> Result<u32> {
-        let query = "SELECT oid FROM pg_database WHERE namesend(datname) = $1";
-        let found = self.find(query, name).await.map_err(|error| database_error(name, error))?;
+    /// Returns a tenant's database, or `NotFound` for databases of the engine.
+    async fn database(&self, name: &str) -> Result<TenantDatabase> {
+        let query =
+            "SELECT oid, datistemplate, datconnlimit = -2 FROM pg_database WHERE namesend(datname) = $1";
+        let failed = |error| database_error(name, error);
+        let found = self.find(query, name).await.map_err(failed)?;
         let found = found.filter(|_| !names::engine_database(name));
-        found.ok_or_else(|| Error::not_found(format!("database {name}")))
+        let row = found.ok_or_else(|| Error::not_found(format!("database {name}")))?;
+        let read = || {
+            Ok(TenantDatabase {
+                oid: row.try_get(0)?,
+                is_template: row.try_get(1)?,
+                is_invalid: row.try_get(2)?,
+            })
+        };
+        read().map_err(|error: tokio_postgres::Error| failed(error.into()))
     }
 
     async fn end_sessions(&self, role: u32) -> Result<()> {
@@ -90,12 +109,28 @@ impl AdminSession {
         ended.map(|_| ()).map_err(|error| error.other("end sessions"))
     }
 
-    /// Databases in which the role owns objects or has privileges.
-    async fn databases_of(&self, role: u32) -> Result<Vec<Name>> {
+    /// Databases in which the role owns objects or has privileges, and that accept connections or not.
+    async fn databases_of(&self, role: u32, accept_connections: bool) -> Result<Vec<Name>> {
         let query = "SELECT DISTINCT d.datname FROM pg_shdepend s JOIN pg_database d ON d.oid = s.dbid \
-                     WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = $1 AND d.datallowconn \
-                     AND d.datname <> 'postgres'";
-        self.column(query, &[&role]).await.map_err(|error| error.other("look up a role"))
+                     WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = $1 \
+                     AND (d.datallowconn AND d.datconnlimit <> -2) = $2 AND d.datname <> 'postgres'";
+        let found = self.column(query, &[&role, &accept_connections]).await;
+        found.map_err(|error| error.other("look up a role"))
+    }
+
+    /// Explains why a role could not be dropped.
+    async fn drop_error(&self, name: &str, role: u32, error: StatementError) -> Error {
+        if error.sqlstate() == DEPENDENT_OBJECTS_STILL_EXIST
+            && let Ok(closed) = self.databases_of(role, false).await
+            && !closed.is_empty()
+        {
+            let closed = shown(&closed, names::engine_database).join(", ");
+            return Error::precondition(format!(
+                "SQL user {name} owns objects in databases that do not accept connections: {closed}; \
+                 delete these databases first"
+            ));
+        }
+        user_error(name, error)
     }
 
     async fn run(&self, statements: &str) -> Result<(), StatementError> {
@@ -104,12 +139,14 @@ impl AdminSession {
 
     /// Renames a database that is about to be dropped, so that its name can be part of a statement. After a
     /// crash the database is listed under the new name and can still be dropped.
-    async fn make_droppable(&self, oid: u32) -> Result<String, StatementError> {
-        let database = Object::Database(oid);
-        self.run(&database.statement("ALTER DATABASE %1$I ALLOW_CONNECTIONS false", "")).await?;
-        failpoint::reach("database closed");
-        let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datid = $1";
-        self.column::<bool>(end, &[&oid]).await?;
+    async fn make_droppable(&self, found: &TenantDatabase) -> Result<String, StatementError> {
+        let database = Object::Database(found.oid);
+        if !found.is_invalid {
+            self.run(&database.statement("ALTER DATABASE %1$I ALLOW_CONNECTIONS false", "")).await?;
+            failpoint::reach("database closed");
+            let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datid = $1";
+            self.column::<bool>(end, &[&found.oid]).await?;
+        }
         let name = format!("deleted-{}", new_id());
         // The statement waits until the sessions have ended.
         self.run(&database.statement("ALTER DATABASE %1$I RENAME TO %2$I", &name)).await?;
@@ -186,8 +223,12 @@ impl Admin for AdminSession {
         let role = Object::Role(oid);
         self.end_sessions(oid).await?;
         let give = role.statement("REASSIGN OWNED BY %1$I TO admin; DROP OWNED BY %1$I", "");
-        for database in self.databases_of(oid).await? {
-            let mut inside = server::enter(&self.context, &self.sockets, &database).await?;
+        for database in self.databases_of(oid, true).await? {
+            let mut inside = match server::enter(&self.context, &self.sockets, &database).await {
+                // It was dropped at the same time.
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                entered => entered?,
+            };
             inside.simple(&give).await.map_err(|error| user_error(name, error.into()))?;
             inside.close().await;
             failpoint::reach("objects given to admin");
@@ -196,7 +237,9 @@ impl Admin for AdminSession {
         self.run(&give).await.map_err(|error| user_error(name, error))?;
         failpoint::reach("databases given to admin");
         let drop = role.statement("DROP ROLE %1$I", "");
-        self.run(&drop).await.map_err(|error| user_error(name, error))?;
+        if let Err(error) = self.run(&drop).await {
+            return Err(self.drop_error(name, oid, error).await);
+        }
         failpoint::reach("SQL user dropped");
         // Sessions that were opened in the meantime. The role cannot log in again.
         self.end_sessions(oid).await
@@ -238,8 +281,14 @@ impl Admin for AdminSession {
     }
 
     async fn rename_database(&mut self, name: &str, new_name: &str) -> Result<()> {
-        let database = Object::Database(self.database(name).await?);
-        let statement = database.statement("ALTER DATABASE %1$I RENAME TO %2$I", new_name);
+        let database = self.database(name).await?;
+        if database.is_invalid {
+            return Err(Error::precondition(format!(
+                "database {name} can only be deleted, because an earlier attempt to drop it was interrupted"
+            )));
+        }
+        let statement =
+            Object::Database(database.oid).statement("ALTER DATABASE %1$I RENAME TO %2$I", new_name);
         self.run(&statement).await.map_err(|error| match error.sqlstate() {
             DUPLICATE_DATABASE => database_error(new_name, error),
             _ => database_error(name, error),
@@ -249,16 +298,19 @@ impl Admin for AdminSession {
     }
 
     async fn drop_database(&mut self, name: &str) -> Result<()> {
-        let oid = self.database(name).await?;
+        let database = self.database(name).await?;
         let failed = |error| database_error(name, error);
-        // A database that is marked as a template cannot be dropped.
-        let unmark = Object::Database(oid).statement("ALTER DATABASE %1$I IS_TEMPLATE false", "");
-        self.run(&unmark).await.map_err(failed)?;
+        // A database that is marked as a template cannot be dropped, and an invalid one cannot be altered.
+        if database.is_template {
+            let unmark =
+                Object::Database(database.oid).statement("ALTER DATABASE %1$I IS_TEMPLATE false", "");
+            self.run(&unmark).await.map_err(failed)?;
+        }
         // DROP DATABASE cannot run inside a DO block, and a statement must be UTF-8.
         let text = sql_name::parse(name).and_then(|name| String::from_utf8(name).ok());
         let text = match text {
             Some(text) => text,
-            None => self.make_droppable(oid).await.map_err(failed)?,
+            None => self.make_droppable(&database).await.map_err(failed)?,
         };
         let statement = format!("DROP DATABASE {} WITH (FORCE)", Identifier(&text));
         self.run(&statement).await.map_err(failed)?;

@@ -3,6 +3,7 @@
 //! The driver `tokio_postgres` would request values in binary form and would read a message of a gigabyte
 //! into memory, and it cannot name a database whose name is not UTF-8.
 
+use super::server::CONNECT_TIMEOUT;
 use crate::statement::Refused;
 use ootheca_pg_protocol::{
     ProtocolViolation,
@@ -106,8 +107,14 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Connects and logs in with SCRAM-SHA-256. `parameters` are those of the startup message.
+    /// Connects and logs in with SCRAM-SHA-256, within [`CONNECT_TIMEOUT`]. `parameters` are those of the
+    /// startup message.
     pub(super) async fn open(socket: &Path, parameters: &[(&str, &[u8])], password: &str) -> Result<Self> {
+        let opened = timeout(CONNECT_TIMEOUT, Self::open_unbounded(socket, parameters, password)).await;
+        opened.unwrap_or_else(|late| Err(io::Error::from(late).into()))
+    }
+
+    async fn open_unbounded(socket: &Path, parameters: &[(&str, &[u8])], password: &str) -> Result<Self> {
         let stream = BufReader::new(UnixStream::connect(socket).await?);
         let mut this = Self { stream, process: 0 };
         this.send(&StartupMessage::new(parameters.iter().copied())?.encode()).await?;

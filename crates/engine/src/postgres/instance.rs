@@ -62,6 +62,8 @@ pub(super) struct InstanceState {
     pub(super) empty: bool,
     /// What is missing of the data, as of the last plan. The server is not started without it.
     pub(super) missing: Option<String>,
+    /// Whether the server is killed because it does not respond.
+    pub(super) unresponsive: bool,
 }
 
 impl InstanceState {
@@ -101,6 +103,7 @@ impl Instance {
             counted: false,
             empty: false,
             missing: None,
+            unresponsive: false,
         };
         Arc::new(Self {
             id: id.to_owned(),
@@ -115,6 +118,10 @@ impl Instance {
 
     pub(super) fn data(&self) -> PathBuf {
         self.folder.join("data")
+    }
+
+    pub(super) fn log(&self) -> PathBuf {
+        self.folder.join("log")
     }
 
     pub(super) fn sockets(&self) -> PathBuf {
@@ -133,7 +140,7 @@ impl Instance {
     pub(super) fn ready_pid(&self) -> Option<u32> {
         let state = self.state.borrow();
         let process = state.process.as_ref().filter(|process| process.alive())?;
-        (state.stage == Stage::Ready).then_some(process.pid)
+        (state.stage == Stage::Ready && !state.unresponsive).then_some(process.pid)
     }
 
     /// Adopts a server that is already running. Does not block for long.
@@ -190,7 +197,11 @@ impl Instance {
                     }
                 });
                 self.context.hint(self.cluster());
-                process.exited().await;
+                tokio::select! {
+                    () = process.exited() => {}
+                    () = self.limit_log() => {}
+                    () = self.stops_responding(&process) => self.kill_unresponsive(&process).await,
+                }
             }
             Err(error) => {
                 if !self.context.closing() && self.stage() != Stage::Suspending {
@@ -270,7 +281,7 @@ impl Instance {
         self.record_version()?;
         // Before the start, so that the limit applies from the beginning.
         self.limit_cpu([]);
-        let log = self.folder.join("log");
+        let log = self.log();
         let sockets = self.sockets();
         let spec =
             LaunchSpec { programs: &self.programs, data: &data, sockets: &sockets, log: &log, options: &[] };
@@ -385,8 +396,8 @@ impl Instance {
         if let Some(missing) = state.missing.clone().filter(|_| state.stage == Stage::Down) {
             return Ok(Observed::data_missing(cluster, missing));
         }
-        let live =
-            state.stage == Stage::Ready && state.process.as_ref().is_some_and(|process| process.alive());
+        let alive = state.process.as_ref().is_some_and(|process| process.alive());
+        let live = state.stage == Stage::Ready && alive && !state.unresponsive;
         let phase = match state.stage {
             Stage::Ready if live => Phase::Ready,
             Stage::Starting => Phase::Starting,
@@ -447,6 +458,10 @@ fn conditions(state: &InstanceState) -> Vec<Condition> {
             holds: state.unbounded.is_none(),
             message,
         });
+    }
+    if state.unresponsive {
+        let message = "The server does not respond and is being restarted.".to_owned();
+        conditions.push(Condition { kind: Condition::NOT_RESPONDING.to_owned(), holds: true, message });
     }
     if state.crashes > 0 && matches!(state.stage, Stage::Down | Stage::Starting) {
         let times = if state.crashes == 1 { "once".to_owned() } else { format!("{} times", state.crashes) };

@@ -12,8 +12,10 @@ mod cgroup;
 mod connection;
 mod context;
 mod copy;
-
+mod deadline;
 mod instance;
+mod liveness;
+mod log;
 mod meter;
 mod missing;
 mod object;
@@ -39,6 +41,7 @@ use crate::statement::{QueryOutput, Statement};
 use crate::{Admin, Capabilities, Engine, InstanceReport};
 use async_trait::async_trait;
 use context::{EngineContext, Shutdown};
+use deadline::{BoundedSession, within_deadline};
 use futures_util::future::join_all;
 use instance::Instance;
 use ootheca_model::{
@@ -165,7 +168,7 @@ impl Engine for PostgresEngine {
     async fn admin(&self, cluster: ClusterId) -> Result<Box<dyn Admin>> {
         let instance = self.ready(cluster)?;
         let session = admin::AdminSession::open(self.shared.context.clone(), instance.sockets()).await?;
-        Ok(Box::new(session))
+        Ok(Box::new(BoundedSession::new(session)))
     }
 
     async fn endpoint(&self, cluster: ClusterId) -> Result<PathBuf> {
@@ -182,7 +185,7 @@ impl Engine for PostgresEngine {
     }
 
     async fn measure(&self, cluster: ClusterId) -> Result<Measure> {
-        self.ready(cluster)?.measure().await
+        within_deadline(self.ready(cluster)?.measure()).await
     }
 
     async fn report(&self) -> Result<Vec<InstanceReport>> {

@@ -100,7 +100,7 @@ impl Instance {
         }
         let mut again = false;
         self.state.send_modify(|state| {
-            state.process = None;
+            (state.process, state.unresponsive) = (None, false);
             if state.stage == Stage::Stopping {
                 state.stage = Stage::Stopped;
             } else if state.stage == Stage::Suspending || state.off() {

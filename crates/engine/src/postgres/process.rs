@@ -145,6 +145,15 @@ pub(super) fn children(pid: u32) -> Vec<u32> {
     text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
 }
 
+/// Whether a process of the server runs, waits for a CPU, or waits for a disk. A postmaster that is stopped is
+/// never busy.
+pub(super) fn is_busy(postmaster: u32) -> bool {
+    let state = |pid| stat(pid).map_or('X', |stat| stat.state);
+    let busy = |pid| matches!(state(pid), 'R' | 'D');
+    !matches!(state(postmaster), 'T' | 't')
+        && (busy(postmaster) || children(postmaster).into_iter().any(busy))
+}
+
 /// CPU time in microseconds of a process, its live children, and the children that it has waited for.
 ///
 /// The time of each live process is truncated to a hundredth of a second until it has exited.
@@ -174,6 +183,7 @@ fn works_in(pid: u32, folder: &Path) -> bool {
 }
 
 struct Stat {
+    state: char,
     dead: bool,
     began: u64,
     /// Ticks of the process and of the children that it has waited for.
@@ -187,13 +197,14 @@ fn stat(pid: u32) -> Option<Stat> {
 fn parse_stat(text: &str) -> Option<Stat> {
     // The name in parentheses can contain any character, including parentheses.
     let mut fields = text.rsplit_once(')')?.1.split_whitespace();
-    let dead = matches!(fields.next()?, "Z" | "X");
+    let state = fields.next()?.chars().next()?;
+    let dead = matches!(state, 'Z' | 'X');
     let mut ticks = fields.by_ref().skip(10).map(str::parse::<u64>);
     let mut used = 0;
     for _ in 0..4 {
         used += ticks.next()?.ok()?;
     }
-    Some(Stat { dead, began: fields.nth(4)?.parse().ok()?, used })
+    Some(Stat { state, dead, began: fields.nth(4)?.parse().ok()?, used })
 }
 
 fn boot_time() -> Option<u64> {

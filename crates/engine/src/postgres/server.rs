@@ -5,19 +5,14 @@ use super::{
     binaries::Programs,
     connection::{Connection, ConnectionError},
     context::{CONTROL_USER, EngineContext, SOCKET, Shutdown},
+    log,
     object::Name,
     process::{self, Process},
 };
 use crate::files::failed;
 use ootheca_model::{Error, Result, failpoint};
 use rustix::process::Signal;
-use std::{
-    fs::{self, File, OpenOptions},
-    os::unix::{fs::OpenOptionsExt, process::CommandExt},
-    path::Path,
-    process::Stdio,
-    time::Duration,
-};
+use std::{os::unix::process::CommandExt, path::Path, process::Stdio, time::Duration};
 use tokio::sync::watch;
 use tokio_postgres::{Client, NoTls};
 
@@ -31,7 +26,8 @@ const IMMEDIATE_TIMEOUT: Duration = Duration::from_secs(6);
 const POLL: Duration = Duration::from_millis(2);
 /// Ends a statement soon after its client, the gateway, was killed.
 const ORPHANED: &str = "client_connection_check_interval=2s";
-const MAX_LOG_SIZE: u64 = 16 << 20;
+/// Limits the temporary files of each session, for example for sorting.
+const TEMPORARY_FILES: &str = "temp_file_limit=1GB";
 
 /// How a server is stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +64,7 @@ pub(super) struct LaunchSpec<'a> {
 /// Starts a server in its own process group, so that Ctrl-C in a terminal does not reach it.
 pub(super) fn spawn(context: &EngineContext, spec: &LaunchSpec<'_>) -> Result<Process> {
     make_private_folder(spec.sockets, &context.owner)?;
-    let log = open_log(spec.log)?;
+    let log = log::open(spec.log)?;
     let errors = log.try_clone().map_err(failed("open", spec.log))?;
     let program = spec.programs.program("postgres");
     let settings = &context.settings;
@@ -79,6 +75,7 @@ pub(super) fn spawn(context: &EngineContext, spec: &LaunchSpec<'_>) -> Result<Pr
         "listen_addresses=".to_owned(),
         "port=5432".to_owned(),
         ORPHANED.to_owned(),
+        TEMPORARY_FILES.to_owned(),
         format!("shared_buffers={}", settings.shared_buffers),
         format!("max_connections={}", settings.max_connections),
     ];
@@ -91,13 +88,6 @@ pub(super) fn spawn(context: &EngineContext, spec: &LaunchSpec<'_>) -> Result<Pr
     let process = Process::open(child.id()).map_err(failed("watch", &program))?;
     failpoint::reach("server started");
     Ok(process)
-}
-
-fn open_log(path: &Path) -> Result<File> {
-    if fs::metadata(path).is_ok_and(|data| data.len() > MAX_LOG_SIZE) {
-        fs::rename(path, path.with_extension("old")).map_err(failed("rotate", path))?;
-    }
-    OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(failed("open", path))
 }
 
 /// Waits until the server's lock file says that it accepts connections.
@@ -142,7 +132,9 @@ pub(super) async fn stop(
 }
 
 /// The time limit for opening a session.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The time limit for each statement, which the server enforces.
+pub(super) const STATEMENT_TIMEOUT: Duration = Duration::from_secs(60);
 /// Overrides what a tenant may have set for a database or a role.
 const OPTIONS: &str = "-c search_path=pg_catalog -c role=none -c default_transaction_read_only=off \
                        -c statement_timeout=60s -c lock_timeout=30s";
@@ -157,9 +149,12 @@ pub(super) async fn connect(context: &EngineContext, sockets: &Path, database: &
         .password(context.secret()?)
         .dbname(database)
         .application_name("ootheca")
-        .connect_timeout(CONNECT_TIMEOUT)
         .options(OPTIONS);
-    let (client, connection) = config.connect(NoTls).await.map_err(|error| match error.as_db_error() {
+    // The time limit of the driver itself does not include the login.
+    let connected = tokio::time::timeout(CONNECT_TIMEOUT, config.connect(NoTls)).await;
+    let connected = connected
+        .map_err(|late| Error::unavailable("the SQL server did not respond in time").because(late))?;
+    let (client, connection) = connected.map_err(|error| match error.as_db_error() {
         Some(refused) if refused.code().code() == "3D000" => Error::not_found("database"),
         Some(refused) if refused.code().code() == "53300" => {
             Error::unavailable("the SQL server has no free connection").because(error)
@@ -186,15 +181,13 @@ pub(super) async fn enter(context: &EngineContext, sockets: &Path, database: &Na
         ("client_encoding", b"SQL_ASCII"),
         ("options", OPTIONS.as_bytes()),
     ];
-    let opened = tokio::time::timeout(CONNECT_TIMEOUT, Connection::open(&socket, &parameters, password));
     let failed = || Error::unavailable(format!("cannot connect to the database {database}"));
-    match opened.await {
-        Ok(Ok(connection)) => Ok(connection),
-        Ok(Err(ConnectionError::Refused(refused))) if refused.sqlstate == "3D000" => {
+    match Connection::open(&socket, &parameters, password).await {
+        Ok(connection) => Ok(connection),
+        Err(ConnectionError::Refused(refused)) if refused.sqlstate == "3D000" => {
             Err(Error::not_found(format!("database {database}")))
         }
-        Ok(Err(failure)) => Err(failed().because(failure)),
-        Err(late) => Err(failed().because(late)),
+        Err(failure) => Err(failed().because(failure)),
     }
 }
 

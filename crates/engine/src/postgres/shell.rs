@@ -9,6 +9,7 @@ use super::{
     admin_role,
     connection::{self, Connection, ConnectionError, unexpected, values},
     context::EngineContext,
+    deadline::within_deadline,
     server,
     sql::{Identifier, Literal},
 };
@@ -97,7 +98,7 @@ async fn terminate(context: &EngineContext, sockets: &Path, process: i32) {
         let ended = client.query(query, &[&process, &SHELL_USER]).await;
         ended.map_err(|error| Error::unavailable("cannot terminate a session").because(error))
     };
-    if let Err(error) = work.await {
+    if let Err(error) = within_deadline(work).await {
         tracing::warn!(error = error.chain(), "could not terminate a statement that exceeded its time limit");
     }
 }
@@ -121,7 +122,7 @@ async fn enter(
     let attempt = || Connection::open(&socket, &parameters, context.shell.password());
     let mut opened = attempt().await;
     if matches!(&opened, Err(ConnectionError::Refused(refused)) if is_about_the_role(refused)) {
-        create_role(context, sockets).await?;
+        within_deadline(create_role(context, sockets)).await?;
         opened = attempt().await;
     }
     match opened {

@@ -68,6 +68,8 @@ GRANT pg_read_all_data, pg_write_all_data TO admin;
 DELETE FROM pg_catalog.pg_authid
     WHERE rolname IN ('pg_execute_server_program', 'pg_read_server_files', 'pg_write_server_files');
 REVOKE CONNECT, TEMPORARY ON DATABASE postgres, template1 FROM PUBLIC;
+-- Sessions write only fatal errors to the log of the server. Otherwise it would grow with every RAISE LOG.
+ALTER ROLE ALL SET log_min_messages = fatal;
 ";
 
 /// Runs in `template1`, so that it applies to every new database.

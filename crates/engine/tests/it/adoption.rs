@@ -1,9 +1,16 @@
-//! Servers keep running when their engine stops, and are restarted when they crash.
+//! Servers keep running when their engine stops, and are restarted when they crash or hang.
 
-use crate::support::{Driver, Folder, alive, new_cluster, plan, postgres, ready, signal, sql, until, user};
+use crate::support::{
+    Driver, Folder, LIMIT, alive, new_cluster, plan, postgres, processes_below, ready, signal, sql, until,
+    user,
+};
 use ootheca_engine::Engine;
-use ootheca_model::instance::Phase;
+use ootheca_model::{
+    ErrorKind,
+    instance::{Condition, Phase},
+};
 use rustix::process::Signal;
+use tokio::time::timeout;
 
 fn kill(pid: u32) {
     signal(pid, Signal::KILL);
@@ -59,6 +66,37 @@ async fn killed_server_comes_back_with_its_data() {
     let row = session.query_one("SELECT n FROM t", &[]).await.unwrap();
     assert_eq!(row.get::<_, i32>(0), 42);
     drop(session);
+    engine.close(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_to_a_hung_server_fail_and_it_is_started_again() {
+    let folder = Folder::new();
+    let engine = postgres(&folder, 0).await;
+    let plan = plan(&engine, new_cluster());
+    let pid = ready(&engine, &plan).await.nodes[0].pid.unwrap();
+    let mut admin = engine.admin(plan.cluster).await.unwrap();
+    admin.databases().await.unwrap();
+    for pid in processes_below(&folder.engine()) {
+        signal(pid, Signal::STOP);
+    }
+    let calls = async { tokio::join!(engine.admin(plan.cluster), admin.databases()) };
+    let (opened, listed) = timeout(LIMIT, calls).await.expect("both have a time limit");
+    assert_eq!(opened.err().unwrap().kind(), ErrorKind::Unavailable);
+    assert_eq!(listed.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_ne!(ready(&engine, &plan).await.nodes[0].pid, Some(pid));
+    assert!(!alive(pid));
+
+    // It can also hang alone, while its children run.
+    let pid = engine.observe(plan.cluster).await.unwrap().nodes[0].pid.unwrap();
+    signal(pid, Signal::STOP);
+    until("reported", || async {
+        let observed = engine.observe(plan.cluster).await.unwrap();
+        let reported = observed.conditions.iter().any(|found| found.kind == Condition::NOT_RESPONDING);
+        (reported && !observed.nodes[0].live && observed.phase == Phase::Down).then_some(())
+    })
+    .await;
+    assert!(ready(&engine, &plan).await.conditions.is_empty());
     engine.close(false).await;
 }
 

@@ -39,6 +39,10 @@ async fn tenants_cannot_leave_their_cluster() {
         "CREATE EXTENSION file_fdw",
         "CREATE TABLESPACE t LOCATION '/tmp'",
         "LOAD '/tmp/x'",
+        "SET log_min_messages = log",
+        "ALTER ROLE max SET log_min_messages = log",
+        "ALTER ROLE ALL RESET log_min_messages",
+        "SET temp_file_limit = -1",
     ];
     for statement in refused {
         let error = max.batch_execute(statement).await.expect_err(statement);
@@ -49,6 +53,27 @@ async fn tenants_cannot_leave_their_cluster() {
     for database in ["postgres", "template1"] {
         assert!(sql(&engine, plan.cluster, "max", database).await.is_err(), "{database}");
     }
+    drop(max);
+    engine.close(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn logs_and_temporary_files_of_tenants_are_limited() {
+    let folder = Folder::new();
+    let engine = postgres(&folder, 0).await;
+    let plan = plan(&engine, new_cluster());
+    ready(&engine, &plan).await;
+    user(&engine, plan.cluster, "max").await;
+    let max = sql(&engine, plan.cluster, "max", "defaultdb").await.unwrap();
+    let flood = "SET debug_print_parse = on; \
+                 DO $$ BEGIN FOR n IN 1..100 LOOP RAISE LOG '%', repeat('x', 100000); END LOOP; END $$";
+    max.batch_execute(flood).await.unwrap();
+    let log = report(&folder.engine()).unwrap()[0].data.with_file_name("log");
+    let text = fs::read_to_string(log).unwrap();
+    assert!(text.len() < 10_000, "{} bytes", text.len());
+    assert!(text.contains("ready to accept connections"), "{text}");
+    let row = max.query_one("SHOW temp_file_limit", &[]).await.unwrap();
+    assert_eq!(row.get::<_, String>(0), "1GB");
     drop(max);
     engine.close(false).await;
 }

@@ -37,9 +37,13 @@ const HIDDEN_REASON_DELAY: Duration = Duration::from_millis(30);
 /// to exit.
 const FULL_SERVER_TIMEOUT: Duration = Duration::from_secs(1);
 const FULL_SERVER_RETRY: Duration = Duration::from_millis(5);
+/// How long a login waits for a server that recovers; as long as for one that is resumed.
+const RECOVERY_TIMEOUT: Duration = Duration::from_secs(15);
+const RECOVERY_RETRY: Duration = Duration::from_millis(50);
 
 const TOO_MANY_CONNECTIONS: &[u8] = b"53300";
 const INVALID_PASSWORD: &[u8] = b"28P01";
+const CANNOT_CONNECT_NOW: &[u8] = b"57P03";
 
 /// Why a login failed.
 #[derive(Debug, thiserror::Error)]
@@ -222,9 +226,16 @@ impl LoginAttempt<'_> {
         Ok(CompletedLogin { registration, storage_limit, proof, pool_key, backend })
     }
 
-    /// Logs in at the server. If it is full, closes the cluster's pooled connections and retries.
+    /// Logs in at the server. Waits while it recovers. If it is full, closes the cluster's pooled connections
+    /// and retries.
     async fn log_in(&self, key: &PoolKey, verifier: &Verifier) -> Result<BackendSession, ClientError> {
+        let start = Instant::now();
         let mut result = backend_login::log_in(key, verifier).await;
+        let recovers = is_rejected(&result, CANNOT_CONNECT_NOW);
+        while recovers && is_recovering(&result) && start.elapsed() < RECOVERY_TIMEOUT {
+            sleep(RECOVERY_RETRY).await;
+            result = backend_login::log_in(key, verifier).await;
+        }
         if is_full(&result) && self.shared.pool.evict(self.cluster) {
             let start = Instant::now();
             loop {
@@ -273,8 +284,14 @@ impl LoginAttempt<'_> {
 
 /// Whether the server, or a limit of the user or the database, admits no more connections.
 fn is_full(result: &Result<BackendSession, BackendLoginError>) -> bool {
-    matches!(
-        result,
-        Err(BackendLoginError::Rejected { sqlstate, .. }) if sqlstate == TOO_MANY_CONNECTIONS
-    )
+    is_rejected(result, TOO_MANY_CONNECTIONS)
+}
+
+/// Whether a server that was recovering still does, or has stopped and is started again.
+fn is_recovering(result: &Result<BackendSession, BackendLoginError>) -> bool {
+    is_rejected(result, CANNOT_CONNECT_NOW) || matches!(result, Err(BackendLoginError::Unreachable(_)))
+}
+
+fn is_rejected(result: &Result<BackendSession, BackendLoginError>, expected: &[u8]) -> bool {
+    matches!(result, Err(BackendLoginError::Rejected { sqlstate, .. }) if sqlstate == expected)
 }
