@@ -32,6 +32,7 @@ mod page;
 mod paging;
 mod people;
 mod pipeline;
+mod pooling;
 mod protocol;
 mod rate_limit;
 mod roles;
