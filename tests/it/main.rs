@@ -48,4 +48,5 @@ mod store;
 mod support;
 mod suspend;
 mod takeover;
+mod tools;
 mod versions;
