@@ -11,8 +11,9 @@ use std::io::{Read as _, Write as _};
 const DOMAIN: &str = "db.example.test";
 
 fn furnished() -> (Ootheca, Value) {
-    let server =
-        ServerBuilder::new(PROGRAM).engine(Engine::Postgres).env("OOTHECA_GATEWAY__DOMAIN", DOMAIN).boot();
+    let server = ServerBuilder::new(PROGRAM).engine(Engine::Postgres).env("OOTHECA_GATEWAY__DOMAIN", DOMAIN);
+    // The handshake of one test does not continue.
+    let server = server.env("OOTHECA_GATEWAY__HANDSHAKE_SECONDS", "5").boot();
     let cluster = server.create_cluster("wire-test", "STANDARD");
     sql_user(&server, &id(&cluster), "keeper");
     (server, cluster)
@@ -155,6 +156,11 @@ fn notifications_reach_a_waiting_session() {
     assert!(notice.body.ends_with(b"news\0hello\0"), "{notice:?}");
 }
 
+fn cancel_request(key: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(key.len() + 8).expect("short").to_be_bytes();
+    [&length, &[4, 210, 22, 46][..], key].concat()
+}
+
 #[test]
 fn only_the_issued_cancel_key_cancels() {
     let (server, cluster) = furnished();
@@ -165,8 +171,7 @@ fn only_the_issued_cancel_key_cancels() {
     running.send(b'Q', b"SELECT pg_sleep(50)\0").expect("sent");
     let cancel = |key: &[u8]| {
         let mut stream = wire.tcp().expect("a connection");
-        let length = u32::try_from(key.len() + 8).expect("short").to_be_bytes();
-        stream.write_all(&[&length, &[4, 210, 22, 46][..], key].concat()).expect("sent");
+        stream.write_all(&cancel_request(key)).expect("sent");
         let _ = stream.read(&mut [0]);
     };
     // The process ID of the server, or a wrong secret, cancels nothing.
@@ -185,4 +190,75 @@ fn only_the_issued_cancel_key_cancels() {
     let answer = running.answer().expect("an answer");
     let error = answer.iter().find(|message| message.tag == b'E').expect("an error");
     assert_eq!(error.field(b'C'), "57014", "{error:?}");
+}
+
+#[test]
+fn connections_over_tls_end_with_close_notify() {
+    let (server, cluster) = furnished();
+    let wire = wire(&server, &cluster);
+    let tls = || wire.tls().expect("TLS");
+    let ends = |mut conversation: Conversation, case: &str| {
+        conversation.end().unwrap_or_else(|error| panic!("{case}: {error}"));
+    };
+    let late = tls();
+    let mut terminated = session(&wire);
+    for (case, key) in [("cancel request", terminated.key.clone()), ("unknown cancel key", vec![7; 8])] {
+        let mut canceling = tls();
+        canceling.raw(&cancel_request(&key)).expect("sent");
+        ends(canceling, case);
+    }
+    let refused = [
+        ("wrong password", tls(), wire.clone().password("wrong password")),
+        ("unknown cluster", tls(), wire.clone().with("options", "--cluster=unknown-1")),
+        ("replication", tls(), wire.clone().with("replication", "true")),
+        ("no database", tls(), wire.clone().with("database", "unknown")),
+        ("no ALPN", wire.direct(&[]).expect("TLS"), wire.clone()),
+    ];
+    for (case, mut conversation, wire) in refused {
+        let refusal = wire.authenticate_over(&mut conversation).expect(case);
+        assert!(refusal.is_err(), "{case}");
+        ends(conversation, case);
+    }
+    let mut malformed = tls();
+    malformed.raw(b"\0\0\0\x04").expect("sent");
+    ends(malformed, "malformed startup packet");
+    let mut closed = tls();
+    closed.close_notify().expect("sent");
+    ends(closed, "closed before the startup message");
+    let mut closed = tls();
+    wire.start(&mut closed).expect("sent");
+    assert_eq!(closed.read().expect("a request for the password").tag, b'R');
+    closed.close_notify().expect("sent");
+    ends(closed, "closed during the login");
+    terminated.send(b'X', &[]).expect("sent");
+    ends(terminated, "Terminate");
+    let mut killed = session(&wire);
+    killed.query("SELECT pg_terminate_backend(pg_backend_pid())").expect("an error");
+    ends(killed, "terminated by the server");
+    ends(late, "handshake timeout");
+}
+
+#[test]
+fn statement_on_a_deleted_cluster_receives_the_reason() {
+    let (server, cluster) = furnished();
+    let wire = wire(&server, &cluster);
+    let mut sessions: Vec<Conversation> = (0..8).map(|_| session(&wire)).collect();
+    for (n, session) in sessions.iter_mut().enumerate() {
+        if n % 2 == 1 {
+            session.query("BEGIN").expect("an answer");
+        }
+        session.send(b'Q', b"SELECT 1 FROM pg_sleep(51)\0").expect("sent");
+    }
+    let mut other = session(&wire);
+    let running =
+        "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(51)' AND state = 'active'";
+    eventually("all statements run", || (other.value(running).as_deref() == Some("8")).then_some(()));
+    server.delete(&format!("/clusters/{}", id(&cluster))).ok();
+    for (n, session) in sessions.iter_mut().chain([&mut other]).enumerate() {
+        let answer = session.answer().unwrap_or_else(|error| panic!("session {n}: {error}"));
+        let error = answer.iter().find(|message| message.tag == b'E').expect("an error");
+        assert_eq!(error.field(b'C'), "57P01", "session {n}: {answer:?}");
+        assert!(error.field(b'M').contains("the cluster was deleted"), "session {n}: {answer:?}");
+        assert_eq!(session.end().expect("close_notify"), b"", "session {n}");
+    }
 }

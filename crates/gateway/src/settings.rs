@@ -46,7 +46,7 @@ impl Settings {
             handshake_timeout: Duration::from_secs(10),
             max_connections: 10_000,
             max_connections_per_cluster: 1_000,
-            pool_idle: Duration::from_secs(2),
+            pool_idle: Duration::ZERO,
             proxy_protocol: false,
             threads: 0,
         }

@@ -52,6 +52,17 @@ impl Ootheca {
         speak(self.psql_command(string, password), sql)
     }
 
+    /// Runs one of PostgreSQL's own programs without a database, so that it chooses one.
+    pub fn tool(&self, cluster: &str, user: &str, password: &str, name: &str, args: &[&str]) -> Spoken {
+        self.connection_string(cluster, user);
+        let routing_id = self.get(&format!("/clusters/{cluster}")).text("/config/serverless/routing_id");
+        let mut command = program(&self.home(), name, password);
+        command.env("PGHOST", "localhost").env("PGPORT", self.sql_address().port().to_string());
+        command.env("PGUSER", user).env("PGSSLMODE", "verify-full");
+        command.env("PGOPTIONS", format!("--cluster={routing_id}"));
+        output(command.args(args))
+    }
+
     /// Returns a function that runs SQL, for use while the server is being changed.
     pub fn psql_later(&self, string: &str, password: &str) -> impl Fn(&str) -> Spoken + Send + use<> {
         let (home, string, password) = (self.home(), string.to_owned(), password.to_owned());
@@ -85,20 +96,28 @@ impl Ootheca {
 }
 
 fn command(home: &Path, string: &str, password: &str) -> Command {
+    let mut command = program(home, "psql", password);
+    command.args(["-X", "-A", "-t", "-q", "-w", "-d", string]);
+    command
+}
+
+fn program(home: &Path, name: &str, password: &str) -> Command {
     // The program itself, because Debian's `psql` in PATH is a script that takes longer than the query.
-    let mut command = Command::new(crate::postgres::program("psql"));
+    let mut command = Command::new(crate::postgres::program(name));
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("PG")) {
         command.env_remove(name);
     }
     command.env("HOME", home).env("PGPASSWORD", password).env("PGCONNECT_TIMEOUT", "20");
     command.env("LC_ALL", "C.UTF-8").current_dir("/");
-    command.args(["-X", "-A", "-t", "-q", "-w", "-d", string]);
     command
 }
 
 fn speak(mut command: Command, sql: &str) -> Spoken {
-    command.args(["-v", "ON_ERROR_STOP=1", "-c", sql]);
-    let output = command.stdin(Stdio::null()).output().expect("psql starts");
+    output(command.args(["-v", "ON_ERROR_STOP=1", "-c", sql]))
+}
+
+fn output(command: &mut Command) -> Spoken {
+    let output = command.stdin(Stdio::null()).output().expect("the program starts");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Spoken { success: output.status.success(), out: text(&output.stdout), err: text(&output.stderr) }
 }

@@ -146,18 +146,28 @@ impl Wire {
 
     /// Logs in over a connection.
     pub fn login(&self, mut conversation: Conversation) -> Login {
-        conversation.startup(&self.parameters)?;
+        Ok(self.authenticate_over(&mut conversation)?.map(|()| conversation))
+    }
+
+    /// Logs in over a connection, which stays open if the login is refused.
+    pub fn authenticate_over(&self, conversation: &mut Conversation) -> io::Result<Result<(), Message>> {
+        self.start(conversation)?;
         let mut scram = None;
         loop {
             let message = conversation.read()?;
             match message.tag {
                 ERROR_RESPONSE => return Ok(Err(message)),
-                AUTHENTICATION => self.authenticate(&mut conversation, &message.body, &mut scram)?,
+                AUTHENTICATION => self.authenticate(conversation, &message.body, &mut scram)?,
                 BACKEND_KEY_DATA => conversation.key = message.body,
-                READY_FOR_QUERY => return Ok(Ok(conversation)),
+                READY_FOR_QUERY => return Ok(Ok(())),
                 _ => {}
             }
         }
+    }
+
+    /// Sends the startup message.
+    pub fn start(&self, conversation: &mut Conversation) -> io::Result<()> {
+        conversation.startup(&self.parameters)
     }
 
     fn authenticate(
@@ -247,6 +257,19 @@ impl Conversation {
                 return Ok(messages);
             }
         }
+    }
+
+    /// Announces that this client sends nothing more.
+    pub fn close_notify(&mut self) -> io::Result<()> {
+        self.stream.conn.send_close_notify();
+        self.stream.flush()
+    }
+
+    /// Reads to the end of the connection. Fails if it ends without close_notify.
+    pub fn end(&mut self) -> io::Result<Vec<u8>> {
+        let mut rest = Vec::new();
+        self.stream.read_to_end(&mut rest)?;
+        Ok(rest)
     }
 
     /// Runs a simple query. Returns the messages of its response.

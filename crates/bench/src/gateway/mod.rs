@@ -19,6 +19,8 @@ const IDLE_SESSIONS: usize = 500;
 pub(crate) fn run(program: &str) {
     println!("\n== gateway with TLS: pgbench -S -M prepared, in turns");
     let launch = ServerBuilder::new(program).engine(Engine::Postgres);
+    // PgBouncer reuses server connections, too.
+    let launch = launch.env("OOTHECA_GATEWAY__POOL_IDLE_SECONDS", "2");
     let server = launch.env("OOTHECA_ENGINE__MAX_CONNECTIONS", "520").boot();
     let ours = furnish(&server);
     let folder = socket_folder(&server);

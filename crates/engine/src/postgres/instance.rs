@@ -9,6 +9,7 @@ use super::{
     context::EngineContext,
     meter::Meter,
     missing::{incomplete, version_file},
+    privileges,
     process::{self, LOCK_FILE, Process},
     server::{self, LaunchSpec, StopMode},
 };
@@ -232,6 +233,10 @@ impl Instance {
                     return Err(error);
                 }
             }
+        }
+        // Without them, the cluster works as before. They are applied at the next start.
+        if let Err(error) = privileges::upgrade(&self.context, &self.data(), &self.sockets()).await {
+            tracing::warn!(instance = self.id, error = error.chain(), "could not upgrade privileges");
         }
         // The children of an adopted server. Children of a server that was just started are already in its
         // group.

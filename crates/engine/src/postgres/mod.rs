@@ -22,6 +22,7 @@ mod object;
 mod owner;
 mod pool;
 mod power;
+mod privileges;
 mod probe;
 mod process;
 mod report;

@@ -7,7 +7,7 @@ use super::copy::make_private_folder;
 use super::{
     binaries::Programs,
     context::{CONTROL_USER, EngineContext, Shutdown, new_id},
-    process,
+    privileges, process,
     server::{self, LaunchSpec, StopMode},
 };
 use crate::files::{blocking, failed, make_folder, names_in, remove_tree, sync_file_system, sync_folder};
@@ -67,9 +67,6 @@ CREATE ROLE admin NOLOGIN CREATEDB CREATEROLE;
 GRANT pg_read_all_data, pg_write_all_data TO admin;
 DELETE FROM pg_catalog.pg_authid
     WHERE rolname IN ('pg_execute_server_program', 'pg_read_server_files', 'pg_write_server_files');
-REVOKE CONNECT, TEMPORARY ON DATABASE postgres, template1 FROM PUBLIC;
--- Sessions write only fatal errors to the log of the server. Otherwise it would grow with every RAISE LOG.
-ALTER ROLE ALL SET log_min_messages = fatal;
 ";
 
 /// Runs in `template1`, so that it applies to every new database.
@@ -89,6 +86,7 @@ pub(super) fn name(programs: &Programs) -> String {
         ROLES,
         SCHEMAS,
         DATABASE,
+        privileges::STATEMENTS,
         COUNTERS,
         programs.version.as_str(),
         INITIAL_WAL[0],
@@ -97,7 +95,7 @@ pub(super) fn name(programs: &Programs) -> String {
 }
 
 /// FNV-1a, because the standard hasher may change between releases.
-fn fingerprint(parts: &[&str]) -> u64 {
+pub(super) fn fingerprint(parts: &[&str]) -> u64 {
     parts
         .iter()
         .flat_map(|part| part.bytes().chain([0]))
@@ -217,7 +215,7 @@ fn initialize(context: &EngineContext, programs: &Programs, folder: &Path, data:
         let path = data.join(name);
         fs::write(&path, text).map_err(failed("write", &path))?;
     }
-    Ok(())
+    privileges::mark(context, data)
 }
 
 fn initdb(
@@ -267,5 +265,6 @@ async fn bootstrap(context: &EngineContext, sockets: &Path) -> Result<()> {
         }
     }
     last.map_err(failed)?;
+    control.batch_execute(privileges::STATEMENTS).await.map_err(failed)?;
     server::connect(context, sockets, "defaultdb").await?.batch_execute(COUNTERS).await.map_err(failed)
 }

@@ -1,6 +1,8 @@
 //! What tenants cannot do, and that others have no access.
 
-use crate::support::{Folder, PASSWORD, new_cluster, plan, postgres, processes_below, ready, sql, user};
+use crate::support::{
+    Folder, PASSWORD, new_cluster, plan, postgres, processes_below, ready, sql, until, user,
+};
 use ootheca_engine::{
     Engine,
     postgres::{PostgresEngine, Settings, report},
@@ -50,10 +52,131 @@ async fn tenants_cannot_leave_their_cluster() {
         // Either the permission is denied, or the role does not exist.
         assert!(matches!(code, Some("42501" | "42704")), "{statement}: {error:?}");
     }
-    for database in ["postgres", "template1"] {
+    for database in ["template0", "template1"] {
         assert!(sql(&engine, plan.cluster, "max", database).await.is_err(), "{database}");
     }
+    max.batch_execute("CREATE ROLE app LOGIN PASSWORD 'x'; CREATE SCHEMA app").await.unwrap();
     drop(max);
+    let max = sql(&engine, plan.cluster, "max", "postgres").await.unwrap();
+    creates_nothing(&max).await;
+    engine.close(false).await;
+}
+
+/// Checks that a session in the database `postgres` can create nothing in it, and cannot change it.
+async fn creates_nothing(session: &tokio_postgres::Client) {
+    let refused = [
+        "CREATE TABLE t ()",
+        "CREATE TABLE public.t ()",
+        "CREATE TABLE pg_catalog.t ()",
+        "CREATE TABLE information_schema.t ()",
+        "CREATE TEMPORARY TABLE t ()",
+        "CREATE TEMPORARY VIEW v AS SELECT 1",
+        "SELECT 1 AS n INTO TEMPORARY t",
+        "CREATE FUNCTION pg_temp.f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "CREATE FUNCTION public.f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "CREATE TYPE public.t AS (n int)",
+        "CREATE SCHEMA s",
+        "CREATE SCHEMA AUTHORIZATION CURRENT_USER",
+        "CREATE EXTENSION hstore",
+        "CREATE PUBLICATION p",
+        "CREATE EVENT TRIGGER e ON ddl_command_start EXECUTE FUNCTION pg_catalog.now()",
+        "SELECT lo_creat(-1)",
+        "SELECT lo_create(0)",
+        "SELECT lo_from_bytea(0, 'x')",
+        "INSERT INTO pg_largeobject VALUES (1, 0, 'x')",
+        "DO $$ BEGIN LOCK TABLE pg_authid IN SHARE UPDATE EXCLUSIVE MODE; END $$",
+        "ALTER DATABASE postgres RENAME TO other",
+        "ALTER DATABASE postgres OWNER TO admin",
+        "ALTER DATABASE postgres SET work_mem = '1MB'",
+        "ALTER DATABASE postgres CONNECTION LIMIT 0",
+        "ALTER DATABASE template1 ALLOW_CONNECTIONS true",
+        "CREATE DATABASE copy TEMPLATE postgres",
+        "GRANT CREATE, TEMPORARY ON DATABASE postgres TO admin",
+        "GRANT CREATE ON SCHEMA public TO admin",
+    ];
+    for statement in refused {
+        let before = session.query_one(PRIVILEGES, &[]).await.unwrap().get::<_, String>(0);
+        match session.batch_execute(statement).await {
+            // GRANT without the right to do so is only a warning.
+            Ok(()) => assert!(statement.starts_with("GRANT"), "{statement}"),
+            Err(error) => {
+                let code = error.code().map(|code| code.code().to_owned());
+                // Some extensions are not installed, and a function does not return a trigger.
+                let expected = ["42501", "0A000", "58P01", "42P17"];
+                assert!(
+                    code.as_deref().is_some_and(|code| expected.contains(&code)),
+                    "{statement}: {error:?}"
+                );
+            }
+        }
+        let after = session.query_one(PRIVILEGES, &[]).await.unwrap().get::<_, String>(0);
+        assert_eq!(before, after, "{statement}");
+    }
+    let dropped = session.batch_execute("DROP DATABASE postgres").await.expect_err("it is in use");
+    assert!(matches!(dropped.code().map(|code| code.code()), Some("42501" | "55006")), "{dropped:?}");
+}
+
+/// Everything that a session could add to its database, as one text.
+const PRIVILEGES: &str = "SELECT concat_ws(' ', \
+     (SELECT count(*) FROM pg_class), (SELECT count(*) FROM pg_proc), (SELECT count(*) FROM pg_type), \
+     (SELECT count(*) FROM pg_namespace), (SELECT count(*) FROM pg_largeobject_metadata), \
+     (SELECT count(*) FROM pg_extension), (SELECT string_agg(datname || datacl::text, ',' ORDER BY datname) FROM pg_database), \
+     (SELECT string_agg(nspname || nspacl::text, ',' ORDER BY nspname) FROM pg_namespace))";
+
+/// The databases as an earlier version created them.
+const FORMER: &str = "REVOKE CONNECT, TEMPORARY ON DATABASE postgres, template1 FROM PUBLIC; \
+     ALTER DATABASE template1 ALLOW_CONNECTIONS true; \
+     GRANT EXECUTE ON FUNCTION lo_creat(int), lo_create(oid), lo_from_bytea(oid, bytea) TO PUBLIC";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn instances_of_earlier_versions_get_the_current_privileges() {
+    for detach in [false, true] {
+        let folder = Folder::new();
+        let engine = postgres(&folder, 0).await;
+        let plan = plan(&engine, new_cluster());
+        ready(&engine, &plan).await;
+        user(&engine, plan.cluster, "max").await;
+        let data = report(&folder.engine()).unwrap().remove(0).data;
+        let secret = fs::read_to_string(folder.engine().join("control-secret")).unwrap();
+        let socket = engine.endpoint(plan.cluster).await.unwrap();
+        let mut config = tokio_postgres::Config::new();
+        config.host_path(socket.parent().unwrap()).user("ootheca").password(secret.trim()).dbname("postgres");
+        let (control, connection) = config.connect(tokio_postgres::NoTls).await.unwrap();
+        tokio::spawn(connection);
+        control.batch_execute(FORMER).await.unwrap();
+        fs::remove_file(data.join("ootheca-privileges")).unwrap();
+        assert!(sql(&engine, plan.cluster, "max", "postgres").await.is_err());
+        drop(control);
+        engine.close(detach).await;
+        drop(engine);
+
+        let engine = postgres(&folder, 0).await;
+        ready(&engine, &plan).await;
+        // The privileges of an adopted server change while it is used.
+        until("privileges", || async { data.join("ootheca-privileges").exists().then_some(()) }).await;
+        let max = sql(&engine, plan.cluster, "max", "postgres").await.unwrap();
+        creates_nothing(&max).await;
+        engine.close(false).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_in_postgres_do_not_block_administration() {
+    let folder = Folder::new();
+    let engine = postgres(&folder, 0).await;
+    let plan = plan(&engine, new_cluster());
+    ready(&engine, &plan).await;
+    for name in ["max", "zoe"] {
+        user(&engine, plan.cluster, name).await;
+    }
+    let max = sql(&engine, plan.cluster, "max", "postgres").await.unwrap();
+    max.batch_execute("ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO admin").await.unwrap();
+    let zoe = sql(&engine, plan.cluster, "zoe", "postgres").await.unwrap();
+    zoe.batch_execute("ALTER ROLE admin NOCREATEDB; SELECT pg_advisory_lock(1)").await.unwrap();
+    let mut admin = engine.admin(plan.cluster).await.unwrap();
+    let deleted = tokio::time::timeout(std::time::Duration::from_secs(20), admin.delete_user("max"));
+    deleted.await.expect("in time").unwrap();
+    drop((zoe, admin));
     engine.close(false).await;
 }
 

@@ -11,10 +11,11 @@ use std::{net::SocketAddr, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
-    time::timeout,
+    time::{Instant, timeout, timeout_at},
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
+pub(super) const TIMEOUT: &str = "handshake_timeout";
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The first byte of a TLS handshake.
@@ -29,12 +30,20 @@ pub(crate) enum ClientStream {
 impl ClientStream {
     /// Sends an error, and closes the connection.
     pub(crate) async fn reject(self, error: &ClientError) {
-        let message = error.encode();
+        self.end(&error.encode()).await;
+    }
+
+    /// Closes the connection.
+    pub(crate) async fn close(self) {
+        self.end(&[]).await;
+    }
+
+    async fn end(self, message: &[u8]) {
         let send = async {
             match self {
-                ClientStream::Plain(mut stream) => stream.write_all(&message).await.map(|()| stream),
+                ClientStream::Plain(mut stream) => stream.write_all(message).await.map(|()| stream),
                 ClientStream::Tls(mut stream) => {
-                    stream.write_all(&message).await?;
+                    stream.write_all(message).await?;
                     stream.get_mut().1.send_close_notify();
                     stream.flush().await.map(|()| stream.into_inner().0)
                 }
@@ -66,8 +75,31 @@ pub(crate) async fn read_proxy_header(stream: &mut TcpStream) -> Result<Option<S
 /// Reads the opening packet, after TLS if the client requests it.
 pub(crate) async fn run(
     tls: &TlsAcceptor,
-    mut stream: TcpStream,
+    stream: TcpStream,
+    deadline: Instant,
 ) -> Result<(ClientStream, Packet), OpenError> {
+    let negotiated = timeout_at(deadline, negotiate(tls, stream)).await;
+    let mut stream = match negotiated.unwrap_or(Err(OpenError::Disconnected(TIMEOUT)))? {
+        Negotiated::Plain(stream, packet) => return Ok((ClientStream::Plain(stream), packet)),
+        Negotiated::Tls(stream) => stream,
+    };
+    match timeout_at(deadline, read_packet(&mut stream)).await {
+        Ok(Ok(Ok(packet))) => Ok((ClientStream::Tls(stream), packet)),
+        Ok(Ok(Err(error))) => Err(rejected(ClientStream::Tls(stream), &error)),
+        Ok(Err(cause)) => Err(OpenError::gone(stream, &cause)),
+        Err(_) => Err(OpenError::Closed(ClientStream::Tls(stream), TIMEOUT)),
+    }
+}
+
+/// How a client continues.
+enum Negotiated {
+    /// Without TLS.
+    Plain(TcpStream, Packet),
+    /// With TLS.
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+async fn negotiate(tls: &TlsAcceptor, mut stream: TcpStream) -> Result<Negotiated, OpenError> {
     let mut first = [0];
     if stream.peek(&mut first).await? == 0 {
         return Err(OpenError::Disconnected("gone"));
@@ -76,21 +108,18 @@ pub(crate) async fn run(
     if !direct {
         match read_plain_packet(&mut stream).await? {
             Ok(Packet::SslRequest) => stream.write_all(b"S").await?,
-            Ok(packet) => return Ok((ClientStream::Plain(stream), packet)),
+            Ok(packet) => return Ok(Negotiated::Plain(stream, packet)),
             Err(error) => return Err(rejected(ClientStream::Plain(stream), &error)),
         }
     }
-    let mut stream = Box::new(tls.accept(stream).await.map_err(|cause| {
+    let stream = Box::new(tls.accept(stream).await.map_err(|cause| {
         tracing::debug!(%cause, "TLS handshake failed");
         OpenError::Disconnected("tls")
     })?);
     if direct && stream.get_ref().1.alpn_protocol() != Some(ALPN) {
         return Err(OpenError::Rejected(ClientStream::Tls(stream), ClientError::no_alpn()));
     }
-    match read_packet(&mut stream).await? {
-        Ok(packet) => Ok((ClientStream::Tls(stream), packet)),
-        Err(error) => Err(rejected(ClientStream::Tls(stream), &error)),
-    }
+    Ok(Negotiated::Tls(stream))
 }
 
 fn rejected(client: ClientStream, error: &ProtocolViolation) -> OpenError {

@@ -2,6 +2,7 @@
 
 pub(crate) mod admission;
 mod backend_login;
+mod boundary;
 mod disconnect;
 mod handshake;
 mod keepalive;
@@ -17,7 +18,7 @@ use crate::{
     metrics::Metrics,
     pool::{Pool, PoolKey, Released},
     registry::{
-        Registration, Registry,
+        Registration, Registry, Termination,
         cancel::{CancelKeys, IssuedKey},
     },
     storage_guard::StorageGuard,
@@ -46,12 +47,15 @@ use tokio::{
     net::TcpStream,
     runtime::Handle,
     task::JoinHandle,
-    time::{Instant, timeout},
+    time::{Instant, timeout, timeout_at},
 };
 use tokio_rustls::server::TlsStream;
 
 /// What a client sent, or the error `E` that it gets. The outer error means that the connection failed.
 type FromClient<T, E = ProtocolViolation> = io::Result<result::Result<T, E>>;
+
+/// How long to wait for the policy of a cluster whose server has closed a session.
+const POLICY_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What all connections share.
 pub(crate) struct Shared {
@@ -149,6 +153,11 @@ pub(crate) async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAd
             Box::pin(client.reject(&error)).await;
             error.kind
         }
+        Err(OpenError::Closed(client, kind)) => {
+            shared.metrics.closed(kind);
+            Box::pin(client.close()).await;
+            kind
+        }
         Err(OpenError::Disconnected(kind)) => {
             shared.metrics.closed(kind);
             kind
@@ -167,8 +176,18 @@ enum Opening {
 pub(crate) enum OpenError {
     /// The client receives an error.
     Rejected(ClientStream, ClientError),
-    /// The client cannot receive an error; the reason for logs and metrics.
+    /// The connection is closed without an error; the reason for logs and metrics.
+    Closed(ClientStream, &'static str),
+    /// The connection is lost, or it has not reached TLS; the reason for logs and metrics.
     Disconnected(&'static str),
+}
+
+impl OpenError {
+    /// The client has ended its side of a TLS connection, or the connection failed.
+    pub(crate) fn gone(client: Box<TlsStream<TcpStream>>, cause: &io::Error) -> Self {
+        tracing::debug!(%cause, "connection lost before the session began");
+        Self::Closed(ClientStream::Tls(client), "gone")
+    }
 }
 
 impl From<io::Error> for OpenError {
@@ -185,19 +204,16 @@ async fn open(
     log: &mut ConnectionLog,
 ) -> Result<Opening, OpenError> {
     let tls = shared.tls.read().clone();
-    let handshake = timeout(shared.handshake_timeout, async {
-        if shared.proxy_protocol
-            && let Some(source) = read_proxy_header(&mut stream).await?
-        {
-            log.client = source.ip();
-        }
-        handshake::run(&tls.acceptor, stream).await
-    });
-    let handshake = handshake.await.unwrap_or(Err(OpenError::Disconnected("handshake_timeout")))?;
-    let (mut client, startup) = match handshake {
+    let deadline = Instant::now() + shared.handshake_timeout;
+    if shared.proxy_protocol {
+        let source = timeout_at(deadline, read_proxy_header(&mut stream)).await;
+        let source = source.unwrap_or(Err(OpenError::Disconnected(handshake::TIMEOUT)))?;
+        log.client = source.map_or(log.client, |source| source.ip());
+    }
+    let (mut client, startup) = match handshake::run(&tls.acceptor, stream, deadline).await? {
         (client, Packet::CancelRequest(key)) => {
             cancel(shared, &key).await;
-            drop(client);
+            Box::pin(client.close()).await;
             return Ok(Opening::CancelRequest);
         }
         (client, _) if beyond_max => {
@@ -215,7 +231,7 @@ async fn open(
     match login::run(shared, &mut client, startup, tls.channel_binding.as_deref(), log).await {
         Ok(login) => Ok(Opening::Session(Box::new(ProxySession::start(login, shared, *client)?))),
         Err(LoginError::Rejected(error)) => Err(OpenError::Rejected(ClientStream::Tls(client), error)),
-        Err(LoginError::Disconnected(cause)) => Err(cause.into()),
+        Err(LoginError::Disconnected(cause)) => Err(OpenError::gone(client, &cause)),
     }
 }
 
@@ -269,10 +285,13 @@ impl ProxySession {
                 self.release(shared.pool.clone()).await;
                 return "session";
             }
-            RelayEnd::Closed => {
-                self.relay.close(None).await;
-                return "session";
-            }
+            RelayEnd::Closed => match self.interruption(shared).await {
+                Some(error) => error,
+                None => {
+                    self.relay.close(None).await;
+                    return "session";
+                }
+            },
             RelayEnd::Failed(cause) => {
                 tracing::debug!(%cause, "session failed");
                 self.relay.close(None).await;
@@ -288,6 +307,20 @@ impl ProxySession {
         }
         self.relay.close(Some(error.encode())).await;
         error.kind
+    }
+
+    /// The error for a client whose session was ended by the server because the cluster was deleted. The
+    /// server can stop before the gateway has received the change.
+    async fn interruption(&self, shared: &Shared) -> Option<ClientError> {
+        if !self.relay.is_interrupted() {
+            return None;
+        }
+        let (directory, cluster) = (shared.directory.clone(), self.registration.cluster);
+        let policy = shared.on_main_runtime(async move { Ok(directory.policy(cluster).await) });
+        match timeout(POLICY_TIMEOUT, policy).await {
+            Ok(Ok(Ok(None))) => Some(ClientError::terminated(Termination::Deleted, None)),
+            _ => None,
+        }
     }
 
     /// Returns the server connection to the pool, and closes the client's.

@@ -1,8 +1,9 @@
 //! Relays bytes between a client's TLS connection and a server's socket after login.
 //!
-//! The relay inspects only the last bytes that it sends to the client. Whether these end a statement
-//! decides if an error message can be sent, and if the server connection can be reused when the client
-//! disconnects. Only the messages of guarded sessions are interpreted.
+//! The relay inspects only the headers of messages to the client, and the last bytes that it sends. An
+//! error can be sent between two messages. Whether the last bytes end a statement decides if a statement
+//! must be canceled, and if the server connection can be reused when the client disconnects. Only the
+//! messages of guarded sessions are interpreted.
 //!
 //! Terminate is held back if the server is idle and a read returns exactly its bytes. If they are part of
 //! another message after all, more bytes follow, and the relay forwards everything.
@@ -11,7 +12,7 @@
 //! stay in the TLS connection until the server accepts them, and bytes from the server are read only after
 //! all earlier ones have been sent.
 
-use super::disconnect::linger;
+use super::{boundary::StreamPosition, disconnect::linger};
 use crate::{
     backend::BackendSocket,
     registry::{SessionHandle, Termination},
@@ -83,7 +84,11 @@ pub(crate) struct Relay {
     server: BackendSocket,
     handle: Arc<SessionHandle>,
     inbound_closed: bool,
+    /// The last bytes from the client ended like a Terminate.
+    terminated: bool,
     activity: ServerActivity,
+    /// The position in the messages to the client.
+    position: StreamPosition,
     guarded: Option<Box<GuardedInbound>>,
     /// Whether the server connection may be reused after the session.
     releasable: bool,
@@ -143,6 +148,8 @@ impl Relay {
             tls.set_buffer_limit(None);
         }
         tls.writer().write_all(messages)?;
+        let mut position = StreamPosition::default();
+        position.advance(messages);
         let guarded = guard.map(|guard| Box::new(GuardedInbound { guard, passed: Vec::new(), written: 0 }));
         Ok(Self {
             client,
@@ -150,7 +157,9 @@ impl Relay {
             server,
             handle,
             inbound_closed: false,
+            terminated: false,
             activity: server_activity(messages),
+            position,
             guarded,
             releasable,
             held_terminate: None,
@@ -171,8 +180,13 @@ impl Relay {
         self.activity == ServerActivity::Busy
     }
 
-    /// Relays the rest of a statement that the gateway has canceled, because the client can receive an
-    /// error only after it.
+    /// Whether the server has closed the connection although the client has not asked for it.
+    pub(crate) fn is_interrupted(&self) -> bool {
+        !self.inbound_closed && !self.terminated
+    }
+
+    /// Relays the rest of a statement that the gateway has canceled, so that the server does not report
+    /// the cancellation after the reason.
     pub(crate) async fn drain_canceled_statement(&mut self) {
         self.canceled = true;
         let drained = poll_fn(|cx| match self.poll_outbound(cx) {
@@ -184,7 +198,7 @@ impl Relay {
 
     /// Closes both connections. Sends a last message if the client can receive one.
     pub(crate) async fn close(self, message: Option<Vec<u8>>) {
-        let message = message.filter(|_| !self.is_busy());
+        let message = message.filter(|_| self.position.is_between_messages());
         let (server, client) = self.into_parts();
         drop(server);
         client.close(message).await;
@@ -261,6 +275,7 @@ impl Relay {
                         }),
                     };
                     let count = taken.map_err(invalid)?;
+                    self.terminated = bytes[..count].ends_with(TERMINATE);
                     reader.consume(count);
                     self.received += count as u64;
                     self.handle.set_received(self.received);
@@ -298,6 +313,7 @@ impl Relay {
             _ => self.close_inbound(),
         }
         self.held_terminate = None;
+        self.terminated = true;
         self.activity = ServerActivity::Busy;
         self.received += TERMINATE.len() as u64;
         self.handle.set_received(self.received);
@@ -328,7 +344,11 @@ impl Relay {
         BUFFERS.with_borrow_mut(|(buffer, rewritten)| {
             loop {
                 ready!(flush(&mut self.tls, &mut self.client, cx))?;
-                let count = ready!(self.server.poll_read(cx, buffer))?;
+                let count = match ready!(self.server.poll_read(cx, buffer)) {
+                    // The server has ended without reading everything that the client had sent.
+                    Err(cause) if cause.kind() == io::ErrorKind::ConnectionReset => 0,
+                    read => read?,
+                };
                 let mut bytes = &buffer[..count];
                 if bytes.is_empty() {
                     return Poll::Ready(Ok(()));
@@ -344,6 +364,7 @@ impl Relay {
                     Some(_) => ServerActivity::Idle,
                     None => server_activity(bytes),
                 };
+                self.position.advance(bytes);
                 self.sent += bytes.len() as u64;
                 self.handle.set_sent(self.sent);
                 self.tls.writer().write_all(bytes)?;

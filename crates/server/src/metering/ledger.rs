@@ -89,7 +89,7 @@ pub(super) async fn cluster(
 }
 
 /// How long to keep measuring after a session: until the tick after its server process, which the gateway
-/// keeps ready for a while, has written its counters.
+/// may keep in its pool, has written its counters.
 fn lag(metering: &Metering) -> Duration {
     let (kept, tick) = (
         metering.context.settings.gateway.pool_idle_seconds,
