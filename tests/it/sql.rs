@@ -44,6 +44,33 @@ fn the_connection_string_works_unchanged() {
 }
 
 #[test]
+fn connection_strings_work_for_every_name() {
+    let (server, cluster) = furnished();
+    server.connection_string(&cluster, "keeper");
+    sql_user(&server, &cluster, "max-roach_1.a");
+    for (name, shown) in [
+        ("shop-42.orders", "shop-42.orders"),
+        ("some-cluster-1.orders", "some-cluster-1.orders"),
+        ("a.b-1.c", "a.b-1.c"),
+        (".a", ".a"),
+        ("a.", "a."),
+        ("app-db_1", "app-db_1"),
+        ("50% & 'more'", "50%25%20%26%20%27more%27"),
+    ] {
+        let create = format!("CREATE DATABASE \"{name}\"");
+        server.psql(&cluster, "keeper", PASSWORD, &create).ok();
+        let query = format!("sql_user=max-roach_1.a&os=LINUX&database={shown}");
+        let answer = server.get(&format!("/clusters/{cluster}/connection-string?{query}"));
+        assert_eq!(answer.text("/params/Database"), name);
+        let string = answer.text("/connection_string");
+        assert!(string.starts_with("postgresql://max-roach_1.a@localhost:"), "{string}");
+        assert!(string.contains(&format!("{shown}?sslmode=verify-full")), "{string}");
+        let spoken = server.psql_at(&string, PASSWORD, "SELECT current_database(), current_user");
+        assert_eq!(spoken.ok(), format!("{name}|max-roach_1.a"), "{string}");
+    }
+}
+
+#[test]
 fn changes_of_passwords_and_users_take_effect_immediately() {
     let (server, cluster) = furnished();
     let user = format!("/clusters/{cluster}/sql-users/keeper");
