@@ -258,7 +258,11 @@ fn databases_are_renamed_and_dropped() {
     let app =
         list.ok()["databases"].as_array().expect("a list").iter().find(|one| one["name"] == "app").cloned();
     assert_eq!(app, Some(json!({ "name": "app", "table_count": "2" })));
+    let mut inside = server.session_at(&at("app"), PASSWORD);
+    inside.run("SELECT 1").expect("a session");
     server.patch(&format!("{path}/app"), json!({ "new_name": "renamed" })).ok();
+    let ended = inside.run("SELECT 1").expect_err("the session has ended");
+    assert!(ended.contains("connection") || ended.contains("terminating"), "{ended}");
     assert_eq!(server.psql_at(&at("renamed"), PASSWORD, "SELECT count(*) FROM a").ok(), "0");
     let mut session = server.session(&cluster, "keeper", PASSWORD);
     session.run("SELECT 1").expect("a session elsewhere");

@@ -90,6 +90,12 @@ impl AdminSession {
         ended.map(|_| ()).map_err(|error| error.other("end sessions"))
     }
 
+    /// Ends the sessions in a database. Does not wait until they have ended.
+    async fn end_sessions_in(&self, database: u32) -> Result<(), StatementError> {
+        let query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datid = $1";
+        self.column::<bool>(query, &[&database]).await.map(|_| ())
+    }
+
     /// Databases in which the role owns objects or has privileges.
     async fn databases_of(&self, role: u32) -> Result<Vec<Name>> {
         let query = "SELECT DISTINCT d.datname FROM pg_shdepend s JOIN pg_database d ON d.oid = s.dbid \
@@ -108,8 +114,7 @@ impl AdminSession {
         let database = Object::Database(oid);
         self.run(&database.statement("ALTER DATABASE %1$I ALLOW_CONNECTIONS false", "")).await?;
         failpoint::reach("database closed");
-        let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datid = $1";
-        self.column::<bool>(end, &[&oid]).await?;
+        self.end_sessions_in(oid).await?;
         let name = format!("deleted-{}", new_id());
         // The statement waits until the sessions have ended.
         self.run(&database.statement("ALTER DATABASE %1$I RENAME TO %2$I", &name)).await?;
@@ -238,8 +243,10 @@ impl Admin for AdminSession {
     }
 
     async fn rename_database(&mut self, name: &str, new_name: &str) -> Result<()> {
-        let database = Object::Database(self.database(name).await?);
-        let statement = database.statement("ALTER DATABASE %1$I RENAME TO %2$I", new_name);
+        let oid = self.database(name).await?;
+        self.end_sessions_in(oid).await.map_err(|error| database_error(name, error))?;
+        // The statement waits until the sessions have ended.
+        let statement = Object::Database(oid).statement("ALTER DATABASE %1$I RENAME TO %2$I", new_name);
         self.run(&statement).await.map_err(|error| match error.sqlstate() {
             DUPLICATE_DATABASE => database_error(new_name, error),
             _ => database_error(name, error),
