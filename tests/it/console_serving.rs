@@ -9,8 +9,11 @@ use serde_json::json;
 
 const SESSION: &str = "/api/ootheca/v1/session";
 
+/// What browsers send for a page.
+const ACCEPT: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+
 fn page(server: &Ootheca, method: &str, path: &str) -> Answer {
-    server.anonymous().raw(method, path).send()
+    server.anonymous().raw(method, path).header("accept", ACCEPT).send()
 }
 
 #[track_caller]
@@ -59,6 +62,37 @@ fn the_api_keeps_its_paths_and_its_errors() {
 }
 
 #[test]
+fn clients_of_the_api_never_get_a_page() {
+    let server = simulated();
+    for path in ["/v1/clusters", "/scim/v2/Users"] {
+        assert!(page(&server, "GET", path).refused(404).contains("path"), "{path}");
+    }
+    for path in ["/", "/clusters", "/nothing", "/v2/clusters", "/ap1/v1/clusters"] {
+        for accept in ["*/*", "application/json"] {
+            let answer = server.raw("GET", path).header("accept", accept).send();
+            assert!(answer.refused(404).contains("path"), "{answer}");
+        }
+        server.raw("GET", path).send().refused(404);
+    }
+    // Scripts and styles are requested with any type.
+    assert_eq!(server.raw("GET", "/index.html").header("accept", "*/*").send().status, 200);
+}
+
+#[test]
+fn leading_slashes_of_a_path_count_as_one() {
+    let server = simulated();
+    for path in ["//api/v1/clusters", "///api/v1/clusters?show_inactive=true"] {
+        assert!(server.raw("GET", path).send().ok()["clusters"].is_array(), "{path}");
+    }
+    assert!(server.raw("GET", "//api/v1/openapi.json").send().ok()["paths"].is_object());
+    assert_eq!(server.raw("GET", "//healthz").send().bytes, b"alive\n");
+    is_a_page(&page(&server, "GET", "//clusters"));
+    server.raw("POST", "//api/v1/folders").json(&json!({ "name": "some folder" })).send().ok();
+    // Other slashes are kept.
+    server.raw("GET", "/api//v1/clusters").send().refused(404);
+}
+
+#[test]
 fn security_headers_restrict_pages() {
     let server = simulated();
     for path in ["/", "/clusters", "/assets/nothing.js"] {
@@ -99,15 +133,21 @@ fn pages_are_revalidated_with_etags() {
     assert!(head.bytes.is_empty());
     assert_eq!(head.header("content-length"), Some(whole.bytes.len().to_string().as_str()));
     let client = server.anonymous();
-    let packed = client.raw("GET", "/clusters").header("accept-encoding", "gzip, br").send();
+    let packed =
+        client.raw("GET", "/clusters").header("accept", ACCEPT).header("accept-encoding", "gzip, br").send();
     is_a_page(&packed);
     // None of this holds if the ETag differs for every response.
     if let Some(etag) = whole.header("etag") {
         assert_eq!(whole.header("cache-control"), Some("no-cache"));
-        let again = client.raw("GET", "/clusters").header("if-none-match", etag).send();
+        let again =
+            client.raw("GET", "/clusters").header("accept", ACCEPT).header("if-none-match", etag).send();
         assert_eq!((again.status, again.bytes.len()), (304, 0), "{again}");
         assert!(again.header("content-security-policy").is_some());
-        let other = client.raw("GET", "/clusters").header("if-none-match", "\"other\"").send();
+        let other = client
+            .raw("GET", "/clusters")
+            .header("accept", ACCEPT)
+            .header("if-none-match", "\"other\"")
+            .send();
         is_a_page(&other);
         assert_eq!(packed.header("content-encoding"), Some("gzip"));
         assert!(packed.bytes.starts_with(&[0x1f, 0x8b]) || packed.bytes == whole.bytes);

@@ -1,17 +1,23 @@
-//! The rate limit: each caller has a burst and a rate, and wrong keys are slowed down.
+//! The rate limit: each caller has a burst and a rate, calls beyond it wait, and wrong keys are slowed down.
 
 use crate::{
     sessions::{PASSWORD, person},
-    support::PROGRAM,
+    support::{PROGRAM, id},
 };
-use ootheca_testkit::{Answer, Ootheca, ServerBuilder, eventually};
-use serde_json::json;
+use ootheca_testkit::{Answer, Client, Ootheca, ServerBuilder, eventually};
+use serde_json::{Value, json};
+use std::{
+    io::{Read as _, Write as _},
+    net::TcpStream,
+    sync::Mutex,
+    time::Duration,
+};
 
 const MODE: &str = "OOTHECA_RATE_LIMIT__MODE";
 
 fn limited(per_second: u32, burst: u32) -> Ootheca {
     ServerBuilder::new(PROGRAM)
-        .env(MODE, "always")
+        .env(MODE, "refuse")
         .env("OOTHECA_RATE_LIMIT__REQUESTS_PER_SECOND", &per_second.to_string())
         .env("OOTHECA_RATE_LIMIT__BURST", &burst.to_string())
         .boot()
@@ -25,6 +31,130 @@ fn too_many(answer: &Answer) -> u64 {
     let wait = wait.unwrap_or_else(|| panic!("whole seconds in Retry-After: {answer}"));
     assert!(wait >= 1, "{answer}");
     wait
+}
+
+fn paced(per_second: u32, burst: u32) -> Ootheca {
+    ServerBuilder::new(PROGRAM)
+        .env(MODE, "pace")
+        .env("OOTHECA_RATE_LIMIT__REQUESTS_PER_SECOND", &per_second.to_string())
+        .env("OOTHECA_RATE_LIMIT__BURST", &burst.to_string())
+        .boot()
+}
+
+/// Calls `call` for each item, ten at a time, and returns the results.
+fn ten_at_a_time<T: Send, R: Send>(items: Vec<T>, call: impl Fn(T) -> R + Sync) -> Vec<R> {
+    let (items, results) = (Mutex::new(items), Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..10 {
+            scope.spawn(|| {
+                loop {
+                    let item = items.lock().expect("no panic").pop();
+                    let Some(item) = item else { break };
+                    let result = call(item);
+                    results.lock().expect("no panic").push(result);
+                }
+            });
+        }
+    });
+    results.into_inner().expect("no panic")
+}
+
+/// Sends a request and does not read the response.
+fn send_and_keep_open(client: &Client, key: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(client.address()).expect("the server listens");
+    let request = format!(
+        "GET /api/v1/organization HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).expect("the request is sent");
+    stream
+}
+
+#[test]
+fn many_changes_at_the_default_rate_are_paced_and_not_refused() {
+    let server = ServerBuilder::new(PROGRAM).env(MODE, "pace").boot();
+    let account = id(server.post("/service-accounts", json!({ "name": "deployer", "description": "" })).ok());
+    let created = ten_at_a_time((0..61).collect(), |number: u32| {
+        let name = format!("resource-{number}");
+        let (path, body) = match number % 3 {
+            0 => ("/service-accounts", json!({ "name": name, "description": "" })),
+            1 => ("/api-keys", json!({ "name": name, "service_account_id": account })),
+            _ => ("/folders", json!({ "name": name })),
+        };
+        (path, server.post(path, body))
+    });
+    let path = |(path, answer): &(&str, Answer)| {
+        let created = answer.ok();
+        let id = created.pointer("/api_key/id").or(created.get("resource_id")).or(created.get("id"));
+        format!("{path}/{}", id.and_then(Value::as_str).unwrap_or_else(|| panic!("no ID: {answer}")))
+    };
+    let created: Vec<String> = created.iter().map(path).collect();
+    assert_eq!(created.len(), 61);
+    for answer in ten_at_a_time(created, |path| server.delete(&path)) {
+        answer.ok();
+    }
+}
+
+/// Fills the queue of a caller. Returns the requests, most of which wait for their turn, and the next one.
+fn fill_the_queue(caller: &Client, key: &str) -> (Vec<TcpStream>, Answer) {
+    let mut open = Vec::new();
+    let refused = eventually("the queue is full", || {
+        open.extend((0..12).map(|_| send_and_keep_open(caller, key)));
+        let answer = caller.get("/organization");
+        (answer.status == 429).then_some(answer)
+    });
+    (open, refused)
+}
+
+#[test]
+fn calls_that_would_wait_for_more_than_ten_seconds_are_refused() {
+    let server = paced(1, 1);
+    let key = server.new_key(&[]);
+    let caller = server.with_key(&key);
+    let (open, refused) = fill_the_queue(&caller, &key);
+    too_many(&refused);
+    server.with_key(&server.new_key(&[])).get("/organization").ok();
+    // Clients that disconnect give up their turns.
+    drop(open);
+    let next = eventually("the queue is empty", || {
+        let answer = caller.get("/organization");
+        (answer.status == 200 && answer.time < Duration::from_secs(4)).then_some(answer)
+    });
+    next.ok();
+}
+
+#[test]
+fn a_key_that_is_deleted_while_calls_wait_is_not_accepted() {
+    let server = ServerBuilder::new(PROGRAM)
+        .env(MODE, "pace")
+        .env("OOTHECA_RATE_LIMIT__REQUESTS_PER_SECOND", "1")
+        .env("OOTHECA_RATE_LIMIT__BURST", "4")
+        .boot();
+    let key = server.new_key(&[]);
+    let (open, _) = fill_the_queue(&server.with_key(&key), &key);
+    server.delete(&format!("/api-keys/{}", &key[..28])).ok();
+    let last = open.iter().map(|mut stream| {
+        let mut start = [0; 12];
+        stream.read_exact(&mut start).expect("a response");
+        String::from_utf8_lossy(&start).into_owned()
+    });
+    let statuses: Vec<String> = last.collect();
+    assert!(statuses.contains(&"HTTP/1.1 200".to_owned()), "{statuses:?}");
+    assert!(statuses.contains(&"HTTP/1.1 401".to_owned()), "{statuses:?}");
+}
+
+#[test]
+fn the_former_mode_always_refuses_and_logs_a_warning() {
+    let server = ServerBuilder::new(PROGRAM)
+        .env(MODE, "always")
+        .env("OOTHECA_RATE_LIMIT__REQUESTS_PER_SECOND", "1")
+        .env("OOTHECA_RATE_LIMIT__BURST", "1")
+        .boot();
+    assert!(server.log().contains("is now \"refuse\""), "{}", server.log());
+    let refused = eventually("the burst is used up", || {
+        let answer = server.get("/organization");
+        (answer.status != 200).then_some(answer)
+    });
+    too_many(&refused);
 }
 
 #[test]
@@ -84,7 +214,7 @@ fn wrong_keys_are_delayed_on_every_path() {
         "/api/v1/events?cursor=none",
         "/metrics",
     ] {
-        let server = ServerBuilder::new(PROGRAM).env(MODE, "always").arg("--test-clock").boot();
+        let server = ServerBuilder::new(PROGRAM).env(MODE, "refuse").arg("--test-clock").boot();
         let stranger = server.with_key("wrong");
         for _ in 0..11 {
             stranger.raw("GET", path).send().refused(401);

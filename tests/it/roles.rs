@@ -371,3 +371,23 @@ fn the_last_administrator_can_be_a_person() {
     scim(&helper, "PUT", &format!("/Users/{grace}"), json!({ "userName": "grace", "active": true })).ok();
     scim(&helper, "PUT", &format!("/Users/{ada}"), asleep).ok();
 }
+
+#[test]
+fn malformed_principal_ids_are_refused() {
+    let server = simulated();
+    for (method, path) in [
+        ("GET", "/roles/not-a-uuid"),
+        ("PUT", "/roles/not-a-uuid"),
+        ("POST", "/roles/not-a-uuid/ORGANIZATION//ORG_MEMBER"),
+        ("DELETE", "/roles/not-a-uuid/ORGANIZATION//ORG_ADMIN"),
+    ] {
+        let request = server.request(method, path);
+        let answer =
+            if method == "PUT" { request.json(&json!({ "roles": [] })).send() } else { request.send() };
+        assert!(answer.refused(400).contains("user_id: must be the ID of a user"), "{answer}");
+    }
+    let answer = server.get("/api-keys?service_account_id=not-a-uuid");
+    assert!(answer.refused(400).contains("service_account_id: must be the ID"), "{answer}");
+    server.get("/clusters/not-a-uuid").refused(404);
+    server.get("/folders/not-a-uuid").refused(404);
+}

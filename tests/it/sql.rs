@@ -44,6 +44,33 @@ fn the_connection_string_works_unchanged() {
 }
 
 #[test]
+fn connection_strings_work_for_every_name() {
+    let (server, cluster) = furnished();
+    server.connection_string(&cluster, "keeper");
+    sql_user(&server, &cluster, "max-roach_1.a");
+    for (name, shown) in [
+        ("shop-42.orders", "shop-42.orders"),
+        ("some-cluster-1.orders", "some-cluster-1.orders"),
+        ("a.b-1.c", "a.b-1.c"),
+        (".a", ".a"),
+        ("a.", "a."),
+        ("app-db_1", "app-db_1"),
+        ("50% & 'more'", "50%25%20%26%20%27more%27"),
+    ] {
+        let create = format!("CREATE DATABASE \"{name}\"");
+        server.psql(&cluster, "keeper", PASSWORD, &create).ok();
+        let query = format!("sql_user=max-roach_1.a&os=LINUX&database={shown}");
+        let answer = server.get(&format!("/clusters/{cluster}/connection-string?{query}"));
+        assert_eq!(answer.text("/params/Database"), name);
+        let string = answer.text("/connection_string");
+        assert!(string.starts_with("postgresql://max-roach_1.a@localhost:"), "{string}");
+        assert!(string.contains(&format!("{shown}?sslmode=verify-full")), "{string}");
+        let spoken = server.psql_at(&string, PASSWORD, "SELECT current_database(), current_user");
+        assert_eq!(spoken.ok(), format!("{name}|max-roach_1.a"), "{string}");
+    }
+}
+
+#[test]
 fn changes_of_passwords_and_users_take_effect_immediately() {
     let (server, cluster) = furnished();
     let user = format!("/clusters/{cluster}/sql-users/keeper");
@@ -231,7 +258,11 @@ fn databases_are_renamed_and_dropped() {
     let app =
         list.ok()["databases"].as_array().expect("a list").iter().find(|one| one["name"] == "app").cloned();
     assert_eq!(app, Some(json!({ "name": "app", "table_count": "2" })));
+    let mut inside = server.session_at(&at("app"), PASSWORD);
+    inside.run("SELECT 1").expect("a session");
     server.patch(&format!("{path}/app"), json!({ "new_name": "renamed" })).ok();
+    let ended = inside.run("SELECT 1").expect_err("the session has ended");
+    assert!(ended.contains("connection") || ended.contains("terminating"), "{ended}");
     assert_eq!(server.psql_at(&at("renamed"), PASSWORD, "SELECT count(*) FROM a").ok(), "0");
     let mut session = server.session(&cluster, "keeper", PASSWORD);
     session.run("SELECT 1").expect("a session elsewhere");

@@ -25,6 +25,13 @@ test("the connection string equals the one of the server", () => {
   assert.equal(snippets.connectionString(snippets.target(answer)), answer.connection_string);
 });
 
+test("the routing ID precedes a database name with a dot", () => {
+  const connection_string = answer.connection_string.replace("/defaultdb", "/blue-dog-12.shop-42.orders");
+  const dotted = { connection_string, params: { ...answer.params, Database: "shop-42.orders" } };
+  assert.equal(snippets.target(dotted).database, "blue-dog-12.shop-42.orders");
+  assert.equal(snippets.connectionString(snippets.target(dotted)), connection_string);
+});
+
 test("passwords are escaped in connection strings, also for a shell", () => {
   const text = snippets.connectionString(snippets.target(answer), "p@:/?#'\"$`! x");
   assert.equal(new URL(text.replace("postgresql", "http")).password, "p%40%3A%2F%3F%23%27%22%24%60%21%20x");

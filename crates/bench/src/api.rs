@@ -80,7 +80,7 @@ pub(crate) fn run(program: &str) {
 pub(crate) fn admission(program: &str) {
     println!("\n== authentication, rate limit and authorization, CPU time a request by difference");
     let server = ServerBuilder::new(program)
-        .env("OOTHECA_RATE_LIMIT__MODE", "always")
+        .env("OOTHECA_RATE_LIMIT__MODE", "pace")
         .env("OOTHECA_RATE_LIMIT__REQUESTS_PER_SECOND", "1000000000")
         .env("OOTHECA_RATE_LIMIT__BURST", "1000000000")
         .boot();

@@ -54,6 +54,12 @@ pub fn find(path: &str, accept_encoding: Option<&str>, if_none_match: Option<&st
     find_in(FILES, path, accept_encoding, if_none_match)
 }
 
+/// Whether a path belongs to the application, and not to a file.
+pub fn is_page(path: &str) -> bool {
+    let path = path.trim_start_matches('/');
+    !looks_like_a_file(path) && !FILES.iter().any(|file| file.path == path)
+}
+
 fn find_in(files: &[File], path: &str, accept: Option<&str>, known: Option<&str>) -> Response {
     let path = path.trim_start_matches('/');
     let found = files.iter().find(|file| file.path == path);

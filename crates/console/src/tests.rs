@@ -132,3 +132,13 @@ proptest! {
         prop_assert!(matches!(answer.status, 200 | 404) && !answer.body.is_empty());
     }
 }
+
+#[test]
+fn pages_are_distinguished_from_files() {
+    for path in ["/", "/clusters", "/v1/clusters", "/access/people/ada@example.com"] {
+        assert!(is_page(path), "{path}");
+    }
+    for path in ["/index.html", "/assets/x.js", "/assets/nothing", "/favicon.ico", "/.well-known"] {
+        assert!(!is_page(path), "{path}");
+    }
+}

@@ -4,7 +4,7 @@
 use figment::{
     Figment, Metadata, Profile, Provider,
     providers::{Env, Format, Serialized, Toml},
-    value::{Dict, Map},
+    value::{Dict, Map, Value},
 };
 use ootheca_model::{Error, Result, catalog::Catalog};
 use serde::{Deserialize, Serialize};
@@ -33,6 +33,9 @@ const FORMER_SECTIONS: [(&str, &str); 1] = [("catalogue", "catalog")];
 /// Former names of settings of the gateway, and their new names. They work until the next release.
 const FORMER_GATEWAY: [(&str, &str); 1] = [("reuse_seconds", "pool_idle_seconds")];
 
+/// The former name of the rate limit mode `refuse`.
+const FORMER_REFUSE: &str = "always";
+
 /// Accepts settings under their former names, with a warning.
 struct FormerNames<P>(P);
 
@@ -45,8 +48,16 @@ impl<P: Provider> Provider for FormerNames<P> {
         let mut data = self.0.data()?;
         for settings in data.values_mut() {
             rename(settings, "", &FORMER_SECTIONS);
-            if let Some(figment::value::Value::Dict(_, gateway)) = settings.get_mut("gateway") {
+            if let Some(Value::Dict(_, gateway)) = settings.get_mut("gateway") {
                 rename(gateway, "gateway.", &FORMER_GATEWAY);
+            }
+            if let Some(Value::Dict(_, limit)) = settings.get_mut("rate_limit")
+                && limit.get("mode").and_then(Value::as_str) == Some(FORMER_REFUSE)
+            {
+                tracing::warn!(
+                    "rate_limit.mode = \"always\" is now \"refuse\"; the old name will not work in the next release"
+                );
+                limit.insert("mode".to_owned(), "refuse".into());
             }
         }
         Ok(data)
@@ -208,16 +219,30 @@ pub struct RateLimitSettings {
     pub burst: u32,
 }
 
-/// When the rate limit applies.
+/// What happens to calls beyond the rate limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RateLimitMode {
-    /// Unless the engine is simulated.
+    /// `Pace`, or `Never` if the engine is simulated.
     Auto,
-    /// With every engine.
-    Always,
-    /// With no engine.
+    /// They wait for their turn, and are refused if that would take too long.
+    Pace,
+    /// They are refused.
+    Refuse,
+    /// There is no limit.
     Never,
+}
+
+impl RateLimitMode {
+    /// The mode for an engine, which is not `Auto`.
+    #[must_use]
+    pub fn resolve(self, engine: EngineKind) -> Self {
+        match (self, engine) {
+            (Self::Auto, EngineKind::Postgres) => Self::Pace,
+            (Self::Auto, EngineKind::Simulated) => Self::Never,
+            (mode, _) => mode,
+        }
+    }
 }
 
 impl Settings {
@@ -328,5 +353,11 @@ mod tests {
         let both = "[gateway]\nreuse_seconds = 7\npool_idle_seconds = 8\n";
         assert_eq!(load(both).unwrap().gateway.pool_idle_seconds, 8);
         assert!(load("[gateway]\nreuse = 7\n").is_err());
+        let mode = |mode: &str| {
+            load(&format!("[rate_limit]\nmode = \"{mode}\"\n")).map(|found| found.rate_limit.mode)
+        };
+        assert_eq!(mode("always").unwrap(), RateLimitMode::Refuse);
+        assert_eq!(mode("pace").unwrap(), RateLimitMode::Pace);
+        assert!(mode("sometimes").is_err());
     }
 }

@@ -31,18 +31,23 @@ export type SnippetId = "psql" | "go" | "node" | "python" | "java" | "rust";
 /** The default location of the CA certificate for libpq, pgx, and the JDBC driver. */
 export const CERTIFICATE = ".postgresql/root.crt";
 
-/** Reads the response of `GetConnectionString`. Only its connection string holds the `options`. */
+/**
+ * Reads the response of `GetConnectionString`. Only its connection string holds the `options`, and the routing ID that
+ * precedes a database name with a dot.
+ */
 export function target(answer: {
   connection_string: string;
   params: { Host: string; Port: string; Database: string; Username?: string | null };
 }): Target {
-  const query = answer.connection_string.split("?").slice(1).join("?");
+  const [address = "", ...query] = answer.connection_string.split("?");
+  const name = answer.params.Database;
+  const routingId = (address.split("/")[3] ?? "").split(".")[0] ?? "";
   return {
     host: answer.params.Host,
     port: Number(answer.params.Port),
     user: answer.params.Username ?? "",
-    database: answer.params.Database,
-    options: new URLSearchParams(query).get("options"),
+    database: name.includes(".") ? `${routingId}.${name}` : name,
+    options: new URLSearchParams(query.join("?")).get("options"),
   };
 }
 

@@ -222,9 +222,30 @@ fn term(lexer: &mut Lexer<'_>, depth: usize) -> Result<Filter> {
     }
     let attribute = Attribute::read(lexer.name()?);
     if lexer.sign('[') {
-        return Ok(Filter::Within(attribute, Box::new(bracketed(lexer, ']', depth)?)));
+        let items = bracketed(lexer, ']', depth)?;
+        if lexer.sign('.') {
+            let sub = Attribute::read(lexer.name()?);
+            return Ok(of_items(attribute, items, comparison(lexer, sub)?));
+        }
+        return Ok(Filter::Within(attribute, Box::new(items)));
     }
     comparison(lexer, attribute)
+}
+
+/// `emails[items].value eq "x"`: a comparison of a sub-attribute of those items. As without brackets, `ne` means
+/// that no value is equal.
+fn of_items(attribute: Attribute, items: Filter, comparison: Filter) -> Filter {
+    let (negated, comparison) = match comparison {
+        Filter::Compare(sub, Comparison::NotEqual, wanted) if !wanted.is_null() => {
+            (true, Filter::Compare(sub, Comparison::Equal, wanted))
+        }
+        Filter::Compare(sub, Comparison::Equal, Value::Null) => {
+            (true, Filter::Compare(sub, Comparison::NotEqual, Value::Null))
+        }
+        other => (false, other),
+    };
+    let found = Filter::Within(attribute, Box::new(Filter::And(vec![items, comparison])));
+    if negated { Filter::Not(Box::new(found)) } else { found }
 }
 
 /// Parses the rest of an open bracket.

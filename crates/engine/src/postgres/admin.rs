@@ -109,6 +109,12 @@ impl AdminSession {
         ended.map(|_| ()).map_err(|error| error.other("end sessions"))
     }
 
+    /// Ends the sessions in a database. Does not wait until they have ended.
+    async fn end_sessions_in(&self, database: u32) -> Result<(), StatementError> {
+        let query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datid = $1";
+        self.column::<bool>(query, &[&database]).await.map(|_| ())
+    }
+
     /// Databases in which the role owns objects or has privileges, and that accept connections or not.
     async fn databases_of(&self, role: u32, accept_connections: bool) -> Result<Vec<Name>> {
         let query = "SELECT DISTINCT d.datname FROM pg_shdepend s JOIN pg_database d ON d.oid = s.dbid \
@@ -144,8 +150,7 @@ impl AdminSession {
         if !found.is_invalid {
             self.run(&database.statement("ALTER DATABASE %1$I ALLOW_CONNECTIONS false", "")).await?;
             failpoint::reach("database closed");
-            let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datid = $1";
-            self.column::<bool>(end, &[&found.oid]).await?;
+            self.end_sessions_in(found.oid).await?;
         }
         let name = format!("deleted-{}", new_id());
         // The statement waits until the sessions have ended.
@@ -287,6 +292,8 @@ impl Admin for AdminSession {
                 "database {name} can only be deleted, because an earlier attempt to drop it was interrupted"
             )));
         }
+        self.end_sessions_in(database.oid).await.map_err(|error| database_error(name, error))?;
+        // The statement waits until the sessions have ended.
         let statement =
             Object::Database(database.oid).statement("ALTER DATABASE %1$I RENAME TO %2$I", new_name);
         self.run(&statement).await.map_err(|error| match error.sqlstate() {

@@ -32,18 +32,24 @@ impl Token<'_> {
 pub(super) struct Lexer<'a> {
     text: &'a [u8],
     at: usize,
+    start: usize,
 }
 
 impl<'a> Lexer<'a> {
     /// A lexer for a text, which ends at its first zero byte, as for the server.
     pub(super) fn new(text: &'a [u8]) -> Self {
         let end = text.iter().position(|byte| *byte == 0).unwrap_or(text.len());
-        Self { text: &text[..end], at: 0 }
+        Self { text: &text[..end], at: 0, start: 0 }
     }
 
     /// The position after the last token, in bytes.
     pub(super) fn position(&self) -> usize {
         self.at
+    }
+
+    /// The position of the last token, after whitespace and comments, in bytes.
+    pub(super) fn start(&self) -> usize {
+        self.start
     }
 
     fn rest(&self) -> &'a [u8] {
@@ -186,9 +192,11 @@ impl<'a> Iterator for Lexer<'a> {
     type Item = Token<'a>;
 
     fn next(&mut self) -> Option<Token<'a>> {
+        self.start = self.at;
         if !self.skip_blank() {
             return Some(self.terminated(false, Token::Unterminated));
         }
+        self.start = self.at;
         let rest = self.rest();
         Some(match *rest.first()? {
             quote @ (b'\'' | b'"') => self.quoted(quote),

@@ -19,7 +19,11 @@ use ootheca_model::{
     sql_name,
 };
 use ootheca_store::{Kind, Query};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use std::collections::{BTreeMap, HashMap};
+
+/// Characters that are encoded in a connection string: all that are not unreserved in RFC 3986.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// A required member of a request.
 pub fn required<T>(field: &str, value: Option<T>) -> Result<T> {
@@ -258,7 +262,8 @@ fn sql_host(context: &Context, cluster: &Model) -> String {
 }
 
 /// A connection string. Without a configured domain, all clusters have the same host name, so the string
-/// names the cluster in `options`.
+/// names the cluster in `options`. The gateway can take the part of a database name before the first dot for a
+/// routing ID, so the routing ID precedes such a name.
 pub fn connection_string(
     context: &Context,
     cluster: &Model,
@@ -268,8 +273,9 @@ pub fn connection_string(
     let database = query.database.filter(|name| !name.is_empty()).unwrap_or_else(|| "defaultdb".to_owned());
     let user = query.sql_user.filter(|name| !name.is_empty());
     let login = user.as_ref().map(|user| format!("{}@", percent(user))).unwrap_or_default();
+    let prefix = if database.contains('.') { format!("{}.", cluster.routing_id()) } else { String::new() };
     let mut text = format!(
-        "postgresql://{login}{host}:{}/{}?sslmode=verify-full",
+        "postgresql://{login}{host}:{}/{prefix}{}?sslmode=verify-full",
         context.sql_port(),
         percent(&database)
     );
@@ -295,5 +301,5 @@ pub fn connection_string(
 /// it does not stand for bytes.
 fn percent(name: &str) -> String {
     let bytes = sql_name::parse(name).unwrap_or_else(|| name.as_bytes().to_vec());
-    percent_encoding::percent_encode(&bytes, percent_encoding::NON_ALPHANUMERIC).to_string()
+    percent_encode(&bytes, ENCODED).to_string()
 }

@@ -18,12 +18,8 @@ pub fn payload<'a>(operation: &str, params: impl Iterator<Item = (&'a str, &'a s
     let params: Map<String, Value> =
         params.map(|(name, value)| (name.to_owned(), text(value).into())).collect();
     let mut request: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
-    strike(&mut request);
-    if operation == "RunStatement"
-        && let Some(Value::String(statement)) = request.get_mut("statement")
-    {
-        *statement = statement_rules::kept(statement);
-    }
+    // Every text of a statement's request can be the statement, also if its member is misspelled.
+    strike(&mut request, if operation == "RunStatement" { statement_rules::kept } else { str::to_owned });
     let whole = json!({ "operation": operation, "parameters": params, "request": request }).to_string();
     if whole.len() <= LONGEST {
         return whole;
@@ -33,7 +29,7 @@ pub fn payload<'a>(operation: &str, params: impl Iterator<Item = (&'a str, &'a s
 
 /// The message of an error for the audit log, redacted because it can quote the request.
 pub fn error(error: &Error) -> String {
-    text(ootheca_api::error::message(error))
+    strike_text(ootheca_api::error::message(error), str::to_owned)
 }
 
 /// Redacts API keys in a text, except their IDs. A text that contains a private key in PEM is redacted as a
@@ -51,8 +47,9 @@ pub fn text(text: &str) -> String {
     kept + rest
 }
 
-/// Redacts every value whose name indicates a secret, at any depth, and every text that is a secret.
-fn strike(value: &mut Value) {
+/// Redacts every value whose name indicates a secret, at any depth, and every text that is a secret. `kept`
+/// redacts the other texts further.
+fn strike(value: &mut Value, kept: fn(&str) -> String) {
     match value {
         Value::Object(members) => {
             // In an operation of a SCIM patch, the path next to the value contains its name.
@@ -65,18 +62,41 @@ fn strike(value: &mut Value) {
                 } else if name.eq_ignore_ascii_case("jwks") {
                     strike_keys(&mut member);
                 } else {
-                    strike(&mut member);
+                    strike(&mut member, kept);
                 }
-                (text(&name), member)
+                (strike_text(&name, kept), member)
             });
             *members = struck.collect();
         }
-        Value::Array(items) => items.iter_mut().for_each(strike),
+        Value::Array(items) => items.iter_mut().for_each(|item| strike(item, kept)),
         // A JSON Web Key in a member where it does not belong.
         Value::String(found) if found.contains("kty\"") || found.contains("kty\\") => strike_keys(value),
-        Value::String(found) => *found = text(found),
+        Value::String(found) => *found = strike_text(found, kept),
         _ => {}
     }
+}
+
+/// Redacts a text, which can be JSON itself. A text that seems to contain a member with a secret, but is not
+/// JSON, is redacted as a whole.
+fn strike_text(found: &str, kept: fn(&str) -> String) -> String {
+    match serde_json::from_str::<Value>(found) {
+        Ok(mut inner @ (Value::Object(_) | Value::Array(_) | Value::String(_))) => {
+            // Serialized again, because only one of several members with the same name was parsed.
+            strike(&mut inner, kept);
+            inner.to_string()
+        }
+        Err(_) if has_secret_member(found) => STRUCK.to_owned(),
+        _ => text(&kept(found)),
+    }
+}
+
+/// Whether a text contains a quoted name that indicates a secret, followed by a colon.
+fn has_secret_member(text: &str) -> bool {
+    text.split(':').any(|before| {
+        let before = before.trim_end().trim_end_matches('\\');
+        let name = before.strip_suffix('"').map(|quoted| quoted.trim_end_matches('\\'));
+        name.is_some_and(|name| is_secret(name.rsplit(['"', ',', '{']).next().unwrap_or(name)))
+    })
 }
 
 /// Keeps public keys only. A text that cannot be parsed is redacted as a whole.
@@ -90,7 +110,7 @@ fn strike_keys(value: &mut Value) {
     *value = match public {
         // Serialized again, because only one of several members with the same name was parsed.
         Some(mut keys) => {
-            strike(&mut keys);
+            strike(&mut keys, str::to_owned);
             if value.is_string() { keys.to_string().into() } else { keys }
         }
         None => STRUCK.into(),
@@ -148,6 +168,59 @@ mod tests {
     }
 
     #[test]
+    fn secrets_in_json_texts_are_redacted() {
+        let inner = json!({ "name": "moose", "password": "hunter2" });
+        let twice = json!([{ "name": "moose", "deep": [inner.to_string()] }]).to_string();
+        let bodies = [
+            json!(inner.to_string()),
+            json!(json!(inner.to_string()).to_string()),
+            json!({ "description": inner.to_string() }),
+            json!({ "description": format!(" {twice} ") }),
+            json!([twice]),
+        ];
+        for body in bodies {
+            let kept = payload("CreateSQLUser", std::iter::empty(), body.to_string().as_bytes());
+            assert!(!kept.contains("hunter2") && kept.contains("moose"), "{body} left {kept}");
+        }
+        for text in [
+            r#"{"password":"hunter2""#,
+            r#"a {"password" : "hunter2"} b"#,
+            r#"{\"password\":\"hunter2\"}"#,
+            r#"{"a":1,"new_password":"hunter2",}"#,
+            r#"{"password":"one","password":"hunter2"}"#,
+        ] {
+            let body = json!({ "description": text });
+            let kept = payload("CreateSQLUser", std::iter::empty(), body.to_string().as_bytes());
+            assert!(!kept.contains("hunter2"), "{body} left {kept}");
+            let kept = error(&Error::invalid("spec", format!("invalid type: string {text:?}")));
+            assert!(!kept.contains("hunter2"), "{text} left {kept}");
+            let kept =
+                payload("CreateSQLUser", std::iter::empty(), json!({ text: 1 }).to_string().as_bytes());
+            assert!(!kept.contains("hunter2"), "{text} left {kept}");
+        }
+        for harmless in ["7", "true", "the password: see \"vault\"", "{\"a\": 1", "a \"b\": \"c\""] {
+            assert_eq!(strike_text(harmless, str::to_owned), harmless);
+        }
+    }
+
+    #[test]
+    fn passwords_in_statements_are_redacted_wherever_they_are() {
+        let sql = "DO $$ BEGIN EXECUTE 'ALTER USER moose PASSWORD ''hunter2'''; END $$";
+        for body in [
+            json!({ "statement": sql }),
+            json!({ "statement": "ALTER USER moose PASSWORD 'hunter2'" }),
+            json!({ "Statment": sql }),
+            json!({ sql: true }),
+            json!({ "statement": [sql] }),
+            json!(sql),
+            json!(json!({ "statement": sql }).to_string()),
+        ] {
+            let kept = payload("RunStatement", std::iter::empty(), body.to_string().as_bytes());
+            assert!(!kept.contains("hunter2"), "{body} left {kept}");
+        }
+    }
+
+    #[test]
     fn api_keys_are_redacted_everywhere() {
         let key = Secret::random().reveal();
         let id = &key[..28];
@@ -169,6 +242,33 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn secrets_are_redacted_in_json_texts(
+            levels in prop::collection::vec(0_u8..4, 0..5),
+            name in "[a-z_]{0,5}(password|Secret|TOKEN|apiKey)[a-z]{0,5}",
+            secret in "hunter[a-z0-9\"\\\\é{]{0,12}x",
+            cut in any::<prop::sample::Index>(),
+        ) {
+            prop_assume!(!["token_identity", "tokenidentity"].contains(&name.to_lowercase().as_str()));
+            let mut body = json!({ name: format!("hunter{secret}") });
+            for level in levels {
+                body = match level {
+                    0 => json!({ "a": 1, "b": body }),
+                    1 => json!([true, body]),
+                    2 => json!({ "description": body.to_string() }),
+                    _ => json!(body.to_string()),
+                };
+            }
+            let body = body.to_string();
+            let kept = payload("CreateSQLUser", std::iter::empty(), body.as_bytes());
+            prop_assert!(!kept.contains("hunterhunter"), "{} left {}", body, kept);
+            // Truncated JSON in a text.
+            let end = (0..=cut.index(body.len())).rev().find(|end| body.is_char_boundary(*end)).unwrap_or(0);
+            let outer = json!({ "description": &body[..end] }).to_string();
+            let kept = payload("CreateSQLUser", std::iter::empty(), outer.as_bytes());
+            prop_assert!(!kept.contains("hunterhunter"), "{} left {}", outer, kept);
+        }
+
         #[test]
         fn api_keys_are_redacted_in_any_text(before in "[A-Z_0-9é]{0,70}", after in "[A-Z_0-9é]{0,70}") {
             let key = Secret::random().reveal();

@@ -1,4 +1,5 @@
-//! The pages of the console, on every path outside of the API.
+//! The pages of the console, on every path outside of the API, for clients that accept HTML. Other clients get
+//! the 404 of the API, so that a mistyped base URL does not look like success.
 //!
 //! They are static files and need no authentication: their data comes from the API, which authenticates. The
 //! headers restrict what a page can load: only resources of this server, no inline scripts, and no frames of
@@ -7,6 +8,7 @@
 use crate::{context::Context, ids::fresh_id};
 use axum::{
     body::{Body, Bytes},
+    extract::Request,
     http::{HeaderMap, HeaderValue, Method, Uri, header},
     response::Response,
 };
@@ -21,18 +23,28 @@ const HEADERS: [(&str, &str); 5] = [
     ("permissions-policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
 ];
 
-/// Whether a request that no other route handles is for a page.
-pub fn takes(context: &Context, method: &Method, path: &str) -> bool {
-    let reads = matches!(*method, Method::GET | Method::HEAD);
-    context.settings.console.enabled && reads && !belongs_to_the_api(path)
+/// Whether a request that no other route handles is for a page or a file.
+pub fn takes(context: &Context, request: &Request) -> bool {
+    let path = request.uri().path();
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    let wanted = !console::is_page(path) || accepts_html(request.headers());
+    context.settings.console.enabled && reads && wanted && !belongs_to_the_api(path)
 }
 
-/// Unknown paths of the API return errors of the API. Known paths outside of it have routes, but their other
-/// spellings do not.
+/// Browsers ask for pages with `text/html`. Clients of the API do not, or accept anything.
+fn accepts_html(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|range| {
+        range.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("text/html"))
+    })
+}
+
+/// Unknown paths of the API return errors of the API, also if the first segment is missing. Known paths outside
+/// of it have routes, but their other spellings do not.
 fn belongs_to_the_api(path: &str) -> bool {
     let mut parts = path.split('/').skip(1);
     match parts.next() {
-        Some("api" | "healthz" | "readyz" | "metrics") => true,
+        Some("api" | "v1" | "scim" | "healthz" | "readyz" | "metrics") => true,
         Some("clusters") => parts.nth(1) == Some("cert") && parts.next().is_none(),
         _ => false,
     }
@@ -85,7 +97,16 @@ mod tests {
 
     #[test]
     fn api_paths_are_not_taken() {
-        let ours = ["/api", "/api/", "/api/v1/nothing", "/metrics/", "/healthz/x", "/clusters/1/cert"];
+        let ours = [
+            "/api",
+            "/api/",
+            "/api/v1/nothing",
+            "/metrics/",
+            "/healthz/x",
+            "/clusters/1/cert",
+            "/v1/clusters",
+            "/scim/v2/Users",
+        ];
         for path in ours {
             assert!(belongs_to_the_api(path), "{path}");
         }
@@ -94,6 +115,22 @@ mod tests {
         for path in pages {
             assert!(!belongs_to_the_api(path), "{path}");
         }
+    }
+
+    #[test]
+    fn only_text_html_asks_for_a_page() {
+        for (accept, expected) in [
+            ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", true),
+            ("application/json, Text/HTML;q=0.1", true),
+            ("*/*", false),
+            ("application/json, text/plain", false),
+            ("text/html5", false),
+            ("", false),
+        ] {
+            let headers = HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(accept))]);
+            assert_eq!(accepts_html(&headers), expected, "{accept}");
+        }
+        assert!(!accepts_html(&HeaderMap::new()));
     }
 
     #[test]

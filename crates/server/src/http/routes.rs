@@ -20,7 +20,8 @@ use axum::{
     Router,
     body::{Body, to_bytes},
     extract::{ConnectInfo, Path, State},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, StatusCode, header, uri::PathAndQuery},
+    middleware::map_request,
     response::Response,
     routing::get,
 };
@@ -56,7 +57,7 @@ pub fn router(
     authority: String,
     embedded: Option<Arc<EmbeddedGateway>>,
 ) -> Router {
-    Router::new()
+    let routes = Router::new()
         .route("/healthz", get(|| async { "alive\n" }))
         .route("/readyz", get(readiness))
         .route("/metrics", get(metrics_text))
@@ -65,7 +66,21 @@ pub fn router(
         .route("/api/v1/clusters/{id}/metricexport/prometheus/{region}/scrape", get(scraped))
         .fallback(operation)
         .method_not_allowed_fallback(operation)
-        .with_state(RouteState { api, ready, authority: authority.into(), embedded })
+        .with_state(RouteState { api, ready, authority: authority.into(), embedded });
+    // Around the routes, because a layer of the same router would only see the path after it was routed.
+    Router::new().fallback_service(routes).layer(map_request(collapse_leading_slashes))
+}
+
+/// A base URL with a trailing slash leads to paths like `//api/v1/clusters`. Other slashes are kept, because an
+/// empty segment can have a meaning.
+async fn collapse_leading_slashes(mut request: axum::extract::Request) -> axum::extract::Request {
+    let target = request.uri().path_and_query().map(PathAndQuery::as_str).unwrap_or_default();
+    if target.starts_with("//")
+        && let Ok(single) = format!("/{}", target.trim_start_matches('/')).parse()
+    {
+        *request.uri_mut() = single;
+    }
+    request
 }
 
 async fn operation(
@@ -73,7 +88,7 @@ async fn operation(
     ConnectInfo(Peer(peer)): ConnectInfo<Peer>,
     request: axum::extract::Request,
 ) -> Response {
-    if console::takes(&state.api.context, request.method(), request.uri().path()) {
+    if console::takes(&state.api.context, &request) {
         return console::answer(request.method(), request.uri(), request.headers());
     }
     let response = answer(&state, peer, request).await;

@@ -14,6 +14,7 @@ use axum::http::{HeaderMap, Method, header};
 use ootheca_model::{ApiKey, Error, ErrorKind, Person, Principal, Result, ServiceAccount, Session};
 use ootheca_store::Kind;
 use std::{net::IpAddr, sync::Arc, time::Instant};
+use tokio::time::timeout;
 
 /// The credentials of a request.
 #[derive(Clone, Default)]
@@ -77,11 +78,19 @@ impl Caller {
     }
 }
 
-/// Authenticates a caller and checks the rate limit. This counts as a call.
+/// Authenticates a caller and waits for its turn, if it exceeds the rate limit. This counts as a call.
 pub async fn admit(identity: &Identity, credentials: &Credentials, peer: IpAddr) -> Result<Caller> {
     let caller = identify(identity, credentials, peer).await?;
-    identity.limiter.admit(caller.principal.id, Instant::now()).map_err(rate_limit::exceeded)?;
-    Ok(caller)
+    let turn = identity.limiter.enter(caller.principal.id, Instant::now()).map_err(rate_limit::exceeded)?;
+    let Some(turn) = turn else { return Ok(caller) };
+    loop {
+        // Created before the turn is checked, so that no notification is missed.
+        let shortened = turn.shortened.notified();
+        let Err(wait) = turn.take(Instant::now()) else { break };
+        let _ = timeout(wait, shortened).await;
+    }
+    // The key or the session can have ended in the meantime, and roles can have changed.
+    identify(identity, credentials, peer).await
 }
 
 /// A caller without credentials, for public operations. Addresses with too many failed attempts have to wait.

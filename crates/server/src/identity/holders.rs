@@ -4,7 +4,9 @@ use crate::{
     context::Context,
     documents::{self, Stored},
 };
-use ootheca_model::{Grant, OrganizationId, Person, PrincipalId, Result, ServiceAccount, group::Group};
+use ootheca_model::{
+    Error, Grant, OrganizationId, Person, PrincipalId, Result, ServiceAccount, group::Group,
+};
 use ootheca_store::{Kind, Mutation, Query, Row, Store};
 
 /// A stored principal that can hold grants.
@@ -75,9 +77,11 @@ pub async fn all(context: &Context, organization: OrganizationId) -> Result<Vec<
     Ok(holders)
 }
 
-/// The principal with this ID in the organization; `None` if there is none.
+/// The principal with this ID in the organization; `None` if there is none. A malformed `user_id` is an error,
+/// because it can't be the ID of a principal that was deleted.
 pub async fn find(store: &dyn Store, organization: OrganizationId, id: &str) -> Result<Option<Holder>> {
-    let Ok(id) = id.parse::<PrincipalId>() else { return Ok(None) };
+    let malformed = |_| Error::invalid("user_id", "must be the ID of a user, a service account, or a group");
+    let id: PrincipalId = id.parse().map_err(malformed)?;
     if let Some(found) = documents::find::<ServiceAccount>(store, &id.to_string()).await? {
         return Ok((found.row.organization == organization).then_some(Holder::Account(found)));
     }

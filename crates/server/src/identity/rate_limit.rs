@@ -3,23 +3,31 @@
 //! Its state is in memory and bounded, and the time is an argument. Each server counts separately, and a
 //! restart clears the counts.
 //!
+//! Calls beyond the rate wait for their turn, because many clients don't repeat a change that was refused. A
+//! call that waits is only a number in the queue of its caller: it takes its turn when it is due, and leaves the
+//! queue without using it if its client disconnects.
+//!
 //! No caller is exempt, because behind a proxy all of them seem to be on this machine. For the same reason, a
 //! valid key is accepted from any address: otherwise one client behind a proxy could lock out all others.
 
 use crate::settings::{EngineKind, RateLimitMode, RateLimitSettings};
 use ootheca_model::{Error, PrincipalId, throttle::Throttle};
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     net::IpAddr,
+    sync::Arc,
     time::{Duration, Instant},
 };
+use tokio::sync::Notify;
 
 /// The number of consecutive wrong keys without a delay: people mistype, and programs keep using an old key.
 const FREE: u32 = 10;
 const LONGEST_DELAY: Duration = Duration::from_secs(15 * 60);
 /// The maximum number of callers in memory.
 const ENTRIES: usize = 10_000;
+/// The maximum time that a call waits for its turn. Clients give up on requests that take much longer.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// The limits, and the recent calls of each caller.
 #[derive(Debug)]
@@ -29,47 +37,80 @@ pub struct Limiter {
     interval: Duration,
     /// How far ahead of that rate a caller can be.
     tolerance: Duration,
-    /// When the next call of each caller would exactly match the rate.
-    callers: Mutex<HashMap<PrincipalId, Instant>>,
+    /// The maximum time that a call waits for its turn.
+    longest_wait: Duration,
+    callers: Mutex<Callers>,
     failures: Throttle<()>,
+}
+
+#[derive(Debug, Default)]
+struct Callers {
+    queues: HashMap<PrincipalId, Queue>,
+    /// The number of the last call that had to wait.
+    last: u64,
+}
+
+/// The calls of one caller.
+#[derive(Debug)]
+struct Queue {
+    /// When the next call would exactly match the rate.
+    next: Instant,
+    /// The numbers of the calls that wait, in ascending order.
+    waiting: VecDeque<u64>,
+    /// Notified when a call leaves without using its turn, so that the turns of later calls come earlier.
+    shortened: Arc<Notify>,
 }
 
 impl Limiter {
     /// Creates a limiter. With the mode `auto`, the simulated engine has no limits.
     pub fn new(settings: &RateLimitSettings, engine: EngineKind) -> Self {
-        let on = match settings.mode {
-            RateLimitMode::Auto => engine == EngineKind::Postgres,
-            RateLimitMode::Always => true,
-            RateLimitMode::Never => false,
-        };
+        let mode = settings.mode.resolve(engine);
         let interval = Duration::from_secs(1) / settings.requests_per_second.max(1);
         let tolerance = interval * settings.burst.max(1).saturating_sub(1);
         Self {
-            on,
+            on: mode != RateLimitMode::Never,
             interval,
             tolerance,
+            longest_wait: if mode == RateLimitMode::Pace { LONGEST_WAIT } else { Duration::ZERO },
             callers: Mutex::default(),
             failures: Throttle::new(FREE, LONGEST_DELAY),
         }
     }
 
-    /// Counts a call. Returns the time to wait if it exceeds the limit.
-    pub fn admit(&self, caller: PrincipalId, now: Instant) -> Result<(), Duration> {
+    /// Counts a call. Returns `None` if it can start now, or its turn. If it would have to wait for too long,
+    /// returns the time after which another attempt can succeed.
+    pub fn enter(&self, caller: PrincipalId, now: Instant) -> Result<Option<Turn<'_>>, Duration> {
         if !self.on {
-            return Ok(());
+            return Ok(None);
         }
-        let mut callers = lock(&self.callers);
-        if callers.len() >= ENTRIES && !callers.contains_key(&caller) {
-            make_room(&mut callers, now);
+        let mut callers = self.callers.lock();
+        if callers.queues.len() >= ENTRIES && !callers.queues.contains_key(&caller) {
+            make_room(&mut callers.queues, now);
         }
-        let next = callers.entry(caller).or_insert(now);
-        let expected = (*next).max(now);
-        let ahead = expected.saturating_duration_since(now);
-        if ahead > self.tolerance {
-            return Err(ahead - self.tolerance);
+        let Callers { queues, last } = &mut *callers;
+        let queue = queues.entry(caller).or_insert_with(|| Queue {
+            next: now,
+            waiting: VecDeque::new(),
+            shortened: Arc::default(),
+        });
+        let wait = self.wait(queue, queue.waiting.len(), now);
+        if wait.is_zero() {
+            queue.next = queue.next.max(now) + self.interval;
+            return Ok(None);
         }
-        *next = expected + self.interval;
-        Ok(())
+        if wait > self.longest_wait {
+            return Err(wait - self.longest_wait);
+        }
+        *last += 1;
+        queue.waiting.push_back(*last);
+        Ok(Some(Turn { limiter: self, caller, number: *last, shortened: queue.shortened.clone() }))
+    }
+
+    /// The time until the turn of the call at a position in the queue. If it is zero, so are those before it.
+    fn wait(&self, queue: &Queue, position: usize, now: Instant) -> Duration {
+        let before = self.interval.saturating_mul(u32::try_from(position).unwrap_or(u32::MAX));
+        let ahead = queue.next.saturating_duration_since(now).saturating_add(before);
+        ahead.saturating_sub(self.tolerance)
     }
 
     /// Checks whether an address can try to authenticate. Returns the time to wait if not.
@@ -86,6 +127,45 @@ impl Limiter {
         self.check(peer, now)?;
         self.failures.failed(peer, (), now);
         Ok(())
+    }
+}
+
+/// The turn of a call that has to wait. Dropping it leaves the queue.
+#[derive(Debug)]
+pub struct Turn<'a> {
+    limiter: &'a Limiter,
+    caller: PrincipalId,
+    number: u64,
+    /// Notified when the turn may come earlier than [`Turn::take`] has returned.
+    pub shortened: Arc<Notify>,
+}
+
+impl Turn<'_> {
+    /// Takes the turn if it has come. Returns the time to wait if it has not.
+    pub fn take(&self, now: Instant) -> Result<(), Duration> {
+        let mut callers = self.limiter.callers.lock();
+        // A caller that was forgotten, because there were too many, starts again.
+        let Some(queue) = callers.queues.get_mut(&self.caller) else { return Ok(()) };
+        let Ok(position) = queue.waiting.binary_search(&self.number) else { return Ok(()) };
+        let wait = self.limiter.wait(queue, position, now);
+        if !wait.is_zero() {
+            return Err(wait);
+        }
+        queue.waiting.remove(position);
+        queue.next = queue.next.max(now) + self.limiter.interval;
+        Ok(())
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut callers = self.limiter.callers.lock();
+        let Some(queue) = callers.queues.get_mut(&self.caller) else { return };
+        let Ok(position) = queue.waiting.binary_search(&self.number) else { return };
+        queue.waiting.remove(position);
+        if position < queue.waiting.len() {
+            self.shortened.notify_waiters();
+        }
     }
 }
 
@@ -110,21 +190,17 @@ fn retry_after(wait: Duration) -> u64 {
     (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock()
-}
-
 /// Removes callers that do not exceed the rate, or, if there are none, those that exceed it least.
-fn make_room(callers: &mut HashMap<PrincipalId, Instant>, now: Instant) {
-    callers.retain(|_, next| *next > now);
-    if callers.len() < ENTRIES {
+fn make_room(queues: &mut HashMap<PrincipalId, Queue>, now: Instant) {
+    queues.retain(|_, queue| queue.next > now);
+    if queues.len() < ENTRIES {
         return;
     }
-    let mut order: Vec<(Instant, PrincipalId)> =
-        callers.iter().map(|(caller, next)| (*next, *caller)).collect();
-    order.sort_unstable_by_key(|(next, _)| *next);
-    for (_, caller) in order.into_iter().take(ENTRIES / 10) {
-        callers.remove(&caller);
+    let mut order: Vec<(usize, Instant, PrincipalId)> =
+        queues.iter().map(|(caller, queue)| (queue.waiting.len(), queue.next, *caller)).collect();
+    order.sort_unstable_by_key(|(waiting, next, _)| (*waiting, *next));
+    for (_, _, caller) in order.into_iter().take(ENTRIES / 10) {
+        queues.remove(&caller);
     }
 }
 

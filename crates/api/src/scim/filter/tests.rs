@@ -74,6 +74,16 @@ fn logical_operators_have_precedence() {
         (r#"emails[type eq "home" and value co "@example.com"]"#, false),
         (r#"emails[not (type eq "work") and not (type eq "home")]"#, false),
         (r#"title pr or emails[type eq "home"]"#, true),
+        (r#"emails[type eq "work"].value eq "ada@example.com""#, true),
+        (r#"emails[type eq "home"].value eq "ada@example.com""#, false),
+        (r#"emails[type eq "home"].VALUE ew "example.org" and active eq true"#, true),
+        (r#"emails[type eq "work"].value ne "ada@home.example.org""#, true),
+        (r#"emails[type eq "home"].value ne "ada@home.example.org""#, false),
+        (r#"emails[type eq "other"].value ne "x""#, true),
+        (r#"emails[type eq "work"].value pr"#, true),
+        (r#"emails[type eq "work"].display pr"#, false),
+        (r#"emails[type eq "work"].display eq null"#, true),
+        (r#"emails[type eq "work"].value ne null"#, true),
         (r#"  ( ( active eq true ) )  "#, true),
     ] {
         check(filter, expected);

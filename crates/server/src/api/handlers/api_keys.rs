@@ -12,7 +12,11 @@ use std::sync::Arc;
 
 /// `GET /api-keys`
 pub async fn list_api_keys(call: Arc<Call>, query: ListApiKeysQuery) -> Result<ListApiKeysResponse> {
-    let parent = query.service_account_id.filter(|id| !id.is_empty()).map(|id| id.to_lowercase());
+    let parent = query.service_account_id.filter(|id| !id.is_empty()).map(|id| id.parse::<PrincipalId>());
+    let parent = parent
+        .transpose()
+        .map_err(|_| Error::invalid("service_account_id", "must be the ID of a service account"))?;
+    let parent = parent.map(|id| id.to_string());
     let rows = Query { parent, order: Order::CreatedAt, ..Query::all(Kind::ApiKey) };
     let (rows, pagination) = paging::rows(&call, &query.page, rows).await?;
     let keys = rows.into_iter().map(|row| Ok(show(&call, documents::decode::<Model>(row)?.value)));
