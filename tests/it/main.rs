@@ -14,6 +14,7 @@ mod crash;
 mod databases;
 mod drivers;
 mod dry_run;
+mod earlier_data;
 mod engine;
 mod events;
 mod expected;

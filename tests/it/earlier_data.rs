@@ -1,0 +1,44 @@
+//! A data directory that an earlier version has created.
+//!
+//! Commit 1f1ccbb has created the fixture, with the simulated engine and calls of the API: a folder with a
+//! cluster, which has a SQL user and a database, a service account, and an invitation.
+
+use crate::support::{PROGRAM, audit_log, column, id};
+use ootheca_testkit::ServerBuilder;
+use rusqlite::Connection;
+use serde_json::json;
+use std::{fs, path::Path};
+
+#[test]
+fn data_of_an_earlier_version_is_opened() {
+    let mut server = ServerBuilder::new(PROGRAM).idle();
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/it/fixtures/earlier-data");
+    let data = server.data_dir();
+    fs::create_dir_all(data.join("simulated")).expect("a directory");
+    for name in ["admin-api-key", "simulated/8c197b07-6fa7-4f2e-b2c3-b7f2ffa8046c.json"] {
+        fs::copy(fixture.join(name), data.join(name)).expect("copied");
+    }
+    let rows = fs::read_to_string(fixture.join("store.sql")).expect("the rows");
+    Connection::open(data.join("store.db")).expect("a file").execute_batch(&rows).expect("the rows");
+    server.start();
+
+    let clusters = server.get("/clusters");
+    let cluster = &clusters.ok()["clusters"][0];
+    assert_eq!((&cluster["name"], &cluster["state"]), (&json!("kept-cluster"), &json!("CREATED")));
+    assert_eq!(cluster["ootheca"]["conditions"], json!([]), "{cluster}");
+    let path = format!("/clusters/{}", id(cluster));
+    assert_eq!(column(&server.get(&format!("{path}/sql-users")).ok()["users"], "name"), ["keeper"]);
+    let databases = server.get(&format!("{path}/databases"));
+    assert_eq!(column(&databases.ok()["databases"], "name"), ["defaultdb", "shop"]);
+    let accounts = server.get("/service-accounts");
+    assert!(column(&accounts.ok()["service_accounts"], "name").contains(&"robot".to_owned()), "{accounts}");
+    let people = server.raw("GET", "/api/ootheca/v1/people").send();
+    assert_eq!(column(&people.ok()["people"], "email"), ["ada@example.com"]);
+    let actions = column(&json!(audit_log(&server)), "action");
+    for action in ["CREATE_FOLDER", "CREATE_CLUSTER", "CREATE_SQL_USER", "INVITE_USER_TO_ORGANIZATION"] {
+        assert!(actions.contains(&format!("AUDIT_LOG_ACTION_{action}")), "{actions:?}");
+    }
+    let verified = server.run(&["audit", "verify", "--json"]);
+    assert!(verified.status.success(), "{verified:?}");
+    server.delete(&path).ok();
+}
