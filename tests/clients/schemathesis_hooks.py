@@ -7,6 +7,12 @@ of them, every later response would be 401 or 404.
 import os
 
 import schemathesis
+
+# Imported by the main thread. Schemathesis imports these when its workers start, at the same time, and then
+# one of them can find a module that is only partly imported.
+import schemathesis.transport.asgi
+import schemathesis.transport.requests
+import schemathesis.transport.wsgi
 from hypothesis.internal import lambda_sources
 
 KEEP = set(os.environ["OOTHECA_KEEP"].split(","))
