@@ -1,6 +1,6 @@
 //! Two organizations in one store never see each other, regardless of the roles of their callers.
 
-use crate::support::{PASSWORD, id, simulated};
+use crate::support::{self, PASSWORD, id, simulated};
 use ootheca_api::operations::{Method, Operation, Scope, TABLE};
 use ootheca_model::{
     Organization, OrganizationId, PrincipalId, Role, ServiceAccount, Timestamp, identity::normal_grants,
@@ -144,11 +144,7 @@ impl Side {
             "name" => "somebody",
             _ => &other.account,
         };
-        let segments = row.path.split('/').map(|segment| {
-            let name = segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
-            name.map_or(segment, fill)
-        });
-        let path = segments.collect::<Vec<_>>().join("/");
+        let path = support::path(row, |name| fill(name).to_owned());
         // With an invalid cursor, because a stream would not end.
         let query = format!("?cursor=none&service_account_id={}&show_inactive=true&count=100", other.account);
         let path = if row.method == Method::Get { path + &query } else { path };

@@ -3,7 +3,7 @@
 mod scopes;
 pub(crate) mod success;
 
-use crate::support::{PROGRAM, entries_by_trace, id, simulated, trace};
+use crate::support::{self, PROGRAM, entries_by_trace, id, simulated, some_value, trace};
 use ootheca_api::{
     extensions,
     operations::{Op, Operation, Scope, TABLE},
@@ -50,21 +50,10 @@ impl Scene {
 
     /// The path of the row with a value for each parameter.
     fn path(&self, row: &Operation) -> String {
-        let fill = |name: &str| match name {
+        support::path(row, |name| match name {
             "cluster_id" | "destination_cluster_id" => self.cluster.clone(),
-            "cidr_ip" => "203.0.113.0".to_owned(),
-            "cidr_mask" => "24".to_owned(),
-            "resource_type" => "ORGANIZATION".to_owned(),
-            "resource_id" => String::new(),
-            "role_name" => "CLUSTER_DEVELOPER".to_owned(),
-            "name" => "somebody".to_owned(),
-            _ => "6f5e9d3a-0d9c-4d6f-8d5e-3a1b2c3d4e5f".to_owned(),
-        };
-        let segments = row.path.split('/').map(|segment| {
-            let name = segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
-            name.map_or_else(|| segment.to_owned(), fill)
-        });
-        segments.collect::<Vec<_>>().join("/")
+            _ => some_value(name),
+        })
     }
 
     fn call(&self, client: &Client, row: &Operation, body: &str) -> Answer {

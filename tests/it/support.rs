@@ -1,5 +1,6 @@
 //! Functions that the tests share.
 
+use ootheca_api::operations::Operation;
 use ootheca_testkit::{Answer, Client, Engine, Ootheca, ServerBuilder, eventually, processes};
 use serde_json::{Value, json};
 use std::{
@@ -34,6 +35,29 @@ pub(crate) fn sql_user(server: &Ootheca, cluster: &str, name: &str) {
 #[track_caller]
 pub(crate) fn id(thing: &Value) -> String {
     thing["id"].as_str().unwrap_or_else(|| panic!("no id: {thing}")).to_owned()
+}
+
+/// The path of an operation with a value for each parameter.
+pub(crate) fn path(row: &Operation, fill: impl Fn(&str) -> String) -> String {
+    let segments = row.path.split('/').map(|segment| {
+        let name = segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+        name.map_or_else(|| segment.to_owned(), &fill)
+    });
+    segments.collect::<Vec<_>>().join("/")
+}
+
+/// A value for a path parameter that names nothing that a test creates.
+pub(crate) fn some_value(parameter: &str) -> String {
+    let value = match parameter {
+        "cidr_ip" => "203.0.113.0",
+        "cidr_mask" => "24",
+        "resource_type" => "ORGANIZATION",
+        "resource_id" => "",
+        "role_name" => "CLUSTER_DEVELOPER",
+        "name" => "somebody",
+        _ => "6f5e9d3a-0d9c-4d6f-8d5e-3a1b2c3d4e5f",
+    };
+    value.to_owned()
 }
 
 /// A string member of each item in a list.

@@ -3,7 +3,7 @@
 
 use crate::{
     folders::folder,
-    support::{id, simulated},
+    support::{self, id, simulated, some_value},
 };
 use ootheca_api::operations::{Operation, Scope, TABLE};
 use ootheca_model::{Role, identity::Requirement};
@@ -41,22 +41,11 @@ impl Place {
     }
 
     fn call(&self, client: &Client, row: &Operation) -> Answer {
-        let fill = |name: &str| match name {
+        let path = support::path(row, |name| match name {
             "cluster_id" | "destination_cluster_id" => self.cluster.clone(),
             "folder_id" => self.inner.clone(),
-            "cidr_ip" => "203.0.113.0".to_owned(),
-            "cidr_mask" => "24".to_owned(),
-            "resource_type" => "ORGANIZATION".to_owned(),
-            "resource_id" => String::new(),
-            "role_name" => "CLUSTER_DEVELOPER".to_owned(),
-            "name" => "somebody".to_owned(),
-            _ => "6f5e9d3a-0d9c-4d6f-8d5e-3a1b2c3d4e5f".to_owned(),
-        };
-        let segments = row.path.split('/').map(|segment| {
-            let name = segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
-            name.map_or_else(|| segment.to_owned(), fill)
+            _ => some_value(name),
         });
-        let path = segments.collect::<Vec<_>>().join("/");
         // A stream would not end.
         let path = if row.streams { path + "?cursor=none" } else { path };
         let request = client.raw(row.method.name(), &path);
