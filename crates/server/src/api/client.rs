@@ -1,6 +1,6 @@
 //! The client of a request, as far as its HTTP headers and its address describe it.
 
-use crate::identity::authenticate::Credentials;
+use crate::identity::authenticate::{Credentials, header_text};
 use axum::http::{HeaderMap, Method};
 use std::net::IpAddr;
 
@@ -23,18 +23,14 @@ pub struct Client {
 impl Client {
     /// The client of an HTTP request.
     pub fn of(peer: IpAddr, method: &Method, headers: &HeaderMap) -> Self {
-        let text = |name: &str| {
-            headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
-        };
         let credentials = Credentials::of(method, headers);
-        let origin = text("origin");
-        let https = |text: Option<&str>| text.is_some_and(|text| text.starts_with("https"));
+        let https = |name| headers.get(name).is_some_and(|value| value.as_bytes().starts_with(b"https"));
         Self {
             peer,
-            user_agent: text("user-agent"),
-            last_event_id: text("last-event-id"),
-            secure: https(origin.as_deref()) || https(text("x-forwarded-proto").as_deref()),
-            cross_site: origin.is_some() && !credentials.same_origin,
+            user_agent: header_text(headers, "user-agent"),
+            last_event_id: header_text(headers, "last-event-id"),
+            secure: https("origin") || https("x-forwarded-proto"),
+            cross_site: headers.contains_key("origin") && !credentials.same_origin,
             credentials,
         }
     }

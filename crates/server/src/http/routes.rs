@@ -15,13 +15,13 @@ use crate::{
         response::{failure, plain},
         scim, scrape,
     },
+    identity::authenticate::header_text,
 };
 use axum::{
     Router,
     body::{Body, to_bytes},
     extract::{ConnectInfo, Path, State},
-    http::{HeaderMap, StatusCode, header, uri::PathAndQuery},
-    middleware::map_request,
+    http::{HeaderMap, StatusCode, Uri, header},
     response::Response,
     routing::get,
 };
@@ -35,6 +35,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
 };
+use tower::ServiceExt;
 
 /// The maximum size of a body in bytes.
 const BODY_LIMIT: usize = 1024 * 1024;
@@ -48,6 +49,8 @@ struct RouteState {
     authority: Arc<str>,
     /// The gateway in this process, for its metrics.
     embedded: Option<Arc<EmbeddedGateway>>,
+    /// The same routes, for paths with several slashes at the start. None of the routes matches those.
+    collapsed: Option<Router>,
 }
 
 /// All routes. `ready` is true from when all sockets listen until the server drains.
@@ -57,7 +60,12 @@ pub fn router(
     authority: String,
     embedded: Option<Arc<EmbeddedGateway>>,
 ) -> Router {
-    let routes = Router::new()
+    let state = RouteState { api, ready, authority: authority.into(), embedded, collapsed: None };
+    routes(RouteState { collapsed: Some(routes(state.clone())), ..state })
+}
+
+fn routes(state: RouteState) -> Router {
+    Router::new()
         .route("/healthz", get(|| async { "alive\n" }))
         .route("/readyz", get(readiness))
         .route("/metrics", get(metrics_text))
@@ -66,28 +74,28 @@ pub fn router(
         .route("/api/v1/clusters/{id}/metricexport/prometheus/{region}/scrape", get(scraped))
         .fallback(operation)
         .method_not_allowed_fallback(operation)
-        .with_state(RouteState { api, ready, authority: authority.into(), embedded });
-    // Around the routes, because a layer of the same router would only see the path after it was routed.
-    Router::new().fallback_service(routes).layer(map_request(collapse_leading_slashes))
+        .with_state(state)
 }
 
-/// A base URL with a trailing slash leads to paths like `//api/v1/clusters`. Other slashes are kept, because an
-/// empty segment can have a meaning.
-async fn collapse_leading_slashes(mut request: axum::extract::Request) -> axum::extract::Request {
-    let target = request.uri().path_and_query().map(PathAndQuery::as_str).unwrap_or_default();
-    if target.starts_with("//")
-        && let Ok(single) = format!("/{}", target.trim_start_matches('/')).parse()
-    {
-        *request.uri_mut() = single;
-    }
-    request
+/// A target with one slash at the start of its path; `None` if it already has only one. A base URL with a trailing
+/// slash leads to paths like `//api/v1/clusters`. Other slashes are kept, because an empty segment can have a
+/// meaning.
+fn collapsed(uri: &Uri) -> Option<Uri> {
+    let target = uri.path_and_query()?.as_str().strip_prefix("//")?;
+    format!("/{}", target.trim_start_matches('/')).parse().ok()
 }
 
 async fn operation(
     State(state): State<RouteState>,
     ConnectInfo(Peer(peer)): ConnectInfo<Peer>,
-    request: axum::extract::Request,
+    mut request: axum::extract::Request,
 ) -> Response {
+    if let Some(routes) = &state.collapsed
+        && let Some(uri) = collapsed(request.uri())
+    {
+        *request.uri_mut() = uri;
+        return routes.clone().oneshot(request).await.unwrap_or_else(|never| match never {});
+    }
     if console::takes(&state.api.context, &request) {
         return console::answer(request.method(), request.uri(), request.headers());
     }
@@ -98,9 +106,7 @@ async fn operation(
 
 async fn answer(state: &RouteState, peer: SocketAddr, request: axum::extract::Request) -> Response {
     let (head, body) = request.into_parts();
-    let text = |name: &str| {
-        head.headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
-    };
+    let text = |name: &str| header_text(&head.headers, name);
     let path = head.uri.path().to_owned();
     let accept = text("accept");
     let Ok(body) = to_bytes(body, BODY_LIMIT).await else {

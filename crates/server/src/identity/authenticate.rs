@@ -16,6 +16,11 @@ use ootheca_store::Kind;
 use std::{net::IpAddr, sync::Arc, time::Instant};
 use tokio::time::timeout;
 
+/// The value of a header. Bytes that are not UTF-8 are replaced.
+pub fn header_text(headers: &HeaderMap, name: &str) -> Option<String> {
+    headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+}
+
 /// The credentials of a request.
 #[derive(Clone, Default)]
 pub struct Credentials {
@@ -38,9 +43,7 @@ pub struct Credentials {
 impl Credentials {
     /// The credentials of an HTTP request.
     pub fn of(method: &Method, headers: &HeaderMap) -> Self {
-        let text = |name: &str| {
-            headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
-        };
+        let text = |name: &str| header_text(headers, name);
         let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
         Self {
             authorization: text("authorization"),
