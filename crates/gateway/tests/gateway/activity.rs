@@ -13,14 +13,13 @@ async fn sessions_and_bytes_are_reported_once() {
     let cluster = gateway.directory.cluster();
     let client = gateway.raw().session().await;
     let open = |sessions| gateway.directory.reports().last().is_some_and(|last| last.sessions == sessions);
-    eventually("it is open", 5 * SECOND, async || open(1)).await;
+    eventually("it is open", async || open(1)).await;
     gateway.directory.set_reports_fail(true);
     client.simple_query("SELECT repeat('x', 100000)").await.expect("an answer");
     let briefly = gateway.psql().cluster("shop-12");
     briefly.run("SELECT 1").await.expect("an answer");
     let start = (gateway.directory.reports().len(), gateway.directory.failed_reports());
-    eventually("two reports fail", 5 * SECOND, async || gateway.directory.failed_reports() >= start.1 + 2)
-        .await;
+    eventually("two reports fail", async || gateway.directory.failed_reports() >= start.1 + 2).await;
     assert_eq!(gateway.directory.reports().len(), start.0);
     gateway.directory.set_reports_fail(false);
     let all = || {
@@ -29,7 +28,7 @@ async fn sessions_and_bytes_are_reported_once() {
             (sent + activity.sent, most.max(activity.sessions_seen))
         })
     };
-    eventually("what failed is reported again", 5 * SECOND, async || all().0 > 100_000 && all().1 == 2).await;
+    eventually("what failed is reported again", async || all().0 > 100_000 && all().1 == 2).await;
     let usage = gateway.inner.metrics().clusters[&cluster];
     assert_eq!((usage.sessions, usage.sent), (1, all().0), "each byte once");
     client.simple_query("SELECT repeat('x', 5000)").await.expect("an answer");
@@ -47,7 +46,7 @@ async fn metrics_count_logins_and_bytes() {
     let psql = || gateway.psql().cluster("shop-12");
     psql().run("SELECT 1").await.expect("an answer");
     psql().password("wrong password").fails().await;
-    eventually("both are over", 5 * SECOND, async || gateway.inner.connections() == 0).await;
+    eventually("both are over", async || gateway.inner.connections() == 0).await;
     let metrics = gateway.inner.metrics();
     assert_eq!((metrics.wake.count, metrics.login.count), (1, 1));
     assert!(metrics.login.sum > Duration::ZERO && metrics.accepted >= 2);
@@ -79,7 +78,7 @@ async fn another_gateway_takes_over_the_listening_socket() {
     old.simple_query("SELECT 1").await.expect("through the old one");
     let TestGateway { inner, .. } = gateway;
     inner.shutdown(5 * SECOND).await;
-    eventually("the old session ends", SECOND, async || old.is_closed()).await;
+    eventually("the old session ends", async || old.is_closed()).await;
     raw.session().await.simple_query("SELECT 1").await.expect("through the new one");
     next.shutdown(5 * SECOND).await;
     // Another process may have the port by now.

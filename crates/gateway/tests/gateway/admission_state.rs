@@ -2,17 +2,14 @@
 
 use crate::support::{PostgresServer, TestGateway, eventually};
 use ootheca_gateway::{AdmissionState, Notice};
-use std::time::Duration;
 use tokio_postgres::Client;
-
-const SECOND: Duration = Duration::from_secs(1);
 
 fn notice() -> Notice {
     Notice { message: "the cluster is over its limit".into(), hint: "Raise the limit.".into() }
 }
 
 async fn ended(client: &Client) {
-    eventually("the session ends", SECOND, async || client.is_closed()).await;
+    eventually("the session ends", async || client.is_closed()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -48,10 +45,10 @@ async fn running_statement_is_canceled_when_the_cluster_is_disabled() {
         !admin.query(text, &[]).await.expect("an answer").is_empty()
     };
     let sleeping = tokio::spawn(async move { client.simple_query("SELECT pg_sleep(600)").await });
-    eventually("the statement runs", 10 * SECOND, async || running().await).await;
+    eventually("the statement runs", async || running().await).await;
     gateway.directory.set_admission(AdmissionState::Disabled(notice()));
     assert!(sleeping.await.expect("a result").is_err());
-    eventually("it ends in the server, too", 5 * SECOND, async || !running().await).await;
+    eventually("it ends in the server, too", async || !running().await).await;
     gateway.stop().await;
 }
 
@@ -70,15 +67,13 @@ async fn throttled_cluster_admits_one_session() {
     let error = gateway.psql().cluster("shop-12").fails().await;
     assert!(error.contains("the cluster is over its limit") && error.contains("Raise the limit."), "{error}");
     drop(only);
-    eventually("the slot is free", 5 * SECOND, async || {
-        gateway.psql().cluster("shop-12").run("SELECT 1").await.is_ok()
-    })
-    .await;
+    eventually("the slot is free", async || gateway.psql().cluster("shop-12").run("SELECT 1").await.is_ok())
+        .await;
     // The slot of psql is freed after psql has ended.
-    eventually("all connections are closed", 5 * SECOND, async || gateway.inner.connections() == 0).await;
+    eventually("all connections are closed", async || gateway.inner.connections() == 0).await;
     let only = gateway.raw().session().await;
     gateway.directory.set_admission(AdmissionState::Open);
-    eventually("all sessions are admitted", 5 * SECOND, async || {
+    eventually("all sessions are admitted", async || {
         gateway.psql().cluster("shop-12").run("SELECT 1").await.is_ok()
     })
     .await;

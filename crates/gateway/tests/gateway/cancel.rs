@@ -1,8 +1,7 @@
 //! Cancel requests reach the right session, and no other.
 
-use crate::support::{PostgresServer, TestGateway, eventually};
+use crate::support::{LIMIT, PostgresServer, TestGateway, eventually};
 use ootheca_pg_protocol::startup::CancelKey;
-use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_postgres::{NoTls, error::SqlState};
 
@@ -20,18 +19,18 @@ async fn cancel_request_reaches_its_session_with_and_without_tls() {
         !admin.query(query, &[&statement]).await.expect("an answer").is_empty()
     };
     let bystanding = tokio::spawn(async move { bystander.simple_query("SELECT pg_sleep(601)").await });
-    eventually("the other statement runs", Duration::from_secs(10), async || is_running(601).await).await;
+    eventually("the other statement runs", async || is_running(601).await).await;
     for tls in [false, true] {
         let client = raw.session().await;
         let token = client.cancel_token();
         let sleeping = tokio::spawn(async move { client.simple_query("SELECT pg_sleep(600)").await });
-        eventually("the statement runs", Duration::from_secs(10), async || is_running(600).await).await;
+        eventually("the statement runs", async || is_running(600).await).await;
         if tls {
             token.cancel_query_raw(raw.tls("localhost").await, NoTls).await.expect("sent");
         } else {
             token.cancel_query_raw(raw.tcp().await, NoTls).await.expect("sent");
         }
-        let ended = tokio::time::timeout(Duration::from_secs(10), sleeping).await.expect("in time");
+        let ended = tokio::time::timeout(LIMIT, sleeping).await.expect("in time");
         let error = ended.expect("a result").expect_err("canceled");
         assert_eq!(error.code(), Some(&SqlState::QUERY_CANCELED), "{error:?}");
     }
@@ -39,10 +38,7 @@ async fn cancel_request_reaches_its_session_with_and_without_tls() {
     bystander_token.cancel_query_raw(raw.tcp().await, NoTls).await.expect("sent");
     let error = bystanding.await.expect("a result").expect_err("canceled by its own key");
     assert_eq!(error.code(), Some(&SqlState::QUERY_CANCELED), "{error:?}");
-    eventually("all requests are counted", Duration::from_secs(5), async || {
-        gateway.inner.metrics().canceled == 3
-    })
-    .await;
+    eventually("all requests are counted", async || gateway.inner.metrics().canceled == 3).await;
     gateway.stop().await;
 }
 

@@ -37,8 +37,7 @@ async fn channel_binding_uses_the_certificate_of_the_connection() {
     let old = binding(&early);
     // A missing certificate is replaced like an expiring one.
     fs::remove_file(gateway.ca().with_file_name("server.pem")).expect("removed");
-    eventually("there is a new certificate", 10 * SECOND, async || binding(&connect(&gateway).await) != old)
-        .await;
+    eventually("there is a new certificate", async || binding(&connect(&gateway).await) != old).await;
     assert!(logs_in(&mut early, old.clone()).await, "the client received the old certificate");
     let mut late = connect(&gateway).await;
     let new = binding(&late);

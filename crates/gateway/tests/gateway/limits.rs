@@ -1,11 +1,11 @@
 //! Timeouts, connection limits, and shutdown.
 
-use crate::support::{PostgresServer, TestGateway, USER, eventually, read_message, rest, startup};
+use crate::support::{LIMIT, PostgresServer, TestGateway, USER, eventually, read_message, rest, startup};
 use ootheca_pg_protocol::backend::AUTHENTICATION;
 use std::time::Duration;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    time::{Instant, timeout},
+    time::timeout,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -21,12 +21,12 @@ async fn silent_clients_are_disconnected() {
     slow.write_all(&[0, 0, 0]).await.expect("a piece");
     let mut late = raw.tls("localhost").await;
     for read in [silent.read(&mut [0]), slow.read(&mut [0])] {
-        let read = timeout(10 * SECOND, read).await.expect("in time");
+        let read = timeout(LIMIT, read).await.expect("in time");
         assert_eq!(read.unwrap_or(0), 0);
     }
-    let read = timeout(10 * SECOND, late.read(&mut [0])).await.expect("in time");
+    let read = timeout(LIMIT, late.read(&mut [0])).await.expect("in time");
     assert_eq!(read.unwrap_or(0), 0);
-    eventually("all are disconnected", SECOND, async || gateway.inner.connections() == 0).await;
+    eventually("all are disconnected", async || gateway.inner.connections() == 0).await;
     gateway.stop().await;
 }
 
@@ -41,7 +41,7 @@ async fn connections_beyond_the_maximum_are_rejected() {
     let error = gateway.psql().cluster("shop-12").fails().await;
     assert!(error.contains("too many connections"), "{error}");
     drop(first);
-    eventually("the connection is closed", 5 * SECOND, async || gateway.inner.connections() == 0).await;
+    eventually("the connection is closed", async || gateway.inner.connections() == 0).await;
     let mut third = raw.tls("localhost").await;
     third.write_all(&startup(&[("user", USER), ("database", "shop-12.any")])).await.expect("sent");
     assert_eq!(read_message(&mut third).await.0, AUTHENTICATION, "admitted");
@@ -57,10 +57,8 @@ async fn errors_of_a_terminating_server_reach_the_client() {
     let sleeping = tokio::spawn(async move { client.simple_query("SELECT pg_sleep(600)").await });
     let admin = server.admin().await;
     let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%'";
-    eventually("the session is ended", 10 * SECOND, async || {
-        !admin.query(end, &[]).await.expect("an answer").is_empty()
-    })
-    .await;
+    eventually("the session is ended", async || !admin.query(end, &[]).await.expect("an answer").is_empty())
+        .await;
     let error = sleeping.await.expect("a result").expect_err("ended");
     assert_eq!(error.code().map(|code| code.code()), Some("57P01"), "{error:?}");
     gateway.stop().await;
@@ -75,13 +73,11 @@ async fn shutdown_waits_for_transactions() {
     let (idle, busy) = (raw.session().await, raw.session().await);
     idle.simple_query("SELECT 1").await.expect("an answer");
     busy.batch_execute("BEGIN").await.expect("a transaction");
-    let start = Instant::now();
-    let down = tokio::spawn(async move { inner.shutdown(20 * SECOND).await });
-    eventually("the idle session ends", 5 * SECOND, async || idle.is_closed()).await;
+    let down = tokio::spawn(async move { inner.shutdown(600 * SECOND).await });
+    eventually("the idle session ends", async || idle.is_closed()).await;
     busy.batch_execute("CREATE TABLE kept (); COMMIT").await.expect("the transaction ends");
-    eventually("the busy session ends", 5 * SECOND, async || busy.is_closed()).await;
-    down.await.expect("the end");
-    assert!(start.elapsed() < 15 * SECOND);
+    eventually("the busy session ends", async || busy.is_closed()).await;
+    timeout(LIMIT, down).await.expect("in time").expect("the end");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -91,6 +87,6 @@ async fn shutdown_ends_after_the_grace_period() {
     let raw = crate::support::Raw::new(inner.local_addr(), inner.authority());
     let client = raw.session().await;
     client.batch_execute("BEGIN").await.expect("a transaction");
-    timeout(5 * SECOND, inner.shutdown(Duration::from_millis(100))).await.expect("in time");
-    eventually("the session ends", SECOND, async || client.is_closed()).await;
+    timeout(LIMIT, inner.shutdown(Duration::from_millis(100))).await.expect("in time");
+    eventually("the session ends", async || client.is_closed()).await;
 }

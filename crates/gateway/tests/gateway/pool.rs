@@ -15,7 +15,7 @@ async fn release(admin: &Client, client: Client) {
     let pid = pid(&client).await;
     drop(client);
     let reset = "SELECT 1 FROM pg_stat_activity WHERE pid = $1 AND query = 'DISCARD ALL' AND state = 'idle'";
-    eventually("the connection is reset", 5 * SECOND, async || {
+    eventually("the connection is reset", async || {
         admin.query_opt(reset, &[&pid]).await.expect("an answer").is_some()
     })
     .await;
@@ -56,7 +56,7 @@ async fn next_session_takes_a_pooled_connection_in_its_initial_state() {
     assert_eq!(gateway.inner.metrics().reused, 1);
     gateway.stop().await;
     let gone = "SELECT 1 FROM pg_stat_activity WHERE usename = 'ann'";
-    eventually("all server connections are closed", 5 * SECOND, async || {
+    eventually("all server connections are closed", async || {
         admin.query(gone, &[]).await.expect("an answer").is_empty()
     })
     .await;
@@ -100,17 +100,17 @@ async fn connections_are_not_reused_after_transactions_policy_changes_or_termina
     drop(open);
     let there = "SELECT 1 FROM pg_stat_activity WHERE pid = $1";
     let gone = async |pid: i32| admin.query(there, &[&pid]).await.expect("an answer").is_empty();
-    eventually("a transaction ends with its session", 5 * SECOND, async || gone(own).await).await;
+    eventually("a transaction ends with its session", async || gone(own).await).await;
     let idle = gateway.raw().session().await;
     let own = pid(&idle).await;
     release(&admin, idle).await;
     gateway.directory.allow(&["127.0.0.0/8"]);
-    eventually("a policy change closes the connection", 5 * SECOND, async || gone(own).await).await;
+    eventually("a policy change closes the connection", async || gone(own).await).await;
     let client = gateway.raw().session().await;
     let own = pid(&client).await;
     release(&admin, client).await;
     admin.query("SELECT pg_terminate_backend($1)", &[&own]).await.expect("ended");
-    eventually("the server closes the connection", 5 * SECOND, async || gone(own).await).await;
+    eventually("the server closes the connection", async || gone(own).await).await;
     gateway.raw().session().await.simple_query("SELECT 1").await.expect("another one");
     assert_eq!(gateway.inner.metrics().reused, 0);
     gateway.stop().await;
@@ -131,7 +131,7 @@ async fn pooled_connections_expire_and_the_pool_can_be_disabled() {
             release(&admin, first).await;
         }
         let open = "SELECT query FROM pg_stat_activity WHERE pid = $1";
-        eventually("the server connection is closed", 5 * SECOND, async || {
+        eventually("the server connection is closed", async || {
             let row = admin.query_opt(open, &[&own]).await.expect("an answer");
             if max_idle.is_zero() {
                 let reset = row.as_ref().is_some_and(|row| row.get::<_, String>(0) == "DISCARD ALL");
@@ -158,13 +158,13 @@ async fn cancel_keys_of_earlier_sessions_are_invalid() {
     let token = second.cancel_token();
     let sleeping = tokio::spawn(async move { second.simple_query("SELECT pg_sleep(600)").await });
     let running = "SELECT 1 FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%' AND state = 'active'";
-    eventually("the statement runs", 10 * SECOND, async || {
+    eventually("the statement runs", async || {
         !admin.query(running, &[]).await.expect("an answer").is_empty()
     })
     .await;
     let accepted = gateway.inner.metrics().accepted;
     old.cancel_query_raw(gateway.raw().tcp().await, tokio_postgres::NoTls).await.expect("sent");
-    eventually("the request with the old key is processed", 5 * SECOND, async || {
+    eventually("the request with the old key is processed", async || {
         gateway.inner.metrics().accepted == accepted + 1 && gateway.inner.connections() == 1
     })
     .await;
@@ -189,7 +189,7 @@ async fn full_server_closes_pooled_connections() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn client_that_waits_after_terminate_is_disconnected() {
-    use crate::support::{PASSWORD, log_in, rest, startup};
+    use crate::support::{LIMIT, PASSWORD, log_in, rest, startup};
     use tokio::io::AsyncWriteExt as _;
     let server = PostgresServer::start().await;
     let gateway = start(&server).await;
@@ -197,7 +197,7 @@ async fn client_that_waits_after_terminate_is_disconnected() {
     stream.write_all(&startup(&[("user", USER), ("database", "shop-12.defaultdb")])).await.expect("sent");
     log_in(&mut stream, PASSWORD).await;
     stream.write_all(b"X\0\0\0\x04").await.expect("sent");
-    let end = tokio::time::timeout(5 * SECOND, rest(&mut stream)).await;
+    let end = tokio::time::timeout(LIMIT, rest(&mut stream)).await;
     assert_eq!(end.expect("in time"), "");
     gateway.stop().await;
 }
@@ -234,7 +234,7 @@ async fn psql_reuses_pooled_connections() {
     let gateway = start(&server).await;
     let psql = gateway.psql().cluster("shop-12");
     let pids = Mutex::new(BTreeSet::new());
-    eventually("one process serves two calls", 20 * SECOND, async || {
+    eventually("one process serves two calls", async || {
         let pid = psql.run("SELECT pg_backend_pid()").await.expect("a process");
         !pids.lock().expect("lock").insert(pid)
     })

@@ -65,15 +65,14 @@ impl TestGateway {
     }
 }
 
-/// Waits until `condition` holds.
-pub(crate) async fn eventually<F: Future<Output = bool>>(
-    what: &str,
-    limit: Duration,
-    mut condition: impl FnMut() -> F,
-) {
-    let end = Instant::now() + limit;
+/// How long a test waits for a condition. It is long, because a busy machine is no fault of the gateway.
+pub(crate) const LIMIT: Duration = Duration::from_secs(30);
+
+/// Waits until `condition` holds. Panics after [`LIMIT`].
+pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
+    let end = Instant::now() + LIMIT;
     while !condition().await {
-        assert!(Instant::now() < end, "not within {limit:?}: {what}");
+        assert!(Instant::now() < end, "not within {LIMIT:?}: {what}");
         sleep(Duration::from_millis(10)).await;
     }
 }
