@@ -8,6 +8,7 @@ mod cli;
 mod clients;
 mod clock;
 mod clusters;
+mod connections;
 mod console;
 mod console_serving;
 mod crash;

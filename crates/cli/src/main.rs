@@ -26,6 +26,10 @@ use verbs::{
     organization, person, region, role, service_account, user,
 };
 
+/// About twice as fast as the allocator of the C library for the many small values of a request.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A self-hosted Cloud API in which every cluster is a real SQL server
 #[derive(Parser)]
 #[command(name = "ootheca", version, about, max_term_width = 100)]

@@ -5,7 +5,8 @@ use chrono::{DateTime, Datelike, TimeZone, Utc};
 
 /// The month of a time, for example `2026-11`. Later months compare greater.
 pub fn month(now: Timestamp) -> String {
-    time(now).format("%Y-%m").to_string()
+    let now = time(now);
+    format!("{:04}-{:02}", now.year(), now.month())
 }
 
 /// The hour of a time, for example `2026-11-24T13`. Later hours compare greater.

@@ -2,6 +2,7 @@
 
 use crate::{
     data_dir::{self, DataDir},
+    descriptors,
     gateway::{
         control::{self, remote::RemoteDirectory},
         embedded::EmbeddedGateway,
@@ -65,6 +66,7 @@ impl GatewayProcess {
         directory: Arc<RemoteDirectory>,
         mut inherited: Inherited,
     ) -> Result<Self> {
+        descriptors::raise_limit();
         let data = DataDir::open_for_gateway(&settings.data_dir)?;
         settings.data_dir = data.path().to_owned();
         let embedded = EmbeddedGateway::start(&settings, directory.clone(), &mut inherited).await?;
@@ -79,8 +81,9 @@ impl GatewayProcess {
             metrics = socket.local_addr().ok();
             listening.push(Listening { name: "metrics", socket });
             let (embedded, stopped) = (embedded.clone(), stopped.clone());
+            let http = settings.http.clone();
             tasks.push(tokio::spawn(async move {
-                metrics::serve(listener, embedded, stopped).await;
+                metrics::serve(listener, http, embedded, stopped).await;
             }));
         }
         let (handover_server, successors) = HandoverServer::new(listening);

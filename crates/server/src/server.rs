@@ -5,13 +5,14 @@ use crate::{
     clock::{SystemClock, TestClock},
     context::Context,
     data_dir::{self, DataDir},
+    descriptors,
     gateway::{
         control::{self, server::Control},
         directory::StoreDirectory,
         embedded::{self, EmbeddedGateway},
         handover::{Handover, HandoverServer, Inherited, Listening, SETTLE, Successor},
     },
-    http::{listener, routes},
+    http::{listener, routes::Routes},
     identity::bootstrap,
     ownership::Owner,
     settings::{EngineKind, Settings},
@@ -89,6 +90,7 @@ impl Server {
         engine: Arc<dyn Engine>,
         mut inherited: Inherited,
     ) -> Result<Self> {
+        descriptors::raise_limit();
         let data = DataDir::open(&settings.data_dir)?;
         settings.data_dir = data.path().to_owned();
         let (mut context, admin_key) = open(settings, engine, &data).await?;
@@ -112,10 +114,11 @@ impl Server {
         let authority = authority(&context.settings, embedded.as_deref())?;
         let ready = Arc::new(AtomicBool::new(true));
         let (handover_server, successors) = HandoverServer::new(listening);
+        let http = context.settings.http.clone();
         let (open, opened) = watch::channel(true);
         let draining = context.draining.subscribe();
         let (stop_tasks, stopped) = watch::channel(false);
-        let router = routes::router(app.api.clone(), ready.clone(), authority, embedded.clone());
+        let routes = Routes::new(app.api.clone(), ready.clone(), authority, embedded.clone());
         let control = Control {
             context: context.clone(),
             metering: app.metering.clone(),
@@ -127,7 +130,7 @@ impl Server {
         let mut tasks = app.spawn(holder, &stopped);
         tasks.push(tokio::spawn(control::server::serve(control, control_socket, stopped)));
         Ok(Self {
-            http: tokio::spawn(listener::serve(listener, router, opened, draining)),
+            http: tokio::spawn(listener::serve(listener, Arc::new(routes), http, opened, draining)),
             tasks,
             sql_listen: embedded.as_ref().map(|embedded| embedded.address()),
             switches: Switches { open, stop_tasks },

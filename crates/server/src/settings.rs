@@ -106,6 +106,7 @@ pub struct Settings {
     pub create_wait_seconds: u64,
     pub test_clock: bool,
     pub public_url: String,
+    pub http: HttpSettings,
     pub console: ConsoleSettings,
     pub sessions: SessionSettings,
     pub organization: OrganizationSettings,
@@ -127,6 +128,17 @@ pub struct OrganizationSettings {
     pub name: String,
     pub label: String,
     pub people: Vec<String>,
+}
+
+/// The listener of the API and the console.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct HttpSettings {
+    pub max_connections: usize,
+    pub max_connections_per_address: usize,
+    pub header_seconds: u64,
+    pub body_seconds: u64,
 }
 
 /// The console at `/`.

@@ -28,6 +28,7 @@ pub struct ServerBuilder {
     listen: SocketAddr,
     args: Vec<String>,
     env: Vec<(String, String)>,
+    open_files: Option<u32>,
 }
 
 impl ServerBuilder {
@@ -39,6 +40,7 @@ impl ServerBuilder {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             args: Vec::new(),
             env: Vec::new(),
+            open_files: None,
         };
         // Tests must not be rate limited.
         let launch = launch.env("OOTHECA_RATE_LIMIT__MODE", "never");
@@ -86,6 +88,13 @@ impl ServerBuilder {
         self
     }
 
+    /// Limits the number of files that the server can have open.
+    #[must_use]
+    pub fn open_files(mut self, limit: u32) -> Self {
+        self.open_files = Some(limit);
+        self
+    }
+
     /// Removes an environment variable.
     #[must_use]
     pub fn without_env(mut self, name: &str) -> Self {
@@ -108,7 +117,14 @@ impl ServerBuilder {
 
     /// The program without settings from the environment.
     pub fn program(&self) -> Command {
-        let mut command = Command::new(&self.program);
+        let mut command = match self.open_files {
+            None => Command::new(&self.program),
+            Some(limit) => {
+                let mut shell = Command::new("sh");
+                shell.args(["-c", &format!("ulimit -n {limit} && exec \"$@\""), "sh"]).arg(&self.program);
+                shell
+            }
+        };
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("OOTHECA_")) {
             command.env_remove(name);
         }

@@ -65,7 +65,7 @@ impl Call {
     ///
     /// [`Scope::Session`]: ootheca_api::operations::Scope::Session
     pub fn session(&self) -> Result<(&Stored<Session>, &str)> {
-        match (&self.session, &self.client.credentials.session) {
+        match (&self.session, self.client.credentials().session()) {
             (Some(session), Some(token)) => Ok((session, token)),
             _ => Err(api_key::unauthenticated()),
         }

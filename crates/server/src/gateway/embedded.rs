@@ -1,6 +1,7 @@
 //! The SQL gateway in the process of the server or in a gateway process.
 
 use crate::{
+    descriptors,
     gateway::handover::{Inherited, Listening},
     settings::Settings,
 };
@@ -20,7 +21,6 @@ impl EmbeddedGateway {
         directory: Arc<dyn Directory>,
         inherited: &mut Inherited,
     ) -> Result<Arc<Self>> {
-        raise_descriptors();
         let listener = inherited.take("sql").map(Arc::new);
         let settings = ootheca_gateway::Settings { listener, ..gateway_settings(settings) };
         Ok(Arc::new(Self { gateway: Gateway::start(settings, directory).await? }))
@@ -59,16 +59,6 @@ impl EmbeddedGateway {
     }
 }
 
-/// Raises the limit of open files as far as allowed: every session needs two.
-fn raise_descriptors() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Nofile);
-    let most = Rlimit { current: limit.maximum, maximum: limit.maximum };
-    if let Err(cause) = setrlimit(Resource::Nofile, most) {
-        tracing::warn!(%cause, "limit of open files not raised");
-    }
-}
-
 /// Connections of a SQL server that the gateway leaves for administrative sessions.
 const RESERVED: usize = 10;
 
@@ -80,7 +70,7 @@ pub fn gateway_settings(settings: &Settings) -> ootheca_gateway::Settings {
     ootheca_gateway::Settings {
         domains: named.into_iter().filter(|name| !name.is_empty() && name != "localhost").collect(),
         handshake_timeout: Duration::from_secs(gateway.handshake_seconds),
-        max_connections: gateway.max_connections,
+        max_connections: gateway.max_connections.min(descriptors::sql_connections()),
         max_connections_per_cluster: asked.min(servers.saturating_sub(RESERVED).max(1)),
         pool_idle: Duration::from_secs(gateway.pool_idle_seconds),
         proxy_protocol: gateway.proxy_protocol,

@@ -1,17 +1,31 @@
 //! The socket of the API. It can be inherited from another process, and can stop accepting without being
-//! closed.
+//! closed. Connections have limits and deadlines.
 
+use crate::{
+    http::connections::{Connection, Connections, Place},
+    settings::HttpSettings,
+};
 use axum::{
     Router,
-    extract::connect_info::Connected,
-    serve::{IncomingStream, Listener},
+    body::{Body, HttpBody},
+    extract::Request,
+    response::Response,
+    serve::Listener,
 };
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use ootheca_model::{Error, Result};
-use std::{net::SocketAddr, sync::Arc};
+use std::{convert::Infallible, future::Future, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
+    task::JoinSet,
 };
+use tower::ServiceExt;
+
+/// The response to a connection beyond the limits.
+const TOO_MANY: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 1\r\ncontent-length: 0\r\n\r\n";
 
 /// Listens, or continues with an inherited socket. Returns it twice: one to keep, and one to accept from.
 pub async fn listen(
@@ -28,21 +42,91 @@ pub async fn listen(
     Ok((kept, TcpListener::from_std(listener).map_err(failed)?))
 }
 
-/// Serves `router` on a socket until `stop` is true and the open requests have ended. While `open` is false
-/// nothing is accepted, and new connections wait.
+/// Responds to the requests of a listener.
+pub trait Respond: Send + Sync + 'static {
+    /// The response to a request. [`Connection::is_busy`] is called once the request is complete.
+    fn respond(
+        &self,
+        connection: &Connection,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Response> + Send;
+}
+
+impl Respond for Router {
+    async fn respond(&self, connection: &Connection, request: Request<Incoming>) -> Response {
+        connection.is_busy();
+        self.clone().oneshot(request.map(Body::new)).await.unwrap_or_else(|never| match never {})
+    }
+}
+
+/// Serves a socket until `stop` is true and the open requests have ended. While `open` is false nothing is
+/// accepted, and new connections wait.
 pub async fn serve(
     listener: TcpListener,
-    router: Router,
+    responder: Arc<impl Respond>,
+    settings: HttpSettings,
     open: watch::Receiver<bool>,
     mut stop: watch::Receiver<bool>,
 ) {
-    let service = router.into_make_service_with_connect_info::<Peer>();
-    let stopped = async move {
-        let _ = stop.wait_for(|stop| *stop).await;
-    };
-    let pausable = PausableListener { listener, open };
-    if let Err(error) = axum::serve(pausable, service).with_graceful_shutdown(stopped).await {
-        tracing::error!(%error, "API listener stopped");
+    let connections = Connections::new(&settings);
+    let header_timeout = Duration::from_secs(settings.header_seconds);
+    let stopped = stop.clone();
+    let mut tasks = JoinSet::new();
+    let mut listener = PausableListener { listener, open };
+    loop {
+        let (stream, address) = tokio::select! {
+            accepted = listener.accept() => accepted,
+            Some(_) = tasks.join_next() => continue,
+            _ = stop.wait_for(|stop| *stop) => break,
+        };
+        let Some(place) = connections.admit(address) else {
+            // Without waiting: the buffer of a new connection is empty.
+            let _ = stream.try_write(TOO_MANY);
+            continue;
+        };
+        tasks.spawn(connection(stream, place, responder.clone(), header_timeout, stopped.clone()));
+    }
+    drop(listener);
+    while tasks.join_next().await.is_some() {}
+}
+
+/// Serves a connection until it ends.
+async fn connection(
+    stream: TcpStream,
+    place: Place,
+    responder: Arc<impl Respond>,
+    header_timeout: Duration,
+    mut stop: watch::Receiver<bool>,
+) {
+    let connection = &place.connection;
+    let service = service_fn(|request| {
+        let (responder, connection) = (responder.clone(), connection.clone());
+        async move {
+            let response = responder.respond(&connection, request).await;
+            // A stream has no size, and goes on until the client disconnects.
+            if response.body().size_hint().exact().is_some() {
+                connection.is_waiting();
+            }
+            Ok::<_, Infallible>(response)
+        }
+    });
+    let _ = stream.set_nodelay(true);
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(header_timeout)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut served = pin!(served);
+    let mut draining = false;
+    loop {
+        tokio::select! {
+            biased;
+            _ = &mut served => return,
+            () = connection.evicted.notified() => return,
+            _ = stop.wait_for(|stop| *stop), if !draining => {
+                draining = true;
+                served.as_mut().graceful_shutdown();
+            }
+        }
     }
 }
 
@@ -52,10 +136,7 @@ struct PausableListener {
     open: watch::Receiver<bool>,
 }
 
-impl Listener for PausableListener {
-    type Io = TcpStream;
-    type Addr = SocketAddr;
-
+impl PausableListener {
     async fn accept(&mut self) -> (TcpStream, SocketAddr) {
         loop {
             // An error means that the server is gone.
@@ -68,26 +149,5 @@ impl Listener for PausableListener {
                 accepted = Listener::accept(&mut self.listener) => return accepted,
             }
         }
-    }
-
-    fn local_addr(&self) -> std::io::Result<SocketAddr> {
-        self.listener.local_addr()
-    }
-}
-
-/// The caller's address.
-#[derive(Clone, Copy)]
-pub struct Peer(pub(super) SocketAddr);
-
-impl Peer {
-    /// The IP address without the port.
-    pub fn ip(self) -> std::net::IpAddr {
-        self.0.ip().to_canonical()
-    }
-}
-
-impl Connected<IncomingStream<'_, PausableListener>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, PausableListener>) -> Self {
-        Self(*stream.remote_addr())
     }
 }

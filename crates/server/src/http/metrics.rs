@@ -7,10 +7,18 @@ use crate::{
     api::Api,
     documents,
     gateway::embedded::EmbeddedGateway,
+    http::listener,
     identity::authenticate::{Credentials, identify},
     metering::timeseries::buffer::Totals,
+    settings::HttpSettings,
 };
-use axum::{Router, extract::State, http::header, response::IntoResponse, routing::get};
+use axum::{
+    Router,
+    extract::State,
+    http::{HeaderMap, header},
+    response::IntoResponse,
+    routing::get,
+};
 use ootheca_gateway::{Histogram, Snapshot};
 use ootheca_model::{
     Cluster, ClusterId, Error, OrganizationId, Result, Role, Timestamp,
@@ -71,14 +79,14 @@ fn usage(meter: &Meter, now: Timestamp) -> Usage {
     Usage { request_units, storage_bytes: meter.last.storage_bytes }
 }
 
-/// The metrics for the caller with this `Authorization` header.
+/// The metrics for the caller that sent `headers`.
 pub async fn text(
     api: &Arc<Api>,
     peer: IpAddr,
-    authorization: Option<&str>,
+    headers: &HeaderMap,
     gateway: Option<(Snapshot, usize)>,
 ) -> Result<String> {
-    let principal = identify(&api.identity, &Credentials::bearer(authorization), peer).await?.principal;
+    let principal = identify(&api.identity, Credentials::bearer(headers), peer).await?.principal;
     let granted = authorize(&principal, Requirement::Roles(READERS), Target::Organization)?;
     let query = Query { organization: Some(granted.organization()), ..Query::active(Kind::Cluster) };
     let mut usages = usages(api, granted.organization()).await?;
@@ -108,14 +116,15 @@ fn look_at(api: &Api, cluster: Cluster, usage: Option<Usage>) -> Seen {
 }
 
 /// Serves the metrics of a gateway process. They contain no data of clusters, so they need no authentication.
-pub async fn serve(listener: TcpListener, embedded: Arc<EmbeddedGateway>, mut stop: watch::Receiver<bool>) {
+pub async fn serve(
+    listener: TcpListener,
+    settings: HttpSettings,
+    embedded: Arc<EmbeddedGateway>,
+    stop: watch::Receiver<bool>,
+) {
     let router = Router::new().route("/metrics", get(of_gateway)).with_state(embedded);
-    let stopped = async move {
-        let _ = stop.wait_for(|stop| *stop).await;
-    };
-    if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stopped).await {
-        tracing::error!(%error, "metrics listener stopped");
-    }
+    let (_open, opened) = watch::channel(true);
+    listener::serve(listener, Arc::new(router), settings, opened, stop).await;
 }
 
 async fn of_gateway(State(embedded): State<Arc<EmbeddedGateway>>) -> impl IntoResponse {

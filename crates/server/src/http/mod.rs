@@ -1,5 +1,6 @@
 //! Everything about HTTP: the listener, the routes, and the paths that are not operations of the API.
 
+pub mod connections;
 pub mod console;
 pub mod listener;
 pub mod metrics;

@@ -9,8 +9,9 @@ use crate::{
     documents,
     gateway::embedded::EmbeddedGateway,
     http::{
+        connections::Connection,
         console,
-        listener::Peer,
+        listener::Respond,
         metrics,
         response::{failure, plain},
         scim, scrape,
@@ -18,29 +19,45 @@ use crate::{
     identity::authenticate::header_text,
 };
 use axum::{
-    Router,
-    body::{Body, to_bytes},
-    extract::{ConnectInfo, Path, State},
-    http::{HeaderMap, StatusCode, Uri, header},
+    BoxError, Extension, Router,
+    body::{Body, HttpBody, to_bytes},
+    extract::{Path, State},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header},
     response::Response,
     routing::get,
 };
+use bytes::Bytes;
 use futures_util::StreamExt;
-use ootheca_model::{Cluster, Error, ErrorKind};
+use hyper::body::Incoming;
+use ootheca_api::router::{Resolved, resolve};
+use ootheca_model::{Cluster, Error, Result};
 use std::{
     convert::Infallible,
-    net::SocketAddr,
+    net::IpAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
+use tokio::time::timeout;
 use tower::ServiceExt;
 
 /// The maximum size of a body in bytes.
 const BODY_LIMIT: usize = 1024 * 1024;
 
-/// The state of the routes.
+const CC_TRACE_ID: HeaderName = HeaderName::from_static("cc-trace-id");
+const CC_VERSION: HeaderName = HeaderName::from_static("cc-version");
+const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+const OOTHECA_DRY_RUN: HeaderName = HeaderName::from_static("ootheca-dry-run");
+
+/// All routes: the operations of the table, and `others`.
+pub struct Routes {
+    api: Arc<Api>,
+    others: Router,
+}
+
+/// The state of the other routes.
 #[derive(Clone)]
 struct RouteState {
     api: Arc<Api>,
@@ -49,32 +66,53 @@ struct RouteState {
     authority: Arc<str>,
     /// The gateway in this process, for its metrics.
     embedded: Option<Arc<EmbeddedGateway>>,
-    /// The same routes, for paths with several slashes at the start. None of the routes matches those.
-    collapsed: Option<Router>,
 }
 
-/// All routes. `ready` is true from when all sockets listen until the server drains.
-pub fn router(
-    api: Arc<Api>,
-    ready: Arc<AtomicBool>,
-    authority: String,
-    embedded: Option<Arc<EmbeddedGateway>>,
-) -> Router {
-    let state = RouteState { api, ready, authority: authority.into(), embedded, collapsed: None };
-    routes(RouteState { collapsed: Some(routes(state.clone())), ..state })
+/// The IP address of the client.
+#[derive(Clone, Copy)]
+struct Peer(IpAddr);
+
+impl Routes {
+    /// All routes. `ready` is true from when all sockets listen until the server drains.
+    pub fn new(
+        api: Arc<Api>,
+        ready: Arc<AtomicBool>,
+        authority: String,
+        embedded: Option<Arc<EmbeddedGateway>>,
+    ) -> Self {
+        let state = RouteState { api: api.clone(), ready, authority: authority.into(), embedded };
+        let others = Router::new()
+            .route("/healthz", get(|| async { "alive\n" }))
+            .route("/readyz", get(readiness))
+            .route("/metrics", get(metrics_text))
+            .route("/clusters/{id}/cert", get(certificate))
+            .route("/api/v1/openapi.json", get(document))
+            .route("/api/v1/clusters/{id}/metricexport/prometheus/{region}/scrape", get(scraped))
+            .fallback(unmatched)
+            .method_not_allowed_fallback(unmatched)
+            .with_state(state);
+        Self { api, others }
+    }
 }
 
-fn routes(state: RouteState) -> Router {
-    Router::new()
-        .route("/healthz", get(|| async { "alive\n" }))
-        .route("/readyz", get(readiness))
-        .route("/metrics", get(metrics_text))
-        .route("/clusters/{id}/cert", get(certificate))
-        .route("/api/v1/openapi.json", get(document))
-        .route("/api/v1/clusters/{id}/metricexport/prometheus/{region}/scrape", get(scraped))
-        .fallback(operation)
-        .method_not_allowed_fallback(operation)
-        .with_state(state)
+impl Respond for Routes {
+    async fn respond(&self, connection: &Connection, request: axum::extract::Request<Incoming>) -> Response {
+        let mut request = request;
+        let mut found = resolve(request.method().as_str(), request.uri().path());
+        if matches!(found, Ok(Resolved::NotFound))
+            && let Some(uri) = collapsed(request.uri())
+        {
+            *request.uri_mut() = uri;
+            found = resolve(request.method().as_str(), request.uri().path());
+        }
+        if !matches!(found, Ok(Resolved::NotFound)) {
+            return operation(&self.api, connection.ip(), request, found, || connection.is_busy()).await;
+        }
+        connection.is_busy();
+        request.extensions_mut().insert(Peer(connection.ip()));
+        let response = self.others.clone().oneshot(request.map(Body::new)).await;
+        response.unwrap_or_else(|never| match never {})
+    }
 }
 
 /// A target with one slash at the start of its path; `None` if it already has only one. A base URL with a trailing
@@ -85,85 +123,100 @@ fn collapsed(uri: &Uri) -> Option<Uri> {
     format!("/{}", target.trim_start_matches('/')).parse().ok()
 }
 
-async fn operation(
+/// A request that no route matches: for a page of the console, or for an unknown path of the API.
+async fn unmatched(
     State(state): State<RouteState>,
-    ConnectInfo(Peer(peer)): ConnectInfo<Peer>,
-    mut request: axum::extract::Request,
+    Extension(Peer(peer)): Extension<Peer>,
+    request: axum::extract::Request,
 ) -> Response {
-    if let Some(routes) = &state.collapsed
-        && let Some(uri) = collapsed(request.uri())
-    {
-        *request.uri_mut() = uri;
-        return routes.clone().oneshot(request).await.unwrap_or_else(|never| match never {});
-    }
     if console::takes(&state.api.context, &request) {
         return console::answer(request.method(), request.uri(), request.headers());
     }
-    let response = answer(&state, peer, request).await;
-    state.api.response_counts.count(response.status().as_u16());
-    response
+    operation(&state.api, peer, request, Ok(Resolved::NotFound), || ()).await
 }
 
-async fn answer(state: &RouteState, peer: SocketAddr, request: axum::extract::Request) -> Response {
+/// The response to a request of the API. `complete` is called when the request was read.
+async fn operation<B>(
+    api: &Arc<Api>,
+    peer: IpAddr,
+    request: axum::extract::Request<B>,
+    found: Result<Resolved>,
+    complete: impl Fn(),
+) -> Response
+where
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
     let (head, body) = request.into_parts();
-    let text = |name: &str| header_text(&head.headers, name);
-    let path = head.uri.path().to_owned();
-    let accept = text("accept");
-    let Ok(body) = to_bytes(body, BODY_LIMIT).await else {
-        let message = format!("invalid argument: body: must be complete and have at most {BODY_LIMIT} bytes");
-        return scim::dress(&path, accept.as_deref(), failure(&Error::new(ErrorKind::Invalid, message)))
-            .await;
+    let scim = ootheca_api::scim::covers(head.uri.path())
+        .then(|| header_text(&head.headers, header::ACCEPT).map(|accept| accept.into_owned()));
+    let deadline = Duration::from_secs(api.context.settings.http.body_seconds);
+    let response = match whole(body, deadline).await {
+        Ok(body) => {
+            complete();
+            let client = Arc::new(Client::of(peer, head.method.clone(), head.headers));
+            let request = Request { method: head.method, uri: head.uri, client, body };
+            response(pipeline::answer(api, request, found).await)
+        }
+        Err(error) => failure(&error),
     };
-    let request = Request {
-        method: head.method.as_str().to_owned(),
-        path: path.clone(),
-        query: head.uri.query().unwrap_or_default().to_owned(),
-        version: text("cc-version"),
-        client: Arc::new(Client::of(peer.ip().to_canonical(), &head.method, &head.headers)),
-        idempotency_key: text("idempotency-key"),
-        body: body.to_vec(),
-    };
-    let answer = pipeline::answer(&state.api, request).await;
-    let mut response = Response::builder()
-        .status(answer.status)
-        .header("cc-version", answer.version.header())
-        .header("cc-trace-id", answer.trace_id);
-    if let Some(allow) = answer.allow {
-        response = response.header(header::ALLOW, allow);
+    api.response_counts.count(response.status().as_u16());
+    match scim {
+        Some(accept) => scim::dress(accept.as_deref(), response).await,
+        None => response,
     }
-    if let Some(seconds) = answer.retry_after {
-        response = response.header(header::RETRY_AFTER, seconds);
+}
+
+/// Reads a body.
+async fn whole<B>(body: B, deadline: Duration) -> Result<Bytes>
+where
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    if body.is_end_stream() {
+        return Ok(Bytes::new());
     }
-    if answer.replayed {
-        response = response.header("idempotency-replayed", "true");
+    match timeout(deadline, to_bytes(Body::new(body), BODY_LIMIT)).await {
+        Ok(Ok(body)) => Ok(body),
+        Ok(Err(_)) => {
+            Err(Error::invalid("body", format!("must be complete and have at most {BODY_LIMIT} bytes")))
+        }
+        Err(_) => Err(Error::invalid("body", format!("must be complete within {} s", deadline.as_secs()))),
     }
-    if answer.dry_run {
-        response = response.header("ootheca-dry-run", "true");
-    }
-    if let Some(cookie) = answer.cookie {
-        response = response.header(header::SET_COOKIE, cookie);
-    }
+}
+
+fn response(answer: pipeline::Response) -> Response {
     let (content_type, body) = match answer.events {
         Some(events) => ("text/event-stream", Body::from_stream(events.map(Ok::<_, Infallible>))),
         None => ("application/json", Body::from(answer.body)),
     };
-    if answer.no_store {
-        response = response.header(header::CACHE_CONTROL, "no-store");
-    }
-    let response = response.header(header::CONTENT_TYPE, content_type).body(body);
-    let response = response.unwrap_or_else(|_| Response::new(Body::empty()));
-    scim::dress(&path, accept.as_deref(), response).await
+    let mut response = Response::new(body);
+    *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or_default();
+    let headers = response.headers_mut();
+    let mut set =
+        |name: HeaderName, value: Option<HeaderValue>| value.map(|value| headers.insert(name, value));
+    let text = |value: String| HeaderValue::try_from(value).ok();
+    let flag = |on: bool| on.then_some(HeaderValue::from_static("true"));
+    set(header::CONTENT_TYPE, Some(HeaderValue::from_static(content_type)));
+    set(CC_VERSION, Some(HeaderValue::from_static(answer.version.header())));
+    set(CC_TRACE_ID, text(answer.trace_id));
+    set(header::ALLOW, answer.allow.and_then(text));
+    set(header::RETRY_AFTER, answer.retry_after.map(HeaderValue::from));
+    set(IDEMPOTENCY_REPLAYED, flag(answer.replayed));
+    set(OOTHECA_DRY_RUN, flag(answer.dry_run));
+    set(header::SET_COOKIE, answer.cookie.and_then(text));
+    set(header::CACHE_CONTROL, answer.no_store.then_some(HeaderValue::from_static("no-store")));
+    response
 }
 
 /// The metrics of the caller's organization, for Prometheus.
 async fn metrics_text(
     State(state): State<RouteState>,
-    ConnectInfo(peer): ConnectInfo<Peer>,
+    Extension(Peer(peer)): Extension<Peer>,
     headers: HeaderMap,
 ) -> Response {
-    let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let gateway = state.embedded.as_ref().map(|embedded| embedded.figures());
-    match metrics::text(&state.api, peer.ip(), authorization, gateway).await {
+    match metrics::text(&state.api, peer, &headers, gateway).await {
         Ok(text) => Response::builder()
             .header(header::CONTENT_TYPE, metrics::CONTENT_TYPE)
             .body(Body::from(text))
@@ -200,12 +253,11 @@ async fn certificate(State(state): State<RouteState>, Path(id): Path<String>) ->
 /// The metrics of one cluster in one region, for Prometheus.
 async fn scraped(
     State(state): State<RouteState>,
-    ConnectInfo(peer): ConnectInfo<Peer>,
+    Extension(Peer(peer)): Extension<Peer>,
     Path((id, region)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Response {
-    let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let response = scrape::answer(&state.api, peer.ip(), authorization, &id, &region).await;
+    let response = scrape::answer(&state.api, peer, &headers, &id, &region).await;
     state.api.response_counts.count(response.status().as_u16());
     response
 }

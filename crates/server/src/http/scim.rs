@@ -7,12 +7,9 @@ use axum::{
 };
 use ootheca_api::scim;
 
-/// Converts a response to the format of SCIM if the path belongs to SCIM. The content type is
-/// `application/json` if the client accepts only that.
-pub async fn dress(path: &str, accept: Option<&str>, response: Response) -> Response {
-    if !scim::covers(path) {
-        return response;
-    }
+/// Converts a response to the format of SCIM. The content type is `application/json` if the client accepts only
+/// that.
+pub async fn dress(accept: Option<&str>, response: Response) -> Response {
     let (mut head, mut body) = response.into_parts();
     let plain = accept.is_some_and(|accept| {
         accept.contains("application/json") && !accept.contains(scim::CONTENT_TYPE) && !accept.contains("*/*")

@@ -10,7 +10,11 @@ use crate::{
     identity::authenticate::{Credentials, identify},
     metering::Metering,
 };
-use axum::{body::Body, http::header, response::Response};
+use axum::{
+    body::Body,
+    http::{HeaderMap, header},
+    response::Response,
+};
 use ootheca_model::{
     Cluster, ClusterId, ClusterState, Error, Organization, Plan, Resource, Result,
     identity::{Requirement, Target, authorize},
@@ -31,12 +35,12 @@ type Labels = [(&'static str, String); 4];
 pub(super) async fn answer(
     api: &Api,
     peer: IpAddr,
-    authorization: Option<&str>,
+    headers: &HeaderMap,
     cluster: &str,
     region: &str,
 ) -> Response {
     let found = async {
-        let cluster = readable(api, peer, authorization, cluster).await?;
+        let cluster = readable(api, peer, headers, cluster).await?;
         text(&api.metering, &cluster, region).await
     };
     match found.await {
@@ -50,8 +54,8 @@ pub(super) async fn answer(
 }
 
 /// The active cluster with this ID, if the caller can read its metrics; otherwise an error as in the pipeline.
-async fn readable(api: &Api, peer: IpAddr, authorization: Option<&str>, id: &str) -> Result<Cluster> {
-    let principal = identify(&api.identity, &Credentials::bearer(authorization), peer).await?.principal;
+async fn readable(api: &Api, peer: IpAddr, headers: &HeaderMap, id: &str) -> Result<Cluster> {
+    let principal = identify(&api.identity, Credentials::bearer(headers), peer).await?.principal;
     // A malformed ID is treated as unknown.
     let id = ClusterId(id.parse().unwrap_or(Uuid::nil()));
     let folders = hierarchy::folders(&api.context, &principal, Resource::Cluster(id)).await?;

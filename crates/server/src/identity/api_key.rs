@@ -13,9 +13,11 @@ const SECRET_LENGTH: usize = 40;
 
 /// The secret of an API key: `CCDB1_<22>_<40>`, letters and digits. It must not be logged.
 pub struct Secret {
-    id: String,
-    rest: String,
+    text: String,
 }
+
+/// The length of the ID of a key: its prefix, an underscore, and the rest.
+const FULL_ID_LENGTH: usize = PREFIX.len() + 1 + ID_LENGTH;
 
 impl Secret {
     /// Creates a random secret.
@@ -23,28 +25,30 @@ impl Secret {
         let part = |length| -> String {
             rand::rng().sample_iter(Alphanumeric).take(length).map(char::from).collect()
         };
-        Self { id: format!("{PREFIX}_{}", part(ID_LENGTH)), rest: part(SECRET_LENGTH) }
+        Self { text: format!("{PREFIX}_{}_{}", part(ID_LENGTH), part(SECRET_LENGTH)) }
     }
 
     /// Parses a secret; `None` if it has another format.
     pub fn parse(text: &str) -> Option<Self> {
-        let mut parts = text.split('_');
-        let (prefix, id, rest) = (parts.next()?, parts.next()?, parts.next()?);
-        let good =
-            |part: &str, length| part.len() == length && part.bytes().all(|b| b.is_ascii_alphanumeric());
-        let whole =
-            prefix == PREFIX && good(id, ID_LENGTH) && good(rest, SECRET_LENGTH) && parts.next().is_none();
-        whole.then(|| Self { id: format!("{PREFIX}_{id}"), rest: rest.to_owned() })
+        let parts = text.strip_prefix(PREFIX)?.strip_prefix('_')?;
+        let (id, rest) = parts.split_at_checked(ID_LENGTH)?;
+        let rest = rest.strip_prefix('_').filter(|rest| rest.len() == SECRET_LENGTH)?;
+        let good = id.bytes().chain(rest.bytes()).all(|byte| byte.is_ascii_alphanumeric());
+        good.then(|| Self { text: text.to_owned() })
     }
 
     /// The ID of the key, which the secret contains.
     pub fn id(&self) -> &str {
-        &self.id
+        &self.text[..FULL_ID_LENGTH]
+    }
+
+    fn rest(&self) -> &str {
+        &self.text[FULL_ID_LENGTH + 1..]
     }
 
     /// The full secret, to be shown to its owner once.
     pub fn reveal(&self) -> String {
-        format!("{}_{}", self.id, self.rest)
+        self.text.clone()
     }
 
     /// The row to store for the secret.
@@ -52,10 +56,10 @@ impl Secret {
         let mut salt = [0; 16];
         rand::rng().fill_bytes(&mut salt);
         let salt = hex(&salt);
-        let hash = hash(&salt, &self.rest);
+        let hash = hash(&salt, self.rest());
         ApiKey {
             organization: account.organization,
-            id: self.id.clone(),
+            id: self.id().to_owned(),
             name: name.to_owned(),
             service_account: account.id,
             created_at: now,
@@ -68,7 +72,7 @@ impl Secret {
 
     /// Whether this is the secret of `key`. Compares in constant time.
     pub fn matches(&self, key: &ApiKey) -> bool {
-        hash(&key.salt, &self.rest).as_bytes().ct_eq(key.hash.as_bytes()).into()
+        hash(&key.salt, self.rest()).as_bytes().ct_eq(key.hash.as_bytes()).into()
     }
 }
 
@@ -111,7 +115,11 @@ fn hash(salt: &str, secret: &str) -> String {
 
 /// The bytes in lower-case hexadecimal.
 pub fn hex(bytes: &[u8]) -> String {
-    const DIGITS: [char; 16] =
-        ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
-    bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|digit| DIGITS[usize::from(digit)]).collect()
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
+        text.push(char::from(DIGITS[usize::from(byte & 15)]));
+    }
+    text
 }

@@ -23,30 +23,41 @@ const BATCH: usize = 100;
 /// The uses that are not written yet.
 #[derive(Default)]
 pub struct LastUse {
-    noted: Mutex<HashMap<(Kind, String), Timestamp>>,
+    noted: Mutex<HashMap<Kind, HashMap<String, Timestamp>>>,
 }
 
 impl LastUse {
     /// Records a use at this time.
     pub fn note(&self, kind: Kind, id: &str, now: Timestamp) {
-        self.noted.lock().insert((kind, id.to_owned()), now);
+        let mut noted = self.noted.lock();
+        let noted = noted.entry(kind).or_default();
+        match noted.get_mut(id) {
+            Some(time) => *time = now,
+            None => {
+                noted.insert(id.to_owned(), now);
+            }
+        }
     }
 
     /// When it was last used, if that is not written yet.
     pub fn pending(&self, kind: Kind, id: &str) -> Option<Timestamp> {
         let noted = self.noted.lock();
-        noted.get(&(kind, id.to_owned())).copied()
+        noted.get(&kind)?.get(id).copied()
     }
 
     fn take(&self) -> Vec<((Kind, String), Timestamp)> {
-        self.noted.lock().drain().collect()
+        let noted = std::mem::take(&mut *self.noted.lock());
+        let of_kind = |(kind, noted): (Kind, HashMap<_, _>)| {
+            noted.into_iter().map(move |(id, time)| ((kind, id), time))
+        };
+        noted.into_iter().flat_map(of_kind).collect()
     }
 
     /// Puts back uses that could not be written, unless there are later ones.
     fn give_back(&self, noted: Vec<((Kind, String), Timestamp)>) {
         let mut map = self.noted.lock();
-        for (key, time) in noted {
-            map.entry(key).or_insert(time);
+        for ((kind, id), time) in noted {
+            map.entry(kind).or_default().entry(id).or_insert(time);
         }
     }
 }

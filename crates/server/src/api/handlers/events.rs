@@ -18,7 +18,7 @@ use ootheca_model::{
     identity::{Target, authorize},
 };
 use ootheca_store::{Changed, Event, Kind, What};
-use std::{sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 use tokio::{
     sync::{broadcast, watch},
     time::{Instant, sleep_until},
@@ -35,7 +35,7 @@ const PAGE: usize = 200;
 /// `GET /events`. Opening a stream counts as one call, however long it stays open.
 pub async fn watch_events(call: Arc<Call>, query: WatchEventsQuery) -> Result<Events> {
     // The last event that the client received takes precedence over the URL of its first request.
-    let cursor = call.client.last_event_id.clone().or(query.cursor);
+    let cursor = call.client.last_event_id().map(Cow::into_owned).or(query.cursor);
     let follower = Follower::open(&call, call.granted.organization(), cursor.as_deref()).await?;
     Ok(stream::unfold(follower, Follower::tell).boxed())
 }
@@ -108,7 +108,7 @@ impl Follower {
 
     /// The text to send; `None` at the end.
     async fn next_text(&mut self) -> Result<Option<String>> {
-        let Ok(caller) = authenticate(&self.identity, &self.client.credentials).await else {
+        let Ok(caller) = authenticate(&self.identity, self.client.credentials()).await else {
             return Ok(None);
         };
         let principal = caller.principal;

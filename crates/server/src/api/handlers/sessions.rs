@@ -30,7 +30,7 @@ pub async fn delete_current_session(call: Arc<Call>) -> Result<Decision<Empty>> 
     let found = documents::find::<Model>(&*call.context.store, &session.value.id).await?;
     let mut batch = Batch::by(&call.granted);
     batch.mutations.extend(found.iter().map(|found| documents::delete(&found.row)));
-    let no_cookie = sessions::no_cookie(call.client.secure);
+    let no_cookie = sessions::no_cookie(call.client.secure());
     Ok(Decision::now(batch, Empty {}).cookie(no_cookie))
 }
 
@@ -90,8 +90,8 @@ pub async fn delete_session(call: Arc<Call>, path: IdPath) -> Result<Decision<Em
 
 /// Creates a session: its token, and the row to store.
 pub(super) fn open(call: &Call, organization: OrganizationId, person: PrincipalId) -> (String, Model) {
-    let agent = call.client.user_agent.as_deref().unwrap_or_default();
-    sessions::open(&call.identity, organization, person, call.client.peer, agent)
+    let agent = call.client.user_agent().unwrap_or_default();
+    sessions::open(&call.identity, organization, person, call.client.peer, &agent)
 }
 
 /// The decision that opens `session`.
@@ -102,7 +102,7 @@ pub(super) async fn opened(
     session: &Model,
     batch: Batch,
 ) -> Result<Decision<CurrentSession>> {
-    let cookie = sessions::cookie(token, sessions::lasts(&call.identity), call.client.secure);
+    let cookie = sessions::cookie(token, sessions::lasts(&call.identity), call.client.secure());
     let reply = current(call, person, token, session).await?;
     Ok(Decision::now(batch, reply).cookie(cookie))
 }

@@ -94,8 +94,8 @@ async fn by_jwt(call: &Call, body: &CreateSessionRequest, jwt: &str) -> Result<D
     call.claim(Claimant { organization, email: None, action: "USER_LOGIN" });
     let found = documents::find::<Organization>(&*call.context.store, &organization.to_string()).await?;
     let label = found.ok_or_else(api_key::unauthenticated)?.value.label;
-    let username = call.client.credentials.username.as_deref();
-    let principal = jwt::principal(&call.identity, jwt, &label, username).await?;
+    let username = call.client.credentials().username();
+    let principal = jwt::principal(&call.identity, jwt, &label, username.as_deref()).await?;
     if !principal.person {
         return Err(api_key::unauthenticated());
     }

@@ -28,10 +28,12 @@ use crate::{
     },
     ids::fresh_id,
 };
+use axum::http::{HeaderName, Method, Uri};
+use bytes::Bytes;
 use ootheca_api::{
     extensions::Extensions,
     operations::{Operation, Scope},
-    router::{self, Params, Resolved},
+    router::{Params, Resolved},
     versions::Version,
 };
 use ootheca_model::{
@@ -47,25 +49,29 @@ use std::{
     time::{Duration, Instant},
 };
 
+const CC_VERSION: HeaderName = HeaderName::from_static("cc-version");
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
 /// The maximum number of attempts if concurrent changes come first.
 const ATTEMPTS: usize = 20;
 
 /// A request to the pipeline.
 pub struct Request {
     /// The HTTP method.
-    pub method: String,
-    /// The path, percent-encoded.
-    pub path: String,
-    /// The query, without its question mark.
-    pub query: String,
-    /// `Cc-Version`.
-    pub version: Option<String>,
+    pub method: Method,
+    /// Path and query.
+    pub uri: Uri,
     /// The client.
     pub client: Arc<Client>,
-    /// `Idempotency-Key`.
-    pub idempotency_key: Option<String>,
     /// Body.
-    pub body: Vec<u8>,
+    pub body: Bytes,
+}
+
+impl Request {
+    /// The query, without its question mark.
+    fn query(&self) -> &str {
+        self.uri.query().unwrap_or_default()
+    }
 }
 
 /// A response in the format of the API.
@@ -105,10 +111,10 @@ impl Response {
     }
 }
 
-/// Handles a request. Errors become responses.
-pub async fn answer(api: &Arc<Api>, request: Request) -> Response {
+/// Handles a request, for which `found` was found in the table. Errors become responses.
+pub async fn answer(api: &Arc<Api>, request: Request, found: Result<Resolved>) -> Response {
     let trace_id = fresh_id().simple().to_string();
-    let version = Version::from_header(request.version.as_deref());
+    let version = Version::from_header(request.client.header(CC_VERSION).as_deref());
     let applied = *version.as_ref().unwrap_or(&Version::default());
     let mut response = Response {
         status: 200,
@@ -123,9 +129,9 @@ pub async fn answer(api: &Arc<Api>, request: Request) -> Response {
         body: Vec::new(),
         events: None,
     };
-    let result = match (version, router::resolve(&request.method, &request.path)) {
+    let result = match (version, found) {
         (Err(error), _) | (_, Err(error)) => Err(error),
-        (_, Ok(Resolved::NotFound)) => Err(Error::not_found(format!("path {}", request.path))),
+        (_, Ok(Resolved::NotFound)) => Err(Error::not_found(format!("path {}", request.uri.path()))),
         (_, Ok(Resolved::MethodNotAllowed { allow })) => {
             response.status = 405;
             let message = format!("method {} is not allowed here; allowed: {allow}", request.method);
@@ -220,10 +226,10 @@ impl RequestContext {
     async fn authenticate(&self) -> Result<Caller> {
         let (identity, client) = (&self.api.identity, &self.request.client);
         if self.operation.requirement != Requirement::Public {
-            return authenticate::admit(identity, &client.credentials, client.peer).await;
+            return authenticate::admit(identity, client.credentials(), client.peer).await;
         }
         // Prevents login CSRF.
-        if client.cross_site {
+        if client.cross_site() {
             return Err(Error::new(ErrorKind::Denied, "cross-site request refused: Origin is another site"));
         }
         authenticate::admit_anonymous(identity, client.peer)
@@ -268,7 +274,7 @@ impl RequestContext {
     }
 
     async fn dispatch(&self, call: &Arc<Call>) -> Result<Outcome> {
-        let input = Input { params: &self.params, query: &self.request.query, body: &self.request.body };
+        let input = Input { params: &self.params, query: self.request.query(), body: &self.request.body };
         dispatch::run(self.operation.op, call.clone(), input).await
     }
 
@@ -304,15 +310,16 @@ impl RequestContext {
     }
 
     fn extensions(&self) -> Result<Extensions> {
-        let Request { query, body, idempotency_key, .. } = &self.request;
-        Extensions::read(self.operation, idempotency_key.as_deref(), query, body)
+        let Request { client, body, .. } = &self.request;
+        let key = client.header(IDEMPOTENCY_KEY);
+        Extensions::read(self.operation, key.as_deref(), self.request.query(), body)
     }
 
     /// The idempotency key of the request, unless it is a dry run.
     fn key(&self, principal: &Principal, extensions: &Extensions) -> Option<IdempotencyKey> {
         let key = extensions.key.as_deref().filter(|_| !extensions.dry_run)?;
-        let Request { method, path, .. } = &self.request;
-        let request = [method.as_str(), path.as_str(), self.version.header(), &extensions.canonical];
+        let Request { method, uri, .. } = &self.request;
+        let request = [method.as_str(), uri.path(), self.version.header(), &extensions.canonical];
         Some(IdempotencyKey::new(&self.api.context, principal, key, &request))
     }
 
@@ -438,7 +445,7 @@ impl RequestContext {
             organization: principal.organization,
             created_at: self.api.context.now(),
             action: action.to_owned(),
-            source: audit::source(self.request.client.user_agent.as_deref(), caller.session.is_some())
+            source: audit::source(self.request.client.user_agent().as_deref(), caller.session.is_some())
                 .to_owned(),
             cluster: cluster.as_ref().map(|found| found.value.id),
             cluster_name: cluster.map(|found| found.value.name.clone()),
