@@ -40,6 +40,7 @@ mod roles;
 mod samples;
 mod schemathesis;
 mod scim;
+mod servers;
 mod service_accounts;
 mod sessions;
 mod sql;

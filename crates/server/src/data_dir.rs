@@ -74,6 +74,13 @@ impl DataDir {
         }
     }
 
+    /// Removes a file that [`DataDir::write_private`] has written.
+    pub fn remove_private(&self, name: &str) -> Result<()> {
+        let path = self.path.join(name);
+        fs::remove_file(&path)
+            .map_err(|error| Error::internal(format!("could not remove {}", path.display())).because(error))
+    }
+
     /// Writes a secret atomically. Only the owner can read the file.
     pub fn write_private(&self, name: &str, text: &str) -> Result<PathBuf> {
         let (path, draft) = (self.path.join(name), self.path.join(format!("{name}.new")));

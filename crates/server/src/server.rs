@@ -297,7 +297,13 @@ fn authority(settings: &Settings, embedded: Option<&EmbeddedGateway>) -> Result<
 
 fn engine(settings: &Settings) -> Result<Arc<dyn Engine>> {
     Ok(match settings.engine_kind {
-        EngineKind::Simulated => Arc::new(simulated::SimulatedEngine::new(settings.simulated_folder())),
+        EngineKind::Simulated => {
+            let (folder, shared) = (settings.simulated_folder(), &settings.engine.simulated_dir);
+            Arc::new(match shared.as_os_str().is_empty() {
+                true => simulated::SimulatedEngine::new(folder),
+                false => simulated::SimulatedEngine::shared(folder),
+            })
+        }
         EngineKind::Postgres => {
             let engine = &settings.engine;
             Arc::new(postgres::PostgresEngine::new(postgres::Settings {

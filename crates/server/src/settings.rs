@@ -174,6 +174,7 @@ pub struct EngineSettings {
     pub programs: Vec<PathBuf>,
     pub shared_buffers: String,
     pub max_connections: u32,
+    pub simulated_dir: PathBuf,
 }
 
 /// When BASIC clusters are suspended.
@@ -308,7 +309,8 @@ impl Settings {
 
     /// The directory of the simulated engine.
     pub fn simulated_folder(&self) -> PathBuf {
-        self.data_dir.join("simulated")
+        let shared = &self.engine.simulated_dir;
+        if shared.as_os_str().is_empty() { self.data_dir.join("simulated") } else { shared.clone() }
     }
 
     /// The URL of the store: the setting, or SQLite in the data directory.
