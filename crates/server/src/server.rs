@@ -9,7 +9,7 @@ use crate::{
         control::{self, server::Control},
         directory::StoreDirectory,
         embedded::{self, EmbeddedGateway},
-        handover::{Handover, HandoverServer, Inherited, Listening, SETTLE, Successor},
+        handover::{Handover, HandoverServer, Inherited, Listening, RELEASE, SETTLE, Successor},
     },
     http::{listener, routes},
     identity::bootstrap,
@@ -18,7 +18,7 @@ use crate::{
 };
 use ootheca_engine::{Engine, postgres, simulated};
 use ootheca_gateway::Certificates;
-use ootheca_model::{Error, Result, time::Clock};
+use ootheca_model::{Error, Result, failpoint, time::Clock};
 use std::{
     net::SocketAddr,
     path::PathBuf,
@@ -26,6 +26,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 use tokio::{
     sync::{mpsc, watch},
@@ -64,7 +65,7 @@ impl Server {
     pub async fn start(mut settings: Settings, inherited: Inherited) -> Result<Self> {
         settings.data_dir = data_dir::absolute(&settings.data_dir)?;
         let engine = engine(&settings)?;
-        Self::start_with(settings, engine, inherited).await
+        Self::start_with(settings, engine, inherited, Duration::ZERO).await
     }
 
     /// Takes over from a running server of the data directory if there is one, otherwise starts.
@@ -73,14 +74,15 @@ impl Server {
         let Some(mut successor) = Successor::connect(&control::control_socket(&settings.data_dir)).await?
         else {
             tracing::info!("no server to take over from");
-            return Self::start(settings, Inherited::default()).await;
+            let engine = engine(&settings)?;
+            return Self::start_with(settings, engine, Inherited::default(), RELEASE).await;
         };
         // What can fail without side effects fails before the other process yields.
         let engine = engine(&settings)?;
         successor.take_over().await?;
         let inherited = std::mem::take(&mut successor.inherited);
-        let server = Self::start_with(settings, engine, inherited).await?;
-        successor.ready().await?;
+        let server = Self::start_with(settings, engine, inherited, RELEASE).await?;
+        successor.ready().await;
         Ok(server)
     }
 
@@ -88,8 +90,9 @@ impl Server {
         mut settings: Settings,
         engine: Arc<dyn Engine>,
         mut inherited: Inherited,
+        wait: Duration,
     ) -> Result<Self> {
-        let data = DataDir::open(&settings.data_dir)?;
+        let data = DataDir::open(&settings.data_dir, wait).await?;
         settings.data_dir = data.path().to_owned();
         let (mut context, admin_key) = open(settings, engine, &data).await?;
         let (socket, listener) = listener::listen(context.settings.listen, inherited.take("http")).await?;
@@ -218,11 +221,13 @@ impl Server {
         if let Some(embedded) = &self.embedded {
             embedded.stop_accepting().await;
         }
+        failpoint::reach("stopped accepting for a successor");
         // By then, connections that were accepted last have sent their requests.
         sleep(SETTLE).await;
         self.app.context.draining.send_replace(true);
         // Changes in memory and in the store must not come from two servers, so requests end first.
         let _ = timeout(grace, self.http).await;
+        failpoint::reach("requests ended for a successor");
         self.switches.stop_tasks.send_replace(true);
         for task in self.tasks {
             let _ = timeout(grace, task).await;
@@ -233,6 +238,7 @@ impl Server {
         drop(self.data);
         match handover.ready().await {
             Ok(()) => {
+                failpoint::reach("successor ready");
                 drop(copies);
                 self.handover_server.close();
                 if let Some(embedded) = self.embedded {
