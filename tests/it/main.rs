@@ -34,6 +34,7 @@ mod paging;
 mod people;
 mod pipeline;
 mod pooling;
+mod process;
 mod protocol;
 mod rate_limit;
 mod roles;

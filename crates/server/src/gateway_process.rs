@@ -108,6 +108,9 @@ impl GatewayProcess {
         self.successors.recv().await
     }
 
+    /// Takes over what can change while the gateway runs: the log filter, which belongs to the process.
+    pub fn reload(&mut self, _settings: &Settings) {}
+
     /// Drains and stops.
     pub async fn stop(self, mut hurry: watch::Receiver<bool>) {
         self.handover_server.close();

@@ -14,7 +14,7 @@ use crate::{
     http::{listener, routes},
     identity::bootstrap,
     ownership::Owner,
-    settings::{EngineKind, Settings},
+    settings::{EngineKind, RateLimitSettings, Settings},
 };
 use ootheca_engine::{Engine, postgres, simulated};
 use ootheca_gateway::Certificates;
@@ -42,6 +42,8 @@ pub struct Server {
     embedded: Option<Arc<EmbeddedGateway>>,
     handover_server: Arc<HandoverServer>,
     successors: mpsc::Receiver<Handover>,
+    /// The rate limit in effect, which a reload can change.
+    rate_limit: RateLimitSettings,
     switches: Switches,
     http: JoinHandle<()>,
     tasks: Vec<JoinHandle<()>>,
@@ -134,6 +136,7 @@ impl Server {
             tasks,
             sql_listen: embedded.as_ref().map(|embedded| embedded.address()),
             switches: Switches { open, stop_tasks },
+            rate_limit: app.context.settings.rate_limit.clone(),
             app,
             data,
             ready,
@@ -178,6 +181,12 @@ impl Server {
                 Err(Error::precondition(reason.clone().unwrap_or_default()))
             }
         }
+    }
+
+    /// Takes over what can change while the server runs.
+    pub fn reload(&mut self, settings: &Settings) {
+        self.rate_limit.clone_from(&settings.rate_limit);
+        self.app.identity.limiter.configure(&self.rate_limit, self.app.context.settings.engine_kind);
     }
 
     /// Drains, then stops everything that was started. With `detach` in the settings, the SQL servers keep
@@ -251,7 +260,7 @@ impl Server {
                 if let Some(embedded) = self.embedded {
                     tokio::spawn(async move { embedded.shutdown(grace).await });
                 }
-                let settings = self.app.context.settings.clone();
+                let settings = Settings { rate_limit: self.rate_limit, ..self.app.context.settings.clone() };
                 Self::start(settings, copies).await.map(Some)
             }
         }
