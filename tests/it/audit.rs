@@ -1,7 +1,7 @@
 //! The audit log: its order, its pages, and the secrets that it must not contain.
 
-use crate::support::{PASSWORD, audit_log, column, id, real, simulated};
-use ootheca_testkit::{Client, Ootheca};
+use crate::support::{PASSWORD, PROGRAM, advance, audit_log, column, id, real, simulated};
+use ootheca_testkit::{Client, Ootheca, ServerBuilder, eventually};
 use serde_json::{Value, json};
 use std::{
     io::Write,
@@ -238,4 +238,57 @@ fn secrets_are_neither_stored_nor_logged() {
     grep.stdin.take().expect("a pipe").write_all(patterns.as_bytes()).expect("grep reads");
     let output = grep.wait_with_output().expect("grep ends");
     assert_eq!(output.status.code(), Some(1), "found in {}", String::from_utf8_lossy(&output.stdout));
+}
+
+/// The refused attempts to delete a cluster: the payload and the cluster of each entry.
+fn refused_deletions(client: &Client) -> Vec<(Value, Value)> {
+    let is_refused = |entry: &Value| {
+        entry["error"].is_string()
+            && entry["action"].as_str().is_some_and(|action| action.ends_with("DELETE_CLUSTER"))
+    };
+    let payload = |entry: &Value| {
+        let text = entry["payload"].as_str().expect("a payload");
+        assert!(text.len() <= 1024, "{text}");
+        (serde_json::from_str(text).expect("JSON"), entry["cluster_id"].clone())
+    };
+    audit_log(client).iter().filter(|entry| is_refused(entry)).map(payload).collect()
+}
+
+#[test]
+fn repeated_refusals_become_one_entry() {
+    let mut server = ServerBuilder::new(PROGRAM).arg("--test-clock").boot();
+    let cluster = id(&server.create_cluster("some-cluster", "BASIC"));
+    let key = server.new_key(&["CLUSTER_MONITOR"]);
+    let refuse = |server: &Ootheca, count: usize| {
+        for _ in 0..count {
+            server.with_key(&key).delete(&format!("/clusters/{cluster}")).refused(403);
+        }
+    };
+    refuse(&server, 50);
+    assert_eq!(refused_deletions(&server).len(), 1);
+    advance(&server, 61);
+    let entries = eventually("the repeats are recorded", || {
+        let entries = refused_deletions(&server);
+        (entries.len() > 1).then_some(entries)
+    });
+    let repeats = json!({ "operation": "DeleteCluster", "repeated": 49 });
+    assert_eq!(entries[1], (repeats, json!(cluster)));
+    // A stop records what was counted so far.
+    refuse(&server, 5);
+    server.restart();
+    let counts: Vec<Value> =
+        refused_deletions(&server).iter().map(|(payload, _)| payload["repeated"].clone()).collect();
+    assert_eq!(json!(counts), json!([null, 49, null, 4]));
+}
+
+#[test]
+fn entries_of_refused_calls_are_small() {
+    let server = simulated();
+    let key = server.new_key(&["CLUSTER_MONITOR"]);
+    let long = "x".repeat(5000);
+    server.with_key(&key).post("/folders", json!({ "name": long })).refused(403);
+    server.with_key(&key).delete(&format!("/service-accounts/{long}"));
+    for entry in audit_log(&server).iter().filter(|entry| entry["error"].is_string()) {
+        assert!(entry.to_string().len() < 2500, "{entry}");
+    }
 }

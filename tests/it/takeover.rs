@@ -1,9 +1,10 @@
 //! A new process takes over from a running one while clients keep connecting.
 
-use crate::support::{PASSWORD, PROGRAM, id, real, sql_user};
+use crate::support::{PASSWORD, PROGRAM, id, real, simulated, sql_user};
 use ootheca_testkit::{Client, Engine, Ootheca, ServerBuilder, eventually};
 use std::{
     net::{SocketAddr, TcpStream},
+    os::unix::process::ExitStatusExt as _,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -152,4 +153,59 @@ fn a_separate_gateway_connects_to_the_successor() {
     server.delete(&format!("/clusters/{cluster}")).ok();
     eventually("changes of the new server arrive", || session.run("SELECT 1").err());
     gateway.terminate();
+}
+
+/// Makes a process kill itself after a side effect.
+const VARIABLE: &str = "OOTHECA_CRASH_AFTER_EFFECT";
+/// The stages of a takeover, as the previous process names them.
+const STAGES: [&str; 5] = [
+    "sockets given to the successor",
+    "stopped accepting for a successor",
+    "everything released for the successor",
+    "successor told to start",
+    "successor ready",
+];
+
+#[test]
+fn a_successor_starts_even_if_the_previous_server_dies_during_the_takeover() {
+    let mut server = simulated();
+    let cluster = server.create_cluster("some-cluster", "STANDARD");
+    for (n, stage) in STAGES.into_iter().chain(["requests ended for a successor"]).enumerate() {
+        server.relaunch(|launch| launch.env(VARIABLE, stage));
+        server.restart();
+        let address = server.client().address().to_owned();
+        server.relaunch(|launch| launch.without_env(VARIABLE));
+        let before = server.take_over();
+        assert_eq!(before.status().signal(), Some(9), "{stage}");
+        assert_eq!(server.client().address(), address, "{stage}: the sockets are used");
+        assert_eq!(server.get(&format!("/clusters/{}", id(&cluster))).ok()["name"], "some-cluster");
+        server.create_cluster(&format!("cluster-{n}"), "BASIC");
+    }
+}
+
+#[test]
+fn a_successor_adopts_the_sql_servers_of_a_server_that_dies_during_the_takeover() {
+    let mut server = ServerBuilder::new(PROGRAM)
+        .engine(Engine::Postgres)
+        .env(VARIABLE, "stopped accepting for a successor")
+        .boot();
+    let (cluster, string) = furnish(&server);
+    let pid = server.postmaster(&cluster);
+    server.relaunch(|launch| launch.without_env(VARIABLE));
+    assert_eq!(server.take_over().status().signal(), Some(9));
+    assert_eq!(server.psql_at(&string, PASSWORD, "SELECT 1").ok(), "1");
+    assert_eq!(server.postmaster(&cluster), pid, "its SQL server was adopted");
+}
+
+#[test]
+fn a_successor_starts_even_if_the_previous_gateway_dies_during_the_takeover() {
+    let server = ServerBuilder::new(PROGRAM).arg("--no-gateway").boot();
+    for stage in STAGES {
+        let mut gateway = server.gateway_with(&[], &[(VARIABLE, stage)]);
+        let address = gateway.address();
+        assert_eq!(gateway.take_over_from().signal(), Some(9), "{stage}");
+        assert_eq!(gateway.address(), address, "{stage}: the socket is used");
+        drop(TcpStream::connect(address).expect("it listens"));
+        gateway.terminate();
+    }
 }

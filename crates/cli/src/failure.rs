@@ -1,5 +1,6 @@
 //! Errors of commands: a message, a hint, and an exit code. `main` reports the error once.
 
+use crate::terminal::notice;
 use anstyle::{AnsiColor, Style};
 use serde_json::json;
 use std::process::ExitCode;
@@ -10,6 +11,8 @@ pub(crate) type Result<T> = std::result::Result<T, Failure>;
 /// Exit codes of failed commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
+    /// The reader of standard output has seen enough, as in `ootheca events tail | head -1`. Nothing is printed.
+    OutputClosed = 0,
     /// The server refused the request, or something else failed.
     Failed = 1,
     /// The arguments are invalid, or confirmation is required but there is no terminal.
@@ -66,22 +69,25 @@ impl Failure {
 
     /// Prints the error to standard error, as text or as JSON.
     pub(crate) fn report(&self, as_json: bool) -> ExitCode {
+        if self.exit == Exit::OutputClosed {
+            return ExitCode::SUCCESS;
+        }
         if as_json {
             let Self { message, trace_id, hint, exit, .. } = self;
             let exit = *exit as u8;
             let error = json!({ "message": message, "trace_id": trace_id, "hint": hint, "exit": exit });
-            anstream::eprintln!("{}", json!({ "error": error }));
+            notice(json!({ "error": error }).to_string());
         } else {
             let word = |color: AnsiColor, text: &str| {
                 let style: Style = color.on_default().bold();
                 format!("{style}{text}:{style:#}")
             };
-            anstream::eprintln!("{} {}", word(AnsiColor::Red, "error"), self.message);
+            notice(format!("{} {}", word(AnsiColor::Red, "error"), self.message));
             if let Some(trace_id) = &self.trace_id {
-                anstream::eprintln!("trace ID: {trace_id}");
+                notice(format!("trace ID: {trace_id}"));
             }
             if let Some(hint) = &self.hint {
-                anstream::eprintln!("{} {hint}", word(AnsiColor::Cyan, "hint"));
+                notice(format!("{} {hint}", word(AnsiColor::Cyan, "hint")));
             }
         }
         ExitCode::from(self.exit as u8)

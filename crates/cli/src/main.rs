@@ -14,13 +14,15 @@ mod run;
 mod runtime;
 mod serve;
 mod settings_args;
+mod signals;
 mod terminal;
 mod verbs;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use failure::Result;
+use ootheca_server::logging;
 use output::print;
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 use verbs::{
     Noun, admin, allowlist, api_key, audit, cluster, database, debug, events, folder, jwt_issuer, login,
     organization, person, region, role, service_account, user,
@@ -115,10 +117,13 @@ fn main() -> ExitCode {
     if json {
         terminal::set_quiet();
     }
-    match run(Cli::parse().command) {
+    let code = match run(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(json),
-    }
+    };
+    // A server must exit even if its standard error is not read.
+    logging::flush(Duration::from_secs(1));
+    code
 }
 
 fn run(command: Command) -> Result<()> {

@@ -3,7 +3,7 @@
 
 use crate::{
     client::List,
-    failure::{Failure, Result},
+    failure::{Exit, Failure, Result},
     terminal,
 };
 use clap::{Args, ValueEnum};
@@ -148,15 +148,16 @@ pub(crate) fn json(value: &Value) -> Result<()> {
     print(&format!("{value:#}\n"))
 }
 
-/// Prints text. A closed pipe is not an error.
+/// Prints text. A closed pipe ends the command quietly.
 pub(crate) fn print(text: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Failure::failed(format!("could not write to standard output: {error}")))
-        }
-        _ => Ok(()),
-    }
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| {
+        let exit = match error.kind() {
+            std::io::ErrorKind::BrokenPipe => Exit::OutputClosed,
+            _ => Exit::Failed,
+        };
+        Failure::new(exit, format!("could not write to standard output: {error}"))
+    })
 }
 
 /// Formats a value for the terminal.

@@ -1,16 +1,19 @@
 //! Runs the server and gateway processes until they are stopped or replaced by a successor.
 
-use crate::{connection::ADDRESS_FILE, failure, runtime};
-use ootheca_model::{Error, Result, failpoint};
+use crate::{
+    connection::ADDRESS_FILE,
+    failure, runtime,
+    signals::{Request, Signals},
+    terminal::notice,
+};
+use ootheca_model::{Result, failpoint};
 use ootheca_server::{
     GatewayProcess, Server, Settings,
     gateway::handover::{Handover, Inherited},
+    logging,
 };
 use std::net::SocketAddr;
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    sync::watch,
-};
+use tokio::sync::watch;
 
 /// A long-running process.
 pub(crate) trait Process: Sized {
@@ -24,6 +27,8 @@ pub(crate) trait Process: Sized {
     fn announce(&self);
     /// Waits for a process that wants to take over. An error means that this process can't go on.
     async fn successor(&mut self) -> Result<Option<Handover>>;
+    /// Takes over what can change while the process runs.
+    fn reload(&mut self, settings: &Settings);
     /// Hands over to the successor. Returns the process if the successor failed to start.
     async fn hand_over(self, handover: Handover) -> Result<Option<Self>>;
     /// Stops. Once `immediate` is true, sessions and requests are no longer drained.
@@ -31,35 +36,85 @@ pub(crate) trait Process: Sized {
 }
 
 /// Runs a process until it ends.
-pub(crate) fn run<P: Process>(settings: P::Settings, take_over: bool) -> failure::Result<()> {
-    Ok(runtime::multi_thread()?.block_on(serve::<P>(settings, take_over))?)
+pub(crate) fn run<P: Process>(
+    settings: P::Settings,
+    take_over: bool,
+    mut reloader: Reloader<'_>,
+) -> failure::Result<()> {
+    let served = runtime::multi_thread()?.block_on(serve::<P>(settings, take_over, &mut reloader));
+    Ok(served?)
 }
 
-async fn serve<P: Process>(settings: P::Settings, take_over: bool) -> Result<()> {
-    let mut signals = count_signals()?.subscribe();
+/// Reads the settings again.
+pub(crate) struct Reloader<'a> {
+    /// The settings in effect.
+    pub(crate) current: Settings,
+    /// Reads all sources.
+    pub(crate) load: &'a dyn Fn() -> failure::Result<Settings>,
+}
+
+impl Reloader<'_> {
+    /// Applies what can change while the process runs. Without valid settings, everything stays as it is.
+    fn reload(&mut self, process: &mut impl Process) {
+        let new = match (self.load)() {
+            Ok(new) => new,
+            Err(failure) => {
+                tracing::error!(
+                    error = failure.message,
+                    "settings not reloaded; the previous ones stay in effect"
+                );
+                return;
+            }
+        };
+        let reload = self.current.reload(&new);
+        if let Err(error) = logging::set_filter(&self.current.log) {
+            tracing::error!(error = error.chain(), "log filter not changed");
+        }
+        process.reload(&self.current);
+        tracing::info!(changed = reload.changed.join(", "), "settings reloaded");
+        if !reload.kept.is_empty() {
+            let settings = reload.kept.join(", ");
+            tracing::warn!(settings, "these settings changed, but only take effect after a restart");
+        }
+    }
+}
+
+async fn serve<P: Process>(
+    settings: P::Settings,
+    take_over: bool,
+    reloader: &mut Reloader<'_>,
+) -> Result<()> {
+    let mut signals = Signals::install()?;
     let start = async { if take_over { P::take_over(settings).await } else { P::start(settings).await } };
     let mut process = tokio::select! {
         process = start => process?,
-        _ = signals.wait_for(|count| *count >= 1), if P::START_IS_INTERRUPTIBLE => return Ok(()),
+        () = signals.stop(), if P::START_IS_INTERRUPTIBLE => return Ok(()),
     };
     process.announce();
     failpoint::arm();
     loop {
-        let handover = tokio::select! {
-            _ = signals.wait_for(|count| *count >= 1) => Ok(None),
-            handover = process.successor() => handover,
+        let handover = loop {
+            tokio::select! {
+                request = signals.next() => match request {
+                    Request::Stop => break Ok(None),
+                    Request::Reload => {}
+                },
+                handover = process.successor() => break handover,
+            }
+            reloader.reload(&mut process);
         };
         let handover = match handover {
             Ok(Some(handover)) => handover,
             ended => {
-                stop(process, signals).await;
+                notice("stopping; send the signal again to stop immediately");
+                process.stop(signals.immediate()).await;
                 return ended.map(drop);
             }
         };
         let outcome = tokio::select! {
             outcome = process.hand_over(handover) => outcome,
-            _ = signals.wait_for(|count| *count >= 1) => {
-                eprintln!("stopping immediately during a takeover");
+            () = signals.stop() => {
+                notice("stopping immediately during a takeover");
                 return Ok(());
             }
         };
@@ -68,36 +123,6 @@ async fn serve<P: Process>(settings: P::Settings, take_over: bool) -> Result<()>
             Some(back) => process = back,
         }
     }
-}
-
-async fn stop<P: Process>(process: P, mut signals: watch::Receiver<u32>) {
-    eprintln!("stopping; send the signal again to stop immediately");
-    let (send, receive) = watch::channel(false);
-    tokio::spawn(async move {
-        let _ = signals.wait_for(|count| *count >= 2).await;
-        let _ = send.send(true);
-        std::future::pending::<()>().await;
-    });
-    process.stop(receive).await;
-}
-
-/// Counts SIGTERM and SIGINT.
-fn count_signals() -> Result<watch::Sender<u32>> {
-    let failed = |error| Error::internal("could not install the signal handlers").because(error);
-    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    let count = watch::Sender::new(0);
-    let sender = count.clone();
-    tokio::spawn(async move {
-        loop {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            sender.send_modify(|count| *count += 1);
-        }
-    });
-    Ok(count)
 }
 
 impl Process for Server {
@@ -116,38 +141,17 @@ impl Process for Server {
         let address = self.data_dir().join(ADDRESS_FILE);
         if let Err(error) = write_private(&address, &format!("http://{}\n", self.listen)) {
             let file = address.display();
-            eprintln!("could not write {file}, so other commands won't find this server: {error}");
+            notice(format!("could not write {file}, so other commands won't find this server: {error}"));
         }
-        let key = self.data_dir().join("admin-api-key");
-        let api = self.listen;
-        eprintln!("\nOotheca is ready.");
-        eprintln!("  Cloud API    http://{api}");
-        if self.has_console() {
-            eprintln!("  Console      http://{api}/");
-        }
-        match self.sql_listen {
-            Some(sql) => eprintln!("  SQL gateway  {sql} (TLS)"),
-            None => eprintln!("  SQL gateway  not in this process; run `ootheca gateway`"),
-        }
-        let created = if self.admin_key.is_some() { " (created now; keep it secret)" } else { "" };
-        eprintln!("  API key      {}{created}", key.display());
-        match self.sign_in_link() {
-            Some(link) => {
-                eprintln!("\nSign in to the console with this one-time link, valid for 15 minutes:\n  {link}")
-            }
-            None if self.has_console() => {
-                eprintln!("\nTo sign in to the console, print a one-time link with `ootheca admin link`.")
-            }
-            None => {}
-        }
-        eprintln!(
-            "\nTry:\n  curl -H \"Authorization: Bearer $(cat {})\" http://{api}/api/v1/clusters\n",
-            key.display()
-        );
+        notice(startup_message(self));
     }
 
     async fn successor(&mut self) -> Result<Option<Handover>> {
         Server::successor(self).await
+    }
+
+    fn reload(&mut self, settings: &Settings) {
+        Server::reload(self, settings);
     }
 
     async fn hand_over(self, handover: Handover) -> Result<Option<Self>> {
@@ -172,15 +176,19 @@ impl Process for GatewayProcess {
     }
 
     fn announce(&self) {
-        eprintln!("\nThe SQL gateway is ready.");
-        eprintln!("  SQL gateway  {} (TLS)", self.sql_listen);
+        let mut text = format!("\nThe SQL gateway is ready.\n  SQL gateway  {} (TLS)", self.sql_listen);
         if let Some(address) = self.metrics {
-            eprintln!("  Metrics      http://{address}/metrics");
+            text.push_str(&format!("\n  Metrics      http://{address}/metrics"));
         }
+        notice(text);
     }
 
     async fn successor(&mut self) -> Result<Option<Handover>> {
         Ok(GatewayProcess::successor(self).await)
+    }
+
+    fn reload(&mut self, settings: &Settings) {
+        GatewayProcess::reload(self, settings);
     }
 
     async fn hand_over(self, handover: Handover) -> Result<Option<Self>> {
@@ -190,6 +198,49 @@ impl Process for GatewayProcess {
     async fn stop(self, immediate: watch::Receiver<bool>) {
         GatewayProcess::stop(self, immediate).await;
     }
+}
+
+fn startup_message(server: &Server) -> String {
+    let api = server.listen;
+    let mut lines =
+        vec![String::new(), "Ootheca is ready.".to_owned(), format!("  Cloud API    http://{api}")];
+    if server.has_console() {
+        lines.push(format!("  Console      http://{api}/"));
+    }
+    lines.push(match server.sql_listen {
+        Some(sql) => format!("  SQL gateway  {sql} (TLS)"),
+        None => "  SQL gateway  not in this process; run `ootheca gateway`".to_owned(),
+    });
+    let file = server.data_dir().join("admin-api-key");
+    let (path, created) = (file.display(), server.admin_key.is_some());
+    let token = match file.exists() {
+        true => {
+            let created = if created { " (created now; keep it secret)" } else { "" };
+            lines.push(format!("  API key      {path}{created}"));
+            format!("$(cat {path})")
+        }
+        // Another server has created the organization in this store.
+        false => "$OOTHECA_API_KEY".to_owned(),
+    };
+    match server.sign_in_link() {
+        Some(link) => lines.extend([
+            String::new(),
+            "Sign in to the console with this one-time link, valid for 15 minutes:".to_owned(),
+            format!("  {link}"),
+        ]),
+        None if server.has_console() => lines.extend([
+            String::new(),
+            "To sign in to the console, print a one-time link with `ootheca admin link`.".to_owned(),
+        ]),
+        None => {}
+    }
+    lines.extend([
+        String::new(),
+        "Try:".to_owned(),
+        format!("  curl -H \"Authorization: Bearer {token}\" http://{api}/api/v1/clusters"),
+        String::new(),
+    ]);
+    lines.join("\n")
 }
 
 /// Writes a file that only its owner can read.

@@ -1,11 +1,14 @@
 //! `ootheca serve` and `ootheca gateway`: their flags.
 
-use crate::{failure::Result, run::run, settings_args::SettingsArgs};
+use crate::{
+    failure::Result,
+    run::{Reloader, run},
+    settings_args::SettingsArgs,
+};
 use clap::{Args, ValueEnum};
-use ootheca_server::{GatewayProcess, Server};
+use ootheca_server::{GatewayProcess, Server, Settings, logging};
 use serde::{Serialize, Serializer};
-use std::{io::IsTerminal, net::SocketAddr};
-use tracing_subscriber::EnvFilter;
+use std::net::SocketAddr;
 
 /// Flags of `serve`. A flag that is absent doesn't override the environment, the file, or the default.
 #[derive(Args, Serialize)]
@@ -91,21 +94,23 @@ pub(crate) enum EngineArg {
 
 /// Runs the server until it is stopped or replaced.
 pub(crate) fn serve(args: &ServeArgs) -> Result<()> {
-    start_logging();
-    let mut settings = args.settings.load(args)?;
-    settings.adopt_store = args.adopt_store;
-    run::<Server>(settings, args.take_over)
+    logging::start()?;
+    let load = || args.settings.load(args);
+    let reloader = reloader(&load)?;
+    let settings = Settings { adopt_store: args.adopt_store, ..reloader.current.clone() };
+    run::<Server>(settings, args.take_over, reloader)
 }
 
 /// Runs the gateway until it is stopped or replaced.
 pub(crate) fn gateway(args: &GatewayArgs) -> Result<()> {
-    start_logging();
-    let settings = args.settings.load_offline(args)?;
-    run::<GatewayProcess>((settings, args.metrics_listen), args.take_over)
+    logging::start()?;
+    let load = || args.settings.load_offline(args);
+    let reloader = reloader(&load)?;
+    run::<GatewayProcess>((reloader.current.clone(), args.metrics_listen), args.take_over, reloader)
 }
 
-fn start_logging() {
-    let filter = EnvFilter::try_from_env("OOTHECA_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let terminal = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(terminal).init();
+fn reloader(load: &dyn Fn() -> Result<Settings>) -> Result<Reloader<'_>> {
+    let current = load()?;
+    logging::set_filter(&current.log)?;
+    Ok(Reloader { current, load })
 }

@@ -3,8 +3,9 @@
 use crate::failure::{Exit, Failure, Result};
 use dialoguer::{Confirm, Input, Password, Select, theme::SimpleTheme};
 use indicatif::{ProgressBar, ProgressStyle};
+use ootheca_server::logging;
 use std::{
-    io::{IsTerminal, Read},
+    io::{IsTerminal, Read, Write},
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
@@ -29,9 +30,17 @@ pub(crate) fn message(text: impl AsRef<str>) {
     }
 }
 
-/// Prints a message even if messages are suppressed.
+/// Prints a message even if messages are suppressed. A closed standard error is not an error, and a server is not
+/// blocked if it is not read.
 pub(crate) fn notice(text: impl AsRef<str>) {
-    anstream::eprintln!("{}", text.as_ref());
+    let text = format!("{}\n", text.as_ref());
+    if logging::is_running() {
+        let plain = anstream::AutoStream::choice(&std::io::stderr()) == anstream::ColorChoice::Never;
+        let stripped = anstream::adapter::strip_str(&text).to_string();
+        logging::print(if plain { &stripped } else { &text });
+    } else {
+        let _ = anstream::stderr().write_all(text.as_bytes());
+    }
 }
 
 /// A progress line, which is cleared when this value is dropped.

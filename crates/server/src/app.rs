@@ -1,7 +1,7 @@
 //! Composes the parts of a running server and starts their loops. Nothing below imports it.
 
 use crate::{
-    api::{Api, idempotency},
+    api::{Api, idempotency, refusals},
     context::Context,
     event_retention,
     identity::{Identity, last_use},
@@ -39,13 +39,14 @@ impl App {
     /// Starts the loops, which run until `stop` is true. `holder` identifies this server in the lease of the
     /// reconciler.
     pub fn spawn(&self, holder: String, stop: &watch::Receiver<bool>) -> Vec<JoinHandle<()>> {
-        let Self { context, identity, metering, lifecycle, .. } = self;
+        let Self { context, identity, metering, lifecycle, api } = self;
         vec![
             tokio::spawn(reconcile::run(lifecycle.clone(), holder, stop.clone())),
             tokio::spawn(collector::run(metering.clone(), stop.clone())),
             tokio::spawn(event_retention::run(context.clone(), stop.clone())),
             tokio::spawn(last_use::run(context.clone(), identity.last_use.clone(), stop.clone())),
             tokio::spawn(idempotency::run(context.clone(), stop.clone())),
+            tokio::spawn(refusals::run(context.clone(), api.refusals.clone(), stop.clone())),
         ]
     }
 }

@@ -2,11 +2,13 @@
 
 use ootheca_model::{Error, Result};
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File, OpenOptions, TryLockError},
     io::Write,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
+    time::Duration,
 };
+use tokio::time::{Instant, sleep};
 
 /// The maximum length of the path in bytes: the paths of Unix sockets in it are limited to 107.
 const LONGEST: usize = 70;
@@ -18,17 +20,36 @@ pub struct DataDir {
 }
 
 impl DataDir {
-    /// Creates the directory if it is missing, and locks it for a server.
-    pub fn open(path: &Path) -> Result<Self> {
-        Self::lock(path, "lock", "server")
+    /// Creates the directory if it is missing, and locks it for a server. If another process uses it, waits until
+    /// that process has ended, for at most `wait`.
+    pub async fn open(path: &Path, wait: Duration) -> Result<Self> {
+        Self::open_for(path, "lock", "server", wait).await
     }
 
     /// The same for a separate gateway, which uses the directory together with the server.
-    pub fn open_for_gateway(path: &Path) -> Result<Self> {
-        Self::lock(path, "gateway.lock", "gateway")
+    pub async fn open_for_gateway(path: &Path, wait: Duration) -> Result<Self> {
+        Self::open_for(path, "gateway.lock", "gateway", wait).await
     }
 
-    fn lock(path: &Path, name: &str, who: &str) -> Result<Self> {
+    async fn open_for(path: &Path, name: &str, who: &str, wait: Duration) -> Result<Self> {
+        let deadline = Instant::now() + wait;
+        loop {
+            if let Some(data) = Self::try_lock(path, name)? {
+                return Ok(data);
+            }
+            if Instant::now() >= deadline {
+                let rule = format!(
+                    "another {who} uses {}; to take its place without a pause, start with --take-over",
+                    path.display()
+                );
+                return Err(Error::invalid("data_dir", rule));
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Locks the directory; `None` if another process has locked it.
+    fn try_lock(path: &Path, name: &str) -> Result<Option<Self>> {
         let failed = |what: &str, error: std::io::Error| {
             Error::invalid("data_dir", format!("{what} {}: {error}", path.display()))
         };
@@ -49,14 +70,11 @@ impl DataDir {
         fs::set_permissions(&absolute, fs::Permissions::from_mode(0o711))
             .map_err(|e| failed("could not set the permissions of", e))?;
         let lock = private_file(&absolute.join(name)).map_err(|error| failed("could not lock", error))?;
-        if lock.try_lock().is_err() {
-            let rule = format!(
-                "another {who} uses {}; to take its place without a pause, start with --take-over",
-                absolute.display()
-            );
-            return Err(Error::invalid("data_dir", rule));
+        match lock.try_lock() {
+            Ok(()) => Ok(Some(Self { path: absolute, _lock: lock })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(failed("could not lock", error)),
         }
-        Ok(Self { path: absolute, _lock: lock })
     }
 
     /// The path of the directory.
@@ -72,6 +90,13 @@ impl DataDir {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(Error::internal(format!("could not read {}", path.display())).because(error)),
         }
+    }
+
+    /// Removes a file that [`DataDir::write_private`] has written.
+    pub fn remove_private(&self, name: &str) -> Result<()> {
+        let path = self.path.join(name);
+        fs::remove_file(&path)
+            .map_err(|error| Error::internal(format!("could not remove {}", path.display())).because(error))
     }
 
     /// Writes a secret atomically. Only the owner can read the file.

@@ -6,13 +6,13 @@ use crate::{
     gateway::{
         control::{self, remote::RemoteDirectory},
         embedded::EmbeddedGateway,
-        handover::{self, Handover, HandoverServer, Inherited, Listening, SETTLE, Successor},
+        handover::{self, Handover, HandoverServer, Inherited, Listening, RELEASE, SETTLE, Successor},
     },
     http::{listener, metrics},
     settings::Settings,
 };
-use ootheca_model::{Error, Result};
-use std::{net::SocketAddr, sync::Arc};
+use ootheca_model::{Error, Result, failpoint};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinHandle,
@@ -42,7 +42,7 @@ impl GatewayProcess {
         inherited: Inherited,
     ) -> Result<Self> {
         let directory = connect(&settings).await?;
-        Self::start_with(settings, metrics_listen, directory, inherited).await
+        Self::start_with(settings, metrics_listen, directory, inherited, Duration::ZERO).await
     }
 
     /// Takes over from a running gateway process if there is one, otherwise starts.
@@ -50,13 +50,15 @@ impl GatewayProcess {
         let data = data_dir::absolute(&settings.data_dir)?;
         let Some(mut successor) = Successor::connect(&control::gateway_socket(&data)).await? else {
             tracing::info!("no gateway process to take over from");
-            return Self::start(settings, metrics_listen, Inherited::default()).await;
+            let directory = connect(&settings).await?;
+            return Self::start_with(settings, metrics_listen, directory, Inherited::default(), RELEASE)
+                .await;
         };
         let directory = connect(&settings).await?;
         successor.take_over().await?;
         let inherited = std::mem::take(&mut successor.inherited);
-        let process = Self::start_with(settings, metrics_listen, directory, inherited).await?;
-        successor.ready().await?;
+        let process = Self::start_with(settings, metrics_listen, directory, inherited, RELEASE).await?;
+        successor.ready().await;
         Ok(process)
     }
 
@@ -65,9 +67,10 @@ impl GatewayProcess {
         metrics_listen: Option<SocketAddr>,
         directory: Arc<RemoteDirectory>,
         mut inherited: Inherited,
+        wait: Duration,
     ) -> Result<Self> {
         descriptors::raise_limit();
-        let data = DataDir::open_for_gateway(&settings.data_dir)?;
+        let data = DataDir::open_for_gateway(&settings.data_dir, wait).await?;
         settings.data_dir = data.path().to_owned();
         let embedded = EmbeddedGateway::start(&settings, directory.clone(), &mut inherited).await?;
         let sql_listen = embedded.address();
@@ -108,6 +111,9 @@ impl GatewayProcess {
         self.successors.recv().await
     }
 
+    /// Takes over what can change while the gateway runs: the log filter, which belongs to the process.
+    pub fn reload(&mut self, _settings: &Settings) {}
+
     /// Drains and stops.
     pub async fn stop(self, mut hurry: watch::Receiver<bool>) {
         self.handover_server.close();
@@ -125,6 +131,7 @@ impl GatewayProcess {
     pub async fn hand_over(self, handover: Handover) -> Result<Option<Self>> {
         tracing::info!("handing over to another gateway process");
         self.embedded.stop_accepting().await;
+        failpoint::reach("stopped accepting for a successor");
         self.stop.send_replace(true);
         tokio::time::sleep(SETTLE).await;
         let copies = Inherited::copies(&self.handover_server.listening())
@@ -134,6 +141,7 @@ impl GatewayProcess {
         let grace = self.settings.drain();
         match outcome {
             Ok(()) => {
+                failpoint::reach("successor ready");
                 drop(copies);
                 self.handover_server.close();
                 self.embedded.shutdown(grace).await;
@@ -153,7 +161,7 @@ impl GatewayProcess {
 async fn connect(settings: &Settings) -> Result<Arc<RemoteDirectory>> {
     let socket = control::control_socket(&data_dir::absolute(&settings.data_dir)?);
     let directory = RemoteDirectory::new(socket.clone());
-    let mut waiting = tokio::time::interval(std::time::Duration::from_secs(10));
+    let mut waiting = tokio::time::interval(Duration::from_secs(10));
     waiting.tick().await;
     loop {
         tokio::select! {

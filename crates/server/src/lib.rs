@@ -20,6 +20,7 @@ pub mod identity;
 pub mod ids;
 pub mod informer;
 pub mod lifecycle;
+pub mod logging;
 pub mod metering;
 mod ownership;
 pub mod server;

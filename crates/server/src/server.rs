@@ -10,16 +10,16 @@ use crate::{
         control::{self, server::Control},
         directory::StoreDirectory,
         embedded::{self, EmbeddedGateway},
-        handover::{Handover, HandoverServer, Inherited, Listening, SETTLE, Successor},
+        handover::{Handover, HandoverServer, Inherited, Listening, RELEASE, SETTLE, Successor},
     },
     http::{listener, routes::Routes},
     identity::bootstrap,
     ownership::Owner,
-    settings::{EngineKind, Settings},
+    settings::{EngineKind, RateLimitSettings, Settings},
 };
 use ootheca_engine::{Engine, postgres, simulated};
 use ootheca_gateway::Certificates;
-use ootheca_model::{Error, Result, time::Clock};
+use ootheca_model::{Error, Result, failpoint, time::Clock};
 use std::{
     net::SocketAddr,
     path::PathBuf,
@@ -27,6 +27,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 use tokio::{
     sync::{mpsc, watch},
@@ -42,6 +43,8 @@ pub struct Server {
     embedded: Option<Arc<EmbeddedGateway>>,
     handover_server: Arc<HandoverServer>,
     successors: mpsc::Receiver<Handover>,
+    /// The rate limit in effect, which a reload can change.
+    rate_limit: RateLimitSettings,
     switches: Switches,
     http: JoinHandle<()>,
     tasks: Vec<JoinHandle<()>>,
@@ -65,7 +68,7 @@ impl Server {
     pub async fn start(mut settings: Settings, inherited: Inherited) -> Result<Self> {
         settings.data_dir = data_dir::absolute(&settings.data_dir)?;
         let engine = engine(&settings)?;
-        Self::start_with(settings, engine, inherited).await
+        Self::start_with(settings, engine, inherited, Duration::ZERO).await
     }
 
     /// Takes over from a running server of the data directory if there is one, otherwise starts.
@@ -74,14 +77,15 @@ impl Server {
         let Some(mut successor) = Successor::connect(&control::control_socket(&settings.data_dir)).await?
         else {
             tracing::info!("no server to take over from");
-            return Self::start(settings, Inherited::default()).await;
+            let engine = engine(&settings)?;
+            return Self::start_with(settings, engine, Inherited::default(), RELEASE).await;
         };
         // What can fail without side effects fails before the other process yields.
         let engine = engine(&settings)?;
         successor.take_over().await?;
         let inherited = std::mem::take(&mut successor.inherited);
-        let server = Self::start_with(settings, engine, inherited).await?;
-        successor.ready().await?;
+        let server = Self::start_with(settings, engine, inherited, RELEASE).await?;
+        successor.ready().await;
         Ok(server)
     }
 
@@ -89,9 +93,10 @@ impl Server {
         mut settings: Settings,
         engine: Arc<dyn Engine>,
         mut inherited: Inherited,
+        wait: Duration,
     ) -> Result<Self> {
         descriptors::raise_limit();
-        let data = DataDir::open(&settings.data_dir)?;
+        let data = DataDir::open(&settings.data_dir, wait).await?;
         settings.data_dir = data.path().to_owned();
         let (mut context, admin_key) = open(settings, engine, &data).await?;
         let (socket, listener) = listener::listen(context.settings.listen, inherited.take("http")).await?;
@@ -134,6 +139,7 @@ impl Server {
             tasks,
             sql_listen: embedded.as_ref().map(|embedded| embedded.address()),
             switches: Switches { open, stop_tasks },
+            rate_limit: app.context.settings.rate_limit.clone(),
             app,
             data,
             ready,
@@ -180,6 +186,12 @@ impl Server {
         }
     }
 
+    /// Takes over what can change while the server runs.
+    pub fn reload(&mut self, settings: &Settings) {
+        self.rate_limit.clone_from(&settings.rate_limit);
+        self.app.identity.limiter.configure(&self.rate_limit, self.app.context.settings.engine_kind);
+    }
+
     /// Drains, then stops everything that was started. With `detach` in the settings, the SQL servers keep
     /// running. `hurry` is true after a second signal.
     pub async fn stop(self, mut hurry: watch::Receiver<bool>) {
@@ -221,11 +233,13 @@ impl Server {
         if let Some(embedded) = &self.embedded {
             embedded.stop_accepting().await;
         }
+        failpoint::reach("stopped accepting for a successor");
         // By then, connections that were accepted last have sent their requests.
         sleep(SETTLE).await;
         self.app.context.draining.send_replace(true);
         // Changes in memory and in the store must not come from two servers, so requests end first.
         let _ = timeout(grace, self.http).await;
+        failpoint::reach("requests ended for a successor");
         self.switches.stop_tasks.send_replace(true);
         for task in self.tasks {
             let _ = timeout(grace, task).await;
@@ -236,6 +250,7 @@ impl Server {
         drop(self.data);
         match handover.ready().await {
             Ok(()) => {
+                failpoint::reach("successor ready");
                 drop(copies);
                 self.handover_server.close();
                 if let Some(embedded) = self.embedded {
@@ -248,7 +263,7 @@ impl Server {
                 if let Some(embedded) = self.embedded {
                     tokio::spawn(async move { embedded.shutdown(grace).await });
                 }
-                let settings = self.app.context.settings.clone();
+                let settings = Settings { rate_limit: self.rate_limit, ..self.app.context.settings.clone() };
                 Self::start(settings, copies).await.map(Some)
             }
         }
@@ -300,7 +315,13 @@ fn authority(settings: &Settings, embedded: Option<&EmbeddedGateway>) -> Result<
 
 fn engine(settings: &Settings) -> Result<Arc<dyn Engine>> {
     Ok(match settings.engine_kind {
-        EngineKind::Simulated => Arc::new(simulated::SimulatedEngine::new(settings.simulated_folder())),
+        EngineKind::Simulated => {
+            let (folder, shared) = (settings.simulated_folder(), &settings.engine.simulated_dir);
+            Arc::new(match shared.as_os_str().is_empty() {
+                true => simulated::SimulatedEngine::new(folder),
+                false => simulated::SimulatedEngine::shared(folder),
+            })
+        }
         EngineKind::Postgres => {
             let engine = &settings.engine;
             Arc::new(postgres::PostgresEngine::new(postgres::Settings {

@@ -1,6 +1,9 @@
 //! Settings, in order of precedence from low to high: the default file, a configuration file, the
 //! environment, and the command line.
 
+pub mod reload;
+
+use crate::logging;
 use figment::{
     Figment, Metadata, Profile, Provider,
     providers::{Env, Format, Serialized, Toml},
@@ -15,14 +18,13 @@ pub const DEFAULTS: &str = include_str!("../../../config/default.toml");
 
 /// Environment variables with our prefix that are not settings, including those of the tests and of the
 /// command line.
-const NOT_SETTINGS: [&str; 9] = [
+const NOT_SETTINGS: [&str; 8] = [
     "admin_api_key",
     "api_key",
     "config",
     "console_required",
     "contract",
     "crash_after_effect",
-    "log",
     "profile",
     "server",
 ];
@@ -102,6 +104,7 @@ pub struct Settings {
     pub adopt_store: bool,
     pub engine_kind: EngineKind,
     pub detach: bool,
+    pub log: String,
     pub drain_seconds: u64,
     pub create_wait_seconds: u64,
     pub test_clock: bool,
@@ -186,6 +189,7 @@ pub struct EngineSettings {
     pub programs: Vec<PathBuf>,
     pub shared_buffers: String,
     pub max_connections: u32,
+    pub simulated_dir: PathBuf,
 }
 
 /// When BASIC clusters are suspended.
@@ -288,6 +292,7 @@ impl Settings {
             );
             return Err(Error::invalid("listen", rule));
         }
+        logging::parse_filter(&self.log)?;
         let limit = &self.rate_limit;
         for (name, value) in [("requests_per_second", limit.requests_per_second), ("burst", limit.burst)] {
             if value == 0 {
@@ -320,7 +325,8 @@ impl Settings {
 
     /// The directory of the simulated engine.
     pub fn simulated_folder(&self) -> PathBuf {
-        self.data_dir.join("simulated")
+        let shared = &self.engine.simulated_dir;
+        if shared.as_os_str().is_empty() { self.data_dir.join("simulated") } else { shared.clone() }
     }
 
     /// The URL of the store: the setting, or SQLite in the data directory.

@@ -7,7 +7,7 @@ use std::{
     fs::{self, File},
     net::SocketAddr,
     path::PathBuf,
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
 };
 
 /// A running `ootheca gateway`. It must be dropped before its server.
@@ -22,12 +22,19 @@ pub struct Gateway {
 impl Ootheca {
     /// Starts a separate gateway on the server's data folder with these arguments.
     pub fn gateway(&self, args: &[&str]) -> Gateway {
+        self.gateway_with(args, &[])
+    }
+
+    /// The same with these environment variables, which its successor doesn't have.
+    pub fn gateway_with(&self, args: &[&str], env: &[(&str, &str)]) -> Gateway {
         let (data, log) = (self.data_dir(), self.folder().join("gateway.log"));
         let fixed = ["gateway", "--sql-listen", "127.0.0.1:0", "--data-dir"].map(OsString::from);
         let args = fixed.into_iter().chain([data.into()]).chain(args.iter().map(OsString::from));
         let args: Vec<OsString> = args.collect();
         let program = self.program().get_program().to_owned();
-        let (running, address) = start(command(&program, &args), &log);
+        let mut command = command(&program, &args);
+        command.envs(env.iter().copied());
+        let (running, address) = start(command, &log);
         Gateway { program, args, log, running, address }
     }
 }
@@ -86,12 +93,18 @@ impl Gateway {
 
     /// Starts another process that takes over. The previous one must exit successfully.
     pub fn take_over(&mut self) {
+        let status = self.take_over_from();
+        assert!(status.success(), "the program exited with {status}");
+    }
+
+    /// The same, but returns how the previous process ended.
+    pub fn take_over_from(&mut self) -> ExitStatus {
         let mut command = command(&self.program, &self.args);
         command.arg("--take-over");
         let (new, address) = start(command, &self.log);
-        let before = std::mem::replace(&mut self.running, new);
+        let mut before = std::mem::replace(&mut self.running, new);
         self.address = address;
-        ended(before);
+        eventually("the previous gateway has exited", || before.try_wait().expect("a child process"))
     }
 
     /// Stops the gateway and waits until it has exited successfully.
@@ -103,14 +116,6 @@ impl Gateway {
             Some(())
         });
     }
-}
-
-fn ended(mut child: Child) {
-    eventually("the previous gateway has exited", || {
-        let status = child.try_wait().expect("a child process")?;
-        assert!(status.success(), "the program exited with {status}");
-        Some(())
-    });
 }
 
 impl Drop for Gateway {

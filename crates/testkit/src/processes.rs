@@ -75,7 +75,8 @@ pub fn resume(pid: u32) {
     signal(pid, Signal::CONT);
 }
 
-pub(crate) fn signal(pid: u32, signal: Signal) {
+/// Sends a signal to a process.
+pub fn signal(pid: u32, signal: Signal) {
     if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
         let _ = kill_process(pid, signal);
     }

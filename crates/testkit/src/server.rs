@@ -153,11 +153,17 @@ pub struct Predecessor {
 impl Predecessor {
     /// Waits until the process has exited successfully.
     pub fn ended(mut self) {
-        eventually("the process has exited", || {
-            let status = self.running.try_wait().expect("a child process")?;
-            assert!(status.success(), "the program exited with {status}");
-            Some(())
-        });
+        let status = self.wait();
+        assert!(status.success(), "the program exited with {status}");
+    }
+
+    /// Waits until the process has exited or was killed.
+    pub fn status(mut self) -> ExitStatus {
+        self.wait()
+    }
+
+    fn wait(&mut self) -> ExitStatus {
+        eventually("the process has exited", || self.running.try_wait().expect("a child process"))
     }
 }
 

@@ -2,7 +2,8 @@
 
 use super::Cli;
 use crate::support::simulated;
-use serde_json::Value;
+use ootheca_testkit::eventually;
+use serde_json::{Value, json};
 use std::{
     io::{BufRead, BufReader, Lines},
     process::{Child, ChildStdout, Stdio},
@@ -100,4 +101,33 @@ fn tail_commands_print_everything_once_across_a_takeover() {
     ids.sort_unstable();
     folders.sort();
     assert_eq!(folders, ids);
+}
+
+#[test]
+fn a_closed_pipe_ends_a_tail_quietly() {
+    let server = simulated();
+    let cli = Cli::beside(&server);
+    let mut command = cli.command(&["events", "tail"]);
+    let mut process =
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
+    let mut numbers = 0..;
+    let mut create = || {
+        drop(server.post("/folders", json!({ "name": format!("folder-{}", numbers.next().unwrap_or(0)) })))
+    };
+    // Some events can come before the stream starts.
+    let reader = process.stdout.take().expect("a pipe");
+    std::thread::scope(|scope| {
+        let first = scope.spawn(move || BufReader::new(reader).lines().next());
+        eventually("a line is printed", || {
+            create();
+            first.is_finished().then_some(())
+        });
+        first.join().expect("the thread ends").expect("a line").expect("a text");
+    });
+    let status = eventually("the command ends", || {
+        create();
+        process.try_wait().expect("a child process")
+    });
+    let output = process.wait_with_output().expect("the output");
+    assert!(status.success() && output.stderr.is_empty(), "{status}: {output:?}");
 }

@@ -2,7 +2,7 @@
 
 use super::{Cli, demo};
 use crate::support::{PROGRAM, real, simulated};
-use ootheca_testkit::eventually_within;
+use ootheca_testkit::{Folder, eventually, eventually_within, processes};
 use std::{path::Path, process::Command, time::Duration};
 
 const LIMIT: Duration = Duration::from_secs(120);
@@ -212,4 +212,16 @@ fn a_demo_ends_with_its_terminal() {
     terminal.asks("defaultdb=");
     drop(terminal);
     demo::leaves_nothing(&cli);
+}
+
+#[test]
+fn closing_the_terminal_stops_a_server() {
+    let (cli, folder) = (Cli::new(), Folder::new());
+    let terminal = Terminal::open(&cli);
+    let flags = "--engine simulated --listen 127.0.0.1:0 --sql-listen 127.0.0.1:0";
+    terminal.types(&format!("ootheca serve {flags} --data-dir {}", folder.path().join("data").display()));
+    terminal.sees("Ootheca is ready");
+    assert!(!processes::within(folder.path()).is_empty());
+    terminal.tmux(&["kill-session"]);
+    eventually("the server has stopped", || processes::within(folder.path()).is_empty().then_some(()));
 }

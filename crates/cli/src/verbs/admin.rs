@@ -1,7 +1,7 @@
 //! `ootheca admin`: administration without an API key, on the server's machine. The server can be running
 //! or stopped.
 
-use crate::{failure::Result, output::print, runtime, settings_args::StoreArgs};
+use crate::{failure::Result, output::print, runtime, settings_args::StoreArgs, terminal::notice};
 use clap::{Args, Subcommand};
 use ootheca_server::{
     gateway::control,
@@ -75,14 +75,14 @@ pub(crate) fn run(verb: Verb) -> Result<()> {
     }
     match done {
         Done::Link { email, link, expires_at } => {
-            eprintln!("One-time link for {email}, valid until {expires_at}:");
+            notice(format!("One-time link for {email}, valid until {expires_at}:"));
             print(&format!("{link}\n"))
         }
         Done::Users(users) => print(&table(&users)),
         Done::Key { secret, service_account } => {
-            eprintln!(
+            notice(format!(
                 "API key of the service account {service_account}. It won't be shown again; keep it secret:"
-            );
+            ));
             print(&format!("{secret}\n"))
         }
     }

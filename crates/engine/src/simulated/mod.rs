@@ -42,8 +42,18 @@ pub struct SimulatedEngine {
 impl SimulatedEngine {
     /// Creates an engine that stores one file for each cluster in `folder`.
     pub fn new(folder: PathBuf) -> Self {
+        Self::with_files(ClusterFiles::new(folder, false))
+    }
+
+    /// Creates an engine whose folder other processes use too, as if the clusters were on a network. None of them
+    /// owns the clusters.
+    pub fn shared(folder: PathBuf) -> Self {
+        Self::with_files(ClusterFiles::new(folder, true))
+    }
+
+    fn with_files(files: ClusterFiles) -> Self {
         Self {
-            state: Arc::new(ClusterFiles::new(folder)),
+            state: Arc::new(files),
             start_delay: Duration::ZERO,
             hints: broadcast::channel(1024).0,
             pretended: Mutex::default(),
@@ -94,7 +104,11 @@ impl SimulatedEngine {
 impl Engine for SimulatedEngine {
     fn capabilities(&self) -> Capabilities {
         // There are no processes, so there is nothing to limit.
-        Capabilities { majors: vec![ENGINE.to_owned()], cpu_unbounded: None, machine_scoped: true }
+        Capabilities {
+            majors: vec![ENGINE.to_owned()],
+            cpu_unbounded: None,
+            machine_scoped: !self.state.is_shared(),
+        }
     }
 
     async fn open(&self) -> Result<()> {

@@ -1,6 +1,9 @@
 //! The storage of the simulated engine: one JSON file for each cluster, mode 0600.
+//!
+//! Several processes can share a folder. Each of them then reads the files whenever it needs them, and locks the
+//! folder for a change.
 
-use crate::files::{failed, write_atomically};
+use crate::files::{failed, names_in, write_atomically};
 use ootheca_model::{
     ClusterId, Error, Result, failpoint,
     instance::{InstancePlan, Phase, Power},
@@ -9,7 +12,8 @@ use parking_lot::{Mutex, MutexGuard};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    fs, io,
+    fs::{self, File},
+    io,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     time::Instant,
@@ -44,16 +48,48 @@ impl SimulatedCluster {
 #[derive(Debug)]
 pub(super) struct ClusterFiles {
     folder: PathBuf,
+    /// Whether other processes use the folder too.
+    shared: bool,
     clusters: Mutex<HashMap<ClusterId, SimulatedCluster>>,
 }
 
 impl ClusterFiles {
-    pub(super) fn new(folder: PathBuf) -> Self {
-        Self { folder, clusters: Mutex::default() }
+    pub(super) fn new(folder: PathBuf, shared: bool) -> Self {
+        Self { folder, shared, clusters: Mutex::default() }
+    }
+
+    pub(super) fn is_shared(&self) -> bool {
+        self.shared
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<ClusterId, SimulatedCluster>> {
-        self.clusters.lock()
+        let mut clusters = self.clusters.lock();
+        if self.shared {
+            let documents = self.documents();
+            clusters.retain(|cluster, _| documents.contains_key(cluster));
+            for (cluster, document) in documents {
+                let ready_at = clusters.get(&cluster).map_or_else(Instant::now, |known| known.ready_at);
+                clusters.insert(cluster, SimulatedCluster { document, ready_at });
+            }
+        }
+        clusters
+    }
+
+    /// The content of every file that can be read.
+    fn documents(&self) -> HashMap<ClusterId, ClusterDocument> {
+        let files = names_in(&self.folder).into_iter().filter(|name| name.ends_with(".json"));
+        let documents = files.filter_map(|name| read_document(&self.folder.join(name)).ok());
+        documents.map(|document| (document.plan.cluster, document)).collect()
+    }
+
+    /// Prevents changes by other processes until the file is dropped.
+    fn exclusive(&self) -> Result<Option<File>> {
+        if !self.shared {
+            return Ok(None);
+        }
+        let path = self.folder.join("lock");
+        let lock = File::create(&path).and_then(|file| file.lock().map(|()| file));
+        lock.map(Some).map_err(failed("lock", &path))
     }
 
     pub(super) fn file(&self, cluster: ClusterId) -> PathBuf {
@@ -89,6 +125,7 @@ impl ClusterFiles {
 
     /// Records another plan. A suspended cluster that is resumed becomes ready at `ready_at`.
     pub(super) fn plan(&self, plan: InstancePlan, ready_at: Instant) -> Result<()> {
+        let _exclusive = self.exclusive()?;
         let mut clusters = self.lock();
         let Some(simulated) = clusters.get_mut(&plan.cluster) else {
             return Err(Error::unavailable("the cluster is being removed"));
@@ -113,6 +150,7 @@ impl ClusterFiles {
         cluster: ClusterId,
         change: impl FnOnce(&mut ClusterDocument) -> Result<()>,
     ) -> Result<()> {
+        let _exclusive = self.exclusive()?;
         let mut clusters = self.lock();
         let simulated = clusters
             .get_mut(&cluster)
@@ -127,6 +165,7 @@ impl ClusterFiles {
 
     /// Creates a cluster that does not exist yet.
     pub(super) fn create(&self, plan: InstancePlan, ready_at: Instant) -> Result<()> {
+        let _exclusive = self.exclusive()?;
         let mut clusters = self.lock();
         let databases = BTreeSet::from(["defaultdb".to_owned()]);
         let document = ClusterDocument { plan, users: BTreeMap::new(), databases };
@@ -137,6 +176,7 @@ impl ClusterFiles {
 
     /// Removes a cluster. Returns whether it existed.
     pub(super) fn remove(&self, cluster: ClusterId) -> Result<bool> {
+        let _exclusive = self.exclusive()?;
         let mut clusters = self.lock();
         let path = self.file(cluster);
         let file = match fs::remove_file(&path) {

@@ -14,11 +14,13 @@ pub mod hierarchy;
 pub mod idempotency;
 pub mod pipeline;
 pub mod redact;
+pub mod refusals;
 pub mod response_counts;
 pub mod statement_rules;
 
 use crate::{context::Context, identity::Identity, lifecycle::Lifecycle, metering::Metering};
 use idempotency::locks::KeyLocks;
+use refusals::Refusals;
 use response_counts::ResponseCounts;
 use std::sync::Arc;
 
@@ -36,6 +38,8 @@ pub struct Api {
     pub idempotency: KeyLocks,
     /// Counts of responses.
     pub response_counts: ResponseCounts,
+    /// Refused calls of callers without the required role.
+    pub refusals: Arc<Refusals>,
 }
 
 impl Api {
@@ -47,6 +51,7 @@ impl Api {
         lifecycle: Arc<Lifecycle>,
     ) -> Self {
         let (idempotency, response_counts) = (KeyLocks::default(), ResponseCounts::default());
-        Self { context, identity, metering, lifecycle, idempotency, response_counts }
+        let refusals = Arc::default();
+        Self { context, identity, metering, lifecycle, idempotency, response_counts, refusals }
     }
 }

@@ -7,8 +7,14 @@ use crate::{
 use ootheca_model::Error;
 use serde_json::{Map, Value, json};
 
-/// The maximum length of a payload in bytes. A longer one is reduced to its parameters.
+/// The maximum length of a payload in bytes.
 const LONGEST: usize = 8 * 1024;
+
+/// The same for a refused call, and for the message of an error.
+const LONGEST_REFUSED: usize = 1024;
+
+/// The replacement of what is too large.
+const OMITTED: &str = "left out: too large";
 
 /// The replacement of a secret.
 const STRUCK: &str = "***";
@@ -20,16 +26,38 @@ pub fn payload<'a>(operation: &str, params: impl Iterator<Item = (&'a str, &'a s
     let mut request: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
     // Every text of a statement's request can be the statement, also if its member is misspelled.
     strike(&mut request, if operation == "RunStatement" { statement_rules::kept } else { str::to_owned });
-    let whole = json!({ "operation": operation, "parameters": params, "request": request }).to_string();
-    if whole.len() <= LONGEST {
-        return whole;
+    reduce(json!({ "operation": operation, "parameters": params, "request": request }), LONGEST)
+}
+
+/// The payload of a refused call: callers without any role must not be able to fill the audit log.
+pub fn refused(payload: String) -> String {
+    match serde_json::from_str(&payload) {
+        Ok(value) if payload.len() > LONGEST_REFUSED => reduce(value, LONGEST_REFUSED),
+        _ => payload,
     }
-    json!({ "operation": operation, "parameters": params, "request": "left out: too large" }).to_string()
+}
+
+/// Leaves out the request, and then the parameters, as long as the text is longer than `longest`.
+fn reduce(mut payload: Value, longest: usize) -> String {
+    let mut text = payload.to_string();
+    for member in ["request", "parameters"] {
+        if text.len() <= longest {
+            break;
+        }
+        payload[member] = OMITTED.into();
+        text = payload.to_string();
+    }
+    text
 }
 
 /// The message of an error for the audit log, redacted because it can quote the request.
 pub fn error(error: &Error) -> String {
-    strike_text(ootheca_api::error::message(error), str::to_owned)
+    let mut text = strike_text(ootheca_api::error::message(error), str::to_owned);
+    if text.len() > LONGEST_REFUSED {
+        text.truncate(text.floor_char_boundary(LONGEST_REFUSED));
+        text.push('…');
+    }
+    text
 }
 
 /// Redacts API keys in a text, except their IDs. A text that contains a private key in PEM is redacted as a

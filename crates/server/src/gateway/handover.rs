@@ -9,13 +9,14 @@
 //!    the descriptors and sends `ready`; then the old process drains its sessions and exits.
 //!
 //! The old process keeps its descriptors until `ready`. If the successor ends before that, the old one starts
-//! again on them (see [`Handover::ready`]).
+//! again on them (see [`Handover::ready`]). If the old process ends at any stage, the successor starts as after a
+//! crash, on the descriptors that it has.
 
 use crate::gateway::control::{
     self,
     protocol::{self, ClientHello, Role, ServerHello, VERSION, broken, read_hello, receive, send},
 };
-use ootheca_model::{Error, Result};
+use ootheca_model::{Error, ErrorKind as Kind, Result, failpoint};
 use parking_lot::Mutex;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
@@ -43,6 +44,9 @@ const MOST: usize = 8;
 /// How long each side waits for the other in the second step.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// How long a successor waits for the data directory if the other process ends instead of yielding.
+pub const RELEASE: Duration = Duration::from_secs(60);
+
 /// The time between accepting the last connection and closing connections that have not sent a request.
 pub const SETTLE: Duration = Duration::from_millis(300);
 
@@ -53,6 +57,8 @@ enum Step {
     Yield,
     Yielded,
     Ready,
+    /// Another successor came first.
+    Refused,
 }
 
 /// A named listening socket.
@@ -112,13 +118,19 @@ impl HandoverServer {
         let welcome = protocol::line(&ServerHello { listeners, ..ServerHello::new() })?;
         let sockets: Vec<BorrowedFd<'_>> = listening.iter().map(|one| one.socket.as_fd()).collect();
         send_descriptors(&stream, &welcome, &sockets).await.map_err(broken)?;
+        failpoint::reach("sockets given to the successor");
         match receive::<_, Step>(&mut BufReader::new(&mut stream)).await? {
             Some(Step::Yield) => {}
             Some(_) => return Err(Error::invalid("take-over", "the successor does not ask in order")),
             None => return Ok(()),
         }
-        let busy = |_| Error::unavailable("take-over: another successor is already taking over");
-        self.asked.try_send(Handover { stream }).map_err(busy)
+        let Err(mpsc::error::TrySendError::Full(refused)) = self.asked.try_send(Handover { stream }) else {
+            // If the process ends already, the successor receives the end of the connection.
+            return Ok(());
+        };
+        let mut stream = refused.stream;
+        send(&mut stream, &Step::Refused).await?;
+        Err(Error::unavailable("take-over: another successor is already taking over"))
     }
 }
 
@@ -131,7 +143,9 @@ impl Handover {
     /// Reports that everything is released, and waits until the successor serves. Returns an error if the
     /// successor has ended or does not respond.
     pub async fn ready(mut self) -> Result<()> {
+        failpoint::reach("everything released for the successor");
         send(&mut self.stream, &Step::Yielded).await?;
+        failpoint::reach("successor told to start");
         let step = timeout(PATIENCE, receive::<_, Step>(&mut BufReader::new(&mut self.stream))).await;
         match step {
             Ok(Ok(Some(Step::Ready))) => Ok(()),
@@ -178,7 +192,7 @@ pub struct Successor {
 }
 
 impl Successor {
-    /// Runs the first step; `None` if there is no process to take over from.
+    /// Runs the first step; `None` if there is no process to take over from, or if it ends.
     pub async fn connect(socket: &Path) -> Result<Option<Self>> {
         let mut stream = match UnixStream::connect(socket).await {
             Ok(stream) => stream,
@@ -190,10 +204,21 @@ impl Successor {
                 return Err(Error::unavailable(message).because(error));
             }
         };
-        send(&mut stream, &ClientHello { ootheca: VERSION, role: Role::Successor }).await?;
-        let received = timeout(PATIENCE, receive_descriptors(&stream)).await;
+        let receive = async {
+            send(&mut stream, &ClientHello { ootheca: VERSION, role: Role::Successor }).await?;
+            receive_descriptors(&stream).await.map_err(broken)
+        };
         let late = |_| Error::unavailable("take-over: the running process does not respond");
-        let (line, descriptors) = received.map_err(late)?.map_err(broken)?;
+        let (line, descriptors) = match timeout(PATIENCE, receive).await.map_err(late)? {
+            Err(error) if error.kind() == Kind::Unavailable => {
+                tracing::warn!(
+                    error = error.chain(),
+                    "take-over: the running process ended; starting without it"
+                );
+                return Ok(None);
+            }
+            received => received?,
+        };
         let welcome = protocol::parse::<ServerHello>(&line)?.check()?;
         if welcome.listeners.len() != descriptors.len() {
             return Err(Error::internal("take-over: descriptors are missing"));
@@ -203,21 +228,43 @@ impl Successor {
         Ok(Some(Self { stream, inherited }))
     }
 
-    /// Runs the second step. Returns when the other process has released everything.
+    /// Runs the second step. Returns when the other process has released everything, or has closed the
+    /// connection because it ends.
     pub async fn take_over(&mut self) -> Result<()> {
-        send(&mut self.stream, &Step::Yield).await?;
-        let step = timeout(PATIENCE, receive::<_, Step>(&mut BufReader::new(&mut self.stream))).await;
-        match step.map_err(|_| Error::unavailable("take-over: the running process does not yield"))?? {
-            Some(Step::Yielded) => Ok(()),
-            _ => Err(Error::unavailable(
-                "take-over: the running process did not yield: it ends, or another one takes over; try again",
+        let yielded = async {
+            send(&mut self.stream, &Step::Yield).await?;
+            receive::<_, Step>(&mut BufReader::new(&mut self.stream)).await
+        };
+        let late = |_| Error::unavailable("take-over: the running process does not yield");
+        match timeout(PATIENCE, yielded).await.map_err(late)? {
+            Ok(Some(Step::Yielded)) => Ok(()),
+            Ok(Some(Step::Refused)) => Err(Error::unavailable(
+                "take-over: another process is already taking over; try again when it is ready",
             )),
+            Ok(Some(_)) => Err(Error::invalid("take-over", "the running process does not respond in order")),
+            Ok(None) => {
+                tracing::warn!("take-over: the running process ended; starting on its sockets");
+                Ok(())
+            }
+            Err(error) if error.kind() == Kind::Unavailable => {
+                tracing::warn!(
+                    error = error.chain(),
+                    "take-over: the running process ended; starting on its sockets"
+                );
+                Ok(())
+            }
+            Err(error) => Err(error),
         }
     }
 
-    /// Reports that this process serves now.
-    pub async fn ready(mut self) -> Result<()> {
-        send(&mut self.stream, &Step::Ready).await
+    /// Reports that this process serves now. The other process can have ended.
+    pub async fn ready(mut self) {
+        if let Err(error) = send(&mut self.stream, &Step::Ready).await {
+            tracing::warn!(
+                error = error.chain(),
+                "take-over: the previous process ended before it had drained"
+            );
+        }
     }
 }
 
@@ -303,7 +350,7 @@ mod tests {
         assert!(successor.inherited.take("http").is_none() && asking.try_recv().is_err());
         let taking = tokio::spawn(async move {
             successor.take_over().await.expect("it yields");
-            successor.ready().await.expect("it hears");
+            successor.ready().await;
         });
         asking.recv().await.expect("a handover").ready().await.expect("it is ready");
         taking.await.expect("it took over");
@@ -318,6 +365,22 @@ mod tests {
         let error = asking.recv().await.expect("a handover").ready().await.expect_err("it failed");
         assert!(error.message().contains("take-over") || error.message().contains("broke"), "{error}");
         taking.await.expect("it ran").expect("it had yielded");
+    }
+
+    #[tokio::test]
+    async fn a_second_successor_is_refused() {
+        let (_folder, path) = socket();
+        let (mut asking, _stop, _listener) = running(&path).await;
+        let connect = async || Successor::connect(&path).await.expect("no error").expect("a running process");
+        let (mut first, mut second) = (connect().await, connect().await);
+        let taking = tokio::spawn(async move { first.take_over().await });
+        while asking.is_empty() {
+            tokio::task::yield_now().await;
+        }
+        let error = second.take_over().await.expect_err("refused");
+        assert!(error.message().contains("already taking over"), "{error}");
+        drop(asking.recv().await.expect("a handover"));
+        taking.await.expect("it ran").expect("a process that ends is no error");
     }
 
     #[tokio::test]

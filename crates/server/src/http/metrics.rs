@@ -9,6 +9,7 @@ use crate::{
     gateway::embedded::EmbeddedGateway,
     http::listener,
     identity::authenticate::{Credentials, identify},
+    logging,
     metering::timeseries::buffer::Totals,
     settings::HttpSettings,
 };
@@ -170,6 +171,10 @@ impl Figures {
             requests.get_or_create(&[("class", (*class).to_owned())]).inc_by(*count);
         }
         registry.register("api_requests", "Requests that the API answered, by class of status", requests);
+        let dropped = Counter::<u64>::default();
+        dropped.inc_by(logging::dropped());
+        let help = "Log lines that were dropped, because standard error was not read or is closed";
+        registry.register("log_lines_dropped", help, dropped);
         self.register_clusters(&mut registry);
         let mut text = String::new();
         encode(&mut text, &registry)

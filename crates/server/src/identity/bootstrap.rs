@@ -69,17 +69,29 @@ pub async fn prepare(
     now: Timestamp,
 ) -> Result<Option<PathBuf>> {
     let given = given_key()?;
-    let organizations = store.list(&Query { limit: 1, ..Query::all(Kind::Organization) }).await?;
     let mut written = None;
-    let organization = match organizations.into_iter().next() {
-        Some(row) => documents::decode::<Organization>(row)?.value.id,
-        None => {
-            // The file is written first: after a crash, the next start uses its key, and there is no
-            // organization without a known key.
-            let kept = data.read_private(KEY_FILE)?.as_deref().map(str::trim).and_then(Secret::parse);
-            let secret = given.as_deref().and_then(Secret::parse).or(kept).unwrap_or_else(Secret::random);
-            written = Some(data.write_private(KEY_FILE, &format!("{}\n", secret.reveal()))?);
-            found(store, settings, &secret, now).await?
+    let organization = loop {
+        let organizations = store.list(&Query { limit: 1, ..Query::all(Kind::Organization) }).await?;
+        if let Some(row) = organizations.into_iter().next() {
+            break documents::decode::<Organization>(row)?.value.id;
+        }
+        // The file is written first: after a crash, the next start uses its key, and there is no
+        // organization without a known key.
+        let kept = data.read_private(KEY_FILE)?.as_deref().map(str::trim).and_then(Secret::parse);
+        let secret = given.as_deref().and_then(Secret::parse).or(kept).unwrap_or_else(Secret::random);
+        let path = data.write_private(KEY_FILE, &format!("{}\n", secret.reveal()))?;
+        match found(store, settings, &secret, now).await {
+            Ok(organization) => {
+                written = Some(path);
+                break organization;
+            }
+            // Another server that starts on the same empty store came first. Its key is the only one.
+            Err(error) if error.kind() == ErrorKind::Exists => {
+                if documents::find::<ApiKey>(store, secret.id()).await?.is_none() {
+                    data.remove_private(KEY_FILE)?;
+                }
+            }
+            Err(error) => return Err(error),
         }
     };
     if let Some(secret) = given.as_deref().and_then(Secret::parse) {

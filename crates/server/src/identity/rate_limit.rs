@@ -12,7 +12,7 @@
 
 use crate::settings::{EngineKind, RateLimitMode, RateLimitSettings};
 use ootheca_model::{Error, PrincipalId, throttle::Throttle};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use std::{
     collections::{HashMap, VecDeque},
     net::IpAddr,
@@ -32,6 +32,13 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// The limits, and the recent calls of each caller.
 #[derive(Debug)]
 pub struct Limiter {
+    limits: RwLock<Limits>,
+    callers: Mutex<Callers>,
+    failures: Throttle<()>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Limits {
     on: bool,
     /// Time between two calls at the maximum rate.
     interval: Duration,
@@ -39,8 +46,6 @@ pub struct Limiter {
     tolerance: Duration,
     /// The maximum time that a call waits for its turn.
     longest_wait: Duration,
-    callers: Mutex<Callers>,
-    failures: Throttle<()>,
 }
 
 #[derive(Debug, Default)]
@@ -64,23 +69,28 @@ struct Queue {
 impl Limiter {
     /// Creates a limiter. With the mode `auto`, the simulated engine has no limits.
     pub fn new(settings: &RateLimitSettings, engine: EngineKind) -> Self {
-        let mode = settings.mode.resolve(engine);
-        let interval = Duration::from_secs(1) / settings.requests_per_second.max(1);
-        let tolerance = interval * settings.burst.max(1).saturating_sub(1);
         Self {
-            on: mode != RateLimitMode::Never,
-            interval,
-            tolerance,
-            longest_wait: if mode == RateLimitMode::Pace { LONGEST_WAIT } else { Duration::ZERO },
+            limits: RwLock::new(Limits::new(settings, engine)),
             callers: Mutex::default(),
             failures: Throttle::new(FREE, LONGEST_DELAY),
         }
     }
 
+    /// Changes the limits, also for calls that wait.
+    pub fn configure(&self, settings: &RateLimitSettings, engine: EngineKind) {
+        *self.limits.write() = Limits::new(settings, engine);
+        self.callers.lock().queues.values().for_each(|queue| queue.shortened.notify_waiters());
+    }
+
+    fn limits(&self) -> Limits {
+        *self.limits.read()
+    }
+
     /// Counts a call. Returns `None` if it can start now, or its turn. If it would have to wait for too long,
     /// returns the time after which another attempt can succeed.
     pub fn enter(&self, caller: PrincipalId, now: Instant) -> Result<Option<Turn<'_>>, Duration> {
-        if !self.on {
+        let limits = self.limits();
+        if !limits.on {
             return Ok(None);
         }
         let mut callers = self.callers.lock();
@@ -93,24 +103,17 @@ impl Limiter {
             waiting: VecDeque::new(),
             shortened: Arc::default(),
         });
-        let wait = self.wait(queue, queue.waiting.len(), now);
+        let wait = limits.wait(queue, queue.waiting.len(), now);
         if wait.is_zero() {
-            queue.next = queue.next.max(now) + self.interval;
+            queue.next = queue.next.max(now) + limits.interval;
             return Ok(None);
         }
-        if wait > self.longest_wait {
-            return Err(wait - self.longest_wait);
+        if wait > limits.longest_wait {
+            return Err(wait - limits.longest_wait);
         }
         *last += 1;
         queue.waiting.push_back(*last);
         Ok(Some(Turn { limiter: self, caller, number: *last, shortened: queue.shortened.clone() }))
-    }
-
-    /// The time until the turn of the call at a position in the queue. If it is zero, so are those before it.
-    fn wait(&self, queue: &Queue, position: usize, now: Instant) -> Duration {
-        let before = self.interval.saturating_mul(u32::try_from(position).unwrap_or(u32::MAX));
-        let ahead = queue.next.saturating_duration_since(now).saturating_add(before);
-        ahead.saturating_sub(self.tolerance)
     }
 
     /// Checks whether an address can try to authenticate. Returns the time to wait if not.
@@ -121,12 +124,35 @@ impl Limiter {
     /// Records that an address failed to authenticate. During a delay, this does not count, and the remaining
     /// time is returned as the error.
     pub fn failed(&self, peer: IpAddr, now: Instant) -> Result<(), Duration> {
-        if !self.on {
+        if !self.limits().on {
             return Ok(());
         }
         self.check(peer, now)?;
         self.failures.failed(peer, (), now);
         Ok(())
+    }
+}
+
+impl Limits {
+    fn new(settings: &RateLimitSettings, engine: EngineKind) -> Self {
+        let mode = settings.mode.resolve(engine);
+        let interval = Duration::from_secs(1) / settings.requests_per_second.max(1);
+        Self {
+            on: mode != RateLimitMode::Never,
+            interval,
+            tolerance: interval * settings.burst.max(1).saturating_sub(1),
+            longest_wait: if mode == RateLimitMode::Pace { LONGEST_WAIT } else { Duration::ZERO },
+        }
+    }
+
+    /// The time until the turn of the call at a position in the queue. If it is zero, so are those before it.
+    fn wait(&self, queue: &Queue, position: usize, now: Instant) -> Duration {
+        if !self.on {
+            return Duration::ZERO;
+        }
+        let before = self.interval.saturating_mul(u32::try_from(position).unwrap_or(u32::MAX));
+        let ahead = queue.next.saturating_duration_since(now).saturating_add(before);
+        ahead.saturating_sub(self.tolerance)
     }
 }
 
@@ -147,12 +173,13 @@ impl Turn<'_> {
         // A caller that was forgotten, because there were too many, starts again.
         let Some(queue) = callers.queues.get_mut(&self.caller) else { return Ok(()) };
         let Ok(position) = queue.waiting.binary_search(&self.number) else { return Ok(()) };
-        let wait = self.limiter.wait(queue, position, now);
+        let limits = self.limiter.limits();
+        let wait = limits.wait(queue, position, now);
         if !wait.is_zero() {
             return Err(wait);
         }
         queue.waiting.remove(position);
-        queue.next = queue.next.max(now) + self.limiter.interval;
+        queue.next = queue.next.max(now) + limits.interval;
         Ok(())
     }
 }

@@ -4,7 +4,8 @@
 //!
 //! A call that changes something leaves exactly one audit entry, refused or not, in the transaction of its
 //! change. It runs to its end even if the client disconnects. A dry run leaves none, unless the caller is not
-//! allowed to make the change; nor does a replayed response, or a call beyond the rate limit.
+//! allowed to make the change; nor does a replayed response, or a call beyond the rate limit. Repeated calls of a
+//! caller that lacks the required role share an entry.
 
 mod dry_run;
 mod replay;
@@ -411,6 +412,20 @@ impl RequestContext {
         }
     }
 
+    /// Like [`Self::refuse`], for a caller that may lack the required role. Such callers could otherwise fill the
+    /// audit log, so refusals that are repeated are counted.
+    async fn deny(&self, mut entry: AuditEntry, caller: &Caller, error: Error) -> Result<ChangeResult> {
+        if !matches!(error.kind(), ErrorKind::Denied | ErrorKind::NotFound) {
+            return self.refuse(entry, error).await;
+        }
+        entry.error = Some(redact::error(&error));
+        entry.payload = redact::refused(entry.payload);
+        match self.api.refusals.admit(caller.principal.id, self.operation.name, entry) {
+            Some(entry) => self.refuse(entry, error).await,
+            None => Err(error),
+        }
+    }
+
     /// Writes the entry of a refused call, and returns the error. A failed attempt to sign in counts.
     async fn refuse(&self, entry: AuditEntry, error: Error) -> Result<ChangeResult> {
         self.note_refusal(entry, &error).await?;
@@ -427,6 +442,7 @@ impl RequestContext {
             return Ok(());
         }
         entry.error = Some(redact::error(error));
+        entry.payload = redact::refused(entry.payload);
         let mut batch = Batch::server("audit");
         batch.audit.push(entry);
         self.api.context.store.commit(batch, self.api.context.now()).await.map(|_| ())

@@ -46,10 +46,10 @@ impl RequestContext {
         refusal: Error,
     ) -> Result<ChangeResult> {
         let key = self.extensions().ok().and_then(|extensions| self.key(&caller.principal, &extensions));
-        let Some(key) = key else { return self.refuse(entry, refusal).await };
+        let Some(key) = key else { return self.deny(entry, caller, refusal).await };
         let _lock = self.api.idempotency.lock(key.id()).await;
         let found = key.find(&self.api.context).await?.filter(|found| key.check(&found.value).is_ok());
-        let Some(found) = found else { return self.refuse(entry, refusal).await };
+        let Some(found) = found else { return self.deny(entry, caller, refusal).await };
         let folders = found.value.folders.clone();
         let target = hierarchy::gone_target(
             &self.api.context,
@@ -60,7 +60,7 @@ impl RequestContext {
         );
         match target.await?.map(|target| self.authorize_at(caller, target)) {
             Some(Ok(call)) => self.replay(entry, call, &key, found).await,
-            _ => self.refuse(entry, refusal).await,
+            _ => self.deny(entry, caller, refusal).await,
         }
     }
 

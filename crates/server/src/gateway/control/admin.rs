@@ -16,7 +16,7 @@ use crate::{
     settings::Settings,
 };
 use ootheca_model::{Error, Result, time::Clock as _};
-use std::{io::ErrorKind, path::Path};
+use std::{io::ErrorKind, path::Path, time::Duration};
 use tokio::{io::BufReader, net::UnixStream};
 
 /// Sends a command to the server of the data directory. If no server runs, locks the directory and runs the
@@ -31,7 +31,7 @@ pub async fn ask(mut settings: Settings, command: Command) -> Result<Done> {
             format!("the directory {} does not exist: start the server once", settings.data_dir.display());
         return Err(Error::invalid("data_dir", rule));
     }
-    let data = DataDir::open(&settings.data_dir)?;
+    let data = DataDir::open(&settings.data_dir, Duration::ZERO).await?;
     let store = bootstrap::open_store(&settings).await?;
     let now = SystemClock.now();
     bootstrap::prepare(&*store, &settings, &data, now).await?;

@@ -53,6 +53,21 @@ fn calls_after_a_burst_are_spaced() {
 }
 
 #[test]
+fn changed_limits_apply_to_calls_that_wait() {
+    let (limiter, now) = (with_mode(RateLimitMode::Pace, 1, 1), Instant::now());
+    assert_eq!(admit(&limiter, ANN, now), Ok(()));
+    let turn = waiting(&limiter, now);
+    assert_eq!(turn.take(now), Err(millis(1000)));
+    let settings = |mode| RateLimitSettings { mode, requests_per_second: 10, burst: 10 };
+    limiter.configure(&settings(RateLimitMode::Never), EngineKind::Simulated);
+    assert_eq!(turn.take(now), Ok(()));
+    assert_eq!(admit(&limiter, ANN, now), Ok(()));
+    limiter.configure(&settings(RateLimitMode::Refuse), EngineKind::Simulated);
+    let admitted = (0..100).filter(|_| admit(&limiter, BOB, now).is_ok()).count();
+    assert_eq!(admitted, 10);
+}
+
+#[test]
 fn calls_wait_in_order_of_arrival_up_to_ten_seconds() {
     let (limiter, now) = (with_mode(RateLimitMode::Pace, 10, 40), Instant::now());
     for _ in 0..40 {

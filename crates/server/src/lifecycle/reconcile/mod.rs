@@ -118,8 +118,11 @@ impl Driver {
                 .lease(LEASE, &self.holder, fence, LEASE_TTL, self.lifecycle.context.now())
                 .await;
             self.lease = renewed?;
-            // Another server may have changed something in between.
-            self.scanned &= self.lease.as_ref().map(|lease| lease.fence) == fence;
+            if self.lease.as_ref().map(|lease| lease.fence) != fence {
+                // Another server may have changed something in between.
+                self.scanned = false;
+                self.scan_at = now;
+            }
             self.lifecycle.context.lease.send_replace(self.lease.clone());
         }
         if self.lease.is_none() {
@@ -155,12 +158,21 @@ impl Driver {
         Ok(true)
     }
 
+    /// When there is something to do. Without the lease, that is only to ask for it.
     fn wake_at(&self) -> Instant {
+        if self.lease.is_none() {
+            return self.renew_at;
+        }
         let next = self.later.values().min().copied();
         next.into_iter().chain([self.renew_at, self.scan_at]).min().unwrap_or(self.scan_at)
     }
 
+    /// Notes that a cluster has to be visited, or all of them. Without the lease this is not necessary, because a new
+    /// lease starts with a scan.
     fn hint(&mut self, id: Option<ClusterId>) {
+        if self.lease.is_none() {
+            return;
+        }
         match id {
             None => self.scan_at = Instant::now(),
             Some(id) if self.running.contains(&id) => {
