@@ -79,13 +79,6 @@ impl Listener for PausableListener {
 #[derive(Clone, Copy)]
 pub struct Peer(pub(super) SocketAddr);
 
-impl Peer {
-    /// The IP address without the port.
-    pub fn ip(self) -> std::net::IpAddr {
-        self.0.ip().to_canonical()
-    }
-}
-
 impl Connected<IncomingStream<'_, PausableListener>> for Peer {
     fn connect_info(stream: IncomingStream<'_, PausableListener>) -> Self {
         Self(*stream.remote_addr())

@@ -14,6 +14,7 @@ use crate::{
         metrics,
         response::{failure, plain},
         scim, scrape,
+        trusted_proxies::Origin,
     },
     identity::authenticate::header_text,
 };
@@ -51,6 +52,12 @@ struct RouteState {
     embedded: Option<Arc<EmbeddedGateway>>,
     /// The same routes, for paths with several slashes at the start. None of the routes matches those.
     collapsed: Option<Router>,
+}
+
+impl RouteState {
+    fn origin(&self, peer: SocketAddr, headers: &HeaderMap) -> Origin {
+        Origin::of(peer.ip(), headers, &self.api.context.settings.trusted_proxies)
+    }
 }
 
 /// All routes. `ready` is true from when all sockets listen until the server drains.
@@ -107,6 +114,7 @@ async fn operation(
 async fn answer(state: &RouteState, peer: SocketAddr, request: axum::extract::Request) -> Response {
     let (head, body) = request.into_parts();
     let text = |name: &str| header_text(&head.headers, name);
+    let origin = state.origin(peer, &head.headers);
     let path = head.uri.path().to_owned();
     let accept = text("accept");
     let Ok(body) = to_bytes(body, BODY_LIMIT).await else {
@@ -119,7 +127,7 @@ async fn answer(state: &RouteState, peer: SocketAddr, request: axum::extract::Re
         path: path.clone(),
         query: head.uri.query().unwrap_or_default().to_owned(),
         version: text("cc-version"),
-        client: Arc::new(Client::of(peer.ip().to_canonical(), &head.method, &head.headers)),
+        client: Arc::new(Client::of(origin.address, origin.tls, &head.method, &head.headers)),
         idempotency_key: text("idempotency-key"),
         body: body.to_vec(),
     };
@@ -158,12 +166,12 @@ async fn answer(state: &RouteState, peer: SocketAddr, request: axum::extract::Re
 /// The metrics of the caller's organization, for Prometheus.
 async fn metrics_text(
     State(state): State<RouteState>,
-    ConnectInfo(peer): ConnectInfo<Peer>,
+    ConnectInfo(Peer(peer)): ConnectInfo<Peer>,
     headers: HeaderMap,
 ) -> Response {
     let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let gateway = state.embedded.as_ref().map(|embedded| embedded.figures());
-    match metrics::text(&state.api, peer.ip(), authorization, gateway).await {
+    match metrics::text(&state.api, state.origin(peer, &headers).address, authorization, gateway).await {
         Ok(text) => Response::builder()
             .header(header::CONTENT_TYPE, metrics::CONTENT_TYPE)
             .body(Body::from(text))
@@ -200,12 +208,13 @@ async fn certificate(State(state): State<RouteState>, Path(id): Path<String>) ->
 /// The metrics of one cluster in one region, for Prometheus.
 async fn scraped(
     State(state): State<RouteState>,
-    ConnectInfo(peer): ConnectInfo<Peer>,
+    ConnectInfo(Peer(peer)): ConnectInfo<Peer>,
     Path((id, region)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Response {
     let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let response = scrape::answer(&state.api, peer.ip(), authorization, &id, &region).await;
+    let client = state.origin(peer, &headers).address;
+    let response = scrape::answer(&state.api, client, authorization, &id, &region).await;
     state.api.response_counts.count(response.status().as_u16());
     response
 }
