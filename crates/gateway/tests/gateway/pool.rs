@@ -94,7 +94,7 @@ async fn pooled_connection_is_not_handed_over_if_the_server_would_refuse_the_cli
         assert_eq!(pid(&again).await, own, "reused before: {refuse}");
         release(&admin, again).await;
         admin.batch_execute(refuse).await.expect("changed");
-        let error = log_in().await.err().expect("refused");
+        let error = log_in().await.expect_err("refused");
         assert_eq!(error.code(), Some(&expected), "{refuse}: {error:?}");
         admin.batch_execute(accept).await.expect("changed");
     }
