@@ -62,9 +62,15 @@ impl Instance {
                 Ok(secrets.get(&name).cloned())
             },
         );
-        timeout(READ_TIMEOUT, read).await.unwrap_or_else(|late| {
+        let secret = timeout(READ_TIMEOUT, read).await.unwrap_or_else(|late| {
             Err(Error::unavailable("the SQL server did not respond in time").because(late))
-        })
+        });
+        if secret.is_err() {
+            // Otherwise, failed logins would pile up until the server responds again.
+            result.close();
+            self.logins.waiting.lock().retain(|login| !login.result.is_closed());
+        }
+        secret
     }
 }
 
