@@ -26,6 +26,7 @@ mod idempotency;
 mod jwt;
 mod lifecycle;
 mod limits;
+mod login_changes;
 mod metering;
 mod metrics;
 mod missing_data;

@@ -1,7 +1,7 @@
 //! The rate limit: each caller has a burst and a rate, calls beyond it wait, and wrong keys are slowed down.
 
 use crate::{
-    sessions::{PASSWORD, person},
+    sessions::{Browser, PASSWORD, person},
     support::{PROGRAM, id},
 };
 use ootheca_testkit::{Answer, Client, Ootheca, ServerBuilder, eventually};
@@ -9,7 +9,10 @@ use serde_json::{Value, json};
 use std::{
     io::{Read as _, Write as _},
     net::TcpStream,
-    sync::Mutex,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -242,6 +245,72 @@ fn wrong_old_passwords_are_delayed() {
     assert!(answer.refused(429).contains("too many failed attempts"), "{answer}");
     assert!(answer.header("retry-after").is_some(), "{answer}");
     eventually("another attempt is allowed", || (change(PASSWORD).status == 200).then_some(()));
+}
+
+/// Uses up the attempts of this address: the next wrong key or password is answered with 429.
+fn exhaust_attempts(server: &Ootheca) {
+    let stranger = server.with_key("wrong");
+    eventually("the address has to wait", || (stranger.get("/organization").status == 429).then_some(()));
+}
+
+#[test]
+fn wrong_keys_keep_no_password_and_no_link_out() {
+    let server = limited(1000, 1000);
+    person(&server, "ada@example.com", &[]);
+    let invitation = json!({ "email": "bob@example.com", "roles": [] });
+    let invitation = server.raw("POST", "/api/ootheca/v1/invitations").json(&invitation).send();
+    exhaust_attempts(&server);
+    let sign_in = |body: Value| Browser::new(&server).sign_in(body);
+    let wrong = sign_in(json!({ "email": "ada@example.com", "password": "wrong horse battery" }));
+    assert!(wrong.refused(429).contains("too many failed attempts"), "{wrong}");
+    sign_in(json!({ "email": "ada@example.com", "password": PASSWORD })).ok();
+    sign_in(json!({ "link_token": invitation.text("/link_token"), "password": PASSWORD })).ok();
+    sign_in(json!({ "email": "bob@example.com", "password": PASSWORD })).ok();
+}
+
+#[test]
+fn wrong_passwords_do_not_keep_the_right_one_out() {
+    let server = limited(1000, 1000);
+    person(&server, "ada@example.com", &[]);
+    let sign_in = |password: &str| {
+        Browser::new(&server).sign_in(json!({ "email": "ada@example.com", "password": password }))
+    };
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let attack = || {
+            while !done.load(Ordering::Relaxed) {
+                assert!(matches!(sign_in("wrong horse battery").status, 401 | 429));
+            }
+        };
+        let attacks: Vec<_> = (0..8).map(|_| scope.spawn(attack)).collect();
+        let answers: Vec<Answer> = (0..10).map(|_| sign_in(PASSWORD)).collect();
+        done.store(true, Ordering::Relaxed);
+        for answer in answers {
+            answer.ok();
+        }
+        attacks.into_iter().for_each(|attack| attack.join().expect("no panic"));
+    });
+}
+
+#[test]
+fn clients_behind_a_trusted_proxy_are_told_apart() {
+    let server = ServerBuilder::new(PROGRAM)
+        .env(MODE, "refuse")
+        .env("OOTHECA_TRUSTED_PROXIES", "[\"127.0.0.0/8\"]")
+        .boot();
+    let stranger = server.with_key("wrong");
+    let get = |client: &str| {
+        stranger.raw("GET", "/api/v1/organization").header("x-forwarded-for", client).send().status
+    };
+    // What the client itself sends is at the start of the list.
+    eventually("the client has to wait", || (get("198.51.100.9, 203.0.113.7") == 429).then_some(()));
+    assert_eq!(get("203.0.113.7"), 429);
+    assert_eq!(get("203.0.113.7, 198.51.100.9"), 401);
+    let without = limited(1000, 1000);
+    exhaust_attempts(&without);
+    let stranger = without.with_key("wrong");
+    let answer = stranger.raw("GET", "/api/v1/organization").header("x-forwarded-for", "203.0.113.7").send();
+    assert_eq!(answer.status, 429, "no proxy is trusted");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Sessions of the console, as a browser uses them.
 
-use crate::support::{audit_log, simulated, trace};
+use crate::support::{PROGRAM, audit_log, simulated, trace};
 use ootheca_testkit::{Answer, Client, Ootheca, ServerBuilder};
 use serde_json::{Value, json};
 
@@ -89,15 +89,31 @@ fn the_cookie_is_hidden_from_scripts_and_other_sites() {
     assert_eq!(answer.header("cache-control"), Some("no-store"));
     let body = by_password("ada@example.com", PASSWORD);
     let anonymous = server.anonymous();
-    let behind_tls = anonymous.raw("POST", SESSION).header("x-forwarded-proto", "https");
-    let answer = behind_tls.json(&body).send();
-    assert!(answer.header("set-cookie").expect("a cookie").contains("; Secure"), "{answer}");
+    let forwarded = anonymous.raw("POST", SESSION).header("x-forwarded-proto", "https");
+    let answer = forwarded.json(&body).send();
+    assert!(
+        !answer.header("set-cookie").expect("a cookie").contains("Secure"),
+        "no proxy is trusted: {answer}"
+    );
     let token = ada.cookie.clone().expect("a cookie").split_once('=').expect("a value").1.to_owned();
     let who = ada.api("GET", SESSION, None);
     assert_eq!(who.text("/user/email"), "ada@example.com");
     assert_eq!(who.text("/organization/label"), "ootheca");
     assert_eq!(who.ok()["roles"][0]["name"], "ORG_MEMBER");
     assert!(!who.to_string().contains(&token), "the token is in the cookie only");
+}
+
+#[test]
+fn cookies_are_secure_behind_a_trusted_proxy_with_tls() {
+    let server = ServerBuilder::new(PROGRAM).env("OOTHECA_TRUSTED_PROXIES", "[\"127.0.0.1/32\"]").boot();
+    person(&server, "ada@example.com", &[]);
+    let anonymous = server.anonymous();
+    for (scheme, secure) in [("https", true), ("http", false)] {
+        let request = anonymous.raw("POST", SESSION).header("x-forwarded-proto", scheme);
+        let answer = request.json(&by_password("ada@example.com", PASSWORD)).send();
+        let cookie = answer.header("set-cookie").expect("a cookie");
+        assert_eq!(cookie.contains("; Secure"), secure, "{answer}");
+    }
 }
 
 #[test]

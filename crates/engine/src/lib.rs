@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use ootheca_model::{
     ClusterId, Error, ErrorKind, Result,
     instance::{InstancePlan, Observed, Removal},
-    login::Login,
+    login::{Login, Secret},
     usage::{CpuCounter, Measure},
 };
 use statement::{QueryOutput, Statement};
@@ -91,6 +91,13 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Opens a session with administrative rights. `Unavailable` unless the instance is ready.
     async fn admin(&self, cluster: ClusterId) -> Result<Box<dyn Admin>>;
+
+    /// The secret of a SQL user that can log in, as the server has it now; `None` for any other name. Fast enough for
+    /// every login. `Unavailable` unless the instance is ready and responds within a few seconds.
+    async fn secret(&self, cluster: ClusterId, user: &str) -> Result<Option<Secret>> {
+        let logins = self.admin(cluster).await?.logins().await?;
+        Ok(logins.into_iter().find(|login| login.name == user).map(|login| login.secret))
+    }
 
     /// The Unix socket on which the instance speaks the PostgreSQL protocol. `Precondition` if this engine
     /// runs no SQL servers, `Unavailable` unless the instance is ready.

@@ -92,12 +92,20 @@ impl ClientError {
             .hint("The connection may be intercepted. Verify the server's certificate.")
     }
 
-    /// The client has sent too many wrong passwords.
-    pub(crate) fn login_throttled(wait: Duration) -> Self {
+    /// Too many wrong passwords were sent from the client's address.
+    pub(crate) fn login_throttled(user: &str, wait: Duration) -> Self {
         let seconds = wait.as_millis().div_ceil(1000).max(1);
-        let message =
-            format!("codeProxyRefusedConnection: too many failed login attempts; try again in {seconds} s");
+        let message = format!(
+            "codeProxyRefusedConnection: too many failed login attempts for user \"{user}\" from your address; \
+             try again in {seconds} s"
+        );
         Self::new("throttled", "28000", message).hint("Check the user name and password.")
+    }
+
+    /// Connections that have not authenticated are closed in favor of new ones.
+    pub(crate) fn too_many_unauthenticated() -> Self {
+        let message = "codeProxyRefusedConnection: too many connections that have not authenticated";
+        Self::new("evicted", "53300", message).hint("Try again later.")
     }
 
     /// The cluster exceeds its request unit limit.

@@ -22,6 +22,7 @@ mod session;
 mod settings;
 mod storage_guard;
 mod tls;
+mod unauthenticated;
 mod workers;
 
 pub use metrics::{Histogram, Snapshot, Usage};
@@ -119,8 +120,8 @@ pub trait Directory: Send + Sync + 'static {
     /// The active cluster with this routing id (`name-number`).
     async fn resolve(&self, routing_id: &str) -> Result<Option<Destination>>;
     /// The stored form of a user's password; `None` if the user does not exist. The name is in the form of
-    /// `ootheca_model::sql_name`. Never wakes the cluster. At
-    /// most one second old if a session could have changed it.
+    /// `ootheca_model::sql_name`. Never wakes the cluster. As the server has it now, unless the server does not
+    /// respond.
     async fn secret(&self, cluster: ClusterId, user: &str) -> Result<Option<Secret>>;
     /// Invalidates cached secrets, after one of them turned out to differ from the server's.
     async fn invalidate(&self, cluster: ClusterId);

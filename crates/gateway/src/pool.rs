@@ -10,7 +10,10 @@ use crate::{
 };
 use ootheca_model::ClusterId;
 use ootheca_pg_protocol::{
-    backend::{COMMAND_COMPLETE, NOTICE_RESPONSE, NOTIFICATION_RESPONSE, PARAMETER_STATUS, READY_FOR_QUERY},
+    backend::{
+        COMMAND_COMPLETE, DATA_ROW, NOTICE_RESPONSE, NOTIFICATION_RESPONSE, PARAMETER_STATUS,
+        READY_FOR_QUERY, ROW_DESCRIPTION, row_values,
+    },
     frontend::QUERY,
     message,
     scram::ClientKey,
@@ -32,6 +35,16 @@ const RESET_TIMEOUT: Duration = Duration::from_secs(2);
 const MAX_MESSAGE_LENGTH: usize = 16 * 1024;
 /// Both the query, and the command tag of its answer.
 const DISCARD_ALL: &[u8] = b"DISCARD ALL\0";
+/// What a server checks, besides the password, before it lets a user connect. A user can have its own operators before
+/// those of PostgreSQL in `search_path`.
+const ADMITS: &[u8] = b"SELECT d.datallowconn AND pg_catalog.has_database_privilege(d.oid, 'CONNECT') \
+    AND (r.rolconnlimit OPERATOR(pg_catalog.<) 0 OR r.rolconnlimit OPERATOR(pg_catalog.>=) (SELECT pg_catalog.count(*) \
+        FROM pg_catalog.pg_stat_activity a WHERE a.usesysid OPERATOR(pg_catalog.=) r.oid)) \
+    AND (d.datconnlimit OPERATOR(pg_catalog.<) 0 OR d.datconnlimit OPERATOR(pg_catalog.>=) (SELECT pg_catalog.count(*) \
+        FROM pg_catalog.pg_stat_activity a WHERE a.datid OPERATOR(pg_catalog.=) d.oid)) \
+    FROM pg_catalog.pg_database d, pg_catalog.pg_roles r \
+    WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database() \
+    AND r.rolname OPERATOR(pg_catalog.=) session_user\0";
 const SWEEP_INTERVAL: Duration = Duration::from_millis(250);
 
 /// What two sessions must have in common to use the same server connection.
@@ -152,7 +165,32 @@ impl Released {
 
 /// Runs `DISCARD ALL`. Returns whether the session is in its initial state now.
 async fn reset(server: &mut BackendSocket, parameters: &mut ParameterStatuses) -> io::Result<bool> {
-    let query = message::encode(QUERY, DISCARD_ALL);
+    exchange(server, DISCARD_ALL, |bytes| check_reset(bytes, parameters)).await
+}
+
+/// Asks the server whether it would still let the user of a pooled connection connect to its database.
+pub(crate) async fn admits(session: BackendSession) -> Option<BackendSession> {
+    let BackendSession { socket, parameters, cancel_target, notices, trailing } = session;
+    let mut socket = BackendSocket::new(socket).ok()?;
+    let asked = timeout(RESET_TIMEOUT, exchange(&mut socket, ADMITS, check_admits)).await;
+    match asked {
+        Ok(Ok(true)) => {}
+        answer => {
+            tracing::debug!(?answer, "pooled connection not used");
+            return None;
+        }
+    }
+    let socket = socket.into_inner()?;
+    Some(BackendSession { socket, parameters, cancel_target, notices, trailing })
+}
+
+/// Sends a query, and reads until `check` knows the result.
+async fn exchange(
+    server: &mut BackendSocket,
+    query: &[u8],
+    mut check: impl FnMut(&[u8]) -> Option<bool>,
+) -> io::Result<bool> {
+    let query = message::encode(QUERY, query);
     let mut rest = query.as_slice();
     while !rest.is_empty() {
         let count = poll_fn(|cx| server.poll_write(cx, rest)).await?;
@@ -165,8 +203,26 @@ async fn reset(server: &mut BackendSocket, parameters: &mut ParameterStatuses) -
             return Ok(false);
         }
         bytes.extend_from_slice(&chunk[..count]);
-        if let Some(is_reset) = check_reset(&bytes, parameters) {
-            return Ok(is_reset);
+        if let Some(result) = check(&bytes) {
+            return Ok(result);
+        }
+    }
+}
+
+/// Whether the answer to [`ADMITS`] is `t`; `None` if it is incomplete.
+fn check_admits(mut bytes: &[u8]) -> Option<bool> {
+    let mut admitted = false;
+    loop {
+        let frame = match message::first(bytes, MAX_MESSAGE_LENGTH) {
+            Ok(frame) => frame?,
+            Err(_) => return Some(false),
+        };
+        bytes = &bytes[frame.length()..];
+        match (frame.kind, frame.body) {
+            (ROW_DESCRIPTION | COMMAND_COMPLETE | NOTICE_RESPONSE | NOTIFICATION_RESPONSE, _) => {}
+            (DATA_ROW, row) => admitted = row_values(row).eq([Some(&b"t"[..])]),
+            (READY_FOR_QUERY, b"I") => return Some(admitted && bytes.is_empty()),
+            _ => return Some(false),
         }
     }
 }
@@ -236,9 +292,27 @@ mod tests {
         assert_eq!(out, b"S\0\0\0\x08a\x003\0S\0\0\0\x08b\x002\0");
     }
 
+    #[test]
+    fn only_a_row_with_true_admits() {
+        let check = |messages: &[(u8, &[u8])]| {
+            let bytes: Vec<u8> =
+                messages.iter().flat_map(|(kind, body)| message::encode(*kind, body)).collect();
+            check_admits(&bytes)
+        };
+        let row = |value: &'static [u8]| (DATA_ROW, value);
+        let (yes, no) = (row(b"\0\x01\0\0\0\x01t"), row(b"\0\x01\0\0\0\x01f"));
+        let (tag, ready) = ((COMMAND_COMPLETE, &b"SELECT 1\0"[..]), (READY_FOR_QUERY, &b"I"[..]));
+        assert_eq!(check(&[(ROW_DESCRIPTION, b""), yes, tag, ready]), Some(true));
+        assert_eq!(check(&[yes, tag]), None);
+        for refused in [vec![no, tag, ready], vec![tag, ready], vec![(b'E', b"\0"), ready]] {
+            assert_eq!(check(&refused), Some(false), "{refused:?}");
+        }
+    }
+
     proptest! {
         #[test]
         fn never_panics(bytes: Vec<u8>) {
+            let _ = check_admits(&bytes);
             let _ = check_reset(&bytes, &mut ParameterStatuses::default());
         }
     }

@@ -8,9 +8,10 @@ use crate::{
     registry::{Registry, Termination, activity},
     session::{Shared, admission},
     tls::{Certificates, Tls},
+    unauthenticated::Unauthenticated,
     workers::{self, AcceptedConnection, Worker},
 };
-use ootheca_model::{Error, Result, throttle::Throttle};
+use ootheca_model::{Error, Result, attempts::Attempts};
 use parking_lot::{Mutex, RwLock};
 use std::{
     io,
@@ -28,24 +29,24 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-/// The number of failed logins in a row, per address and cluster, that are not throttled.
-const UNTHROTTLED_FAILURES: u32 = 3;
-const MAX_THROTTLE_DELAY: Duration = Duration::from_secs(60 * 60);
+/// The number of wrong passwords in a row that are not delayed.
+const UNDELAYED_FAILURES: u32 = 3;
 /// The time that sessions have to send their last message after the grace period.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(1500);
 const LAST_REPORT_TIMEOUT: Duration = Duration::from_secs(2);
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 const REJECT_TIMEOUT: Duration = Duration::from_millis(50);
-/// The number of connections beyond the maximum that complete a TLS handshake to receive an error.
-const MAX_REJECTIONS: usize = 64;
+/// The number of connections beyond the other limits: evicted ones that are being closed, and cancel requests.
+const CLOSING_CONNECTIONS: usize = 256;
 
 /// A running gateway. Dropping it terminates all sessions immediately.
 pub struct Gateway {
     address: SocketAddr,
     authority: String,
     shared: Arc<Shared>,
+    /// One for every open connection.
     permits: Arc<Semaphore>,
-    max_connections: u32,
+    max_open: u32,
     listening: Mutex<Option<Listening>>,
     background: Vec<AbortHandle>,
     stop: watch::Sender<bool>,
@@ -69,9 +70,10 @@ impl Gateway {
         let shared = Arc::new(share(&settings, &certificates, directory));
         let (stop, stopped) = watch::channel(false);
         let (threads, workers) = workers::start(settings.threads, stopped)?;
-        let max_connections = settings.max_connections.min(Semaphore::MAX_PERMITS).min(u32::MAX as usize);
-        let permits = Arc::new(Semaphore::new(max_connections));
-        let (max_connections, authority) = (max_connections as u32, certificates.authority().to_owned());
+        let max_open = settings.max_connections.saturating_add(settings.max_unauthenticated);
+        let max_open = u32::try_from(max_open.saturating_add(CLOSING_CONNECTIONS)).unwrap_or(u32::MAX);
+        let permits = Arc::new(semaphore(max_open as usize));
+        let authority = certificates.authority().to_owned();
         let background = spawn_background_tasks(&shared, settings, &certificates);
         let accept = tokio::spawn(accept(acceptor, shared.clone(), permits.clone(), workers));
         let listening = Mutex::new(Some(Listening { listener, accept }));
@@ -80,7 +82,7 @@ impl Gateway {
             authority,
             shared,
             permits,
-            max_connections,
+            max_open,
             listening,
             background,
             stop,
@@ -100,7 +102,7 @@ impl Gateway {
 
     /// The number of open connections.
     pub fn connections(&self) -> usize {
-        self.max_connections as usize - self.permits.available_permits()
+        self.max_open as usize - self.permits.available_permits()
     }
 
     /// The current values of all metrics.
@@ -134,7 +136,7 @@ impl Gateway {
     pub async fn shutdown(&self, grace: Duration) {
         self.stop_accepting().await;
         self.shared.registry.terminate_all(Termination::Drain);
-        let all_closed = || self.permits.acquire_many(self.max_connections);
+        let all_closed = || self.permits.acquire_many(self.max_open);
         if timeout(grace, all_closed()).await.is_err() {
             self.shared.registry.terminate_all(Termination::Shutdown);
             let _ = timeout(CLOSE_TIMEOUT, all_closed()).await;
@@ -165,6 +167,10 @@ impl Drop for Gateway {
     }
 }
 
+fn semaphore(permits: usize) -> Semaphore {
+    Semaphore::new(permits.min(Semaphore::MAX_PERMITS))
+}
+
 fn share(settings: &Settings, certificates: &Certificates, directory: Arc<dyn Directory>) -> Shared {
     let registry = Arc::<Registry>::default();
     Shared {
@@ -175,10 +181,15 @@ fn share(settings: &Settings, certificates: &Certificates, directory: Arc<dyn Di
         proxy_protocol: settings.proxy_protocol,
         domains: settings.domains.clone(),
         max_connections_per_cluster: settings.max_connections_per_cluster,
+        sessions: Arc::new(semaphore(settings.max_connections)),
+        unauthenticated: Arc::new(Unauthenticated::new(
+            settings.max_unauthenticated,
+            settings.max_unauthenticated_per_address,
+        )),
         pool: Arc::new(Pool::new(settings.pool_idle, registry.clone())),
         registry,
         cancel_keys: Arc::default(),
-        login_throttle: Throttle::new(UNTHROTTLED_FAILURES, MAX_THROTTLE_DELAY),
+        attempts: Attempts::new(UNDELAYED_FAILURES),
         metrics: Default::default(),
         mock_secret: rand::random(),
     }
@@ -215,7 +226,6 @@ async fn listen(settings: &Settings) -> io::Result<(net::TcpListener, TcpListene
 }
 
 async fn accept(listener: TcpListener, shared: Arc<Shared>, permits: Arc<Semaphore>, workers: Vec<Worker>) {
-    let rejections = Arc::new(Semaphore::new(MAX_REJECTIONS));
     loop {
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -225,17 +235,10 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, permits: Arc<Semapho
                 continue;
             }
         };
-        let (permit, beyond_max) = match permits.clone().try_acquire_owned() {
-            Ok(permit) => (permit, false),
-            Err(_) => match rejections.clone().try_acquire_owned() {
-                Ok(permit) => (permit, true),
-                Err(_) => {
-                    reject(&shared, stream, peer).await;
-                    continue;
-                }
-            },
-        };
-        workers::assign(&workers, &shared, AcceptedConnection { stream, peer, permit, beyond_max });
+        match permits.clone().try_acquire_owned() {
+            Ok(permit) => workers::assign(&workers, &shared, AcceptedConnection { stream, peer, permit }),
+            Err(_) => reject(&shared, stream, peer).await,
+        }
     }
 }
 

@@ -22,8 +22,12 @@ pub struct Settings {
     pub domains: Vec<String>,
     /// The time that a client has to send its startup message.
     pub handshake_timeout: Duration,
-    /// The maximum number of connections.
+    /// The maximum number of sessions.
     pub max_connections: usize,
+    /// The maximum number of connections that have not authenticated.
+    pub max_unauthenticated: usize,
+    /// The same for each address.
+    pub max_unauthenticated_per_address: usize,
     /// The maximum number of sessions per cluster.
     pub max_connections_per_cluster: usize,
     /// How long the server connection of an ended session stays in the pool; zero disables the pool.
@@ -45,6 +49,8 @@ impl Settings {
             domains: Vec::new(),
             handshake_timeout: Duration::from_secs(10),
             max_connections: 10_000,
+            max_unauthenticated: 2_000,
+            max_unauthenticated_per_address: 500,
             max_connections_per_cluster: 1_000,
             pool_idle: Duration::ZERO,
             proxy_protocol: false,

@@ -54,19 +54,17 @@ pub(crate) struct AcceptedConnection {
     pub(crate) stream: TcpStream,
     pub(crate) peer: SocketAddr,
     pub(crate) permit: OwnedSemaphorePermit,
-    /// Whether the gateway has the maximum number of connections without this one.
-    pub(crate) beyond_max: bool,
 }
 
 /// Assigns a connection to the worker with the fewest.
 pub(crate) fn assign(workers: &[Worker], shared: &Arc<Shared>, accepted: AcceptedConnection) {
     let least_loaded = workers.iter().min_by_key(|worker| worker.connections.load(Ordering::Relaxed));
-    let AcceptedConnection { stream, peer, permit, beyond_max } = accepted;
+    let AcceptedConnection { stream, peer, permit } = accepted;
     let (Some(worker), Ok(stream)) = (least_loaded, stream.into_std()) else { return };
     let (counted, shared) = (CountedConnection::new(&worker.connections), shared.clone());
     worker.runtime.spawn(async move {
         match TcpStream::from_std(stream) {
-            Ok(stream) => serve(shared, stream, peer, beyond_max).await,
+            Ok(stream) => serve(shared, stream, peer).await,
             Err(cause) => tracing::warn!(%cause, "SQL connection not served"),
         }
         drop((counted, permit));

@@ -4,6 +4,7 @@
 //! arguments, so that tests control them. All other crates depend on this one.
 
 pub mod allowlist;
+pub mod attempts;
 pub mod audit;
 pub mod catalog;
 pub mod cluster;

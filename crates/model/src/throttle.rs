@@ -108,8 +108,8 @@ impl<T: Copy + Ord + Hash> Throttle<T> {
     }
 }
 
-/// A customer typically has a /64 network of IPv6 addresses, but a single IPv4 address.
-fn network(peer: IpAddr) -> IpAddr {
+/// The network that counts as one address: a customer typically has a /64 network of IPv6 addresses, but a single IPv4 address.
+pub fn network(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !0 << 64)),
         address => address,

@@ -84,9 +84,9 @@ impl GatewayProcess {
             metrics = socket.local_addr().ok();
             listening.push(Listening { name: "metrics", socket });
             let (embedded, stopped) = (embedded.clone(), stopped.clone());
-            let http = settings.http.clone();
+            let settings = settings.clone();
             tasks.push(tokio::spawn(async move {
-                metrics::serve(listener, http, embedded, stopped).await;
+                metrics::serve(listener, settings, embedded, stopped).await;
             }));
         }
         let (handover_server, successors) = HandoverServer::new(listening);

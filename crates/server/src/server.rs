@@ -119,7 +119,7 @@ impl Server {
         let authority = authority(&context.settings, embedded.as_deref())?;
         let ready = Arc::new(AtomicBool::new(true));
         let (handover_server, successors) = HandoverServer::new(listening);
-        let http = context.settings.http.clone();
+        let settings = context.settings.clone();
         let (open, opened) = watch::channel(true);
         let draining = context.draining.subscribe();
         let (stop_tasks, stopped) = watch::channel(false);
@@ -135,7 +135,7 @@ impl Server {
         let mut tasks = app.spawn(holder, &stopped);
         tasks.push(tokio::spawn(control::server::serve(control, control_socket, stopped)));
         Ok(Self {
-            http: tokio::spawn(listener::serve(listener, Arc::new(routes), http, opened, draining)),
+            http: tokio::spawn(listener::serve(listener, Arc::new(routes), settings, opened, draining)),
             tasks,
             sql_listen: embedded.as_ref().map(|embedded| embedded.address()),
             switches: Switches { open, stop_tasks },

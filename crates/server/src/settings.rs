@@ -9,6 +9,7 @@ use figment::{
     providers::{Env, Format, Serialized, Toml},
     value::{Dict, Map, Value},
 };
+use ipnet::IpNet;
 use ootheca_model::{Error, Result, catalog::Catalog};
 use serde::{Deserialize, Serialize};
 use std::{net::SocketAddr, path::Path, path::PathBuf, time::Duration};
@@ -97,6 +98,7 @@ pub struct Settings {
     pub data_dir: PathBuf,
     pub listen: SocketAddr,
     pub insecure_listen: bool,
+    pub trusted_proxies: Vec<IpNet>,
     pub sql_listen: SocketAddr,
     pub store: String,
     /// Takes the store from the engine that owns it. For one start only.
@@ -174,6 +176,8 @@ pub struct GatewaySettings {
     pub handshake_seconds: u64,
     pub max_connections: usize,
     pub max_connections_per_cluster: usize,
+    pub max_unauthenticated_connections: usize,
+    pub max_unauthenticated_connections_per_address: usize,
     pub pool_idle_seconds: u64,
     pub proxy_protocol: bool,
     pub threads: usize,
@@ -298,6 +302,20 @@ impl Settings {
             if value == 0 {
                 let rule = "must be at least 1; rate_limit.mode = \"never\" sets no limit";
                 return Err(Error::invalid(&format!("rate_limit.{name}"), rule));
+            }
+        }
+        let gateway = &self.gateway;
+        for (name, value) in [
+            ("max_connections", gateway.max_connections),
+            ("max_connections_per_cluster", gateway.max_connections_per_cluster),
+            ("max_unauthenticated_connections", gateway.max_unauthenticated_connections),
+            (
+                "max_unauthenticated_connections_per_address",
+                gateway.max_unauthenticated_connections_per_address,
+            ),
+        ] {
+            if value == 0 {
+                return Err(Error::invalid(&format!("gateway.{name}"), "must be at least 1"));
             }
         }
         if !(10..=120).contains(&self.samples.seconds) {

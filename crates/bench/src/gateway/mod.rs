@@ -16,30 +16,52 @@ const SECONDS: &str = "4";
 pub(crate) const PASSWORD: &str = "correct horse battery";
 const IDLE_SESSIONS: usize = 500;
 
+const CLIENTS: [usize; 3] = [1, 16, 120];
+
 pub(crate) fn run(program: &str) {
     println!("\n== gateway with TLS: pgbench -S -M prepared, in turns");
-    let launch = ServerBuilder::new(program).engine(Engine::Postgres);
     // PgBouncer reuses server connections, too.
-    let launch = launch.env("OOTHECA_GATEWAY__POOL_IDLE_SECONDS", "2");
-    let server = launch.env("OOTHECA_ENGINE__MAX_CONNECTIONS", "520").boot();
-    let ours = furnish(&server);
-    let folder = socket_folder(&server);
-    let direct = format!("host={folder} dbname=defaultdb user=bench");
-    let peer = PgBouncer::start(&server.data_dir().join("certificates"), &folder);
-    let pgbouncer = format!("host=localhost port={} dbname=defaultdb user=bench sslmode=require", peer.port);
-    pgbench(&direct, &["-i", "-q", "-s", "10"]);
-    let relay = bare::start(&server.data_dir().join("certificates"), &folder);
-    let relay = format!("host=localhost port={relay} dbname=defaultdb user=bench sslmode=require");
-    let targets = [ours.as_str(), &pgbouncer, &relay, &direct];
-    for clients in [1, 16, 120] {
-        compare(&targets, clients, &[]);
+    let pooled = Comparison::start(program, "2");
+    for clients in CLIENTS {
+        compare(&pooled.targets, clients, &[]);
     }
-    println!("\n== the same, a new connection for every transaction (-C)");
-    for clients in [1, 16, 120] {
-        compare(&targets, clients, &["-C"]);
+    println!("\n== the same, a new connection for every transaction (-C), pool_idle_seconds = 2");
+    for clients in CLIENTS {
+        compare(&pooled.targets, clients, &["-C"]);
     }
-    latency::run(&server, &ours);
-    idle_sessions(&server, &ours);
+    latency::run(&pooled.server, &pooled.targets[0]);
+    idle_sessions(&pooled.server, &pooled.targets[0]);
+    drop(pooled);
+    println!("\n== a new connection for every transaction (-C), pool_idle_seconds = 0 (the default)");
+    let unpooled = Comparison::start(program, "0");
+    for clients in CLIENTS {
+        compare(&unpooled.targets, clients, &["-C"]);
+    }
+}
+
+/// A server, and what it is compared with. Dropped in this order.
+struct Comparison {
+    _pgbouncer: PgBouncer,
+    server: Ootheca,
+    /// How `pgbench` connects to the gateway, PgBouncer, the bare relay, and the socket.
+    targets: [String; 4],
+}
+
+impl Comparison {
+    fn start(program: &str, pool_idle_seconds: &str) -> Self {
+        let launch = ServerBuilder::new(program).engine(Engine::Postgres);
+        let launch = launch.env("OOTHECA_GATEWAY__POOL_IDLE_SECONDS", pool_idle_seconds);
+        let server = launch.env("OOTHECA_ENGINE__MAX_CONNECTIONS", "520").boot();
+        let ours = furnish(&server);
+        let (folder, certificates) = (socket_folder(&server), server.data_dir().join("certificates"));
+        let direct = format!("host={folder} dbname=defaultdb user=bench");
+        let pgbouncer = PgBouncer::start(&certificates, &folder);
+        pgbench(&direct, &["-i", "-q", "-s", "10"]);
+        let relay = bare::start(&certificates, &folder);
+        let [pgbouncer_target, relay] = [pgbouncer.port, relay]
+            .map(|port| format!("host=localhost port={port} dbname=defaultdb user=bench sslmode=require"));
+        Self { _pgbouncer: pgbouncer, server, targets: [ours, pgbouncer_target, relay, direct] }
+    }
 }
 
 /// Creates a cluster and a user; returns how `pgbench` connects.
@@ -60,7 +82,7 @@ fn furnish(server: &Ootheca) -> String {
     )
 }
 
-fn compare(targets: &[&str; 4], clients: usize, more: &[&str]) {
+fn compare(targets: &[String; 4], clients: usize, more: &[&str]) {
     let mut rates = [const { Vec::new() }; 4];
     for _ in 0..ROUNDS {
         for (rates, target) in rates.iter_mut().zip(targets) {

@@ -326,7 +326,7 @@ impl Admin for AdminSession {
     }
 }
 
-fn secret(password: Option<String>, expired: bool) -> Secret {
+pub(super) fn secret(password: Option<String>, expired: bool) -> Secret {
     match password {
         _ if expired => Secret::Expired,
         None => Secret::Absent,

@@ -7,6 +7,7 @@
 use super::{
     binaries::Programs,
     context::EngineContext,
+    logins::LoginReader,
     meter::Meter,
     missing::{incomplete, version_file},
     privileges,
@@ -82,6 +83,7 @@ pub(super) struct Instance {
     pub(super) context: Arc<EngineContext>,
     pub(super) state: watch::Sender<InstanceState>,
     pub(super) meter: Meter,
+    pub(super) logins: LoginReader,
     folder: PathBuf,
     work: tokio::sync::Mutex<()>,
 }
@@ -113,6 +115,7 @@ impl Instance {
             folder,
             state: watch::Sender::new(state),
             meter: Meter::default(),
+            logins: LoginReader::default(),
             work: tokio::sync::Mutex::default(),
         })
     }

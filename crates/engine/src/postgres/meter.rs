@@ -1,9 +1,10 @@
 //! Measures what an instance uses: CPU time from the kernel, everything else from the server's own counters.
 
 use super::{
+    control_session::ControlSession,
     instance::{Instance, Stage},
     process::{self, Process},
-    server,
+    server::not_ready,
 };
 use ootheca_model::{
     Error, Result,
@@ -13,12 +14,9 @@ use std::{
     collections::BTreeMap,
     fs,
     sync::{Arc, LazyLock},
-    time::{Duration, Instant},
 };
-use tokio_postgres::{Client, Row};
+use tokio_postgres::Row;
 
-/// A control session that has not been used for this long is closed.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 const PAGE: u64 = 8192;
 
 /// With more databases than this, only their sums are returned, to bound the memory for each cluster.
@@ -47,14 +45,18 @@ SELECT (extract(epoch FROM w.stats_reset) * 1000000)::bigint::text, w.wal_record
     w.wal_fpi, s.size, u.number, u.sessions, u.transactions, u.active, u.returned, u.fetched, u.written, u.blocks
 FROM listed u, stored s, pg_stat_wal w";
 
-/// The session that reads the counters of an instance. Kept open between measurements.
+/// The session that reads the counters of an instance.
 #[derive(Debug, Default)]
-pub(super) struct Meter(tokio::sync::Mutex<MeterState>);
+pub(super) struct Meter {
+    session: ControlSession,
+    log: parking_lot::Mutex<WalBytes>,
+}
 
-#[derive(Debug, Default)]
-struct MeterState {
-    session: Option<MeterSession>,
-    log: WalBytes,
+impl Meter {
+    /// Closes the session.
+    pub(super) fn close(&self) {
+        self.session.close();
+    }
 }
 
 /// Counts the bytes of the write-ahead log without full-page images, whose bytes the server does not report
@@ -81,13 +83,6 @@ impl WalBytes {
     }
 }
 
-#[derive(Debug)]
-struct MeterSession {
-    client: Client,
-    server: u32,
-    used: Instant,
-}
-
 impl Instance {
     /// CPU time of this run of the server. `Unavailable` unless the server is ready.
     pub(super) fn cpu(&self) -> Result<CpuCounter> {
@@ -103,48 +98,20 @@ impl Instance {
 
     /// Reads all counters. `Unavailable` unless the server is ready.
     pub(super) async fn measure(self: &Arc<Self>) -> Result<Measure> {
-        let server = self.ready_pid().ok_or_else(not_ready)?;
-        let mut control = self.meter.0.lock().await;
-        let kept = control.session.take();
-        let client = match kept.filter(|kept| kept.server == server && !kept.client.is_closed()) {
-            Some(kept) => kept.client,
-            None => self.connect(server).await?,
-        };
-        let row = client.query_one(MEASURE, &[]).await.map_err(|error| {
-            Error::unavailable("cannot read the counters of the SQL server").because(error)
-        })?;
-        control.session = Some(MeterSession { client, server, used: Instant::now() });
-        let (sql, storage_bytes) = read(&row, &mut control.log)
-            .map_err(|error| Error::internal("the SQL server returned unexpected counters").because(error))?;
+        let read = ControlSession::run(
+            self,
+            |instance| &instance.meter.session,
+            async |client| {
+                let row = client.query_one(MEASURE, &[]).await.map_err(|error| {
+                    Error::unavailable("cannot read the counters of the SQL server").because(error)
+                })?;
+                read(&row, &mut self.meter.log.lock()).map_err(|error| {
+                    Error::internal("the SQL server returned unexpected counters").because(error)
+                })
+            },
+        );
+        let (sql, storage_bytes) = read.await?;
         Ok(Measure { cpu: self.cpu()?, sql, storage_bytes })
-    }
-
-    /// Opens a session whose own CPU time is not counted as the tenant's.
-    async fn connect(self: &Arc<Self>, server: u32) -> Result<Client> {
-        let before = process::children(server);
-        let client = server::connect(&self.context, &self.sockets(), "postgres").await?;
-        let row = client.query_one("SELECT pg_backend_pid()", &[]).await.map_err(|error| {
-            Error::unavailable("cannot identify the session in the SQL server").because(error)
-        })?;
-        let pid = row.try_get::<_, i32>(0).ok().and_then(|pid| u32::try_from(pid).ok());
-        let ours = pid.filter(|pid| !before.contains(pid) && process::children(server).contains(pid));
-        if let Some(pid) = ours {
-            self.context.cgroups.exempt(pid);
-        }
-        tokio::spawn(self.clone().close_unused());
-        Ok(client)
-    }
-
-    /// Closes the session when it is unused, because an idle session uses memory.
-    async fn close_unused(self: Arc<Self>) {
-        loop {
-            tokio::time::sleep(IDLE_TIMEOUT).await;
-            let mut control = self.meter.0.lock().await;
-            if control.session.as_ref().is_none_or(|kept| kept.used.elapsed() >= IDLE_TIMEOUT) {
-                control.session = None;
-                return;
-            }
-        }
     }
 }
 
@@ -204,10 +171,6 @@ fn epoch(process: &Process) -> String {
     static BOOT: LazyLock<String> =
         LazyLock::new(|| fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default());
     format!("{}-{}-{}", BOOT.split('-').next().unwrap_or_default(), process.pid, process.began)
-}
-
-fn not_ready() -> Error {
-    Error::unavailable("the cluster's SQL server is not ready")
 }
 
 #[cfg(test)]

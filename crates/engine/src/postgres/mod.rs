@@ -11,11 +11,13 @@ mod binaries;
 mod cgroup;
 mod connection;
 mod context;
+mod control_session;
 mod copy;
 mod deadline;
 mod instance;
 mod liveness;
 mod log;
+mod logins;
 mod meter;
 mod missing;
 mod object;
@@ -46,8 +48,9 @@ use deadline::{BoundedSession, within_deadline};
 use futures_util::future::join_all;
 use instance::Instance;
 use ootheca_model::{
-    ClusterId, Error, Result,
+    ClusterId, Result,
     instance::{InstancePlan, Observed, Removal},
+    login::Secret,
     usage::{CpuCounter, Measure},
 };
 use shared::{Shared, WhenMissing};
@@ -109,7 +112,7 @@ impl PostgresEngine {
         self.shared
             .claimed(cluster)
             .filter(|instance| instance.ready_pid().is_some())
-            .ok_or_else(|| Error::unavailable("the cluster's SQL server is not ready"))
+            .ok_or_else(server::not_ready)
     }
 }
 
@@ -170,6 +173,10 @@ impl Engine for PostgresEngine {
         let instance = self.ready(cluster)?;
         let session = admin::AdminSession::open(self.shared.context.clone(), instance.sockets()).await?;
         Ok(Box::new(BoundedSession::new(session)))
+    }
+
+    async fn secret(&self, cluster: ClusterId, user: &str) -> Result<Option<Secret>> {
+        self.ready(cluster)?.secret(user).await
     }
 
     async fn endpoint(&self, cluster: ClusterId) -> Result<PathBuf> {

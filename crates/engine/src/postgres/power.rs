@@ -85,6 +85,8 @@ impl Instance {
     }
 
     pub(super) async fn stop_process(&self, process: &Process, mode: StopMode) {
+        self.logins.close();
+        self.meter.close();
         server::stop(process, &self.data(), self.context.shutdown.subscribe(), mode).await;
     }
 

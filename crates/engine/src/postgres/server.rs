@@ -191,6 +191,11 @@ pub(super) async fn enter(context: &EngineContext, sockets: &Path, database: &Na
     }
 }
 
+/// The error for a server that does not accept connections.
+pub(super) fn not_ready() -> Error {
+    Error::unavailable("the cluster's SQL server is not ready")
+}
+
 pub(super) fn socket(sockets: &Path) -> std::path::PathBuf {
     sockets.join(SOCKET)
 }

@@ -9,4 +9,5 @@ mod meter;
 mod pool;
 mod power;
 mod sandbox;
+mod secrets;
 mod support;

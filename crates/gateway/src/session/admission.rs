@@ -61,8 +61,6 @@ pub(crate) async fn admit(
     if names::reserved_user(user) {
         return Err(ClientError::reserved_user(user));
     }
-    let throttle = &shared.login_throttle;
-    throttle.check(*client, found.cluster, Instant::now()).map_err(ClientError::login_throttled)?;
     let registration = registry.register(found.cluster, *client);
     let secret = directory.secret(found.cluster, user).await.map_err(failed)?;
     let (iterations, policy) = (found.iterations, found.policy);

@@ -1,6 +1,6 @@
 //! Login: from the startup message to a server session for the user.
 //!
-//! The order protects clusters: nothing touches the server before the client has authenticated, and
+//! The order protects clusters: no client reaches the server before it has authenticated, and
 //! whatever can reject the client without its password does so earlier.
 
 use super::{
@@ -9,15 +9,16 @@ use super::{
     backend_login::{self, BackendLoginError},
     disconnect::wait_for_disconnect,
     routing::route,
-    sasl,
+    sasl::{self, ClientProof},
 };
 use crate::{
     backend::BackendSession,
     error::ClientError,
-    pool::PoolKey,
+    pool::{self, PoolKey},
     registry::{Registration, StorageLimit},
+    unauthenticated::PendingConnection,
 };
-use ootheca_model::{ClusterId, login::Secret, sql_name};
+use ootheca_model::{ClusterId, attempts::Attempt, login::Secret, sql_name};
 use ootheca_pg_protocol::{
     scram::{AuthenticationError, Proof, Verifier},
     startup::StartupMessage,
@@ -25,6 +26,7 @@ use ootheca_pg_protocol::{
 use std::{io, sync::Arc, time::Duration};
 use tokio::{
     net::TcpStream,
+    sync::OwnedSemaphorePermit,
     time::{Instant, sleep, sleep_until, timeout_at},
 };
 use tokio_rustls::server::TlsStream;
@@ -64,6 +66,7 @@ impl From<ClientError> for LoginError {
 pub(crate) struct CompletedLogin {
     pub(crate) registration: Registration,
     pub(crate) storage_limit: Option<StorageLimit>,
+    pub(crate) permit: OwnedSemaphorePermit,
     pub(crate) proof: Proof,
     pub(crate) pool_key: PoolKey,
     pub(crate) backend: BackendSession,
@@ -75,6 +78,7 @@ pub(crate) async fn run(
     client: &mut TlsStream<TcpStream>,
     mut startup: StartupMessage,
     channel_binding: Option<&[u8]>,
+    pending: &PendingConnection,
     log: &mut ConnectionLog,
 ) -> Result<CompletedLogin, LoginError> {
     let start = Instant::now();
@@ -90,15 +94,20 @@ pub(crate) async fn run(
     log.cluster = Some(cluster);
     let attempt = LoginAttempt { shared, cluster, user, startup, request };
     let login = async {
-        let (verifier, can_succeed) = attempt.verifier(admitted.secret.as_ref(), admitted.iterations)?;
+        let verifier = attempt.verifier(admitted.secret.as_ref(), admitted.iterations)?;
         let negotiation = attempt.startup.negotiation();
-        let result = sasl::authenticate(client, &verifier, channel_binding, negotiation);
-        let result = timeout_at(start + AUTHENTICATION_TIMEOUT, result).await;
-        let result = result.map_err(|_| ClientError::login_timeout())??;
-        let proof = attempt.check(result, can_succeed).await?;
+        let deadline = start + AUTHENTICATION_TIMEOUT;
+        let proof = sasl::authenticate(client, &verifier, channel_binding, negotiation);
+        let proof = timeout_at(deadline, proof).await.map_err(|_| ClientError::login_timeout())??;
+        let proof = proof.map_err(authentication_error)?;
+        let verify_and_connect = async {
+            let proof = attempt.verify(&proof, &verifier, deadline).await?;
+            pending.authenticated();
+            attempt.connect(admitted, proof, &verifier, log).await
+        };
         tokio::select! {
             biased;
-            login = attempt.connect(admitted, proof, &verifier, log) => Ok(login?),
+            login = verify_and_connect => Ok(login?),
             cause = wait_for_disconnect(client) => Err(LoginError::Disconnected(cause)),
         }
     };
@@ -137,51 +146,52 @@ struct LoginAttempt<'a> {
 }
 
 impl LoginAttempt<'_> {
-    /// The verifier for the client's proof, and whether any password can match it.
-    fn verifier(
-        &self,
-        secret: Option<&Secret>,
-        iterations: Option<u32>,
-    ) -> Result<(Verifier, bool), ClientError> {
-        let mock = || (Verifier::mock(&self.shared.mock_secret, self.cluster, &self.user, iterations), false);
+    /// The verifier for the client's proof. If the user cannot log in, no password matches it.
+    fn verifier(&self, secret: Option<&Secret>, iterations: Option<u32>) -> Result<Verifier, ClientError> {
+        let mock = || Verifier::mock(&self.shared.mock_secret, self.cluster, &self.user, iterations);
         match secret {
-            Some(Secret::Scram(text)) => Ok(Verifier::parse(text).map_or_else(
-                || {
-                    tracing::warn!(cluster = %self.cluster, "invalid SCRAM verifier");
-                    mock()
-                },
-                |verifier| (verifier, true),
-            )),
+            Some(Secret::Scram(text)) => Ok(Verifier::parse(text).unwrap_or_else(|| {
+                tracing::warn!(cluster = %self.cluster, "invalid SCRAM verifier");
+                mock()
+            })),
             Some(Secret::Other(kind)) => Err(ClientError::unsupported_password(&self.user, kind)),
             Some(Secret::Absent | Secret::Expired) | None => Ok(mock()),
         }
     }
 
-    /// Evaluates the result of an exchange, and throttles the client after failures.
-    async fn check(
+    /// Verifies the client's proof when it is its turn. The error for a wrong password is delayed after several
+    /// of them.
+    async fn verify(
         &self,
-        result: Result<Proof, AuthenticationError>,
-        can_succeed: bool,
+        proof: &ClientProof,
+        verifier: &Verifier,
+        deadline: Instant,
     ) -> Result<Proof, ClientError> {
-        let (throttle, client) = (&self.shared.login_throttle, self.request.client);
-        // Checked again, because concurrent exchanges all started before the first of them failed.
-        let now = std::time::Instant::now();
-        throttle.check(client, self.cluster, now).map_err(ClientError::login_throttled)?;
-        match result {
+        let place = self.place(deadline).await?;
+        match proof.verify(verifier) {
             Ok(proof) => {
-                throttle.succeeded(client, self.cluster);
+                place.succeed();
                 Ok(proof)
             }
             Err(AuthenticationError::WrongPassword) => {
-                throttle.failed(client, self.cluster, std::time::Instant::now());
-                if can_succeed {
-                    self.invalidate_secrets().await?;
-                }
+                sleep(place.fail(Instant::now().into_std())).await;
                 Err(ClientError::wrong_password(&self.user))
             }
-            Err(AuthenticationError::Protocol(error)) => Err(ClientError::protocol_violation(&error)),
-            Err(error @ (AuthenticationError::Downgrade | AuthenticationError::ChannelBinding)) => {
-                Err(ClientError::channel_binding(&error))
+            Err(error) => Err(authentication_error(error)),
+        }
+    }
+
+    /// Waits for a place to verify a password.
+    async fn place(&self, deadline: Instant) -> Result<Attempt<'_>, ClientError> {
+        let (client, subject) = (self.request.client, (self.cluster, &self.user));
+        loop {
+            let now = Instant::now();
+            match self.shared.attempts.start(client, &subject, now.into_std()) {
+                Ok(place) => return Ok(place),
+                Err(wait) if now + wait > deadline => {
+                    return Err(ClientError::login_throttled(&self.user, wait));
+                }
+                Err(wait) => sleep(wait).await,
             }
         }
     }
@@ -203,6 +213,9 @@ impl LoginAttempt<'_> {
         verifier: &Verifier,
         log: &mut ConnectionLog,
     ) -> Result<CompletedLogin, ClientError> {
+        let permit = self.shared.sessions.clone().try_acquire_owned();
+        let permit = permit.map_err(|_| ClientError::too_many_connections())?;
+        let secret = admitted.secret.clone();
         let (shared, request) = (self.shared.clone(), self.request.clone());
         let activate = async move { admission::activate(&shared, admitted, &request).await };
         let activated = self.shared.on_main_runtime(activate).await?;
@@ -218,12 +231,31 @@ impl LoginAttempt<'_> {
             None => self.shared.pool.take(self.cluster, &pool_key),
             Some(_) => None,
         };
+        // The server does not authenticate the user again, so the secret must not have changed since it was read.
+        let pooled = match pooled {
+            Some(backend) if self.is_current(secret).await => pool::admits(backend).await,
+            _ => None,
+        };
         log.pooled = pooled.is_some();
         let backend = match pooled {
             Some(backend) => backend,
             None => self.log_in(&pool_key, verifier).await?,
         };
-        Ok(CompletedLogin { registration, storage_limit, proof, pool_key, backend })
+        Ok(CompletedLogin { registration, storage_limit, permit, proof, pool_key, backend })
+    }
+
+    /// Whether the user still has this secret.
+    async fn is_current(&self, secret: Option<Secret>) -> bool {
+        let (shared, request, cluster) = (self.shared.clone(), self.request.clone(), self.cluster);
+        let read = async move { Ok(shared.directory.secret(cluster, &request.user).await) };
+        match self.shared.on_main_runtime(read).await {
+            Ok(Ok(current)) => current == secret,
+            Ok(Err(error)) => {
+                tracing::debug!(%cluster, cause = error.chain(), "pooled connection not used");
+                false
+            }
+            Err(_) => false,
+        }
     }
 
     /// Logs in at the server. Waits while it recovers. If it is full, closes the cluster's pooled connections
@@ -279,6 +311,14 @@ impl LoginAttempt<'_> {
             Ok(()) => ClientError::password_changed(&self.user),
             Err(error) => error,
         }
+    }
+}
+
+/// The error of an exchange in which the password was not verified.
+fn authentication_error(error: AuthenticationError) -> ClientError {
+    match error {
+        AuthenticationError::Protocol(error) => ClientError::protocol_violation(&error),
+        error => ClientError::channel_binding(&error),
     }
 }
 

@@ -23,10 +23,11 @@ use crate::{
     },
     storage_guard::StorageGuard,
     tls::Tls,
+    unauthenticated::{PendingConnection, Unauthenticated},
 };
 use handshake::{ClientStream, read_proxy_header};
 use login::{CompletedLogin, LoginError};
-use ootheca_model::{ClusterId, throttle::Throttle};
+use ootheca_model::{ClusterId, attempts::Attempts};
 use ootheca_pg_protocol::{
     ProtocolViolation,
     backend::{BACKEND_KEY_DATA, READY_FOR_QUERY},
@@ -46,6 +47,7 @@ use std::{
 use tokio::{
     net::TcpStream,
     runtime::Handle,
+    sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinHandle,
     time::{Instant, timeout, timeout_at},
 };
@@ -70,7 +72,11 @@ pub(crate) struct Shared {
     pub(crate) max_connections_per_cluster: usize,
     pub(crate) registry: Arc<Registry>,
     pub(crate) cancel_keys: Arc<CancelKeys>,
-    pub(crate) login_throttle: Throttle<ClusterId>,
+    /// Recent attempts to log in, by address, cluster, and user.
+    pub(crate) attempts: Attempts,
+    /// One permit for every session.
+    pub(crate) sessions: Arc<Semaphore>,
+    pub(crate) unauthenticated: Arc<Unauthenticated>,
     pub(crate) pool: Arc<Pool>,
     pub(crate) metrics: Metrics,
     /// The secret from which the verifiers of nonexistent users are derived.
@@ -131,9 +137,8 @@ impl ConnectionLog {
     }
 }
 
-/// Serves a connection until it is closed, and logs it. A connection beyond the maximum is rejected as
-/// soon as its client can receive an error.
-pub(crate) async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr, beyond_max: bool) {
+/// Serves a connection until it is closed, and logs it.
+pub(crate) async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr) {
     let start = Instant::now();
     let mut log = ConnectionLog::new(peer.ip());
     let _ = stream.set_nodelay(true);
@@ -141,7 +146,8 @@ pub(crate) async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAd
         tracing::debug!(%cause, "TCP keepalive not enabled");
     }
     shared.metrics.accepted();
-    let kind = match Box::pin(open(&shared, stream, beyond_max, &mut log)).await {
+    let pending = shared.unauthenticated.enter((!shared.proxy_protocol).then_some(peer.ip()));
+    let kind = match Box::pin(open(&shared, stream, pending, &mut log)).await {
         Ok(Opening::Session(session)) => {
             let kind = session.run(&shared, &mut log).await;
             shared.metrics.closed(kind);
@@ -200,23 +206,25 @@ impl From<io::Error> for OpenError {
 async fn open(
     shared: &Arc<Shared>,
     mut stream: TcpStream,
-    beyond_max: bool,
+    mut pending: PendingConnection,
     log: &mut ConnectionLog,
 ) -> Result<Opening, OpenError> {
     let tls = shared.tls.read().clone();
     let deadline = Instant::now() + shared.handshake_timeout;
     if shared.proxy_protocol {
-        let source = timeout_at(deadline, read_proxy_header(&mut stream)).await;
+        let source = unless_evicted(&pending, timeout_at(deadline, read_proxy_header(&mut stream))).await?;
         let source = source.unwrap_or(Err(OpenError::Disconnected(handshake::TIMEOUT)))?;
         log.client = source.map_or(log.client, |source| source.ip());
+        pending.identify(log.client);
     }
-    let (mut client, startup) = match handshake::run(&tls.acceptor, stream, deadline).await? {
+    let handshake = unless_evicted(&pending, handshake::run(&tls.acceptor, stream, deadline)).await?;
+    let (mut client, startup) = match handshake? {
         (client, Packet::CancelRequest(key)) => {
             cancel(shared, &key).await;
             Box::pin(client.close()).await;
             return Ok(Opening::CancelRequest);
         }
-        (client, _) if beyond_max => {
+        (client, _) if shared.sessions.available_permits() == 0 => {
             return Err(OpenError::Rejected(client, ClientError::too_many_connections()));
         }
         (ClientStream::Tls(client), Packet::StartupMessage(startup)) => (client, startup),
@@ -228,10 +236,29 @@ async fn open(
             return Err(OpenError::Rejected(client, ClientError::protocol_violation(&error)));
         }
     };
-    match login::run(shared, &mut client, startup, tls.channel_binding.as_deref(), log).await {
+    let channel_binding = tls.channel_binding.as_deref();
+    let login = login::run(shared, &mut client, startup, channel_binding, &pending, log);
+    let login = tokio::select! {
+        biased;
+        login = login => login,
+        () = pending.evicted() => Err(ClientError::too_many_unauthenticated().into()),
+    };
+    match login {
         Ok(login) => Ok(Opening::Session(Box::new(ProxySession::start(login, shared, *client)?))),
         Err(LoginError::Rejected(error)) => Err(OpenError::Rejected(ClientStream::Tls(client), error)),
         Err(LoginError::Disconnected(cause)) => Err(OpenError::gone(client, &cause)),
+    }
+}
+
+/// Drops the future if the connection has to make room for others.
+async fn unless_evicted<T>(
+    pending: &PendingConnection,
+    work: impl Future<Output = T>,
+) -> Result<T, OpenError> {
+    tokio::select! {
+        biased;
+        done = work => Ok(done),
+        () = pending.evicted() => Err(OpenError::Disconnected("evicted")),
     }
 }
 
@@ -252,12 +279,13 @@ struct ProxySession {
     pool_key: PoolKey,
     parameters: ParameterStatuses,
     issued_key: Option<IssuedKey>,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl ProxySession {
     /// Completes the client's login, with what the server has sent.
     fn start(login: CompletedLogin, shared: &Shared, client: TlsStream<TcpStream>) -> io::Result<Self> {
-        let CompletedLogin { registration, storage_limit, proof, pool_key, backend } = login;
+        let CompletedLogin { registration, storage_limit, permit, proof, pool_key, backend } = login;
         let BackendSession { socket, parameters, cancel_target, notices, trailing } = backend;
         let issued_key = cancel_target.map(|target| shared.cancel_keys.issue(target));
         let mut messages = Vec::with_capacity(1024);
@@ -273,7 +301,7 @@ impl ProxySession {
         let guard = storage_limit.map(|limit| StorageGuard::new(&limit.notice, limit.exceeded));
         let (server, handle) = (BackendSocket::new(socket)?, registration.handle.clone());
         let relay = Relay::new(client.into_inner(), server, handle, &messages, guard, releasable)?;
-        Ok(Self { relay, registration, pool_key, parameters, issued_key })
+        Ok(Self { relay, registration, pool_key, parameters, issued_key, _permit: permit })
     }
 
     /// Relays until the session ends. Returns the reason for logs and metrics.
@@ -325,7 +353,7 @@ impl ProxySession {
 
     /// Returns the server connection to the pool, and closes the client's.
     async fn release(self, pool: Arc<Pool>) {
-        let Self { relay, registration, pool_key, parameters, issued_key } = self;
+        let Self { relay, registration, pool_key, parameters, issued_key, _permit } = self;
         let (socket, client) = relay.into_parts();
         if let Some(issued_key) = issued_key {
             let (cluster, cancel_target) = (registration.cluster, issued_key.target.clone());

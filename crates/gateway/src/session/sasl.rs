@@ -11,14 +11,26 @@ use ootheca_pg_protocol::{
 use std::io;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
-/// Runs an exchange up to the client's proof. `channel_binding` is that of the gateway's certificate.
+/// A client's proof that it knows the password.
+pub(crate) struct ClientProof {
+    exchange: ServerExchange,
+    message: Vec<u8>,
+}
+
+impl ClientProof {
+    pub(crate) fn verify(&self, verifier: &Verifier) -> Result<Proof, AuthenticationError> {
+        self.exchange.finish(verifier, &self.message)
+    }
+}
+
+/// Runs an exchange up to the client's proof, which is not verified. `channel_binding` is that of the gateway's certificate.
 /// `preamble` is sent together with the first request.
 pub(crate) async fn authenticate<S: AsyncRead + AsyncWrite + Unpin>(
     client: &mut S,
     verifier: &Verifier,
     channel_binding: Option<&[u8]>,
     preamble: Option<Vec<u8>>,
-) -> FromClient<Proof, AuthenticationError> {
+) -> FromClient<ClientProof, AuthenticationError> {
     let mut out = preamble.unwrap_or_default();
     AuthenticationRequest::Sasl(&scram::mechanisms(channel_binding.is_some())).put(&mut out);
     send(client, &out).await?;
@@ -34,7 +46,7 @@ pub(crate) async fn authenticate<S: AsyncRead + AsyncWrite + Unpin>(
     AuthenticationRequest::SaslContinue(exchange.challenge().as_bytes()).put(&mut out);
     send(client, &out).await?;
     Ok(match read_response(client).await? {
-        Ok(last) => exchange.finish(verifier, &last),
+        Ok(message) => Ok(ClientProof { exchange, message }),
         Err(error) => Err(error.into()),
     })
 }

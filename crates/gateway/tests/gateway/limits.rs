@@ -1,6 +1,8 @@
 //! Timeouts, connection limits, and shutdown.
 
-use crate::support::{LIMIT, PostgresServer, TestGateway, USER, eventually, read_message, rest, startup};
+use crate::support::{
+    LIMIT, PostgresServer, TestGateway, USER, eventually, proxy_header, read_message, rest, startup,
+};
 use ootheca_pg_protocol::backend::AUTHENTICATION;
 use std::time::Duration;
 use tokio::{
@@ -32,9 +34,10 @@ async fn silent_clients_are_disconnected() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_beyond_the_maximum_are_rejected() {
-    let gateway = TestGateway::start_with("/nowhere".into(), |settings| settings.max_connections = 1).await;
+    let server = PostgresServer::start().await;
+    let gateway = TestGateway::start_with(server.socket(), |settings| settings.max_connections = 1).await;
     let raw = gateway.raw();
-    let first = raw.tls("localhost").await;
+    let first = raw.session().await;
     let mut second = raw.tls("localhost").await;
     second.write_all(&startup(&[("user", USER), ("database", "shop-12.any")])).await.expect("sent");
     assert!(rest(&mut second).await.contains("too many connections"));
@@ -46,6 +49,60 @@ async fn connections_beyond_the_maximum_are_rejected() {
     third.write_all(&startup(&[("user", USER), ("database", "shop-12.any")])).await.expect("sent");
     assert_eq!(read_message(&mut third).await.0, AUTHENTICATION, "admitted");
     drop(third);
+    gateway.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn idle_connections_make_room_for_logins() {
+    let server = PostgresServer::start().await;
+    let gateway =
+        TestGateway::start_with(server.socket(), |settings| settings.max_unauthenticated_per_address = 4)
+            .await;
+    let raw = gateway.raw();
+    let mut waiting = raw.tls("localhost").await;
+    waiting.write_all(&startup(&[("user", USER), ("database", "shop-12.any")])).await.expect("sent");
+    assert_eq!(read_message(&mut waiting).await.0, AUTHENTICATION);
+    let mut idle = Vec::new();
+    for _ in 0..8 {
+        idle.push(raw.tls("localhost").await);
+        raw.session().await.simple_query("SELECT 1").await.expect("an answer");
+    }
+    let error = rest(&mut waiting).await;
+    assert!(error.contains("too many connections that have not authenticated"), "{error:?}");
+    eventually("the oldest connections are closed", async || {
+        gateway.inner.metrics().closed.get("evicted").is_some_and(|count| *count >= 4)
+    })
+    .await;
+    gateway.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_does_not_take_the_connections_of_others() {
+    let gateway = TestGateway::start_with("/nowhere".into(), |settings| {
+        settings.proxy_protocol = true;
+        settings.max_unauthenticated = 4;
+    })
+    .await;
+    let raw = gateway.raw();
+    let wait = async |last: u8| {
+        let mut stream = raw.tcp().await;
+        stream.write_all(&proxy_header([10, 0, 0, last])).await.expect("sent");
+        let mut stream = raw.tls_over(stream, "localhost").await;
+        stream.write_all(&startup(&[("user", USER), ("database", "shop-12.any")])).await.expect("sent");
+        assert_eq!(read_message(&mut stream).await.0, AUTHENTICATION);
+        stream
+    };
+    let mut other = wait(2).await;
+    let mut many = Vec::new();
+    for _ in 0..8 {
+        many.push(wait(1).await);
+    }
+    for stream in &mut many[..5] {
+        assert!(rest(stream).await.contains("have not authenticated"));
+    }
+    other.write_all(b"Q\0\0\0\x0dSELECT 1\0").await.expect("sent");
+    let received = rest(&mut other).await;
+    assert!(received.contains("expected SASL response"), "still in its login: {received:?}");
     gateway.stop().await;
 }
 

@@ -6,6 +6,7 @@ mod addresses;
 mod admission_state;
 mod cancel;
 mod certificate;
+mod guessing;
 mod limits;
 mod login;
 mod pool;

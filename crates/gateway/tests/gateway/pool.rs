@@ -63,6 +63,45 @@ async fn next_session_takes_a_pooled_connection_in_its_initial_state() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn pooled_connection_is_not_handed_over_if_the_server_would_refuse_the_client() {
+    let server = PostgresServer::start().await;
+    let gateway = start(&server).await;
+    let admin = server.admin().await;
+    admin.batch_execute("CREATE ROLE bob LOGIN PASSWORD 'correct horse battery'").await.expect("a user");
+    let raw = gateway.raw();
+    let log_in = async || raw.session_of(|config| _ = config.user("bob")).await;
+    for (refuse, accept, expected) in [
+        (
+            "REVOKE CONNECT ON DATABASE defaultdb FROM PUBLIC",
+            "GRANT CONNECT ON DATABASE defaultdb TO PUBLIC",
+            SqlState::INSUFFICIENT_PRIVILEGE,
+        ),
+        (
+            "ALTER DATABASE defaultdb ALLOW_CONNECTIONS false",
+            "ALTER DATABASE defaultdb ALLOW_CONNECTIONS true",
+            SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+        ),
+        (
+            "ALTER ROLE bob CONNECTION LIMIT 0",
+            "ALTER ROLE bob CONNECTION LIMIT 1",
+            SqlState::TOO_MANY_CONNECTIONS,
+        ),
+    ] {
+        let first = log_in().await.expect("a session");
+        let own = pid(&first).await;
+        release(&admin, first).await;
+        let again = log_in().await.expect("a session");
+        assert_eq!(pid(&again).await, own, "reused before: {refuse}");
+        release(&admin, again).await;
+        admin.batch_execute(refuse).await.expect("changed");
+        let error = log_in().await.expect_err("refused");
+        assert_eq!(error.code(), Some(&expected), "{refuse}: {error:?}");
+        admin.batch_execute(accept).await.expect("changed");
+    }
+    gateway.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn pooled_connection_is_reused_only_for_an_identical_login() {
     let server = PostgresServer::start().await;
     let gateway = start(&server).await;

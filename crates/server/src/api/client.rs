@@ -5,20 +5,21 @@ use axum::http::{HeaderMap, HeaderName, Method, header};
 use std::{borrow::Cow, net::IpAddr};
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// The client of a request.
 pub struct Client {
     /// Its address.
     pub peer: IpAddr,
+    /// Whether a trusted proxy received the request over TLS.
+    tls: bool,
     method: Method,
     headers: HeaderMap,
 }
 
 impl Client {
-    /// The client of an HTTP request.
-    pub fn of(peer: IpAddr, method: Method, headers: HeaderMap) -> Self {
-        Self { peer, method, headers }
+    /// The client of an HTTP request. `tls` is whether a trusted proxy received it over TLS.
+    pub fn of(peer: IpAddr, tls: bool, method: Method, headers: HeaderMap) -> Self {
+        Self { peer, tls, method, headers }
     }
 
     /// Its credentials.
@@ -41,10 +42,10 @@ impl Client {
         self.header(LAST_EVENT_ID)
     }
 
-    /// Whether it uses TLS, to this server or to a proxy in front of it.
+    /// Whether it uses TLS, to a proxy in front of this server.
     pub fn secure(&self) -> bool {
-        let https = |name| self.headers.get(name).is_some_and(|value| value.as_bytes().starts_with(b"https"));
-        https(header::ORIGIN) || https(X_FORWARDED_PROTO)
+        let origin = self.headers.get(header::ORIGIN);
+        self.tls || origin.is_some_and(|value| value.as_bytes().starts_with(b"https"))
     }
 
     /// Whether the request comes from a page of another site, according to `Origin`.

@@ -4,6 +4,7 @@
 //! So clients that only hold connections don't keep others out.
 
 use crate::{descriptors, settings::HttpSettings};
+use ipnet::IpNet;
 use parking_lot::Mutex;
 use std::{
     net::{IpAddr, SocketAddr},
@@ -23,6 +24,8 @@ pub struct Connections {
     start: Instant,
     max: usize,
     max_per_address: usize,
+    /// Proxies, whose connections belong to many clients.
+    trusted: Vec<IpNet>,
     open: Mutex<Vec<Arc<Connection>>>,
 }
 
@@ -73,15 +76,16 @@ impl Drop for Place {
 }
 
 impl Connections {
-    /// No connections, with the limits of the settings, and of this process.
-    pub fn new(settings: &HttpSettings) -> Arc<Self> {
+    /// No connections, with the limits of the settings, and of this process. A proxy in `trusted` can have as many
+    /// connections as all others.
+    pub fn new(settings: &HttpSettings, trusted: &[IpNet]) -> Arc<Self> {
         let max = settings.max_connections.clamp(1, descriptors::api_connections());
-        Self::limited(max, settings.max_connections_per_address.clamp(1, max))
+        Self::limited(max, settings.max_connections_per_address.clamp(1, max), trusted)
     }
 
-    fn limited(max: usize, max_per_address: usize) -> Arc<Self> {
-        let open = Mutex::default();
-        Arc::new(Self { start: Instant::now(), max, max_per_address, open })
+    fn limited(max: usize, max_per_address: usize, trusted: &[IpNet]) -> Arc<Self> {
+        let (open, trusted) = (Mutex::default(), trusted.to_vec());
+        Arc::new(Self { start: Instant::now(), max, max_per_address, trusted, open })
     }
 
     /// Admits a connection. At a limit, the one that has been waiting for a request the longest is closed
@@ -96,7 +100,8 @@ impl Connections {
         connection.is_waiting();
         let ip = connection.ip();
         let mut open = self.open.lock();
-        if open.iter().filter(|open| open.ip() == ip).count() >= self.max_per_address {
+        let is_proxy = self.trusted.iter().any(|network| network.contains(&ip));
+        if !is_proxy && open.iter().filter(|open| open.ip() == ip).count() >= self.max_per_address {
             evict(&mut open, |other| other.ip() == ip)?;
         } else if open.len() >= self.max {
             evict(&mut open, |_| true)?;
@@ -131,7 +136,7 @@ mod tests {
 
     #[test]
     fn the_longest_waiting_connection_makes_room() {
-        let connections = Connections::limited(3, 3);
+        let connections = Connections::limited(3, 3, &[]);
         let places: Vec<Place> = (1..=3).filter_map(|last| connections.admit(from(last))).collect();
         places[0].connection.is_busy();
         let fourth = connections.admit(from(4)).expect("the second makes room");
@@ -145,7 +150,7 @@ mod tests {
 
     #[test]
     fn an_address_only_displaces_its_own_connections() {
-        let connections = Connections::limited(10, 2);
+        let connections = Connections::limited(10, 2, &["127.0.0.3/32".parse().expect("a network")]);
         let other = connections.admit(from(2)).expect("a place");
         let places: Vec<Place> = (0..2).filter_map(|_| connections.admit(from(1))).collect();
         let third = connections.admit(from(1)).expect("the first makes room");
@@ -154,11 +159,13 @@ mod tests {
         third.connection.is_busy();
         assert!(connections.admit(from(1)).is_none());
         assert!(connections.admit(from(2)).is_some());
+        let proxied: Vec<Place> = (0..3).filter_map(|_| connections.admit(from(3))).collect();
+        assert!(proxied.len() == 3 && !proxied.iter().any(is_evicted));
     }
 
     #[test]
     fn closed_connections_leave_their_place() {
-        let connections = Connections::limited(1, 1);
+        let connections = Connections::limited(1, 1, &[]);
         for _ in 0..3 {
             let place = connections.admit(from(1)).expect("a place");
             place.connection.is_busy();

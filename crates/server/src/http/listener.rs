@@ -3,7 +3,7 @@
 
 use crate::{
     http::connections::{Connection, Connections, Place},
-    settings::HttpSettings,
+    settings::Settings,
 };
 use axum::{
     Router,
@@ -64,12 +64,12 @@ impl Respond for Router {
 pub async fn serve(
     listener: TcpListener,
     responder: Arc<impl Respond>,
-    settings: HttpSettings,
+    settings: Settings,
     open: watch::Receiver<bool>,
     mut stop: watch::Receiver<bool>,
 ) {
-    let connections = Connections::new(&settings);
-    let header_timeout = Duration::from_secs(settings.header_seconds);
+    let connections = Connections::new(&settings.http, &settings.trusted_proxies);
+    let header_timeout = Duration::from_secs(settings.http.header_seconds);
     let stopped = stop.clone();
     let mut tasks = JoinSet::new();
     let mut listener = PausableListener { listener, open };

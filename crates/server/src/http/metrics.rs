@@ -11,7 +11,7 @@ use crate::{
     identity::authenticate::{Credentials, identify},
     logging,
     metering::timeseries::buffer::Totals,
-    settings::HttpSettings,
+    settings::Settings,
 };
 use axum::{
     Router,
@@ -119,7 +119,7 @@ fn look_at(api: &Api, cluster: Cluster, usage: Option<Usage>) -> Seen {
 /// Serves the metrics of a gateway process. They contain no data of clusters, so they need no authentication.
 pub async fn serve(
     listener: TcpListener,
-    settings: HttpSettings,
+    settings: Settings,
     embedded: Arc<EmbeddedGateway>,
     stop: watch::Receiver<bool>,
 ) {

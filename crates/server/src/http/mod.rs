@@ -8,3 +8,4 @@ pub mod response;
 pub mod routes;
 pub mod scim;
 pub mod scrape;
+pub mod trusted_proxies;

@@ -15,6 +15,7 @@ use crate::{
         metrics,
         response::{failure, plain},
         scim, scrape,
+        trusted_proxies::Origin,
     },
     identity::authenticate::header_text,
 };
@@ -33,7 +34,6 @@ use ootheca_api::router::{Resolved, resolve};
 use ootheca_model::{Cluster, Error, Result};
 use std::{
     convert::Infallible,
-    net::IpAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -68,10 +68,6 @@ struct RouteState {
     embedded: Option<Arc<EmbeddedGateway>>,
 }
 
-/// The IP address of the client.
-#[derive(Clone, Copy)]
-struct Peer(IpAddr);
-
 impl Routes {
     /// All routes. `ready` is true from when all sockets listen until the server drains.
     pub fn new(
@@ -98,6 +94,8 @@ impl Routes {
 impl Respond for Routes {
     async fn respond(&self, connection: &Connection, request: axum::extract::Request<Incoming>) -> Response {
         let mut request = request;
+        let trusted = &self.api.context.settings.trusted_proxies;
+        let origin = Origin::of(connection.ip(), request.headers(), trusted);
         let mut found = resolve(request.method().as_str(), request.uri().path());
         if matches!(found, Ok(Resolved::NotFound))
             && let Some(uri) = collapsed(request.uri())
@@ -106,10 +104,10 @@ impl Respond for Routes {
             found = resolve(request.method().as_str(), request.uri().path());
         }
         if !matches!(found, Ok(Resolved::NotFound)) {
-            return operation(&self.api, connection.ip(), request, found, || connection.is_busy()).await;
+            return operation(&self.api, origin, request, found, || connection.is_busy()).await;
         }
         connection.is_busy();
-        request.extensions_mut().insert(Peer(connection.ip()));
+        request.extensions_mut().insert(origin);
         let response = self.others.clone().oneshot(request.map(Body::new)).await;
         response.unwrap_or_else(|never| match never {})
     }
@@ -126,19 +124,19 @@ fn collapsed(uri: &Uri) -> Option<Uri> {
 /// A request that no route matches: for a page of the console, or for an unknown path of the API.
 async fn unmatched(
     State(state): State<RouteState>,
-    Extension(Peer(peer)): Extension<Peer>,
+    Extension(origin): Extension<Origin>,
     request: axum::extract::Request,
 ) -> Response {
     if console::takes(&state.api.context, &request) {
         return console::answer(request.method(), request.uri(), request.headers());
     }
-    operation(&state.api, peer, request, Ok(Resolved::NotFound), || ()).await
+    operation(&state.api, origin, request, Ok(Resolved::NotFound), || ()).await
 }
 
 /// The response to a request of the API. `complete` is called when the request was read.
 async fn operation<B>(
     api: &Arc<Api>,
-    peer: IpAddr,
+    origin: Origin,
     request: axum::extract::Request<B>,
     found: Result<Resolved>,
     complete: impl Fn(),
@@ -154,7 +152,7 @@ where
     let response = match whole(body, deadline).await {
         Ok(body) => {
             complete();
-            let client = Arc::new(Client::of(peer, head.method.clone(), head.headers));
+            let client = Arc::new(Client::of(origin.address, origin.tls, head.method.clone(), head.headers));
             let request = Request { method: head.method, uri: head.uri, client, body };
             response(pipeline::answer(api, request, found).await)
         }
@@ -212,11 +210,11 @@ fn response(answer: pipeline::Response) -> Response {
 /// The metrics of the caller's organization, for Prometheus.
 async fn metrics_text(
     State(state): State<RouteState>,
-    Extension(Peer(peer)): Extension<Peer>,
+    Extension(origin): Extension<Origin>,
     headers: HeaderMap,
 ) -> Response {
     let gateway = state.embedded.as_ref().map(|embedded| embedded.figures());
-    match metrics::text(&state.api, peer, &headers, gateway).await {
+    match metrics::text(&state.api, origin.address, &headers, gateway).await {
         Ok(text) => Response::builder()
             .header(header::CONTENT_TYPE, metrics::CONTENT_TYPE)
             .body(Body::from(text))
@@ -253,11 +251,11 @@ async fn certificate(State(state): State<RouteState>, Path(id): Path<String>) ->
 /// The metrics of one cluster in one region, for Prometheus.
 async fn scraped(
     State(state): State<RouteState>,
-    Extension(Peer(peer)): Extension<Peer>,
+    Extension(origin): Extension<Origin>,
     Path((id, region)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Response {
-    let response = scrape::answer(&state.api, peer, &headers, &id, &region).await;
+    let response = scrape::answer(&state.api, origin.address, &headers, &id, &region).await;
     state.api.response_counts.count(response.status().as_u16());
     response
 }

@@ -89,6 +89,11 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// A caller without credentials, for public operations.
+    pub fn anonymous() -> Self {
+        Self::by_token(Arc::new(Principal::anonymous()))
+    }
+
     fn by_token(principal: Arc<Principal>) -> Self {
         Self { principal, session: None }
     }
@@ -114,13 +119,7 @@ pub async fn admit(identity: &Identity, credentials: Credentials<'_>, peer: IpAd
     identify(identity, credentials, peer).await
 }
 
-/// A caller without credentials, for public operations. Addresses with too many failed attempts have to wait.
-pub fn admit_anonymous(identity: &Identity, peer: IpAddr) -> Result<Caller> {
-    identity.limiter.check(peer, Instant::now()).map_err(rate_limit::too_many_failures)?;
-    Ok(Caller { principal: Arc::new(Principal::anonymous()), session: None })
-}
-
-/// Authenticates a caller. Addresses with too many failed attempts have to wait. A request without
+/// Authenticates a caller. Failed attempts from addresses with too many of them have to wait. A request without
 /// credentials does not count as a failed attempt.
 pub async fn identify(identity: &Identity, credentials: Credentials<'_>, peer: IpAddr) -> Result<Caller> {
     let found = authenticate(identity, credentials).await;

@@ -24,10 +24,11 @@ pub mod token;
 use crate::context::Context;
 use jwt::keys::Keys;
 use last_use::LastUse;
+use ootheca_model::{OrganizationId, Result};
 use passwords::Passwords;
 use rate_limit::Limiter;
 use sign_in_link::SignInLink;
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc, time::Instant};
 
 /// The in-memory state of authentication.
 pub struct Identity {
@@ -57,5 +58,24 @@ impl Identity {
             issuer_keys: Keys::default(),
             limiter,
         }
+    }
+
+    /// Whether the password of a person matches the stored hash. Waits if many wrong ones were tried for this person
+    /// from the same address.
+    pub async fn verify_password(
+        &self,
+        peer: IpAddr,
+        (organization, email): (OrganizationId, &str),
+        password: &str,
+        kept: Option<&str>,
+    ) -> Result<bool> {
+        let attempt = self.limiter.attempt(peer, &(organization, email)).await?;
+        let right = self.passwords.verify(password, kept).await?;
+        match attempt {
+            Some(attempt) if right => attempt.succeed(),
+            Some(attempt) => drop(attempt.fail(Instant::now())),
+            None => {}
+        }
+        Ok(right)
     }
 }

@@ -7,19 +7,25 @@
 //! call that waits is only a number in the queue of its caller: it takes its turn when it is due, and leaves the
 //! queue without using it if its client disconnects.
 //!
-//! No caller is exempt, because behind a proxy all of them seem to be on this machine. For the same reason, a
-//! valid key is accepted from any address: otherwise one client behind a proxy could lock out all others.
+//! No caller is exempt, because behind a proxy all of them can seem to be on this machine. For the same reason, a
+//! valid key, link, or token is accepted from any address: otherwise one client behind a proxy could lock out all
+//! others. They cannot be guessed, but passwords can: wrong ones limit how fast others of the same user are verified.
 
 use crate::settings::{EngineKind, RateLimitMode, RateLimitSettings};
-use ootheca_model::{Error, PrincipalId, throttle::Throttle};
+use ootheca_model::{
+    Error, PrincipalId, Result as ModelResult,
+    attempts::{Attempt, Attempts},
+    throttle::Throttle,
+};
 use parking_lot::{Mutex, RwLock};
 use std::{
     collections::{HashMap, VecDeque},
+    hash::Hash,
     net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::sleep};
 
 /// The number of consecutive wrong keys without a delay: people mistype, and programs keep using an old key.
 const FREE: u32 = 10;
@@ -34,7 +40,10 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 pub struct Limiter {
     limits: RwLock<Limits>,
     callers: Mutex<Callers>,
+    /// Wrong keys, links, and passwords of each address.
     failures: Throttle<()>,
+    /// Wrong passwords of each user.
+    attempts: Attempts,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -73,6 +82,7 @@ impl Limiter {
             limits: RwLock::new(Limits::new(settings, engine)),
             callers: Mutex::default(),
             failures: Throttle::new(FREE, LONGEST_DELAY),
+            attempts: Attempts::new(FREE),
         }
     }
 
@@ -116,18 +126,29 @@ impl Limiter {
         Ok(Some(Turn { limiter: self, caller, number: *last, shortened: queue.shortened.clone() }))
     }
 
-    /// Checks whether an address can try to authenticate. Returns the time to wait if not.
-    pub fn check(&self, peer: IpAddr, now: Instant) -> Result<(), Duration> {
-        self.failures.check(peer, (), now)
+    /// Waits for a place to verify the password of a user; `None` without limits.
+    pub async fn attempt(&self, peer: IpAddr, user: &(impl Hash + Sync)) -> ModelResult<Option<Attempt<'_>>> {
+        if !self.limits().on {
+            return Ok(None);
+        }
+        let deadline = Instant::now() + LONGEST_WAIT;
+        loop {
+            let now = Instant::now();
+            match self.attempts.start(peer, user, now) {
+                Ok(attempt) => return Ok(Some(attempt)),
+                Err(wait) if now + wait > deadline => return Err(too_many_failures(wait)),
+                Err(wait) => sleep(wait).await,
+            }
+        }
     }
 
     /// Records that an address failed to authenticate. During a delay, this does not count, and the remaining
-    /// time is returned as the error.
+    /// time is returned as the error. It applies to failures only, because other clients can have the same address.
     pub fn failed(&self, peer: IpAddr, now: Instant) -> Result<(), Duration> {
         if !self.limits().on {
             return Ok(());
         }
-        self.check(peer, now)?;
+        self.failures.check(peer, (), now)?;
         self.failures.failed(peer, (), now);
         Ok(())
     }

@@ -9,7 +9,7 @@ pub mod sql_metadata;
 
 use crate::{context::Context, metering::Metering};
 use activity_tracker::ActivityTracker;
-use sql_metadata::freshness::MetadataFreshness;
+use sql_metadata::locks::MetadataLocks;
 use std::sync::Arc;
 
 /// The in-memory state of the lifecycle of clusters, and the parts that it uses.
@@ -21,13 +21,13 @@ pub struct Lifecycle {
     /// Which clusters are in use, in addition to the sessions that gateways report.
     pub tracker: ActivityTracker,
     /// How fresh the SQL metadata of each cluster is.
-    pub freshness: MetadataFreshness,
+    pub metadata_locks: MetadataLocks,
 }
 
 impl Lifecycle {
     /// Creates the state without any use and without fresh metadata.
     pub fn new(context: Arc<Context>, metering: Arc<Metering>) -> Self {
         let tracker = ActivityTracker::new(context.now());
-        Self { context, metering, tracker, freshness: MetadataFreshness::default() }
+        Self { context, metering, tracker, metadata_locks: MetadataLocks::default() }
     }
 }

@@ -147,6 +147,13 @@ impl Raw {
     }
 }
 
+/// A PROXY header with this source.
+pub(crate) fn proxy_header(source: [u8; 4]) -> Vec<u8> {
+    let mut header = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c".to_vec();
+    header.extend([&source[..], &[127, 0, 0, 1], &[0x11, 0x11, 0x22, 0x22]].concat());
+    header
+}
+
 /// Encodes a startup message.
 pub(crate) fn startup(parameters: &[(&str, &str)]) -> Vec<u8> {
     StartupMessage::new(parameters.iter().copied()).expect("valid parameters").encode()

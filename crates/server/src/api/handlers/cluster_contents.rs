@@ -101,7 +101,6 @@ impl Effect {
             // Even if the function failed, it can have changed something.
             if let Err(error) = sql_metadata::read_part(&lifecycle, cluster, part, &mut *admin).await {
                 tracing::warn!(%cluster, error = error.chain(), "SQL metadata not refreshed after a change");
-                lifecycle.freshness.invalidate(cluster);
             }
             result
         };

@@ -44,10 +44,10 @@ pub async fn change_password(
     // A person who signed in with a link and has no password yet does not need one.
     if let Some(kept) = before.value.password.as_deref() {
         let old = body.old_password.as_deref().unwrap_or_default();
-        let (limiter, peer) = (&call.identity.limiter, call.client.peer);
-        limiter.check(peer, Instant::now()).map_err(rate_limit::too_many_failures)?;
-        if !call.identity.passwords.verify(old, Some(kept)).await? {
-            limiter.failed(peer, Instant::now()).map_err(rate_limit::too_many_failures)?;
+        let (identity, peer) = (&call.identity, call.client.peer);
+        let who = (before.value.organization, before.value.email.as_str());
+        if !identity.verify_password(peer, who, old, Some(kept)).await? {
+            identity.limiter.failed(peer, Instant::now()).map_err(rate_limit::too_many_failures)?;
             return Err(Error::new(ErrorKind::Denied, "old_password is wrong"));
         }
     }

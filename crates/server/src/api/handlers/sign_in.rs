@@ -47,7 +47,8 @@ async fn by_password(
     call.claim(Claimant { organization, email: known, action: "USER_LOGIN" });
     let kept = person.as_ref().and_then(|person| person.value.password.as_deref());
     let password = body.password.as_deref().unwrap_or_default();
-    let right = call.identity.passwords.verify(password, kept).await?;
+    let (identity, peer) = (&call.identity, call.client.peer);
+    let right = identity.verify_password(peer, (organization, &email), password, kept).await?;
     let person = person.filter(|person| right && person.value.profile.active).ok_or_else(wrong)?;
     let (token, session) = open(call, organization, person.value.id);
     // The touch prevents the session from being created while the password is changed.

@@ -122,9 +122,9 @@ fn delays_start_after_ten_failures_and_double() {
     for seconds in [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900] {
         assert_eq!(limiter.failed(ann, now), Ok(()));
         assert_eq!(limiter.failed(ann, now), Err(millis(seconds * 1000)), "while it waits nothing counts");
-        assert_eq!(limiter.check(peer("192.0.2.2"), now), Ok(()));
+        assert_eq!(limiter.failures.check(peer("192.0.2.2"), (), now), Ok(()));
         now += millis(seconds * 1000);
-        assert_eq!(limiter.check(ann, now), Ok(()));
+        assert_eq!(limiter.failures.check(ann, (), now), Ok(()));
     }
     now += MEMORY + LONGEST_DELAY;
     assert_eq!([limiter.failed(ann, now), limiter.failed(ann, now)], [Ok(()), Ok(())], "forgotten");
@@ -135,8 +135,8 @@ fn an_ipv6_network_counts_as_one_address() {
     let (limiter, now) = (limiter(10, 40), Instant::now());
     let failed = (0..11).all(|host| limiter.failed(peer(&format!("2001:db8::{host}")), now).is_ok());
     assert!(failed);
-    assert!(limiter.check(peer("2001:db8::ffff:1"), now).is_err());
-    assert!(limiter.check(peer("2001:db8:0:1::1"), now).is_ok());
+    assert!(limiter.failures.check(peer("2001:db8::ffff:1"), (), now).is_err());
+    assert!(limiter.failures.check(peer("2001:db8:0:1::1"), (), now).is_ok());
 }
 
 #[test]

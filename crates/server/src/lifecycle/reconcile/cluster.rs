@@ -46,7 +46,7 @@ pub async fn step(lifecycle: &Lifecycle, id: ClusterId, lease: Lease, failures: 
                 let gone = Cluster { removed: true, ..stored.value.clone() };
                 write(lifecycle, &stored, gone, lease).await?;
             }
-            lifecycle.freshness.forget(id);
+            lifecycle.metadata_locks.forget(id);
             lifecycle.tracker.forget(id);
             Ok(after(removal, Step::Done))
         }

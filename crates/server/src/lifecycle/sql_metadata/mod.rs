@@ -1,11 +1,10 @@
 //! Cached SQL metadata of each cluster: its SQL users and its databases.
 //!
-//! The cluster itself contains the original. The cached copy is returned while the cluster is suspended, and
-//! lets the gateway verify a login without a request to the server. It is a row that is written only if
-//! something has changed; [`freshness`] tracks how fresh it is. The secrets in it are salted hashes, which
-//! are never shown either.
+//! The cluster itself contains the original. The cached copy is returned while the cluster is suspended or its
+//! server does not respond. It is a row that is written only if something has changed. The secrets in it are
+//! salted hashes, which are never shown either.
 
-pub mod freshness;
+pub mod locks;
 pub mod secrets;
 
 use crate::{
@@ -121,7 +120,7 @@ pub async fn read_part(
     match part {
         Part::Logins => logins(lifecycle, cluster, admin).await.map(|_| ()),
         Part::Databases => {
-            let _turn = lifecycle.freshness.databases_turn(cluster).await;
+            let _turn = lifecycle.metadata_locks.databases_turn(cluster).await;
             let seen = Seen::Databases(admin.databases().await?);
             write(lifecycle, cluster, &seen).await
         }
@@ -130,11 +129,9 @@ pub async fn read_part(
 
 /// Reads the SQL users and caches them.
 pub async fn logins(lifecycle: &Lifecycle, cluster: ClusterId, admin: &mut dyn Admin) -> Result<Vec<Login>> {
-    let turn = lifecycle.freshness.logins_turn(cluster).await;
-    let looked = turn.begin(lifecycle.context.now());
+    let _turn = lifecycle.metadata_locks.logins_turn(cluster).await;
     let logins = admin.logins().await?;
     write(lifecycle, cluster, &Seen::Logins(logins.clone())).await?;
-    looked.done();
     Ok(logins)
 }
 
