@@ -1,6 +1,9 @@
 //! Runs the server and gateway processes until they are stopped or replaced by a successor.
 
-use crate::{connection::ADDRESS_FILE, failure, runtime};
+use crate::{
+    connection::{ADDRESS_FILE, CA_FILE},
+    failure, runtime,
+};
 use ootheca_model::{Error, Result, failpoint};
 use ootheca_server::{
     GatewayProcess, Server, Settings,
@@ -114,16 +117,19 @@ impl Process for Server {
 
     fn announce(&self) {
         let address = self.data_dir().join(ADDRESS_FILE);
-        if let Err(error) = write_private(&address, &format!("http://{}\n", self.listen)) {
+        if let Err(error) = write_private(&address, &format!("{}\n", self.base_url())) {
             let file = address.display();
             eprintln!("could not write {file}, so other commands won't find this server: {error}");
         }
+        if let Err(error) = publish_authority(self) {
+            eprintln!("could not write {CA_FILE}, so other commands won't trust this server: {error}");
+        }
         let key = self.data_dir().join("admin-api-key");
-        let api = self.listen;
+        let api = self.base_url();
         eprintln!("\nOotheca is ready.");
-        eprintln!("  Cloud API    http://{api}");
+        eprintln!("  Cloud API    {api}");
         if self.has_console() {
-            eprintln!("  Console      http://{api}/");
+            eprintln!("  Console      {api}/");
         }
         match self.sql_listen {
             Some(sql) => eprintln!("  SQL gateway  {sql} (TLS)"),
@@ -131,6 +137,9 @@ impl Process for Server {
         }
         let created = if self.admin_key.is_some() { " (created now; keep it secret)" } else { "" };
         eprintln!("  API key      {}{created}", key.display());
+        let authority = self.own_authority();
+        let authority = authority.map(|_| format!("--cacert {} ", self.data_dir().join(CA_FILE).display()));
+        let authority = authority.unwrap_or_default();
         match self.sign_in_link() {
             Some(link) => {
                 eprintln!("\nSign in to the console with this one-time link, valid for 15 minutes:\n  {link}")
@@ -141,7 +150,7 @@ impl Process for Server {
             None => {}
         }
         eprintln!(
-            "\nTry:\n  curl -H \"Authorization: Bearer $(cat {})\" http://{api}/api/v1/clusters\n",
+            "\nTry:\n  curl {authority}-H \"Authorization: Bearer $(cat {})\" {api}/api/v1/clusters\n",
             key.display()
         );
     }
@@ -189,6 +198,18 @@ impl Process for GatewayProcess {
 
     async fn stop(self, immediate: watch::Receiver<bool>) {
         GatewayProcess::stop(self, immediate).await;
+    }
+}
+
+/// Stores the certificate authority of the API for other commands, or removes one that is no longer needed.
+fn publish_authority(server: &Server) -> std::io::Result<()> {
+    let file = server.data_dir().join(CA_FILE);
+    match server.own_authority() {
+        Some(authority) => std::fs::copy(authority, file).map(drop),
+        None => match std::fs::remove_file(file) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        },
     }
 }
 

@@ -7,6 +7,7 @@ pub mod allowlist;
 pub mod audit;
 pub mod catalog;
 pub mod cluster;
+pub mod disk;
 pub mod error;
 pub mod failpoint;
 pub mod folder;

@@ -10,6 +10,7 @@ pub mod cache;
 pub mod clock;
 pub mod context;
 pub mod data_dir;
+pub mod disk;
 pub mod documents;
 pub mod event_retention;
 pub mod gateway;

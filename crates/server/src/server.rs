@@ -11,13 +11,13 @@ use crate::{
         embedded::{self, EmbeddedGateway},
         handover::{Handover, HandoverServer, Inherited, Listening, SETTLE, Successor},
     },
-    http::{listener, routes},
+    http::{listener, routes, tls::Tls},
     identity::bootstrap,
     ownership::Owner,
-    settings::{EngineKind, Settings},
+    settings::{EngineKind, Settings, hostname},
 };
 use ootheca_engine::{Engine, postgres, simulated};
-use ootheca_gateway::Certificates;
+use ootheca_gateway::Authority;
 use ootheca_model::{Error, Result, time::Clock};
 use std::{
     net::SocketAddr,
@@ -26,6 +26,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::SystemTime,
 };
 use tokio::{
     sync::{mpsc, watch},
@@ -43,6 +44,7 @@ pub struct Server {
     successors: mpsc::Receiver<Handover>,
     switches: Switches,
     http: JoinHandle<()>,
+    tls: Option<Arc<Tls>>,
     tasks: Vec<JoinHandle<()>>,
     /// The address of the API.
     pub listen: SocketAddr,
@@ -77,6 +79,7 @@ impl Server {
         };
         // What can fail without side effects fails before the other process yields.
         let engine = engine(&settings)?;
+        Tls::open(&settings)?;
         successor.take_over().await?;
         let inherited = std::mem::take(&mut successor.inherited);
         let server = Self::start_with(settings, engine, inherited).await?;
@@ -91,6 +94,7 @@ impl Server {
     ) -> Result<Self> {
         let data = DataDir::open(&settings.data_dir)?;
         settings.data_dir = data.path().to_owned();
+        let tls = Tls::open(&settings)?;
         let (mut context, admin_key) = open(settings, engine, &data).await?;
         let (socket, listener) = listener::listen(context.settings.listen, inherited.take("http")).await?;
         let listen =
@@ -115,7 +119,7 @@ impl Server {
         let (open, opened) = watch::channel(true);
         let draining = context.draining.subscribe();
         let (stop_tasks, stopped) = watch::channel(false);
-        let router = routes::router(app.api.clone(), ready.clone(), authority, embedded.clone());
+        let router = routes::router(app.api.clone(), ready.clone(), authority, tls.clone(), embedded.clone());
         let control = Control {
             context: context.clone(),
             metering: app.metering.clone(),
@@ -125,9 +129,13 @@ impl Server {
         let control_socket = control::listen(&control::control_socket(data.path()))?;
         let holder = format!("{}:{}", hostname(), data.path().display());
         let mut tasks = app.spawn(holder, &stopped);
+        if let Some(tls) = tls.clone() {
+            tasks.push(tokio::spawn(tls.run(stopped.clone())));
+        }
         tasks.push(tokio::spawn(control::server::serve(control, control_socket, stopped)));
         Ok(Self {
-            http: tokio::spawn(listener::serve(listener, router, opened, draining)),
+            http: tokio::spawn(listener::serve(listener, tls.clone(), router, opened, draining)),
+            tls,
             tasks,
             sql_listen: embedded.as_ref().map(|embedded| embedded.address()),
             switches: Switches { open, stop_tasks },
@@ -152,12 +160,26 @@ impl Server {
     pub fn sign_in_link(&self) -> Option<String> {
         let here = self.listen.ip().is_loopback() && self.app.context.settings.console.enabled;
         here.then(|| {
-            format!(
-                "http://{}/link#{}",
-                self.listen,
-                self.app.identity.sign_in_link.fresh(self.app.context.now())
-            )
+            let token = self.app.identity.sign_in_link.fresh(self.app.context.now());
+            format!("{}/link#{token}", self.base_url())
         })
+    }
+
+    /// The URL of the API and the console on this machine, such as `http://127.0.0.1:8080`.
+    pub fn base_url(&self) -> String {
+        self.app.context.settings.listen_url()
+    }
+
+    /// The file with the certificate authority that clients of the API need, if it is our own.
+    pub fn own_authority(&self) -> Option<PathBuf> {
+        let own = self.app.context.settings.tls.self_signed;
+        own.then(|| self.data.path().join("certificates/ca.pem"))
+    }
+
+    /// Reads what may change while the server runs, after SIGHUP: the certificate of the API. After an error,
+    /// the previous one remains in use.
+    pub fn reload(&self) -> Result<()> {
+        self.tls.as_ref().map_or(Ok(()), |tls| tls.reload())
     }
 
     /// Whether the console is enabled.
@@ -290,9 +312,8 @@ fn authority(settings: &Settings, embedded: Option<&EmbeddedGateway>) -> Result<
     if let Some(embedded) = embedded {
         return Ok(embedded.authority().to_owned());
     }
-    let gateway = embedded::gateway_settings(settings);
-    let certificates = Certificates::open(&gateway.certificates, &gateway.domains)?;
-    Ok(certificates.authority().to_owned())
+    let folder = embedded::gateway_settings(settings).certificates;
+    Ok(Authority::open(&folder, SystemTime::now())?.pem().to_owned())
 }
 
 fn engine(settings: &Settings) -> Result<Arc<dyn Engine>> {
@@ -311,10 +332,4 @@ fn engine(settings: &Settings) -> Result<Arc<dyn Engine>> {
             })?)
         }
     })
-}
-
-fn hostname() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/hostname")
-        .map(|name| name.trim().to_owned())
-        .unwrap_or_default()
 }

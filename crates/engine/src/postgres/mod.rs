@@ -31,15 +31,16 @@ mod shared;
 mod shell;
 mod sql;
 mod statement_error;
+mod storage;
 mod template;
 mod trash;
 
 pub use probe::{Major, Probe, probe};
 pub use report::report;
 
-use crate::files::blocking;
+use crate::files::{blocking, disk_space};
 use crate::statement::{QueryOutput, Statement};
-use crate::{Admin, Capabilities, Engine, InstanceReport};
+use crate::{Admin, Capabilities, DiskSpace, Engine, InstanceReport};
 use async_trait::async_trait;
 use context::{EngineContext, Shutdown};
 use deadline::{BoundedSession, within_deadline};
@@ -187,6 +188,10 @@ impl Engine for PostgresEngine {
 
     async fn measure(&self, cluster: ClusterId) -> Result<Measure> {
         within_deadline(self.ready(cluster)?.measure()).await
+    }
+
+    fn disk(&self) -> Option<DiskSpace> {
+        disk_space(&self.shared.context.settings.folder)
     }
 
     async fn report(&self) -> Result<Vec<InstanceReport>> {

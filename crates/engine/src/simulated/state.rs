@@ -48,6 +48,10 @@ pub(super) struct ClusterFiles {
 }
 
 impl ClusterFiles {
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     pub(super) fn new(folder: PathBuf) -> Self {
         Self { folder, clusters: Mutex::default() }
     }

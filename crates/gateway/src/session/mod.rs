@@ -22,9 +22,9 @@ use crate::{
         cancel::{CancelKeys, IssuedKey},
     },
     storage_guard::StorageGuard,
-    tls::Tls,
+    tls::Certificates,
 };
-use handshake::{ClientStream, read_proxy_header};
+use handshake::{ClientStream, Opened, read_proxy_header};
 use login::{CompletedLogin, LoginError};
 use ootheca_model::{ClusterId, throttle::Throttle};
 use ootheca_pg_protocol::{
@@ -62,7 +62,7 @@ pub(crate) struct Shared {
     pub(crate) directory: Arc<dyn Directory>,
     /// The runtime that calls the directory.
     pub(crate) main_runtime: Handle,
-    pub(crate) tls: RwLock<Tls>,
+    pub(crate) certificates: RwLock<Arc<Certificates>>,
     pub(crate) handshake_timeout: Duration,
     pub(crate) proxy_protocol: bool,
     /// Names directly below a domain identify clusters.
@@ -203,14 +203,15 @@ async fn open(
     beyond_max: bool,
     log: &mut ConnectionLog,
 ) -> Result<Opening, OpenError> {
-    let tls = shared.tls.read().clone();
+    let certificates = shared.certificates.read().clone();
     let deadline = Instant::now() + shared.handshake_timeout;
     if shared.proxy_protocol {
         let source = timeout_at(deadline, read_proxy_header(&mut stream)).await;
         let source = source.unwrap_or(Err(OpenError::Disconnected(handshake::TIMEOUT)))?;
         log.client = source.map_or(log.client, |source| source.ip());
     }
-    let (mut client, startup) = match handshake::run(&tls.acceptor, stream, deadline).await? {
+    let Opened { client, packet, presented } = handshake::run(&certificates, stream, deadline).await?;
+    let (mut client, startup) = match (client, packet) {
         (client, Packet::CancelRequest(key)) => {
             cancel(shared, &key).await;
             Box::pin(client.close()).await;
@@ -228,7 +229,8 @@ async fn open(
             return Err(OpenError::Rejected(client, ClientError::protocol_violation(&error)));
         }
     };
-    match login::run(shared, &mut client, startup, tls.channel_binding.as_deref(), log).await {
+    let channel_binding = presented.as_ref().and_then(|presented| presented.channel_binding.as_deref());
+    match login::run(shared, &mut client, startup, channel_binding, log).await {
         Ok(login) => Ok(Opening::Session(Box::new(ProxySession::start(login, shared, *client)?))),
         Err(LoginError::Rejected(error)) => Err(OpenError::Rejected(ClientStream::Tls(client), error)),
         Err(LoginError::Disconnected(cause)) => Err(OpenError::gone(client, &cause)),

@@ -12,6 +12,7 @@ use ipnet::IpNet;
 use ootheca_gateway::{Activity, Destination, Directory, Policy};
 use ootheca_model::{
     AllowlistEntry, Cluster, ClusterId, Result,
+    disk::DiskPressure,
     limit_status::{self as model, LimitStatus},
     login::Secret,
 };
@@ -34,6 +35,7 @@ impl StoreDirectory {
         let (changes, _) = broadcast::channel(1024);
         let rows = lifecycle.context.store.changes();
         tokio::spawn(pass_on(lifecycle.clone(), rows, changes.downgrade()));
+        tokio::spawn(pass_on_full_disk(lifecycle.clone(), changes.downgrade()));
         let (routes, networks) = (QueryCache::of(Kind::Cluster), QueryCache::of(Kind::AllowlistEntry));
         Arc::new(Self { lifecycle, changes, routes, networks })
     }
@@ -101,6 +103,17 @@ async fn pass_on(
         let Some(sender) = sender.upgrade() else { return };
         // There is no receiver while no connection is open.
         let _ = sender.send(id);
+    }
+}
+
+/// When the disk is full, or no longer full, the policy of every cluster changes.
+async fn pass_on_full_disk(lifecycle: Arc<Lifecycle>, sender: broadcast::WeakSender<ClusterId>) {
+    let mut full = lifecycle.context.disk.pressure() == DiskPressure::Full;
+    loop {
+        lifecycle.context.disk.full_changed(&mut full).await;
+        let clusters = all_clusters(&lifecycle).await;
+        let Some(sender) = sender.upgrade() else { return };
+        clusters.into_iter().for_each(|id| drop(sender.send(id)));
     }
 }
 

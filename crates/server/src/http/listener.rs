@@ -1,6 +1,7 @@
 //! The socket of the API. It can be inherited from another process, and can stop accepting without being
 //! closed.
 
+use crate::http::tls::{Stream, Tls};
 use axum::{
     Router,
     extract::connect_info::Connected,
@@ -8,10 +9,7 @@ use axum::{
 };
 use ootheca_model::{Error, Result};
 use std::{net::SocketAddr, sync::Arc};
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::watch,
-};
+use tokio::{net::TcpListener, sync::watch};
 
 /// Listens, or continues with an inherited socket. Returns it twice: one to keep, and one to accept from.
 pub async fn listen(
@@ -28,10 +26,11 @@ pub async fn listen(
     Ok((kept, TcpListener::from_std(listener).map_err(failed)?))
 }
 
-/// Serves `router` on a socket until `stop` is true and the open requests have ended. While `open` is false
-/// nothing is accepted, and new connections wait.
+/// Serves `router` on a socket, over TLS if there is a certificate, until `stop` is true and the open requests
+/// have ended. While `open` is false nothing is accepted, and new connections wait.
 pub async fn serve(
     listener: TcpListener,
+    tls: Option<Arc<Tls>>,
     router: Router,
     open: watch::Receiver<bool>,
     mut stop: watch::Receiver<bool>,
@@ -40,7 +39,7 @@ pub async fn serve(
     let stopped = async move {
         let _ = stop.wait_for(|stop| *stop).await;
     };
-    let pausable = PausableListener { listener, open };
+    let pausable = PausableListener { listener, tls, open };
     if let Err(error) = axum::serve(pausable, service).with_graceful_shutdown(stopped).await {
         tracing::error!(%error, "API listener stopped");
     }
@@ -49,14 +48,15 @@ pub async fn serve(
 /// A listener that can stop accepting without being closed.
 struct PausableListener {
     listener: TcpListener,
+    tls: Option<Arc<Tls>>,
     open: watch::Receiver<bool>,
 }
 
 impl Listener for PausableListener {
-    type Io = TcpStream;
+    type Io = Stream;
     type Addr = SocketAddr;
 
-    async fn accept(&mut self) -> (TcpStream, SocketAddr) {
+    async fn accept(&mut self) -> (Stream, SocketAddr) {
         loop {
             // An error means that the server is gone.
             if self.open.wait_for(|open| *open).await.is_err() {
@@ -65,7 +65,13 @@ impl Listener for PausableListener {
             tokio::select! {
                 biased;
                 _ = self.open.wait_for(|open| !*open) => {}
-                accepted = Listener::accept(&mut self.listener) => return accepted,
+                (stream, peer) = Listener::accept(&mut self.listener) => {
+                    let stream = match &self.tls {
+                        Some(tls) => tls.accept(stream),
+                        None => Stream::plain(stream),
+                    };
+                    return (stream, peer);
+                }
             }
         }
     }

@@ -7,3 +7,4 @@ pub mod response;
 pub mod routes;
 pub mod scim;
 pub mod scrape;
+pub mod tls;

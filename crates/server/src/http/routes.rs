@@ -14,6 +14,7 @@ use crate::{
         metrics,
         response::{failure, plain},
         scim, scrape,
+        tls::Tls,
     },
     identity::authenticate::header_text,
 };
@@ -26,7 +27,7 @@ use axum::{
     routing::get,
 };
 use futures_util::StreamExt;
-use ootheca_model::{Cluster, Error, ErrorKind};
+use ootheca_model::{Cluster, Error, ErrorKind, disk::DiskPressure};
 use std::{
     convert::Infallible,
     net::SocketAddr,
@@ -47,6 +48,8 @@ struct RouteState {
     ready: Arc<AtomicBool>,
     /// The certificate authority that SQL clients trust, in PEM.
     authority: Arc<str>,
+    /// The certificate of the API, if it is served over TLS.
+    tls: Option<Arc<Tls>>,
     /// The gateway in this process, for its metrics.
     embedded: Option<Arc<EmbeddedGateway>>,
     /// The same routes, for paths with several slashes at the start. None of the routes matches those.
@@ -58,9 +61,10 @@ pub fn router(
     api: Arc<Api>,
     ready: Arc<AtomicBool>,
     authority: String,
+    tls: Option<Arc<Tls>>,
     embedded: Option<Arc<EmbeddedGateway>>,
 ) -> Router {
-    let state = RouteState { api, ready, authority: authority.into(), embedded, collapsed: None };
+    let state = RouteState { api, ready, authority: authority.into(), tls, embedded, collapsed: None };
     routes(RouteState { collapsed: Some(routes(state.clone())), ..state })
 }
 
@@ -114,12 +118,13 @@ async fn answer(state: &RouteState, peer: SocketAddr, request: axum::extract::Re
         return scim::dress(&path, accept.as_deref(), failure(&Error::new(ErrorKind::Invalid, message)))
             .await;
     };
+    let client = Client::of(peer.ip().to_canonical(), &head.method, &head.headers);
     let request = Request {
         method: head.method.as_str().to_owned(),
         path: path.clone(),
         query: head.uri.query().unwrap_or_default().to_owned(),
         version: text("cc-version"),
-        client: Arc::new(Client::of(peer.ip().to_canonical(), &head.method, &head.headers)),
+        client: Arc::new(Client { secure: client.secure || state.tls.is_some(), ..client }),
         idempotency_key: text("idempotency-key"),
         body: body.to_vec(),
     };
@@ -163,7 +168,7 @@ async fn metrics_text(
 ) -> Response {
     let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let gateway = state.embedded.as_ref().map(|embedded| embedded.figures());
-    match metrics::text(&state.api, peer.ip(), authorization, gateway).await {
+    match metrics::text(&state.api, peer.ip(), authorization, gateway, state.tls.as_deref()).await {
         Ok(text) => Response::builder()
             .header(header::CONTENT_TYPE, metrics::CONTENT_TYPE)
             .body(Body::from(text))
@@ -175,6 +180,11 @@ async fn metrics_text(
 async fn readiness(State(state): State<RouteState>) -> Response {
     let store = state.api.context.store.next_due(ootheca_store::Kind::Cluster).await;
     match (state.ready.load(Ordering::Relaxed), store) {
+        (true, Ok(_)) if state.api.context.disk.pressure() == DiskPressure::Full => plain(
+            StatusCode::OK,
+            "ready, but the disk is full except for engine.disk_reserve_mib: data can only be deleted\n"
+                .to_owned(),
+        ),
         (true, Ok(_)) => plain(StatusCode::OK, "ready\n".to_owned()),
         (false, Ok(_)) => {
             plain(StatusCode::SERVICE_UNAVAILABLE, "not ready: starting or draining\n".to_owned())
@@ -213,7 +223,8 @@ async fn scraped(
 async fn document(State(state): State<RouteState>, headers: HeaderMap) -> Response {
     let host = headers.get(header::HOST).and_then(|value| value.to_str().ok());
     let host = host.map_or_else(|| state.api.context.settings.listen.to_string(), str::to_owned);
-    let document = ootheca_api::openapi::document(&format!("http://{host}"));
+    let scheme = state.api.context.settings.tls.scheme();
+    let document = ootheca_api::openapi::document(&format!("{scheme}://{host}"));
     Response::builder()
         .header(header::CONTENT_TYPE, "application/json")
         .body(Body::from(document.to_string()))

@@ -17,6 +17,7 @@ pub fn extension(metering: &Metering, cluster: &Cluster, meter: Option<&Meter>) 
     let status = limit_status(cluster, meter, metering.context.now());
     let mut conditions = cluster.observed.conditions.clone();
     conditions.extend(status.condition());
+    conditions.extend(metering.context.disk.condition());
     Extension {
         engine: cluster.observed.engine.clone(),
         conditions,
