@@ -40,7 +40,8 @@ WITH used AS (
     FROM used
 )
 SELECT (extract(epoch FROM w.stats_reset) * 1000000)::bigint::text, w.wal_records, w.wal_bytes::bigint,
-    w.wal_fpi, d.oid::bigint, u.number, u.sessions, u.transactions, u.active, u.returned, u.fetched, u.written, u.blocks
+    w.wal_fpi, d.oid::bigint, u.number, u.sessions, u.transactions, u.active, u.returned, u.fetched, u.written, u.blocks,
+    (SELECT count(*) FROM pg_authid)
 FROM listed u, pg_database d, pg_stat_wal w WHERE d.datname = 'template0'";
 
 /// The session that reads the counters of an instance. Kept open between measurements.
@@ -111,7 +112,7 @@ impl Instance {
             Error::unavailable("cannot read the counters of the SQL server").because(error)
         })?;
         control.session = Some(MeterSession { client, server, used: Instant::now() });
-        let (sql, template) = read(&row, &mut control.log)
+        let (sql, template, roles) = read(&row, &mut control.log)
             .map_err(|error| Error::internal("the SQL server returned unexpected counters").because(error))?;
         let storage_bytes = match control.storage.recent() {
             Some(bytes) => bytes,
@@ -123,7 +124,7 @@ impl Instance {
                 bytes
             }
         };
-        Ok(Measure { cpu: self.cpu()?, sql, storage_bytes })
+        Ok(Measure { cpu: self.cpu()?, sql, storage_bytes, roles })
     }
 
     /// Opens a session whose own CPU time is not counted as the tenant's.
@@ -155,8 +156,8 @@ impl Instance {
     }
 }
 
-/// The counters, and the oid of the database `template0`.
-fn read(row: &Row, log: &mut WalBytes) -> Result<(SqlCounters, u32), tokio_postgres::Error> {
+/// The counters, the oid of the database `template0`, and the number of roles.
+fn read(row: &Row, log: &mut WalBytes) -> Result<(SqlCounters, u32, u64), tokio_postgres::Error> {
     let count = |at: usize| row.try_get::<_, i64>(at).map(unsigned);
     let epoch: String = row.try_get(0)?;
     let (databases, sum) = databases(row)?;
@@ -175,7 +176,7 @@ fn read(row: &Row, log: &mut WalBytes) -> Result<(SqlCounters, u32), tokio_postg
         databases: if databases.len() > MAX_DATABASES { BTreeMap::new() } else { databases },
         epoch,
     };
-    Ok((counters, u32::try_from(count(4)?).unwrap_or(0)))
+    Ok((counters, u32::try_from(count(4)?).unwrap_or(0), count(13)?))
 }
 
 /// The counters of each database, and their sums.

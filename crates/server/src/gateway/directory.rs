@@ -67,7 +67,7 @@ async fn pass_on(
     mut rows: broadcast::Receiver<Changed>,
     sender: broadcast::WeakSender<ClusterId>,
 ) {
-    let mut told: HashMap<ClusterId, LimitStatus> = HashMap::new();
+    let mut told: HashMap<ClusterId, (LimitStatus, bool)> = HashMap::new();
     loop {
         let hint = match rows.recv().await {
             Ok(hint) => hint,
@@ -125,8 +125,9 @@ async fn all_clusters(lifecycle: &Lifecycle) -> Vec<ClusterId> {
     rows.iter().filter_map(|row| row.id.parse().ok()).collect()
 }
 
-/// The limit status without the values that grow continuously; `None` if it is not known.
-async fn shown_limit_status(lifecycle: &Lifecycle, id: ClusterId) -> Option<LimitStatus> {
+/// The limit status without the values that grow continuously, and whether there are too many SQL roles; `None` if
+/// it is not known.
+async fn shown_limit_status(lifecycle: &Lifecycle, id: ClusterId) -> Option<(LimitStatus, bool)> {
     let cluster = lifecycle.context.find::<Cluster>(&id.to_string()).await.ok()??;
     let meter = lifecycle.metering.meter(id).await.ok()?;
     let mut status = model::limit_status(
@@ -141,7 +142,7 @@ async fn shown_limit_status(lifecycle: &Lifecycle, id: ClusterId) -> Option<Limi
             *used = 0;
         }
     }
-    Some(status)
+    Some((status, model::too_many_roles(meter.as_ref().map(|meter| &meter.value)).is_some()))
 }
 
 #[async_trait]

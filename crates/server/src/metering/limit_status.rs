@@ -5,7 +5,7 @@ use ootheca_gateway::{AdmissionState, Notice};
 use ootheca_model::{
     Cluster, Result,
     disk::DiskPressure,
-    limit_status::{LimitStatus, limit_status},
+    limit_status::{LimitStatus, MAX_ROLES, limit_status, too_many_roles},
 };
 
 const DISK_FULL: &str =
@@ -25,7 +25,15 @@ pub async fn admission_state(metering: &Metering, cluster: &Cluster) -> Result<A
                 hint: DISK_FULL_HINT.to_owned(),
             })
         }
-        LimitStatus::Open => AdmissionState::Open,
+        LimitStatus::Open => match too_many_roles(meter.as_ref().map(|meter| &meter.value)) {
+            Some(roles) => AdmissionState::Throttled(Notice {
+                message: format!(
+                    "the cluster has {roles} SQL roles, and the maximum is {MAX_ROLES}; only one SQL connection at a time is allowed, for dropping roles"
+                ),
+                hint: "Drop roles (DROP ROLE), or delete SQL users through the API.".to_owned(),
+            }),
+            None => AdmissionState::Open,
+        },
         LimitStatus::StorageLimitExceeded { .. } => AdmissionState::Throttled(notice()),
         LimitStatus::RequestUnitLimitExceeded { .. } => AdmissionState::Disabled(notice()),
     })
