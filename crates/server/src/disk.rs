@@ -103,7 +103,8 @@ impl Disk {
         self.state.send_modify(|state| state.metered = state.free);
     }
 
-    fn read(&self, disk: &DiskSpace) {
+    /// Records what is free now.
+    pub(crate) fn read(&self, disk: &DiskSpace) {
         let before = self.state.borrow().pressure;
         self.state.send_if_modified(|state| {
             let next = state.read(disk.free_bytes, self.reserve);

@@ -100,7 +100,8 @@ async fn empty_databases_and_undelivered_notifications_count_as_storage() {
     let databases = shows(&engine, cluster, |seen| seen.storage_bytes >= empty + 5 * 6 * MIB).await;
 
     // The transaction keeps the listener from receiving anything.
-    max.batch_execute("LISTEN channel; BEGIN; SELECT 1").await.unwrap();
+    max.batch_execute("LISTEN channel").await.unwrap();
+    max.batch_execute("BEGIN; SELECT 1").await.unwrap();
     let sender = sql(&engine, cluster, "max", "defaultdb").await.unwrap();
     let send = "SELECT pg_notify('channel', n || repeat('x', 7900)) FROM generate_series(1, 2000) n";
     sender.batch_execute(send).await.unwrap();

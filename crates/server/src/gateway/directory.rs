@@ -35,7 +35,8 @@ impl StoreDirectory {
         let (changes, _) = broadcast::channel(1024);
         let rows = lifecycle.context.store.changes();
         tokio::spawn(pass_on(lifecycle.clone(), rows, changes.downgrade()));
-        tokio::spawn(pass_on_full_disk(lifecycle.clone(), changes.downgrade()));
+        let full = lifecycle.context.disk.pressure() == DiskPressure::Full;
+        tokio::spawn(pass_on_full_disk(lifecycle.clone(), full, changes.downgrade()));
         let (routes, networks) = (QueryCache::of(Kind::Cluster), QueryCache::of(Kind::AllowlistEntry));
         Arc::new(Self { lifecycle, changes, routes, networks })
     }
@@ -107,8 +108,11 @@ async fn pass_on(
 }
 
 /// When the disk is full, or no longer full, the policy of every cluster changes.
-async fn pass_on_full_disk(lifecycle: Arc<Lifecycle>, sender: broadcast::WeakSender<ClusterId>) {
-    let mut full = lifecycle.context.disk.pressure() == DiskPressure::Full;
+async fn pass_on_full_disk(
+    lifecycle: Arc<Lifecycle>,
+    mut full: bool,
+    sender: broadcast::WeakSender<ClusterId>,
+) {
     loop {
         lifecycle.context.disk.full_changed(&mut full).await;
         let clusters = all_clusters(&lifecycle).await;
