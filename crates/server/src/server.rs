@@ -328,6 +328,7 @@ fn engine(settings: &Settings) -> Result<Arc<dyn Engine>> {
                 pool_size: engine.pool_size,
                 shared_buffers: engine.shared_buffers.clone(),
                 max_connections: engine.max_connections,
+                memory_percent: engine.memory_percent,
                 ..postgres::Settings::default()
             })?)
         }

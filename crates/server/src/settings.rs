@@ -210,6 +210,7 @@ pub struct EngineSettings {
     pub shared_buffers: String,
     pub max_connections: u32,
     pub disk_reserve_mib: u64,
+    pub memory_percent: u32,
 }
 
 /// When BASIC clusters are suspended.
@@ -323,6 +324,9 @@ impl Settings {
         }
         if !(10..=120).contains(&self.samples.seconds) {
             return Err(Error::invalid("samples.seconds", "must be from 10 to 120"));
+        }
+        if !(1..=100).contains(&self.engine.memory_percent) {
+            return Err(Error::invalid("engine.memory_percent", "must be from 1 to 100"));
         }
         self.catalog.check()
     }

@@ -71,6 +71,8 @@ pub struct Settings {
     pub shared_buffers: String,
     /// `max_connections` of each server.
     pub max_connections: u32,
+    /// The memory that each instance can use, in percent of the memory of the machine.
+    pub memory_percent: u32,
 }
 
 impl Default for Settings {
@@ -83,6 +85,7 @@ impl Default for Settings {
             ready_timeout: Duration::from_secs(120),
             shared_buffers: "32MB".to_owned(),
             max_connections: 100,
+            memory_percent: 50,
         }
     }
 }

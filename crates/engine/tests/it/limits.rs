@@ -24,6 +24,12 @@ fn quota(group: &std::path::Path) -> String {
     }
 }
 
+/// The share of CPU in percent of the default.
+fn share(group: &std::path::Path) -> u64 {
+    let read = |name: &str| Some(fs::read_to_string(group.join(name)).ok()?.trim().parse::<u64>().unwrap());
+    read("cpu.weight").or_else(|| Some(read("cpu.shares")? * 100 / 1024)).unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn cpu_is_limited_or_reported_as_unlimited() {
     let folder = Folder::new();
@@ -41,7 +47,7 @@ async fn cpu_is_limited_or_reported_as_unlimited() {
     assert!(condition.holds, "{condition:?}");
     let pid = observed.nodes[0].pid.unwrap();
     let group = groups(pid).pop().unwrap();
-    assert_eq!(quota(&group), "150000");
+    assert_eq!((quota(&group), share(&group)), ("150000".to_owned(), 100));
     let instance = report(&folder.engine()).unwrap().remove(0);
     for pid in crate::support::processes_below(&instance.data) {
         assert_eq!(groups(pid).pop(), Some(group.clone()), "children too");
@@ -53,6 +59,7 @@ async fn cpu_is_limited_or_reported_as_unlimited() {
         let observed = engine.ensure(&plan).await.unwrap();
         assert_eq!(observed.nodes[0].pid, Some(pid), "live");
         assert_eq!(quota(&group), expected);
+        assert_eq!(share(&group), if millis.is_some() { 100 } else { 25 });
         assert_eq!(observed.conditions.is_empty(), millis.is_none());
     }
     gone(&engine, plan.cluster).await;
