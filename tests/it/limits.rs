@@ -1,7 +1,7 @@
 //! Limits: the usage that clusters show, and how often the vCPUs can be lowered. The test controls the clock.
 
-use crate::support::{PROGRAM, advance, id, simulated};
-use ootheca_testkit::{Answer, Ootheca, ServerBuilder};
+use crate::support::{PASSWORD, PROGRAM, advance, id, simulated, sql_user};
+use ootheca_testkit::{Answer, Engine, Ootheca, ServerBuilder, eventually};
 use serde_json::{Value, json};
 
 fn with_test_clock() -> Ootheca {
@@ -76,4 +76,31 @@ fn vcpus_can_be_lowered_three_times_in_seven_days() {
     limit_cpus(&server, &cluster, 4).refused(400);
     advance(&server, 60);
     limit_cpus(&server, &cluster, 4).ok();
+}
+
+#[test]
+fn a_cluster_with_too_many_roles_can_only_drop_some() {
+    let server = ServerBuilder::new(PROGRAM).engine(Engine::Postgres).pool(0).boot();
+    let cluster = id(&server.create_cluster("some-cluster", "STANDARD"));
+    sql_user(&server, &cluster, "keeper");
+    let psql = |sql: &str| server.psql(&cluster, "keeper", PASSWORD, sql);
+    let condition = || {
+        let shown = server.get(&format!("/clusters/{cluster}"));
+        let conditions = shown.ok()["ootheca"]["conditions"].as_array().expect("conditions").clone();
+        conditions.iter().any(|condition| condition["kind"] == "RoleLimitExceeded")
+    };
+    let create = "BEGIN FOR n IN 1..10000 LOOP EXECUTE format('CREATE ROLE r%s', n); END LOOP; END";
+    psql(&format!("DO $$ {create} $$")).ok();
+    let user = json!({ "name": "another", "password": PASSWORD });
+    let answer = server.post(&format!("/clusters/{cluster}/sql-users"), user.clone());
+    let message = answer.refused(400);
+    assert!(message.contains("SQL user another") && message.contains("the maximum is 10000"), "{message}");
+
+    eventually("the cluster has the condition", || condition().then_some(()));
+    psql("CREATE ROLE more").fails("the maximum is 10000");
+    let roles: Vec<String> = (1..=100).map(|n| format!("r{n}")).collect();
+    psql(&format!("DROP ROLE {}", roles.join(", "))).ok();
+    eventually("the condition is gone", || (!condition()).then_some(()));
+    psql("CREATE ROLE more").ok();
+    server.post(&format!("/clusters/{cluster}/sql-users"), user).ok();
 }

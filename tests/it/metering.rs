@@ -22,7 +22,8 @@ fn boot() -> ServerBuilder {
 /// Ticks come from the test only: one during a statement that goes over a limit would end its session before it has
 /// finished. Server processes end with their session.
 fn still() -> Ootheca {
-    let launch = boot().env("OOTHECA_METERING__TICK_SECONDS", "3600");
+    let launch =
+        boot().env("OOTHECA_METERING__TICK_SECONDS", "3600").env("OOTHECA_METERING__EARLY_TICK_MIB", "0");
     launch.env("OOTHECA_GATEWAY__POOL_IDLE_SECONDS", "0").boot()
 }
 

@@ -7,13 +7,14 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use std::{
     io::{BufRead, BufReader},
+    path::Path,
     sync::Arc,
     time::Duration,
 };
 use ureq::{
     Agent, Body,
     http::{self, Response},
-    tls::{RootCerts, TlsConfig},
+    tls::{PemItem, RootCerts, TlsConfig, parse_pem},
 };
 
 /// The version of the API that requests ask for.
@@ -59,11 +60,13 @@ pub(crate) fn segment(text: &str) -> String {
 }
 
 impl Client {
-    /// A client for the server at `http://…` or `https://…`.
-    pub(crate) fn new(server: &str, key: Option<String>) -> Self {
+    /// A client for the server at `http://…` or `https://…`, whose certificate is issued by one of the
+    /// authorities in `ca_file`, or by one that this machine trusts.
+    pub(crate) fn new(server: &str, key: Option<String>, ca_file: Option<&Path>) -> Result<Self> {
+        let roots = ca_file.map_or(Ok(RootCerts::PlatformVerifier), authorities)?;
         let tls = TlsConfig::builder()
             .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
-            .root_certs(RootCerts::PlatformVerifier)
+            .root_certs(roots)
             .build();
         let mut config = Agent::config_builder()
             .tls_config(tls)
@@ -77,7 +80,7 @@ impl Client {
         if server.starts_with("http://") {
             config = config.proxy(None);
         }
-        Self { server: server.to_owned(), key, agent: config.build().new_agent() }
+        Ok(Self { server: server.to_owned(), key, agent: config.build().new_agent() })
     }
 
     /// The address of the server, such as `http://127.0.0.1:8080`.
@@ -226,9 +229,44 @@ impl Client {
 
     fn unreachable(&self, error: &ureq::Error) -> Failure {
         let message = format!("could not connect to {}: {error}", self.server);
-        Failure::new(Exit::Unreachable, message)
-            .hint("check that the server is running and that the address is correct; `ootheca profiles` lists stored addresses")
+        let hint = match is_untrusted(error) {
+            true => {
+                "if the server uses a certificate authority of its own, name its certificate with --ca-file"
+            }
+            false => {
+                "check that the server is running and that the address is correct; `ootheca profiles` lists stored addresses"
+            }
+        };
+        Failure::new(Exit::Unreachable, message).hint(hint)
     }
+}
+
+/// Whether the certificate of the server is not accepted.
+fn is_untrusted(error: &ureq::Error) -> bool {
+    let inner = match error {
+        ureq::Error::Rustls(inner) => Some(inner),
+        ureq::Error::Io(error) => error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()),
+        _ => None,
+    };
+    matches!(inner, Some(rustls::Error::InvalidCertificate(_)))
+}
+
+/// The certificate authorities in a PEM file.
+fn authorities(file: &Path) -> Result<RootCerts> {
+    let failed = |cause: &dyn std::fmt::Display| {
+        Failure::usage(format!("could not read the CA file {}: {cause}", file.display()))
+    };
+    let text = std::fs::read(file).map_err(|cause| failed(&cause))?;
+    let mut found = Vec::new();
+    for item in parse_pem(&text) {
+        if let PemItem::Certificate(certificate) = item.map_err(|cause| failed(&cause))? {
+            found.push(certificate);
+        }
+    }
+    if found.is_empty() {
+        return Err(failed(&"it contains no certificate in PEM form"));
+    }
+    Ok(RootCerts::new_with_certs(&found))
 }
 
 /// The error that a response describes.

@@ -17,6 +17,8 @@ use std::{
 
 /// The file in the data directory that contains the address of the API.
 pub(crate) const ADDRESS_FILE: &str = "api-address";
+/// The file in the data directory with the certificate authority of the API, if it is the server's own.
+pub(crate) const CA_FILE: &str = "api-ca.pem";
 
 /// Flags that choose the server and the API key.
 #[derive(Args, Clone, Debug, Default)]
@@ -27,6 +29,16 @@ pub(crate) struct ConnectionArgs {
     /// API key for that server; other users of this machine can see it in the process list [env: OOTHECA_API_KEY, COCKROACH_API_KEY]
     #[arg(long, global = true, value_name = "KEY", help_heading = "Global options")]
     pub(crate) api_key: Option<String>,
+    /// PEM file with the certificate authority of an https:// server [default: those of this machine]
+    #[arg(
+        long,
+        global = true,
+        env = "OOTHECA_CA_FILE",
+        hide_env_values = true,
+        value_name = "FILE",
+        help_heading = "Global options"
+    )]
+    pub(crate) ca_file: Option<PathBuf>,
     /// Profile stored by `ootheca login`
     #[arg(long, global = true, conflicts_with_all = ["server", "api_key"], value_name = "NAME", help_heading = "Global options")]
     pub(crate) profile: Option<String>,
@@ -58,8 +70,23 @@ struct Sources {
 
 /// A client for the chosen server.
 pub(crate) fn connect(args: &ConnectionArgs) -> Result<Client> {
-    let (server, key) = choose(&sources(args)?, &local)?;
-    Ok(Client::new(&server, Some(key)))
+    let sources = sources(args)?;
+    let (server, key) = choose(&sources, &local)?;
+    let ca_file = args.ca_file.clone().or_else(|| stored_ca_file(&sources, &server));
+    Client::new(&server, Some(key), ca_file.as_deref())
+}
+
+/// The certificate authority that was stored for this server: by `ootheca login`, or by the server on this
+/// machine.
+fn stored_ca_file(sources: &Sources, server: &str) -> Option<PathBuf> {
+    let same = |other: &str| address(other).is_ok_and(|other| other == server);
+    let profile = sources.profiles.profiles.values().find(|profile| same(&profile.server));
+    let here = || {
+        let data_dir = sources.data_dir.as_deref()?;
+        let file = Some(data_dir.join(CA_FILE)).filter(|file| file.is_file());
+        file.filter(|_| local(data_dir).is_ok_and(|(other, _)| same(&other)))
+    };
+    profile.and_then(|profile| profile.ca_file.clone()).or_else(here)
 }
 
 /// Normalizes the address of a server, so that addresses can be compared.
@@ -149,7 +176,7 @@ fn choose(sources: &Sources, local: ReadLocal<'_>) -> Result<(String, String)> {
 }
 
 fn named(profiles: &Profiles, name: &str) -> Result<(String, String)> {
-    let Some(Profile { server, api_key }) = profiles.profiles.get(name) else {
+    let Some(Profile { server, api_key, .. }) = profiles.profiles.get(name) else {
         let known: Vec<&str> = profiles.profiles.keys().map(String::as_str).collect();
         let hint = match known.as_slice() {
             [] => format!("create it with `ootheca login --profile {name}`"),

@@ -189,7 +189,7 @@ fn prepare(output: Option<BufReader<std::process::ChildStdout>>) -> Result<Shell
     let ready: Ready = serde_json::from_value(startup).map_err(|_| {
         Failure::failed("the server exited during startup").hint("run `ootheca doctor` to check this machine")
     })?;
-    let client = Client::new(&address(&ready.server)?, Some(ready.key.clone()));
+    let client = Client::new(&address(&ready.server)?, Some(ready.key.clone()), None)?;
     progress.update("creating a cluster…");
     let spec = json!({ "plan": "BASIC", "serverless": { "regions": ["us-east-1"] } });
     let body = json!({ "name": "demo-cluster", "provider": "AWS", "spec": spec });

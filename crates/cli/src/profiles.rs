@@ -22,6 +22,9 @@ pub(crate) struct Profile {
     pub(crate) server: String,
     /// Secret of the API key.
     pub(crate) api_key: String,
+    /// PEM file with the certificate authority of the server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) ca_file: Option<PathBuf>,
 }
 
 /// The contents of the file.

@@ -1,7 +1,7 @@
 //! Runs the server and gateway processes until they are stopped or replaced by a successor.
 
 use crate::{
-    connection::ADDRESS_FILE,
+    connection::{ADDRESS_FILE, CA_FILE},
     failure, runtime,
     signals::{Request, Signals},
     terminal::notice,
@@ -139,9 +139,12 @@ impl Process for Server {
 
     fn announce(&self) {
         let address = self.data_dir().join(ADDRESS_FILE);
-        if let Err(error) = write_private(&address, &format!("http://{}\n", self.listen)) {
+        if let Err(error) = write_private(&address, &format!("{}\n", self.base_url())) {
             let file = address.display();
             notice(format!("could not write {file}, so other commands won't find this server: {error}"));
+        }
+        if let Err(error) = publish_authority(self) {
+            notice(format!("could not write {CA_FILE}, so other commands won't trust this server: {error}"));
         }
         notice(startup_message(self));
     }
@@ -201,11 +204,10 @@ impl Process for GatewayProcess {
 }
 
 fn startup_message(server: &Server) -> String {
-    let api = server.listen;
-    let mut lines =
-        vec![String::new(), "Ootheca is ready.".to_owned(), format!("  Cloud API    http://{api}")];
+    let api = server.base_url();
+    let mut lines = vec![String::new(), "Ootheca is ready.".to_owned(), format!("  Cloud API    {api}")];
     if server.has_console() {
-        lines.push(format!("  Console      http://{api}/"));
+        lines.push(format!("  Console      {api}/"));
     }
     lines.push(match server.sql_listen {
         Some(sql) => format!("  SQL gateway  {sql} (TLS)"),
@@ -234,13 +236,28 @@ fn startup_message(server: &Server) -> String {
         ]),
         None => {}
     }
+    let authority = server.own_authority();
+    let authority = authority.map(|_| format!("--cacert {} ", server.data_dir().join(CA_FILE).display()));
+    let authority = authority.unwrap_or_default();
     lines.extend([
         String::new(),
         "Try:".to_owned(),
-        format!("  curl -H \"Authorization: Bearer {token}\" http://{api}/api/v1/clusters"),
+        format!("  curl {authority}-H \"Authorization: Bearer {token}\" {api}/api/v1/clusters"),
         String::new(),
     ]);
     lines.join("\n")
+}
+
+/// Stores the certificate authority of the API for other commands, or removes one that is no longer needed.
+fn publish_authority(server: &Server) -> std::io::Result<()> {
+    let file = server.data_dir().join(CA_FILE);
+    match server.own_authority() {
+        Some(authority) => std::fs::copy(authority, file).map(drop),
+        None => match std::fs::remove_file(file) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        },
+    }
 }
 
 /// Writes a file that only its owner can read.

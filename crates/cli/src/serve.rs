@@ -40,7 +40,7 @@ pub(crate) struct ServeArgs {
     #[arg(long)]
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     detach: bool,
-    /// Allow an API address other than loopback, although the API is served over plain HTTP
+    /// Allow an API address other than loopback without TLS, for example behind a proxy with TLS
     #[arg(long)]
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     insecure_listen: bool,

@@ -1,5 +1,6 @@
 //! File operations: atomic writes and durable directories.
 
+use crate::DiskSpace;
 use ootheca_model::{Error, Result};
 use rustix::fs::{CWD, RenameFlags};
 use std::{
@@ -85,6 +86,13 @@ pub(crate) fn remove_tree(path: &Path) -> Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", path)(error)),
         _ => Ok(()),
     }
+}
+
+/// The free space on the file system of `path`, or of the closest folder above it that exists.
+pub(crate) fn disk_space(path: &Path) -> Option<DiskSpace> {
+    let existing = path.ancestors().find(|path| path.is_dir())?;
+    let status = rustix::fs::statvfs(existing).ok()?;
+    Some(DiskSpace { path: existing.to_owned(), free_bytes: status.f_bavail.saturating_mul(status.f_frsize) })
 }
 
 /// Lists the names in a folder, including hidden ones. Returns an empty list if the folder is absent.

@@ -55,6 +55,15 @@ pub struct InstanceReport {
     pub data: PathBuf,
 }
 
+/// The free space on the disk with the data of all instances.
+#[derive(Clone, Debug)]
+pub struct DiskSpace {
+    /// The path of the data.
+    pub path: PathBuf,
+    /// What the instances can still write, in bytes.
+    pub free_bytes: u64,
+}
+
 /// Runs the SQL servers of clusters.
 #[async_trait]
 pub trait Engine: Send + Sync + 'static {
@@ -117,9 +126,14 @@ pub trait Engine: Send + Sync + 'static {
     /// instance is ready.
     async fn cpu(&self, cluster: ClusterId) -> Result<CpuCounter>;
 
-    /// All counters and the size of the data, read from the server. `Unavailable` unless the instance is
+    /// All counters, read from the server, and the storage that the cluster uses. `Unavailable` unless the instance is
     /// ready.
     async fn measure(&self, cluster: ClusterId) -> Result<Measure>;
+
+    /// The free space on the disk with the data; `None` if it is unknown. Cheap.
+    fn disk(&self) -> Option<DiskSpace> {
+        None
+    }
 
     /// Reports every instance, including spares.
     async fn report(&self) -> Result<Vec<InstanceReport>>;

@@ -29,7 +29,7 @@ pub use metrics::{Histogram, Snapshot, Usage};
 pub use server::Gateway;
 pub use settings::Settings;
 pub use storage_guard::{first_word, may_add_data, without_passwords};
-pub use tls::Certificates;
+pub use tls::authority::{Authority, Certificate, Purpose, RENEW_BEFORE};
 
 use async_trait::async_trait;
 use ipnet::IpNet;

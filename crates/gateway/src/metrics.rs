@@ -2,7 +2,10 @@
 
 use ootheca_model::ClusterId;
 use parking_lot::Mutex;
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, SystemTime},
+};
 
 /// Upper bounds of the buckets of a [`Histogram`], in milliseconds.
 const BOUNDS: [u64; 14] = [1, 2, 5, 10, 25, 50, 80, 100, 250, 500, 1000, 2500, 5000, 15_000];
@@ -49,6 +52,8 @@ pub struct Snapshot {
     pub reused: u64,
     /// Forwarded cancel requests.
     pub canceled: u64,
+    /// When the certificates expire: `sql` and `authority`.
+    pub certificate_expiry: BTreeMap<&'static str, SystemTime>,
 }
 
 #[derive(Default)]
@@ -127,6 +132,7 @@ impl Metrics {
             login: counters.login.read(),
             reused: counters.reused,
             canceled: counters.canceled,
+            certificate_expiry: BTreeMap::new(),
         }
     }
 }

@@ -7,11 +7,11 @@ use crate::{
     pool::Pool,
     registry::{Registry, Termination, activity},
     session::{Shared, admission},
-    tls::{Certificates, Tls},
+    tls::{Certificates, authority::RENEW_BEFORE},
     unauthenticated::Unauthenticated,
     workers::{self, AcceptedConnection, Worker},
 };
-use ootheca_model::{Error, Result, attempts::Attempts};
+use ootheca_model::{Error, Result, Timestamp, attempts::Attempts};
 use parking_lot::{Mutex, RwLock};
 use std::{
     io,
@@ -61,20 +61,20 @@ struct Listening {
 impl Gateway {
     /// Starts listening. The current runtime becomes the one that calls `directory`.
     pub async fn start(settings: Settings, directory: Arc<dyn Directory>) -> Result<Self> {
-        let certificates = Certificates::open(&settings.certificates, &settings.domains)?;
+        let certificates = Arc::new(open_certificates(&settings)?);
         let failed = |cause| {
             Error::unavailable(format!("SQL gateway: cannot listen on {}", settings.listen)).because(cause)
         };
         let (listener, acceptor) = listen(&settings).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let shared = Arc::new(share(&settings, &certificates, directory));
+        let authority = certificates.authority().pem().to_owned();
+        let shared = Arc::new(share(&settings, certificates, directory));
         let (stop, stopped) = watch::channel(false);
         let (threads, workers) = workers::start(settings.threads, stopped)?;
         let max_open = settings.max_connections.saturating_add(settings.max_unauthenticated);
         let max_open = u32::try_from(max_open.saturating_add(CLOSING_CONNECTIONS)).unwrap_or(u32::MAX);
         let permits = Arc::new(semaphore(max_open as usize));
-        let authority = certificates.authority().to_owned();
-        let background = spawn_background_tasks(&shared, settings, &certificates);
+        let background = spawn_background_tasks(&shared, settings);
         let accept = tokio::spawn(accept(acceptor, shared.clone(), permits.clone(), workers));
         let listening = Mutex::new(Some(Listening { listener, accept }));
         Ok(Self {
@@ -107,7 +107,13 @@ impl Gateway {
 
     /// The current values of all metrics.
     pub fn metrics(&self) -> Snapshot {
-        self.shared.metrics.snapshot(self.shared.registry.usage())
+        let certificates = self.shared.certificates.read().clone();
+        let certificate_expiry =
+            [("sql", certificates.shared().expires()), ("authority", certificates.authority().expires())];
+        Snapshot {
+            certificate_expiry: certificate_expiry.into(),
+            ..self.shared.metrics.snapshot(self.shared.registry.usage())
+        }
     }
 
     /// Duplicates the listening socket, for a process that takes over. Connections that arrive while no
@@ -171,12 +177,12 @@ fn semaphore(permits: usize) -> Semaphore {
     Semaphore::new(permits.min(Semaphore::MAX_PERMITS))
 }
 
-fn share(settings: &Settings, certificates: &Certificates, directory: Arc<dyn Directory>) -> Shared {
+fn share(settings: &Settings, certificates: Arc<Certificates>, directory: Arc<dyn Directory>) -> Shared {
     let registry = Arc::<Registry>::default();
     Shared {
         directory,
         main_runtime: Handle::current(),
-        tls: RwLock::new(Tls::new(certificates)),
+        certificates: RwLock::new(certificates),
         handshake_timeout: settings.handshake_timeout,
         proxy_protocol: settings.proxy_protocol,
         domains: settings.domains.clone(),
@@ -195,18 +201,14 @@ fn share(settings: &Settings, certificates: &Certificates, directory: Arc<dyn Di
     }
 }
 
-fn spawn_background_tasks(
-    shared: &Arc<Shared>,
-    settings: Settings,
-    certificates: &Certificates,
-) -> Vec<AbortHandle> {
+fn spawn_background_tasks(shared: &Arc<Shared>, settings: Settings) -> Vec<AbortHandle> {
     let Shared { directory, registry, pool, .. } = &**shared;
     let changes = directory.changes();
     let enforce = admission::enforce(directory.clone(), registry.clone(), pool.clone(), changes);
     let mut tasks = vec![
         tokio::spawn(enforce),
         tokio::spawn(activity::run(directory.clone(), registry.clone())),
-        tokio::spawn(renew_certificate(shared.clone(), settings, certificates.leaf().to_vec())),
+        tokio::spawn(renew_certificates(shared.clone(), settings)),
     ];
     if pool.is_enabled() {
         tasks.push(tokio::spawn(pool.clone().sweep()));
@@ -252,22 +254,42 @@ async fn reject(shared: &Shared, mut stream: TcpStream, peer: SocketAddr) {
     let _ = timeout(REJECT_TIMEOUT, stream.write_all(&error.encode())).await;
 }
 
-/// Renews the certificate when it is due. New connections use the new one. Never returns.
-async fn renew_certificate(shared: Arc<Shared>, settings: Settings, mut leaf: Vec<u8>) {
+fn open_certificates(settings: &Settings) -> Result<Certificates> {
+    let certificates = Certificates::open(&settings.certificates, &settings.domains, settings.now)?;
+    let expires = certificates.authority().expires();
+    if expires < (settings.now)() + RENEW_BEFORE {
+        tracing::warn!(
+            expires = %Timestamp::from(expires),
+            "the certificate authority expires soon; to create a new one, stop the server, remove ca.pem and ca-key.pem from the directory `certificates`, and give clients the new certificate"
+        );
+    }
+    Ok(certificates)
+}
+
+/// Renews the certificates when they are due. New connections use the new ones. Never returns.
+async fn renew_certificates(shared: Arc<Shared>, settings: Settings) {
+    let mut failing = false;
     loop {
         sleep(settings.renewal).await;
-        let (folder, domains) = (settings.certificates.clone(), settings.domains.clone());
-        match spawn_blocking(move || Certificates::open(&folder, &domains)).await {
-            Ok(Ok(certificates)) if certificates.leaf().as_ref() != leaf => {
-                leaf = certificates.leaf().to_vec();
-                *shared.tls.write() = Tls::new(&certificates);
-                tracing::info!("SQL gateway certificate renewed");
+        let settings = settings.clone();
+        let open = move || Certificates::open(&settings.certificates, &settings.domains, settings.now);
+        let opened = spawn_blocking(open).await.map_err(|cause| cause.to_string());
+        match opened.and_then(|opened| opened.map_err(|error| error.chain())) {
+            Ok(opened) => {
+                failing = false;
+                if opened.shared().leaf() != shared.certificates.read().shared().leaf() {
+                    *shared.certificates.write() = Arc::new(opened);
+                    tracing::info!("certificate of the SQL gateway renewed");
+                }
             }
-            Ok(Ok(_)) => {}
-            Ok(Err(error)) => {
-                tracing::error!(cause = error.chain(), "SQL gateway certificate not checked");
+            Err(cause) if !failing => {
+                failing = true;
+                tracing::error!(
+                    cause,
+                    "certificate of the SQL gateway not checked; it is still used until it expires"
+                );
             }
-            Err(cause) => tracing::error!(%cause, "SQL gateway certificate not checked"),
+            Err(_) => {}
         }
     }
 }

@@ -4,7 +4,7 @@ use std::{
     net::{SocketAddr, TcpListener},
     path::PathBuf,
     sync::Arc,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 /// The settings of a gateway.
@@ -14,10 +14,13 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// A listening socket to use in place of `listen`, such as that of the previous process.
     pub listener: Option<Arc<TcpListener>>,
-    /// The folder of [`Certificates`](crate::Certificates).
+    /// The folder of the certificates, with the [`Authority`](crate::Authority).
     pub certificates: PathBuf,
     /// How often to check whether the certificate must be renewed.
     pub renewal: Duration,
+    /// The time by which certificates are created and renewed. That of the clients, so it is always the
+    /// system's outside of tests.
+    pub now: fn() -> SystemTime,
     /// Domains of the gateway. Names directly below a domain identify clusters.
     pub domains: Vec<String>,
     /// The time that a client has to send its startup message.
@@ -45,7 +48,9 @@ impl Settings {
             listen,
             listener: None,
             certificates: certificates.into(),
-            renewal: Duration::from_secs(24 * 60 * 60),
+            // The clock can jump, so it is not enough to wait for the time of the next renewal.
+            renewal: Duration::from_secs(60),
+            now: SystemTime::now,
             domains: Vec::new(),
             handshake_timeout: Duration::from_secs(10),
             max_connections: 10_000,

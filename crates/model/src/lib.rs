@@ -8,6 +8,7 @@ pub mod attempts;
 pub mod audit;
 pub mod catalog;
 pub mod cluster;
+pub mod disk;
 pub mod error;
 pub mod failpoint;
 pub mod folder;

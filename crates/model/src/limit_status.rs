@@ -10,6 +10,15 @@ use crate::{
     units::MICRO,
 };
 
+/// The maximum number of SQL roles of a cluster, whatever its plan. The SQL metadata of a cluster contains all of
+/// them, and every login reads it.
+pub const MAX_ROLES: u64 = 10_000;
+
+/// The number of SQL roles of a cluster that has too many.
+pub fn too_many_roles(meter: Option<&Meter>) -> Option<u64> {
+    meter.map(|meter| meter.last.roles).filter(|roles| *roles > MAX_ROLES)
+}
+
 /// The status of a cluster's limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LimitStatus {

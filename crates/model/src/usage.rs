@@ -81,6 +81,9 @@ pub struct Measure {
     pub sql: SqlCounters,
     /// The size of the tenant's data on disk in bytes, without that of an empty cluster.
     pub storage_bytes: u64,
+    /// The number of SQL roles, including the predefined ones.
+    #[serde(default)]
+    pub roles: u64,
 }
 
 /// The growth of an instance's counters between two measurements.

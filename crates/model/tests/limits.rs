@@ -161,6 +161,7 @@ fn any_measure() -> impl Strategy<Value = Measure> {
             ..SqlCounters::default()
         },
         storage_bytes,
+        ..Measure::default()
     })
 }
 

@@ -3,7 +3,7 @@
 use crate::{
     api::{Api, idempotency, refusals},
     context::Context,
-    event_retention,
+    disk, event_retention,
     identity::{Identity, last_use},
     lifecycle::{Lifecycle, reconcile},
     metering::{Metering, collector},
@@ -43,6 +43,7 @@ impl App {
         vec![
             tokio::spawn(reconcile::run(lifecycle.clone(), holder, stop.clone())),
             tokio::spawn(collector::run(metering.clone(), stop.clone())),
+            tokio::spawn(disk::run(context.engine.clone(), context.disk.clone(), stop.clone())),
             tokio::spawn(event_retention::run(context.clone(), stop.clone())),
             tokio::spawn(last_use::run(context.clone(), identity.last_use.clone(), stop.clone())),
             tokio::spawn(idempotency::run(context.clone(), stop.clone())),

@@ -8,7 +8,7 @@ use ootheca_model::{Result, Timestamp, time::Clock};
 use ootheca_store::{Batch, Kind, Mutation, Row, Store};
 use std::{
     sync::atomic::{AtomicI64, Ordering},
-    time::{SystemTime, UNIX_EPOCH},
+    time::SystemTime,
 };
 
 /// The system clock.
@@ -16,8 +16,7 @@ pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+        SystemTime::now().into()
     }
 }
 

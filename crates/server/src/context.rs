@@ -5,6 +5,7 @@
 use crate::{
     cache::Cache,
     clock::TestClock,
+    disk::Disk,
     documents::{Document, Stored},
     informer::Informer,
     ownership::Owner,
@@ -42,6 +43,8 @@ pub struct Context {
     pub settings: Settings,
     /// Documents that were read and are still current.
     pub cache: Cache,
+    /// The free space on the disk of the engine.
+    pub disk: Arc<Disk>,
     /// All clusters, for the loops.
     pub clusters: Informer<Cluster>,
     /// The lease of the reconciler while this server holds it. Other loops that must only run on one server
@@ -70,7 +73,9 @@ impl Context {
         page_key: [u8; 32],
         owner: Option<Owner>,
     ) -> Self {
+        let disk = Arc::new(Disk::new(&*engine, settings.engine.disk_reserve_mib));
         Self {
+            disk,
             store,
             engine,
             clock,

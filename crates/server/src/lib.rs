@@ -11,6 +11,7 @@ pub mod clock;
 pub mod context;
 pub mod data_dir;
 pub mod descriptors;
+pub mod disk;
 pub mod documents;
 pub mod event_retention;
 pub mod gateway;

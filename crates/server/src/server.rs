@@ -12,13 +12,13 @@ use crate::{
         embedded::{self, EmbeddedGateway},
         handover::{Handover, HandoverServer, Inherited, Listening, RELEASE, SETTLE, Successor},
     },
-    http::{listener, routes::Routes},
+    http::{listener, routes::Routes, tls::Tls},
     identity::bootstrap,
     ownership::Owner,
-    settings::{EngineKind, RateLimitSettings, Settings},
+    settings::{EngineKind, RateLimitSettings, Settings, hostname},
 };
 use ootheca_engine::{Engine, postgres, simulated};
-use ootheca_gateway::Certificates;
+use ootheca_gateway::Authority;
 use ootheca_model::{Error, Result, failpoint, time::Clock};
 use std::{
     net::SocketAddr,
@@ -27,7 +27,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 use tokio::{
     sync::{mpsc, watch},
@@ -47,6 +47,7 @@ pub struct Server {
     rate_limit: RateLimitSettings,
     switches: Switches,
     http: JoinHandle<()>,
+    tls: Option<Arc<Tls>>,
     tasks: Vec<JoinHandle<()>>,
     /// The address of the API.
     pub listen: SocketAddr,
@@ -82,6 +83,7 @@ impl Server {
         };
         // What can fail without side effects fails before the other process yields.
         let engine = engine(&settings)?;
+        Tls::open(&settings)?;
         successor.take_over().await?;
         let inherited = std::mem::take(&mut successor.inherited);
         let server = Self::start_with(settings, engine, inherited, RELEASE).await?;
@@ -98,6 +100,7 @@ impl Server {
         descriptors::raise_limit();
         let data = DataDir::open(&settings.data_dir, wait).await?;
         settings.data_dir = data.path().to_owned();
+        let tls = Tls::open(&settings)?;
         let (mut context, admin_key) = open(settings, engine, &data).await?;
         let (socket, listener) = listener::listen(context.settings.listen, inherited.take("http")).await?;
         let listen =
@@ -123,7 +126,7 @@ impl Server {
         let (open, opened) = watch::channel(true);
         let draining = context.draining.subscribe();
         let (stop_tasks, stopped) = watch::channel(false);
-        let routes = Routes::new(app.api.clone(), ready.clone(), authority, embedded.clone());
+        let routes = Routes::new(app.api.clone(), ready.clone(), authority, tls.clone(), embedded.clone());
         let control = Control {
             context: context.clone(),
             metering: app.metering.clone(),
@@ -133,9 +136,20 @@ impl Server {
         let control_socket = control::listen(&control::control_socket(data.path()))?;
         let holder = format!("{}:{}", hostname(), data.path().display());
         let mut tasks = app.spawn(holder, &stopped);
+        if let Some(tls) = tls.clone() {
+            tasks.push(tokio::spawn(tls.run(stopped.clone())));
+        }
         tasks.push(tokio::spawn(control::server::serve(control, control_socket, stopped)));
         Ok(Self {
-            http: tokio::spawn(listener::serve(listener, Arc::new(routes), settings, opened, draining)),
+            http: tokio::spawn(listener::serve(
+                listener,
+                tls.clone(),
+                Arc::new(routes),
+                settings,
+                opened,
+                draining,
+            )),
+            tls,
             tasks,
             sql_listen: embedded.as_ref().map(|embedded| embedded.address()),
             switches: Switches { open, stop_tasks },
@@ -161,12 +175,20 @@ impl Server {
     pub fn sign_in_link(&self) -> Option<String> {
         let here = self.listen.ip().is_loopback() && self.app.context.settings.console.enabled;
         here.then(|| {
-            format!(
-                "http://{}/link#{}",
-                self.listen,
-                self.app.identity.sign_in_link.fresh(self.app.context.now())
-            )
+            let token = self.app.identity.sign_in_link.fresh(self.app.context.now());
+            format!("{}/link#{token}", self.base_url())
         })
+    }
+
+    /// The URL of the API and the console on this machine, such as `http://127.0.0.1:8080`.
+    pub fn base_url(&self) -> String {
+        self.app.context.settings.listen_url()
+    }
+
+    /// The file with the certificate authority that clients of the API need, if it is our own.
+    pub fn own_authority(&self) -> Option<PathBuf> {
+        let own = self.app.context.settings.tls.self_signed;
+        own.then(|| self.data.path().join("certificates/ca.pem"))
     }
 
     /// Whether the console is enabled.
@@ -186,8 +208,12 @@ impl Server {
         }
     }
 
-    /// Takes over what can change while the server runs.
+    /// Takes over what can change while the server runs: settings, and the certificate of the API. If the
+    /// certificate can't be read, the previous one remains in use.
     pub fn reload(&mut self, settings: &Settings) {
+        if let Some(Err(error)) = self.tls.as_ref().map(|tls| tls.reload()) {
+            tracing::error!(error = error.chain(), "certificate of the API not read");
+        }
         self.rate_limit.clone_from(&settings.rate_limit);
         self.app.identity.limiter.configure(&self.rate_limit, self.app.context.settings.engine_kind);
     }
@@ -308,9 +334,8 @@ fn authority(settings: &Settings, embedded: Option<&EmbeddedGateway>) -> Result<
     if let Some(embedded) = embedded {
         return Ok(embedded.authority().to_owned());
     }
-    let gateway = embedded::gateway_settings(settings);
-    let certificates = Certificates::open(&gateway.certificates, &gateway.domains)?;
-    Ok(certificates.authority().to_owned())
+    let folder = embedded::gateway_settings(settings).certificates;
+    Ok(Authority::open(&folder, SystemTime::now())?.pem().to_owned())
 }
 
 fn engine(settings: &Settings) -> Result<Arc<dyn Engine>> {
@@ -331,14 +356,9 @@ fn engine(settings: &Settings) -> Result<Arc<dyn Engine>> {
                 pool_size: engine.pool_size,
                 shared_buffers: engine.shared_buffers.clone(),
                 max_connections: engine.max_connections,
+                memory_percent: engine.memory_percent,
                 ..postgres::Settings::default()
             })?)
         }
     })
-}
-
-fn hostname() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/hostname")
-        .map(|name| name.trim().to_owned())
-        .unwrap_or_default()
 }

@@ -19,9 +19,10 @@ pub const DEFAULTS: &str = include_str!("../../../config/default.toml");
 
 /// Environment variables with our prefix that are not settings, including those of the tests and of the
 /// command line.
-const NOT_SETTINGS: [&str; 8] = [
+const NOT_SETTINGS: [&str; 9] = [
     "admin_api_key",
     "api_key",
+    "ca_file",
     "config",
     "console_required",
     "contract",
@@ -112,6 +113,7 @@ pub struct Settings {
     pub test_clock: bool,
     pub public_url: String,
     pub http: HttpSettings,
+    pub tls: TlsSettings,
     pub console: ConsoleSettings,
     pub sessions: SessionSettings,
     pub organization: OrganizationSettings,
@@ -144,6 +146,39 @@ pub struct HttpSettings {
     pub max_connections_per_address: usize,
     pub header_seconds: u64,
     pub body_seconds: u64,
+}
+
+/// HTTPS for the API and the console.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct TlsSettings {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+    pub self_signed: bool,
+}
+
+impl TlsSettings {
+    /// Whether the API is served over TLS.
+    pub fn enabled(&self) -> bool {
+        self.self_signed || !self.certificate.as_os_str().is_empty()
+    }
+
+    /// `https`, or `http` without TLS.
+    pub fn scheme(&self) -> &'static str {
+        if self.enabled() { "https" } else { "http" }
+    }
+
+    fn check(&self) -> Result<()> {
+        match (self.certificate.as_os_str().is_empty(), self.key.as_os_str().is_empty()) {
+            (true, false) => Err(Error::invalid("tls.certificate", "is required, because tls.key is set")),
+            (false, true) => Err(Error::invalid("tls.key", "is required, because tls.certificate is set")),
+            (false, false) if self.self_signed => {
+                Err(Error::invalid("tls.self_signed", "must be false, because tls.certificate is set"))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// The console at `/`.
@@ -194,6 +229,8 @@ pub struct EngineSettings {
     pub shared_buffers: String,
     pub max_connections: u32,
     pub simulated_dir: PathBuf,
+    pub disk_reserve_mib: u64,
+    pub memory_percent: u32,
 }
 
 /// When BASIC clusters are suspended.
@@ -210,6 +247,7 @@ pub struct ScaleToZeroSettings {
 #[allow(missing_docs)]
 pub struct MeteringSettings {
     pub tick_seconds: u64,
+    pub early_tick_mib: u64,
 }
 
 /// Samples for charts.
@@ -289,9 +327,10 @@ impl Settings {
     }
 
     fn check(&self) -> Result<()> {
-        if !self.listen.ip().is_loopback() && !self.insecure_listen {
+        self.tls.check()?;
+        if !self.listen.ip().is_loopback() && !self.tls.enabled() && !self.insecure_listen {
             let rule = format!(
-                "{} is not a loopback address and the API speaks plain HTTP: put a proxy with TLS in front of it, or insist with --insecure-listen",
+                "{} is not a loopback address and the API uses plain HTTP: set tls.certificate and tls.key, or tls.self_signed; or put a proxy with TLS in front of it and set --insecure-listen",
                 self.listen
             );
             return Err(Error::invalid("listen", rule));
@@ -321,14 +360,30 @@ impl Settings {
         if !(10..=120).contains(&self.samples.seconds) {
             return Err(Error::invalid("samples.seconds", "must be from 10 to 120"));
         }
+        if !(1..=100).contains(&self.engine.memory_percent) {
+            return Err(Error::invalid("engine.memory_percent", "must be from 1 to 100"));
+        }
         self.catalog.check()
     }
 
     /// A one-time sign-in link. The token is after the `#`, which browsers do not send.
     pub fn link(&self, token: &str) -> String {
-        let listen = format!("http://{}", self.listen);
+        let listen = self.listen_url();
         let url = if self.public_url.is_empty() { &listen } else { self.public_url.trim_end_matches('/') };
         format!("{url}/link#{token}")
+    }
+
+    /// The URL of the API for clients on this machine: of the address in `listen`, unless the certificate is
+    /// for another name.
+    pub fn listen_url(&self) -> String {
+        let (scheme, listen) = (self.tls.scheme(), self.listen);
+        if self.tls.self_signed && listen.ip().is_unspecified() {
+            format!("{scheme}://localhost:{}", listen.port())
+        } else if self.tls.enabled() && !self.tls.self_signed && !self.public_url.is_empty() {
+            self.public_url.trim_end_matches('/').to_owned()
+        } else {
+            format!("{scheme}://{listen}")
+        }
     }
 
     /// How long open requests and sessions can take to end.
@@ -355,6 +410,12 @@ impl Settings {
             self.store.clone()
         }
     }
+}
+
+/// The name of this machine; empty if it is unknown.
+pub fn hostname() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    name.trim().to_owned()
 }
 
 /// For root, it is a directory that the unprivileged owner of the SQL servers can enter.

@@ -3,11 +3,15 @@
 
 use serde_json::Value;
 use std::{
-    fmt,
+    fmt, fs,
+    path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
-use ureq::{Agent, http};
+use ureq::{
+    Agent, http,
+    tls::{Certificate, RootCerts, TlsConfig},
+};
 
 /// A response.
 #[derive(Clone)]
@@ -119,7 +123,25 @@ type Around = Arc<dyn Fn(Request<'_>) -> Answer + Send + Sync>;
 impl Client {
     /// Creates a client of the server at `base` with a key, for the API version of the official clients.
     pub fn new(base: &str, key: &str) -> Self {
+        Self::with_roots(base, key, RootCerts::new_with_certs(&[]))
+    }
+
+    /// Returns a client of an `https://` server that trusts the certificate in a PEM file.
+    #[must_use]
+    pub fn trusting(&self, file: &Path) -> Self {
+        let pem = fs::read(file).unwrap_or_default();
+        let roots: Vec<_> = Certificate::from_pem(&pem).into_iter().collect();
+        let key = self.key.as_deref().unwrap_or_default();
+        Self::with_roots(&self.base, key, RootCerts::new_with_certs(&roots))
+    }
+
+    fn with_roots(base: &str, key: &str, roots: RootCerts) -> Self {
+        let tls = TlsConfig::builder()
+            .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+            .root_certs(roots)
+            .build();
         let config = Agent::config_builder()
+            .tls_config(tls)
             .http_status_as_error(false)
             .allow_non_standard_methods(true)
             .max_redirects(0)
@@ -143,7 +165,7 @@ impl Client {
 
     /// The host and port of the server.
     pub fn address(&self) -> &str {
-        self.base.trim_start_matches("http://")
+        self.base.trim_start_matches("http://").trim_start_matches("https://")
     }
 
     /// Returns a client with another key.

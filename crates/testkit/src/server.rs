@@ -102,6 +102,24 @@ impl ServerBuilder {
         self
     }
 
+    /// Sets the address of the API.
+    #[must_use]
+    pub fn listening(mut self, address: &str) -> Self {
+        self.listen = address.parse().expect("an address");
+        self
+    }
+
+    /// A client, over TLS if the settings say so.
+    fn client(&self, listen: SocketAddr, key: &str, data: &Path) -> Client {
+        let of = |name: &str| self.env.iter().find(|(known, _)| known == name).map(|(_, value)| value);
+        let authority = match (of("OOTHECA_TLS__CERTIFICATE"), of("OOTHECA_TLS__SELF_SIGNED")) {
+            (Some(file), _) => PathBuf::from(file),
+            (None, Some(_)) => data.join("certificates/ca.pem"),
+            (None, None) => return Client::new(&format!("http://{listen}"), key),
+        };
+        Client::new(&format!("https://{listen}"), key).trusting(&authority)
+    }
+
     /// The command line of `serve` for a data folder.
     pub fn command(&self, data: &Path) -> Command {
         let mut command = self.program();
@@ -232,7 +250,7 @@ impl Ootheca {
             // With `--no-gateway` there is no SQL gateway.
             self.sql_listen = address(new, "SQL gateway").unwrap_or(self.sql_listen);
             let key = fs::read_to_string(self.data_dir().join("admin-api-key")).unwrap_or_default();
-            self.client = Client::new(&format!("http://{}", self.listen), key.trim());
+            self.client = self.launch.client(self.listen, key.trim(), &self.data_dir());
             let ready = self.client.raw("GET", "/readyz").try_send().is_ok_and(|answer| answer.status == 200);
             ready.then_some(Ok(()))
         })
@@ -515,5 +533,6 @@ pub(crate) fn address(log: &str, what: &str) -> Option<SocketAddr> {
     let line = log.lines().find_map(|line| line.trim_start().strip_prefix(what))?;
     let ended = log.contains("Try:");
     let word = line.split_whitespace().next().filter(|_| ended)?;
-    word.trim_start_matches("http://").parse().ok()
+    let word = word.trim_start_matches("http://").trim_start_matches("https://");
+    word.replace("localhost", "127.0.0.1").parse().ok()
 }

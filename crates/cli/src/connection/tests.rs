@@ -10,7 +10,11 @@ fn pair(server: &str, key: &str) -> Pair {
 }
 
 fn profiles(current: &str, all: &[(&str, &str, &str)]) -> Profiles {
-    let profile = |server: &str, key: &str| Profile { server: server.to_owned(), api_key: key.to_owned() };
+    let profile = |server: &str, key: &str| Profile {
+        server: server.to_owned(),
+        api_key: key.to_owned(),
+        ca_file: None,
+    };
     let all = all.iter().map(|(name, server, key)| ((*name).to_owned(), profile(server, key)));
     Profiles { current: (!current.is_empty()).then(|| current.to_owned()), profiles: all.collect() }
 }

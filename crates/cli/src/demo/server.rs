@@ -72,6 +72,7 @@ fn settings(directory: &tempfile::TempDir) -> Result<Settings> {
         "detach": false,
         "test_clock": false,
         "public_url": "",
+        "tls": { "certificate": "", "key": "", "self_signed": false },
         "gateway": { "enabled": true, "domain": "", "host": "localhost", "port": 0, "proxy_protocol": false },
         "engine": { "pool_size": 1 },
     });
@@ -83,7 +84,7 @@ fn ready(server: &Server) -> Result<Ready> {
     let data_dir = server.data_dir().to_owned();
     let failed = |error: std::io::Error| Failure::failed(format!("data directory of the demo: {error}"));
     let key = fs::read_to_string(data_dir.join("admin-api-key")).map_err(failed)?.trim().to_owned();
-    let server = format!("http://{}", server.listen);
+    let server = server.base_url();
     fs::write(data_dir.join(ADDRESS_FILE), &server).map_err(failed)?;
     Ok(Ready { server, key, data_dir })
 }

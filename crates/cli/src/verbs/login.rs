@@ -11,6 +11,7 @@ use crate::{
 };
 use clap::Args;
 use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
 
 /// Flags of `login`.
 #[derive(Args)]
@@ -18,6 +19,9 @@ pub(crate) struct LoginArgs {
     /// Address of the server, such as <https://cloud.example.com> [default: prompt]
     #[arg(long, value_name = "URL", env = "OOTHECA_SERVER")]
     server: Option<String>,
+    /// PEM file with the certificate authority of an https:// server [default: those of this machine]
+    #[arg(long, value_name = "FILE", env = "OOTHECA_CA_FILE", hide_env_values = true)]
+    ca_file: Option<PathBuf>,
     /// Name of the profile
     #[arg(long, value_name = "NAME", default_value = DEFAULT)]
     profile: String,
@@ -68,13 +72,21 @@ pub(crate) fn login(args: &LoginArgs) -> Result<()> {
     };
     let server = connection::address(&server)?;
     let api_key = terminal::password("API key")?;
-    let organization = Client::new(&server, Some(api_key.clone())).get("/api/v1/organization")?;
+    let ca_file = args.ca_file.as_deref().map(absolute).transpose()?;
+    let client = Client::new(&server, Some(api_key.clone()), ca_file.as_deref())?;
+    let organization = client.get("/api/v1/organization")?;
     let mut profiles = Profiles::load()?;
-    profiles.profiles.insert(args.profile.clone(), Profile { server: server.clone(), api_key });
+    profiles.profiles.insert(args.profile.clone(), Profile { server: server.clone(), api_key, ca_file });
     profiles.current = Some(args.profile.clone());
     profiles.save()?;
     let identity = json!({ "server": server, "profile": args.profile, "organization": organization });
     Out { format: args.output.format() }.done(&format!("Logged in to {server}"), &identity, &IDENTITY)
+}
+
+/// A path that is the same in every working directory.
+fn absolute(file: &Path) -> Result<PathBuf> {
+    std::path::absolute(file)
+        .map_err(|cause| Failure::usage(format!("invalid path {}: {cause}", file.display())))
 }
 
 /// Removes a profile.

@@ -12,6 +12,7 @@ use crate::{Admin, Database};
 use async_trait::async_trait;
 use ootheca_model::{
     Error, ErrorKind, Result, failpoint,
+    limit_status::MAX_ROLES,
     login::{Login, Secret},
     names, sql_name,
 };
@@ -202,6 +203,13 @@ impl Admin for AdminSession {
         let (role, verifier) = (Identifier(name), Literal(&verifier));
         let failed = |error| user_error(name, StatementError::from(error));
         let transaction = self.client.transaction().await.map_err(failed)?;
+        let count = transaction.query_one("SELECT count(*) FROM pg_authid", &[]).await.map_err(failed)?;
+        let roles: i64 = count.try_get(0).map_err(failed)?;
+        if u64::try_from(roles).is_ok_and(|roles| roles >= MAX_ROLES) {
+            return Err(Error::precondition(format!(
+                "SQL user {name}: the cluster has {roles} SQL roles, and the maximum is {MAX_ROLES}; delete some first"
+            )));
+        }
         let statements = format!(
             "CREATE ROLE {role} LOGIN CREATEDB CREATEROLE INHERIT IN ROLE admin PASSWORD {verifier};\n\
              GRANT admin TO {role} WITH ADMIN OPTION;"

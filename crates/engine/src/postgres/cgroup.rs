@@ -1,5 +1,5 @@
 //! Limits and measures CPU time with the kernel's control groups, version 1 and 2, in
-//! `<cpu>/ootheca/<instance>`.
+//! `<cpu>/ootheca/<instance>`. With version 2, also limits memory and the number of processes.
 
 use std::{
     fs, io,
@@ -11,8 +11,21 @@ const PARENT: &str = "ootheca";
 const CONTROL: &str = "control";
 /// The CPU time of a group in version 1, in nanoseconds.
 const COUNTER: &str = "cpuacct.usage";
+/// The default of `cpu.shares` in version 1.
+const DEFAULT_SHARES: u64 = 1024;
 /// The period of the CPU quota, in microseconds.
 const PERIOD: u64 = 100_000;
+
+/// The share of CPU of an instance without a limit of its own, relative to one with a limit, in percent. Only
+/// matters while the CPUs of the machine are busy.
+const UNLIMITED_SHARE: u64 = 25;
+
+/// Limits of an instance besides CPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Bounds {
+    pub(super) memory_bytes: u64,
+    pub(super) processes: u32,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Version {
@@ -64,21 +77,44 @@ impl Cgroups {
         let (version, parent) = self.place.as_ref().map_err(Clone::clone)?;
         let group = parent.join(instance);
         let quota = millis.map(|millis| (u64::from(millis) * PERIOD / 1000).max(1000));
+        let share = if millis.is_some() { 100 } else { UNLIMITED_SHARE };
         let set = || -> io::Result<()> {
             fs::create_dir_all(&group)?;
             match version {
                 Version::V1 => {
+                    fs::write(group.join("cpu.shares"), (share * DEFAULT_SHARES / 100).to_string())?;
                     fs::write(group.join("cpu.cfs_period_us"), PERIOD.to_string())?;
                     let quota = quota.map_or_else(|| "-1".to_owned(), |quota| quota.to_string());
                     fs::write(group.join("cpu.cfs_quota_us"), quota)
                 }
                 Version::V2 => {
                     let quota = quota.map_or_else(|| "max".to_owned(), |quota| quota.to_string());
+                    // The default weight is 100.
+                    fs::write(group.join("cpu.weight"), share.to_string())?;
                     fs::write(group.join("cpu.max"), format!("{quota} {PERIOD}"))
                 }
             }
         };
         set().map_err(|error| format!("cannot write {}: {error}", group.display()))
+    }
+
+    /// Limits memory and processes in the group of an instance, or says why not.
+    pub(super) fn set_bounds(&self, instance: &str, bounds: Bounds) -> Result<(), String> {
+        let (version, parent) = self.place.as_ref().map_err(Clone::clone)?;
+        if *version == Version::V1 {
+            return Err("the machine uses control groups of version 1".to_owned());
+        }
+        let values = [("memory.max", bounds.memory_bytes), ("pids.max", bounds.processes.into())];
+        values.into_iter().try_for_each(|(file, value)| {
+            let path = parent.join(instance).join(file);
+            // Unlike `fs::write`, this doesn't create a file: without its controller, there is none.
+            let write = |mut file: fs::File| io::Write::write_all(&mut file, value.to_string().as_bytes());
+            fs::OpenOptions::new()
+                .write(true)
+                .open(&path)
+                .and_then(write)
+                .map_err(|error| format!("cannot write {}: {error}", path.display()))
+        })
     }
 
     /// Adds processes to the group of an instance. Processes that have ended in the meantime are ignored.
@@ -199,7 +235,15 @@ fn prepare(version: Version, base: &Path) -> Result<PathBuf, String> {
         match version {
             Version::V1 => fs::OpenOptions::new().write(true).open(place.join("cgroup.procs")).map(|_| ()),
             Version::V2 => fs::write(place.join("cgroup.subtree_control"), "+cpu"),
+        }?;
+        if version == Version::V2 {
+            // Without them, CPU is limited nevertheless.
+            for controller in ["+memory", "+pids"] {
+                let enable = |group: &Path| fs::write(group.join("cgroup.subtree_control"), controller);
+                let _ = enable(base).and_then(|()| enable(&place));
+            }
         }
+        Ok(())
     };
     make().map_err(|error| format!("cannot write {}: {error}", place.display()))?;
     Ok(place)
@@ -207,8 +251,8 @@ fn prepare(version: Version, base: &Path) -> Result<PathBuf, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Version, candidates, parse_used};
-    use std::path::PathBuf;
+    use super::{Bounds, Cgroups, Version, candidates, parse_used};
+    use std::{fs, path::PathBuf};
 
     #[test]
     fn both_versions_are_detected() {
@@ -222,6 +266,27 @@ mod tests {
         let found = candidates(two, "0::/user.slice\n", "cpu");
         assert_eq!(found, [(Version::V2, base.clone()), (Version::V2, base.join("user.slice"))]);
     }
+
+    /// A folder in place of a control group: the files that the kernel would create are created here.
+    #[test]
+    fn memory_and_processes_are_limited_where_the_controllers_are_enabled() {
+        let folder = std::env::temp_dir().join(format!("ootheca-cgroup-{}", uuid::Uuid::new_v4().simple()));
+        let group = folder.join("one");
+        fs::create_dir_all(&group).expect("created");
+        let bounds = Bounds { memory_bytes: 1 << 30, processes: 164 };
+        let at = |version| Cgroups { place: Ok((version, folder.clone())), counter: None };
+        let missing = at(Version::V2).set_bounds("one", bounds).expect_err("no controller");
+        assert!(missing.contains("memory.max"), "{missing}");
+        for file in ["memory.max", "pids.max"] {
+            fs::write(group.join(file), "").expect("created");
+        }
+        at(Version::V2).set_bounds("one", bounds).expect("set");
+        let read = |file: &str| fs::read_to_string(group.join(file)).expect(file);
+        assert_eq!((read("memory.max").as_str(), read("pids.max").as_str()), ("1073741824", "164"));
+        assert!(at(Version::V1).set_bounds("one", bounds).expect_err("version 1").contains("version 1"));
+        fs::remove_dir_all(&folder).expect("removed");
+    }
+
     #[test]
     fn cpu_usage_of_version_2_is_parsed() {
         assert_eq!(parse_used("usage_usec 4711\nuser_usec 4000\nsystem_usec 711\n"), Some(4711));

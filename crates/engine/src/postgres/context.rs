@@ -1,6 +1,12 @@
 //! Settings, folders, programs, and the control password: what every part of the driver uses.
 
-use super::{Settings, binaries, binaries::Programs, cgroup::Cgroups, owner::Owner, shell::Shell};
+use super::{
+    Settings, binaries,
+    binaries::Programs,
+    cgroup::{Bounds, Cgroups},
+    owner::Owner,
+    shell::Shell,
+};
 use crate::files::{failed, make_folder, names_in, remove_tree, write_atomically};
 use ootheca_model::{ClusterId, Error, Result};
 use std::{
@@ -17,6 +23,9 @@ pub(super) const SOCKET: &str = ".s.PGSQL.5432";
 const SECRET: &str = "control-secret";
 /// The longest path of a Unix socket, without the terminating zero byte.
 const MAX_SOCKET_PATH: usize = 107;
+
+/// Processes of a server besides those of its sessions, with room for parallel queries and vacuum.
+const SERVER_PROCESSES: u32 = 64;
 
 /// Whether the engine is to shut down, and how fast.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,6 +44,8 @@ pub(super) struct EngineContext {
     /// Installed major versions, newest first.
     pub(super) programs: Vec<Programs>,
     pub(super) cgroups: Cgroups,
+    /// The limits of every instance.
+    pub(super) bounds: Bounds,
     pub(super) hints: broadcast::Sender<ClusterId>,
     pub(super) shutdown: watch::Sender<Shutdown>,
     folder: OnceLock<PathBuf>,
@@ -52,11 +63,16 @@ impl EngineContext {
                  install one, for example: apt-get install postgresql",
             ));
         }
+        let bounds = Bounds {
+            memory_bytes: machine_memory().saturating_mul(settings.memory_percent.into()) / 100,
+            processes: settings.max_connections.saturating_add(SERVER_PROCESSES),
+        };
         Ok(Self {
             settings,
             owner,
             programs,
             cgroups: Cgroups::find(),
+            bounds,
             hints: broadcast::channel(1024).0,
             shutdown: watch::channel(Shutdown::NotRequested).0,
             folder: OnceLock::new(),
@@ -130,6 +146,15 @@ impl EngineContext {
             let _ = self.hints.send(cluster);
         }
     }
+}
+
+/// The memory of the machine in bytes.
+fn machine_memory() -> u64 {
+    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let kib = text
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    kib.map_or(u64::MAX, |kib| kib.saturating_mul(1024))
 }
 
 fn check_socket_path(folder: &Path) -> Result<()> {

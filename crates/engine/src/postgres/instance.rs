@@ -318,6 +318,9 @@ impl Instance {
             .set_cpu_limit(&self.id, millis)
             .and_then(|()| cgroups.add(&self.id, pids.iter().copied()));
         let counted = cgroups.count(&self.id, pids);
+        if let Err(reason) = cgroups.set_bounds(&self.id, self.context.bounds) {
+            tracing::debug!(instance = self.id, reason, "memory and processes are not limited");
+        }
         if result.is_ok() && millis.is_some() {
             failpoint::reach("CPU bound written");
         }

@@ -5,7 +5,9 @@ use super::{
     instance::{Instance, Stage},
     process::{self, Process},
     server::not_ready,
+    storage::StorageCount,
 };
+use crate::files::{blocking, failed};
 use ootheca_model::{
     Error, Result,
     usage::{CpuCounter, DatabaseCounters, Measure, SqlCounters},
@@ -22,8 +24,7 @@ const PAGE: u64 = 8192;
 /// With more databases than this, only their sums are returned, to bound the memory for each cluster.
 const MAX_DATABASES: usize = 250;
 
-/// Filters the databases of the tenant by name, because tenants can mark databases as templates. A database
-/// that is being dropped has no size.
+/// Filters the databases of the tenant by name, because tenants can mark databases as templates.
 const MEASURE: &str = "
 WITH used AS (
     SELECT datid::bigint AS number, sessions, xact_commit + xact_rollback AS transactions,
@@ -35,21 +36,18 @@ WITH used AS (
         array_agg(transactions) AS transactions, array_agg(active) AS active, array_agg(returned) AS returned,
         array_agg(fetched) AS fetched, array_agg(written) AS written, array_agg(blocks) AS blocks
     FROM used
-), empty AS (
-    SELECT max(pg_database_size(oid)) AS size FROM pg_database WHERE datname IN ('template0', 'template1')
-), stored AS (
-    SELECT coalesce(sum(greatest(coalesce(pg_database_size(d.oid), 0) - empty.size, 0)), 0)::bigint AS size
-    FROM pg_database d, empty WHERE d.datname NOT IN ('postgres', 'template0', 'template1')
 )
 SELECT (extract(epoch FROM w.stats_reset) * 1000000)::bigint::text, w.wal_records, w.wal_bytes::bigint,
-    w.wal_fpi, s.size, u.number, u.sessions, u.transactions, u.active, u.returned, u.fetched, u.written, u.blocks
-FROM listed u, stored s, pg_stat_wal w";
+    w.wal_fpi, d.oid::bigint, u.number, u.sessions, u.transactions, u.active, u.returned, u.fetched, u.written, u.blocks,
+    (SELECT count(*) FROM pg_authid)
+FROM listed u, pg_database d, pg_stat_wal w WHERE d.datname = 'template0'";
 
 /// The session that reads the counters of an instance.
 #[derive(Debug, Default)]
 pub(super) struct Meter {
     session: ControlSession,
     log: parking_lot::Mutex<WalBytes>,
+    storage: parking_lot::Mutex<StorageCount>,
 }
 
 impl Meter {
@@ -110,12 +108,24 @@ impl Instance {
                 })
             },
         );
-        let (sql, storage_bytes) = read.await?;
-        Ok(Measure { cpu: self.cpu()?, sql, storage_bytes })
+        let (sql, template, roles) = read.await?;
+        let recent = self.meter.storage.lock().recent();
+        let storage_bytes = match recent {
+            Some(bytes) => bytes,
+            None => {
+                let data = self.data();
+                let count = move || StorageCount::count(&data, template).map_err(failed("count", &data));
+                let (bytes, counted) = blocking(count).await?;
+                *self.meter.storage.lock() = counted;
+                bytes
+            }
+        };
+        Ok(Measure { cpu: self.cpu()?, sql, storage_bytes, roles })
     }
 }
 
-fn read(row: &Row, log: &mut WalBytes) -> Result<(SqlCounters, u64), tokio_postgres::Error> {
+/// The counters, the oid of the database `template0`, and the number of roles.
+fn read(row: &Row, log: &mut WalBytes) -> Result<(SqlCounters, u32, u64), tokio_postgres::Error> {
     let count = |at: usize| row.try_get::<_, i64>(at).map(unsigned);
     let epoch: String = row.try_get(0)?;
     let (databases, sum) = databases(row)?;
@@ -134,7 +144,7 @@ fn read(row: &Row, log: &mut WalBytes) -> Result<(SqlCounters, u64), tokio_postg
         databases: if databases.len() > MAX_DATABASES { BTreeMap::new() } else { databases },
         epoch,
     };
-    Ok((counters, count(4)?))
+    Ok((counters, u32::try_from(count(4)?).unwrap_or(0), count(13)?))
 }
 
 /// The counters of each database, and their sums.

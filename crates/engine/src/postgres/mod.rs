@@ -33,15 +33,16 @@ mod shared;
 mod shell;
 mod sql;
 mod statement_error;
+mod storage;
 mod template;
 mod trash;
 
 pub use probe::{Major, Probe, probe};
 pub use report::report;
 
-use crate::files::blocking;
+use crate::files::{blocking, disk_space};
 use crate::statement::{QueryOutput, Statement};
-use crate::{Admin, Capabilities, Engine, InstanceReport};
+use crate::{Admin, Capabilities, DiskSpace, Engine, InstanceReport};
 use async_trait::async_trait;
 use context::{EngineContext, Shutdown};
 use deadline::{BoundedSession, within_deadline};
@@ -73,6 +74,8 @@ pub struct Settings {
     pub shared_buffers: String,
     /// `max_connections` of each server.
     pub max_connections: u32,
+    /// The memory that each instance can use, in percent of the memory of the machine.
+    pub memory_percent: u32,
 }
 
 impl Default for Settings {
@@ -85,6 +88,7 @@ impl Default for Settings {
             ready_timeout: Duration::from_secs(120),
             shared_buffers: "32MB".to_owned(),
             max_connections: 100,
+            memory_percent: 50,
         }
     }
 }
@@ -194,6 +198,10 @@ impl Engine for PostgresEngine {
 
     async fn measure(&self, cluster: ClusterId) -> Result<Measure> {
         within_deadline(self.ready(cluster)?.measure()).await
+    }
+
+    fn disk(&self) -> Option<DiskSpace> {
+        disk_space(&self.shared.context.settings.folder)
     }
 
     async fn report(&self) -> Result<Vec<InstanceReport>> {

@@ -29,6 +29,17 @@ const ORPHANED: &str = "client_connection_check_interval=2s";
 /// Limits the temporary files of each session, for example for sorting.
 const TEMPORARY_FILES: &str = "temp_file_limit=1GB";
 
+/// The WAL that a server keeps. More is only kept while a checkpoint is late; it counts as storage of the
+/// cluster.
+pub(super) const MAX_WAL_BYTES: u64 = 128 << 20;
+/// The WAL that a replication slot can hold back.
+const SLOT_WAL: &str = "max_slot_wal_keep_size=64MB";
+/// Limits the queue of NOTIFY to 64 MiB, in pages. Exists since PostgreSQL 17.
+const NOTIFY_QUEUE: &str = "max_notify_queue_pages=8192";
+
+/// How much more likely than others the kernel ends the session processes of a server, from 0 to 1000.
+const SESSION_OOM_SCORE: &str = "500";
+
 /// How a server is stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum StopMode {
@@ -76,12 +87,22 @@ pub(super) fn spawn(context: &EngineContext, spec: &LaunchSpec<'_>) -> Result<Pr
         "port=5432".to_owned(),
         ORPHANED.to_owned(),
         TEMPORARY_FILES.to_owned(),
+        format!("max_wal_size={}MB", MAX_WAL_BYTES >> 20),
+        SLOT_WAL.to_owned(),
         format!("shared_buffers={}", settings.shared_buffers),
         format!("max_connections={}", settings.max_connections),
     ];
     for option in options.iter().map(String::as_str).chain(spec.options.iter().copied()) {
         command.arg("-c").arg(option);
     }
+    if spec.programs.major >= 17 {
+        command.arg("-c").arg(NOTIFY_QUEUE);
+    }
+    // If the machine runs out of memory, the kernel ends a session of a tenant before its server, and both
+    // before the control plane.
+    command
+        .env("PG_OOM_ADJUST_FILE", "/proc/self/oom_score_adj")
+        .env("PG_OOM_ADJUST_VALUE", SESSION_OOM_SCORE);
     // Processes are identified by their working directory, so it is set before the program starts.
     command.current_dir(spec.data).process_group(0).stdout(Stdio::from(log)).stderr(Stdio::from(errors));
     let child = command.spawn().map_err(failed("start", &program))?;

@@ -36,11 +36,11 @@ recovery_init_sync_method = syncfs
 dynamic_shared_memory_type = mmap
 huge_pages = off
 jit = off
-# Keep idle servers small. Logical replication is not used, and few clusters write much at once.
+# Keep idle servers small. Logical replication is not used, and few clusters write much at once. The other
+# limit of WAL is passed on the command line.
 max_logical_replication_workers = 0
 wal_buffers = 256kB
 min_wal_size = 8MB
-max_wal_size = 512MB
 timezone = 'UTC'
 log_timezone = 'UTC'
 lc_messages = 'C'

@@ -3,8 +3,8 @@
 mod admin;
 mod state;
 
-use crate::files::names_in;
-use crate::{Admin, Capabilities, Engine, InstanceReport};
+use crate::files::{disk_space, names_in};
+use crate::{Admin, Capabilities, DiskSpace, Engine, InstanceReport};
 use async_trait::async_trait;
 use ootheca_model::{
     ClusterId, Error, ErrorKind, Result,
@@ -197,6 +197,10 @@ impl Engine for SimulatedEngine {
             Phase::Ready => Ok(pretended.get(&cluster).cloned().unwrap_or_default()),
             _ => Err(Error::unavailable("the cluster is not ready")),
         }
+    }
+
+    fn disk(&self) -> Option<DiskSpace> {
+        disk_space(self.state.folder())
     }
 
     async fn report(&self) -> Result<Vec<InstanceReport>> {

@@ -58,6 +58,10 @@ impl ClusterFiles {
         Self { folder, shared, clusters: Mutex::default() }
     }
 
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     pub(super) fn is_shared(&self) -> bool {
         self.shared
     }

@@ -1,6 +1,6 @@
-//! CPU limits.
+//! Limits of CPU and of what a server keeps on the disk, and what the kernel ends first without memory.
 
-use crate::support::{Folder, gone, new_cluster, plan, postgres, ready};
+use crate::support::{Folder, gone, new_cluster, plan, postgres, ready, sql, user};
 use ootheca_engine::{Engine, postgres::report};
 use std::{fs, path::PathBuf};
 
@@ -24,6 +24,12 @@ fn quota(group: &std::path::Path) -> String {
     }
 }
 
+/// The share of CPU in percent of the default.
+fn share(group: &std::path::Path) -> u64 {
+    let read = |name: &str| Some(fs::read_to_string(group.join(name)).ok()?.trim().parse::<u64>().unwrap());
+    read("cpu.weight").or_else(|| Some(read("cpu.shares")? * 100 / 1024)).unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn cpu_is_limited_or_reported_as_unlimited() {
     let folder = Folder::new();
@@ -41,7 +47,7 @@ async fn cpu_is_limited_or_reported_as_unlimited() {
     assert!(condition.holds, "{condition:?}");
     let pid = observed.nodes[0].pid.unwrap();
     let group = groups(pid).pop().unwrap();
-    assert_eq!(quota(&group), "150000");
+    assert_eq!((quota(&group), share(&group)), ("150000".to_owned(), 100));
     let instance = report(&folder.engine()).unwrap().remove(0);
     for pid in crate::support::processes_below(&instance.data) {
         assert_eq!(groups(pid).pop(), Some(group.clone()), "children too");
@@ -53,9 +59,32 @@ async fn cpu_is_limited_or_reported_as_unlimited() {
         let observed = engine.ensure(&plan).await.unwrap();
         assert_eq!(observed.nodes[0].pid, Some(pid), "live");
         assert_eq!(quota(&group), expected);
+        assert_eq!(share(&group), if millis.is_some() { 100 } else { 25 });
         assert_eq!(observed.conditions.is_empty(), millis.is_none());
     }
     gone(&engine, plan.cluster).await;
     assert!(!group.exists());
+    engine.close(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wal_is_limited_and_the_kernel_ends_sessions_first() {
+    let folder = Folder::new();
+    let engine = postgres(&folder, 0).await;
+    let plan = plan(&engine, new_cluster());
+    let server = ready(&engine, &plan).await.nodes[0].pid.unwrap();
+    user(&engine, plan.cluster, "max").await;
+    let max = sql(&engine, plan.cluster, "max", "defaultdb").await.unwrap();
+    for (name, expected) in [("max_wal_size", "128MB"), ("max_slot_wal_keep_size", "64MB")] {
+        let row = max.query_one(&format!("SHOW {name}"), &[]).await.unwrap();
+        assert_eq!(row.get::<_, String>(0), expected, "{name}");
+    }
+    let session: i32 = max.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0);
+    let score = |pid: u32| {
+        let text = fs::read_to_string(format!("/proc/{pid}/oom_score_adj")).unwrap();
+        text.trim().parse::<i32>().unwrap()
+    };
+    assert_eq!(score(u32::try_from(session).unwrap()), 500);
+    assert_eq!(score(server), score(std::process::id()));
     engine.close(false).await;
 }

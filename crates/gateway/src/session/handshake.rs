@@ -1,19 +1,23 @@
 //! The handshake: PROXY header, TLS, and the opening packet.
 
 use super::{FromClient, OpenError, disconnect::linger};
-use crate::{error::ClientError, tls::ALPN};
+use crate::{
+    error::ClientError,
+    tls::{ALPN, Certificates, Presented},
+};
 use ootheca_pg_protocol::{
     ProtocolViolation,
     proxy_header::{self, FIXED_LENGTH, Header, MAX_LENGTH},
     startup::Packet,
 };
-use std::{net::SocketAddr, time::Duration};
+use rustls::server::Acceptor;
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
     time::{Instant, timeout, timeout_at},
 };
-use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use tokio_rustls::{LazyConfigAcceptor, server::TlsStream};
 
 pub(super) const TIMEOUT: &str = "handshake_timeout";
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -72,19 +76,29 @@ pub(crate) async fn read_proxy_header(stream: &mut TcpStream) -> Result<Option<S
     }
 }
 
+/// A client that has sent its opening packet.
+pub(crate) struct Opened {
+    pub(crate) client: ClientStream,
+    pub(crate) packet: Packet,
+    /// The certificate that the client got; `None` without TLS.
+    pub(crate) presented: Option<Arc<Presented>>,
+}
+
 /// Reads the opening packet, after TLS if the client requests it.
 pub(crate) async fn run(
-    tls: &TlsAcceptor,
+    certificates: &Certificates,
     stream: TcpStream,
     deadline: Instant,
-) -> Result<(ClientStream, Packet), OpenError> {
-    let negotiated = timeout_at(deadline, negotiate(tls, stream)).await;
-    let mut stream = match negotiated.unwrap_or(Err(OpenError::Disconnected(TIMEOUT)))? {
-        Negotiated::Plain(stream, packet) => return Ok((ClientStream::Plain(stream), packet)),
-        Negotiated::Tls(stream) => stream,
+) -> Result<Opened, OpenError> {
+    let negotiated = timeout_at(deadline, negotiate(certificates, stream)).await;
+    let (mut stream, presented) = match negotiated.unwrap_or(Err(OpenError::Disconnected(TIMEOUT)))? {
+        Negotiated::Plain(stream, packet) => {
+            return Ok(Opened { client: ClientStream::Plain(stream), packet, presented: None });
+        }
+        Negotiated::Tls(stream, presented) => (stream, Some(presented)),
     };
     match timeout_at(deadline, read_packet(&mut stream)).await {
-        Ok(Ok(Ok(packet))) => Ok((ClientStream::Tls(stream), packet)),
+        Ok(Ok(Ok(packet))) => Ok(Opened { client: ClientStream::Tls(stream), packet, presented }),
         Ok(Ok(Err(error))) => Err(rejected(ClientStream::Tls(stream), &error)),
         Ok(Err(cause)) => Err(OpenError::gone(stream, &cause)),
         Err(_) => Err(OpenError::Closed(ClientStream::Tls(stream), TIMEOUT)),
@@ -95,11 +109,11 @@ pub(crate) async fn run(
 enum Negotiated {
     /// Without TLS.
     Plain(TcpStream, Packet),
-    /// With TLS.
-    Tls(Box<TlsStream<TcpStream>>),
+    /// With TLS, and the certificate that it got.
+    Tls(Box<TlsStream<TcpStream>>, Arc<Presented>),
 }
 
-async fn negotiate(tls: &TlsAcceptor, mut stream: TcpStream) -> Result<Negotiated, OpenError> {
+async fn negotiate(certificates: &Certificates, mut stream: TcpStream) -> Result<Negotiated, OpenError> {
     let mut first = [0];
     if stream.peek(&mut first).await? == 0 {
         return Err(OpenError::Disconnected("gone"));
@@ -112,14 +126,17 @@ async fn negotiate(tls: &TlsAcceptor, mut stream: TcpStream) -> Result<Negotiate
             Err(error) => return Err(rejected(ClientStream::Plain(stream), &error)),
         }
     }
-    let stream = Box::new(tls.accept(stream).await.map_err(|cause| {
+    let failed = |cause| {
         tracing::debug!(%cause, "TLS handshake failed");
         OpenError::Disconnected("tls")
-    })?);
+    };
+    let hello = LazyConfigAcceptor::new(Acceptor::default(), stream).await.map_err(failed)?;
+    let presented = certificates.select(hello.client_hello().server_name());
+    let stream = Box::new(hello.into_stream(presented.config.clone()).await.map_err(failed)?);
     if direct && stream.get_ref().1.alpn_protocol() != Some(ALPN) {
         return Err(OpenError::Rejected(ClientStream::Tls(stream), ClientError::no_alpn()));
     }
-    Ok(Negotiated::Tls(stream))
+    Ok(Negotiated::Tls(stream, presented))
 }
 
 fn rejected(client: ClientStream, error: &ProtocolViolation) -> OpenError {

@@ -22,10 +22,10 @@ use crate::{
         cancel::{CancelKeys, IssuedKey},
     },
     storage_guard::StorageGuard,
-    tls::Tls,
+    tls::Certificates,
     unauthenticated::{PendingConnection, Unauthenticated},
 };
-use handshake::{ClientStream, read_proxy_header};
+use handshake::{ClientStream, Opened, read_proxy_header};
 use login::{CompletedLogin, LoginError};
 use ootheca_model::{ClusterId, attempts::Attempts};
 use ootheca_pg_protocol::{
@@ -64,7 +64,7 @@ pub(crate) struct Shared {
     pub(crate) directory: Arc<dyn Directory>,
     /// The runtime that calls the directory.
     pub(crate) main_runtime: Handle,
-    pub(crate) tls: RwLock<Tls>,
+    pub(crate) certificates: RwLock<Arc<Certificates>>,
     pub(crate) handshake_timeout: Duration,
     pub(crate) proxy_protocol: bool,
     /// Names directly below a domain identify clusters.
@@ -209,7 +209,7 @@ async fn open(
     mut pending: PendingConnection,
     log: &mut ConnectionLog,
 ) -> Result<Opening, OpenError> {
-    let tls = shared.tls.read().clone();
+    let certificates = shared.certificates.read().clone();
     let deadline = Instant::now() + shared.handshake_timeout;
     if shared.proxy_protocol {
         let source = unless_evicted(&pending, timeout_at(deadline, read_proxy_header(&mut stream))).await?;
@@ -217,8 +217,9 @@ async fn open(
         log.client = source.map_or(log.client, |source| source.ip());
         pending.identify(log.client);
     }
-    let handshake = unless_evicted(&pending, handshake::run(&tls.acceptor, stream, deadline)).await?;
-    let (mut client, startup) = match handshake? {
+    let handshake = unless_evicted(&pending, handshake::run(&certificates, stream, deadline)).await?;
+    let Opened { client, packet, presented } = handshake?;
+    let (mut client, startup) = match (client, packet) {
         (client, Packet::CancelRequest(key)) => {
             cancel(shared, &key).await;
             Box::pin(client.close()).await;
@@ -236,7 +237,7 @@ async fn open(
             return Err(OpenError::Rejected(client, ClientError::protocol_violation(&error)));
         }
     };
-    let channel_binding = tls.channel_binding.as_deref();
+    let channel_binding = presented.as_ref().and_then(|presented| presented.channel_binding.as_deref());
     let login = login::run(shared, &mut client, startup, channel_binding, &pending, log);
     let login = tokio::select! {
         biased;

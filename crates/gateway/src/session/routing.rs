@@ -57,7 +57,7 @@ fn is_below(name: &str, domains: &[String]) -> bool {
     parent.is_some_and(|parent| domains.iter().any(|domain| is_parent(domain, parent)))
 }
 
-fn is_routing_id(text: &str) -> bool {
+pub(crate) fn is_routing_id(text: &str) -> bool {
     let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     text.rsplit_once('-').is_some_and(|(name, number)| {
         let named = !name.is_empty() && name.bytes().all(inner);

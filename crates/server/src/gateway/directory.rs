@@ -12,6 +12,7 @@ use ipnet::IpNet;
 use ootheca_gateway::{Activity, Destination, Directory, Policy};
 use ootheca_model::{
     AllowlistEntry, Cluster, ClusterId, Result,
+    disk::DiskPressure,
     limit_status::{self as model, LimitStatus},
     login::Secret,
 };
@@ -34,6 +35,8 @@ impl StoreDirectory {
         let (changes, _) = broadcast::channel(1024);
         let rows = lifecycle.context.store.changes();
         tokio::spawn(pass_on(lifecycle.clone(), rows, changes.downgrade()));
+        let full = lifecycle.context.disk.pressure() == DiskPressure::Full;
+        tokio::spawn(pass_on_full_disk(lifecycle.clone(), full, changes.downgrade()));
         let (routes, networks) = (QueryCache::of(Kind::Cluster), QueryCache::of(Kind::AllowlistEntry));
         Arc::new(Self { lifecycle, changes, routes, networks })
     }
@@ -65,7 +68,7 @@ async fn pass_on(
     mut rows: broadcast::Receiver<Changed>,
     sender: broadcast::WeakSender<ClusterId>,
 ) {
-    let mut told: HashMap<ClusterId, LimitStatus> = HashMap::new();
+    let mut told: HashMap<ClusterId, (LimitStatus, bool)> = HashMap::new();
     loop {
         let hint = match rows.recv().await {
             Ok(hint) => hint,
@@ -104,6 +107,20 @@ async fn pass_on(
     }
 }
 
+/// When the disk is full, or no longer full, the policy of every cluster changes.
+async fn pass_on_full_disk(
+    lifecycle: Arc<Lifecycle>,
+    mut full: bool,
+    sender: broadcast::WeakSender<ClusterId>,
+) {
+    loop {
+        lifecycle.context.disk.full_changed(&mut full).await;
+        let clusters = all_clusters(&lifecycle).await;
+        let Some(sender) = sender.upgrade() else { return };
+        clusters.into_iter().for_each(|id| drop(sender.send(id)));
+    }
+}
+
 async fn all_clusters(lifecycle: &Lifecycle) -> Vec<ClusterId> {
     let rows = lifecycle.context.store.list(&Query::active(Kind::Cluster)).await.unwrap_or_else(|error| {
         tracing::warn!(error = error.chain(), "changes missed, and clusters not readable");
@@ -112,8 +129,9 @@ async fn all_clusters(lifecycle: &Lifecycle) -> Vec<ClusterId> {
     rows.iter().filter_map(|row| row.id.parse().ok()).collect()
 }
 
-/// The limit status without the values that grow continuously; `None` if it is not known.
-async fn shown_limit_status(lifecycle: &Lifecycle, id: ClusterId) -> Option<LimitStatus> {
+/// The limit status without the values that grow continuously, and whether there are too many SQL roles; `None` if
+/// it is not known.
+async fn shown_limit_status(lifecycle: &Lifecycle, id: ClusterId) -> Option<(LimitStatus, bool)> {
     let cluster = lifecycle.context.find::<Cluster>(&id.to_string()).await.ok()??;
     let meter = lifecycle.metering.meter(id).await.ok()?;
     let mut status = model::limit_status(
@@ -128,7 +146,7 @@ async fn shown_limit_status(lifecycle: &Lifecycle, id: ClusterId) -> Option<Limi
             *used = 0;
         }
     }
-    Some(status)
+    Some((status, model::too_many_roles(meter.as_ref().map(|meter| &meter.value)).is_some()))
 }
 
 #[async_trait]

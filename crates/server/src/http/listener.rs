@@ -2,7 +2,10 @@
 //! closed. Connections have limits and deadlines.
 
 use crate::{
-    http::connections::{Connection, Connections, Place},
+    http::{
+        connections::{Connection, Connections, Place},
+        tls::Tls,
+    },
     settings::Settings,
 };
 use axum::{
@@ -17,6 +20,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use ootheca_model::{Error, Result};
 use std::{convert::Infallible, future::Future, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::watch,
     task::JoinSet,
@@ -59,10 +63,11 @@ impl Respond for Router {
     }
 }
 
-/// Serves a socket until `stop` is true and the open requests have ended. While `open` is false nothing is
-/// accepted, and new connections wait.
+/// Serves a socket, over TLS if there is a certificate, until `stop` is true and the open requests have ended.
+/// While `open` is false nothing is accepted, and new connections wait.
 pub async fn serve(
     listener: TcpListener,
+    tls: Option<Arc<Tls>>,
     responder: Arc<impl Respond>,
     settings: Settings,
     open: watch::Receiver<bool>,
@@ -70,7 +75,7 @@ pub async fn serve(
 ) {
     let connections = Connections::new(&settings.http, &settings.trusted_proxies);
     let header_timeout = Duration::from_secs(settings.http.header_seconds);
-    let stopped = stop.clone();
+    let server = Arc::new(HttpServer { tls, responder, header_timeout, stop: stop.clone() });
     let mut tasks = JoinSet::new();
     let mut listener = PausableListener { listener, open };
     loop {
@@ -79,52 +84,69 @@ pub async fn serve(
             Some(_) = tasks.join_next() => continue,
             _ = stop.wait_for(|stop| *stop) => break,
         };
-        let Some(place) = connections.admit(address) else {
+        let _ = stream.set_nodelay(true);
+        match connections.admit(address) {
+            Some(place) => drop(tasks.spawn(server.clone().connection(stream, place))),
             // Without waiting: the buffer of a new connection is empty.
-            let _ = stream.try_write(TOO_MANY);
-            continue;
-        };
-        tasks.spawn(connection(stream, place, responder.clone(), header_timeout, stopped.clone()));
+            None if server.tls.is_none() => drop(stream.try_write(TOO_MANY)),
+            None => {}
+        }
     }
     drop(listener);
     while tasks.join_next().await.is_some() {}
 }
 
-/// Serves a connection until it ends.
-async fn connection(
-    stream: TcpStream,
-    place: Place,
-    responder: Arc<impl Respond>,
+/// What the connections of a listener share.
+struct HttpServer<R> {
+    tls: Option<Arc<Tls>>,
+    responder: Arc<R>,
     header_timeout: Duration,
-    mut stop: watch::Receiver<bool>,
-) {
-    let connection = &place.connection;
-    let service = service_fn(|request| {
-        let (responder, connection) = (responder.clone(), connection.clone());
-        async move {
-            let response = responder.respond(&connection, request).await;
-            // A stream has no size, and goes on until the client disconnects.
-            if response.body().size_hint().exact().is_some() {
-                connection.is_waiting();
-            }
-            Ok::<_, Infallible>(response)
+    stop: watch::Receiver<bool>,
+}
+
+impl<R: Respond> HttpServer<R> {
+    /// Serves a connection until it ends.
+    async fn connection(self: Arc<Self>, stream: TcpStream, place: Place) {
+        let Some(tls) = &self.tls else { return self.requests(stream, &place).await };
+        let mut stop = self.stop.clone();
+        let opened = tokio::select! {
+            opened = tls.accept(stream) => opened,
+            () = place.connection.evicted.notified() => return,
+            _ = stop.wait_for(|stop| *stop) => return,
+        };
+        if let Ok(stream) = opened {
+            self.requests(stream, &place).await;
         }
-    });
-    let _ = stream.set_nodelay(true);
-    let served = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(header_timeout)
-        .serve_connection(TokioIo::new(stream), service);
-    let mut served = pin!(served);
-    let mut draining = false;
-    loop {
-        tokio::select! {
-            biased;
-            _ = &mut served => return,
-            () = connection.evicted.notified() => return,
-            _ = stop.wait_for(|stop| *stop), if !draining => {
-                draining = true;
-                served.as_mut().graceful_shutdown();
+    }
+
+    async fn requests(&self, stream: impl AsyncRead + AsyncWrite + Unpin, place: &Place) {
+        let connection = &place.connection;
+        let service = service_fn(|request| {
+            let (responder, connection) = (self.responder.clone(), connection.clone());
+            async move {
+                let response = responder.respond(&connection, request).await;
+                // A stream has no size, and goes on until the client disconnects.
+                if response.body().size_hint().exact().is_some() {
+                    connection.is_waiting();
+                }
+                Ok::<_, Infallible>(response)
+            }
+        });
+        let served = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.header_timeout)
+            .serve_connection(TokioIo::new(stream), service);
+        let (mut served, mut stop) = (pin!(served), self.stop.clone());
+        let mut draining = false;
+        loop {
+            tokio::select! {
+                biased;
+                _ = &mut served => return,
+                () = connection.evicted.notified() => return,
+                _ = stop.wait_for(|stop| *stop), if !draining => {
+                    draining = true;
+                    served.as_mut().graceful_shutdown();
+                }
             }
         }
     }

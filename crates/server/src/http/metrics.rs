@@ -7,7 +7,7 @@ use crate::{
     api::Api,
     documents,
     gateway::embedded::EmbeddedGateway,
-    http::listener,
+    http::{listener, tls::Tls},
     identity::authenticate::{Credentials, identify},
     logging,
     metering::timeseries::buffer::Totals,
@@ -38,6 +38,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     net::IpAddr,
     sync::{Arc, atomic::AtomicU64},
+    time::SystemTime,
 };
 use tokio::{net::TcpListener, sync::watch};
 
@@ -86,6 +87,7 @@ pub async fn text(
     peer: IpAddr,
     headers: &HeaderMap,
     gateway: Option<(Snapshot, usize)>,
+    tls: Option<&Tls>,
 ) -> Result<String> {
     let principal = identify(&api.identity, Credentials::bearer(headers), peer).await?.principal;
     let granted = authorize(&principal, Requirement::Roles(READERS), Target::Organization)?;
@@ -98,7 +100,9 @@ pub async fn text(
         clusters.push(look_at(api, cluster, usage));
     }
     let answers = api.response_counts.counts();
-    Figures { gateway, clusters, answers }.text()
+    let https = tls.map(Tls::expires);
+    let disk = Some(api.context.disk.bytes());
+    Figures { gateway, https, disk, clusters, answers }.text()
 }
 
 fn look_at(api: &Api, cluster: Cluster, usage: Option<Usage>) -> Seen {
@@ -125,7 +129,7 @@ pub async fn serve(
 ) {
     let router = Router::new().route("/metrics", get(of_gateway)).with_state(embedded);
     let (_open, opened) = watch::channel(true);
-    listener::serve(listener, Arc::new(router), settings, opened, stop).await;
+    listener::serve(listener, None, Arc::new(router), settings, opened, stop).await;
 }
 
 async fn of_gateway(State(embedded): State<Arc<EmbeddedGateway>>) -> impl IntoResponse {
@@ -154,6 +158,10 @@ struct Seen {
 struct Figures {
     /// `None` if the gateway is another process.
     gateway: Option<(Snapshot, usize)>,
+    /// When the certificate of the API expires.
+    https: Option<SystemTime>,
+    /// Free bytes on the disk of the engine, and bytes of the reserve.
+    disk: Option<(u64, u64)>,
     clusters: Vec<Seen>,
     answers: Vec<(&'static str, u64)>,
 }
@@ -166,6 +174,8 @@ impl Figures {
         if let Some((gateway, open)) = &self.gateway {
             register_gateway(&mut registry, gateway, *open);
         }
+        self.register_certificates(&mut registry);
+        self.register_disk(&mut registry);
         let requests = Family::<Label, Counter>::default();
         for (class, count) in &self.answers {
             requests.get_or_create(&[("class", (*class).to_owned())]).inc_by(*count);
@@ -180,6 +190,32 @@ impl Figures {
         encode(&mut text, &registry)
             .map_err(|error| Error::internal("could not encode the metrics").because(error))?;
         Ok(text)
+    }
+
+    fn register_disk(&self, registry: &mut Registry) {
+        let Some((free, reserve)) = self.disk else { return };
+        let gauge = |bytes: u64| {
+            let gauge = Gauge::<i64>::default();
+            gauge.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+            gauge
+        };
+        let help = "Free space on the disk with the data of the clusters";
+        registry.register_with_unit("disk_free", help, Unit::Bytes, gauge(free));
+        let help = "Free space below which clusters can't be created or add data (engine.disk_reserve_mib)";
+        registry.register_with_unit("disk_reserve", help, Unit::Bytes, gauge(reserve));
+    }
+
+    fn register_certificates(&self, registry: &mut Registry) {
+        let expiry = Family::<Label, Gauge>::default();
+        let gateway = self.gateway.iter().flat_map(|(gateway, _)| &gateway.certificate_expiry);
+        let gateway = gateway.map(|(name, expires)| (*name, *expires));
+        for (name, expires) in gateway.chain(self.https.map(|expires| ("api", expires))) {
+            let seconds = expires.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+            let gauge = expiry.get_or_create(&[("certificate", name.to_owned())]);
+            gauge.set(i64::try_from(seconds).unwrap_or(i64::MAX));
+        }
+        let help = "Unix time at which a certificate expires: sql, api, or the authority that issues them";
+        registry.register_with_unit("certificate_expiry_timestamp", help, Unit::Seconds, expiry);
     }
 
     fn register_clusters(&self, registry: &mut Registry) {
@@ -291,6 +327,7 @@ mod tests {
     fn figures() -> Figures {
         let gateway = Snapshot {
             accepted: 3,
+            certificate_expiry: [("sql", SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000))].into(),
             refused: [("denied", 1)].into(),
             closed: [("session", 1)].into(),
             wake: Histogram {
@@ -311,7 +348,9 @@ mod tests {
             totals: Totals { transactions: 7, cpu_micros: 2_500_000, ..Totals::default() },
             usage: Some(usage),
         };
-        Figures { gateway: Some((gateway, 1)), clusters: vec![seen], answers: vec![("2xx", 5)] }
+        let https = Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000));
+        let disk = Some((1 << 30, 1 << 28));
+        Figures { gateway: Some((gateway, 1)), https, disk, clusters: vec![seen], answers: vec![("2xx", 5)] }
     }
 
     #[test]
@@ -345,6 +384,8 @@ mod tests {
             "ootheca_gateway_wake_seconds_bucket{le=\"0.1\"} 2",
             "ootheca_gateway_wake_seconds_bucket{le=\"+Inf\"} 3",
             "ootheca_gateway_wake_seconds_sum 1.5",
+            "ootheca_certificate_expiry_timestamp_seconds{certificate=\"sql\"} 1700000000",
+            "ootheca_certificate_expiry_timestamp_seconds{certificate=\"api\"} 1800000000",
             "ootheca_api_requests_total{class=\"2xx\"} 5",
             "ootheca_cluster_statements_total{cluster=\"some-id\",name=\"quote \\\" and\\nline\"} 7",
             "ootheca_cluster_suspended{cluster=\"some-id\",name=\"quote \\\" and\\nline\"} 1",

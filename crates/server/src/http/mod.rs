@@ -8,4 +8,5 @@ pub mod response;
 pub mod routes;
 pub mod scim;
 pub mod scrape;
+pub mod tls;
 pub mod trusted_proxies;

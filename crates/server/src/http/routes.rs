@@ -15,6 +15,7 @@ use crate::{
         metrics,
         response::{failure, plain},
         scim, scrape,
+        tls::Tls,
         trusted_proxies::Origin,
     },
     identity::authenticate::header_text,
@@ -31,7 +32,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use hyper::body::Incoming;
 use ootheca_api::router::{Resolved, resolve};
-use ootheca_model::{Cluster, Error, Result};
+use ootheca_model::{Cluster, Error, Result, disk::DiskPressure};
 use std::{
     convert::Infallible,
     sync::{
@@ -54,6 +55,8 @@ const OOTHECA_DRY_RUN: HeaderName = HeaderName::from_static("ootheca-dry-run");
 /// All routes: the operations of the table, and `others`.
 pub struct Routes {
     api: Arc<Api>,
+    /// Whether they are served over TLS.
+    tls: bool,
     others: Router,
 }
 
@@ -64,6 +67,8 @@ struct RouteState {
     ready: Arc<AtomicBool>,
     /// The certificate authority that SQL clients trust, in PEM.
     authority: Arc<str>,
+    /// The certificate of the API, if it is served over TLS.
+    tls: Option<Arc<Tls>>,
     /// The gateway in this process, for its metrics.
     embedded: Option<Arc<EmbeddedGateway>>,
 }
@@ -74,9 +79,11 @@ impl Routes {
         api: Arc<Api>,
         ready: Arc<AtomicBool>,
         authority: String,
+        tls: Option<Arc<Tls>>,
         embedded: Option<Arc<EmbeddedGateway>>,
     ) -> Self {
-        let state = RouteState { api: api.clone(), ready, authority: authority.into(), embedded };
+        let served_over_tls = tls.is_some();
+        let state = RouteState { api: api.clone(), ready, authority: authority.into(), tls, embedded };
         let others = Router::new()
             .route("/healthz", get(|| async { "alive\n" }))
             .route("/readyz", get(readiness))
@@ -87,7 +94,7 @@ impl Routes {
             .fallback(unmatched)
             .method_not_allowed_fallback(unmatched)
             .with_state(state);
-        Self { api, others }
+        Self { api, tls: served_over_tls, others }
     }
 }
 
@@ -95,7 +102,8 @@ impl Respond for Routes {
     async fn respond(&self, connection: &Connection, request: axum::extract::Request<Incoming>) -> Response {
         let mut request = request;
         let trusted = &self.api.context.settings.trusted_proxies;
-        let origin = Origin::of(connection.ip(), request.headers(), trusted);
+        let mut origin = Origin::of(connection.ip(), request.headers(), trusted);
+        origin.tls |= self.tls;
         let mut found = resolve(request.method().as_str(), request.uri().path());
         if matches!(found, Ok(Resolved::NotFound))
             && let Some(uri) = collapsed(request.uri())
@@ -214,7 +222,7 @@ async fn metrics_text(
     headers: HeaderMap,
 ) -> Response {
     let gateway = state.embedded.as_ref().map(|embedded| embedded.figures());
-    match metrics::text(&state.api, origin.address, &headers, gateway).await {
+    match metrics::text(&state.api, origin.address, &headers, gateway, state.tls.as_deref()).await {
         Ok(text) => Response::builder()
             .header(header::CONTENT_TYPE, metrics::CONTENT_TYPE)
             .body(Body::from(text))
@@ -226,6 +234,11 @@ async fn metrics_text(
 async fn readiness(State(state): State<RouteState>) -> Response {
     let store = state.api.context.store.next_due(ootheca_store::Kind::Cluster).await;
     match (state.ready.load(Ordering::Relaxed), store) {
+        (true, Ok(_)) if state.api.context.disk.pressure() == DiskPressure::Full => plain(
+            StatusCode::OK,
+            "ready, but the disk is full except for engine.disk_reserve_mib: data can only be deleted\n"
+                .to_owned(),
+        ),
         (true, Ok(_)) => plain(StatusCode::OK, "ready\n".to_owned()),
         (false, Ok(_)) => {
             plain(StatusCode::SERVICE_UNAVAILABLE, "not ready: starting or draining\n".to_owned())
@@ -263,7 +276,8 @@ async fn scraped(
 async fn document(State(state): State<RouteState>, headers: HeaderMap) -> Response {
     let host = headers.get(header::HOST).and_then(|value| value.to_str().ok());
     let host = host.map_or_else(|| state.api.context.settings.listen.to_string(), str::to_owned);
-    let document = ootheca_api::openapi::document(&format!("http://{host}"));
+    let scheme = state.api.context.settings.tls.scheme();
+    let document = ootheca_api::openapi::document(&format!("{scheme}://{host}"));
     Response::builder()
         .header(header::CONTENT_TYPE, "application/json")
         .body(Body::from(document.to_string()))

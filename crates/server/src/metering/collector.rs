@@ -1,7 +1,7 @@
 //! Meters every cluster every few seconds.
 //!
 //! Counters and sums change in one batch, so nothing is counted twice; a crash loses at most one tick. Only
-//! the server that reconciles does the metering. For a cluster without a session only the CPU is read, which
+//! the server that reconciles does the metering. If the disk fills up quickly, ticks come early. For a cluster without a session only the CPU is read, which
 //! the kernel provides, and no usage is recorded.
 
 use crate::{
@@ -25,10 +25,12 @@ pub async fn run(metering: Arc<Metering>, mut stop: watch::Receiver<bool>) {
     let mut timer =
         tokio::time::interval(Duration::from_secs(metering.context.settings.metering.tick_seconds.max(1)));
     timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let early = metering.context.settings.metering.early_tick_mib;
     loop {
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => break,
             _ = timer.tick() => {}
+            () = metering.context.disk.metering_due(early) => {}
         }
         if let Err(error) = tick(&metering).await {
             tracing::warn!(error = error.chain(), "meter: tick failed");
@@ -44,6 +46,7 @@ pub async fn run(metering: Arc<Metering>, mut stop: watch::Receiver<bool>) {
 /// ones wait.
 pub async fn tick(metering: &Arc<Metering>) -> Result<()> {
     let _turn = metering.cpu_samples.turn().await;
+    metering.context.disk.metered();
     let Some(lease) = metering.context.lease.borrow().clone() else { return Ok(()) };
     let used: HashSet<ClusterId> = metering.activity.used().into_iter().collect();
     let clusters = metering.context.clusters.refresh(&*metering.context.store).await?;

@@ -10,7 +10,7 @@ use ootheca_model::{
     Cluster, ClusterId, ClusterState, Error, Result, Timestamp,
     audit::AuditEntry,
     instance::Power,
-    limit_status::{LimitStatus, limit_status, limits},
+    limit_status::{LimitStatus, limit_status, limits, too_many_roles},
     meter::{Crossing, Meter, PeriodUsage},
     period,
     units::Quantities,
@@ -62,7 +62,7 @@ pub(super) async fn cluster(
     let full = matches!(
         limit_status(model, meter, metering.context.now()),
         LimitStatus::StorageLimitExceeded { .. }
-    );
+    ) || too_many_roles(meter).is_some();
     let late = !used && metering.cpu_samples.lately(model.id, lag(metering), Instant::now());
     if !used && !late && !full {
         return ledger.new_month().await;
@@ -171,8 +171,9 @@ impl Ledger<'_> {
                 Quantities::of(&growth, taken.sent)
             }
         };
-        let nothing =
-            quantities == Quantities::default() && measure.storage_bytes == meter.last.storage_bytes;
+        let unchanged =
+            measure.storage_bytes == meter.last.storage_bytes && measure.roles == meter.last.roles;
+        let nothing = quantities == Quantities::default() && unchanged;
         if self.stored.is_some() && when != When::Active && nothing {
             return self.new_month().await;
         }

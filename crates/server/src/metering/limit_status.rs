@@ -4,16 +4,36 @@ use crate::metering::Metering;
 use ootheca_gateway::{AdmissionState, Notice};
 use ootheca_model::{
     Cluster, Result,
-    limit_status::{LimitStatus, limit_status},
+    disk::DiskPressure,
+    limit_status::{LimitStatus, MAX_ROLES, limit_status, too_many_roles},
 };
 
-/// The sessions that the limits of `cluster` currently allow.
+const DISK_FULL: &str =
+    "the disk of the server is full; only one SQL connection at a time is allowed, for deleting data";
+const DISK_FULL_HINT: &str =
+    "Delete data (DROP or TRUNCATE tables), or ask the operator of the server to add space.";
+
+/// The sessions that the free space and the limits of `cluster` currently allow.
 pub async fn admission_state(metering: &Metering, cluster: &Cluster) -> Result<AdmissionState> {
     let meter = metering.meter(cluster.id).await?;
     let status = limit_status(cluster, meter.as_ref().map(|meter| &meter.value), metering.context.now());
     let notice = || Notice { message: status.message(), hint: status.hint(cluster) };
     Ok(match status {
-        LimitStatus::Open => AdmissionState::Open,
+        LimitStatus::Open if metering.context.disk.pressure() == DiskPressure::Full => {
+            AdmissionState::Throttled(Notice {
+                message: DISK_FULL.to_owned(),
+                hint: DISK_FULL_HINT.to_owned(),
+            })
+        }
+        LimitStatus::Open => match too_many_roles(meter.as_ref().map(|meter| &meter.value)) {
+            Some(roles) => AdmissionState::Throttled(Notice {
+                message: format!(
+                    "the cluster has {roles} SQL roles, and the maximum is {MAX_ROLES}; only one SQL connection at a time is allowed, for dropping roles"
+                ),
+                hint: "Drop roles (DROP ROLE), or delete SQL users through the API.".to_owned(),
+            }),
+            None => AdmissionState::Open,
+        },
         LimitStatus::StorageLimitExceeded { .. } => AdmissionState::Throttled(notice()),
         LimitStatus::RequestUnitLimitExceeded { .. } => AdmissionState::Disabled(notice()),
     })

@@ -5,8 +5,8 @@ use ootheca_api::wire::{Extension, Int64, RequestUnits, Usage};
 use ootheca_model::{
     Cluster, Plan,
     cluster::UsageLimits,
-    instance::Power,
-    limit_status::{limit_status, limits},
+    instance::{Condition, Power},
+    limit_status::{MAX_ROLES, limit_status, limits, too_many_roles},
     meter::{MIB, Meter, percent},
     period,
     units::{self, MICRO},
@@ -17,6 +17,14 @@ pub fn extension(metering: &Metering, cluster: &Cluster, meter: Option<&Meter>) 
     let status = limit_status(cluster, meter, metering.context.now());
     let mut conditions = cluster.observed.conditions.clone();
     conditions.extend(status.condition());
+    conditions.extend(metering.context.disk.condition());
+    conditions.extend(too_many_roles(meter).map(|roles| Condition {
+        kind: "RoleLimitExceeded".to_owned(),
+        holds: true,
+        message: format!(
+            "The cluster has {roles} SQL roles, and the maximum is {MAX_ROLES}. Drop some of them."
+        ),
+    }));
     Extension {
         engine: cluster.observed.engine.clone(),
         conditions,

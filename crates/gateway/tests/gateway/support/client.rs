@@ -10,8 +10,10 @@ use ootheca_pg_protocol::{
 };
 use rustls::{
     ClientConfig, RootCertStore,
+    client::Resumption,
     crypto::aws_lc_rs,
     pki_types::{CertificateDer, ServerName, pem::PemObject as _},
+    time_provider::{DefaultTimeProvider, TimeProvider},
 };
 use std::{io, net::SocketAddr, path::PathBuf, process::Stdio, sync::Arc};
 use tokio::{
@@ -89,9 +91,14 @@ pub(crate) struct Raw {
 
 impl Raw {
     pub(crate) fn new(address: SocketAddr, ca: &str) -> Self {
+        Self::at(address, ca, Arc::new(DefaultTimeProvider))
+    }
+
+    /// A client with its own clock.
+    pub(crate) fn at(address: SocketAddr, ca: &str, clock: Arc<dyn TimeProvider>) -> Self {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(ca.as_bytes()).expect("a certificate")).expect("a root");
-        let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
+        let config = ClientConfig::builder_with_details(Arc::new(aws_lc_rs::default_provider()), clock);
         let config = config.with_safe_default_protocol_versions().expect("versions");
         Self { address, config: Arc::new(config.with_root_certificates(roots).with_no_client_auth()) }
     }
@@ -104,6 +111,18 @@ impl Raw {
     pub(crate) async fn tls(&self, server_name: &'static str) -> TlsStream<TcpStream> {
         let stream = self.tcp().await;
         self.tls_over(stream, server_name).await
+    }
+
+    /// The same, or why the client refuses the certificate.
+    pub(crate) async fn try_tls(&self, server_name: &'static str) -> io::Result<TlsStream<TcpStream>> {
+        let mut stream = self.tcp().await;
+        stream.write_all(&SSL_REQUEST).await?;
+        assert_eq!(stream.read_u8().await?, b'S');
+        // A client that resumes a TLS session doesn't look at the certificate.
+        let mut config = (*self.config).clone();
+        config.resumption = Resumption::disabled();
+        let name = ServerName::try_from(server_name).expect("a name");
+        TlsConnector::from(Arc::new(config)).connect(name, stream).await
     }
 
     /// Requests TLS on an open connection.

@@ -70,6 +70,7 @@ pub async fn create_cluster(call: Arc<Call>, body: CreateClusterRequest) -> Resu
         creator: principal.id,
         now: context.now(),
     };
+    context.disk.check()?;
     let mut request = convert::new_cluster(body)?;
     let guard =
         hierarchy::authorize_parent(&call, request.parent, &[Role::ClusterAdmin, Role::ClusterCreator])

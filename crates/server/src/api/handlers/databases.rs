@@ -2,7 +2,7 @@
 
 use crate::{
     api::{
-        call::Call,
+        call::{Attempt, Call},
         convert::required,
         decision::Decision,
         handlers::{
@@ -10,9 +10,12 @@ use crate::{
             paging,
         },
     },
+    documents::active_cluster,
     lifecycle::sql_metadata::{self, DatabaseMetadata, Part, Seen},
+    metering::limit_status::admission_state,
 };
 use ootheca_api::wire::*;
+use ootheca_gateway::AdmissionState;
 use ootheca_model::{Error, ErrorKind, Result, names};
 use std::sync::Arc;
 
@@ -56,6 +59,9 @@ pub async fn create_database(
 ) -> Result<Decision<Database>> {
     let name = required("name", body.name)?;
     names::database("name", &name)?;
+    if call.attempt != Attempt::Replay {
+        check_storage(&call).await?;
+    }
     let made = Database { name: name.clone(), table_count: Some(Int64(0)) };
     let effect = Effect::new(&call, Part::Databases, &[Needs::Absent(&name)]).await?;
     let attempt = call.attempt;
@@ -65,6 +71,18 @@ pub async fn create_database(
             Ok(made)
         })
     })
+}
+
+/// Returns `Precondition` if the cluster may only delete data.
+async fn check_storage(call: &Call) -> Result<()> {
+    let found =
+        active_cluster(&*call.context.store, call.granted.organization(), call.granted.cluster()).await?;
+    match admission_state(&call.metering, &found.value).await? {
+        AdmissionState::Throttled(notice) => {
+            Err(Error::precondition(format!("{}. {}", notice.message, notice.hint)))
+        }
+        AdmissionState::Open | AdmissionState::Disabled(_) => Ok(()),
+    }
 }
 
 /// `PATCH …/databases/{name}`; a name in the body is ignored.

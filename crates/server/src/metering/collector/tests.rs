@@ -7,7 +7,7 @@ use crate::{
     clock::TestClock, context::Context, documents, gateway::directory::StoreDirectory, lifecycle::Lifecycle,
     metering::usage, settings::Settings,
 };
-use ootheca_engine::{Engine, simulated::SimulatedEngine};
+use ootheca_engine::{DiskSpace, Engine, simulated::SimulatedEngine};
 use ootheca_gateway::{Activity, AdmissionState, Directory};
 use ootheca_model::{
     ClusterState, OrganizationId, Plan, PrincipalId, Timestamp,
@@ -336,4 +336,27 @@ async fn the_test_clock_only_advances_and_survives_a_restart() {
         .commit(fenced, world.lifecycle.context.now())
         .await
         .expect("the lease survives");
+}
+
+#[tokio::test]
+async fn gateways_are_notified_when_the_disk_is_full_and_when_it_no_longer_is() {
+    let world = World::new(UsageLimits::default()).await;
+    let directory = StoreDirectory::new(world.lifecycle.clone());
+    let mut changes = directory.changes();
+    for (free_mib, throttled) in [(255, true), (319, true), (320, false)] {
+        let space = DiskSpace { path: "/data".into(), free_bytes: free_mib * MIB };
+        let before = matches!(state(&directory, &world).await, AdmissionState::Throttled(_));
+        world.lifecycle.context.disk.read(&space);
+        if throttled != before {
+            assert_eq!(changes.recv().await.unwrap(), world.cluster, "{free_mib}");
+        }
+        let after = state(&directory, &world).await;
+        assert_eq!(matches!(after, AdmissionState::Throttled(_)), throttled, "{free_mib}: {after:?}");
+    }
+    let shown = world.shown().await;
+    assert!(shown.conditions.iter().any(|condition| condition.message.contains("almost full")));
+}
+
+async fn state(directory: &StoreDirectory, world: &World) -> AdmissionState {
+    directory.policy(world.cluster).await.unwrap().unwrap().admission
 }
