@@ -4,7 +4,7 @@ use crate::{
     sql_names::{at, databases, with_name},
     support::{PASSWORD, column, id, real, simulated, sql_user},
 };
-use ootheca_testkit::{Ootheca, eventually};
+use ootheca_testkit::{Ootheca, Signal, eventually, processes};
 use serde_json::json;
 
 #[test]
@@ -157,4 +157,51 @@ fn a_user_who_owns_objects_in_an_invalid_database_can_be_deleted_after_it() {
     server.delete(&path).ok();
     server.delete(&path).refused(404);
     sql_user(&server, &cluster, "owner");
+}
+
+#[test]
+fn the_number_of_tables_includes_every_change() {
+    let server = real();
+    let cluster = id(&server.create_cluster("some-cluster", "STANDARD"));
+    sql_user(&server, &cluster, "keeper");
+    let path = format!("/clusters/{cluster}/databases");
+    for name in ["one", "two"] {
+        server.post(&path, json!({ "name": name })).ok();
+    }
+    let counts = || {
+        let list = server.get(&path);
+        let count = |name: &str| {
+            let databases = list.ok()["databases"].as_array().expect("a list");
+            let database = databases.iter().find(|database| database["name"] == name).expect("it is listed");
+            database["table_count"].as_str().map(str::to_owned)
+        };
+        [count("one"), count("two")].map(|count| count.expect("it is counted"))
+    };
+    assert_eq!(counts(), ["0", "0"]);
+    let string = server.connection_string(&cluster, "keeper").replace("/defaultdb", "/one");
+    let mut session = server.session_at(&string, PASSWORD);
+    for (statement, expected) in [
+        ("CREATE TABLE first (n int)", "1"),
+        ("INSERT INTO first VALUES (1)", "1"),
+        ("CREATE TABLE second (n int) PARTITION BY RANGE (n)", "2"),
+        ("CREATE VIEW third AS SELECT 1", "2"),
+        ("DROP TABLE first", "1"),
+    ] {
+        session.run(statement).expect(statement);
+        assert_eq!(counts(), [expected, "0"], "{statement}");
+    }
+    drop(session);
+    assert_eq!(counts(), ["1", "0"]);
+    for (statement, expected) in [("CREATE TABLE fourth ()", "2"), ("DROP TABLE second", "1")] {
+        server.psql_at(&string, PASSWORD, statement).ok();
+        assert_eq!(counts(), [expected, "0"], "{statement}");
+        assert_eq!(counts(), [expected, "0"], "again");
+    }
+    // A crash resets the counters of the server.
+    let postmaster = server.postmaster(&cluster);
+    processes::signal(postmaster, Signal::KILL);
+    eventually("the server is started again", || (server.postmaster(&cluster) != postmaster).then_some(()));
+    eventually("it counts again", || (server.get(&path).status == 200).then_some(()));
+    server.psql_at(&string, PASSWORD, "CREATE TABLE fifth ()").ok();
+    assert_eq!(counts(), ["2", "0"]);
 }

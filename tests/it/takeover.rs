@@ -19,6 +19,15 @@ fn furnish(server: &Ootheca) -> (String, String) {
     (cluster, string)
 }
 
+/// Ends the clients when it is dropped, also if the test fails.
+struct Enough(Arc<AtomicBool>);
+
+impl Drop for Enough {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Clients that connect again and again. Any error fails the test.
 #[derive(Default)]
 struct Visitors {
@@ -33,7 +42,8 @@ impl Visitors {
         api: Client,
         sql: SocketAddr,
         query: impl Fn() + Send + 'scope,
-    ) {
+    ) -> Enough {
+        let ends = Enough(self.enough.clone());
         let visits: [Box<dyn Fn() + Send>; 3] = [
             Box::new(move || assert_eq!(api.anonymous().raw("GET", "/healthz").send().status, 200)),
             Box::new(move || drop(TcpStream::connect(sql).expect("it listens"))),
@@ -49,6 +59,7 @@ impl Visitors {
             });
         }
         self.more();
+        ends
     }
 
     /// Waits until each client has connected a few more times.
@@ -73,7 +84,7 @@ fn no_connection_is_refused_while_a_server_takes_over() {
     let (visitors, api) = (Visitors::default(), server.client().clone());
     let psql = server.psql_later(&string, PASSWORD);
     scope(|scope| {
-        visitors.begin(scope, api, sql, move || assert_eq!(psql("SELECT 1").ok(), "1"));
+        let _ends = visitors.begin(scope, api, sql, move || assert_eq!(psql("SELECT 1").ok(), "1"));
         let before = server.take_over();
         visitors.more();
         eventually("the idle session ends", || idle.run("SELECT 1").err());
@@ -82,7 +93,6 @@ fn no_connection_is_refused_while_a_server_takes_over() {
         eventually("the session ends after its transaction", || busy.run("SELECT 1").err());
         before.ended();
         visitors.more();
-        visitors.enough.store(true, Ordering::Relaxed);
     });
     assert_eq!(server.sql_address(), sql);
     assert_eq!(server.postmaster(&cluster), pid, "its SQL server was adopted");
@@ -130,10 +140,9 @@ fn no_connection_is_refused_while_a_gateway_takes_over() {
     let (visitors, api) = (Visitors::default(), server.client().clone());
     let psql = server.psql_later(&string, PASSWORD);
     scope(|scope| {
-        visitors.begin(scope, api, sql, move || assert_eq!(psql("SELECT 1").ok(), "1"));
+        let _ends = visitors.begin(scope, api, sql, move || assert_eq!(psql("SELECT 1").ok(), "1"));
         gateway.take_over();
         visitors.more();
-        visitors.enough.store(true, Ordering::Relaxed);
     });
     assert_eq!(gateway.address(), sql);
     eventually("the idle session ended", || idle.run("SELECT 1").err());

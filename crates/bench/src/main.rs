@@ -1,11 +1,12 @@
 //! The benchmarks of `./dev bench`. Each figure is a ratio to another program or to a lower bound, measured
 //! in the same run.
 //!
-//! Usage: `bench OOTHECA [NAME…]`, with the names `create`, `api`, `admission`, `list`, `start`, `gateway`,
-//! and `suspend`. Without names, all of them run.
+//! Usage: `bench OOTHECA [NAME…]`, with the names `create`, `databases`, `api`, `admission`, `list`, `start`,
+//! `gateway`, and `suspend`. Without names, all of them run.
 
 mod api;
 mod create;
+mod databases;
 mod gateway;
 mod start;
 mod stats;
@@ -16,7 +17,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
     let Some(program) = args.next() else {
-        eprintln!("usage: bench OOTHECA [create|api|admission|list|start|gateway|suspend]…");
+        eprintln!("usage: bench OOTHECA [create|databases|api|admission|list|start|gateway|suspend]…");
         return ExitCode::from(2);
     };
     if program == "bare" {
@@ -26,6 +27,9 @@ fn main() -> ExitCode {
     let wanted = |name: &str| names.is_empty() || names.iter().any(|wanted| wanted == name);
     if wanted("create") {
         create::run(&program);
+    }
+    if wanted("databases") {
+        databases::run(&program);
     }
     if wanted("api") {
         api::run(&program);

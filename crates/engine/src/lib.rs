@@ -160,7 +160,8 @@ pub trait Admin: Send {
     async fn delete_user(&mut self, name: &str) -> Result<()>;
     /// Databases, sorted bytewise by name, without the engine's own. Tables are not counted.
     async fn databases(&mut self) -> Result<Vec<Database>>;
-    async fn count_tables(&mut self, database: &str) -> Result<Option<i64>>;
+    /// The number of tables in each of the databases; `None` if it is absent or cannot be counted.
+    async fn count_tables(&mut self, databases: &[String]) -> Result<Vec<Option<i64>>>;
     /// Creates a database that is owned by `admin`. `Exists` if the name is taken.
     async fn create_database(&mut self, name: &str) -> Result<()>;
     /// Renames a database. Returns `NotFound`, `Exists`, or `Precondition` while the database has sessions.

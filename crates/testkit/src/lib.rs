@@ -11,6 +11,7 @@ pub mod postgres;
 pub mod processes;
 mod psql;
 mod server;
+mod server_builder;
 mod wait;
 pub mod wire;
 
@@ -19,7 +20,8 @@ pub use folder::Folder;
 pub use gateway::Gateway;
 pub use psql::{Session, Spoken};
 pub use rustix::process::Signal;
-pub use server::{Engine, Ootheca, Predecessor, ServerBuilder};
+pub use server::{Ootheca, Predecessor};
+pub use server_builder::{Engine, ServerBuilder};
 pub use wait::{eventually, eventually_within};
 
 /// The API version that the official clients send.

@@ -3,6 +3,7 @@
 use super::{
     admin_role,
     context::{EngineContext, new_id},
+    instance::Instance,
     object::{Name, Object},
     server,
     sql::{Identifier, Literal},
@@ -16,19 +17,11 @@ use ootheca_model::{
     login::{Login, Secret},
     names, sql_name,
 };
-use std::{path::PathBuf, sync::Arc, time::Duration};
-use tokio::time::timeout;
+use std::{path::PathBuf, sync::Arc};
 use tokio_postgres::{
     Client, Row,
     types::{FromSqlOwned, ToSql},
 };
-
-const COUNT_TABLES: &str = "SELECT count(*) FROM pg_catalog.pg_class c \
-    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-    WHERE c.relkind IN ('r', 'p') AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'";
-
-/// The time limit for counting the tables of a database.
-const COUNT_TIMEOUT: Duration = Duration::from_secs(10);
 
 const DEPENDENT_OBJECTS_STILL_EXIST: &str = "2BP01";
 const DUPLICATE_DATABASE: &str = "42P04";
@@ -49,16 +42,18 @@ struct TenantDatabase {
 
 /// A session of the control user.
 pub(super) struct AdminSession {
+    instance: Arc<Instance>,
     context: Arc<EngineContext>,
     sockets: PathBuf,
     client: Client,
 }
 
 impl AdminSession {
-    /// Connects to the server whose socket is in `sockets`.
-    pub(super) async fn open(context: Arc<EngineContext>, sockets: PathBuf) -> Result<Self> {
+    /// Connects to the server of an instance.
+    pub(super) async fn open(instance: Arc<Instance>) -> Result<Self> {
+        let (context, sockets) = (instance.context.clone(), instance.sockets());
         let client = server::connect(&context, &sockets, "postgres").await?;
-        Ok(Self { context, sockets, client })
+        Ok(Self { instance, context, sockets, client })
     }
 
     /// Returns the first column of a query. Rows that cannot be read are skipped.
@@ -265,24 +260,9 @@ impl Admin for AdminSession {
         Ok(names.into_iter().map(|name| Database { name, tables: None }).collect())
     }
 
-    async fn count_tables(&mut self, database: &str) -> Result<Option<i64>> {
-        self.database(database).await?;
-        let Some(name) = Name::parse(database) else { return Ok(None) };
-        let count = async {
-            // The owner may have revoked CONNECT from all roles.
-            let mut inside = server::enter(&self.context, &self.sockets, &name).await?;
-            let rows =
-                inside.simple(COUNT_TABLES).await.map_err(|error| database_error(database, error.into()))?;
-            inside.close().await;
-            let count = rows.into_iter().flatten().flatten().next();
-            Ok::<_, Error>(count.and_then(|count| count.parse().ok()))
-        };
-        let counted = timeout(COUNT_TIMEOUT, count).await;
-        let late = || Error::unavailable("counting the tables of a database timed out");
-        Ok(counted.unwrap_or_else(|_| Err(late())).unwrap_or_else(|error| {
-            tracing::debug!(error = error.chain(), "could not count tables");
-            None
-        }))
+    async fn count_tables(&mut self, databases: &[String]) -> Result<Vec<Option<i64>>> {
+        let counts = &self.instance.table_counts;
+        counts.read(&self.context, &self.sockets, &self.client, databases).await
     }
 
     async fn create_database(&mut self, name: &str) -> Result<()> {

@@ -62,8 +62,8 @@ impl Admin for BoundedSession {
         self.call(async |session| session.databases().await).await
     }
 
-    async fn count_tables(&mut self, database: &str) -> Result<Option<i64>> {
-        self.call(async |session| session.count_tables(database).await).await
+    async fn count_tables(&mut self, databases: &[String]) -> Result<Vec<Option<i64>>> {
+        self.call(async |session| session.count_tables(databases).await).await
     }
 
     async fn create_database(&mut self, name: &str) -> Result<()> {

@@ -13,6 +13,7 @@ use super::{
     privileges,
     process::{self, LOCK_FILE, Process},
     server::{self, LaunchSpec, StopMode},
+    table_counts::TableCounts,
 };
 use crate::files::{blocking, failed, make_folder, publish_once, write_atomically};
 use ootheca_model::{
@@ -84,6 +85,7 @@ pub(super) struct Instance {
     pub(super) state: watch::Sender<InstanceState>,
     pub(super) meter: Meter,
     pub(super) logins: LoginReader,
+    pub(super) table_counts: TableCounts,
     folder: PathBuf,
     work: tokio::sync::Mutex<()>,
 }
@@ -116,6 +118,7 @@ impl Instance {
             state: watch::Sender::new(state),
             meter: Meter::default(),
             logins: LoginReader::default(),
+            table_counts: TableCounts::default(),
             work: tokio::sync::Mutex::default(),
         })
     }

@@ -34,6 +34,7 @@ mod shell;
 mod sql;
 mod statement_error;
 mod storage;
+mod table_counts;
 mod template;
 mod trash;
 
@@ -175,7 +176,7 @@ impl Engine for PostgresEngine {
 
     async fn admin(&self, cluster: ClusterId) -> Result<Box<dyn Admin>> {
         let instance = self.ready(cluster)?;
-        let session = admin::AdminSession::open(self.shared.context.clone(), instance.sockets()).await?;
+        let session = admin::AdminSession::open(instance).await?;
         Ok(Box::new(BoundedSession::new(session)))
     }
 

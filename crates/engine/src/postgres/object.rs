@@ -11,11 +11,6 @@ use tokio_postgres::types::{FromSql, Type};
 pub(super) struct Name(Vec<u8>);
 
 impl Name {
-    /// Parses a name in displayed form. Returns `None` if the text is not a valid displayed form.
-    pub(super) fn parse(shown: &str) -> Option<Self> {
-        sql_name::parse(shown).map(Self)
-    }
-
     pub(super) fn bytes(&self) -> &[u8] {
         &self.0
     }

@@ -84,9 +84,10 @@ impl Admin for SimulatedSession {
         self.read(rows)
     }
 
-    async fn count_tables(&mut self, database: &str) -> Result<Option<i64>> {
-        let known = self.read(|document| document.databases.contains(database))?;
-        if known { Ok(Some(0)) } else { Err(no_database(database)) }
+    async fn count_tables(&mut self, databases: &[String]) -> Result<Vec<Option<i64>>> {
+        self.read(|document| {
+            databases.iter().map(|name| document.databases.contains(name).then_some(0)).collect()
+        })
     }
 
     async fn create_database(&mut self, name: &str) -> Result<()> {

@@ -229,7 +229,7 @@ async fn tenants_can_manage_their_cluster() {
 
     let mut admin = engine.admin(plan.cluster).await.unwrap();
     assert_eq!(admin.users().await.unwrap(), ["app", "max", "zoe"]);
-    assert_eq!(admin.count_tables("own").await.unwrap(), Some(4));
+    assert_eq!(admin.count_tables(&["own".to_owned()]).await.unwrap(), [Some(4)]);
     // A database is renamed with its sessions ended.
     admin.rename_database("own", "mine").await.unwrap();
     assert!(own.simple_query("SELECT 1").await.is_err());

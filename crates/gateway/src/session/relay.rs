@@ -45,6 +45,8 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Most clients disconnect right after Terminate. One that is still connected after this time waits for
 /// the server to close the connection.
 const TERMINATE_DELAY: Duration = Duration::from_millis(100);
+/// The time that a client has to send its first statement, when the gateway shuts down right after its login.
+const FIRST_STATEMENT: Duration = Duration::from_secs(2);
 /// The time that a canceled statement has to end.
 const CANCEL_TIMEOUT: Duration = Duration::from_millis(500);
 const READY_HEADER: [u8; HEADER_LENGTH] = [READY_FOR_QUERY, 0, 0, 0, 5];
@@ -94,6 +96,8 @@ pub(crate) struct Relay {
     releasable: bool,
     /// Runs while a Terminate is held back.
     held_terminate: Option<Pin<Box<Sleep>>>,
+    /// Runs while a session that has not sent anything is drained.
+    first_statement: Option<Pin<Box<Sleep>>>,
     /// The gateway has canceled the statement. The client receives the reason in place of the error for
     /// the cancellation.
     canceled: bool,
@@ -163,6 +167,7 @@ impl Relay {
             guarded,
             releasable,
             held_terminate: None,
+            first_statement: None,
             canceled: false,
             received: 0,
             sent: 0,
@@ -222,11 +227,23 @@ impl Relay {
         match self.poll_outbound(cx) {
             Poll::Ready(Ok(())) => Poll::Ready(RelayEnd::Closed),
             Poll::Ready(Err(cause)) => Poll::Ready(RelayEnd::Failed(cause)),
-            Poll::Pending if termination.is_some() && self.activity == ServerActivity::Idle => {
+            Poll::Pending
+                if termination.is_some()
+                    && self.activity == ServerActivity::Idle
+                    && self.poll_first_statement(cx).is_ready() =>
+            {
                 Poll::Ready(RelayEnd::Terminated(Termination::Drain))
             }
             Poll::Pending => Poll::Pending,
         }
+    }
+
+    /// Ready once the client has sent something since its login, or has had enough time for it.
+    fn poll_first_statement(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.received > 0 {
+            return Poll::Ready(());
+        }
+        self.first_statement.get_or_insert_with(|| Box::pin(sleep(FIRST_STATEMENT))).as_mut().poll(cx)
     }
 
     /// Relays from the client to the server. Ready when that direction has ended.

@@ -1,8 +1,8 @@
 //! Cancel requests reach the right session, and no other.
 
-use crate::support::{LIMIT, PostgresServer, TestGateway, eventually};
+use crate::support::{LIMIT, PostgresServer, TestGateway, eventually, send};
 use ootheca_pg_protocol::startup::CancelKey;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncReadExt as _;
 use tokio_postgres::{NoTls, error::SqlState};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -52,7 +52,7 @@ async fn process_id_of_the_server_is_not_a_valid_key() {
     for secret in [0u32, 1, u32::MAX] {
         let mut stream = gateway.raw().tcp().await;
         let key = CancelKey { pid: pid.cast_unsigned(), secret: secret.to_be_bytes().to_vec() };
-        stream.write_all(&key.cancel_request()).await.expect("sent");
+        send(&mut stream, &key.cancel_request()).await;
         assert_eq!(stream.read(&mut [0]).await.expect("the end"), 0);
     }
     assert_eq!(gateway.inner.metrics().canceled, 0, "no request was forwarded");

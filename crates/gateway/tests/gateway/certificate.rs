@@ -1,7 +1,7 @@
 //! The certificates that clients get, and their renewal while the gateway runs.
 
 use crate::support::{
-    PASSWORD, PostgresServer, Raw, TestGateway, USER, eventually, log_in_bound, program, startup,
+    PASSWORD, PostgresServer, Raw, TestGateway, USER, eventually, log_in_bound, program, send, startup,
 };
 use rustls::{pki_types::UnixTime, time_provider::TimeProvider};
 use sha2::{Digest as _, Sha256};
@@ -13,7 +13,7 @@ use std::{
     },
     time::{Duration, SystemTime},
 };
-use tokio::{io::AsyncWriteExt as _, net::TcpStream, process::Command};
+use tokio::{net::TcpStream, process::Command};
 use tokio_rustls::client::TlsStream;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -31,7 +31,7 @@ async fn connect(gateway: &TestGateway) -> TlsStream<TcpStream> {
 /// Whether a login that is bound to a certificate succeeds.
 async fn logs_in(stream: &mut TlsStream<TcpStream>, binding: Vec<u8>) -> bool {
     let hello = startup(&[("user", USER), ("database", "shop-12.defaultdb")]);
-    stream.write_all(&hello).await.expect("sent");
+    send(stream, &hello).await;
     let received = log_in_bound(stream, PASSWORD, binding).await;
     let refused = String::from_utf8_lossy(&received).contains("channel binding check failed");
     assert_ne!(refused, received.ends_with(b"Z\0\0\0\x05I"), "{}", String::from_utf8_lossy(&received));

@@ -1,12 +1,11 @@
 //! Wrong passwords are delayed, and keep no other client out.
 
-use crate::support::{PASSWORD, PostgresServer, TestGateway, USER, log_in, startup};
+use crate::support::{PASSWORD, PostgresServer, TestGateway, USER, log_in, send, startup};
 use futures_util::future::join_all;
 use std::{
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     time::{Duration, Instant},
 };
-use tokio::io::AsyncWriteExt as _;
 
 const WRONG: &str = "the wrong one";
 
@@ -14,7 +13,7 @@ const WRONG: &str = "the wrong one";
 async fn attempt(gateway: &TestGateway, user: &str, password: &str) -> String {
     let mut stream = gateway.raw().tls("localhost").await;
     let hello = startup(&[("user", user), ("database", "shop-12.defaultdb")]);
-    stream.write_all(&hello).await.expect("sent");
+    send(&mut stream, &hello).await;
     String::from_utf8_lossy(&log_in(&mut stream, password).await).into_owned()
 }
 

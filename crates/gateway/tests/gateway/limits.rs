@@ -1,14 +1,11 @@
 //! Timeouts, connection limits, and shutdown.
 
 use crate::support::{
-    LIMIT, PostgresServer, TestGateway, USER, eventually, proxy_header, read_message, rest, startup,
+    LIMIT, PostgresServer, TestGateway, USER, eventually, proxy_header, read_message, rest, send, startup,
 };
 use ootheca_pg_protocol::backend::AUTHENTICATION;
 use std::time::Duration;
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    time::timeout,
-};
+use tokio::{io::AsyncReadExt as _, time::timeout};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -20,7 +17,7 @@ async fn silent_clients_are_disconnected() {
     let raw = gateway.raw();
     let mut silent = raw.tcp().await;
     let mut slow = raw.tcp().await;
-    slow.write_all(&[0, 0, 0]).await.expect("a piece");
+    send(&mut slow, &[0, 0, 0]).await;
     let mut late = raw.tls("localhost").await;
     for read in [silent.read(&mut [0]), slow.read(&mut [0])] {
         let read = timeout(LIMIT, read).await.expect("in time");
@@ -39,14 +36,14 @@ async fn connections_beyond_the_maximum_are_rejected() {
     let raw = gateway.raw();
     let first = raw.session().await;
     let mut second = raw.tls("localhost").await;
-    second.write_all(&startup(&[("user", USER), ("database", "shop-12.any")])).await.expect("sent");
+    send(&mut second, &startup(&[("user", USER), ("database", "shop-12.any")])).await;
     assert!(rest(&mut second).await.contains("too many connections"));
     let error = gateway.psql().cluster("shop-12").fails().await;
     assert!(error.contains("too many connections"), "{error}");
     drop(first);
     eventually("the connection is closed", async || gateway.inner.connections() == 0).await;
     let mut third = raw.tls("localhost").await;
-    third.write_all(&startup(&[("user", USER), ("database", "shop-12.any")])).await.expect("sent");
+    send(&mut third, &startup(&[("user", USER), ("database", "shop-12.any")])).await;
     assert_eq!(read_message(&mut third).await.0, AUTHENTICATION, "admitted");
     drop(third);
     gateway.stop().await;
@@ -60,7 +57,7 @@ async fn idle_connections_make_room_for_logins() {
             .await;
     let raw = gateway.raw();
     let mut waiting = raw.tls("localhost").await;
-    waiting.write_all(&startup(&[("user", USER), ("database", "shop-12.any")])).await.expect("sent");
+    send(&mut waiting, &startup(&[("user", USER), ("database", "shop-12.any")])).await;
     assert_eq!(read_message(&mut waiting).await.0, AUTHENTICATION);
     let mut idle = Vec::new();
     for _ in 0..8 {
@@ -86,9 +83,9 @@ async fn an_address_does_not_take_the_connections_of_others() {
     let raw = gateway.raw();
     let wait = async |last: u8| {
         let mut stream = raw.tcp().await;
-        stream.write_all(&proxy_header([10, 0, 0, last])).await.expect("sent");
+        send(&mut stream, &proxy_header([10, 0, 0, last])).await;
         let mut stream = raw.tls_over(stream, "localhost").await;
-        stream.write_all(&startup(&[("user", USER), ("database", "shop-12.any")])).await.expect("sent");
+        send(&mut stream, &startup(&[("user", USER), ("database", "shop-12.any")])).await;
         assert_eq!(read_message(&mut stream).await.0, AUTHENTICATION);
         stream
     };
@@ -100,7 +97,7 @@ async fn an_address_does_not_take_the_connections_of_others() {
     for stream in &mut many[..5] {
         assert!(rest(stream).await.contains("have not authenticated"));
     }
-    other.write_all(b"Q\0\0\0\x0dSELECT 1\0").await.expect("sent");
+    send(&mut other, b"Q\0\0\0\x0dSELECT 1\0").await;
     let received = rest(&mut other).await;
     assert!(received.contains("expected SASL response"), "still in its login: {received:?}");
     gateway.stop().await;
@@ -134,6 +131,21 @@ async fn shutdown_waits_for_transactions() {
     eventually("the idle session ends", async || idle.is_closed()).await;
     busy.batch_execute("CREATE TABLE kept (); COMMIT").await.expect("the transaction ends");
     eventually("the busy session ends", async || busy.is_closed()).await;
+    timeout(LIMIT, down).await.expect("in time").expect("the end");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn shutdown_waits_for_the_first_statement_after_a_login() {
+    let server = PostgresServer::start().await;
+    let TestGateway { inner, .. } = TestGateway::start(server.socket()).await;
+    let address = inner.local_addr();
+    let raw = crate::support::Raw::new(address, inner.authority());
+    let (new, silent) = (raw.session().await, raw.session().await);
+    let down = tokio::spawn(async move { inner.shutdown(600 * SECOND).await });
+    eventually("it shuts down", async || tokio::net::TcpStream::connect(address).await.is_err()).await;
+    new.simple_query("SELECT 1").await.expect("an answer");
+    eventually("the session ends after its statement", async || new.is_closed()).await;
+    eventually("the silent session ends", async || silent.is_closed()).await;
     timeout(LIMIT, down).await.expect("in time").expect("the end");
 }
 

@@ -1,7 +1,7 @@
 //! Authentication, and that only authenticated clients reach the server.
 
 use crate::support::{
-    PASSWORD, PostgresServer, TestGateway, USER, eventually, log_in, proxy_header, read_message, rest,
+    PASSWORD, PostgresServer, TestGateway, USER, eventually, log_in, proxy_header, read_message, rest, send,
     startup,
 };
 use ootheca_model::login::Secret;
@@ -10,7 +10,6 @@ use ootheca_pg_protocol::{
     startup::SSL_REQUEST,
 };
 use std::time::{Duration, Instant};
-use tokio::io::AsyncWriteExt as _;
 
 const SET_UP: &str = "CREATE ROLE bob LOGIN PASSWORD 'bob knows a password';
     CREATE ROLE mute LOGIN; CREATE ROLE late LOGIN PASSWORD 'correct horse battery' VALID UNTIL '2001-01-01';
@@ -73,9 +72,9 @@ async fn interception_and_malformed_responses_are_detected() {
         (b"p\x7f\xff\xff\xff".to_vec(), "invalid message length"),
     ] {
         let mut stream = gateway.raw().tls("localhost").await;
-        stream.write_all(&startup(&[("user", USER), ("database", "shop-12.any")])).await.expect("sent");
+        send(&mut stream, &startup(&[("user", USER), ("database", "shop-12.any")])).await;
         assert_eq!(read_message(&mut stream).await.0, b'R');
-        stream.write_all(&sent).await.expect("sent");
+        send(&mut stream, &sent).await;
         let answer = rest(&mut stream).await;
         assert!(answer.contains(expected), "{answer:?}");
     }
@@ -92,7 +91,7 @@ async fn unknown_and_forbidden_clusters_are_indistinguishable() {
         let mut stream = gateway.raw().tls("localhost").await;
         let start = Instant::now();
         let hello = startup(&[("user", USER), ("database", &format!("{id}.any"))]);
-        stream.write_all(&hello).await.expect("sent");
+        send(&mut stream, &hello).await;
         answers.push(rest(&mut stream).await.replace(id, "it"));
         assert!(start.elapsed() >= Duration::from_millis(30), "the time must not reveal the reason");
     }
@@ -129,7 +128,7 @@ async fn newer_protocols_are_negotiated_down() {
     let mut hello = startup(&parameters);
     hello[4..8].copy_from_slice(&[0, 3, 0, 9]);
     let mut stream = gateway.raw().tls("localhost").await;
-    stream.write_all(&hello).await.expect("sent");
+    send(&mut stream, &hello).await;
     let (kind, body) = read_message(&mut stream).await;
     assert_eq!((kind, body), (b'v', b"\0\x03\0\x02\0\0\0\x01_pq_.unheard_of\0".to_vec()));
     let received = log_in(&mut stream, PASSWORD).await;
@@ -160,9 +159,9 @@ async fn proxy_header_states_the_client_address() {
     gateway.directory.allow(&["10.0.0.0/8"]);
     let response = async |source: [u8; 4]| {
         let mut stream = gateway.raw().tcp().await;
-        stream.write_all(&proxy_header(source)).await.expect("sent");
+        send(&mut stream, &proxy_header(source)).await;
         let mut stream = gateway.raw().tls_over(stream, "localhost").await;
-        stream.write_all(&startup(&[("user", USER), ("database", "shop-12.any")])).await.expect("sent");
+        send(&mut stream, &startup(&[("user", USER), ("database", "shop-12.any")])).await;
         let (kind, body) = read_message(&mut stream).await;
         (kind, String::from_utf8_lossy(&body).into_owned())
     };
@@ -170,7 +169,7 @@ async fn proxy_header_states_the_client_address() {
     let (kind, text) = response([192, 0, 2, 1]).await;
     assert!(kind == b'E' && text.contains("not found"), "{text}");
     let mut stream = gateway.raw().tcp().await;
-    stream.write_all(&[SSL_REQUEST, [0; 8]].concat()).await.expect("sent");
+    send(&mut stream, &[SSL_REQUEST, [0; 8]].concat()).await;
     let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
     eventually("it is counted", async || gateway.inner.metrics().closed.get("proxy_protocol") == Some(&1))
         .await;
@@ -184,7 +183,7 @@ async fn client_that_disconnects_during_wake_frees_its_slot() {
     gateway.directory.set_awake(false);
     let mut stream = gateway.raw().tls("localhost").await;
     let hello = startup(&[("user", USER), ("database", "shop-12.defaultdb")]);
-    stream.write_all(&hello).await.expect("sent");
+    send(&mut stream, &hello).await;
     tokio::select! {
         _ = log_in(&mut stream, PASSWORD) => panic!("the server is not ready"),
         () = eventually("the login waits for the server", async || gateway.directory.calls().0 > 0) => {}
@@ -206,12 +205,12 @@ async fn bytes_sent_during_wake_are_not_lost() {
     gateway.directory.set_awake(false);
     let mut stream = gateway.raw().tls("localhost").await;
     let hello = startup(&[("user", USER), ("database", "shop-12.defaultdb")]);
-    stream.write_all(&hello).await.expect("sent");
+    send(&mut stream, &hello).await;
     tokio::select! {
         _ = log_in(&mut stream, PASSWORD) => panic!("the server is not ready"),
         () = eventually("the login waits for the server", async || gateway.directory.calls().0 > 0) => {}
     }
-    stream.write_all(b"Q\0\0\0\x0dSELECT 1\0").await.expect("sent");
+    send(&mut stream, b"Q\0\0\0\x0dSELECT 1\0").await;
     gateway.directory.set_awake(true);
     let mut kinds = Vec::new();
     while kinds.iter().filter(|kind| **kind == b'Z').count() < 2 {
@@ -227,10 +226,10 @@ async fn nonexistent_users_are_indistinguishable() {
     let gateway = TestGateway::start(server.socket()).await;
     let iterations = async |user: &str| {
         let mut stream = gateway.raw().tls("localhost").await;
-        stream.write_all(&startup(&[("user", user), ("database", "shop-12.any")])).await.expect("sent");
+        send(&mut stream, &startup(&[("user", user), ("database", "shop-12.any")])).await;
         read_message(&mut stream).await;
         let first = sasl_initial_response("SCRAM-SHA-256", b"n,,n=,r=abcd");
-        stream.write_all(&sasl_response(&first)).await.expect("sent");
+        send(&mut stream, &sasl_response(&first)).await;
         let (_, body) = read_message(&mut stream).await;
         String::from_utf8_lossy(&body).rsplit_once(",i=").map(|(_, count)| count.to_owned())
     };

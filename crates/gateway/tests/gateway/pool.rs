@@ -228,14 +228,13 @@ async fn full_server_closes_pooled_connections() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn client_that_waits_after_terminate_is_disconnected() {
-    use crate::support::{LIMIT, PASSWORD, log_in, rest, startup};
-    use tokio::io::AsyncWriteExt as _;
+    use crate::support::{LIMIT, PASSWORD, log_in, rest, send, startup};
     let server = PostgresServer::start().await;
     let gateway = start(&server).await;
     let mut stream = gateway.raw().tls("localhost").await;
-    stream.write_all(&startup(&[("user", USER), ("database", "shop-12.defaultdb")])).await.expect("sent");
+    send(&mut stream, &startup(&[("user", USER), ("database", "shop-12.defaultdb")])).await;
     log_in(&mut stream, PASSWORD).await;
-    stream.write_all(b"X\0\0\0\x04").await.expect("sent");
+    send(&mut stream, b"X\0\0\0\x04").await;
     let end = tokio::time::timeout(LIMIT, rest(&mut stream)).await;
     assert_eq!(end.expect("in time"), "");
     gateway.stop().await;

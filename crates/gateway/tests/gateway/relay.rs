@@ -1,7 +1,7 @@
 //! Relayed bytes arrive unchanged.
 
 use crate::support::{
-    LOGIN_COMPLETE, PASSWORD, PostgresServer, TestGateway, USER, accept_login, log_in, startup,
+    LOGIN_COMPLETE, PASSWORD, PostgresServer, TestGateway, USER, accept_login, log_in, send, startup,
 };
 use proptest::{prelude::*, test_runner::TestRunner};
 use std::process::Stdio;
@@ -24,7 +24,7 @@ async fn large_results_and_copy_in_both_directions() {
     let mut copy = psql.command();
     let mut copy = copy.args(["-c", "COPY lines FROM STDIN"]).stdin(Stdio::piped()).spawn().expect("psql");
     let mut input = copy.stdin.take().expect("its input");
-    input.write_all(lines.as_bytes()).await.expect("sent");
+    send(&mut input, lines.as_bytes()).await;
     drop(input);
     assert!(copy.wait().await.expect("an end").success());
     let back = psql.run("COPY (SELECT * FROM lines ORDER BY number) TO STDOUT").await.expect("the lines");
@@ -85,7 +85,7 @@ fn bytes_arrive_unchanged_in_both_directions() {
         runtime.block_on(async {
             let mut client = gateway.raw().tls("localhost").await;
             let hello = startup(&[("user", USER), ("database", "shop-12.any")]);
-            client.write_all(&hello).await.expect("sent");
+            send(&mut client, &hello).await;
             let reached = async {
                 let (mut server, _) = listener.accept().await.expect("a connection");
                 let seen = accept_login(&mut server).await;
@@ -98,13 +98,13 @@ fn bytes_arrive_unchanged_in_both_directions() {
                 (split(client), server.split());
             let send_up = async {
                 for chunk in &up {
-                    client_out.write_all(chunk).await.expect("sent");
+                    send(&mut client_out, chunk).await;
                     client_out.flush().await.expect("sent");
                 }
             };
             let send_down = async {
                 for chunk in &down {
-                    server_out.write_all(chunk).await.expect("sent");
+                    send(&mut server_out, chunk).await;
                 }
             };
             let (_, _, up, down) = tokio::join!(
@@ -129,7 +129,7 @@ async fn bytes_that_resemble_terminate_are_forwarded() {
     let listener = UnixListener::bind(&socket).expect("a socket");
     let gateway = TestGateway::start(socket).await;
     let mut client = gateway.raw().tls("localhost").await;
-    client.write_all(&startup(&[("user", USER), ("database", "shop-12.any")])).await.expect("sent");
+    send(&mut client, &startup(&[("user", USER), ("database", "shop-12.any")])).await;
     let reached = async {
         let (mut server, _) = listener.accept().await.expect("a connection");
         accept_login(&mut server).await;
@@ -137,7 +137,7 @@ async fn bytes_that_resemble_terminate_are_forwarded() {
     };
     let (_, mut server) = tokio::join!(log_in(&mut client, PASSWORD), reached);
     for piece in [&b"X\0\0\0\x04"[..], b"and more"] {
-        client.write_all(piece).await.expect("sent");
+        send(&mut client, piece).await;
         client.flush().await.expect("sent");
     }
     let mut seen = [0; 13];

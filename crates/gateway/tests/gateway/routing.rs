@@ -1,6 +1,6 @@
 //! Which connections reach a cluster, and the errors of the others.
 
-use crate::support::{PASSWORD, PostgresServer, TestGateway, USER, log_in, rest, startup};
+use crate::support::{PASSWORD, PostgresServer, TestGateway, USER, log_in, rest, send, startup};
 use ootheca_pg_protocol::startup::{GSSENC_REQUEST, SSL_REQUEST};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -92,13 +92,13 @@ async fn rejections_have_the_documented_sqlstates() {
         ("localhost", vec![("user", USER), ("user", USER)], ["\0C08P01\0", "given twice"]),
     ] {
         let mut stream = gateway.raw().tls(name).await;
-        stream.write_all(&startup(&parameters)).await.expect("sent");
+        send(&mut stream, &startup(&parameters)).await;
         let answer = rest(&mut stream).await;
         assert!(answer.starts_with('E') && texts.iter().all(|text| answer.contains(text)), "{answer:?}");
     }
     let mut stream = gateway.raw().tls("localhost").await;
     let hello = startup(&[("user", USER), ("options", "--cluster=shop-12")]);
-    stream.write_all(&hello).await.expect("sent");
+    send(&mut stream, &hello).await;
     let answer = String::from_utf8(log_in(&mut stream, PASSWORD).await).expect("text");
     assert!(answer.contains("\0C57P03\0") && answer.contains("codeBackendDown"), "{answer:?}");
     gateway.stop().await;
@@ -117,12 +117,12 @@ async fn opening_packets_are_negotiated() {
     drop(stream);
 
     let mut stream = raw.tcp().await;
-    stream.write_all(b"GET / HTTP/1.1\r\n\r\n").await.expect("sent");
+    send(&mut stream, b"GET / HTTP/1.1\r\n\r\n").await;
     assert!(rest(&mut stream).await.contains("invalid length of startup packet"));
 
     let hello = startup(&[("user", USER), ("database", "shop-12.defaultdb")]);
     let mut stream = raw.direct(&["postgresql"]).await.expect("direct TLS");
-    stream.write_all(&hello).await.expect("sent");
+    send(&mut stream, &hello).await;
     assert_eq!(stream.read_u8().await.expect("an answer"), b'R');
     drop(stream);
     let mut stream = raw.direct(&[]).await.expect("direct TLS");

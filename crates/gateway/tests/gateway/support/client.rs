@@ -24,6 +24,12 @@ use tokio::{
 use tokio_postgres::{Client, Config, NoTls, config::SslMode};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
+/// Sends bytes. A TLS connection keeps what its socket does not accept immediately until it is flushed.
+pub(crate) async fn send(stream: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) {
+    stream.write_all(bytes).await.expect("sent");
+    stream.flush().await.expect("sent");
+}
+
 /// A call of psql with connection parameters.
 pub(crate) struct Psql {
     parameters: Vec<(String, String)>,
@@ -131,7 +137,7 @@ impl Raw {
         mut stream: TcpStream,
         server_name: &'static str,
     ) -> TlsStream<TcpStream> {
-        stream.write_all(&SSL_REQUEST).await.expect("sent");
+        send(&mut stream, &SSL_REQUEST).await;
         assert_eq!(stream.read_u8().await.expect("an answer"), b'S');
         let name = ServerName::try_from(server_name).expect("a name");
         TlsConnector::from(self.config.clone()).connect(name, stream).await.expect("TLS")
@@ -223,7 +229,7 @@ async fn authenticate(
 }
 
 async fn respond(stream: &mut (impl AsyncWrite + Unpin), body: &[u8]) {
-    stream.write_all(&sasl_response(body)).await.expect("sent");
+    send(stream, &sasl_response(body)).await;
 }
 
 /// Reads a message: its type and its body.

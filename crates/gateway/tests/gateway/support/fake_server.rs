@@ -1,11 +1,11 @@
 //! A stand-in for a PostgreSQL server, up to the end of login.
 
-use super::client::read_message;
+use super::client::{read_message, send};
 use ootheca_pg_protocol::{
     backend::AuthenticationRequest,
     scram::{ServerExchange, Verifier, mechanisms},
 };
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 
 /// A verifier for [`PASSWORD`](super::PASSWORD).
 pub(crate) const VERIFIER: &str = "SCRAM-SHA-256$4096:c2FsdHNhbHRzYWx0c2FsdA==$yFtd9RWi5y2XAP54dAkltnlCYSQAwPIMl9tZg1/4QEs=:HdrAKOvZw012PBRwTDt6PQikHRXM2HEu9Rbi51s9arA=";
@@ -26,12 +26,12 @@ pub(crate) async fn accept_login(stream: &mut (impl AsyncRead + AsyncWrite + Unp
     let (_, last) = read_message(stream).await;
     let proof = exchange.finish(&verifier, &last).expect("the key of the user");
     request(stream, AuthenticationRequest::SaslFinal(proof.server_final.as_bytes())).await;
-    stream.write_all(LOGIN_COMPLETE).await.expect("sent");
+    send(stream, LOGIN_COMPLETE).await;
     [&length.to_be_bytes()[..], &startup].concat()
 }
 
 async fn request(stream: &mut (impl AsyncWrite + Unpin), request: AuthenticationRequest<'_>) {
     let mut message = Vec::new();
     request.put(&mut message);
-    stream.write_all(&message).await.expect("sent");
+    send(stream, &message).await;
 }

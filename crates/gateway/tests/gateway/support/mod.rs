@@ -5,7 +5,7 @@ mod fake_directory;
 mod fake_server;
 mod server;
 
-pub(crate) use client::{Psql, Raw, log_in, log_in_bound, proxy_header, read_message, rest, startup};
+pub(crate) use client::{Psql, Raw, log_in, log_in_bound, proxy_header, read_message, rest, send, startup};
 pub(crate) use fake_directory::FakeDirectory;
 pub(crate) use fake_server::{LOGIN_COMPLETE, VERIFIER, accept_login};
 pub(crate) use server::{PostgresServer, program};

@@ -17,7 +17,7 @@ use crate::{
 use ootheca_api::wire::*;
 use ootheca_gateway::AdmissionState;
 use ootheca_model::{Error, ErrorKind, Result, names};
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 /// `GET …/databases`
 pub async fn list_databases(
@@ -33,13 +33,12 @@ pub async fn list_databases(
             let mut all = admin.databases().await?;
             let names = all.iter().map(|database| database.name.clone()).collect();
             let (names, pagination) = paging::slice(&call, &query, names, String::clone)?;
+            let counts: HashMap<String, Option<i64>> =
+                names.iter().cloned().zip(admin.count_tables(&names).await?).collect();
             let mut page = Vec::with_capacity(names.len());
-            for database in all.iter_mut().filter(|database| names.contains(&database.name)) {
-                database.tables = match admin.count_tables(&database.name).await {
-                    // It was dropped or renamed at the same time.
-                    Err(error) if error.kind() == ErrorKind::NotFound => None,
-                    tables => tables?,
-                };
+            for database in &mut all {
+                let Some(tables) = counts.get(&database.name) else { continue };
+                database.tables = *tables;
                 page.push(DatabaseMetadata { name: database.name.clone(), tables: database.tables });
             }
             sql_metadata::write(&call.lifecycle, cluster, &Seen::Databases(all)).await?;
@@ -128,7 +127,8 @@ async fn rename(call: &Call, name: String, new_name: Option<String>) -> Result<D
         Box::pin(async move {
             // If an earlier attempt has renamed it, the tables can be counted under the new name.
             attempt.ended(admin.rename_database(&name, &new_name).await, ErrorKind::NotFound)?;
-            let table_count = admin.count_tables(&new_name).await?.map(Int64);
+            let tables = admin.count_tables(std::slice::from_ref(&new_name)).await?;
+            let table_count = tables.into_iter().next().flatten().map(Int64);
             Ok(Database { name: new_name, table_count })
         })
     })

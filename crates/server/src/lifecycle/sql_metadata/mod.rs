@@ -147,11 +147,9 @@ pub async fn everything(
     };
     catalog.see(&Seen::Logins(admin.logins().await?));
     let mut databases = admin.databases().await?;
-    for database in &mut databases {
-        database.tables = match admin.count_tables(&database.name).await {
-            Err(error) if error.kind() == ErrorKind::NotFound => None,
-            tables => tables?,
-        };
+    let names: Vec<String> = databases.iter().map(|database| database.name.clone()).collect();
+    for (database, tables) in databases.iter_mut().zip(admin.count_tables(&names).await?) {
+        database.tables = tables;
     }
     catalog.see(&Seen::Databases(databases));
     catalog.taken_at = lifecycle.context.now();
