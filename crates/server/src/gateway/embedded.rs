@@ -67,11 +67,13 @@ pub fn gateway_settings(settings: &Settings) -> ootheca_gateway::Settings {
     let gateway = &settings.gateway;
     let (asked, servers) = (gateway.max_connections_per_cluster, settings.engine.max_connections as usize);
     let named = [gateway.domain.clone(), gateway.host.clone()];
+    let (max_connections, max_unauthenticated) =
+        descriptors::sql_connections(gateway.max_connections, gateway.max_unauthenticated_connections);
     ootheca_gateway::Settings {
         domains: named.into_iter().filter(|name| !name.is_empty() && name != "localhost").collect(),
         handshake_timeout: Duration::from_secs(gateway.handshake_seconds),
-        max_connections: gateway.max_connections.min(descriptors::sql_connections()),
-        max_unauthenticated: gateway.max_unauthenticated_connections,
+        max_connections,
+        max_unauthenticated,
         max_unauthenticated_per_address: gateway.max_unauthenticated_connections_per_address,
         max_connections_per_cluster: asked.min(servers.saturating_sub(RESERVED).max(1)),
         pool_idle: Duration::from_secs(gateway.pool_idle_seconds),
