@@ -26,7 +26,7 @@ pub fn sql_connections(sessions: usize, unauthenticated: usize) -> (usize, usize
 }
 
 fn shares(descriptors: usize, sessions: usize, unauthenticated: usize) -> (usize, usize) {
-    let unauthenticated = unauthenticated.min(descriptors / 4).max(1);
+    let unauthenticated = unauthenticated.min(descriptors / 2).max(1);
     (sessions.min(descriptors.saturating_sub(unauthenticated) / 2).max(1), unauthenticated)
 }
 
@@ -42,7 +42,7 @@ mod tests {
     #[test]
     fn sql_connections_fit_into_the_descriptors() {
         assert_eq!(shares(1_000_000, 10_000, 2000), (10_000, 2000));
-        assert_eq!(shares(128, 10_000, 2000), (48, 32));
+        assert_eq!(shares(128, 10_000, 2000), (32, 64));
         assert_eq!(shares(0, 10_000, 2000), (1, 1));
         for descriptors in 4..10_000 {
             let (sessions, unauthenticated) = shares(descriptors, 10_000, 2000);

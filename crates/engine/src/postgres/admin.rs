@@ -212,6 +212,7 @@ impl Admin for AdminSession {
         transaction.batch_execute(&statements).await.map_err(failed)?;
         transaction.commit().await.map_err(failed)?;
         failpoint::reach("SQL user created");
+        self.instance.expect_login();
         Ok(())
     }
 
@@ -222,6 +223,7 @@ impl Admin for AdminSession {
         let statement = role.statement("ALTER ROLE %1$I PASSWORD %2$L", &verifier);
         self.run(&statement).await.map_err(|error| user_error(name, error))?;
         failpoint::reach("password changed");
+        self.instance.expect_login();
         Ok(())
     }
 

@@ -35,6 +35,15 @@ impl LoginReader {
 }
 
 impl Instance {
+    /// Opens the session in the background, because a login probably follows.
+    pub(super) fn expect_login(self: &Arc<Self>) {
+        let instance = self.clone();
+        tokio::spawn(async move {
+            let open = ControlSession::run(&instance, |instance| &instance.logins.session, async |_| Ok(()));
+            let _ = timeout(READ_TIMEOUT, open).await;
+        });
+    }
+
     /// The secret of a user that can log in, as the server has it now; `None` for any other name. `Unavailable` if
     /// the server does not respond in time.
     pub(super) async fn secret(self: &Arc<Self>, user: &str) -> Result<Option<Secret>> {

@@ -39,6 +39,8 @@ const HIDDEN_REASON_DELAY: Duration = Duration::from_millis(30);
 /// to exit.
 const FULL_SERVER_TIMEOUT: Duration = Duration::from_secs(1);
 const FULL_SERVER_RETRY: Duration = Duration::from_millis(5);
+/// If a login takes longer, its secret is read again before it gets a pooled connection.
+const RECENT: Duration = Duration::from_millis(100);
 /// How long a login waits for a server that recovers; as long as for one that is resumed.
 const RECOVERY_TIMEOUT: Duration = Duration::from_secs(15);
 const RECOVERY_RETRY: Duration = Duration::from_millis(50);
@@ -92,7 +94,7 @@ pub(crate) async fn run(
     let admitted = admit(shared, &request, start).await?;
     let (cluster, handle) = (admitted.registration.cluster, admitted.registration.handle.clone());
     log.cluster = Some(cluster);
-    let attempt = LoginAttempt { shared, cluster, user, startup, request };
+    let attempt = LoginAttempt { shared, cluster, user, startup, request, start };
     let login = async {
         let verifier = attempt.verifier(admitted.secret.as_ref(), admitted.iterations)?;
         let negotiation = attempt.startup.negotiation();
@@ -143,6 +145,8 @@ struct LoginAttempt<'a> {
     user: String,
     startup: StartupMessage,
     request: Arc<AdmissionRequest>,
+    /// The secret was read after this time.
+    start: Instant,
 }
 
 impl LoginAttempt<'_> {
@@ -244,8 +248,11 @@ impl LoginAttempt<'_> {
         Ok(CompletedLogin { registration, storage_limit, permit, proof, pool_key, backend })
     }
 
-    /// Whether the user still has this secret.
+    /// Whether the user still has this secret, as far as it was not read just now.
     async fn is_current(&self, secret: Option<Secret>) -> bool {
+        if self.start.elapsed() < RECENT {
+            return true;
+        }
         let (shared, request, cluster) = (self.shared.clone(), self.request.clone(), self.cluster);
         let read = async move { Ok(shared.directory.secret(cluster, &request.user).await) };
         match self.shared.on_main_runtime(read).await {
