@@ -210,27 +210,40 @@ async fn exchange(
 }
 
 /// Whether the answer to [`ADMITS`] is `t`; `None` if it is incomplete.
-fn check_admits(mut bytes: &[u8]) -> Option<bool> {
+fn check_admits(bytes: &[u8]) -> Option<bool> {
     let mut admitted = false;
-    loop {
-        let frame = match message::first(bytes, MAX_MESSAGE_LENGTH) {
-            Ok(frame) => frame?,
-            Err(_) => return Some(false),
-        };
-        bytes = &bytes[frame.length()..];
-        match (frame.kind, frame.body) {
-            (ROW_DESCRIPTION | COMMAND_COMPLETE | NOTICE_RESPONSE | NOTIFICATION_RESPONSE, _) => {}
-            (DATA_ROW, row) => admitted = row_values(row).eq([Some(&b"t"[..])]),
-            (READY_FOR_QUERY, b"I") => return Some(admitted && bytes.is_empty()),
-            _ => return Some(false),
+    check_answer(bytes, |kind, body| match kind {
+        ROW_DESCRIPTION | COMMAND_COMPLETE => true,
+        DATA_ROW => {
+            admitted = row_values(body).eq([Some(&b"t"[..])]);
+            true
         }
-    }
+        _ => false,
+    })
+    .map(|expected| expected && admitted)
 }
 
 /// Whether the answer to `DISCARD ALL` is the expected one; `None` if it is incomplete. Records the
 /// settings that returned to their initial values.
-fn check_reset(mut bytes: &[u8], parameters: &mut ParameterStatuses) -> Option<bool> {
+fn check_reset(bytes: &[u8], parameters: &mut ParameterStatuses) -> Option<bool> {
     let mut discarded = false;
+    check_answer(bytes, |kind, body| match (kind, body) {
+        (PARAMETER_STATUS, body) => {
+            parameters.record(body);
+            true
+        }
+        (COMMAND_COMPLETE, DISCARD_ALL) if !discarded => {
+            discarded = true;
+            true
+        }
+        _ => false,
+    })
+    .map(|expected| expected && discarded)
+}
+
+/// Whether all messages of an answer are notices or accepted by `accept`, up to a session that is idle outside of a
+/// transaction; `None` if the answer is incomplete.
+fn check_answer(mut bytes: &[u8], mut accept: impl FnMut(u8, &[u8]) -> bool) -> Option<bool> {
     loop {
         let frame = match message::first(bytes, MAX_MESSAGE_LENGTH) {
             Ok(frame) => frame?,
@@ -238,10 +251,9 @@ fn check_reset(mut bytes: &[u8], parameters: &mut ParameterStatuses) -> Option<b
         };
         bytes = &bytes[frame.length()..];
         match (frame.kind, frame.body) {
-            (PARAMETER_STATUS, body) => parameters.record(body),
             (NOTICE_RESPONSE | NOTIFICATION_RESPONSE, _) => {}
-            (COMMAND_COMPLETE, DISCARD_ALL) if !discarded => discarded = true,
-            (READY_FOR_QUERY, b"I") => return Some(discarded && bytes.is_empty()),
+            (READY_FOR_QUERY, b"I") => return Some(bytes.is_empty()),
+            (kind, body) if accept(kind, body) => {}
             _ => return Some(false),
         }
     }

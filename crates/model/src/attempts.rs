@@ -79,8 +79,8 @@ impl Attempts {
         }
     }
 
-    /// Takes a place for an attempt to authenticate as `user`. Returns the time after which to try again if there
-    /// is none.
+    /// Takes a place for an attempt to authenticate as `user`. If all places are taken, returns the time after which to
+    /// try again.
     pub fn start(&self, peer: IpAddr, user: &impl Hash, now: Instant) -> Result<Attempt<'_>, Duration> {
         let key = (network(peer), self.hasher.hash_one(user));
         let mut entries = self.lock();

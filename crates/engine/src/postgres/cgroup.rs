@@ -107,7 +107,7 @@ impl Cgroups {
         let values = [("memory.max", bounds.memory_bytes), ("pids.max", bounds.processes.into())];
         values.into_iter().try_for_each(|(file, value)| {
             let path = parent.join(instance).join(file);
-            // Unlike `fs::write`, this doesn't create a file: without its controller, there is none.
+            // The file must exist: `fs::write` would create one where the controller is not enabled.
             let write = |mut file: fs::File| io::Write::write_all(&mut file, value.to_string().as_bytes());
             fs::OpenOptions::new()
                 .write(true)

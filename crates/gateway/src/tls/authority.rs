@@ -97,7 +97,7 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// Opens the folder, and creates the authority if there is none. The error names the folder.
+    /// Opens the folder, and creates the authority if it does not exist. The error names the folder.
     pub fn open(folder: &Path, now: SystemTime) -> Result<Self> {
         let open = || {
             fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;

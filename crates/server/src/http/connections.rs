@@ -46,13 +46,13 @@ impl Connection {
         self.address.ip().to_canonical()
     }
 
-    /// A request was received completely.
-    pub fn is_busy(&self) {
+    /// Records that a request was received completely.
+    pub fn set_busy(&self) {
         self.waiting_since.store(BUSY, Ordering::Relaxed);
     }
 
-    /// The next request is awaited.
-    pub fn is_waiting(&self) {
+    /// Records that the next request is awaited.
+    pub fn set_waiting(&self) {
         let now = u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(BUSY);
         self.waiting_since.store(now.min(BUSY - 1), Ordering::Relaxed);
     }
@@ -97,7 +97,7 @@ impl Connections {
             waiting_since: AtomicU64::new(BUSY),
             evicted: Notify::new(),
         });
-        connection.is_waiting();
+        connection.set_waiting();
         let ip = connection.ip();
         let mut open = self.open.lock();
         let is_proxy = self.trusted.iter().any(|network| network.contains(&ip));
@@ -138,13 +138,13 @@ mod tests {
     fn the_longest_waiting_connection_makes_room() {
         let connections = Connections::limited(3, 3, &[]);
         let places: Vec<Place> = (1..=3).filter_map(|last| connections.admit(from(last))).collect();
-        places[0].connection.is_busy();
+        places[0].connection.set_busy();
         let fourth = connections.admit(from(4)).expect("the second makes room");
         assert_eq!([0, 1, 2].map(|index| is_evicted(&places[index])), [false, true, false]);
-        places[2].connection.is_busy();
-        fourth.connection.is_busy();
+        places[2].connection.set_busy();
+        fourth.connection.set_busy();
         assert!(connections.admit(from(5)).is_none(), "all are busy");
-        places[0].connection.is_waiting();
+        places[0].connection.set_waiting();
         assert!(connections.admit(from(5)).is_some());
     }
 
@@ -155,8 +155,8 @@ mod tests {
         let places: Vec<Place> = (0..2).filter_map(|_| connections.admit(from(1))).collect();
         let third = connections.admit(from(1)).expect("the first makes room");
         assert!(is_evicted(&places[0]) && !is_evicted(&places[1]) && !is_evicted(&other));
-        places[1].connection.is_busy();
-        third.connection.is_busy();
+        places[1].connection.set_busy();
+        third.connection.set_busy();
         assert!(connections.admit(from(1)).is_none());
         assert!(connections.admit(from(2)).is_some());
         let proxied: Vec<Place> = (0..3).filter_map(|_| connections.admit(from(3))).collect();
@@ -168,7 +168,7 @@ mod tests {
         let connections = Connections::limited(1, 1, &[]);
         for _ in 0..3 {
             let place = connections.admit(from(1)).expect("a place");
-            place.connection.is_busy();
+            place.connection.set_busy();
             assert!(connections.admit(from(1)).is_none());
         }
     }

@@ -48,7 +48,7 @@ pub async fn listen(
 
 /// Responds to the requests of a listener.
 pub trait Respond: Send + Sync + 'static {
-    /// The response to a request. [`Connection::is_busy`] is called once the request is complete.
+    /// The response to a request. [`Connection::set_busy`] is called once the request is complete.
     fn respond(
         &self,
         connection: &Connection,
@@ -58,7 +58,7 @@ pub trait Respond: Send + Sync + 'static {
 
 impl Respond for Router {
     async fn respond(&self, connection: &Connection, request: Request<Incoming>) -> Response {
-        connection.is_busy();
+        connection.set_busy();
         self.clone().oneshot(request.map(Body::new)).await.unwrap_or_else(|never| match never {})
     }
 }
@@ -127,7 +127,7 @@ impl<R: Respond> HttpServer<R> {
                 let response = responder.respond(&connection, request).await;
                 // A stream has no size, and goes on until the client disconnects.
                 if response.body().size_hint().exact().is_some() {
-                    connection.is_waiting();
+                    connection.set_waiting();
                 }
                 Ok::<_, Infallible>(response)
             }

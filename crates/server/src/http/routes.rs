@@ -112,9 +112,9 @@ impl Respond for Routes {
             found = resolve(request.method().as_str(), request.uri().path());
         }
         if !matches!(found, Ok(Resolved::NotFound)) {
-            return operation(&self.api, origin, request, found, || connection.is_busy()).await;
+            return operation(&self.api, origin, request, found, || connection.set_busy()).await;
         }
-        connection.is_busy();
+        connection.set_busy();
         request.extensions_mut().insert(origin);
         let response = self.others.clone().oneshot(request.map(Body::new)).await;
         response.unwrap_or_else(|never| match never {})
