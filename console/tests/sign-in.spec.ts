@@ -54,13 +54,25 @@ test("an invite link works once and sets a password", async ({ page, browser, se
   await second.close();
 });
 
-test("signing out ends the session", async ({ page }) => {
+test("signing out ends the session", async ({ page, server }) => {
   await page.goto("/sign-in");
   await signIn(page, ADMIN, PASSWORD);
   await page.waitForURL("**/clusters");
+  // The console learns from the closed event stream that the session has ended before it gets the response.
+  await page.route("**/api/ootheca/v1/session", async (route) => {
+    if (route.request().method() !== "DELETE") return route.continue();
+    const rejected = page.waitForResponse(
+      (response) => response.request().method() === "GET" && response.url().endsWith("/session"),
+    );
+    const response = await route.fetch();
+    await server.createUser("event@example.com", []);
+    await rejected;
+    await route.fulfill({ response });
+  });
   await page.getByRole("button", { name: ADMIN }).click();
   await page.getByRole("menuitem", { name: "Sign out" }).click();
   await page.waitForURL("**/sign-in");
+  await expect(page.getByText("Your session has ended")).toBeHidden();
   await page.goto("/clusters");
   await page.waitForURL("**/sign-in**");
 });

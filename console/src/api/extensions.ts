@@ -31,8 +31,11 @@ export async function getSession(signal?: AbortSignal): Promise<Session | null> 
 
 export const signIn = (body: SignIn) => rememberCsrfToken(unwrap(api.POST("/api/ootheca/v1/session", { body })));
 
+/** Ends the session. A session that has already ended is not an error. */
 export async function signOut() {
-  await unwrap(api.DELETE("/api/ootheca/v1/session"));
+  await unwrap(api.DELETE("/api/ootheca/v1/session")).catch((error: unknown) => {
+    if (!(error instanceof ApiError && error.status === 401)) throw error;
+  });
   setCsrfToken("");
 }
 

@@ -71,6 +71,9 @@ export const sessionQuery = queryOptions({
   staleTime: 60_000,
 });
 
+/** The key of the mutation that ends the session. While it is pending, rejected requests are expected. */
+export const SIGN_OUT = ["sign-out"];
+
 /** The current session. Pages inside AppLayout always have one. */
 export function useSession(): Session | null {
   return useQuery(sessionQuery).data ?? null;

@@ -31,7 +31,8 @@ type Options<Data, Variables> = Omit<UseMutationOptions<Data, Error, Variables>,
   errorTitle?: string | null;
   /** The keys of the queries that the mutation makes stale. */
   invalidates?: readonly (readonly unknown[])[];
-  onSuccess?: (data: Data, variables: Variables) => void;
+  /** The mutation stays pending until the returned promise is settled. */
+  onSuccess?: (data: Data, variables: Variables) => void | Promise<void>;
 };
 
 export function useNotifiedMutation<Data = unknown, Variables = void>(options: Options<Data, Variables>) {
@@ -44,7 +45,7 @@ export function useNotifiedMutation<Data = unknown, Variables = void>(options: O
       if (successMessage) {
         notifySuccess(typeof successMessage === "function" ? successMessage(data, variables) : successMessage);
       }
-      onSuccess?.(data, variables);
+      return onSuccess?.(data, variables);
     },
     onError: (error) => {
       if (errorTitle !== null) notifyError(error, errorTitle);

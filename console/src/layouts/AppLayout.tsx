@@ -5,7 +5,7 @@ import { Outlet, useLocation, useNavigate } from "@tanstack/react-router";
 import { Suspense, useCallback, useEffect, useRef } from "react";
 import { onSessionEnded } from "../api/client";
 import { followEvents } from "../api/events";
-import { keys, queryClient, useSession } from "../api/queries";
+import { keys, queryClient, SIGN_OUT, useSession } from "../api/queries";
 import { Logo } from "./Logo";
 import { Navigation } from "./Navigation";
 import { PageLoading } from "../components/PageLoading";
@@ -16,14 +16,14 @@ function useSignInOnExpiry() {
   const navigate = useNavigate();
   const session = useSession();
   const openSignIn = useCallback(() => {
-    if (location.pathname === "/sign-in") return;
+    if (location.pathname === "/sign-in" || queryClient.isMutating({ mutationKey: SIGN_OUT }) > 0) return;
     const to = location.pathname + location.search;
     queryClient.setQueryData(keys.session, null);
     void navigate({ to: "/sign-in", search: { to, expired: "yes" }, replace: true });
   }, [navigate]);
   useEffect(() => onSessionEnded(openSignIn), [openSignIn]);
   useEffect(() => {
-    // Null means that the server has rejected the session. Signing out removes the query instead.
+    // Null means that the server has rejected the session.
     if (queryClient.getQueryData(keys.session) === null) openSignIn();
   }, [session, openSignIn]);
 }

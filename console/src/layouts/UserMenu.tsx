@@ -4,7 +4,7 @@ import { IconChevronUp, IconKey, IconLogout } from "@tabler/icons-react";
 import { useNavigate } from "@tanstack/react-router";
 import { lazy, Suspense } from "react";
 import { signOut } from "../api/extensions";
-import { queryClient, useSession } from "../api/queries";
+import { queryClient, SIGN_OUT, useSession } from "../api/queries";
 import { useNotifiedMutation } from "../components/useNotifiedMutation";
 import classes from "./UserMenu.module.css";
 
@@ -36,10 +36,11 @@ export function UserMenu() {
   const navigate = useNavigate();
   const [opened, dialog] = useDisclosure();
   const signOutMutation = useNotifiedMutation({
+    mutationKey: SIGN_OUT,
     mutationFn: signOut,
-    onSuccess: () => {
+    onSuccess: async () => {
+      await navigate({ to: "/sign-in" });
       queryClient.clear();
-      void navigate({ to: "/sign-in" });
     },
   });
   if (!session) return null;

@@ -2,7 +2,7 @@
  * The fixtures of the browser tests. Each spec file has its own server; each test has a browser context of its own and
  * creates what it needs. A test fails if the page logs an error, throws an exception, or requests another host.
  */
-import { test as base, type BrowserContext, type Page } from "@playwright/test";
+import { test as base, type BrowserContext, type Page, type Request } from "@playwright/test";
 import { Api, Server } from "./server.mjs";
 
 export { expect } from "@playwright/test";
@@ -50,13 +50,29 @@ export const test = base.extend<TestFixtures, WorkerFixtures>({
     await server.run();
     await use(server.url);
   },
-  context: async ({ context, server, adminCookie, signedIn, expectedErrors }, use) => {
+  context: async ({ context, server, adminCookie, signedIn, expectedErrors }, use, testInfo) => {
     if (signedIn) await context.addCookies([{ ...adminCookie, httpOnly: true, sameSite: "Strict" }]);
     const violations = watch(context, server.url, expectedErrors);
+    const traffic = record(context);
     await use(context);
+    if (testInfo.status !== testInfo.expectedStatus) console.log(traffic.slice(-40).join("\n"));
     if (violations.length > 0) throw new Error(`the page must not do this:\n  ${violations.join("\n  ")}`);
   },
 });
+
+/** Records navigations and the requests to the API, which are printed if the test fails. */
+function record(context: BrowserContext): string[] {
+  const traffic: string[] = [];
+  const add = (request: Request, outcome: string | number | undefined) => {
+    const { pathname, search } = new URL(request.url());
+    if (pathname.startsWith("/api")) traffic.push(`${request.method()} ${pathname}${search}: ${outcome}`);
+  };
+  context.on("page", (page) => page.on("framenavigated", (frame) => traffic.push(`navigated to ${frame.url()}`)));
+  context.on("request", (request) => add(request, "sent"));
+  context.on("response", (response) => add(response.request(), response.status()));
+  context.on("requestfailed", (request) => add(request, request.failure()?.errorText));
+  return traffic;
+}
 
 /** Collects what no page may do. */
 function watch(context: BrowserContext, url: string, expectedErrors: RegExp | null): string[] {
