@@ -35,12 +35,18 @@ const RESET_TIMEOUT: Duration = Duration::from_secs(2);
 const MAX_MESSAGE_LENGTH: usize = 16 * 1024;
 /// Both the query, and the command tag of its answer.
 const DISCARD_ALL: &[u8] = b"DISCARD ALL\0";
-/// What a server checks, besides the password, before it lets a user connect. A user can have its own operators before
-/// those of PostgreSQL in `search_path`.
-const ADMITS: &[u8] = b"SELECT d.datallowconn AND pg_catalog.has_database_privilege(d.oid, 'CONNECT') \
-    AND (r.rolconnlimit OPERATOR(pg_catalog.<) 0 OR r.rolconnlimit OPERATOR(pg_catalog.>=) (SELECT pg_catalog.count(*) \
-        FROM pg_catalog.pg_stat_activity a WHERE a.usesysid OPERATOR(pg_catalog.=) r.oid)) \
-    AND (d.datconnlimit OPERATOR(pg_catalog.<) 0 OR d.datconnlimit OPERATOR(pg_catalog.>=) (SELECT pg_catalog.count(*) \
+/// What a server checks, besides the password, before it lets a user connect, and whether the number of connections
+/// is not limited. A user can have its own operators before those of PostgreSQL in `search_path`.
+const ADMITS: &[u8] = b"SELECT d.datallowconn AND pg_catalog.has_database_privilege(d.oid, 'CONNECT'), \
+    r.rolconnlimit OPERATOR(pg_catalog.<) 0 AND d.datconnlimit OPERATOR(pg_catalog.<) 0 \
+    FROM pg_catalog.pg_database d, pg_catalog.pg_roles r \
+    WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database() \
+    AND r.rolname OPERATOR(pg_catalog.=) session_user\0";
+/// Whether the connections, including this one, are within the limits. Planning this takes longer than [`ADMITS`].
+const WITHIN_LIMITS: &[u8] = b"SELECT \
+    (r.rolconnlimit OPERATOR(pg_catalog.<) 0 OR r.rolconnlimit OPERATOR(pg_catalog.>=) (SELECT pg_catalog.count(*) \
+        FROM pg_catalog.pg_stat_activity a WHERE a.usesysid OPERATOR(pg_catalog.=) r.oid)), \
+    (d.datconnlimit OPERATOR(pg_catalog.<) 0 OR d.datconnlimit OPERATOR(pg_catalog.>=) (SELECT pg_catalog.count(*) \
         FROM pg_catalog.pg_stat_activity a WHERE a.datid OPERATOR(pg_catalog.=) d.oid)) \
     FROM pg_catalog.pg_database d, pg_catalog.pg_roles r \
     WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database() \
@@ -172,8 +178,7 @@ async fn reset(server: &mut BackendSocket, parameters: &mut ParameterStatuses) -
 pub(crate) async fn admits(session: BackendSession) -> Option<BackendSession> {
     let BackendSession { socket, parameters, cancel_target, notices, trailing } = session;
     let mut socket = BackendSocket::new(socket).ok()?;
-    let asked = timeout(RESET_TIMEOUT, exchange(&mut socket, ADMITS, check_admits)).await;
-    match asked {
+    match timeout(RESET_TIMEOUT, asks(&mut socket)).await {
         Ok(Ok(true)) => {}
         answer => {
             tracing::debug!(?answer, "pooled connection not used");
@@ -184,12 +189,20 @@ pub(crate) async fn admits(session: BackendSession) -> Option<BackendSession> {
     Some(BackendSession { socket, parameters, cancel_target, notices, trailing })
 }
 
-/// Sends a query, and reads until `check` knows the result.
-async fn exchange(
+async fn asks(server: &mut BackendSocket) -> io::Result<bool> {
+    match exchange(server, ADMITS, check_row).await? {
+        Some([true, true]) => Ok(true),
+        Some([true, false]) => Ok(exchange(server, WITHIN_LIMITS, check_row).await? == Some([true, true])),
+        _ => Ok(false),
+    }
+}
+
+/// Sends a query, and reads until `check` knows the result. Returns the default if the server closes the connection.
+async fn exchange<T: Default>(
     server: &mut BackendSocket,
     query: &[u8],
-    mut check: impl FnMut(&[u8]) -> Option<bool>,
-) -> io::Result<bool> {
+    mut check: impl FnMut(&[u8]) -> Option<T>,
+) -> io::Result<T> {
     let query = message::encode(QUERY, query);
     let mut rest = query.as_slice();
     while !rest.is_empty() {
@@ -200,7 +213,7 @@ async fn exchange(
     loop {
         let count = poll_fn(|cx| server.poll_read(cx, &mut chunk)).await?;
         if count == 0 {
-            return Ok(false);
+            return Ok(T::default());
         }
         bytes.extend_from_slice(&chunk[..count]);
         if let Some(result) = check(&bytes) {
@@ -209,18 +222,19 @@ async fn exchange(
     }
 }
 
-/// Whether the answer to [`ADMITS`] is `t`; `None` if it is incomplete.
-fn check_admits(bytes: &[u8]) -> Option<bool> {
-    let mut admitted = false;
+/// The two values of the only row of an answer, `None` for any other answer; the outer `None` if it is incomplete.
+fn check_row(bytes: &[u8]) -> Option<Option<[bool; 2]>> {
+    let mut row = None;
     check_answer(bytes, |kind, body| match kind {
         ROW_DESCRIPTION | COMMAND_COMPLETE => true,
-        DATA_ROW => {
-            admitted = row_values(body).eq([Some(&b"t"[..])]);
-            true
+        DATA_ROW if row.is_none() => {
+            let values: Vec<bool> = row_values(body).map(|value| value == Some(b"t")).collect();
+            row = values.try_into().ok();
+            row.is_some()
         }
         _ => false,
     })
-    .map(|expected| expected && admitted)
+    .map(|expected| row.filter(|_| expected))
 }
 
 /// Whether the answer to `DISCARD ALL` is the expected one; `None` if it is incomplete. Records the
@@ -305,26 +319,34 @@ mod tests {
     }
 
     #[test]
-    fn only_a_row_with_true_admits() {
+    fn only_one_row_of_two_values_counts_as_an_answer() {
         let check = |messages: &[(u8, &[u8])]| {
             let bytes: Vec<u8> =
                 messages.iter().flat_map(|(kind, body)| message::encode(*kind, body)).collect();
-            check_admits(&bytes)
+            check_row(&bytes)
         };
         let row = |value: &'static [u8]| (DATA_ROW, value);
-        let (yes, no) = (row(b"\0\x01\0\0\0\x01t"), row(b"\0\x01\0\0\0\x01f"));
+        let (both, first) = (row(b"\0\x02\0\0\0\x01t\0\0\0\x01t"), row(b"\0\x02\0\0\0\x01t\0\0\0\x01f"));
+        let (null, one) = (row(b"\0\x02\xff\xff\xff\xff\0\0\0\x01t"), row(b"\0\x01\0\0\0\x01t"));
         let (tag, ready) = ((COMMAND_COMPLETE, &b"SELECT 1\0"[..]), (READY_FOR_QUERY, &b"I"[..]));
-        assert_eq!(check(&[(ROW_DESCRIPTION, b""), yes, tag, ready]), Some(true));
-        assert_eq!(check(&[yes, tag]), None);
-        for refused in [vec![no, tag, ready], vec![tag, ready], vec![(b'E', b"\0"), ready]] {
-            assert_eq!(check(&refused), Some(false), "{refused:?}");
+        assert_eq!(check(&[(ROW_DESCRIPTION, b""), both, tag, ready]), Some(Some([true, true])));
+        assert_eq!(check(&[first, tag, ready]), Some(Some([true, false])));
+        assert_eq!(check(&[null, tag, ready]), Some(Some([false, true])));
+        assert_eq!(check(&[both, tag]), None);
+        for other in [
+            vec![one, tag, ready],
+            vec![both, both, tag, ready],
+            vec![tag, ready],
+            vec![(b'E', b"\0"), ready],
+        ] {
+            assert_eq!(check(&other), Some(None), "{other:?}");
         }
     }
 
     proptest! {
         #[test]
         fn never_panics(bytes: Vec<u8>) {
-            let _ = check_admits(&bytes);
+            let _ = check_row(&bytes);
             let _ = check_reset(&bytes, &mut ParameterStatuses::default());
         }
     }

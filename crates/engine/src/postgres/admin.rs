@@ -3,9 +3,10 @@
 use super::{
     admin_role,
     context::{EngineContext, new_id},
+    control_session::ControlSession,
     instance::Instance,
     object::{Name, Object},
-    server,
+    server::{self, not_ready},
     sql::{Identifier, Literal},
     statement_error::StatementError,
 };
@@ -46,14 +47,31 @@ pub(super) struct AdminSession {
     context: Arc<EngineContext>,
     sockets: PathBuf,
     client: Client,
+    /// The process id of the server.
+    server: u32,
+    /// Whether a SQL user who can log in was created or changed.
+    login_follows: bool,
 }
 
 impl AdminSession {
     /// Connects to the server of an instance.
     pub(super) async fn open(instance: Arc<Instance>) -> Result<Self> {
         let (context, sockets) = (instance.context.clone(), instance.sockets());
+        let server = instance.ready_pid().ok_or_else(not_ready)?;
         let client = server::connect(&context, &sockets, "postgres").await?;
-        Ok(Self { instance, context, sockets, client })
+        Ok(Self { instance, context, sockets, client, server, login_follows: false })
+    }
+
+    /// Ends the session, or keeps it for the next login, which would open one otherwise.
+    pub(super) fn end(self) {
+        if self.login_follows {
+            ControlSession::keep(
+                &self.instance,
+                |instance| &instance.logins.session,
+                self.client,
+                self.server,
+            );
+        }
     }
 
     /// Returns the first column of a query. Rows that cannot be read are skipped.
@@ -212,7 +230,7 @@ impl Admin for AdminSession {
         transaction.batch_execute(&statements).await.map_err(failed)?;
         transaction.commit().await.map_err(failed)?;
         failpoint::reach("SQL user created");
-        self.instance.expect_login();
+        self.login_follows = true;
         Ok(())
     }
 
@@ -223,7 +241,7 @@ impl Admin for AdminSession {
         let statement = role.statement("ALTER ROLE %1$I PASSWORD %2$L", &verifier);
         self.run(&statement).await.map_err(|error| user_error(name, error))?;
         failpoint::reach("password changed");
-        self.instance.expect_login();
+        self.login_follows = true;
         Ok(())
     }
 

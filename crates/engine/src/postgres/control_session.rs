@@ -13,21 +13,69 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio_postgres::Client;
+use tokio::time::timeout;
+use tokio_postgres::{
+    Client, Row, Statement,
+    types::{ToSql, Type},
+};
 
 /// A session that has not been used for this long is closed, because an idle session uses memory.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// The time limit for a server to tell the process id of a session.
+const EXEMPT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Locked while the session is in use.
 #[derive(Debug, Default)]
-pub(super) struct ControlSession(tokio::sync::Mutex<Option<OpenSession>>);
+pub(super) struct ControlSession(Arc<tokio::sync::Mutex<Option<OpenSession>>>);
+
+/// The session that an instance keeps for one purpose.
+type Select = fn(&Instance) -> &ControlSession;
 
 #[derive(Debug)]
-struct OpenSession {
+pub(super) struct OpenSession {
     client: Client,
     /// The process id of the server.
     server: u32,
     used: Instant,
+    statements: Vec<(&'static str, Statement)>,
+}
+
+impl OpenSession {
+    /// A session that has just been opened in the server.
+    fn new(client: Client, server: u32) -> Self {
+        Self { client, server, used: Instant::now(), statements: Vec::new() }
+    }
+
+    /// Runs a query that is prepared when it is first used. `types` are those of its parameters.
+    pub(super) async fn query(
+        &mut self,
+        text: &'static str,
+        types: &[Type],
+        values: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, tokio_postgres::Error> {
+        let prepared = self.statements.iter().find(|(query, _)| *query == text);
+        let statement = match prepared {
+            Some((_, statement)) => statement.clone(),
+            None => {
+                let statement = self.client.prepare_typed(text, types).await?;
+                self.statements.push((text, statement.clone()));
+                statement
+            }
+        };
+        self.client.query(&statement, values).await
+    }
+
+    /// Excludes the CPU time of the session from the tenant's.
+    async fn exempt(&self, instance: &Instance) -> Result<()> {
+        let row = self.client.query_typed_one("SELECT pg_backend_pid()", &[]).await.map_err(|error| {
+            Error::unavailable("cannot identify the session in the SQL server").because(error)
+        })?;
+        let pid = row.try_get::<_, i32>(0).ok().and_then(|pid| u32::try_from(pid).ok());
+        if let Some(pid) = pid.filter(|pid| process::children(self.server).contains(pid)) {
+            instance.context.cgroups.exempt(pid);
+        }
+        Ok(())
+    }
 }
 
 impl ControlSession {
@@ -35,24 +83,45 @@ impl ControlSession {
     /// error. `Unavailable` unless the server is ready.
     pub(super) async fn run<T>(
         instance: &Arc<Instance>,
-        select: fn(&Instance) -> &Self,
-        work: impl AsyncFnOnce(&Client) -> Result<T>,
+        select: Select,
+        work: impl AsyncFnOnce(&mut OpenSession) -> Result<T>,
     ) -> Result<T> {
         let mut session = select(instance).0.lock().await;
         let server = instance.ready_pid().ok_or_else(not_ready)?;
         // Taken, so that it is closed if this is canceled.
         let open = session.take().filter(|open| open.server == server && !open.client.is_closed());
-        let client = match open {
-            Some(open) => open.client,
+        let mut open = match open {
+            Some(open) => open,
             None => {
-                let client = connect(instance, server).await?;
+                let client = server::connect(&instance.context, &instance.sockets(), "postgres").await?;
+                let open = OpenSession::new(client, server);
+                open.exempt(instance).await?;
                 tokio::spawn(close_unused(instance.clone(), select));
-                client
+                open
             }
         };
-        let result = work(&client).await?;
-        *session = Some(OpenSession { client, server, used: Instant::now() });
+        let result = work(&mut open).await?;
+        open.used = Instant::now();
+        *session = Some(open);
         Ok(result)
+    }
+
+    /// Keeps a session that an administrative operation no longer needs, unless there is one already. `server` is the
+    /// process id of its server.
+    pub(super) fn keep(instance: &Arc<Instance>, select: Select, client: Client, server: u32) {
+        // Locked here, so that the next use waits for this session instead of opening another one.
+        let Ok(mut session) = select(instance).0.clone().try_lock_owned() else { return };
+        if session.is_some() {
+            return;
+        }
+        let instance = instance.clone();
+        tokio::spawn(async move {
+            let open = OpenSession::new(client, server);
+            if let Ok(Ok(())) = timeout(EXEMPT_TIMEOUT, open.exempt(&instance)).await {
+                *session = Some(open);
+                tokio::spawn(close_unused(instance, select));
+            }
+        });
     }
 
     /// Closes the session unless it is in use.
@@ -63,7 +132,7 @@ impl ControlSession {
     }
 }
 
-async fn close_unused(instance: Arc<Instance>, select: fn(&Instance) -> &ControlSession) {
+async fn close_unused(instance: Arc<Instance>, select: Select) {
     loop {
         tokio::time::sleep(IDLE_TIMEOUT).await;
         let mut session = select(&instance).0.lock().await;
@@ -72,19 +141,4 @@ async fn close_unused(instance: Arc<Instance>, select: fn(&Instance) -> &Control
             return;
         }
     }
-}
-
-/// Opens a session whose own CPU time is not counted as the tenant's.
-async fn connect(instance: &Instance, server: u32) -> Result<Client> {
-    let before = process::children(server);
-    let client = server::connect(&instance.context, &instance.sockets(), "postgres").await?;
-    let row = client.query_one("SELECT pg_backend_pid()", &[]).await.map_err(|error| {
-        Error::unavailable("cannot identify the session in the SQL server").because(error)
-    })?;
-    let pid = row.try_get::<_, i32>(0).ok().and_then(|pid| u32::try_from(pid).ok());
-    let ours = pid.filter(|pid| !before.contains(pid) && process::children(server).contains(pid));
-    if let Some(pid) = ours {
-        instance.context.cgroups.exempt(pid);
-    }
-    Ok(client)
 }

@@ -36,6 +36,14 @@ impl BoundedSession {
     }
 }
 
+impl Drop for BoundedSession {
+    fn drop(&mut self) {
+        if let Some(session) = self.0.take() {
+            session.end();
+        }
+    }
+}
+
 #[async_trait]
 impl Admin for BoundedSession {
     async fn users(&mut self) -> Result<Vec<String>> {

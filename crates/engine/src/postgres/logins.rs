@@ -1,12 +1,15 @@
 //! Reads the secret of a SQL user for a login. Logins that arrive during a read share the next one.
 
 use super::{
-    admin::secret, control_session::ControlSession, instance::Instance, statement_error::StatementError,
+    admin::secret,
+    control_session::{ControlSession, OpenSession},
+    instance::Instance,
+    statement_error::StatementError,
 };
 use ootheca_model::{Error, Result, login::Secret, names, sql_name};
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::{sync::oneshot, time::timeout};
-use tokio_postgres::{Client, Row, types::Type};
+use tokio_postgres::{Row, types::Type};
 
 /// The time limit for a login to read its secret.
 const READ_TIMEOUT: Duration = Duration::from_secs(2);
@@ -17,7 +20,7 @@ const READ: &str = "SELECT namesend(rolname), rolpassword, coalesce(rolvalidunti
 /// The session that reads secrets, and the logins that wait for it.
 #[derive(Debug, Default)]
 pub(super) struct LoginReader {
-    session: ControlSession,
+    pub(super) session: ControlSession,
     waiting: parking_lot::Mutex<Vec<WaitingLogin>>,
 }
 
@@ -35,15 +38,6 @@ impl LoginReader {
 }
 
 impl Instance {
-    /// Opens the session in the background, because a login probably follows.
-    pub(super) fn expect_login(self: &Arc<Self>) {
-        let instance = self.clone();
-        tokio::spawn(async move {
-            let open = ControlSession::run(&instance, |instance| &instance.logins.session, async |_| Ok(()));
-            let _ = timeout(READ_TIMEOUT, open).await;
-        });
-    }
-
     /// The secret of a user that can log in, as the server has it now; `None` for any other name. `Unavailable` if
     /// the server does not respond in time.
     pub(super) async fn secret(self: &Arc<Self>, user: &str) -> Result<Option<Secret>> {
@@ -53,7 +47,7 @@ impl Instance {
         let read = ControlSession::run(
             self,
             |instance| &instance.logins.session,
-            async |client| {
+            async |session| {
                 // A login that had the session before this one has read this secret, too.
                 if let Ok(secret) = result.try_recv() {
                     return Ok(secret);
@@ -62,7 +56,7 @@ impl Instance {
                 // This name is not among the others if the login that was reading it was canceled.
                 let names: Vec<&[u8]> =
                     waiting.iter().map(|login| login.name.as_slice()).chain([name.as_slice()]).collect();
-                let secrets = read(client, &names).await?;
+                let secrets = read(session, &names).await?;
                 for login in waiting {
                     let secret = secrets.get(&login.name).cloned();
                     // An error means that the login was canceled.
@@ -83,9 +77,9 @@ impl Instance {
     }
 }
 
-async fn read(client: &Client, names: &[&[u8]]) -> Result<HashMap<Vec<u8>, Secret>> {
+async fn read(session: &mut OpenSession, names: &[&[u8]]) -> Result<HashMap<Vec<u8>, Secret>> {
     let failed = |error| StatementError::from(error).other("read the secret of a SQL user");
-    let rows = client.query_typed(READ, &[(&names, Type::BYTEA_ARRAY)]).await.map_err(failed)?;
+    let rows = session.query(READ, &[Type::BYTEA_ARRAY], &[&names]).await.map_err(failed)?;
     rows.iter().map(login).collect::<Result<_, _>>().map_err(failed)
 }
 

@@ -99,13 +99,13 @@ impl Instance {
         let read = ControlSession::run(
             self,
             |instance| &instance.meter.session,
-            async |client| {
-                let row = client.query_one(MEASURE, &[]).await.map_err(|error| {
+            async |session| {
+                let rows = session.query(MEASURE, &[], &[]).await.map_err(|error| {
                     Error::unavailable("cannot read the counters of the SQL server").because(error)
                 })?;
-                read(&row, &mut self.meter.log.lock()).map_err(|error| {
-                    Error::internal("the SQL server returned unexpected counters").because(error)
-                })
+                let unexpected = || Error::internal("the SQL server returned unexpected counters");
+                let row = rows.first().ok_or_else(unexpected)?;
+                read(row, &mut self.meter.log.lock()).map_err(|error| unexpected().because(error))
             },
         );
         let (sql, template, roles) = read.await?;
