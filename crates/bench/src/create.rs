@@ -69,7 +69,13 @@ fn once(server: &Ootheca, n: usize) -> [Duration; 3] {
 fn spares(server: &Ootheca, pool: usize) {
     ootheca_testkit::eventually("the pool is full", || {
         let spares =
-            server.instances().iter().filter(|row| row["cluster"].is_null() && row["pid"].is_u64()).count();
+            server.instances().iter().filter(|row| row["cluster"].is_null() && is_whole(row)).count();
         (spares >= pool).then_some(())
     });
+}
+
+/// Whether a spare is complete. Its server starts before that, and still needs the CPU.
+fn is_whole(row: &serde_json::Value) -> bool {
+    let data = std::path::Path::new(row["data"].as_str().unwrap_or_default());
+    data.with_file_name("spare-ready").exists()
 }

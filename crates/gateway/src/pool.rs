@@ -54,7 +54,6 @@ const WITHIN_LIMITS: &[u8] = b"SELECT \
 const SWEEP_INTERVAL: Duration = Duration::from_millis(250);
 
 /// What two sessions must have in common to use the same server connection.
-#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct PoolKey {
     pub(crate) socket: Arc<Path>,
     /// The startup message, as sent to the server.
@@ -86,20 +85,28 @@ impl Pool {
         !self.max_idle.is_zero()
     }
 
-    /// Takes the most recent usable connection.
-    pub(crate) fn take(&self, cluster: ClusterId, key: &PoolKey) -> Option<BackendSession> {
+    /// Takes the most recent usable connection for a startup message and a client key. Returns it with the path of
+    /// its socket, which is to be compared.
+    pub(crate) fn take(
+        &self,
+        cluster: ClusterId,
+        startup: &[u8],
+        client_key: &ClientKey,
+    ) -> Option<(Arc<Path>, BackendSession)> {
+        let matches = |pooled: &Pooled| pooled.key.startup == startup && pooled.key.client_key == *client_key;
         loop {
-            let Pooled { socket, parameters, cancel_target, since, .. } = {
+            let Pooled { key, socket, parameters, cancel_target, since } = {
                 let mut connections = self.connections.lock();
                 let of_cluster = connections.get_mut(&cluster)?;
-                let found = of_cluster.iter().rposition(|pooled| pooled.key == *key)?;
+                let found = of_cluster.iter().rposition(matches)?;
                 of_cluster.swap_remove(found)
             };
             let silent =
                 matches!((&socket).read(&mut [0]), Err(cause) if cause.kind() == io::ErrorKind::WouldBlock);
             if silent && since.elapsed() < self.max_idle && cancel_target.is_unshared() {
                 let (cancel_target, notices, trailing) = (Some(cancel_target), Vec::new(), Vec::new());
-                return Some(BackendSession { socket, parameters, cancel_target, notices, trailing });
+                let session = BackendSession { socket, parameters, cancel_target, notices, trailing };
+                return Some((key.socket, session));
             }
         }
     }

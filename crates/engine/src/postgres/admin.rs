@@ -3,10 +3,10 @@
 use super::{
     admin_role,
     context::{EngineContext, new_id},
-    control_session::ControlSession,
+    control_session::{ControlSession, OpenSession},
     instance::Instance,
     object::{Name, Object},
-    server::{self, not_ready},
+    server::{self, PolledConnection, not_ready},
     sql::{Identifier, Literal},
     statement_error::StatementError,
 };
@@ -47,6 +47,7 @@ pub(super) struct AdminSession {
     context: Arc<EngineContext>,
     sockets: PathBuf,
     client: Client,
+    connection: PolledConnection,
     /// The process id of the server.
     server: u32,
     /// Whether a SQL user who can log in was created or changed.
@@ -58,19 +59,17 @@ impl AdminSession {
     pub(super) async fn open(instance: Arc<Instance>) -> Result<Self> {
         let (context, sockets) = (instance.context.clone(), instance.sockets());
         let server = instance.ready_pid().ok_or_else(not_ready)?;
-        let client = server::connect(&context, &sockets, "postgres").await?;
-        Ok(Self { instance, context, sockets, client, server, login_follows: false })
+        let (client, connection) = server::open(&context, &sockets, "postgres").await?;
+        let connection = PolledConnection::new(connection);
+        Ok(Self { instance, context, sockets, client, connection, server, login_follows: false })
     }
 
     /// Ends the session, or keeps it for the next login, which would open one otherwise.
     pub(super) fn end(self) {
-        if self.login_follows {
-            ControlSession::keep(
-                &self.instance,
-                |instance| &instance.logins.session,
-                self.client,
-                self.server,
-            );
+        let Self { instance, client, connection, server, login_follows, .. } = self;
+        if login_follows {
+            let open = async move { Some(OpenSession::new(client, connection.take().await?, server)) };
+            ControlSession::keep(&instance, |instance| &instance.logins.session, open);
         }
     }
 

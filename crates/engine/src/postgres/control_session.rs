@@ -6,11 +6,15 @@
 use super::{
     instance::Instance,
     process,
-    server::{self, not_ready},
+    server::{self, ControlConnection, not_ready},
 };
 use ootheca_model::{Error, Result};
 use std::{
+    fmt,
+    future::poll_fn,
+    pin::{Pin, pin},
     sync::Arc,
+    task::{Context, Poll},
     time::{Duration, Instant},
 };
 use tokio::time::timeout;
@@ -21,19 +25,28 @@ use tokio_postgres::{
 
 /// A session that has not been used for this long is closed, because an idle session uses memory.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-/// The time limit for a server to tell the process id of a session.
-const EXEMPT_TIMEOUT: Duration = Duration::from_secs(2);
+/// The time limit for keeping a session.
+const KEEP_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Locked while the session is in use.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct ControlSession(Arc<tokio::sync::Mutex<Option<OpenSession>>>);
+
+impl fmt::Debug for ControlSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ControlSession").finish_non_exhaustive()
+    }
+}
 
 /// The session that an instance keeps for one purpose.
 type Select = fn(&Instance) -> &ControlSession;
 
-#[derive(Debug)]
+/// The connection is polled by the task that uses the session, because handing every message to another task takes
+/// longer than most queries.
 pub(super) struct OpenSession {
     client: Client,
+    /// `None` if the server has closed it.
+    connection: Option<ControlConnection>,
     /// The process id of the server.
     server: u32,
     used: Instant,
@@ -42,8 +55,14 @@ pub(super) struct OpenSession {
 
 impl OpenSession {
     /// A session that has just been opened in the server.
-    fn new(client: Client, server: u32) -> Self {
-        Self { client, server, used: Instant::now(), statements: Vec::new() }
+    pub(super) fn new(client: Client, connection: ControlConnection, server: u32) -> Self {
+        Self { client, connection: Some(connection), server, used: Instant::now(), statements: Vec::new() }
+    }
+
+    /// The session, if it is one of this server and the server has not closed it.
+    async fn usable(mut self, server: u32) -> Option<Self> {
+        poll_fn(|context| Poll::Ready(poll_connection(&mut self.connection, context))).await;
+        (self.server == server && self.connection.is_some()).then_some(self)
     }
 
     /// Runs a query that is prepared when it is first used. `types` are those of its parameters.
@@ -53,28 +72,58 @@ impl OpenSession {
         types: &[Type],
         values: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, tokio_postgres::Error> {
-        let prepared = self.statements.iter().find(|(query, _)| *query == text);
-        let statement = match prepared {
-            Some((_, statement)) => statement.clone(),
-            None => {
-                let statement = self.client.prepare_typed(text, types).await?;
-                self.statements.push((text, statement.clone()));
-                statement
-            }
+        let Self { client, connection, statements, .. } = self;
+        let work = async {
+            let prepared = statements.iter().find(|(query, _)| *query == text);
+            let statement = match prepared {
+                Some((_, statement)) => statement.clone(),
+                None => {
+                    let statement = client.prepare_typed(text, types).await?;
+                    statements.push((text, statement.clone()));
+                    statement
+                }
+            };
+            client.query(&statement, values).await
         };
-        self.client.query(&statement, values).await
+        drive(connection, work).await
     }
 
-    /// Excludes the CPU time of the session from the tenant's.
-    async fn exempt(&self, instance: &Instance) -> Result<()> {
-        let row = self.client.query_typed_one("SELECT pg_backend_pid()", &[]).await.map_err(|error| {
+    /// Excludes the CPU time of the session from the tenant's, in the background: the kernel takes some 15 ms to move a
+    /// process to another control group.
+    async fn exempt(&mut self, instance: &Arc<Instance>) -> Result<()> {
+        let identify = self.client.query_typed_one("SELECT pg_backend_pid()", &[]);
+        let row = drive(&mut self.connection, identify).await.map_err(|error| {
             Error::unavailable("cannot identify the session in the SQL server").because(error)
         })?;
-        let pid = row.try_get::<_, i32>(0).ok().and_then(|pid| u32::try_from(pid).ok());
-        if let Some(pid) = pid.filter(|pid| process::children(self.server).contains(pid)) {
-            instance.context.cgroups.exempt(pid);
+        if let Some(pid) = row.try_get::<_, i32>(0).ok().and_then(|pid| u32::try_from(pid).ok()) {
+            let (instance, server) = (instance.clone(), self.server);
+            tokio::task::spawn_blocking(move || {
+                if process::children(server).contains(&pid) {
+                    instance.context.cgroups.exempt(pid);
+                }
+            });
         }
         Ok(())
+    }
+}
+
+/// Polls the connection while `work` uses its client.
+async fn drive<T>(connection: &mut Option<ControlConnection>, work: impl Future<Output = T>) -> T {
+    let mut work = pin!(work);
+    poll_fn(|context| {
+        if let Poll::Ready(result) = work.as_mut().poll(context) {
+            return Poll::Ready(result);
+        }
+        poll_connection(connection, context);
+        work.as_mut().poll(context)
+    })
+    .await
+}
+
+/// Drops the connection once the server has closed it, so that its client returns errors.
+fn poll_connection(connection: &mut Option<ControlConnection>, context: &mut Context<'_>) {
+    if connection.as_mut().is_some_and(|connection| Pin::new(connection).poll(context).is_ready()) {
+        *connection = None;
     }
 }
 
@@ -89,12 +138,16 @@ impl ControlSession {
         let mut session = select(instance).0.lock().await;
         let server = instance.ready_pid().ok_or_else(not_ready)?;
         // Taken, so that it is closed if this is canceled.
-        let open = session.take().filter(|open| open.server == server && !open.client.is_closed());
+        let open = match session.take() {
+            Some(open) => open.usable(server).await,
+            None => None,
+        };
         let mut open = match open {
             Some(open) => open,
             None => {
-                let client = server::connect(&instance.context, &instance.sockets(), "postgres").await?;
-                let open = OpenSession::new(client, server);
+                let opened = server::open(&instance.context, &instance.sockets(), "postgres").await;
+                let (client, connection) = opened?;
+                let mut open = OpenSession::new(client, connection, server);
                 open.exempt(instance).await?;
                 tokio::spawn(close_unused(instance.clone(), select));
                 open
@@ -106,9 +159,12 @@ impl ControlSession {
         Ok(result)
     }
 
-    /// Keeps a session that an administrative operation no longer needs, unless there is one already. `server` is the
-    /// process id of its server.
-    pub(super) fn keep(instance: &Arc<Instance>, select: Select, client: Client, server: u32) {
+    /// Keeps a session that an administrative operation no longer needs, unless there is one already.
+    pub(super) fn keep(
+        instance: &Arc<Instance>,
+        select: Select,
+        open: impl Future<Output = Option<OpenSession>> + Send + 'static,
+    ) {
         // Locked here, so that the next use waits for this session instead of opening another one.
         let Ok(mut session) = select(instance).0.clone().try_lock_owned() else { return };
         if session.is_some() {
@@ -116,10 +172,15 @@ impl ControlSession {
         }
         let instance = instance.clone();
         tokio::spawn(async move {
-            let open = OpenSession::new(client, server);
-            if let Ok(Ok(())) = timeout(EXEMPT_TIMEOUT, open.exempt(&instance)).await {
+            let keep = async {
+                let mut open = open.await?;
+                open.exempt(&instance).await.ok()?;
                 *session = Some(open);
-                tokio::spawn(close_unused(instance, select));
+                Some(())
+            };
+            if timeout(KEEP_TIMEOUT, keep).await.is_ok_and(|kept| kept.is_some()) {
+                drop(session);
+                close_unused(instance, select).await;
             }
         });
     }

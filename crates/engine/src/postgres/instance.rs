@@ -59,8 +59,8 @@ pub(super) struct InstanceState {
     pub(super) retry_at: Option<Timestamp>,
     /// The reason why the CPU limit is not enforced.
     pub(super) unbounded: Option<String>,
-    /// Whether the processes are in a group that counts their CPU time.
-    pub(super) counted: bool,
+    /// Whether the processes are in a group that counts their CPU time; `None` until that is known.
+    pub(super) counted: Option<bool>,
     /// Whether it is certain that no process is left.
     pub(super) empty: bool,
     /// What is missing of the data, as of the last plan. The server is not started without it.
@@ -105,7 +105,7 @@ impl Instance {
             up_since: None,
             retry_at: None,
             unbounded: context.cgroups.unavailable().map(str::to_owned),
-            counted: false,
+            counted: None,
             empty: false,
             missing: None,
             unresponsive: false,
@@ -329,7 +329,7 @@ impl Instance {
         }
         self.state.send_modify(|state| {
             state.unbounded = result.err();
-            state.counted = counted;
+            state.counted = Some(counted);
         });
     }
 

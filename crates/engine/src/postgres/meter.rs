@@ -90,6 +90,8 @@ impl Instance {
             (ready, state.counted)
         };
         let process = process.ok_or_else(not_ready)?;
+        // Not known yet in a server that was adopted just now.
+        let counted = counted.ok_or_else(not_ready)?;
         let micros = if counted { self.context.cgroups.used(&self.id) } else { process::used(process.pid) };
         Ok(CpuCounter { epoch: epoch(&process), micros: micros.ok_or_else(not_ready)? })
     }

@@ -13,8 +13,11 @@ use crate::files::failed;
 use ootheca_model::{Error, Result, failpoint};
 use rustix::process::Signal;
 use std::{os::unix::process::CommandExt, path::Path, process::Stdio, time::Duration};
-use tokio::sync::watch;
-use tokio_postgres::{Client, NoTls};
+use tokio::{
+    sync::{oneshot, watch},
+    task::JoinHandle,
+};
+use tokio_postgres::{Client, NoTls, Socket, tls::NoTlsStream};
 
 /// How long a fast shutdown may take before an immediate one.
 const FAST_TIMEOUT: Duration = Duration::from_secs(5);
@@ -160,8 +163,54 @@ pub(super) const STATEMENT_TIMEOUT: Duration = Duration::from_secs(60);
 const OPTIONS: &str = "-c search_path=pg_catalog -c role=none -c default_transaction_read_only=off \
                        -c statement_timeout=60s -c lock_timeout=30s";
 
+/// The part of a session that reads and writes. It has to be polled while its client is in use.
+pub(super) type ControlConnection = tokio_postgres::Connection<Socket, NoTlsStream>;
+
 /// Connects as the control user.
 pub(super) async fn connect(context: &EngineContext, sockets: &Path, database: &str) -> Result<Client> {
+    let (client, connection) = open(context, sockets, database).await?;
+    tokio::spawn(ended(connection));
+    Ok(client)
+}
+
+async fn ended(connection: impl Future<Output = Result<(), tokio_postgres::Error>>) {
+    if let Err(error) = connection.await {
+        tracing::debug!(%error, "control connection ended");
+    }
+}
+
+/// A connection that is polled by a task of its own until it is taken back.
+pub(super) struct PolledConnection {
+    task: JoinHandle<Option<ControlConnection>>,
+    take: oneshot::Sender<()>,
+}
+
+impl PolledConnection {
+    pub(super) fn new(mut connection: ControlConnection) -> Self {
+        let (take, taken) = oneshot::channel();
+        let task = tokio::spawn(async move {
+            tokio::select! {
+                () = ended(&mut connection) => None,
+                Ok(()) = taken => Some(connection),
+            }
+        });
+        Self { task, take }
+    }
+
+    /// The connection, unless it has ended.
+    pub(super) async fn take(self) -> Option<ControlConnection> {
+        // An error means that the task has ended.
+        let _ = self.take.send(());
+        self.task.await.ok().flatten()
+    }
+}
+
+/// Connects as the control user. The caller polls the connection.
+pub(super) async fn open(
+    context: &EngineContext,
+    sockets: &Path,
+    database: &str,
+) -> Result<(Client, ControlConnection)> {
     let mut config = tokio_postgres::Config::new();
     config
         .host_path(sockets)
@@ -175,19 +224,13 @@ pub(super) async fn connect(context: &EngineContext, sockets: &Path, database: &
     let connected = tokio::time::timeout(CONNECT_TIMEOUT, config.connect(NoTls)).await;
     let connected = connected
         .map_err(|late| Error::unavailable("the SQL server did not respond in time").because(late))?;
-    let (client, connection) = connected.map_err(|error| match error.as_db_error() {
+    connected.map_err(|error| match error.as_db_error() {
         Some(refused) if refused.code().code() == "3D000" => Error::not_found("database"),
         Some(refused) if refused.code().code() == "53300" => {
             Error::unavailable("the SQL server has no free connection").because(error)
         }
         _ => Error::unavailable("cannot connect to the SQL server").because(error),
-    })?;
-    tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(%error, "control connection ended");
-        }
-    });
-    Ok(client)
+    })
 }
 
 /// Connects as the control user to a tenant's database, whatever its name and encoding. Statements and the

@@ -49,9 +49,10 @@ async fn cpu_is_limited_or_reported_as_unlimited() {
     let group = groups(pid).pop().unwrap();
     assert_eq!((quota(&group), share(&group)), ("150000".to_owned(), 100));
     let instance = report(&folder.engine()).unwrap().remove(0);
-    for pid in crate::support::processes_below(&instance.data) {
-        assert_eq!(groups(pid).pop(), Some(group.clone()), "children too");
-    }
+    // A process that has ended in the meantime has no group.
+    let pids = crate::support::processes_below(&instance.data);
+    let children: Vec<_> = pids.into_iter().filter_map(|pid| groups(pid).pop()).collect();
+    assert!(children.len() > 1 && children.iter().all(|child| *child == group), "{children:?}");
     for (generation, millis, expected) in
         [(2, Some(250), "25000"), (3, None, "-1"), (4, Some(2000), "200000")]
     {

@@ -11,8 +11,9 @@ use rustix::process::Signal;
 
 const MIB: u64 = 1 << 20;
 
+/// Measures. A server that was adopted just now can't be measured yet.
 async fn measure(engine: &PostgresEngine, cluster: ClusterId) -> Measure {
-    engine.measure(cluster).await.unwrap()
+    until("measured", || async { engine.measure(cluster).await.ok() }).await
 }
 
 /// Runs in its own session, because counters are reported at the end of a session.

@@ -20,10 +20,10 @@ use crate::{
 };
 use ootheca_model::{ClusterId, attempts::Attempt, login::Secret, sql_name};
 use ootheca_pg_protocol::{
-    scram::{AuthenticationError, Proof, Verifier},
+    scram::{AuthenticationError, ClientKey, Proof, Verifier},
     startup::StartupMessage,
 };
-use std::{io, sync::Arc, time::Duration};
+use std::{io, path::Path, sync::Arc, time::Duration};
 use tokio::{
     net::TcpStream,
     sync::OwnedSemaphorePermit,
@@ -221,31 +221,39 @@ impl LoginAttempt<'_> {
         let permit = permit.map_err(|_| ClientError::too_many_connections())?;
         let secret = admitted.secret.clone();
         let (shared, request) = (self.shared.clone(), self.request.clone());
-        let activate = async move { admission::activate(&shared, admitted, &request).await };
-        let activated = self.shared.on_main_runtime(activate).await?;
-        let ActivatedSession { registration, storage_limit, socket, wake } = activated;
-        log.wake = Some(wake);
-        self.shared.metrics.woke(wake);
         let mut startup = self.startup.clone();
         startup.downgrade();
-        let client_key = proof.client_key;
-        let pool_key = PoolKey { socket: socket.into(), startup: startup.encode(), client_key };
+        let (startup, client_key) = (startup.encode(), proof.client_key);
+        let activate = async move { admission::activate(&shared, admitted, &request).await };
+        let (activated, pooled) =
+            tokio::join!(self.shared.on_main_runtime(activate), self.pooled(&startup, &client_key, secret));
+        let ActivatedSession { registration, storage_limit, socket, wake } = activated?;
+        log.wake = Some(wake);
+        self.shared.metrics.woke(wake);
         // A storage guard must see a session from its start, so throttled clusters do not use the pool.
-        let pooled = match storage_limit {
-            None => self.shared.pool.take(self.cluster, &pool_key),
-            Some(_) => None,
-        };
-        // The server does not authenticate the user again, so the secret must not have changed since it was read.
-        let pooled = match pooled {
-            Some(backend) if self.is_current(secret).await => pool::admits(backend).await,
-            _ => None,
-        };
+        let pooled = pooled.filter(|(path, _)| **path == *socket && storage_limit.is_none());
+        let pool_key = PoolKey { socket: socket.into(), startup, client_key };
         log.pooled = pooled.is_some();
         let backend = match pooled {
-            Some(backend) => backend,
+            Some((_, backend)) => backend,
             None => self.log_in(&pool_key, verifier).await?,
         };
         Ok(CompletedLogin { registration, storage_limit, permit, proof, pool_key, backend })
+    }
+
+    /// A connection from the pool, with the path of its socket. The server does not authenticate the user again, so the
+    /// secret must not have changed since it was read.
+    async fn pooled(
+        &self,
+        startup: &[u8],
+        client_key: &ClientKey,
+        secret: Option<Secret>,
+    ) -> Option<(Arc<Path>, BackendSession)> {
+        let (socket, backend) = self.shared.pool.take(self.cluster, startup, client_key)?;
+        if !self.is_current(secret).await {
+            return None;
+        }
+        Some((socket, pool::admits(backend).await?))
     }
 
     /// Whether the user still has this secret, as far as it was not read just now.
