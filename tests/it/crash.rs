@@ -37,11 +37,17 @@ trait Flow {
     }
 }
 
-fn run(what: &str, spares: usize, mut flow: impl Flow) {
+fn run(what: &str, spares: usize, flow: impl Flow) {
+    run_points(what, spares, flow, 1..=ENOUGH);
+}
+
+/// Kills the server after some of the side effects only, so that several tests can share a long flow.
+fn run_points(what: &str, spares: usize, mut flow: impl Flow, points: impl Iterator<Item = usize>) {
     let (idle, idle_else) = flow.idle_seconds();
     let mut server =
         ServerBuilder::new(PROGRAM).engine(Engine::Postgres).pool(spares).env(IDLE, idle_else).boot();
-    for n in 1..=ENOUGH {
+    let mut kills = 0;
+    for n in points {
         flow.prepare(&server);
         calm(&server, spares);
         server.kill();
@@ -61,10 +67,11 @@ fn run(what: &str, spares: usize, mut flow: impl Flow) {
             let log = server.log();
             let killed: Vec<&str> =
                 log.lines().filter_map(|line| line.split_once(SAID).map(|(_, name)| name)).collect();
-            assert_eq!(killed.len(), n - 1, "every kill logs its side effect");
-            println!("crash: {what}: {} kill points tried: {}", n - 1, killed.join(", "));
+            assert_eq!(killed.len(), kills, "every kill logs its side effect");
+            println!("crash: {what}: {kills} kill points tried: {}", killed.join(", "));
             return;
         }
+        kills += 1;
     }
     panic!("{what}: more than {ENOUGH} effects");
 }

@@ -1,6 +1,6 @@
 //! The changes that are interrupted by a crash.
 
-use super::{Flow, NEVER, clear, run, suspended};
+use super::{ENOUGH, Flow, NEVER, clear, run, run_points, suspended};
 use crate::{
     sql_names::{at, databases, furnish, with_name},
     support::{PASSWORD, column, id, sql_user},
@@ -321,8 +321,13 @@ fn a_suspension_survives_a_crash() {
 }
 
 #[test]
-fn a_resumption_survives_a_crash() {
-    run("wake", 0, Wake::default());
+fn a_resumption_survives_a_crash_after_an_odd_effect() {
+    run_points("wake", 0, Wake::default(), (1..=ENOUGH).step_by(2));
+}
+
+#[test]
+fn a_resumption_survives_a_crash_after_an_even_effect() {
+    run_points("wake", 0, Wake::default(), (2..=ENOUGH).step_by(2));
 }
 
 #[test]
