@@ -27,6 +27,8 @@ pub struct Capabilities {
     pub majors: Vec<String>,
     /// The reason why CPU cannot be limited on this machine; `None` if it can.
     pub cpu_unbounded: Option<String>,
+    /// The same for memory and the number of processes.
+    pub memory_unbounded: Option<String>,
     /// Whether the data is reachable from this machine only, so that no other engine may serve the same
     /// store.
     pub machine_scoped: bool,

@@ -322,8 +322,12 @@ async fn open(
     let admin_key = bootstrap::prepare(&*store, &settings, data, clock.now()).await?;
     let page_key = bootstrap::page_key(&*store, clock.now()).await?;
     engine.open().await?;
-    if let Some(reason) = engine.capabilities().cpu_unbounded {
+    let capabilities = engine.capabilities();
+    if let Some(reason) = capabilities.cpu_unbounded {
         tracing::warn!(reason, "CPU limits are not available on this machine");
+    }
+    if let Some(reason) = capabilities.memory_unbounded {
+        tracing::warn!(reason, "limits of memory and processes are not available on this machine");
     }
     let context = Context::new(store, engine, clock, test_clock, settings, page_key, owner);
     Ok((context, admin_key))

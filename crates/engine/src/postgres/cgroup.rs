@@ -1,5 +1,5 @@
-//! Limits and measures CPU time with the kernel's control groups, version 1 and 2, in
-//! `<cpu>/ootheca/<instance>`. With version 2, also limits memory and the number of processes.
+//! Limits and measures CPU time, and limits memory and the number of processes, with the kernel's control
+//! groups: in `<mount>/ootheca/<instance>`, where version 1 has a mount for each controller.
 
 use std::{
     fs, io,
@@ -39,6 +39,10 @@ pub(super) struct Cgroups {
     place: Result<(Version, PathBuf), String>,
     /// Where CPU time is counted: the same location, or another mount of version 1.
     counter: Option<PathBuf>,
+    /// The same for memory, or the reason why it is not limited.
+    memory: Result<PathBuf, String>,
+    /// The same for processes.
+    processes: Result<PathBuf, String>,
 }
 
 impl Cgroups {
@@ -51,7 +55,9 @@ impl Cgroups {
             match prepare(version, &base) {
                 Ok(place) => {
                     let counter = counter(version, &place, &mounts, &own);
-                    return Self { place: Ok((version, place)), counter };
+                    let [memory, processes] =
+                        ["memory", "pids"].map(|name| limiter(version, &place, name, &mounts, &own));
+                    return Self { place: Ok((version, place)), counter, memory, processes };
                 }
                 Err(reason) => reasons.push(reason),
             }
@@ -59,12 +65,19 @@ impl Cgroups {
         if reasons.is_empty() {
             reasons.push("no control group with a CPU controller is mounted".to_owned());
         }
-        Self { place: Err(reasons.join("; ")), counter: None }
+        let reason = reasons.join("; ");
+        let (memory, processes) = (Err(reason.clone()), Err(reason.clone()));
+        Self { place: Err(reason), counter: None, memory, processes }
     }
 
     /// The reason why CPU cannot be limited on this machine.
     pub(super) fn unavailable(&self) -> Option<&str> {
         self.place.as_ref().err().map(String::as_str)
+    }
+
+    /// The reason why memory and processes cannot be limited on this machine.
+    pub(super) fn bounds_unavailable(&self) -> Option<&str> {
+        [&self.memory, &self.processes].into_iter().find_map(|place| place.as_ref().err()).map(String::as_str)
     }
 
     /// The version of control groups in use, or the reason why none is.
@@ -98,23 +111,23 @@ impl Cgroups {
         set().map_err(|error| format!("cannot write {}: {error}", group.display()))
     }
 
-    /// Limits memory and processes in the group of an instance, or says why not.
-    pub(super) fn set_bounds(&self, instance: &str, bounds: Bounds) -> Result<(), String> {
-        let (version, parent) = self.place.as_ref().map_err(Clone::clone)?;
-        if *version == Version::V1 {
-            return Err("the machine uses control groups of version 1".to_owned());
-        }
-        let values = [("memory.max", bounds.memory_bytes), ("pids.max", bounds.processes.into())];
-        values.into_iter().try_for_each(|(file, value)| {
-            let path = parent.join(instance).join(file);
-            // The file must exist: `fs::write` would create one where the controller is not enabled.
-            let write = |mut file: fs::File| io::Write::write_all(&mut file, value.to_string().as_bytes());
-            fs::OpenOptions::new()
-                .write(true)
-                .open(&path)
-                .and_then(write)
-                .map_err(|error| format!("cannot write {}: {error}", path.display()))
-        })
+    /// Limits memory and processes of an instance, and adds these processes to its groups, or says why not.
+    pub(super) fn set_bounds(&self, instance: &str, bounds: Bounds, pids: &[u32]) -> Result<(), String> {
+        let memory_file = match self.version()? {
+            Version::V1 => "memory.limit_in_bytes",
+            Version::V2 => "memory.max",
+        };
+        let limits = [
+            (&self.memory, memory_file, bounds.memory_bytes),
+            (&self.processes, "pids.max", bounds.processes.into()),
+        ];
+        let set = |(parent, file, value): (&Result<PathBuf, String>, &str, u64)| {
+            let group = parent.as_ref().map_err(Clone::clone)?.join(instance);
+            limit(&group, file, value).and_then(|()| enter(&group, pids.iter().copied()))
+        };
+        // One is set even if the other fails.
+        let failures: Vec<String> = limits.into_iter().filter_map(|one| set(one).err()).collect();
+        if failures.is_empty() { Ok(()) } else { Err(failures.join("; ")) }
     }
 
     /// Adds processes to the group of an instance. Processes that have ended in the meantime are ignored.
@@ -133,8 +146,7 @@ impl Cgroups {
 
     /// Moves a control session out of the groups of its instance, so that it is neither limited nor counted.
     pub(super) fn exempt(&self, pid: u32) {
-        let Ok((_, parent)) = &self.place else { return };
-        for parent in [parent].into_iter().chain(&self.counter) {
+        for parent in self.places() {
             let group = parent.join(CONTROL);
             let entered = fs::create_dir_all(&group).is_ok() && enter(&group, [pid]).is_ok();
             tracing::trace!(pid, entered, group = %group.display(), "moved control session");
@@ -152,13 +164,31 @@ impl Cgroups {
 
     /// Removes the group of an instance whose processes have ended. Returns `false` on failure.
     pub(super) fn remove(&self, instance: &str) -> bool {
-        let Ok((_, parent)) = &self.place else { return true };
-        let other = self.counter.iter().filter(|counter| *counter != parent);
-        [parent].into_iter().chain(other).fold(true, |all, parent| {
+        self.places().into_iter().fold(true, |all, parent| {
             let removed = fs::remove_dir(parent.join(instance));
             all & (removed.is_ok() || removed.is_err_and(|error| error.kind() == io::ErrorKind::NotFound))
         })
     }
+
+    /// The locations with a group for each instance, each once.
+    fn places(&self) -> Vec<&PathBuf> {
+        let cpu = self.place.as_ref().ok().map(|(_, place)| place);
+        let mut places: Vec<&PathBuf> =
+            cpu.into_iter().chain(&self.counter).chain(&self.memory).chain(&self.processes).collect();
+        places.sort_unstable();
+        places.dedup();
+        places
+    }
+}
+
+/// Sets a limit of a group, and creates the group if necessary.
+fn limit(group: &Path, file: &str, value: u64) -> Result<(), String> {
+    let path = group.join(file);
+    // The file must exist: `fs::write` would create one where the controller is not enabled.
+    fs::create_dir_all(group)
+        .and_then(|()| fs::OpenOptions::new().write(true).open(&path))
+        .and_then(|mut file| io::Write::write_all(&mut file, value.to_string().as_bytes()))
+        .map_err(|error| format!("cannot write {}: {error}", path.display()))
 }
 
 /// Adds processes to a group. Processes that have ended in the meantime are ignored.
@@ -180,8 +210,40 @@ fn counter(version: Version, place: &Path, mounts: &str, own: &str) -> Option<Pa
     if version == Version::V2 || place.join(COUNTER).exists() {
         return Some(place.to_owned());
     }
-    let bases = candidates(mounts, own, "cpuacct").into_iter().filter(|(version, _)| *version == Version::V1);
-    bases.filter_map(|(version, base)| prepare(version, &base).ok()).next()
+    mount("cpuacct", mounts, own).ok()
+}
+
+/// Where a controller limits the groups in `place`, or the reason why it does not.
+fn limiter(
+    version: Version,
+    place: &Path,
+    controller: &str,
+    mounts: &str,
+    own: &str,
+) -> Result<PathBuf, String> {
+    if version == Version::V1 {
+        return mount(controller, mounts, own);
+    }
+    for group in place.parent().into_iter().chain([place]) {
+        let file = group.join("cgroup.subtree_control");
+        fs::write(&file, format!("+{controller}"))
+            .map_err(|error| format!("cannot enable {controller} in {}: {error}", file.display()))?;
+    }
+    Ok(place.to_owned())
+}
+
+/// The location of the groups in the mount of a controller of version 1, or the reason why there is none.
+fn mount(controller: &str, mounts: &str, own: &str) -> Result<PathBuf, String> {
+    let mut reason = format!("no control group with the controller {controller} is mounted");
+    for (version, base) in candidates(mounts, own, controller) {
+        if version == Version::V1 {
+            match prepare(version, &base) {
+                Ok(place) => return Ok(place),
+                Err(failure) => reason = failure,
+            }
+        }
+    }
+    Err(reason)
 }
 
 /// Parses `usage_usec` of version 2.
@@ -235,15 +297,7 @@ fn prepare(version: Version, base: &Path) -> Result<PathBuf, String> {
         match version {
             Version::V1 => fs::OpenOptions::new().write(true).open(place.join("cgroup.procs")).map(|_| ()),
             Version::V2 => fs::write(place.join("cgroup.subtree_control"), "+cpu"),
-        }?;
-        if version == Version::V2 {
-            // Without them, CPU is limited nevertheless.
-            for controller in ["+memory", "+pids"] {
-                let enable = |group: &Path| fs::write(group.join("cgroup.subtree_control"), controller);
-                let _ = enable(base).and_then(|()| enable(&place));
-            }
         }
-        Ok(())
     };
     make().map_err(|error| format!("cannot write {}: {error}", place.display()))?;
     Ok(place)
@@ -267,24 +321,47 @@ mod tests {
         assert_eq!(found, [(Version::V2, base.clone()), (Version::V2, base.join("user.slice"))]);
     }
 
-    /// A folder in place of a control group: the files that the kernel would create are created here.
+    /// Folders in place of control groups: the files that the kernel would create are created here.
     #[test]
     fn memory_and_processes_are_limited_where_the_controllers_are_enabled() {
         let folder = std::env::temp_dir().join(format!("ootheca-cgroup-{}", uuid::Uuid::new_v4().simple()));
-        let group = folder.join("one");
-        fs::create_dir_all(&group).expect("created");
         let bounds = Bounds { memory_bytes: 1 << 30, processes: 164 };
-        let at = |version| Cgroups { place: Ok((version, folder.clone())), counter: None };
-        let missing = at(Version::V2).set_bounds("one", bounds).expect_err("no controller");
-        assert!(missing.contains("memory.max"), "{missing}");
-        for file in ["memory.max", "pids.max"] {
-            fs::write(group.join(file), "").expect("created");
+        let cases = [
+            (Version::V1, "memory", "memory.limit_in_bytes", "pids"),
+            (Version::V2, "unified", "memory.max", "unified"),
+        ];
+        for (version, memory, memory_file, processes) in cases {
+            let place = |name: &str| folder.join(name);
+            let groups = Cgroups {
+                place: Ok((version, place("cpu"))),
+                counter: None,
+                memory: Ok(place(memory)),
+                processes: Ok(place(processes)),
+            };
+            let missing = groups.set_bounds("one", bounds, &[]).expect_err("no controller");
+            assert!(missing.contains(memory_file) && missing.contains("pids.max"), "{missing}");
+            let [memory, processes] = [memory, processes].map(|name| place(name).join("one"));
+            fs::write(memory.join(memory_file), "").expect("created");
+            let missing = groups.set_bounds("one", bounds, &[]).expect_err("one controller");
+            assert!(!missing.contains(memory_file) && missing.contains("pids.max"), "{missing}");
+            fs::write(processes.join("pids.max"), "").expect("created");
+            groups.set_bounds("one", bounds, &[42]).expect("set");
+            let read = |path: PathBuf| fs::read_to_string(path).expect("a file");
+            assert_eq!(read(memory.join(memory_file)), "1073741824");
+            assert_eq!(read(processes.join("pids.max")), "164");
+            for group in [memory, processes] {
+                assert_eq!(read(group.join("cgroup.procs")), "42");
+            }
         }
-        at(Version::V2).set_bounds("one", bounds).expect("set");
-        let read = |file: &str| fs::read_to_string(group.join(file)).expect(file);
-        assert_eq!((read("memory.max").as_str(), read("pids.max").as_str()), ("1073741824", "164"));
-        assert!(at(Version::V1).set_bounds("one", bounds).expect_err("version 1").contains("version 1"));
         fs::remove_dir_all(&folder).expect("removed");
+    }
+
+    #[test]
+    fn missing_controllers_are_reported() {
+        let none = super::mount("pids", "32 31 0:29 / /none rw - cgroup cgroup rw,memory\n", "");
+        assert_eq!(none, Err("no control group with the controller pids is mounted".to_owned()));
+        let absent = super::mount("memory", "32 31 0:29 / /proc/none rw - cgroup cgroup rw,memory\n", "");
+        assert!(absent.expect_err("no such directory").contains("/proc/none/ootheca"));
     }
 
     #[test]

@@ -249,6 +249,7 @@ impl Instance {
         let children = process::children(process.pid);
         let cgroups = &self.context.cgroups;
         let _ = cgroups.add(&self.id, children.iter().copied());
+        let _ = cgroups.set_bounds(&self.id, self.context.bounds, &children);
         cgroups.count(&self.id, children);
         Ok(process)
     }
@@ -320,8 +321,8 @@ impl Instance {
         let result = cgroups
             .set_cpu_limit(&self.id, millis)
             .and_then(|()| cgroups.add(&self.id, pids.iter().copied()));
-        let counted = cgroups.count(&self.id, pids);
-        if let Err(reason) = cgroups.set_bounds(&self.id, self.context.bounds) {
+        let counted = cgroups.count(&self.id, pids.iter().copied());
+        if let Err(reason) = cgroups.set_bounds(&self.id, self.context.bounds, &pids) {
             tracing::debug!(instance = self.id, reason, "memory and processes are not limited");
         }
         if result.is_ok() && millis.is_some() {

@@ -140,6 +140,7 @@ impl Engine for PostgresEngine {
         Capabilities {
             majors: context.programs.iter().map(|programs| programs.major.to_string()).collect(),
             cpu_unbounded: context.cgroups.unavailable().map(str::to_owned),
+            memory_unbounded: context.cgroups.bounds_unavailable().map(str::to_owned),
             machine_scoped: true,
         }
     }

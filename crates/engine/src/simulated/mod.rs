@@ -107,6 +107,7 @@ impl Engine for SimulatedEngine {
         Capabilities {
             majors: vec![ENGINE.to_owned()],
             cpu_unbounded: None,
+            memory_unbounded: None,
             machine_scoped: !self.state.is_shared(),
         }
     }

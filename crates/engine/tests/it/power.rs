@@ -37,7 +37,7 @@ async fn suspended_instance_has_no_processes_and_keeps_its_data() {
     assert!(session.simple_query("SELECT 1").await.is_err(), "its sessions end");
     let instance = report(&folder.engine()).unwrap().remove(0);
     assert!(instance.pid.is_none() && !instance.data.join("postmaster.pid").exists());
-    for mount in ["cpu", "cpuacct", "cpu,cpuacct", ""] {
+    for mount in ["cpu", "cpuacct", "cpu,cpuacct", "memory", "pids", ""] {
         let group = format!("/sys/fs/cgroup/{mount}/ootheca/{}", instance.instance);
         assert!(!fs::exists(&group).unwrap(), "{group}");
     }
