@@ -13,6 +13,7 @@ use super::{
     privileges,
     process::{self, LOCK_FILE, Process},
     server::{self, LaunchSpec, StopMode},
+    shared_memory,
     table_counts::TableCounts,
 };
 use crate::files::{blocking, failed, make_folder, publish_once, write_atomically};
@@ -279,6 +280,7 @@ impl Instance {
             // reuses its id must not prevent a start.
             process::clear(&data, Duration::from_secs(2)).await;
             if process::lock(&data) == Some(lock) {
+                shared_memory::free(&data);
                 let path = data.join(LOCK_FILE);
                 fs::remove_file(&path).map_err(failed("remove", &path))?;
                 let _ = fs::remove_dir_all(self.sockets());

@@ -30,6 +30,7 @@ mod process;
 mod report;
 mod server;
 mod shared;
+mod shared_memory;
 mod shell;
 mod sql;
 mod statement_error;

@@ -4,6 +4,7 @@
 
 mod adoption;
 mod conformance;
+mod leftovers;
 mod limits;
 mod meter;
 mod pool;
