@@ -217,7 +217,7 @@ fn initialize(context: &EngineContext, programs: &Programs, folder: &Path, data:
         let path = data.join(name);
         fs::write(&path, text).map_err(failed("write", &path))?;
     }
-    privileges::mark(context, data)
+    privileges::mark(data)
 }
 
 fn initdb(
