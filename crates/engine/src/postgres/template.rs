@@ -179,7 +179,14 @@ async fn make(
     let log = folder.join("log");
     let process = server::spawn(
         context,
-        &LaunchSpec { programs, data: &data, sockets, log: &log, options: &INITIAL_WAL },
+        &LaunchSpec {
+            programs,
+            owner: &context.owner,
+            data: &data,
+            sockets,
+            log: &log,
+            options: &INITIAL_WAL,
+        },
     )?;
     let result = async {
         server::ready(&process, &data, context.settings.ready_timeout).await?;

@@ -52,6 +52,7 @@ async fn empty(context: &Arc<EngineContext>, id: &str) -> Result<()> {
     shared_memory::free(&data);
     remove_cgroup(context, id).await?;
     blocking(move || remove_tree(&sockets).and_then(|()| remove_tree(&folder))).await?;
+    context.owners.release(id);
     failpoint::reach("instance removed");
     Ok(())
 }

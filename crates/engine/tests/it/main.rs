@@ -7,6 +7,7 @@ mod conformance;
 mod leftovers;
 mod limits;
 mod meter;
+mod owners;
 mod pool;
 mod power;
 mod sandbox;
