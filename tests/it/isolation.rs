@@ -2,7 +2,7 @@
 //! server, which no client of a cluster is.
 
 use crate::support::{PROGRAM, id};
-use ootheca_testkit::{Engine, Ootheca, ServerBuilder, eventually, processes};
+use ootheca_testkit::{Engine, Folder, Ootheca, ServerBuilder, eventually, processes};
 use std::{
     fs::{self, Permissions},
     os::unix::fs::PermissionsExt as _,
@@ -208,4 +208,19 @@ fn servers_with_a_user_of_their_own_work_in_the_sandbox() {
     eventually("another process responds", || one.control("SELECT 1").ok());
     let again = status(server.postmaster(&one.cluster), "Uid").expect("a process");
     assert!(again.starts_with(&users[0].to_string()), "{again}");
+}
+
+#[test]
+fn sql_servers_start_after_the_program_was_replaced() {
+    let folder = Folder::new();
+    let program = folder.path().join("private/ootheca");
+    let private = program.parent().expect("a folder");
+    fs::create_dir(private).expect("created");
+    // The users of SQL servers can't enter it.
+    fs::set_permissions(private, Permissions::from_mode(0o700)).expect("its mode");
+    let copied = fs::hard_link(PROGRAM, &program).or_else(|_| fs::copy(PROGRAM, &program).map(drop));
+    copied.expect("a copy of the program");
+    let server = ServerBuilder::new(program.to_str().expect("UTF-8")).engine(Engine::Postgres).boot();
+    fs::remove_file(&program).expect("removed");
+    server.create_cluster("some-cluster", "STANDARD");
 }

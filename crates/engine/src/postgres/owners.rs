@@ -8,7 +8,7 @@ use crate::files::{blocking, failed, names_in, remove_tree, write_atomically};
 use ootheca_model::Result;
 use parking_lot::Mutex;
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fs,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
@@ -39,13 +39,14 @@ impl Owners {
     pub(super) fn load(&self, folders: &[PathBuf]) {
         let Some(range) = &self.range else { return };
         let mut assigned = self.assigned.lock();
+        let mut used = HashSet::new();
         for folder in folders {
             for id in names_in(folder) {
                 let instance = folder.join(&id);
                 let owner = || fs::metadata(instance.join("data")).ok().map(|data| data.uid());
                 let uid = recorded(&instance).or_else(owner).filter(|uid| range.contains(*uid));
                 // Of two instances with the same id, which is possible if one was copied, one gets another.
-                if let Some(uid) = uid.filter(|uid| !assigned.values().any(|used| used == uid)) {
+                if let Some(uid) = uid.filter(|uid| used.insert(*uid)) {
                     assigned.insert(id, uid);
                 }
             }
@@ -59,11 +60,11 @@ impl Owners {
         if let Some(uid) = assigned.get(id) {
             return Ok(Some(*uid));
         }
-        let is_used = |uid| assigned.values().any(|used| *used == uid);
-        let own = recorded(instance).filter(|uid| range.contains(*uid) && !is_used(*uid));
+        let used: HashSet<u32> = assigned.values().copied().collect();
+        let own = recorded(instance).filter(|uid| range.contains(*uid) && !used.contains(uid));
         let uid = match own {
             Some(uid) => uid,
-            None => range.free(is_used)?,
+            None => range.free(|uid| used.contains(&uid))?,
         };
         assigned.insert(id.to_owned(), uid);
         Ok(Some(uid))
