@@ -25,6 +25,7 @@ mod folders;
 mod gateway_process;
 mod https;
 mod idempotency;
+mod isolation;
 mod jwt;
 mod lifecycle;
 mod limits;

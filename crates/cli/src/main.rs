@@ -20,6 +20,7 @@ mod verbs;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use failure::Result;
+use ootheca_engine::launcher;
 use ootheca_server::logging;
 use output::print;
 use std::{process::ExitCode, time::Duration};
@@ -113,6 +114,9 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    if let Some(failed) = launcher::run() {
+        return failed;
+    }
     let json = json_requested();
     if json {
         terminal::set_quiet();

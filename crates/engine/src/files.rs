@@ -6,7 +6,7 @@ use rustix::fs::{CWD, RenameFlags};
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown},
     path::Path,
 };
 
@@ -58,6 +58,26 @@ pub(crate) fn publish_once(folder: &Path, name: &str, bytes: &[u8]) -> Result<bo
     }
 }
 
+/// Writes a file in the folder of another user atomically, with that user as its owner and mode 0600. Replaces
+/// links instead of following them.
+pub(crate) fn write_for_owner(folder: &Path, name: &str, bytes: &[u8]) -> Result<()> {
+    let (draft, path) = (folder.join(format!("{name}.new")), folder.join(name));
+    let write = || -> io::Result<()> {
+        match fs::remove_file(&draft) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+        file.write_all(bytes)?;
+        let (owner, own) = (fs::metadata(folder)?, file.metadata()?);
+        if owner.uid() != own.uid() {
+            fchown(&file, Some(owner.uid()), Some(owner.gid()))?;
+        }
+        fs::rename(&draft, &path)
+    };
+    write().map_err(failed("write", &path))
+}
+
 fn write_draft(folder: &Path, name: &str, bytes: &[u8]) -> Result<std::path::PathBuf> {
     let draft = folder.join(format!("{name}.new"));
     let write = || -> io::Result<()> {
@@ -99,4 +119,33 @@ pub(crate) fn disk_space(path: &Path) -> Option<DiskSpace> {
 pub(crate) fn names_in(path: &Path) -> Vec<String> {
     let Ok(entries) = fs::read_dir(path) else { return Vec::new() };
     entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_for_another_user_replaces_links_instead_of_following_them() {
+        let folder = std::env::temp_dir().join(format!("oo-{}", uuid::Uuid::new_v4().simple()));
+        let (data, outside) = (folder.join("data"), folder.join("outside"));
+        fs::create_dir_all(&data).unwrap();
+        fs::write(&outside, "kept").unwrap();
+        for name in ["mark", "mark.new"] {
+            std::os::unix::fs::symlink(&outside, data.join(name)).unwrap();
+        }
+        let is_root = rustix::process::geteuid().is_root();
+        if is_root {
+            std::os::unix::fs::chown(&data, Some(1_234_567), Some(1_234_567)).unwrap();
+        }
+        write_for_owner(&data, "mark", b"new").unwrap();
+        assert_eq!(fs::read_to_string(&outside).unwrap(), "kept");
+        let written = fs::symlink_metadata(data.join("mark")).unwrap();
+        assert!(written.is_file() && written.mode() & 0o777 == 0o600);
+        assert_eq!(written.uid(), fs::metadata(&data).unwrap().uid());
+        assert_eq!(fs::read_to_string(data.join("mark")).unwrap(), "new");
+        assert_eq!(names_in(&data), ["mark"]);
+        fs::remove_dir_all(&folder).unwrap();
+    }
 }

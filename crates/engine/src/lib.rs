@@ -4,6 +4,7 @@
 //! including after a crash at any point, and rejects an older generation.
 
 mod files;
+pub mod launcher;
 pub mod postgres;
 mod scram;
 pub mod simulated;
@@ -29,6 +30,8 @@ pub struct Capabilities {
     pub cpu_unbounded: Option<String>,
     /// The same for memory and the number of processes.
     pub memory_unbounded: Option<String>,
+    /// What a sandbox does not limit on this machine, and why; `None` if it is complete or not used.
+    pub sandbox_incomplete: Option<String>,
     /// Whether the data is reachable from this machine only, so that no other engine may serve the same
     /// store.
     pub machine_scoped: bool,

@@ -329,6 +329,9 @@ async fn open(
     if let Some(reason) = capabilities.memory_unbounded {
         tracing::warn!(reason, "limits of memory and processes are not available on this machine");
     }
+    if let Some(reason) = capabilities.sandbox_incomplete {
+        tracing::warn!(reason, "the sandbox of SQL servers is incomplete on this machine");
+    }
     let context = Context::new(store, engine, clock, test_clock, settings, page_key, owner);
     Ok((context, admin_key))
 }
@@ -352,17 +355,8 @@ fn engine(settings: &Settings) -> Result<Arc<dyn Engine>> {
             })
         }
         EngineKind::Postgres => {
-            let engine = &settings.engine;
-            Arc::new(postgres::PostgresEngine::new(postgres::Settings {
-                folder: settings.engine_folder(),
-                user: Some(engine.user.clone()),
-                programs: engine.programs.clone(),
-                pool_size: engine.pool_size,
-                shared_buffers: engine.shared_buffers.clone(),
-                max_connections: engine.max_connections,
-                memory_percent: engine.memory_percent,
-                ..postgres::Settings::default()
-            })?)
+            let folder = settings.engine_folder();
+            Arc::new(postgres::PostgresEngine::new(settings.postgres(folder))?)
         }
     })
 }

@@ -10,6 +10,7 @@ use figment::{
     value::{Dict, Map, Value},
 };
 use ipnet::IpNet;
+use ootheca_engine::{launcher, postgres};
 use ootheca_model::{Error, Result, catalog::Catalog};
 use serde::{Deserialize, Serialize};
 use std::{net::SocketAddr, path::Path, path::PathBuf, time::Duration};
@@ -225,12 +226,25 @@ pub struct GatewaySettings {
 pub struct EngineSettings {
     pub pool_size: usize,
     pub user: String,
+    pub uid_range: String,
+    pub sandbox: SandboxMode,
+    pub sandbox_paths: Vec<PathBuf>,
     pub programs: Vec<PathBuf>,
     pub shared_buffers: String,
     pub max_connections: u32,
     pub simulated_dir: PathBuf,
     pub disk_reserve_mib: u64,
     pub memory_percent: u32,
+}
+
+/// Whether SQL servers run in a sandbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SandboxMode {
+    /// As far as the kernel supports it.
+    Auto,
+    /// They are started without one.
+    Off,
 }
 
 /// When BASIC clusters are suspended.
@@ -394,6 +408,27 @@ impl Settings {
     /// The directory of the SQL servers.
     pub fn engine_folder(&self) -> PathBuf {
         self.data_dir.join("engine")
+    }
+
+    /// The settings of the engine that runs SQL servers in `folder`.
+    pub fn postgres(&self, folder: PathBuf) -> postgres::Settings {
+        let engine = &self.engine;
+        postgres::Settings {
+            folder,
+            user: Some(engine.user.clone()),
+            uid_range: engine.uid_range.clone(),
+            launcher: match engine.sandbox {
+                SandboxMode::Auto => launcher::this_program(),
+                SandboxMode::Off => None,
+            },
+            sandbox_paths: engine.sandbox_paths.clone(),
+            programs: engine.programs.clone(),
+            pool_size: engine.pool_size,
+            shared_buffers: engine.shared_buffers.clone(),
+            max_connections: engine.max_connections,
+            memory_percent: engine.memory_percent,
+            ..postgres::Settings::default()
+        }
     }
 
     /// The directory of the simulated engine.

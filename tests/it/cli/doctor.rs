@@ -19,6 +19,8 @@ fn checks_pass_on_this_machine_except_for_a_port_in_use() {
     let free = ["doctor", "--data-dir", &folder, "--listen", "127.0.0.1:0", "--sql-listen", "127.0.0.1:0"];
     let ran = cli.run(&[&free[..], &["--json"]].concat());
     assert_eq!(finding(&ran, "SQL server")["verdict"], "ok");
+    let sandbox = finding(&ran, "sandbox");
+    assert!(sandbox["verdict"] != "fail" && sandbox.to_string().contains("Landlock"), "{sandbox}");
     assert_eq!(finding(&ran, "data directory")["verdict"], "ok");
     assert_eq!(finding(&ran, "API port")["verdict"], "ok");
     assert!(!cli.home().join("data").exists(), "the data directory is not created");

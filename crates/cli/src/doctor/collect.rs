@@ -21,7 +21,7 @@ use std::{
 pub(super) fn collect(settings: &Settings) -> Facts {
     let path = std::path::absolute(&settings.data_dir).unwrap_or_else(|_| settings.data_dir.clone());
     let nearest = nearest_directory(&path);
-    let probe = postgres::probe(&settings.engine.programs, &settings.engine.user, &nearest);
+    let probe = postgres::probe(&settings.postgres(nearest.clone()));
     let running = UnixStream::connect(control::control_socket(&path)).is_ok();
     Facts {
         simulated: settings.engine_kind == EngineKind::Simulated,
@@ -35,6 +35,7 @@ pub(super) fn collect(settings: &Settings) -> Facts {
         root: geteuid().is_root(),
         user: settings.engine.user.clone(),
         owner: probe.owner.map_err(|error| error.chain()),
+        sandbox: probe.sandbox,
         cpu: probe.cpu,
         data_dir: data_dir(path, &nearest),
         api: port(settings.listen, running),

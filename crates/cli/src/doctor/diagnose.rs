@@ -1,5 +1,6 @@
 //! Turns facts about the machine into findings with advice. Pure.
 
+use ootheca_engine::postgres::SandboxProbe;
 use serde::Serialize;
 use std::{net::IpAddr, path::PathBuf};
 
@@ -30,7 +31,7 @@ pub(super) struct Finding {
 }
 
 /// Facts about the machine.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Facts {
     /// Whether the engine is the simulated one, which needs no SQL servers.
     pub(super) simulated: bool,
@@ -44,6 +45,8 @@ pub(super) struct Facts {
     pub(super) user: String,
     /// Why the SQL servers can't run as that user.
     pub(super) owner: Result<(), String>,
+    /// Whether SQL servers run in a sandbox.
+    pub(super) sandbox: SandboxProbe,
     /// Version of the usable control groups, or why there are none.
     pub(super) cpu: Result<u32, String>,
     /// Data directory and its file system.
@@ -126,7 +129,9 @@ const EARLIEST_TIME: i64 = 1_767_225_600;
 pub(super) fn diagnose(facts: &Facts) -> Vec<Finding> {
     let mut all = Vec::new();
     if !facts.simulated {
-        all.extend([programs(facts), user(facts), cpu(&facts.cpu)]);
+        all.extend([programs(facts), user(facts)]);
+        all.extend(sandbox(&facts.sandbox));
+        all.push(cpu(&facts.cpu));
     }
     all.extend([
         data_dir(&facts.data_dir),
@@ -199,6 +204,26 @@ fn user(facts: &Facts) -> Finding {
         (Ok(()), true) => ok(check, format!("root; SQL servers run as the user {}", facts.user)),
         (Ok(()), false) => ok(check, "unprivileged; SQL servers run as the same user"),
     }
+}
+
+/// No finding if it was not checked, because another one says why no server can run.
+fn sandbox(probe: &SandboxProbe) -> Option<Finding> {
+    let check = "sandbox";
+    Some(match probe {
+        SandboxProbe::NotChecked => return None,
+        SandboxProbe::Off => ok(check, "off; SQL servers can use all files of their user (engine.sandbox)"),
+        SandboxProbe::Failed(error) => {
+            fail(check, error.chain(), "see engine.sandbox and engine.sandbox_paths in `ootheca settings`")
+        }
+        SandboxProbe::Enforced(enforcement) => match enforcement.missing() {
+            None => ok(check, format!("Landlock version {} and seccomp filters", enforcement.landlock)),
+            Some(reason) => {
+                let advice = "use Linux 5.13 or newer with Landlock (CONFIG_SECURITY_LANDLOCK, and landlock in \
+                              the boot parameter lsm=)";
+                warn(check, reason, advice)
+            }
+        },
+    })
 }
 
 fn cpu(version: &Result<u32, String>) -> Finding {

@@ -5,6 +5,8 @@ use super::{
     binaries::Programs,
     cgroup::{Bounds, Cgroups},
     owner::Owner,
+    owners::{self, Owners},
+    sandbox::Sandbox,
     shell::Shell,
 };
 use crate::files::{failed, make_folder, names_in, remove_tree, write_atomically};
@@ -40,7 +42,11 @@ pub(super) enum Shutdown {
 #[derive(Debug)]
 pub(super) struct EngineContext {
     pub(super) settings: Settings,
+    /// The user of the templates, and of all instances that do not have their own.
     pub(super) owner: Owner,
+    pub(super) owners: Owners,
+    /// `None` if servers are started without a sandbox.
+    pub(super) sandbox: Option<Sandbox>,
     /// Installed major versions, newest first.
     pub(super) programs: Vec<Programs>,
     pub(super) cgroups: Cgroups,
@@ -56,13 +62,18 @@ pub(super) struct EngineContext {
 impl EngineContext {
     pub(super) fn new(settings: Settings) -> Result<Self> {
         let owner = Owner::find(settings.user.as_deref().unwrap_or(CONTROL_USER))?;
+        let owners = Owners::find(&settings.uid_range)?;
         let programs = binaries::find(&settings.programs, &owner);
-        if programs.is_empty() {
+        let Some(newest) = programs.first() else {
             return Err(Error::precondition(
                 "found no PostgreSQL server (14 or newer) in /usr/lib/postgresql/*/bin, PATH, or engine.programs; \
                  install one, for example: apt-get install postgresql",
             ));
-        }
+        };
+        let sandbox = match &settings.launcher {
+            Some(launcher) => Some(Sandbox::check(launcher, &settings.sandbox_paths, &owner, newest)?),
+            None => None,
+        };
         let bounds = Bounds {
             memory_bytes: machine_memory().saturating_mul(settings.memory_percent.into()) / 100,
             processes: settings.max_connections.saturating_add(SERVER_PROCESSES),
@@ -70,6 +81,8 @@ impl EngineContext {
         Ok(Self {
             settings,
             owner,
+            owners,
+            sandbox,
             programs,
             cgroups: Cgroups::find(),
             bounds,
@@ -90,12 +103,37 @@ impl EngineContext {
         let folder = fs::canonicalize(path).map_err(failed("resolve", path))?;
         check_socket_path(&folder)?;
         self.owner.check_reach(&folder)?;
+        if let Some(sample) = self.owners.sample() {
+            sample.check_reach(&folder)?;
+        }
         let secret = control_secret(&folder)?;
         for name in ["templates", "instances", "run", "trash"] {
             make_folder(&folder.join(name), self.owner.traversal_mode())?;
         }
         let _ = (self.folder.set(folder), self.secret.set(secret));
+        self.owners.load(&[self.instances(), self.trash()]);
         Ok(())
+    }
+
+    /// The user of an instance that is being created. If it has its own, its id is recorded with the instance.
+    pub(super) fn new_owner(&self, id: &str, instance: &Path) -> Result<Owner> {
+        self.assign_owner(id, instance, owners::record_new)
+    }
+
+    /// The same for an existing instance.
+    pub(super) fn owner_of(&self, id: &str, instance: &Path) -> Result<Owner> {
+        self.assign_owner(id, instance, owners::record)
+    }
+
+    fn assign_owner(
+        &self,
+        id: &str,
+        instance: &Path,
+        record: impl FnOnce(&Path, u32) -> Result<()>,
+    ) -> Result<Owner> {
+        let Some(uid) = self.owners.assign(id, instance)? else { return Ok(self.owner.clone()) };
+        record(instance, uid)?;
+        Ok(Owner::with_id(uid))
     }
 
     fn folder(&self) -> &Path {

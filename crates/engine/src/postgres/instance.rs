@@ -13,12 +13,13 @@ use super::{
     privileges,
     process::{self, LOCK_FILE, Process},
     server::{self, LaunchSpec, StopMode},
+    shared_memory,
     table_counts::TableCounts,
 };
 use crate::files::{blocking, failed, make_folder, publish_once, write_atomically};
 use ootheca_model::{
     ClusterId, Error, ErrorKind, Result, Timestamp, failpoint,
-    instance::{Condition, InstancePlan, Node, Observed, Phase, Power},
+    instance::{InstancePlan, Observed, Power},
 };
 use std::{
     fs,
@@ -86,7 +87,7 @@ pub(super) struct Instance {
     pub(super) meter: Meter,
     pub(super) logins: LoginReader,
     pub(super) table_counts: TableCounts,
-    folder: PathBuf,
+    pub(super) folder: PathBuf,
     work: tokio::sync::Mutex<()>,
 }
 
@@ -280,11 +281,13 @@ impl Instance {
             // reuses its id must not prevent a start.
             process::clear(&data, Duration::from_secs(2)).await;
             if process::lock(&data) == Some(lock) {
+                shared_memory::free(&data);
                 let path = data.join(LOCK_FILE);
                 fs::remove_file(&path).map_err(failed("remove", &path))?;
                 let _ = fs::remove_dir_all(self.sockets());
             }
         }
+        let owner = self.take_ownership().await?;
         // The counters of a group belong to one run of the server.
         self.remove_group().await?;
         if self.stage() != Stage::Starting {
@@ -295,8 +298,14 @@ impl Instance {
         self.limit_cpu([]);
         let log = self.log();
         let sockets = self.sockets();
-        let spec =
-            LaunchSpec { programs: &self.programs, data: &data, sockets: &sockets, log: &log, options: &[] };
+        let spec = LaunchSpec {
+            programs: &self.programs,
+            owner: &owner,
+            data: &data,
+            sockets: &sockets,
+            log: &log,
+            options: &[],
+        };
         // The time before the process enters the group, in `record_process`, is neither limited nor counted,
         // so nothing else happens in between.
         server::spawn(&self.context, &spec).map(Arc::new)
@@ -404,36 +413,6 @@ impl Instance {
         Ok(complete)
     }
 
-    /// Returns the current state.
-    pub(super) fn observe(&self) -> Result<Observed> {
-        let state = self.state.borrow();
-        let cluster = state.cluster.ok_or_else(|| Error::internal("a spare has no cluster"))?;
-        if let Some(missing) = state.missing.clone().filter(|_| state.stage == Stage::Down) {
-            return Ok(Observed::data_missing(cluster, missing));
-        }
-        let alive = state.process.as_ref().is_some_and(|process| process.alive());
-        let live = state.stage == Stage::Ready && alive && !state.unresponsive;
-        let phase = match state.stage {
-            Stage::Ready if live => Phase::Ready,
-            Stage::Starting => Phase::Starting,
-            Stage::Suspending if !state.off() => Phase::Starting,
-            Stage::Down if state.off() && state.empty => Phase::Suspended,
-            _ => Phase::Down,
-        };
-        let node =
-            Node { name: "n1".to_owned(), live, pid: state.process.as_ref().map(|process| process.pid) };
-        Ok(Observed {
-            cluster,
-            generation: state.plan.as_ref().map_or(0, |plan| plan.generation),
-            phase,
-            engine: state.version.clone(),
-            nodes: if phase == Phase::Suspended { Vec::new() } else { vec![node] },
-            conditions: conditions(&state),
-            retry_at: state.retry_at.filter(|_| phase == Phase::Down),
-            location: self.data().display().to_string(),
-        })
-    }
-
     /// Makes a stopped instance usable again after its removal failed.
     pub(super) fn revive(&self) {
         self.state.send_modify(|state| state.stage = Stage::Down);
@@ -456,34 +435,6 @@ pub(super) fn check_generation(current: &InstancePlan, plan: &InstancePlan) -> R
         ));
     }
     Ok(())
-}
-
-fn conditions(state: &InstanceState) -> Vec<Condition> {
-    let mut conditions = Vec::new();
-    if let Some(millis) = state.plan.as_ref().and_then(|plan| plan.cpu_millis) {
-        let cpus = f64::from(millis) / 1000.0;
-        let message = match &state.unbounded {
-            None => format!("CPU is limited to {cpus} vCPUs."),
-            Some(reason) => {
-                format!("The CPU limit of {cpus} vCPUs is not enforced on this machine: {reason}.")
-            }
-        };
-        conditions.push(Condition {
-            kind: "CpuLimited".to_owned(),
-            holds: state.unbounded.is_none(),
-            message,
-        });
-    }
-    if state.unresponsive {
-        let message = "The server does not respond and is being restarted.".to_owned();
-        conditions.push(Condition { kind: Condition::NOT_RESPONDING.to_owned(), holds: true, message });
-    }
-    if state.crashes > 0 && matches!(state.stage, Stage::Down | Stage::Starting) {
-        let times = if state.crashes == 1 { "once".to_owned() } else { format!("{} times", state.crashes) };
-        let message = format!("The server stopped unexpectedly {times} and is restarting.");
-        conditions.push(Condition { kind: "Restarting".to_owned(), holds: true, message });
-    }
-    conditions
 }
 
 /// Returns the cluster that has claimed the instance in this folder.

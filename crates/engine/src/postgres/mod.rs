@@ -21,15 +21,19 @@ mod logins;
 mod meter;
 mod missing;
 mod object;
+mod observe;
 mod owner;
+mod owners;
 mod pool;
 mod power;
 mod privileges;
 mod probe;
 mod process;
 mod report;
+mod sandbox;
 mod server;
 mod shared;
+mod shared_memory;
 mod shell;
 mod sql;
 mod statement_error;
@@ -37,8 +41,9 @@ mod storage;
 mod table_counts;
 mod template;
 mod trash;
+mod uid_range;
 
-pub use probe::{Major, Probe, probe};
+pub use probe::{Major, Probe, SandboxProbe, probe};
 pub use report::report;
 
 use crate::files::{blocking, disk_space};
@@ -65,6 +70,14 @@ pub struct Settings {
     pub folder: PathBuf,
     /// The unprivileged user of the servers if this process runs as root. The default is `ootheca`.
     pub user: Option<String>,
+    /// Under root, the user ids of which each instance gets its own, for example `1900000000-1900065535`. If it
+    /// is empty, all servers run as `user`.
+    pub uid_range: String,
+    /// The program that starts each server in a sandbox, see [`crate::launcher`]. If there is none, servers are
+    /// started without one.
+    pub launcher: Option<PathBuf>,
+    /// Additional paths that servers can read and execute in their sandbox.
+    pub sandbox_paths: Vec<PathBuf>,
     /// Additional folders to search for PostgreSQL programs, before the standard ones.
     pub programs: Vec<PathBuf>,
     /// The number of started instances that wait for a cluster.
@@ -84,6 +97,9 @@ impl Default for Settings {
         Self {
             folder: PathBuf::from("engine"),
             user: None,
+            uid_range: String::new(),
+            launcher: None,
+            sandbox_paths: Vec::new(),
             programs: Vec::new(),
             pool_size: 2,
             ready_timeout: Duration::from_secs(120),
@@ -141,6 +157,11 @@ impl Engine for PostgresEngine {
             majors: context.programs.iter().map(|programs| programs.major.to_string()).collect(),
             cpu_unbounded: context.cgroups.unavailable().map(str::to_owned),
             memory_unbounded: context.cgroups.bounds_unavailable().map(str::to_owned),
+            sandbox_incomplete: context
+                .sandbox
+                .as_ref()
+                .and_then(|sandbox| sandbox.enforcement.missing())
+                .map(str::to_owned),
             machine_scoped: true,
         }
     }

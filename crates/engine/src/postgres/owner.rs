@@ -1,16 +1,23 @@
-//! The user that owns the server processes and their files. It is never root.
+//! A user that owns server processes and their files. It is never root.
 
 use crate::files::failed;
 use ootheca_model::{Error, Result};
+use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, Uid, chownat, fstat, openat};
 use std::{
-    fs,
-    os::unix::{
-        fs::{MetadataExt, chown},
-        process::CommandExt,
+    fs, io,
+    os::{
+        fd::{AsFd, BorrowedFd},
+        unix::{
+            fs::{MetadataExt, chown},
+            process::CommandExt,
+        },
     },
     path::Path,
     process::{Command, Stdio},
 };
+
+/// The depth of folders in a data folder, with room for extensions.
+const MAX_DEPTH: u32 = 16;
 
 #[derive(Clone, Debug)]
 pub(super) struct Owner {
@@ -40,6 +47,15 @@ impl Owner {
         Ok(Self { name: name.to_owned(), switch: Some((user, group)) })
     }
 
+    /// The user and the group with this id, which need no name. Requires that this process runs as root.
+    pub(super) fn with_id(id: u32) -> Self {
+        Self { name: id.to_string(), switch: Some((id, id)) }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The mode of folders that this process owns and the servers must be able to traverse.
     pub(super) fn traversal_mode(&self) -> u32 {
         if self.switch.is_some() { 0o711 } else { 0o700 }
@@ -53,6 +69,27 @@ impl Owner {
             }
             None => Ok(()),
         }
+    }
+
+    /// Makes this user the owner of a data folder and of everything in it that belongs to its present owner. No
+    /// server may run in it. Returns whether the owner changed. The folder itself is last, so after a crash
+    /// everything is repeated.
+    ///
+    /// No link is followed, because a server with a flaw may have prepared the folder.
+    pub(super) fn take_over(&self, data: &Path) -> Result<bool> {
+        let Some((user, group)) = self.switch else { return Ok(false) };
+        let present = fs::symlink_metadata(data).map_err(failed("inspect", data))?.uid();
+        if present == user {
+            return Ok(false);
+        }
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let change = || -> io::Result<()> {
+            let folder = rustix::fs::open(data, flags, Mode::empty())?;
+            let owner = (Uid::from_raw(user), Gid::from_raw(group));
+            hand_over(folder.as_fd(), Uid::from_raw(present), owner, MAX_DEPTH)
+        };
+        change().map_err(failed("change the owner of", data))?;
+        Ok(true)
     }
 
     /// A command that runs as the servers' user, with an empty environment except for PATH and LC_ALL.
@@ -89,6 +126,28 @@ impl Owner {
     }
 }
 
+/// Changes the owner of a file or folder that is open, after that of what is in it.
+fn hand_over(item: BorrowedFd<'_>, from: Uid, to: (Uid, Gid), depth: u32) -> io::Result<()> {
+    let status = fstat(item)?;
+    if FileType::from_raw_mode(status.st_mode) == FileType::Directory {
+        let depth = depth.checked_sub(1).ok_or_else(|| io::Error::other("folders are nested too deeply"))?;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        for entry in Dir::new(openat(item, ".", flags, Mode::empty())?)? {
+            let entry = entry?;
+            if matches!(entry.file_name().to_bytes(), b"." | b"..") {
+                continue;
+            }
+            let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let inner = openat(item, entry.file_name(), flags, Mode::empty())?;
+            hand_over(inner.as_fd(), from, to, depth)?;
+        }
+    }
+    if status.st_uid == from.as_raw() {
+        chownat(item, "", Some(to.0), Some(to.1), AtFlags::EMPTY_PATH)?;
+    }
+    Ok(())
+}
+
 fn look_up(users: &str, name: &str) -> Option<(u32, u32)> {
     users.lines().find_map(|line| {
         let mut fields = line.split(':');
@@ -97,4 +156,47 @@ fn look_up(users: &str, name: &str) -> Option<(u32, u32)> {
         }
         Some((fields.nth(1)?.parse().ok()?, fields.next()?.parse().ok()?))
     })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_changes_hands_without_what_belongs_to_others() {
+        let folder = std::env::temp_dir().join(format!("oo-{}", uuid::Uuid::new_v4().simple()));
+        fs::create_dir(&folder).unwrap();
+        let (data, outside) = (folder.join("data"), folder.join("outside"));
+        fs::create_dir_all(data.join("base/1")).unwrap();
+        for path in [&outside, &data.join("base/1/2"), &data.join("foreign")] {
+            fs::write(path, "").unwrap();
+        }
+        std::os::unix::fs::symlink(&outside, data.join("link")).unwrap();
+        let owner = |path: &Path| fs::symlink_metadata(path).unwrap().uid();
+        if !rustix::process::geteuid().is_root() {
+            let own = Owner { name: "me".to_owned(), switch: None };
+            assert!(!own.take_over(&data).unwrap(), "only root can change owners");
+            fs::remove_dir_all(&folder).unwrap();
+            return;
+        }
+        let first = Owner::with_id(1_234_567);
+        for path in ["", "base", "base/1", "base/1/2"] {
+            first.chown(&data.join(path)).unwrap();
+        }
+        std::os::unix::fs::lchown(data.join("link"), Some(1_234_567), None).unwrap();
+        assert!(!first.take_over(&data).unwrap(), "it is its own");
+        let second = Owner::with_id(1_234_568);
+        assert!(second.take_over(&data).unwrap());
+        for path in ["", "base", "base/1", "base/1/2", "link"] {
+            assert_eq!(owner(&data.join(path)), 1_234_568, "{path}");
+        }
+        assert_eq!((owner(&outside), owner(&data.join("foreign"))), (0, 0), "not its own");
+
+        fs::create_dir_all(data.join("1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16/17")).unwrap();
+        let error = first.take_over(&data).unwrap_err();
+        assert!(error.message().contains("nested too deeply"), "{error}");
+        assert_eq!(owner(&data), 1_234_568, "the folder itself is last");
+        fs::remove_dir_all(&folder).unwrap();
+    }
 }

@@ -52,7 +52,8 @@ async fn fill(
         let (context, id) = (context.clone(), id.to_owned());
         move || {
             let folder = Instance::make_folder(&context, &id)?;
-            copy_tree(&template, &folder.join("data"), &context.owner, &|| context.closing())?;
+            let owner = context.new_owner(&id, &folder)?;
+            copy_tree(&template, &folder.join("data"), &owner, &|| context.closing())?;
             Ok(folder)
         }
     })

@@ -4,7 +4,7 @@ use super::{
     instance::{Instance, InstanceState, Stage, now},
     process::{self, LOCK_FILE, Process},
     server::{self, StopMode},
-    trash,
+    shared_memory, trash,
 };
 use crate::files::{blocking, remove_tree};
 use ootheca_model::Result;
@@ -143,7 +143,7 @@ impl Instance {
         process::clear(&self.data(), ORPHANS).await;
         let (data, sockets) = (self.data(), self.sockets());
         let files = blocking(move || {
-            trash::free_shared_memory(&data);
+            shared_memory::free(&data);
             let _ = fs::remove_file(data.join(LOCK_FILE));
             remove_tree(&sockets)
         });

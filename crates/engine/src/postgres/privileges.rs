@@ -7,9 +7,9 @@
 //! Sessions write only fatal errors to the log of the server. Otherwise it would grow with every `RAISE LOG`.
 
 use super::{context::EngineContext, server};
-use crate::files::failed;
+use crate::files::write_for_owner;
 use ootheca_model::{Error, Result};
-use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+use std::{fs, path::Path};
 
 /// Runs in `postgres`, and can be repeated. Large objects belong to no schema, so their creation has to be
 /// revoked separately. Up to PostgreSQL 14, every role may create objects in the schema `public`.
@@ -28,11 +28,8 @@ ALTER ROLE ALL SET log_min_messages = fatal;
 const MARKER: &str = "ootheca-privileges";
 
 /// Records that the statements have been applied.
-pub(super) fn mark(context: &EngineContext, data: &Path) -> Result<()> {
-    let path = data.join(MARKER);
-    fs::write(&path, marker()).map_err(failed("write", &path))?;
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).map_err(failed("write", &path))?;
-    context.owner.chown(&path)
+pub(super) fn mark(data: &Path) -> Result<()> {
+    write_for_owner(data, MARKER, marker().as_bytes())
 }
 
 /// Applies the statements to an instance that an earlier version has created. Its server must be running.
@@ -43,7 +40,7 @@ pub(super) async fn upgrade(context: &EngineContext, data: &Path, sockets: &Path
     let client = server::connect(context, sockets, "postgres").await?;
     let applied = client.batch_execute(STATEMENTS).await;
     applied.map_err(|error| Error::internal("cannot change privileges").because(error))?;
-    mark(context, data)
+    mark(data)
 }
 
 fn marker() -> String {

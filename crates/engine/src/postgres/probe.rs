@@ -1,20 +1,25 @@
 //! Detects what the driver would use on this machine, for diagnostics. Starts nothing.
 
 use super::{
-    binaries,
+    Settings, binaries,
     cgroup::{Cgroups, Version},
+    context::CONTROL_USER,
     owner::Owner,
+    owners::Owners,
+    sandbox::Sandbox,
 };
-use ootheca_model::Result;
-use std::path::{Path, PathBuf};
+use crate::launcher::Enforcement;
+use ootheca_model::{Error, Result};
+use std::path::PathBuf;
 
 /// What the driver would use on this machine.
 #[derive(Debug)]
 pub struct Probe {
     /// Usable major versions, newest first.
     pub majors: Vec<Major>,
-    /// Whether the servers' user exists and can reach the data folder.
+    /// Whether the servers' users exist and can reach the data folder.
     pub owner: Result<()>,
+    pub sandbox: SandboxProbe,
     /// The version of control groups that limits CPU, or the reason why none does.
     pub cpu: Result<u32, String>,
 }
@@ -30,20 +35,48 @@ pub struct Major {
     pub folder: PathBuf,
 }
 
-/// Detects what the driver would use. `programs` are additional folders to search, and `user` is the servers'
-/// user under root. `folder` is the folder that this user must be able to reach, or its nearest existing
-/// ancestor.
-pub fn probe(programs: &[PathBuf], user: &str, folder: &Path) -> Probe {
-    let owner = Owner::find(user);
-    let majors = owner.as_ref().map_or_else(
-        |_| Vec::new(),
-        |owner| binaries::find(programs, owner).into_iter().map(Major::from).collect(),
-    );
+/// Whether servers run in a sandbox.
+#[derive(Debug)]
+pub enum SandboxProbe {
+    /// They are started without one.
+    Off,
+    /// No PostgreSQL server was found.
+    NotChecked,
+    Enforced(Enforcement),
+    /// No server starts in it.
+    Failed(Error),
+}
+
+/// Detects what the driver would use. The folder in the settings is the one that the users of the servers must be
+/// able to reach, or its nearest existing ancestor.
+pub fn probe(settings: &Settings) -> Probe {
+    let owner = Owner::find(settings.user.as_deref().unwrap_or(CONTROL_USER));
+    let programs =
+        owner.as_ref().map_or_else(|_| Vec::new(), |owner| binaries::find(&settings.programs, owner));
+    let sandbox = match (&settings.launcher, &owner, programs.first()) {
+        (None, ..) => SandboxProbe::Off,
+        (Some(launcher), Ok(owner), Some(newest)) => {
+            match Sandbox::check(launcher, &settings.sandbox_paths, owner, newest) {
+                Ok(sandbox) => SandboxProbe::Enforced(sandbox.enforcement),
+                Err(error) => SandboxProbe::Failed(error),
+            }
+        }
+        _ => SandboxProbe::NotChecked,
+    };
     let cpu = Cgroups::find().version().map(|version| match version {
         Version::V1 => 1,
         Version::V2 => 2,
     });
-    Probe { majors, owner: owner.and_then(|owner| owner.check_reach(folder)), cpu }
+    let owner = owner.and_then(|owner| check_users(&owner, settings));
+    Probe { majors: programs.into_iter().map(Major::from).collect(), owner, sandbox, cpu }
+}
+
+fn check_users(owner: &Owner, settings: &Settings) -> Result<()> {
+    owner.check_reach(&settings.folder)?;
+    match Owners::find(&settings.uid_range)?.sample() {
+        Some(sample) => sample.check_reach(&settings.folder),
+        None => Ok(()),
+    }
 }
 
 impl From<binaries::Programs> for Major {

@@ -76,7 +76,7 @@ pub(super) fn lock(data: &Path) -> Option<Lock> {
     parse_lock(&fs::read_to_string(data.join(LOCK_FILE)).ok()?)
 }
 
-fn parse_lock(text: &str) -> Option<Lock> {
+pub(super) fn parse_lock(text: &str) -> Option<Lock> {
     let lines: Vec<&str> = text.lines().map(str::trim).collect();
     Some(Lock {
         pid: lines.first()?.parse().ok().filter(|pid| *pid > 1)?,

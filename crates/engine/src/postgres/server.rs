@@ -7,6 +7,7 @@ use super::{
     context::{CONTROL_USER, EngineContext, SOCKET, Shutdown},
     log,
     object::Name,
+    owner::Owner,
     process::{self, Process},
 };
 use crate::files::failed;
@@ -68,6 +69,8 @@ impl StopMode {
 /// The parameters of a server start.
 pub(super) struct LaunchSpec<'a> {
     pub(super) programs: &'a Programs,
+    /// The owner of the data.
+    pub(super) owner: &'a Owner,
     pub(super) data: &'a Path,
     pub(super) sockets: &'a Path,
     pub(super) log: &'a Path,
@@ -77,12 +80,15 @@ pub(super) struct LaunchSpec<'a> {
 
 /// Starts a server in its own process group, so that Ctrl-C in a terminal does not reach it.
 pub(super) fn spawn(context: &EngineContext, spec: &LaunchSpec<'_>) -> Result<Process> {
-    make_private_folder(spec.sockets, &context.owner)?;
+    make_private_folder(spec.sockets, spec.owner)?;
     let log = log::open(spec.log)?;
     let errors = log.try_clone().map_err(failed("open", spec.log))?;
     let program = spec.programs.program("postgres");
     let settings = &context.settings;
-    let mut command = context.owner.command(&program);
+    let mut command = match &context.sandbox {
+        Some(sandbox) => sandbox.command(spec.owner, spec.programs, spec.data, spec.sockets),
+        None => spec.owner.command(&program),
+    };
     command.arg("-D").arg(spec.data);
     let options = [
         format!("unix_socket_directories={}", spec.sockets.display()),

@@ -9,6 +9,7 @@ use super::{
     context::{CONTROL_USER, EngineContext, Shutdown, new_id},
     privileges, process,
     server::{self, LaunchSpec, StopMode},
+    shared_memory,
 };
 use crate::files::{blocking, failed, make_folder, names_in, remove_tree, sync_file_system, sync_folder};
 use ootheca_model::{Error, Result, failpoint};
@@ -145,6 +146,7 @@ async fn clear_unfinished(context: &EngineContext) -> Result<()> {
     for name in names_in(&context.templates()).into_iter().filter(|name| name.starts_with(UNFINISHED)) {
         let folder = context.templates().join(&name);
         process::clear(&folder.join("data"), Duration::ZERO).await;
+        shared_memory::free(&folder.join("data"));
         let sockets = context.run().join(name.trim_start_matches(UNFINISHED));
         blocking(move || remove_tree(&folder).and_then(|()| remove_tree(&sockets))).await?;
     }
@@ -177,7 +179,14 @@ async fn make(
     let log = folder.join("log");
     let process = server::spawn(
         context,
-        &LaunchSpec { programs, data: &data, sockets, log: &log, options: &INITIAL_WAL },
+        &LaunchSpec {
+            programs,
+            owner: &context.owner,
+            data: &data,
+            sockets,
+            log: &log,
+            options: &INITIAL_WAL,
+        },
     )?;
     let result = async {
         server::ready(&process, &data, context.settings.ready_timeout).await?;
@@ -215,7 +224,7 @@ fn initialize(context: &EngineContext, programs: &Programs, folder: &Path, data:
         let path = data.join(name);
         fs::write(&path, text).map_err(failed("write", &path))?;
     }
-    privileges::mark(context, data)
+    privileges::mark(data)
 }
 
 fn initdb(
@@ -225,6 +234,7 @@ fn initdb(
     secret: &Path,
     locale: &str,
 ) -> Result<()> {
+    shared_memory::free(data);
     remove_tree(data)?;
     make_private_folder(data, &context.owner)?;
     let program = programs.program("initdb");

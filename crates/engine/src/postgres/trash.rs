@@ -5,17 +5,11 @@
 
 use super::{
     context::{EngineContext, Shutdown},
-    process, server,
+    process, server, shared_memory,
 };
 use crate::files::{blocking, failed, names_in, remove_tree, sync_folder};
 use ootheca_model::{Error, Result, failpoint};
-use std::{
-    fs, io,
-    path::Path,
-    process::{Command, Stdio},
-    sync::Arc,
-    time::Duration,
-};
+use std::{fs, io, sync::Arc, time::Duration};
 use tokio::sync::watch;
 
 /// Removes an instance whose server was stopped if it was known to run. Can be called again after a crash at
@@ -55,9 +49,10 @@ async fn empty(context: &Arc<EngineContext>, id: &str) -> Result<()> {
     // A server that was just started may not have a lock file yet, but its working directory is the data
     // folder.
     process::clear(&data, Duration::ZERO).await;
-    free_shared_memory(&data);
+    shared_memory::free(&data);
     remove_cgroup(context, id).await?;
     blocking(move || remove_tree(&sockets).and_then(|()| remove_tree(&folder))).await?;
+    context.owners.release(id);
     failpoint::reach("instance removed");
     Ok(())
 }
@@ -71,35 +66,4 @@ pub(super) async fn remove_cgroup(context: &EngineContext, id: &str) -> Result<(
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     Err(Error::unavailable(format!("the control group of instance {id} is still in use")))
-}
-
-/// Removes the System V shared memory segment that a killed postmaster leaves.
-pub(super) fn free_shared_memory(data: &Path) {
-    let Some(lock) = process::lock(data) else { return };
-    let Some(id) = lock.shared_memory else { return };
-    let segments = fs::read_to_string("/proc/sysvipc/shm").unwrap_or_default();
-    if segments.lines().any(|line| is_orphaned(line, id, lock.pid)) {
-        let status = Command::new("ipcrm").arg("-m").arg(id.to_string()).stderr(Stdio::null()).status();
-        tracing::debug!(id, ?status, "removed shared memory of a killed server");
-    }
-}
-
-/// Whether a line of the kernel's list is segment `id`, created by `pid` and without attached processes.
-fn is_orphaned(line: &str, id: u32, pid: u32) -> bool {
-    let fields: Vec<&str> = line.split_whitespace().collect();
-    let field = |at: usize| fields.get(at).and_then(|text| text.parse::<u32>().ok());
-    field(1) == Some(id) && field(4) == Some(pid) && field(6) == Some(0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_orphaned;
-
-    #[test]
-    fn only_unattached_segments_of_the_process_are_orphaned() {
-        let line = "  1234  17  600  56  4711  4712  0  999  995  999  995  0 0 0 4096 0";
-        assert!(is_orphaned(line, 17, 4711));
-        assert!(!is_orphaned(line, 17, 4712) && !is_orphaned(line, 18, 4711));
-        assert!(!is_orphaned(&line.replace("4712  0 ", "4712  2 "), 17, 4711));
-    }
 }

@@ -103,11 +103,12 @@ impl SimulatedEngine {
 #[async_trait]
 impl Engine for SimulatedEngine {
     fn capabilities(&self) -> Capabilities {
-        // There are no processes, so there is nothing to limit.
+        // There are no processes, so there is nothing to limit or to confine.
         Capabilities {
             majors: vec![ENGINE.to_owned()],
             cpu_unbounded: None,
             memory_unbounded: None,
+            sandbox_incomplete: None,
             machine_scoped: !self.state.is_shared(),
         }
     }

@@ -4,8 +4,10 @@
 
 mod adoption;
 mod conformance;
+mod leftovers;
 mod limits;
 mod meter;
+mod owners;
 mod pool;
 mod power;
 mod sandbox;

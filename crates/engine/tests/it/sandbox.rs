@@ -300,6 +300,11 @@ fn errors_of_invalid_settings_contain_instructions() {
         let root = Settings { user: Some("root".to_owned()), ..Settings::default() };
         assert!(PostgresEngine::new(root).is_err());
     }
+    for launcher in ["/no/such/launcher", "/bin/false"] {
+        let settings = Settings { launcher: Some(launcher.into()), ..Settings::default() };
+        let error = PostgresEngine::new(settings).unwrap_err();
+        assert!(error.message().contains("engine.sandbox: PostgreSQL"), "{error}");
+    }
 }
 
 fn files(folder: &std::path::Path) -> Vec<(PathBuf, bool)> {

@@ -1,4 +1,6 @@
 use super::*;
+use ootheca_engine::launcher::Enforcement;
+use ootheca_model::Error;
 use proptest::prelude::*;
 
 fn healthy() -> Facts {
@@ -10,6 +12,7 @@ fn healthy() -> Facts {
         root: true,
         user: "ootheca".to_owned(),
         owner: Ok(()),
+        sandbox: SandboxProbe::Enforced(Enforcement { landlock: 7, system_calls: true }),
         cpu: Ok(2),
         data_dir: DataDir {
             path: "/var/lib/ootheca".into(),
@@ -62,9 +65,10 @@ fn all_checks_pass_on_a_healthy_machine() {
 
 #[test]
 fn missing_requirements_fail() {
-    let fails: [Case; 10] = [
+    let fails: [Case; 11] = [
         ("SQL server", |facts| facts.majors.clear()),
         ("user", |facts| facts.owner = Err("useradd".to_owned())),
+        ("sandbox", |facts| facts.sandbox = SandboxProbe::Failed(Error::precondition("no"))),
         ("data directory", |facts| facts.data_dir.writable = Err("read-only".to_owned())),
         ("data directory", |facts| facts.data_dir.path = "/x".repeat(36).into()),
         ("free space", |facts| facts.data_dir.free_bytes = 100 * MIB),
@@ -82,9 +86,15 @@ fn missing_requirements_fail() {
 
 #[test]
 fn restrictions_warn() {
-    let warns: [Case; 11] = [
+    let warns: [Case; 13] = [
         ("SQL server", |facts| facts.wanted_majors = vec![15, 17]),
         ("control groups", |facts| facts.cpu = Err("read-only".to_owned())),
+        ("sandbox", |facts| {
+            facts.sandbox = SandboxProbe::Enforced(Enforcement { landlock: 0, system_calls: true });
+        }),
+        ("sandbox", |facts| {
+            facts.sandbox = SandboxProbe::Enforced(Enforcement { landlock: 7, system_calls: false });
+        }),
         ("file system", |facts| facts.data_dir.kind = "tmpfs".to_owned()),
         ("free space", |facts| facts.data_dir.free_bytes = GIB),
         ("free space", |facts| facts.data_dir.free_files = 10),

@@ -1,0 +1,155 @@
+//! What a SQL server can reach: its own data and sockets, and what it needs of the system to run.
+
+use super::{binaries::Programs, owner::Owner};
+use crate::launcher::{self, Access, Enforcement};
+use ootheca_model::{Error, Result};
+use std::{
+    ffi::OsString,
+    fs,
+    os::unix::process::CommandExt as _,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// Programs, libraries, locales, and time zones.
+const EXECUTABLE: [&str; 8] =
+    ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/nix/store", "/gnu/store"];
+
+/// Of `/etc`, only what libraries read, because secrets of other programs are there as well.
+const READABLE: [&str; 23] = [
+    "/etc/crypto-policies",
+    "/etc/group",
+    "/etc/host.conf",
+    "/etc/hosts",
+    "/etc/ld.so.cache",
+    "/etc/ld.so.conf",
+    "/etc/ld.so.conf.d",
+    "/etc/ld.so.preload",
+    "/etc/locale.alias",
+    "/etc/localtime",
+    "/etc/nsswitch.conf",
+    "/etc/passwd",
+    "/etc/pki/tls/openssl.cnf",
+    "/etc/protocols",
+    "/etc/resolv.conf",
+    "/etc/services",
+    "/etc/ssl/certs",
+    "/etc/ssl/openssl.cnf",
+    "/etc/timezone",
+    "/dev/random",
+    "/dev/urandom",
+    "/sys/devices/system",
+    // Dictionaries of text search, on Debian.
+    "/var/cache/postgresql",
+];
+
+/// In `/proc`, a server lowers its own priority when memory runs out (`oom_score_adj`).
+const UPDATABLE: [&str; 3] = ["/dev/null", "/dev/zero", "/proc"];
+
+/// Before this version, the statistics collector receives UDP on a loopback address.
+const FIRST_WITHOUT_NETWORK: u32 = 15;
+
+/// The sandbox of all servers of this engine.
+#[derive(Debug)]
+pub(super) struct Sandbox {
+    launcher: PathBuf,
+    /// Additional paths that servers can read and execute.
+    paths: Vec<PathBuf>,
+    pub(super) enforcement: Enforcement,
+}
+
+impl Sandbox {
+    /// Runs `postgres -V` in a sandbox, and returns an error if that fails.
+    pub(super) fn check(
+        launcher: &Path,
+        paths: &[PathBuf],
+        owner: &Owner,
+        programs: &Programs,
+    ) -> Result<Self> {
+        let failed = |why: String| {
+            Error::precondition(format!(
+                "engine.sandbox: {} does not start in a sandbox: {why}; add the paths that it needs to \
+                 engine.sandbox_paths, or set engine.sandbox to \"off\"",
+                programs.version
+            ))
+        };
+        let program = programs.program("postgres");
+        let sandbox = launcher::Sandbox { files: files(programs, paths, &[]), network: false };
+        let output = command(launcher, owner, sandbox.reporting_arguments(&program))
+            .arg("-V")
+            .output()
+            .map_err(|error| failed(format!("cannot start the launcher as {}: {error}", owner.name())))?;
+        if !output.status.success() {
+            let errors = String::from_utf8_lossy(&output.stderr);
+            return Err(failed(format!("{} ({})", errors.trim(), output.status)));
+        }
+        let text = String::from_utf8_lossy(&output.stdout);
+        let report = text.lines().next().and_then(|line| serde_json::from_str(line).ok());
+        let enforcement = report.ok_or_else(|| failed(format!("unexpected output: {}", text.trim())))?;
+        Ok(Self { launcher: launcher.to_owned(), paths: paths.to_owned(), enforcement })
+    }
+
+    /// A command that starts a server of `owner` in its sandbox. The arguments of the server follow.
+    pub(super) fn command(&self, owner: &Owner, programs: &Programs, data: &Path, sockets: &Path) -> Command {
+        let own = [(Access::Data, data), (Access::Sockets, sockets)];
+        let network = programs.major < FIRST_WITHOUT_NETWORK;
+        let sandbox = launcher::Sandbox { files: files(programs, &self.paths, &own), network };
+        command(&self.launcher, owner, sandbox.arguments(&programs.program("postgres")))
+    }
+}
+
+fn command(launcher: &Path, owner: &Owner, arguments: Vec<OsString>) -> Command {
+    let mut command = owner.command(launcher);
+    command.arg0(launcher::NAME).args(arguments);
+    command
+}
+
+fn files(programs: &Programs, paths: &[PathBuf], own: &[(Access, &Path)]) -> Vec<(Access, PathBuf)> {
+    let with = |access: Access| move |path: &'static str| (access, PathBuf::from(path));
+    let mut files: Vec<(Access, PathBuf)> = EXECUTABLE.into_iter().map(with(Access::Execute)).collect();
+    files.push((Access::Execute, installation(&programs.program("postgres"))));
+    files.extend(paths.iter().map(|path| (Access::Execute, path.clone())));
+    files.extend(READABLE.into_iter().map(with(Access::Read)));
+    files.extend(UPDATABLE.into_iter().map(with(Access::Update)));
+    files.extend(own.iter().map(|(access, path)| (*access, (*path).to_owned())));
+    files
+}
+
+/// The directory that contains `bin`, `lib`, and `share` of a program, or that of the program itself if that
+/// would be the root directory.
+fn installation(program: &Path) -> PathBuf {
+    let program = fs::canonicalize(program).unwrap_or_else(|_| program.to_owned());
+    let mut above = program.ancestors().skip(1);
+    let folder = above.next().unwrap_or(&program);
+    above.next().filter(|prefix| prefix.parent().is_some()).unwrap_or(folder).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_can_use_their_installation_and_not_the_whole_machine() {
+        let at = |path: &str| installation(Path::new(path)).display().to_string();
+        assert_eq!(at("/opt/no-such-postgres/bin/postgres"), "/opt/no-such-postgres");
+        assert_eq!(at("/no-such-bin/postgres"), "/no-such-bin");
+    }
+
+    #[test]
+    fn only_the_data_and_the_sockets_of_a_server_can_be_changed() {
+        let programs =
+            Programs { major: 15, version: "PostgreSQL 15.18".to_owned(), folder: "/x/bin".into() };
+        let own = [(Access::Data, Path::new("/d")), (Access::Sockets, Path::new("/s"))];
+        let files = files(&programs, &["/extra".into()], &own);
+        let with = |wanted| -> Vec<String> {
+            let found = files.iter().filter(|(access, _)| *access == wanted);
+            found.map(|(_, path)| path.display().to_string()).collect()
+        };
+        assert_eq!((with(Access::Data), with(Access::Sockets)), (vec!["/d".into()], vec!["/s".into()]));
+        assert_eq!(with(Access::Update), UPDATABLE);
+        assert!(with(Access::Execute).contains(&"/extra".to_owned()));
+        for secret in ["/", "/etc", "/root", "/home", "/var", "/tmp", "/run", "/dev"] {
+            assert!(!files.iter().any(|(_, path)| path == Path::new(secret)), "{secret}");
+        }
+    }
+}
