@@ -15,7 +15,7 @@ use ootheca_model::{
 };
 use ootheca_store::{Kind, Lease};
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
     time::Duration,
 };
@@ -78,7 +78,7 @@ struct Driver {
     /// Clusters with a hint while their step was running; they are visited again immediately.
     again: HashSet<ClusterId>,
     /// When to visit a cluster that is not done.
-    later: HashMap<ClusterId, Instant>,
+    later: BTreeMap<ClusterId, Instant>,
     /// The number of consecutive failed steps.
     failures: HashMap<ClusterId, u32>,
 }
@@ -97,7 +97,7 @@ impl Driver {
             running: HashSet::new(),
             permits: Arc::new(Semaphore::new(AT_ONCE)),
             again: HashSet::new(),
-            later: HashMap::new(),
+            later: BTreeMap::new(),
             failures: HashMap::new(),
         }
     }
