@@ -64,7 +64,8 @@ pub async fn run(lifecycle: Arc<Lifecycle>, holder: String, mut stop: watch::Rec
     }
 }
 
-struct Driver {
+/// Decides when to visit which cluster.
+pub(crate) struct Driver {
     lifecycle: Arc<Lifecycle>,
     holder: String,
     lease: Option<Lease>,
@@ -72,7 +73,7 @@ struct Driver {
     scan_at: Instant,
     /// Whether everything was scanned under this lease.
     scanned: bool,
-    steps: JoinSet<(ClusterId, Result<Step>)>,
+    pub(crate) steps: JoinSet<(ClusterId, Result<Step>)>,
     running: HashSet<ClusterId>,
     permits: Arc<Semaphore>,
     /// Clusters with a hint while their step was running; they are visited again immediately.
@@ -84,7 +85,7 @@ struct Driver {
 }
 
 impl Driver {
-    fn new(lifecycle: Arc<Lifecycle>, holder: String) -> Self {
+    pub(crate) fn new(lifecycle: Arc<Lifecycle>, holder: String) -> Self {
         let now = Instant::now();
         Self {
             lifecycle,
@@ -103,7 +104,7 @@ impl Driver {
     }
 
     /// Renews the lease, scans if it is time, and starts the steps that are due.
-    async fn turn(&mut self) -> Result<()> {
+    pub(crate) async fn turn(&mut self) -> Result<()> {
         let now = Instant::now();
         if now >= self.renew_at {
             self.renew_at = now + LEASE_TTL / 3;
@@ -158,8 +159,14 @@ impl Driver {
         Ok(true)
     }
 
+    /// Whether a cluster is not done.
+    #[cfg(test)]
+    pub(crate) fn is_waiting(&self) -> bool {
+        !self.later.is_empty() || !self.steps.is_empty()
+    }
+
     /// When there is something to do. Without the lease, that is only to ask for it.
-    fn wake_at(&self) -> Instant {
+    pub(crate) fn wake_at(&self) -> Instant {
         if self.lease.is_none() {
             return self.renew_at;
         }
@@ -169,7 +176,7 @@ impl Driver {
 
     /// Notes that a cluster has to be visited, or all of them. Without the lease this is not necessary, because a new
     /// lease starts with a scan.
-    fn hint(&mut self, id: Option<ClusterId>) {
+    pub(crate) fn hint(&mut self, id: Option<ClusterId>) {
         if self.lease.is_none() {
             return;
         }
@@ -198,7 +205,7 @@ impl Driver {
         }
     }
 
-    fn finish(&mut self, done: Option<(ClusterId, Result<Step>)>) {
+    pub(crate) fn finish(&mut self, done: Option<(ClusterId, Result<Step>)>) {
         let Some((id, result)) = done else {
             // A step panicked and its ID is lost: clears the running steps and scans everything again.
             self.running.clear();
