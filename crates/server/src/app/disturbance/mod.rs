@@ -9,6 +9,7 @@
 //!
 //! The API is not disturbed: its calls conflict with the loops, but are acknowledged.
 
+mod directed;
 mod engine;
 mod history;
 mod laws;

@@ -1,0 +1,38 @@
+//! What disturbed runs have found, each with only the disturbances that it needs.
+
+use super::{
+    history::Operation,
+    loops::SCANNED,
+    outcome::outcome,
+    world::{World, virtual_time},
+};
+use ootheca_engine::Engine;
+use ootheca_model::instance::{InstancePlan, Power};
+use serde_json::json;
+use std::time::Duration;
+
+/// The laws that do not hold after `test`, without other disturbances.
+fn directed(test: impl AsyncFnOnce(&mut World)) -> Vec<String> {
+    virtual_time().block_on(async {
+        let mut world = World::new(1, false, None).await;
+        world.run(&basic()).await;
+        test(&mut world).await;
+        outcome(world).await.violations
+    })
+}
+
+fn basic() -> Operation {
+    Operation::Create { name: "basic-cluster".to_owned(), standard: false }
+}
+
+const USE: Operation = Operation::Use { cluster: 0, rows: 10, sent_kib: 7, grown_mib: 1 };
+
+#[test]
+fn bytes_are_metered_once_if_the_response_of_the_store_is_lost() {
+    let violations = directed(async |world| {
+        world.schedule.plan("response to commit", "Meter");
+        world.run(&USE).await;
+        world.run(&USE).await;
+    });
+    assert_eq!(violations, Vec::<String>::new());
+}
