@@ -36,3 +36,17 @@ fn bytes_are_metered_once_if_the_response_of_the_store_is_lost() {
     });
     assert_eq!(violations, Vec::<String>::new());
 }
+
+#[test]
+fn data_of_a_suspended_cluster_that_is_put_back_during_a_restart_is_served_again() {
+    let violations = directed(async |world| {
+        world.run(&Operation::Advance { seconds: 1_000 }).await;
+        assert_eq!(world.stored(0).await.power, Power::Off);
+        world.run(&Operation::Lose { cluster: 0 }).await;
+        world.settle(SCANNED).await;
+        assert!(world.stored(0).await.observed.is_data_missing());
+        world.perform(&Operation::Restore { cluster: 0 }).await;
+        world.restart().await;
+    });
+    assert_eq!(violations, Vec::<String>::new());
+}

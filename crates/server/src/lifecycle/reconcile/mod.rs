@@ -261,12 +261,12 @@ async fn everything(lifecycle: &Lifecycle, first: bool) -> Result<HashSet<Cluste
 async fn in_order(lifecycle: &Lifecycle, cluster: &Cluster) -> bool {
     let Ok(observed) = lifecycle.context.engine.observe(cluster.id).await else { return false };
     let known = &cluster.observed;
+    if known.conditions != observed.conditions {
+        return false;
+    }
     match (cluster.power, observed.phase) {
         (Power::Off, Phase::Suspended) => true,
-        (Power::On, Phase::Ready) => {
-            [known.generation, observed.generation] == [cluster.generation; 2]
-                && known.conditions == observed.conditions
-        }
+        (Power::On, Phase::Ready) => [known.generation, observed.generation] == [cluster.generation; 2],
         _ => false,
     }
 }
