@@ -50,3 +50,16 @@ fn data_of_a_suspended_cluster_that_is_put_back_during_a_restart_is_served_again
     });
     assert_eq!(violations, Vec::<String>::new());
 }
+
+#[test]
+fn failures_of_the_store_are_no_attempts_to_create_a_cluster() {
+    let violations = directed(async |world| {
+        for _ in 0..8 {
+            world.schedule.plan("response to commit", "Cluster");
+            world.schedule.plan("read", "Cluster");
+        }
+        world.schedule.plan("create", "");
+        world.run(&Operation::Create { name: "standard-cluster".to_owned(), standard: true }).await;
+    });
+    assert_eq!(violations, Vec::<String>::new());
+}

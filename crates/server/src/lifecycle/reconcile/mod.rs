@@ -10,7 +10,7 @@ pub mod cluster;
 use crate::lifecycle::{Lifecycle, scale_to_zero};
 use cluster::Step;
 use ootheca_model::{
-    Cluster, ClusterId, ClusterState, ErrorKind, Result,
+    Cluster, ClusterId, ClusterState, Error, ErrorKind, Result,
     instance::{Phase, Power},
 };
 use ootheca_store::{Kind, Lease};
@@ -82,6 +82,8 @@ pub(crate) struct Driver {
     later: BTreeMap<ClusterId, Instant>,
     /// The number of consecutive failed steps.
     failures: HashMap<ClusterId, u32>,
+    /// The number of failed attempts to create a cluster. Failures of the store are not among them.
+    attempts: HashMap<ClusterId, u32>,
 }
 
 impl Driver {
@@ -100,6 +102,7 @@ impl Driver {
             again: HashSet::new(),
             later: BTreeMap::new(),
             failures: HashMap::new(),
+            attempts: HashMap::new(),
         }
     }
 
@@ -195,12 +198,12 @@ impl Driver {
         let Some(lease) = self.lease.clone() else { return };
         self.later.remove(&id);
         if self.running.insert(id) {
-            let (lifecycle, failures) =
-                (self.lifecycle.clone(), self.failures.get(&id).copied().unwrap_or(0));
+            let (lifecycle, attempts) =
+                (self.lifecycle.clone(), self.attempts.get(&id).copied().unwrap_or(0));
             let permits = self.permits.clone();
             self.steps.spawn(async move {
                 let _permit = permits.acquire_owned().await;
-                (id, cluster::step(&lifecycle, id, lease, failures).await)
+                (id, cluster::step(&lifecycle, id, lease, attempts).await)
             });
         }
     }
@@ -216,21 +219,29 @@ impl Driver {
         let after = match result {
             Ok(Step::Done) => None,
             Ok(Step::Again(after)) => Some(after),
-            Err(error) if error.kind() == ErrorKind::Stale => Some(Duration::ZERO),
-            Err(error) => {
-                let failures = self.failures.entry(id).or_default();
-                *failures += 1;
-                tracing::warn!(cluster = %id, failures, error = error.chain(), "reconcile: step failed");
-                Some(backoff(*failures))
+            Ok(Step::NotCreated(error)) => {
+                *self.attempts.entry(id).or_default() += 1;
+                Some(self.failed(id, &error))
             }
+            Err(error) if error.kind() == ErrorKind::Stale => Some(Duration::ZERO),
+            Err(error) => Some(self.failed(id, &error)),
         };
         if after.is_none() {
             self.failures.remove(&id);
+            self.attempts.remove(&id);
         }
         let after = if self.again.remove(&id) { Some(Duration::ZERO) } else { after };
         if let Some(after) = after {
             self.later.insert(id, Instant::now() + after);
         }
+    }
+
+    /// Counts a failed step. Returns when to repeat it.
+    fn failed(&mut self, id: ClusterId, error: &Error) -> Duration {
+        let failures = self.failures.entry(id).or_default();
+        *failures += 1;
+        tracing::warn!(cluster = %id, failures, error = error.chain(), "reconcile: step failed");
+        backoff(*failures)
     }
 }
 
