@@ -52,6 +52,27 @@ fn data_of_a_suspended_cluster_that_is_put_back_during_a_restart_is_served_again
 }
 
 #[test]
+fn a_step_that_stays_stale_is_repeated_with_pauses() {
+    let mut steps = 0;
+    directed(async |world| {
+        // As if the store was replaced by an older copy.
+        let id = world.subjects[0].id;
+        let before = world.engine.inner.observe(id).await.expect("observed");
+        let plan = world.stored(0).await.plan_instance();
+        let newer = InstancePlan { generation: before.generation + 1, ..plan };
+        world.engine.inner.ensure(&newer).await.expect("ensured");
+        let lines = world.schedule.trace().len();
+        world.loops.act_for(Duration::from_secs(60)).await;
+        let trace = world.schedule.trace();
+        steps = trace[lines..].iter().filter(|line| line.ends_with(": Stale")).count();
+        // The generation of the store catches up.
+        let limits = json!({ "provisioned_virtual_cpus": "2" });
+        world.patch(0, json!({ "plan": "STANDARD", "serverless": { "usage_limits": limits } })).await;
+    });
+    assert!((3..20).contains(&steps), "{steps} steps in a minute");
+}
+
+#[test]
 fn failures_of_the_store_are_no_attempts_to_create_a_cluster() {
     let violations = directed(async |world| {
         for _ in 0..8 {

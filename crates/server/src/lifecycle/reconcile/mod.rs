@@ -82,6 +82,8 @@ pub(crate) struct Driver {
     later: BTreeMap<ClusterId, Instant>,
     /// The number of consecutive failed steps.
     failures: HashMap<ClusterId, u32>,
+    /// Clusters whose last step was based on an old state.
+    stale: HashSet<ClusterId>,
     /// The number of failed attempts to create a cluster. Failures of the store are not among them.
     attempts: HashMap<ClusterId, u32>,
 }
@@ -102,6 +104,7 @@ impl Driver {
             again: HashSet::new(),
             later: BTreeMap::new(),
             failures: HashMap::new(),
+            stale: HashSet::new(),
             attempts: HashMap::new(),
         }
     }
@@ -216,6 +219,7 @@ impl Driver {
             return;
         };
         self.running.remove(&id);
+        let stale = result.as_ref().is_err_and(|error| error.kind() == ErrorKind::Stale);
         let after = match result {
             Ok(Step::Done) => None,
             Ok(Step::Again(after)) => Some(after),
@@ -223,9 +227,13 @@ impl Driver {
                 *self.attempts.entry(id).or_default() += 1;
                 Some(self.failed(id, &error))
             }
-            Err(error) if error.kind() == ErrorKind::Stale => Some(Duration::ZERO),
+            // Another change came first: the step is repeated at once, but not again and again.
+            Err(_) if stale && self.stale.insert(id) => Some(Duration::ZERO),
             Err(error) => Some(self.failed(id, &error)),
         };
+        if !stale {
+            self.stale.remove(&id);
+        }
         if after.is_none() {
             self.failures.remove(&id);
             self.attempts.remove(&id);
