@@ -73,6 +73,24 @@ fn a_step_that_stays_stale_is_repeated_with_pauses() {
 }
 
 #[test]
+fn a_cluster_that_is_deleted_before_its_shutdown_is_only_removed() {
+    let violations = directed(async |world| {
+        world.run(&Operation::Advance { seconds: 1_000 }).await;
+        world.perform(&Operation::Lose { cluster: 0 }).await;
+        let (lifecycle, id) = (world.loops.lifecycle.clone(), world.subjects[0].id);
+        let suspension = lifecycle.tracker.suspension(id);
+        let alone = suspension.begin().await.expect("not in use");
+        // It has read the cluster and waits.
+        world.loops.duplicate(id);
+        tokio::task::yield_now().await;
+        world.perform(&Operation::Delete { cluster: 0 }).await;
+        drop(alone);
+        world.loops.drain().await;
+    });
+    assert_eq!(violations, Vec::<String>::new());
+}
+
+#[test]
 fn failures_of_the_store_are_no_attempts_to_create_a_cluster() {
     let violations = directed(async |world| {
         for _ in 0..8 {

@@ -66,7 +66,9 @@ async fn switch_off(lifecycle: &Lifecycle, id: ClusterId, lease: Lease, attempts
     let suspension = lifecycle.tracker.suspension(id);
     let Some(_alone) = suspension.begin().await else { return Ok(Step::Again(IN_USE)) };
     match documents::find::<Cluster>(&*lifecycle.context.store, &id.to_string()).await? {
-        Some(stored) if stored.value.power == Power::Off => run(lifecycle, stored, lease, attempts).await,
+        Some(stored) if stored.value.is_active() && stored.value.power == Power::Off => {
+            run(lifecycle, stored, lease, attempts).await
+        }
         _ => Ok(Step::Again(Duration::ZERO)),
     }
 }
