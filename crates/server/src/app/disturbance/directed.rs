@@ -91,6 +91,15 @@ fn a_cluster_that_is_deleted_before_its_shutdown_is_only_removed() {
 }
 
 #[test]
+fn the_activity_of_a_deleted_cluster_is_forgotten() {
+    let violations = directed(async |world| {
+        world.perform(&USE).await;
+        world.run(&Operation::Delete { cluster: 0 }).await;
+    });
+    assert_eq!(violations, Vec::<String>::new());
+}
+
+#[test]
 fn failures_of_the_store_are_no_attempts_to_create_a_cluster() {
     let violations = directed(async |world| {
         for _ in 0..8 {

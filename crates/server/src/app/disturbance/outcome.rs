@@ -72,6 +72,8 @@ async fn cluster(world: &World, number: usize) -> Value {
         children.insert(kind.name(), rows(world, kind, subject).await.len());
     }
     if cluster.state == ClusterState::Deleted {
+        let used = world.loops.metering().activity.used();
+        law(!used.contains(&subject.id), "the activity of a deleted cluster is kept");
         let hours = rows(world, Kind::UsageHour, subject).await.len();
         law(hours == 0 && children.values().all(|count| *count == 0), "rows of a deleted cluster are left");
         let ids = [subject.id];

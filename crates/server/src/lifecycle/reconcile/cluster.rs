@@ -51,6 +51,7 @@ pub async fn step(lifecycle: &Lifecycle, id: ClusterId, lease: Lease, attempts: 
             }
             lifecycle.metadata_locks.forget(id);
             lifecycle.tracker.forget(id);
+            lifecycle.metering.activity.forget(id);
             Ok(after(removal, Step::Done))
         }
         _ if stored.value.power == Power::Off => switch_off(lifecycle, id, lease, attempts).await,
