@@ -27,6 +27,8 @@ use world::{World, virtual_time};
 
 /// Seeds that are always tried.
 const SEEDS: std::ops::Range<u64> = 1..13;
+/// The number of further seeds in every run of the tests.
+const RANDOM: u64 = 4;
 /// The number of seeds within which a planted fault must be found.
 const ENOUGH: u64 = 60;
 
@@ -61,6 +63,38 @@ fn compare(seed: u64, planted: Option<Planted>) -> Option<Finding> {
         }
     }
     (!findings.is_empty()).then_some(Finding { seed, findings, trace: disturbed.trace })
+}
+
+fn variable(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} must be a number")))
+}
+
+/// `./dev disturb` sets the variables.
+#[test]
+fn disturbed_loops_reach_the_undisturbed_state() {
+    let fresh = || rand::random::<u64>() >> 16;
+    let seeds: Vec<u64> = match (variable("DISTURB_SEED"), variable("DISTURB_SEEDS")) {
+        (Some(seed), _) => vec![seed],
+        (None, Some(count)) => (0..count).map(|_| fresh()).collect(),
+        (None, None) => SEEDS.chain((0..RANDOM).map(|_| fresh())).collect(),
+    };
+    if seeds.len() <= 100 {
+        println!("seeds: {seeds:?}");
+    }
+    let mut found = Vec::new();
+    for (number, seed) in seeds.iter().enumerate() {
+        found.extend(compare(*seed, None));
+        if number % 100 == 99 {
+            println!("{} of {} seeds, {} with findings", number + 1, seeds.len(), found.len());
+        }
+    }
+    for Finding { seed, findings, .. } in &found {
+        println!("seed {seed}; to run it again: ./dev disturb seed {seed}\n{}\n", findings.join("\n"));
+    }
+    if let Some(Finding { seed, trace, .. }) = found.first() {
+        println!("the run of seed {seed}:\n{}", trace.join("\n"));
+    }
+    assert!(found.is_empty(), "{} of {} seeds have findings", found.len(), seeds.len());
 }
 
 #[test]
