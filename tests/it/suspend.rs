@@ -202,6 +202,31 @@ fn a_suspended_cluster_survives_restarts_and_can_be_deleted() {
     assert_eq!(server.get(&format!("/clusters/{cluster}")).text("/state"), "DELETED");
 }
 
+#[test]
+fn data_of_a_suspended_cluster_that_is_put_back_while_the_server_is_stopped_is_found() {
+    let mut server = boot(Engine::Simulated);
+    let cluster = id(&server.create_cluster("survivor", "BASIC"));
+    sql_user(&server, &cluster, "keeper");
+    until_asleep(&server, &cluster);
+    let is_missing = |server: &Ootheca| {
+        let answer = server.get(&format!("/clusters/{cluster}"));
+        let conditions = answer.ok()["ootheca"]["conditions"].as_array().expect("conditions").clone();
+        conditions.iter().any(|condition| condition["kind"] == "DataMissing")
+    };
+    let folder = server.data_dir().join("simulated");
+    let (file, away) = (folder.join(format!("{cluster}.json")), server.data_dir().join("away.json"));
+    server.terminate();
+    fs::rename(&file, &away).expect("moved away");
+    server.start();
+    eventually("the data is missing", || is_missing(&server).then_some(()));
+    server.terminate();
+    fs::rename(&away, &file).expect("moved back");
+    server.start();
+    eventually("the data is found", || (!is_missing(&server)).then_some(()));
+    assert!(asleep(&server, &cluster), "it was not resumed");
+    server.delete(&format!("/clusters/{cluster}/sql-users/keeper")).ok();
+}
+
 /// Creates a suspended PostgreSQL cluster with a row in a table.
 fn suspended() -> (Ootheca, String) {
     let server = boot(Engine::Postgres);

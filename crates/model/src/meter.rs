@@ -37,6 +37,9 @@ pub struct Meter {
     pub measured_at: Timestamp,
     /// The counters that are already included in the sums.
     pub last: Measure,
+    /// The traffic that is already included in the sums.
+    #[serde(default)]
+    pub traffic: Traffic,
     /// The month of the sums.
     pub month: String,
     /// The usage in that month.
@@ -51,6 +54,15 @@ pub struct Meter {
     /// The number of WAL records that vacuum may still write for rows that are already charged.
     #[serde(default)]
     pub upkeep: u64,
+}
+
+/// The traffic of a cluster, as one process of the control plane has counted it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Traffic {
+    /// The run of the process. A new one starts at zero.
+    pub epoch: String,
+    /// Bytes sent to clients.
+    pub sent: u64,
 }
 
 /// The remaining cost of a server start, which is not charged.
@@ -104,6 +116,7 @@ impl Meter {
             organization,
             measured_at: now,
             last: Measure::default(),
+            traffic: Traffic::default(),
             month: period::month(now),
             used: Quantities::default(),
             told_request_units: Told::default(),

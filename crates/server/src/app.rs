@@ -51,3 +51,6 @@ impl App {
         ]
     }
 }
+
+#[cfg(test)]
+mod disturbance;

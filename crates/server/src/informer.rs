@@ -6,14 +6,14 @@
 use crate::documents::{self, Document, Stored};
 use ootheca_model::Result;
 use ootheca_store::{Query, Store};
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 use tokio::sync::Mutex;
 
 /// The maximum number of documents that are read at once.
 const AT_ONCE: usize = 500;
 
-/// Documents by ID.
-pub type Things<T> = HashMap<String, Arc<Stored<T>>>;
+/// Documents by ID. Ordered, so that the loops visit them in the same order each time.
+pub type Things<T> = BTreeMap<String, Arc<Stored<T>>>;
 
 /// The result of the last read.
 pub struct Informer<T>(Mutex<Snapshot<T>>);
@@ -52,7 +52,7 @@ impl<T: Document> Informer<T> {
 
 /// Removes documents that have changed or are gone. Returns the IDs that have to be read.
 fn revisit<T>(things: &mut Arc<Things<T>>, revisions: Vec<(String, i64)>) -> Vec<String> {
-    let now: HashMap<String, i64> = revisions.into_iter().collect();
+    let now: BTreeMap<String, i64> = revisions.into_iter().collect();
     let same = |id: &String, thing: &Stored<T>| now.get(id) == Some(&thing.row.revision);
     if things.iter().any(|(id, thing)| !same(id, thing)) {
         Arc::make_mut(things).retain(|id, thing| same(id, thing));

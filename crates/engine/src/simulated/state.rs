@@ -16,8 +16,8 @@ use std::{
     io,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
-    time::Instant,
 };
+use tokio::time::Instant;
 
 /// The content of a cluster's file.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -5,12 +5,11 @@
 
 use ootheca_model::{ClusterId, Timestamp, time::Clock};
 use parking_lot::{Mutex, MutexGuard};
-use std::{
-    collections::HashMap,
-    sync::Arc,
-    time::{Duration, Instant},
+use std::{collections::HashMap, sync::Arc, time::Duration};
+use tokio::{
+    sync::{OnceCell, RwLock, RwLockWriteGuard},
+    time::Instant,
 };
-use tokio::sync::{OnceCell, RwLock, RwLockWriteGuard};
 
 /// How long a cluster is kept running after its last use, regardless of the clock: the next report of the
 /// gateway shows whether a session followed.

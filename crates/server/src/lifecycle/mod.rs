@@ -4,7 +4,7 @@
 pub mod activity_tracker;
 pub mod power;
 pub mod reconcile;
-mod scale_to_zero;
+pub(crate) mod scale_to_zero;
 pub mod sql_metadata;
 
 use crate::{context::Context, metering::Metering};

@@ -9,10 +9,8 @@ use crate::{
 };
 use ootheca_model::{Cluster, ClusterId, Error, ErrorKind, Result, instance::Power};
 use ootheca_store::Batch;
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
+use tokio::time::Instant;
 
 /// How long to wait for a server that is starting.
 pub const READY_WAIT: Duration = Duration::from_secs(15);

@@ -62,7 +62,7 @@ pub(super) async fn run(lifecycle: Arc<Lifecycle>, mut stop: watch::Receiver<boo
 
 /// Suspends the due clusters. Returns when the next one can be due. A cluster that is in use, or was created
 /// later, is not due before `idle` has passed.
-async fn scan(lifecycle: &Arc<Lifecycle>, lease: &Lease, idle: Duration) -> Result<Duration> {
+pub(crate) async fn scan(lifecycle: &Arc<Lifecycle>, lease: &Lease, idle: Duration) -> Result<Duration> {
     let now = lifecycle.context.now();
     let (mut due, mut pause) = (Vec::new(), idle);
     for cluster in lifecycle.context.clusters.refresh(&*lifecycle.context.store).await?.values() {

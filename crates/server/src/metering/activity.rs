@@ -1,9 +1,11 @@
-//! The sessions that gateways have reported for each cluster, and the bytes that are not metered yet.
+//! The sessions that gateways have reported for each cluster, and their bytes.
 //!
-//! In memory only: a crash loses what was reported since the last tick.
+//! In memory only: a crash loses what was reported since the last tick. Bytes are counted since the start, and
+//! the meter stores how many of them it includes. So it notices if a write whose response was lost took effect.
 
+use crate::ids::fresh_id;
 use ootheca_gateway::Activity;
-use ootheca_model::{ClusterId, Timestamp};
+use ootheca_model::{ClusterId, Timestamp, meter::Traffic};
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
 
@@ -16,30 +18,40 @@ struct ClusterActivity {
     sessions: HashMap<Source, u32>,
     /// When a session was last seen.
     seen_at: Timestamp,
-    /// The activity since the meter last read it.
-    uncounted: Uncounted,
+    /// Whether a session was open at any time since the meter last read this.
+    used: bool,
     /// Bytes to and from clients since the start.
     totals: (u64, u64),
+    /// The bytes to clients that are metered.
+    metered: u64,
 }
 
 /// Activity that is not metered yet.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Uncounted {
     /// Whether a session was open at any time.
     pub used: bool,
     /// Bytes to clients.
     pub sent: u64,
-    /// Bytes from clients.
-    pub received: u64,
+    /// What the meter includes once this is metered.
+    pub traffic: Traffic,
 }
 
 /// The traffic of every cluster since the start.
-#[derive(Default)]
-pub struct SessionActivity(Mutex<HashMap<ClusterId, ClusterActivity>>);
+pub struct SessionActivity {
+    epoch: String,
+    clusters: Mutex<HashMap<ClusterId, ClusterActivity>>,
+}
+
+impl Default for SessionActivity {
+    fn default() -> Self {
+        Self { epoch: fresh_id().to_string(), clusters: Mutex::default() }
+    }
+}
 
 impl SessionActivity {
     fn lock(&self) -> MutexGuard<'_, HashMap<ClusterId, ClusterActivity>> {
-        self.0.lock()
+        self.clusters.lock()
     }
 
     /// Processes the report of a gateway. Clusters that are not in it have no sessions at that gateway.
@@ -57,10 +69,8 @@ impl SessionActivity {
             }
             if activity.sessions_seen > 0 {
                 cluster.seen_at = now;
-                cluster.uncounted.used = true;
+                cluster.used = true;
             }
-            cluster.uncounted.sent += activity.sent;
-            cluster.uncounted.received += activity.received;
             cluster.totals.0 += activity.sent;
             cluster.totals.1 += activity.received;
         }
@@ -86,24 +96,35 @@ impl SessionActivity {
     /// Clusters that were used since the meter last read their activity.
     pub fn used(&self) -> Vec<ClusterId> {
         let clusters = self.lock();
-        clusters.iter().filter(|(_, cluster)| cluster.uncounted.used).map(|(id, _)| *id).collect()
+        clusters.iter().filter(|(_, cluster)| cluster.used).map(|(id, _)| *id).collect()
     }
 
-    /// Removes and returns the activity that is not metered yet. A cluster with open sessions stays in use.
-    pub fn take(&self, cluster: ClusterId) -> Uncounted {
+    /// Returns the activity that is not metered yet. `stored` is the traffic that the meter includes. A cluster
+    /// without open sessions is no longer in use.
+    pub fn take(&self, cluster: ClusterId, stored: Option<&Traffic>) -> Uncounted {
         let mut clusters = self.lock();
-        let Some(found) = clusters.get_mut(&cluster) else { return Uncounted::default() };
-        let next = Uncounted { used: !found.sessions.is_empty(), ..Uncounted::default() };
-        std::mem::replace(&mut found.uncounted, next)
+        let traffic = |sent| Traffic { epoch: self.epoch.clone(), sent };
+        let Some(found) = clusters.get_mut(&cluster) else {
+            return Uncounted { traffic: traffic(0), ..Uncounted::default() };
+        };
+        if let Some(stored) = stored.filter(|stored| stored.epoch == self.epoch) {
+            found.metered = found.metered.max(stored.sent);
+        }
+        let used = std::mem::replace(&mut found.used, !found.sessions.is_empty());
+        let sent = found.totals.0.saturating_sub(found.metered);
+        Uncounted { used, sent, traffic: traffic(found.totals.0) }
     }
 
-    /// Puts back activity that could not be recorded.
-    pub fn give_back(&self, cluster: ClusterId, uncounted: Uncounted) {
-        let mut clusters = self.lock();
-        let found = &mut clusters.entry(cluster).or_default().uncounted;
-        found.used |= uncounted.used;
-        found.sent += uncounted.sent;
-        found.received += uncounted.received;
+    /// Records that activity is metered.
+    pub fn metered(&self, cluster: ClusterId, taken: &Uncounted) {
+        if let Some(found) = self.lock().get_mut(&cluster) {
+            found.metered = found.metered.max(taken.traffic.sent);
+        }
+    }
+
+    /// Puts back activity that could not be metered.
+    pub fn give_back(&self, cluster: ClusterId, taken: &Uncounted) {
+        self.lock().entry(cluster).or_default().used |= taken.used;
     }
 
     /// Removes a cluster.
@@ -126,16 +147,22 @@ mod tests {
         traffic.note(7, &[activity(1, 5)], Timestamp(11));
         assert_eq!(traffic.sessions(one), 3);
         assert_eq!(traffic.last_used(one, Timestamp(20)), Some(Timestamp(20)));
-        assert_eq!(traffic.take(one), Uncounted { used: true, sent: 15, received: 2 });
+        let taken = traffic.take(one, None);
+        assert_eq!((taken.used, taken.sent, taken.traffic.sent), (true, 15, 15));
+        traffic.metered(one, &taken);
         traffic.note(0, &[], Timestamp(30));
         traffic.note(7, &[activity(0, 1)], Timestamp(31));
         assert_eq!(traffic.sessions(one), 0);
         assert_eq!(traffic.last_used(one, Timestamp(90)), Some(Timestamp(31)));
         assert_eq!(traffic.used(), [one]);
-        let taken = traffic.take(one);
-        assert_eq!(taken, Uncounted { used: true, sent: 1, received: 1 });
+        let taken = traffic.take(one, None);
+        assert_eq!((taken.used, taken.sent), (true, 1));
         assert!(traffic.used().is_empty());
-        traffic.give_back(one, taken);
-        assert_eq!(traffic.take(one), taken);
+        traffic.give_back(one, &taken);
+        assert_eq!(traffic.take(one, None), taken);
+        let other = Traffic { epoch: "another process".to_owned(), sent: 16 };
+        assert_eq!(traffic.take(one, Some(&other)).sent, 1);
+        assert_eq!(traffic.take(one, Some(&taken.traffic)).sent, 0, "the meter includes it");
+        assert_eq!(traffic.totals(one), (16, 3));
     }
 }

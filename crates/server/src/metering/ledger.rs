@@ -67,10 +67,10 @@ pub(super) async fn cluster(
     if !used && !late && !full {
         return ledger.new_month().await;
     }
-    let taken = metering.activity.take(model.id);
+    let taken = metering.activity.take(model.id, meter.map(|meter| &meter.traffic));
     let quiet = taken.sent == 0 && metering.activity.sessions(model.id) > 0;
     if quiet && !full && grown.is_some_and(|grown| grown < QUIET) {
-        metering.activity.give_back(model.id, taken);
+        metering.activity.give_back(model.id, &taken);
         return ledger.new_month().await;
     }
     let when = match (used || taken.used, late) {
@@ -79,11 +79,13 @@ pub(super) async fn cluster(
         _ => When::Idle,
     };
     let result = match measure(metering, model.id, cpu).await {
-        Ok((measure, own)) => ledger.record_usage(measure, own, idle, when, taken).await,
+        Ok((measure, own)) => ledger.record_usage(measure, own, idle, when, &taken).await,
         Err(error) => Err(error),
     };
-    if result.is_err() {
-        metering.activity.give_back(model.id, taken);
+    match &result {
+        Ok(()) => metering.activity.metered(model.id, &taken),
+        // The write may have taken effect nevertheless; the stored meter shows it.
+        Err(_) => metering.activity.give_back(model.id, &taken),
     }
     result
 }
@@ -148,7 +150,7 @@ impl Ledger<'_> {
         own: u64,
         idle: Option<CpuCounter>,
         when: When,
-        taken: Uncounted,
+        taken: &Uncounted,
     ) -> Result<()> {
         let (model, now) = (&self.cluster.value, self.metering.context.now());
         let fresh = || Meter::new(model.id, model.organization, now);
@@ -179,6 +181,7 @@ impl Ledger<'_> {
         }
         let storage_bytes = measure.storage_bytes;
         meter.record_usage(measure, quantities, now);
+        meter.traffic.clone_from(&taken.traffic);
         let crossings = meter.crossings(model.plan, &limits(model));
         let mut batch = Batch::server("meter");
         batch.mutations.extend(match &self.stored {

@@ -20,16 +20,19 @@ const DATA_WAIT: Duration = Duration::from_secs(5);
 const IN_USE: Duration = Duration::from_millis(50);
 
 /// The result of a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Step {
     /// The cluster has its desired state.
     Done,
     /// Check again after this time, or at the next hint.
     Again(Duration),
+    /// The engine could not create the cluster. Too many of these attempts are the end of the cluster.
+    NotCreated(Error),
 }
 
 /// Moves a cluster toward its desired state. The only input is the ID: all state is read again each time.
-pub async fn step(lifecycle: &Lifecycle, id: ClusterId, lease: Lease, failures: u32) -> Result<Step> {
+/// `attempts` is the number of failed attempts to create the cluster.
+pub async fn step(lifecycle: &Lifecycle, id: ClusterId, lease: Lease, attempts: u32) -> Result<Step> {
     let Some(stored) = documents::find::<Cluster>(&*lifecycle.context.store, &id.to_string()).await? else {
         // Rows outlive their clusters, so no crash leaves such a cluster. It belongs to another store and
         // must not be removed.
@@ -48,27 +51,30 @@ pub async fn step(lifecycle: &Lifecycle, id: ClusterId, lease: Lease, failures: 
             }
             lifecycle.metadata_locks.forget(id);
             lifecycle.tracker.forget(id);
+            lifecycle.metering.activity.forget(id);
             Ok(after(removal, Step::Done))
         }
-        _ if stored.value.power == Power::Off => switch_off(lifecycle, id, lease, failures).await,
+        _ if stored.value.power == Power::Off => switch_off(lifecycle, id, lease, attempts).await,
         ClusterState::Creating | ClusterState::Created | ClusterState::Locked => {
-            run(lifecycle, stored, lease, failures).await
+            run(lifecycle, stored, lease, attempts).await
         }
     }
 }
 
 /// New uses wait until the shutdown has started and then resume the cluster, so that none of them gets a
 /// server that is about to stop. A use that began before switches the power on again.
-async fn switch_off(lifecycle: &Lifecycle, id: ClusterId, lease: Lease, failures: u32) -> Result<Step> {
+async fn switch_off(lifecycle: &Lifecycle, id: ClusterId, lease: Lease, attempts: u32) -> Result<Step> {
     let suspension = lifecycle.tracker.suspension(id);
     let Some(_alone) = suspension.begin().await else { return Ok(Step::Again(IN_USE)) };
     match documents::find::<Cluster>(&*lifecycle.context.store, &id.to_string()).await? {
-        Some(stored) if stored.value.power == Power::Off => run(lifecycle, stored, lease, failures).await,
+        Some(stored) if stored.value.is_active() && stored.value.power == Power::Off => {
+            run(lifecycle, stored, lease, attempts).await
+        }
         _ => Ok(Step::Again(Duration::ZERO)),
     }
 }
 
-async fn run(lifecycle: &Lifecycle, stored: Stored<Cluster>, lease: Lease, failures: u32) -> Result<Step> {
+async fn run(lifecycle: &Lifecycle, stored: Stored<Cluster>, lease: Lease, attempts: u32) -> Result<Step> {
     let plan = stored.value.plan_instance();
     // Data is created for new clusters only. If the data of any other cluster is missing, it may come back.
     let observed = match stored.value.state {
@@ -77,10 +83,11 @@ async fn run(lifecycle: &Lifecycle, stored: Stored<Cluster>, lease: Lease, failu
     };
     let observed = match observed {
         Ok(observed) => with_location(observed, &stored.value),
-        Err(error) if stored.value.state == ClusterState::Creating && hopeless(&error, failures) => {
-            return give_up(lifecycle, stored, &error, lease).await;
+        Err(error) if stored.value.state != ClusterState::Creating || error.kind() == ErrorKind::Stale => {
+            return Err(error);
         }
-        Err(error) => return Err(error),
+        Err(error) if hopeless(&error, attempts) => return give_up(lifecycle, stored, &error, lease).await,
+        Err(error) => return Ok(Step::NotCreated(error)),
     };
     let mut cluster = stored.value.clone();
     cluster.observed.conditions.clone_from(&observed.conditions);
@@ -132,10 +139,10 @@ fn next(lifecycle: &Lifecycle, wanted: Power, observed: &Observed) -> Step {
     }
 }
 
-fn hopeless(error: &Error, failures: u32) -> bool {
+fn hopeless(error: &Error, attempts: u32) -> bool {
     match error.kind() {
         ErrorKind::Precondition | ErrorKind::Invalid | ErrorKind::Unimplemented => true,
-        _ => failures + 1 >= CREATION_ATTEMPTS,
+        _ => attempts + 1 >= CREATION_ATTEMPTS,
     }
 }
 

@@ -10,12 +10,12 @@ pub mod cluster;
 use crate::lifecycle::{Lifecycle, scale_to_zero};
 use cluster::Step;
 use ootheca_model::{
-    Cluster, ClusterId, ClusterState, ErrorKind, Result,
+    Cluster, ClusterId, ClusterState, Error, ErrorKind, Result,
     instance::{Phase, Power},
 };
 use ootheca_store::{Kind, Lease};
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
     time::Duration,
 };
@@ -64,7 +64,8 @@ pub async fn run(lifecycle: Arc<Lifecycle>, holder: String, mut stop: watch::Rec
     }
 }
 
-struct Driver {
+/// Decides when to visit which cluster.
+pub(crate) struct Driver {
     lifecycle: Arc<Lifecycle>,
     holder: String,
     lease: Option<Lease>,
@@ -72,19 +73,23 @@ struct Driver {
     scan_at: Instant,
     /// Whether everything was scanned under this lease.
     scanned: bool,
-    steps: JoinSet<(ClusterId, Result<Step>)>,
+    pub(crate) steps: JoinSet<(ClusterId, Result<Step>)>,
     running: HashSet<ClusterId>,
     permits: Arc<Semaphore>,
     /// Clusters with a hint while their step was running; they are visited again immediately.
     again: HashSet<ClusterId>,
     /// When to visit a cluster that is not done.
-    later: HashMap<ClusterId, Instant>,
+    later: BTreeMap<ClusterId, Instant>,
     /// The number of consecutive failed steps.
     failures: HashMap<ClusterId, u32>,
+    /// Clusters whose last step was based on an old state.
+    stale: HashSet<ClusterId>,
+    /// The number of failed attempts to create a cluster. Failures of the store are not among them.
+    attempts: HashMap<ClusterId, u32>,
 }
 
 impl Driver {
-    fn new(lifecycle: Arc<Lifecycle>, holder: String) -> Self {
+    pub(crate) fn new(lifecycle: Arc<Lifecycle>, holder: String) -> Self {
         let now = Instant::now();
         Self {
             lifecycle,
@@ -97,13 +102,15 @@ impl Driver {
             running: HashSet::new(),
             permits: Arc::new(Semaphore::new(AT_ONCE)),
             again: HashSet::new(),
-            later: HashMap::new(),
+            later: BTreeMap::new(),
             failures: HashMap::new(),
+            stale: HashSet::new(),
+            attempts: HashMap::new(),
         }
     }
 
     /// Renews the lease, scans if it is time, and starts the steps that are due.
-    async fn turn(&mut self) -> Result<()> {
+    pub(crate) async fn turn(&mut self) -> Result<()> {
         let now = Instant::now();
         if now >= self.renew_at {
             self.renew_at = now + LEASE_TTL / 3;
@@ -158,8 +165,14 @@ impl Driver {
         Ok(true)
     }
 
+    /// Whether a cluster is not done.
+    #[cfg(test)]
+    pub(crate) fn is_waiting(&self) -> bool {
+        !self.later.is_empty() || !self.steps.is_empty()
+    }
+
     /// When there is something to do. Without the lease, that is only to ask for it.
-    fn wake_at(&self) -> Instant {
+    pub(crate) fn wake_at(&self) -> Instant {
         if self.lease.is_none() {
             return self.renew_at;
         }
@@ -169,7 +182,7 @@ impl Driver {
 
     /// Notes that a cluster has to be visited, or all of them. Without the lease this is not necessary, because a new
     /// lease starts with a scan.
-    fn hint(&mut self, id: Option<ClusterId>) {
+    pub(crate) fn hint(&mut self, id: Option<ClusterId>) {
         if self.lease.is_none() {
             return;
         }
@@ -188,17 +201,17 @@ impl Driver {
         let Some(lease) = self.lease.clone() else { return };
         self.later.remove(&id);
         if self.running.insert(id) {
-            let (lifecycle, failures) =
-                (self.lifecycle.clone(), self.failures.get(&id).copied().unwrap_or(0));
+            let (lifecycle, attempts) =
+                (self.lifecycle.clone(), self.attempts.get(&id).copied().unwrap_or(0));
             let permits = self.permits.clone();
             self.steps.spawn(async move {
                 let _permit = permits.acquire_owned().await;
-                (id, cluster::step(&lifecycle, id, lease, failures).await)
+                (id, cluster::step(&lifecycle, id, lease, attempts).await)
             });
         }
     }
 
-    fn finish(&mut self, done: Option<(ClusterId, Result<Step>)>) {
+    pub(crate) fn finish(&mut self, done: Option<(ClusterId, Result<Step>)>) {
         let Some((id, result)) = done else {
             // A step panicked and its ID is lost: clears the running steps and scans everything again.
             self.running.clear();
@@ -206,24 +219,37 @@ impl Driver {
             return;
         };
         self.running.remove(&id);
+        let stale = result.as_ref().is_err_and(|error| error.kind() == ErrorKind::Stale);
         let after = match result {
             Ok(Step::Done) => None,
             Ok(Step::Again(after)) => Some(after),
-            Err(error) if error.kind() == ErrorKind::Stale => Some(Duration::ZERO),
-            Err(error) => {
-                let failures = self.failures.entry(id).or_default();
-                *failures += 1;
-                tracing::warn!(cluster = %id, failures, error = error.chain(), "reconcile: step failed");
-                Some(backoff(*failures))
+            Ok(Step::NotCreated(error)) => {
+                *self.attempts.entry(id).or_default() += 1;
+                Some(self.failed(id, &error))
             }
+            // Another change came first: the step is repeated at once, but not again and again.
+            Err(_) if stale && self.stale.insert(id) => Some(Duration::ZERO),
+            Err(error) => Some(self.failed(id, &error)),
         };
+        if !stale {
+            self.stale.remove(&id);
+        }
         if after.is_none() {
             self.failures.remove(&id);
+            self.attempts.remove(&id);
         }
         let after = if self.again.remove(&id) { Some(Duration::ZERO) } else { after };
         if let Some(after) = after {
             self.later.insert(id, Instant::now() + after);
         }
+    }
+
+    /// Counts a failed step. Returns when to repeat it.
+    fn failed(&mut self, id: ClusterId, error: &Error) -> Duration {
+        let failures = self.failures.entry(id).or_default();
+        *failures += 1;
+        tracing::warn!(cluster = %id, failures, error = error.chain(), "reconcile: step failed");
+        backoff(*failures)
     }
 }
 
@@ -254,12 +280,12 @@ async fn everything(lifecycle: &Lifecycle, first: bool) -> Result<HashSet<Cluste
 async fn in_order(lifecycle: &Lifecycle, cluster: &Cluster) -> bool {
     let Ok(observed) = lifecycle.context.engine.observe(cluster.id).await else { return false };
     let known = &cluster.observed;
+    if known.conditions != observed.conditions {
+        return false;
+    }
     match (cluster.power, observed.phase) {
         (Power::Off, Phase::Suspended) => true,
-        (Power::On, Phase::Ready) => {
-            [known.generation, observed.generation] == [cluster.generation; 2]
-                && known.conditions == observed.conditions
-        }
+        (Power::On, Phase::Ready) => [known.generation, observed.generation] == [cluster.generation; 2],
         _ => false,
     }
 }

@@ -11,7 +11,7 @@ use ootheca_model::{
     usage::{CpuCounter, Growth},
 };
 use parking_lot::{Mutex, MutexGuard};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use tokio::time::Instant;
 
 /// Seconds between two writes. If the server is killed, this much of a chart is lost.
@@ -41,7 +41,7 @@ pub struct SampleBuffer(Mutex<State>);
 
 #[derive(Default)]
 struct State {
-    clusters: HashMap<ClusterId, ClusterSeries>,
+    clusters: BTreeMap<ClusterId, ClusterSeries>,
     /// The time of the last samples.
     sampled: Option<i64>,
     written: Option<i64>,
