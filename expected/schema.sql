@@ -83,3 +83,5 @@ CREATE TABLE samples (
     PRIMARY KEY (cluster, step, starts_at)
 );
 CREATE INDEX samples_starts_at ON samples (step, starts_at);
+
+-- version 4

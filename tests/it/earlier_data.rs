@@ -3,7 +3,7 @@
 //! Commit 1f1ccbb has created the fixture, with the simulated engine and calls of the API: a folder with a
 //! cluster, which has a SQL user and a database, a service account, and an invitation.
 
-use crate::support::{PROGRAM, audit_log, column, id};
+use crate::support::{PROGRAM, audit_log, column, id, sql_user};
 use ootheca_testkit::ServerBuilder;
 use rusqlite::Connection;
 use serde_json::json;
@@ -40,5 +40,23 @@ fn data_of_an_earlier_version_is_opened() {
     }
     let verified = server.run(&["audit", "verify", "--json"]);
     assert!(verified.status.success(), "{verified:?}");
+    // The SQL users, which were in one row, are in several after a change.
+    let rows = Connection::open(data.join("store.db")).expect("the store");
+    let documents = |condition: &str| -> Vec<String> {
+        let query = format!("SELECT document FROM entries WHERE {condition} ORDER BY id");
+        let mut statement = rows.prepare(&query).expect("a query");
+        let documents = statement.query_map([], |row| row.get(0)).expect("rows");
+        documents.collect::<Result<_, _>>().expect("documents")
+    };
+    sql_user(&server, &id(cluster), "second");
+    assert_eq!(column(&server.get(&format!("{path}/sql-users")).ok()["users"], "name"), ["keeper", "second"]);
+    let header = documents("kind = 'sql_catalog'").concat();
+    assert!(header.contains("\"iterations\":4096") && !header.contains("keeper"), "{header}");
+    let buckets = documents("kind = 'sql_catalog_bucket'");
+    for name in ["keeper", "second", "defaultdb", "shop"] {
+        let known = buckets.iter().filter(|bucket| bucket.contains(&format!("\"name\":\"{name}\""))).count();
+        assert_eq!(known, 1, "{name}: {buckets:?}");
+    }
     server.delete(&path).ok();
+    assert_eq!(documents("kind LIKE 'sql_catalog%'"), Vec::<String>::new(), "nothing of the cluster is left");
 }

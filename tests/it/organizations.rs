@@ -37,7 +37,8 @@ impl Rows {
 
     /// All rows of an organization, except those that the server writes itself about its clusters and keys.
     fn all(&self, organization: OrganizationId) -> Vec<Row> {
-        let noted = [Kind::Meter, Kind::UsageHour, Kind::UsageMonth, Kind::SqlCatalog];
+        let noted =
+            [Kind::Meter, Kind::UsageHour, Kind::UsageMonth, Kind::SqlCatalog, Kind::SqlCatalogBucket];
         let kinds = Kind::ALL.iter().filter(|kind| !noted.contains(kind));
         let rows = kinds.flat_map(|kind| self.of(*kind, Some(organization)));
         rows.map(|row| if row.kind == Kind::ApiKey { without_last_use(row) } else { row }).collect()

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// The maximum number of SQL roles of a cluster, whatever its plan. The SQL metadata of a cluster contains all of
-/// them, and every login reads it.
+/// them, and a change of one user reads it.
 pub const MAX_ROLES: u64 = 10_000;
 
 /// The number of SQL roles of a cluster that has too many.

@@ -62,8 +62,10 @@ pub enum Kind {
     Cluster,
     /// [`ootheca_model::AllowlistEntry`]; parent: its cluster
     AllowlistEntry,
-    /// The cached SQL users and databases of a cluster; parent: the cluster
+    /// The header of the cached SQL users and databases of a cluster; parent: the cluster
     SqlCatalog,
+    /// Some of the cached SQL users and databases of a cluster; parent: the cluster
+    SqlCatalogBucket,
     /// [`ootheca_model::meter::Meter`] of a cluster, under the cluster's id; parent: its cluster
     Meter,
     /// [`ootheca_model::meter::PeriodUsage`] of an hour; parent: its cluster

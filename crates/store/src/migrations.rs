@@ -90,6 +90,9 @@ const STEPS: &[&[&str]] = &[
         // Finds expired samples of all clusters. Updates of the document do not touch this index.
         "CREATE INDEX samples_starts_at ON samples (step, starts_at)",
     ],
+    // No statements: since this version, rows of the kind `sql_catalog_bucket` exist. Earlier programs, which
+    // cannot read them, are rejected.
+    &[],
 ];
 
 /// Creates the table that records the applied migrations.

@@ -70,7 +70,7 @@ impl From<Kind> for Value {
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Kind; 17] = [
+    pub const ALL: [Kind; 18] = [
         Kind::Organization,
         Kind::Person,
         Kind::Group,
@@ -83,6 +83,7 @@ impl Kind {
         Kind::Cluster,
         Kind::AllowlistEntry,
         Kind::SqlCatalog,
+        Kind::SqlCatalogBucket,
         Kind::Meter,
         Kind::UsageHour,
         Kind::UsageMonth,
@@ -105,6 +106,7 @@ impl Kind {
             Kind::Cluster => "cluster",
             Kind::AllowlistEntry => "allowlist_entry",
             Kind::SqlCatalog => "sql_catalog",
+            Kind::SqlCatalogBucket => "sql_catalog_bucket",
             Kind::Meter => "meter",
             Kind::UsageHour => "usage_hour",
             Kind::UsageMonth => "usage_month",
@@ -128,6 +130,7 @@ impl Kind {
             Kind::Cluster => "cluster",
             Kind::AllowlistEntry => "allowlist entry",
             Kind::SqlCatalog => "SQL metadata of a cluster",
+            Kind::SqlCatalogBucket => "bucket of SQL metadata",
             Kind::Meter => "meter",
             Kind::UsageHour => "usage of an hour",
             Kind::UsageMonth => "usage of a month",

@@ -9,7 +9,7 @@ pub mod sql_metadata;
 
 use crate::{context::Context, metering::Metering};
 use activity_tracker::ActivityTracker;
-use sql_metadata::locks::MetadataLocks;
+use sql_metadata::{locks::MetadataLocks, rows::MetadataCache};
 use std::sync::Arc;
 
 /// The in-memory state of the lifecycle of clusters, and the parts that it uses.
@@ -22,12 +22,20 @@ pub struct Lifecycle {
     pub tracker: ActivityTracker,
     /// How fresh the SQL metadata of each cluster is.
     pub metadata_locks: MetadataLocks,
+    /// The cached SQL metadata that is in memory.
+    pub metadata_cache: MetadataCache,
 }
 
 impl Lifecycle {
     /// Creates the state without any use and without fresh metadata.
     pub fn new(context: Arc<Context>, metering: Arc<Metering>) -> Self {
         let tracker = ActivityTracker::new(context.now());
-        Self { context, metering, tracker, metadata_locks: MetadataLocks::default() }
+        Self {
+            context,
+            metering,
+            tracker,
+            metadata_locks: MetadataLocks::default(),
+            metadata_cache: MetadataCache::default(),
+        }
     }
 }

@@ -135,7 +135,7 @@ async fn suspend(lifecycle: &Lifecycle, id: ClusterId, lease: Lease, idle: Durat
     if suspension.begin().await.is_none() {
         return Ok(false);
     }
-    let catalog =
+    let metadata =
         sql_metadata::everything(lifecycle, cluster, &mut *lifecycle.context.engine.admin(id).await?).await?;
     // A use that began while the metadata was read prevents the suspension. One that begins after this waits
     // until the row shows the suspension, and resumes the cluster.
@@ -146,9 +146,8 @@ async fn suspend(lifecycle: &Lifecycle, id: ClusterId, lease: Lease, idle: Durat
         return Ok(false);
     }
     let off = Cluster { power: Power::Off, ..cluster.clone() };
-    let mut batch = Batch::server("scale to zero")
-        .with(documents::update(&before.row, &off)?)
-        .with(sql_metadata::replace(lifecycle, &catalog).await?);
+    let mut batch = Batch::server("scale to zero").with(documents::update(&before.row, &off)?);
+    batch.mutations.extend(sql_metadata::replace(lifecycle, &metadata).await?);
     batch.fence = Some(lease);
     lifecycle.context.store.commit(batch, lifecycle.context.now()).await?;
     tracing::info!(cluster = %id, "idle cluster suspended");

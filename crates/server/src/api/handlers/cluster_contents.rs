@@ -5,12 +5,12 @@ use crate::{
         call::{Attempt, Call},
         decision::{Decision, Reply},
     },
-    documents::{Stored, active_cluster},
+    documents::active_cluster,
     lifecycle::{
         Lifecycle,
         activity_tracker::ActivityGuard,
         power::{self, READY_WAIT},
-        sql_metadata::{self, Part, SqlMetadata},
+        sql_metadata::{self, CachedMetadata, Part},
     },
 };
 use ootheca_engine::Admin;
@@ -23,7 +23,7 @@ pub(super) enum Inside {
     /// The server runs: an administrative session, and a guard that prevents suspension.
     Awake(ClusterId, Box<dyn Admin>, ActivityGuard),
     /// The cluster is suspended: the cached metadata.
-    Asleep(Arc<Stored<SqlMetadata>>),
+    Asleep(Arc<CachedMetadata>),
 }
 
 /// Opens the contents of the call's cluster. Reading neither resumes the cluster nor counts as activity. 404

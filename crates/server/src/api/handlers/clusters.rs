@@ -130,7 +130,8 @@ pub async fn delete_cluster(call: Arc<Call>, _path: ClusterPath) -> Result<Decis
     };
     let mut batch = Batch::by(&call.granted).with(documents::update(&before.row, &after)?);
     // The usage of each month is kept, because it is still billable.
-    for kind in [Kind::AllowlistEntry, Kind::SqlCatalog, Kind::Meter, Kind::UsageHour] {
+    for kind in [Kind::AllowlistEntry, Kind::SqlCatalog, Kind::SqlCatalogBucket, Kind::Meter, Kind::UsageHour]
+    {
         batch = batch.with(Mutation::DeleteChildren { kind, parent: after.id.to_string() });
     }
     batch = batch.with(Mutation::ForgetSamples { cluster: after.id });

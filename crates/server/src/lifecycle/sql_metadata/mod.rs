@@ -1,77 +1,25 @@
 //! Cached SQL metadata of each cluster: its SQL users and its databases.
 //!
 //! The cluster itself contains the original. The cached copy is returned while the cluster is suspended or its
-//! server does not respond. It is a row that is written only if something has changed. The secrets in it are
-//! salted hashes, which are never shown either.
+//! server does not respond. It is only written if something has changed. The secrets in it are salted hashes,
+//! which are never shown either.
 
 pub mod locks;
+pub mod rows;
 pub mod secrets;
 
-use crate::{
-    documents::{self, Document, Stored},
-    lifecycle::Lifecycle,
-};
+pub use rows::{CachedMetadata, DatabaseMetadata, SqlMetadata};
+
+use crate::{documents, lifecycle::Lifecycle};
 use ootheca_engine::{Admin, Database};
-use ootheca_model::{
-    Cluster, ClusterId, Error, ErrorKind, OrganizationId, Result, Timestamp,
-    login::{Login, Secret},
-};
-use ootheca_store::{Batch, Kind, Mutation, Row};
-use serde::{Deserialize, Serialize};
+use ootheca_model::{Cluster, ClusterId, Error, ErrorKind, Result, login::Login};
+use ootheca_store::{Batch, Mutation};
 use std::{collections::BTreeMap, sync::Arc};
 
 /// The maximum number of attempts if concurrent writes come first.
 const ATTEMPTS: usize = 20;
 
-/// The SQL metadata of a cluster.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SqlMetadata {
-    /// The organization.
-    pub organization: OrganizationId,
-    /// The cluster.
-    pub cluster: ClusterId,
-    /// SQL users, sorted byte by byte by name.
-    pub logins: Vec<Login>,
-    /// Databases, sorted byte by byte by name.
-    pub databases: Vec<DatabaseMetadata>,
-    /// When a difference was last found.
-    pub taken_at: Timestamp,
-}
-
-/// A database.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DatabaseMetadata {
-    /// Name.
-    pub name: String,
-    /// The number of tables, when they were last counted.
-    pub tables: Option<i64>,
-}
-
-impl Document for SqlMetadata {
-    const KIND: Kind = Kind::SqlCatalog;
-    const NAME: &'static str = "SQL metadata of a cluster";
-
-    fn columns(&self) -> Row {
-        let id = self.cluster.to_string();
-        Row {
-            parent: id.clone(),
-            ..documents::row(Self::KIND, id, self.organization, String::new(), self.taken_at)
-        }
-    }
-}
-
 impl SqlMetadata {
-    fn of(cluster: &Cluster, taken_at: Timestamp) -> Self {
-        let (organization, cluster) = (cluster.organization, cluster.id);
-        Self { organization, cluster, logins: Vec::new(), databases: Vec::new(), taken_at }
-    }
-
-    /// The verifier of a user's password.
-    pub fn secret(&self, user: &str) -> Option<&Secret> {
-        let found = self.logins.binary_search_by(|login| login.name.as_str().cmp(user)).ok()?;
-        self.logins.get(found).map(|login| &login.secret)
-    }
-
     fn see(&mut self, seen: &Seen) {
         match seen {
             Seen::Logins(logins) => self.logins.clone_from(logins),
@@ -106,8 +54,8 @@ pub enum Part {
 }
 
 /// The cached metadata of a cluster.
-pub async fn cached(lifecycle: &Lifecycle, cluster: ClusterId) -> Result<Option<Arc<Stored<SqlMetadata>>>> {
-    lifecycle.context.find::<SqlMetadata>(&cluster.to_string()).await
+pub async fn cached(lifecycle: &Lifecycle, cluster: ClusterId) -> Result<Option<Arc<CachedMetadata>>> {
+    lifecycle.metadata_cache.find(&lifecycle.context, cluster).await
 }
 
 /// Reads one part and caches it.
@@ -141,57 +89,60 @@ pub async fn everything(
     cluster: &Cluster,
     admin: &mut dyn Admin,
 ) -> Result<SqlMetadata> {
-    let mut catalog = match cached(lifecycle, cluster.id).await? {
+    let mut metadata = match cached(lifecycle, cluster.id).await? {
         Some(stored) => stored.value.clone(),
-        None => SqlMetadata::of(cluster, lifecycle.context.now()),
+        None => SqlMetadata::of(cluster),
     };
-    catalog.see(&Seen::Logins(admin.logins().await?));
+    metadata.see(&Seen::Logins(admin.logins().await?));
     let mut databases = admin.databases().await?;
     let names: Vec<String> = databases.iter().map(|database| database.name.clone()).collect();
     for (database, tables) in databases.iter_mut().zip(admin.count_tables(&names).await?) {
         database.tables = tables;
     }
-    catalog.see(&Seen::Databases(databases));
-    catalog.taken_at = lifecycle.context.now();
-    Ok(catalog)
+    metadata.see(&Seen::Databases(databases));
+    Ok(metadata)
 }
 
-/// The change that makes `catalog` the cached metadata of its cluster. It must be in one batch with a change
-/// of the cluster's row, so that a deleted cluster gets none.
-pub async fn replace(lifecycle: &Lifecycle, catalog: &SqlMetadata) -> Result<Mutation> {
-    match documents::find::<SqlMetadata>(&*lifecycle.context.store, &catalog.cluster.to_string()).await? {
-        Some(before) => documents::update(&before.row, catalog),
-        None => documents::insert(catalog),
-    }
+/// The changes that make `metadata` the cached metadata of its cluster. They must be in one batch with a
+/// change of the cluster's row, so that a deleted cluster gets none.
+pub async fn replace(lifecycle: &Lifecycle, metadata: &SqlMetadata) -> Result<Vec<Mutation>> {
+    let before = cached(lifecycle, metadata.cluster).await?;
+    rows::changes(before.as_deref(), metadata, lifecycle.context.now())
 }
 
 /// Writes the result of a read if it differs from the cached metadata. Nothing is written for a deleted
 /// cluster.
 pub async fn write(lifecycle: &Lifecycle, cluster: ClusterId, seen: &Seen) -> Result<()> {
     for _ in 0..ATTEMPTS {
-        let batch = match cached(lifecycle, cluster).await? {
-            Some(before) => {
-                let mut after = before.value.clone();
-                after.see(seen);
-                if after == before.value {
-                    return Ok(());
-                }
-                after.taken_at = lifecycle.context.now();
-                Batch::server("notes").with(documents::update(&before.row, &after)?)
-            }
+        let before = cached(lifecycle, cluster).await?;
+        let mut batch = Batch::server("notes");
+        let mut after = match &before {
+            Some(before) => before.value.clone(),
             None => {
                 let found =
                     documents::find::<Cluster>(&*lifecycle.context.store, &cluster.to_string()).await?;
                 let Some(found) = found.filter(|found| found.value.is_active()) else { return Ok(()) };
-                let mut after = SqlMetadata::of(&found.value, lifecycle.context.now());
-                after.see(seen);
                 // If the cluster is deleted at the same time, nothing must be left behind.
-                Batch::server("notes").with(documents::insert(&after)?).with(documents::touch(&found.row))
+                batch = batch.with(documents::touch(&found.row));
+                SqlMetadata::of(&found.value)
             }
         };
+        after.see(seen);
+        let changes = rows::changes(before.as_deref(), &after, lifecycle.context.now())?;
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let next = CachedMetadata::after(before.as_deref(), after, &changes);
+        batch.mutations.extend(changes);
         match lifecycle.context.store.commit(batch, lifecycle.context.now()).await {
+            Ok(_) => {
+                if let Some(next) = next {
+                    lifecycle.metadata_cache.insert(next);
+                }
+                return Ok(());
+            }
             Err(error) if matches!(error.kind(), ErrorKind::Stale | ErrorKind::Exists) => {}
-            result => return result.map(|_| ()),
+            Err(error) => return Err(error),
         }
     }
     Err(Error::unavailable("too many concurrent changes of the cluster's SQL metadata"))
@@ -209,7 +160,6 @@ mod tests {
             cluster: ClusterId(Uuid::from_u128(2)),
             logins: Vec::new(),
             databases: Vec::new(),
-            taken_at: Timestamp(0),
         }
     }
 
@@ -230,18 +180,5 @@ mod tests {
         notes.see(&databases(&[("a", None), ("b", None)]));
         let counts: Vec<Option<i64>> = notes.databases.iter().map(|noted| noted.tables).collect();
         assert_eq!(counts, [None, Some(1)], "one that is gone takes its count along");
-    }
-
-    #[test]
-    fn secrets_are_found_by_name_and_never_formatted() {
-        let mut notes = catalog();
-        let login =
-            |name: &str| Login { name: name.to_owned(), secret: Secret::Scram(format!("hash of {name}")) };
-        notes.see(&Seen::Logins(["A", "_", "a"].map(login).to_vec()));
-        for name in ["A", "_", "a"] {
-            assert_eq!(notes.secret(name), Some(&login(name).secret));
-        }
-        assert_eq!(notes.secret("b"), None);
-        assert!(!format!("{notes:?}").contains("hash of"));
     }
 }

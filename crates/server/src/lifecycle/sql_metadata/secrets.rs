@@ -7,7 +7,7 @@
 use crate::lifecycle::{
     Lifecycle,
     power::READY_WAIT,
-    sql_metadata::{cached, logins},
+    sql_metadata::{logins, rows},
 };
 use ootheca_model::{ClusterId, Error, ErrorKind, Result, instance::Power, login::Secret};
 use std::time::{Duration, Instant};
@@ -38,9 +38,7 @@ pub async fn secret(lifecycle: &Lifecycle, cluster: ClusterId, user: &str) -> Re
 /// The iterations of the cached verifiers of the cluster, which the responses for unknown users imitate;
 /// `None` if there are none. They only differ if `scram_iterations` was changed.
 pub async fn iterations(lifecycle: &Lifecycle, cluster: ClusterId) -> Result<Option<u32>> {
-    let metadata = cached(lifecycle, cluster).await?;
-    let logins = metadata.iter().flat_map(|metadata| &metadata.value.logins);
-    Ok(logins.filter_map(|login| login.secret.iterations()).next())
+    rows::iterations(&lifecycle.context, cluster).await
 }
 
 /// The secret in the server; `None` if the server does not respond.
@@ -64,8 +62,7 @@ async fn from_server(lifecycle: &Lifecycle, cluster: ClusterId, user: &str) -> O
 
 /// The secret in the cached metadata; `None` if there is no metadata.
 async fn from_cache(lifecycle: &Lifecycle, cluster: ClusterId, user: &str) -> Result<Option<Option<Secret>>> {
-    let metadata = cached(lifecycle, cluster).await?;
-    Ok(metadata.map(|metadata| metadata.value.secret(user).cloned()))
+    rows::secret(&lifecycle.context, cluster, user).await
 }
 
 /// Reads all users again after a difference was found, unless a concurrent login has just done so.

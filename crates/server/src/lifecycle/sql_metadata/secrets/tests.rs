@@ -4,7 +4,11 @@ use crate::{
     context::Context,
     documents,
     ids::fresh_id,
-    lifecycle::{activity_tracker::ActivityGuard, power},
+    lifecycle::{
+        activity_tracker::ActivityGuard,
+        power,
+        sql_metadata::{self, Seen, SqlMetadata, cached},
+    },
     metering::Metering,
     settings::Settings,
 };
@@ -18,10 +22,11 @@ use ootheca_model::{
         create::{self, Birth, NewCluster, NewServerless},
     },
     instance::{InstancePlan, Observed, Phase, Removal},
+    login::Login,
     time::Clock,
     usage::{CpuCounter, Measure},
 };
-use ootheca_store::Batch;
+use ootheca_store::{Batch, Kind, Mutation, Row};
 use std::{
     path::PathBuf,
     sync::{
@@ -237,6 +242,61 @@ async fn a_suspended_cluster_uses_cached_metadata() {
     assert_eq!(row.value.power, Power::On);
     let suspension = bench.lifecycle.tracker.suspension(bench.cluster.id);
     assert!(suspension.begin().await.is_none(), "it is in use");
+}
+
+#[tokio::test]
+async fn metadata_of_an_earlier_version_is_used_for_logins() {
+    let bench = Bench::new().await;
+    let context = &bench.lifecycle.context;
+    let (id, organization, now) = (bench.cluster.id, bench.cluster.organization, context.now());
+    let secret = |name: &str| Secret::Scram(format!("SCRAM-SHA-256$9000:{name}$stored:server"));
+    let login = |name: &str| Login { name: name.to_owned(), secret: secret(name) };
+    let document = serde_json::json!({
+        "organization": organization,
+        "cluster": id,
+        "logins": [login("a"), login("b")],
+        "databases": [],
+        "taken_at": now,
+    });
+    let row = documents::row(Kind::SqlCatalog, id.to_string(), organization, String::new(), now);
+    let row = Row { parent: id.to_string(), document: document.to_string(), ..row };
+    context.store.commit(Batch::server("test").with(Mutation::Insert(row)), now).await.expect("written");
+    bench.power(Power::Off).await;
+    let check = async |logins: [Option<Secret>; 3]| {
+        for (name, expected) in ["a", "b", "c"].into_iter().zip(logins) {
+            assert_eq!(bench.secret(name).await, expected, "{name}");
+        }
+        assert_eq!(iterations(&bench.lifecycle, id).await.expect("read"), Some(9000));
+    };
+    check([Some(secret("a")), Some(secret("b")), None]).await;
+    let seen = Seen::Logins(vec![login("b"), login("c")]);
+    sql_metadata::write(&bench.lifecycle, id, &seen).await.expect("written");
+    check([None, Some(secret("b")), Some(secret("c"))]).await;
+}
+
+#[tokio::test]
+async fn metadata_in_memory_follows_the_writes_of_every_server() {
+    let bench = Bench::new().await;
+    let (context, id) = (&bench.lifecycle.context, bench.cluster.id);
+    let login = |name: &str| Login { name: name.to_owned(), secret: Secret::Absent };
+    let known = async || cached(&bench.lifecycle, id).await.expect("read").expect("metadata");
+    let write = async |names: &[&str]| {
+        let seen = Seen::Logins(names.iter().map(|name| login(name)).collect());
+        sql_metadata::write(&bench.lifecycle, id, &seen).await.expect("written");
+    };
+    for names in [&["a"][..], &["a", "b"], &["b"]] {
+        write(names).await;
+        let current = known().await;
+        assert_eq!(current.value.logins, names.iter().map(|name| login(name)).collect::<Vec<_>>());
+        assert!(Arc::ptr_eq(&current, &known().await), "read once");
+    }
+    let other = SqlMetadata { logins: vec![login("c")], ..known().await.value.clone() };
+    let mutations = rows::changes(Some(&*known().await), &other, context.now()).expect("changes");
+    let batch = Batch { mutations, ..Batch::server("another server") };
+    context.store.commit(batch, context.now()).await.expect("written");
+    assert_eq!(known().await.value, other);
+    write(&["c", "d"]).await;
+    assert_eq!(known().await.value.logins, [login("c"), login("d")]);
 }
 
 impl Bench {
