@@ -5,13 +5,19 @@ use chrono::{DateTime, Datelike, TimeZone, Utc};
 
 /// The month of a time, for example `2026-11`. Later months compare greater.
 pub fn month(now: Timestamp) -> String {
-    let now = time(now);
-    format!("{:04}-{:02}", now.year(), now.month())
+    start(now, "-24T13:00:00.000000Z")
 }
 
 /// The hour of a time, for example `2026-11-24T13`. Later hours compare greater.
 pub fn hour(now: Timestamp) -> String {
-    time(now).format("%Y-%m-%dT%H").to_string()
+    start(now, ":00:00.000000Z")
+}
+
+/// The text of a time without as many characters at its end as `rest` has.
+fn start(now: Timestamp, rest: &str) -> String {
+    let mut text = now.to_string();
+    text.truncate(text.len().saturating_sub(rest.len()));
+    text
 }
 
 /// The start of the month after that of `now`.

@@ -22,7 +22,7 @@ pub struct Lifecycle {
     pub tracker: ActivityTracker,
     /// How fresh the SQL metadata of each cluster is.
     pub metadata_locks: MetadataLocks,
-    /// The cached SQL metadata that was read and is still current.
+    /// The cached SQL metadata that is in memory.
     pub metadata_cache: MetadataCache,
 }
 

@@ -22,13 +22,13 @@ pub async fn list_sql_users(
     _path: ClusterPath,
     query: PageQuery,
 ) -> Result<ListSQLUsersResponse> {
-    let logins = match inside(&call).await? {
+    let users = match inside(&call).await? {
         Inside::Awake(cluster, mut admin, _held) => {
-            sql_metadata::logins(&call.lifecycle, cluster, &mut *admin).await?
+            let logins = sql_metadata::logins(&call.lifecycle, cluster, &mut *admin).await?;
+            logins.into_iter().map(|login| login.name).collect()
         }
-        Inside::Asleep(notes) => notes.value.logins.clone(),
+        Inside::Asleep(notes) => notes.value.logins.iter().map(|login| login.name.clone()).collect(),
     };
-    let users = logins.into_iter().map(|login| login.name).collect();
     let (users, pagination) = paging::slice(&call, &query, users, String::clone)?;
     Ok(ListSQLUsersResponse { users: users.into_iter().map(|name| SQLUser { name }).collect(), pagination })
 }

@@ -55,7 +55,7 @@ pub enum Part {
 
 /// The cached metadata of a cluster.
 pub async fn cached(lifecycle: &Lifecycle, cluster: ClusterId) -> Result<Option<Arc<CachedMetadata>>> {
-    lifecycle.metadata_cache.find(&*lifecycle.context.store, cluster).await
+    lifecycle.metadata_cache.find(&lifecycle.context, cluster).await
 }
 
 /// Reads one part and caches it.
@@ -132,10 +132,17 @@ pub async fn write(lifecycle: &Lifecycle, cluster: ClusterId, seen: &Seen) -> Re
         if changes.is_empty() {
             return Ok(());
         }
+        let next = CachedMetadata::after(before.as_deref(), after, &changes);
         batch.mutations.extend(changes);
         match lifecycle.context.store.commit(batch, lifecycle.context.now()).await {
+            Ok(_) => {
+                if let Some(next) = next {
+                    lifecycle.metadata_cache.insert(next);
+                }
+                return Ok(());
+            }
             Err(error) if matches!(error.kind(), ErrorKind::Stale | ErrorKind::Exists) => {}
-            result => return result.map(|_| ()),
+            Err(error) => return Err(error),
         }
     }
     Err(Error::unavailable("too many concurrent changes of the cluster's SQL metadata"))

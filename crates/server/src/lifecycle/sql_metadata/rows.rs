@@ -5,7 +5,6 @@
 //! all buckets.
 
 use crate::{
-    cache::QueryCache,
     context::Context,
     documents::{self, Document, Stored},
 };
@@ -17,6 +16,9 @@ use ootheca_store::{Kind, Mutation, Query, Row, Store};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::{collections::BTreeMap, sync::Arc};
+
+/// The maximum number of clusters whose metadata is in memory.
+const REMEMBERED: usize = 1000;
 
 /// The SQL metadata of a cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,7 +136,7 @@ fn buckets(metadata: &SqlMetadata) -> BTreeMap<u8, Contents<'_>> {
 }
 
 /// The cached metadata of a cluster.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct CachedMetadata {
     /// The metadata.
     pub value: SqlMetadata,
@@ -142,34 +144,59 @@ pub struct CachedMetadata {
     header: Row,
     /// Whether the header contains everything.
     whole: bool,
-    /// The rows of the buckets, without their documents.
-    buckets: BTreeMap<u8, Row>,
+    /// The rows of the buckets by ID, without their documents.
+    buckets: BTreeMap<String, Row>,
 }
 
 impl CachedMetadata {
     fn new(header: Stored<Header>, buckets: Vec<Stored<Bucket>>) -> Self {
-        let without_document = |row: Row| Row { document: String::new(), ..row };
         let whole = header.value.is_whole();
         let Header { organization, cluster, mut logins, mut databases, .. } = header.value;
         let mut rows = BTreeMap::new();
         for bucket in buckets {
             logins.extend(bucket.value.logins);
             databases.extend(bucket.value.databases);
-            rows.insert(bucket.value.number, without_document(bucket.row));
+            rows.insert(bucket.row.id.clone(), without_document(bucket.row));
         }
         logins.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         databases.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         let value = SqlMetadata { organization, cluster, logins, databases };
         Self { value, header: without_document(header.row), whole, buckets: rows }
     }
+
+    /// What is cached once the `changes` from `before` to `value` are committed; `None` if they do not write
+    /// the header.
+    pub(super) fn after(before: Option<&Self>, value: SqlMetadata, changes: &[Mutation]) -> Option<Self> {
+        let kept = before.filter(|before| !before.whole);
+        let mut buckets = kept.map(|before| before.buckets.clone()).unwrap_or_default();
+        let mut header = None;
+        for change in changes {
+            match change {
+                Mutation::Insert(row) | Mutation::Update(row) => {
+                    let row = Row { revision: row.revision + 1, ..without_document(row.clone()) };
+                    match row.kind {
+                        Header::KIND => header = Some(row),
+                        _ => drop(buckets.insert(row.id.clone(), row)),
+                    }
+                }
+                Mutation::Delete { id, .. } => drop(buckets.remove(id)),
+                _ => {}
+            }
+        }
+        header.map(|header| Self { value, header, whole: false, buckets })
+    }
 }
 
-/// The cached metadata of clusters, as long as it is current.
-pub struct MetadataCache(QueryCache<Arc<CachedMetadata>>);
+fn without_document(row: Row) -> Row {
+    Row { document: String::new(), ..row }
+}
+
+/// The cached metadata of clusters, by the revision of the header. In memory only.
+pub struct MetadataCache(quick_cache::sync::Cache<ClusterId, Arc<CachedMetadata>>);
 
 impl Default for MetadataCache {
     fn default() -> Self {
-        Self(QueryCache::of(Header::KIND))
+        Self(quick_cache::sync::Cache::new(REMEMBERED))
     }
 }
 
@@ -177,25 +204,37 @@ impl MetadataCache {
     /// All cached metadata of a cluster.
     pub(super) async fn find(
         &self,
-        store: &dyn Store,
+        context: &Context,
         cluster: ClusterId,
     ) -> Result<Option<Arc<CachedMetadata>>> {
-        let id = cluster.to_string();
-        self.0.find(store, &id, read(store, &id)).await
+        let Some(header) = context.find::<Header>(&cluster.to_string()).await? else {
+            self.0.remove(&cluster);
+            return Ok(None);
+        };
+        let known = self.0.get(&cluster).filter(|known| known.header.revision == header.row.revision);
+        if known.is_some() {
+            return Ok(known);
+        }
+        let found = Arc::new(read(&*context.store, Stored::clone(&header)).await?);
+        self.0.insert(cluster, found.clone());
+        Ok(Some(found))
+    }
+
+    /// Keeps metadata that was committed.
+    pub(super) fn insert(&self, metadata: CachedMetadata) {
+        self.0.insert(metadata.value.cluster, Arc::new(metadata));
     }
 }
 
-/// Reads the header and all buckets. The buckets can be newer than the header; then a change of them is stale.
-async fn read(store: &dyn Store, id: &str) -> Result<Option<Arc<CachedMetadata>>> {
-    let Some(header) = documents::find::<Header>(store, id).await? else { return Ok(None) };
-    let buckets = if header.value.is_whole() {
-        Vec::new()
-    } else {
-        let query = Query { parent: Some(id.to_owned()), ..Query::all(Bucket::KIND) };
-        let buckets = store.list(&query).await?.into_iter().map(documents::decode::<Bucket>);
-        buckets.collect::<Result<Vec<_>>>()?
-    };
-    Ok(Some(Arc::new(CachedMetadata::new(header, buckets))))
+/// Reads the buckets of a header. They can be newer than the header; then a change that is based on them is
+/// stale.
+async fn read(store: &dyn Store, header: Stored<Header>) -> Result<CachedMetadata> {
+    if header.value.is_whole() {
+        return Ok(CachedMetadata::new(header, Vec::new()));
+    }
+    let query = Query { parent: Some(header.row.id.clone()), ..Query::all(Bucket::KIND) };
+    let buckets = store.list(&query).await?.into_iter().map(documents::decode::<Bucket>);
+    Ok(CachedMetadata::new(header, buckets.collect::<Result<Vec<_>>>()?))
 }
 
 /// The cached verifier of a user's password: `None` if the cluster has no metadata, and `Some(None)` if it has
@@ -263,7 +302,7 @@ pub(super) fn changes(
         if contents == stored.get(&number) {
             continue;
         }
-        let row = before.and_then(|before| before.buckets.get(&number));
+        let row = before.and_then(|before| before.buckets.get(&Bucket::id(cluster, number)));
         let bucket = contents.map(|(logins, databases)| Bucket {
             organization,
             cluster,

@@ -7,7 +7,7 @@ use crate::{
     lifecycle::{
         activity_tracker::ActivityGuard,
         power,
-        sql_metadata::{self, Seen},
+        sql_metadata::{self, Seen, SqlMetadata, cached},
     },
     metering::Metering,
     settings::Settings,
@@ -272,6 +272,31 @@ async fn metadata_of_an_earlier_version_is_used_for_logins() {
     let seen = Seen::Logins(vec![login("b"), login("c")]);
     sql_metadata::write(&bench.lifecycle, id, &seen).await.expect("written");
     check([None, Some(secret("b")), Some(secret("c"))]).await;
+}
+
+#[tokio::test]
+async fn metadata_in_memory_follows_the_writes_of_every_server() {
+    let bench = Bench::new().await;
+    let (context, id) = (&bench.lifecycle.context, bench.cluster.id);
+    let login = |name: &str| Login { name: name.to_owned(), secret: Secret::Absent };
+    let known = async || cached(&bench.lifecycle, id).await.expect("read").expect("metadata");
+    let write = async |names: &[&str]| {
+        let seen = Seen::Logins(names.iter().map(|name| login(name)).collect());
+        sql_metadata::write(&bench.lifecycle, id, &seen).await.expect("written");
+    };
+    for names in [&["a"][..], &["a", "b"], &["b"]] {
+        write(names).await;
+        let current = known().await;
+        assert_eq!(current.value.logins, names.iter().map(|name| login(name)).collect::<Vec<_>>());
+        assert!(Arc::ptr_eq(&current, &known().await), "read once");
+    }
+    let other = SqlMetadata { logins: vec![login("c")], ..known().await.value.clone() };
+    let mutations = rows::changes(Some(&*known().await), &other, context.now()).expect("changes");
+    let batch = Batch { mutations, ..Batch::server("another server") };
+    context.store.commit(batch, context.now()).await.expect("written");
+    assert_eq!(known().await.value, other);
+    write(&["c", "d"]).await;
+    assert_eq!(known().await.value.logins, [login("c"), login("d")]);
 }
 
 impl Bench {
