@@ -218,8 +218,10 @@ fn sandbox(probe: &SandboxProbe) -> Option<Finding> {
         SandboxProbe::Enforced(enforcement) => match enforcement.missing() {
             None => ok(check, format!("Landlock version {} and seccomp filters", enforcement.landlock)),
             Some(reason) => {
-                let advice = "use Linux 5.13 or newer with Landlock (CONFIG_SECURITY_LANDLOCK, and landlock in \
-                              the boot parameter lsm=)";
+                let advice = match enforcement.landlock {
+                    0 => "use Linux 5.13 or newer with CONFIG_SECURITY_LANDLOCK, and with landlock in lsm=",
+                    _ => "use a kernel with CONFIG_SECCOMP_FILTER, on x86-64 or ARM64",
+                };
                 warn(check, reason, advice)
             }
         },
