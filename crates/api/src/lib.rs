@@ -2,15 +2,14 @@
 //! in every version. Does not depend on storage, engines, or sockets.
 //!
 //! [`operations`] is the table that everything is derived from. A request passes through [`versions`],
-//! [`router`], and [`decode`]. A response is one of the [`wire`] types, encoded by [`encode`] and
-//! converted by [`versions::Version::render`], or an [`error`].
+//! [`router`], and [`decode`]. A response is one of the [`wire`] types, converted by
+//! [`versions::Version::render`], or an [`error`].
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod requests;
 
 pub mod decode;
-pub mod encode;
 pub mod error;
 pub mod extensions;
 pub mod openapi;

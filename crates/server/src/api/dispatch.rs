@@ -37,9 +37,14 @@ pub enum Outcome {
     Stream(Events),
 }
 
+/// A cluster fits, so that its response does not have to be moved while it grows.
+const USUAL_SIZE: usize = 2048;
+
 fn encode<T: Serialize>(reply: T) -> Result<Vec<u8>> {
-    let encoded = ootheca_api::encode::json(&reply);
-    encoded.map_err(|error| Error::internal("could not encode a response").because(error))
+    let mut body = Vec::with_capacity(USUAL_SIZE);
+    let encoded = serde_json::to_writer(&mut body, &reply);
+    encoded.map_err(|error| Error::internal("could not encode a response").because(error))?;
+    Ok(body)
 }
 
 fn read<T: Serialize>(reply: T) -> Result<Outcome> {
