@@ -46,8 +46,7 @@ fn run_points(what: &str, spares: usize, mut flow: impl Flow, points: impl Itera
     let (idle, idle_else) = flow.idle_seconds();
     let mut server =
         ServerBuilder::new(PROGRAM).engine(Engine::Postgres).pool(spares).env(IDLE, idle_else).boot();
-    let mut kills = 0;
-    for n in points {
+    for (kills, n) in points.enumerate() {
         flow.prepare(&server);
         calm(&server, spares);
         server.kill();
@@ -71,7 +70,6 @@ fn run_points(what: &str, spares: usize, mut flow: impl Flow, points: impl Itera
             println!("crash: {what}: {kills} kill points tried: {}", killed.join(", "));
             return;
         }
-        kills += 1;
     }
     panic!("{what}: more than {ENOUGH} effects");
 }

@@ -61,7 +61,11 @@ impl OpenSession {
 
     /// The session, if it is one of this server and the server has not closed it.
     async fn usable(mut self, server: u32) -> Option<Self> {
-        poll_fn(|context| Poll::Ready(poll_connection(&mut self.connection, context))).await;
+        poll_fn(|context| {
+            poll_connection(&mut self.connection, context);
+            Poll::Ready(())
+        })
+        .await;
         (self.server == server && self.connection.is_some()).then_some(self)
     }
 
