@@ -71,7 +71,7 @@ impl EngineContext {
             ));
         };
         let sandbox = match &settings.launcher {
-            Some(launcher) => Some(Sandbox::check(launcher, &settings.sandbox_paths, &owner, newest)?),
+            Some(launcher) => Some(Sandbox::start_check(launcher, &settings.sandbox_paths, &owner, newest)?),
             None => None,
         };
         let bounds = Bounds {
@@ -109,6 +109,9 @@ impl EngineContext {
         let secret = control_secret(&folder)?;
         for name in ["templates", "instances", "run", "trash"] {
             make_folder(&folder.join(name), self.owner.traversal_mode())?;
+        }
+        if let Some(sandbox) = &self.sandbox {
+            sandbox.finish_check()?;
         }
         let _ = (self.folder.set(folder), self.secret.set(secret));
         self.owners.load(&[self.instances(), self.trash()]);

@@ -119,7 +119,8 @@ pub struct PostgresEngine {
 }
 
 impl PostgresEngine {
-    /// Finds the programs and the user. Does not access the engine's folder.
+    /// Finds the programs and the user, and begins to check the sandbox; `open` returns the result. Does not access
+    /// the engine's folder.
     pub fn new(settings: Settings) -> Result<Self> {
         Ok(Self { shared: Arc::new(Shared::new(EngineContext::new(settings)?)) })
     }
@@ -160,7 +161,7 @@ impl Engine for PostgresEngine {
             sandbox_incomplete: context
                 .sandbox
                 .as_ref()
-                .and_then(|sandbox| sandbox.enforcement.missing())
+                .and_then(|sandbox| sandbox.enforcement()?.missing())
                 .map(str::to_owned),
             machine_scoped: true,
         }

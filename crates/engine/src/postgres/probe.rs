@@ -56,8 +56,9 @@ pub fn probe(settings: &Settings) -> Probe {
     let sandbox = match (&settings.launcher, &owner, programs.first()) {
         (None, ..) => SandboxProbe::Off,
         (Some(launcher), Ok(owner), Some(newest)) => {
-            match Sandbox::check(launcher, &settings.sandbox_paths, owner, newest) {
-                Ok(sandbox) => SandboxProbe::Enforced(sandbox.enforcement),
+            let check = Sandbox::start_check(launcher, &settings.sandbox_paths, owner, newest);
+            match check.and_then(|check| check.finish_check()) {
+                Ok(enforcement) => SandboxProbe::Enforced(enforcement),
                 Err(error) => SandboxProbe::Failed(error),
             }
         }

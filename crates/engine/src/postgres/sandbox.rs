@@ -3,12 +3,14 @@
 use super::{binaries::Programs, owner::Owner};
 use crate::launcher::{self, Access, Enforcement};
 use ootheca_model::{Error, Result};
+use parking_lot::Mutex;
 use std::{
     ffi::OsString,
     fs,
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Child, Command, Stdio},
+    sync::OnceLock,
 };
 
 /// Programs, libraries, locales, and time zones.
@@ -55,30 +57,49 @@ pub(super) struct Sandbox {
     launcher: PathBuf,
     /// Additional paths that servers can read and execute.
     paths: Vec<PathBuf>,
-    pub(super) enforcement: Enforcement,
+    /// The version of PostgreSQL that is used for the check.
+    version: String,
+    /// `postgres -V` in a sandbox, until its output was read.
+    check: Mutex<Option<Child>>,
+    enforcement: OnceLock<Enforcement>,
 }
 
 impl Sandbox {
-    /// Runs `postgres -V` in a sandbox, and returns an error if that fails.
-    pub(super) fn check(
+    /// Runs `postgres -V` in a sandbox, and does not wait for its end, because it takes a tenth of
+    /// the start of the control plane.
+    pub(super) fn start_check(
         launcher: &Path,
         paths: &[PathBuf],
         owner: &Owner,
         programs: &Programs,
     ) -> Result<Self> {
-        let failed = |why: String| {
-            Error::precondition(format!(
-                "engine.sandbox: {} does not start in a sandbox: {why}; add the paths that it needs to \
-                 engine.sandbox_paths, or set engine.sandbox to \"off\"",
-                programs.version
-            ))
-        };
         let program = programs.program("postgres");
         let sandbox = launcher::Sandbox { files: files(programs, paths, &[]), network: false };
-        let output = command(launcher, owner, sandbox.reporting_arguments(&program))
+        let check = command(launcher, owner, sandbox.reporting_arguments(&program))
             .arg("-V")
-            .output()
-            .map_err(|error| failed(format!("cannot start the launcher as {}: {error}", owner.name())))?;
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|error| {
+                let why = format!("cannot start the launcher as {}: {error}", owner.name());
+                failed(&programs.version, &why)
+            })?;
+        Ok(Self {
+            launcher: launcher.to_owned(),
+            paths: paths.to_owned(),
+            version: programs.version.clone(),
+            check: Mutex::new(Some(check)),
+            enforcement: OnceLock::new(),
+        })
+    }
+
+    /// Waits for the end of the check. Returns an error if servers don't start in the sandbox.
+    pub(super) fn finish_check(&self) -> Result<Enforcement> {
+        let Some(check) = self.check.lock().take() else {
+            return self.enforcement().ok_or_else(|| Error::internal("the sandbox could not be checked"));
+        };
+        let failed = |why: String| failed(&self.version, &why);
+        let output = check.wait_with_output().map_err(|error| failed(error.to_string()))?;
         if !output.status.success() {
             let errors = String::from_utf8_lossy(&output.stderr);
             return Err(failed(format!("{} ({})", errors.trim(), output.status)));
@@ -86,7 +107,12 @@ impl Sandbox {
         let text = String::from_utf8_lossy(&output.stdout);
         let report = text.lines().next().and_then(|line| serde_json::from_str(line).ok());
         let enforcement = report.ok_or_else(|| failed(format!("unexpected output: {}", text.trim())))?;
-        Ok(Self { launcher: launcher.to_owned(), paths: paths.to_owned(), enforcement })
+        Ok(*self.enforcement.get_or_init(|| enforcement))
+    }
+
+    /// What the kernel enforces, once it was checked.
+    pub(super) fn enforcement(&self) -> Option<Enforcement> {
+        self.enforcement.get().copied()
     }
 
     /// A command that starts a server of `owner` in its sandbox. The arguments of the server follow.
@@ -96,6 +122,13 @@ impl Sandbox {
         let sandbox = launcher::Sandbox { files: files(programs, &self.paths, &own), network };
         command(&self.launcher, owner, sandbox.arguments(&programs.program("postgres")))
     }
+}
+
+fn failed(version: &str, why: &str) -> Error {
+    Error::precondition(format!(
+        "engine.sandbox: {version} does not start in a sandbox: {why}; add the paths that it needs to \
+         engine.sandbox_paths, or set engine.sandbox to \"off\""
+    ))
 }
 
 fn command(launcher: &Path, owner: &Owner, arguments: Vec<OsString>) -> Command {

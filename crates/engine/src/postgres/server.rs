@@ -9,6 +9,7 @@ use super::{
     object::Name,
     owner::Owner,
     process::{self, Process},
+    shared_memory,
 };
 use crate::files::failed;
 use ootheca_model::{Error, Result, failpoint};
@@ -159,6 +160,8 @@ pub(super) async fn stop(
     process.signal(Signal::KILL);
     process.exited().await;
     process::clear(data, Duration::ZERO).await;
+    // The next start would remove it, but there may be none.
+    shared_memory::free(data);
 }
 
 /// The time limit for opening a session.

@@ -91,3 +91,21 @@ async fn a_template_that_fails_leaves_no_shared_memory() {
     engine.open().await.unwrap();
     engine.close(false).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_has_to_be_killed_leaves_no_shared_memory() {
+    let folder = Folder::new();
+    let engine = postgres(&folder, 0).await;
+    let plan = plan(&engine, new_cluster());
+    ready(&engine, &plan).await;
+    let data = report(&folder.engine()).unwrap().remove(0).data;
+    let id = segment(&data).unwrap();
+    processes_below(&data).into_iter().for_each(|pid| signal(pid, Signal::STOP));
+    // The second call does not wait for a checkpoint.
+    tokio::join!(engine.close(false), engine.close(false));
+    assert_eq!((processes_below(&data).len(), attached(id)), (0, None));
+    drop(engine);
+    let engine = postgres(&folder, 0).await;
+    gone(&engine, plan.cluster).await;
+    engine.close(false).await;
+}

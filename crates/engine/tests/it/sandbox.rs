@@ -300,11 +300,13 @@ fn errors_of_invalid_settings_contain_instructions() {
         let root = Settings { user: Some("root".to_owned()), ..Settings::default() };
         assert!(PostgresEngine::new(root).is_err());
     }
-    for launcher in ["/no/such/launcher", "/bin/false"] {
-        let settings = Settings { launcher: Some(launcher.into()), ..Settings::default() };
-        let error = PostgresEngine::new(settings).unwrap_err();
-        assert!(error.message().contains("engine.sandbox: PostgreSQL"), "{error}");
-    }
+    let missing = Settings { launcher: Some("/no/such/launcher".into()), ..Settings::default() };
+    let error = PostgresEngine::new(missing).unwrap_err();
+    assert!(error.message().contains("engine.sandbox: PostgreSQL"), "{error}");
+    let failing =
+        Settings { launcher: Some("/bin/false".into()), folder: folder.engine(), ..Settings::default() };
+    let error = runtime.block_on(PostgresEngine::new(failing).unwrap().open()).unwrap_err();
+    assert!(error.message().contains("engine.sandbox: PostgreSQL"), "{error}");
 }
 
 fn files(folder: &std::path::Path) -> Vec<(PathBuf, bool)> {
