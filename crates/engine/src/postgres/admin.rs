@@ -3,7 +3,7 @@
 use super::{
     admin_role,
     context::{EngineContext, new_id},
-    control_session::{ControlSession, OpenSession},
+    control_session::OpenSession,
     instance::Instance,
     object::{Name, Object},
     server::{self, PolledConnection, not_ready},
@@ -64,12 +64,12 @@ impl AdminSession {
         Ok(Self { instance, context, sockets, client, connection, server, login_follows: false })
     }
 
-    /// Ends the session, or keeps it for the next login, which would open one otherwise.
+    /// Ends the session, or keeps it for a login that probably follows.
     pub(super) fn end(self) {
         let Self { instance, client, connection, server, login_follows, .. } = self;
         if login_follows {
             let open = async move { Some(OpenSession::new(client, connection.take().await?, server)) };
-            ControlSession::keep(&instance, |instance| &instance.logins.session, open);
+            instance.keep_for_logins(open);
         }
     }
 

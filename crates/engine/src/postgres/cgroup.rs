@@ -232,7 +232,7 @@ fn limiter(
     Ok(place.to_owned())
 }
 
-/// The location of the groups in the mount of a controller of version 1, or the reason why there is none.
+/// The location of the groups in the mount of a controller of version 1, or the reason why it can't be used.
 fn mount(controller: &str, mounts: &str, own: &str) -> Result<PathBuf, String> {
     let mut reason = format!("no control group with the controller {controller} is mounted");
     for (version, base) in candidates(mounts, own, controller) {

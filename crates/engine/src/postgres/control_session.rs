@@ -39,7 +39,7 @@ impl fmt::Debug for ControlSession {
 }
 
 /// The session that an instance keeps for one purpose.
-type Select = fn(&Instance) -> &ControlSession;
+pub(super) type Select = fn(&Instance) -> &ControlSession;
 
 /// The connection is polled by the task that uses the session, because handing every message to another task takes
 /// longer than most queries.

@@ -2,7 +2,7 @@
 
 use super::{
     admin::secret,
-    control_session::{ControlSession, OpenSession},
+    control_session::{ControlSession, OpenSession, Select},
     instance::Instance,
     statement_error::StatementError,
 };
@@ -20,7 +20,7 @@ const READ: &str = "SELECT namesend(rolname), rolpassword, coalesce(rolvalidunti
 /// The session that reads secrets, and the logins that wait for it.
 #[derive(Debug, Default)]
 pub(super) struct LoginReader {
-    pub(super) session: ControlSession,
+    session: ControlSession,
     waiting: parking_lot::Mutex<Vec<WaitingLogin>>,
 }
 
@@ -37,34 +37,41 @@ impl LoginReader {
     }
 }
 
+/// The session of an instance that reads secrets.
+const SESSION: Select = |instance| &instance.logins.session;
+
 impl Instance {
+    /// Keeps a session for the next login, which would open one otherwise.
+    pub(super) fn keep_for_logins(
+        self: &Arc<Self>,
+        open: impl Future<Output = Option<OpenSession>> + Send + 'static,
+    ) {
+        ControlSession::keep(self, SESSION, open);
+    }
+
     /// The secret of a user that can log in, as the server has it now; `None` for any other name. `Unavailable` if
     /// the server does not respond in time.
     pub(super) async fn secret(self: &Arc<Self>, user: &str) -> Result<Option<Secret>> {
         let Some(name) = sql_name::parse(user).filter(|_| !names::engine_user(user)) else { return Ok(None) };
         let (sender, mut result) = oneshot::channel();
         self.logins.waiting.lock().push(WaitingLogin { name: name.clone(), result: sender });
-        let read = ControlSession::run(
-            self,
-            |instance| &instance.logins.session,
-            async |session| {
-                // A login that had the session before this one has read this secret, too.
-                if let Ok(secret) = result.try_recv() {
-                    return Ok(secret);
-                }
-                let waiting = std::mem::take(&mut *self.logins.waiting.lock());
-                // This name is not among the others if the login that was reading it was canceled.
-                let names: Vec<&[u8]> =
-                    waiting.iter().map(|login| login.name.as_slice()).chain([name.as_slice()]).collect();
-                let secrets = read(session, &names).await?;
-                for login in waiting {
-                    let secret = secrets.get(&login.name).cloned();
-                    // An error means that the login was canceled.
-                    let _ = login.result.send(secret);
-                }
-                Ok(secrets.get(&name).cloned())
-            },
-        );
+        let read = ControlSession::run(self, SESSION, async |session| {
+            // A login that had the session before this one has read this secret, too.
+            if let Ok(secret) = result.try_recv() {
+                return Ok(secret);
+            }
+            let waiting = std::mem::take(&mut *self.logins.waiting.lock());
+            // This name is not among the others if the login that was reading it was canceled.
+            let names: Vec<&[u8]> =
+                waiting.iter().map(|login| login.name.as_slice()).chain([name.as_slice()]).collect();
+            let secrets = read(session, &names).await?;
+            for login in waiting {
+                let secret = secrets.get(&login.name).cloned();
+                // An error means that the login was canceled.
+                let _ = login.result.send(secret);
+            }
+            Ok(secrets.get(&name).cloned())
+        });
         let secret = timeout(READ_TIMEOUT, read).await.unwrap_or_else(|late| {
             Err(Error::unavailable("the SQL server did not respond in time").because(late))
         });

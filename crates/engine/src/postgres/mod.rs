@@ -73,8 +73,8 @@ pub struct Settings {
     /// Under root, the user ids of which each instance gets its own, for example `1900000000-1900065535`. If it
     /// is empty, all servers run as `user`.
     pub uid_range: String,
-    /// The program that starts each server in a sandbox, see [`crate::launcher`]. If there is none, servers are
-    /// started without one.
+    /// The program that starts each server in a sandbox, see [`crate::launcher`]; `None` starts them without a
+    /// sandbox.
     pub launcher: Option<PathBuf>,
     /// Additional paths that servers can read and execute in their sandbox.
     pub sandbox_paths: Vec<PathBuf>,

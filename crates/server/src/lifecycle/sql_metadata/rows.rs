@@ -54,7 +54,7 @@ impl SqlMetadata {
 struct Header {
     organization: OrganizationId,
     cluster: ClusterId,
-    /// The iterations of the first SCRAM verifier; `None` if there is none.
+    /// The iterations of the first SCRAM verifier; `None` if no user has one.
     iterations: Option<u32>,
     /// All users, as earlier versions wrote them; empty after the next change.
     logins: Vec<Login>,
