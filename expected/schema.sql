@@ -85,3 +85,7 @@ CREATE TABLE samples (
 CREATE INDEX samples_starts_at ON samples (step, starts_at);
 
 -- version 4
+
+-- version 5
+
+-- version 6

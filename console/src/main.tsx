@@ -2,7 +2,7 @@
 import "./mantine.css";
 import "@mantine/notifications/styles.css";
 import "./global.css";
-import { MantineProvider } from "@mantine/core";
+import { MantineProvider, getDefaultZIndex } from "@mantine/core";
 import { Notifications } from "@mantine/notifications";
 import { QueryClientProvider } from "@tanstack/react-query";
 import { RouterProvider } from "@tanstack/react-router";
@@ -13,6 +13,9 @@ import { queryClient } from "./api/queries";
 import { router } from "./routes";
 import { ErrorBoundary } from "./layouts/ErrorBoundary";
 import { theme, variables } from "./theme";
+
+// Otherwise, a notification covers the menu of a row at the bottom of the page.
+const BELOW_MENUS = getDefaultZIndex("popover") - 1;
 
 const nonce = document.querySelector<HTMLMetaElement>("meta[name=csp-nonce]")?.content ?? "";
 setNonce(nonce);
@@ -29,7 +32,7 @@ if (root) {
       >
         <ErrorBoundary>
           <QueryClientProvider client={queryClient}>
-            <Notifications position="bottom-right" limit={4} />
+            <Notifications position="bottom-right" limit={4} zIndex={BELOW_MENUS} />
             <RouterProvider router={router} />
           </QueryClientProvider>
         </ErrorBoundary>

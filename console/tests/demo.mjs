@@ -33,6 +33,8 @@ const TABLES = `
   INSERT INTO orders SELECT n, 'customer ' || n % 97, (n * 7919) % 50000 / 100.0, now() - n * interval '11 minutes'
   FROM generate_series(1, 20000) AS n;
 `;
+/** Sunday, 22:00 UTC, to Monday, 04:00 UTC. */
+const WINDOW = { offset_duration: "597600s", window_duration: "21600s" };
 /** An hour, in steps of ten seconds. */
 const STEPS = 360;
 
@@ -67,6 +69,7 @@ export async function createSampleData(server, { email, password }) {
   const path = `/api/v1/clusters/${id}`;
   for (const name of ["shop_app", "reporting"]) await call("POST", `${path}/sql-users`, { name, password });
   for (const name of ["shop", "carts"]) await call("POST", `${path}/databases`, { name });
+  await call("PATCH", `${path}/backups-config`, { frequency_minutes: 5 });
   const networks = [
     ["10.20.0.0", 16, "office"],
     ["127.0.0.1", 32, "laptop"],
@@ -76,9 +79,15 @@ export async function createSampleData(server, { email, password }) {
     await call("POST", `${path}/networking/allowlist`, { cidr_ip, cidr_mask, name, sql: true, ui: false });
   }
   await call("DELETE", `${path}/networking/allowlist/0.0.0.0/0`);
+  const { id: advanced } = clusters["billing-ledger"];
+  const settings = `/api/v1/clusters/${advanced}`;
+  await call("PUT", `${settings}/maintenance-window`, WINDOW);
+  await call("PUT", `${settings}/version-deferral`, { deferral_policy: "DEFERRAL_30_DAYS" });
+  const midnight = (days) => `${new Date(Date.now() + days * 86_400_000).toISOString().slice(0, 10)}T00:00:00Z`;
+  await call("POST", `${settings}/blackout-windows`, { start_time: midnight(20), end_time: midnight(24) });
   const { connection_string: address } = await call("GET", `${path}/connection-string?sql_user=shop_app&database=shop`);
   const running = await load(server, address, password);
-  return { id, account, folder: folders.shop, ...running };
+  return { id, advanced, account, folder: folders.shop, ...running };
 }
 
 /** Opens a psql session. `run` resolves when the session has run its statements and reported its statistics. */

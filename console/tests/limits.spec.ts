@@ -1,25 +1,37 @@
-// The OpenAPI document doesn't hold the rules for names and labels, so the console has a copy. These tests compare it
-// with the server: what one rejects, the other rejects as well.
+// The OpenAPI document doesn't hold these rules, so the console has a copy. These tests compare it with the server:
+// what one rejects, the other rejects as well.
 import {
+  BACKUP_FREQUENCIES,
+  BACKUP_RETENTIONS,
+  blackoutEndError,
+  blackoutStartError,
   clusterNameError,
   databaseNameError,
   folderNameError,
   labelsError,
+  MAINTENANCE_WINDOW_HOURS,
   passwordError,
   sqlUserNameError,
   storageError,
   vcpusError,
 } from "../src/api/validation";
-import { expect, PASSWORD, test } from "./support/fixtures";
+import { ADVANCED, expect, PASSWORD, STANDARD, test } from "./support/fixtures";
 import type { Server } from "./support/server.mjs";
 
 const long = (length: number) => "x".repeat(length);
 const SERVERLESS = { plan: "BASIC", serverless: { regions: ["us-central1"] } };
 
 /** Compares the error of the console with a dry run of the server. */
-async function compare(server: Server, path: string, error: string | null, body: unknown, sample: unknown) {
+async function compare(
+  server: Server,
+  path: string,
+  error: string | null,
+  body: unknown,
+  sample: unknown,
+  method: "POST" | "PUT" | "PATCH" = "POST",
+) {
   const headers = { authorization: `Bearer ${server.key}` };
-  const response = await server.fetch("POST", `${path}?dry_run=true`, body, headers);
+  const response = await server.fetch(method, `${path}?dry_run=true`, body, headers);
   const text = await response.text();
   const rejected = response.status === 400;
   expect(response.ok || rejected, `${JSON.stringify(sample)}: ${response.status} ${text}`).toBe(true);
@@ -83,6 +95,48 @@ test("capacities follow the rules of the server", async ({ server }) => {
     const spec = { plan: "ADVANCED", dedicated: { region_nodes: { "us-east1": 1 }, hardware } };
     const body = { name: "sized-two", provider: "GCP", spec };
     await compare(server, "/api/v1/clusters", storageError(gib, vcpus), body, [gib, vcpus]);
+  }
+});
+
+test("backup schedules follow the rules of the server", async ({ server }) => {
+  const { id } = await server.createCluster("has-schedule", STANDARD);
+  const path = `/api/v1/clusters/${id}/backups-config`;
+  for (const minutes of [0, 1, 6, 120, 2880, ...BACKUP_FREQUENCIES]) {
+    const error = BACKUP_FREQUENCIES.includes(minutes) ? null : "not offered";
+    await compare(server, path, error, { frequency_minutes: minutes }, minutes, "PATCH");
+  }
+  for (const days of [0, 1, 14, 366, ...BACKUP_RETENTIONS]) {
+    const error = BACKUP_RETENTIONS.includes(days) ? null : "not offered";
+    await compare(server, path, error, { retention_days: days }, days, "PATCH");
+  }
+});
+
+test("maintenance windows follow the rules of the server", async ({ server }) => {
+  const { id } = await server.createCluster("has-window", ADVANCED);
+  const path = `/api/v1/clusters/${id}/maintenance-window`;
+  for (const hours of [0, 5, 168, ...MAINTENANCE_WINDOW_HOURS]) {
+    const error = MAINTENANCE_WINDOW_HOURS.includes(hours) ? null : "not offered";
+    const body = { offset_duration: "0s", window_duration: `${hours * 3600}s` };
+    await compare(server, path, error, body, hours, "PUT");
+  }
+});
+
+test("blackout windows follow the rules of the server", async ({ server }) => {
+  const { id } = await server.createCluster("has-blackouts", ADVANCED);
+  const now = Date.now();
+  const at = (days: number) => now + days * 86_400_000;
+  const text = (time: number) => `${new Date(time).toISOString().slice(0, 19)}Z`;
+  for (const [start, end] of [
+    [6.9, 8],
+    [7.1, 8],
+    [8, 7.9],
+    [8, 8],
+    [8, 22],
+    [8, 22.1],
+  ] as const) {
+    const error = blackoutStartError(at(start), now) ?? blackoutEndError(at(start), at(end));
+    const body = { start_time: text(at(start)), end_time: text(at(end)) };
+    await compare(server, `/api/v1/clusters/${id}/blackout-windows`, error, body, [start, end]);
   }
 });
 

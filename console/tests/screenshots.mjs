@@ -26,7 +26,7 @@ const shell = async (page) => {
 };
 
 /** The name and the path of each page, and what to do before the screenshot. */
-const pages = ({ id, account, folder }) => [
+const pages = ({ id, advanced, account, folder }) => [
   ["sign-in", "/sign-in", { signedOut: true }],
   ["clusters", "/clusters"],
   ["folder", `/folders/${folder}`],
@@ -46,6 +46,8 @@ const pages = ({ id, account, folder }) => [
   ["databases", `/clusters/${id}/databases`],
   ["sql-users", `/clusters/${id}/users`],
   ["networking", `/clusters/${id}/networking`],
+  ["backups", `/clusters/${id}/backups`],
+  ["maintenance", `/clusters/${advanced}/maintenance`],
   ["metrics", `/clusters/${id}/metrics`],
   ["access", "/access"],
   ["service-accounts", "/access/service-accounts"],
@@ -115,7 +117,7 @@ async function take(browser, server, data, cookies) {
 async function main() {
   mkdirSync(folder, { recursive: true });
   // The clock is advanced, so that an hour of metrics takes about a minute.
-  const server = await Server.start({ engine: "postgres", args: ["--test-clock"] });
+  const server = await Server.start({ engine: "postgres", backups: true });
   try {
     const data = await createSampleData(server, { email, password: PASSWORD });
     const cookie = await server.signIn({ email, password: PASSWORD });

@@ -82,6 +82,7 @@ test("the password can be changed", async ({ page, server }) => {
   await server.createUser(email, []);
   await page.goto("/sign-in");
   await signIn(page, email, PASSWORD);
+  await page.waitForURL("**/clusters");
   await page.getByRole("button", { name: email }).click();
   await page.getByRole("menuitem", { name: "Change password" }).click();
   const change = dialog(page, "Change password");

@@ -158,12 +158,16 @@ fn an_advanced_cluster() {
         (&cluster["cidr_range"], &cluster["network_visibility"]),
         (&json!("172.28.0.0/16"), &json!("PRIVATE"))
     );
-    assert_eq!(cluster["regions"][0]["node_count"], 1);
+    let region = &cluster["regions"][0];
+    assert_eq!((&region["node_count"], region.get("s3_vpc_endpoint_id")), (&json!(1), None));
+    assert_eq!((&region["num_virtual_cpus"], &region["machine_type"]), (&json!(4), &json!("n2-standard-4")));
     let path = format!("/clusters/{}", id(&cluster));
     let update = r#"{"dedicated":{"hardware":{"machine_spec":{"num_virtual_cpus":8},"storage_gib":35},"region_nodes":{"us-east1":1}},"plan":"ADVANCED"}"#;
     provider(&server, "PATCH", &path, update).ok();
-    let dedicated = server.when_created(&id(&cluster))["config"]["dedicated"].clone();
+    let after = server.when_created(&id(&cluster));
+    let dedicated = &after["config"]["dedicated"];
     assert_eq!((&dedicated["num_virtual_cpus"], &dedicated["storage_gib"]), (&json!(8), &json!(35)));
+    assert_eq!(after["regions"][0]["machine_type"], dedicated["machine_type"]);
     let more = ADVANCED.replace("demo-adv", "demo-three").replace(r#""us-east1":1"#, r#""us-east1":3"#);
     let refused = provider(&server, "POST", "/clusters", &more);
     assert!(refused.refused(501).contains("node"), "{refused}");

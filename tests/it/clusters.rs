@@ -37,6 +37,7 @@ fn refusals_name_the_field_and_the_rule() {
         (with("/spec", Value::Null), "spec"),
         (with("/spec/plan", json!("ADVANCED")), "plan"),
         (with("/spec/plan", json!("SERVERLESS")), "plan"),
+        (with("/spec/plan", json!("STANDARD")), "serverless.usage_limits.provisioned_virtual_cpus"),
         (with("/spec/serverless/regions", json!([])), "regions"),
         (with("/spec/serverless/regions", json!(["atlantis1"])), "regions"),
         (with("/spec/serverless/regions", json!(["us-central1", "us-west2"])), "primary_region"),
@@ -134,6 +135,22 @@ fn updates_keep_omitted_members() {
 }
 
 #[test]
+fn a_cluster_with_manual_upgrades_cannot_be_changed_to_basic() {
+    let server = simulated();
+    let limits = json!({ "provisioned_virtual_cpus": "2" });
+    let serverless = json!({ "regions": ["us-central1"], "usage_limits": limits, "upgrade_type": "MANUAL" });
+    let spec = json!({ "plan": "STANDARD", "serverless": serverless });
+    let body = json!({ "name": "some-cluster", "provider": "GCP", "spec": spec });
+    let path = format!("/clusters/{}", id(server.post("/clusters", body).ok()));
+    let basic = json!({ "plan": "BASIC", "serverless": { "usage_limits": {} } });
+    let refused = server.patch(&path, basic.clone());
+    assert!(refused.refused(400).contains("plan type BASIC does not allow upgrade_type MANUAL"), "{refused}");
+    assert_eq!(server.get(&path).ok()["plan"], "STANDARD");
+    server.patch(&path, json!({ "serverless": { "upgrade_type": "AUTOMATIC" } })).ok();
+    assert_eq!(server.patch(&path, basic).ok()["config"]["serverless"]["upgrade_type"], "AUTOMATIC");
+}
+
+#[test]
 fn concurrent_updates_are_all_applied() {
     let server = simulated();
     let path =
@@ -183,7 +200,7 @@ fn the_document_describes_all_operations() {
     let operations = methods.iter().filter(|value| value.get("operationId").is_some());
     let (extensions, official): (Vec<&Value>, Vec<&Value>) =
         operations.partition(|value| value["x-extension"] == true);
-    assert_eq!((official.len(), extensions.len()), (144, 17));
+    assert_eq!((official.len(), extensions.len()), (144, 18));
     let later = methods.iter().filter(|value| value["x-unimplemented"] == true).count();
     assert!(later > 0 && later < 144, "{later}");
 }

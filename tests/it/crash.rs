@@ -2,6 +2,8 @@
 //! finishes without being killed. After each kill, a server that restarts in the same directory must have
 //! every acknowledged change and leave nothing behind.
 
+mod backups;
+mod clones;
 mod flows;
 
 use crate::support::{PROGRAM, audit_log, id};
@@ -10,15 +12,15 @@ use rusqlite::{Connection, OpenFlags};
 use serde_json::Value;
 use std::{collections::BTreeSet, fs, os::unix::process::ExitStatusExt as _, path::Path};
 
-const VARIABLE: &str = "OOTHECA_CRASH_AFTER_EFFECT";
+pub(crate) const VARIABLE: &str = "OOTHECA_CRASH_AFTER_EFFECT";
 const IDLE: &str = "OOTHECA_SCALE_TO_ZERO__IDLE_SECONDS";
 const NEVER: &str = "0";
 /// The start of the message that the program prints before it kills itself.
-const SAID: &str = "stopped after the effect: ";
+pub(crate) const SAID: &str = "stopped after the effect: ";
 /// The signal with which it kills itself.
-const KILLED: i32 = 9;
+pub(crate) const KILLED: i32 = 9;
 /// More side effects than any flow has.
-const ENOUGH: usize = 60;
+pub(crate) const ENOUGH: usize = 60;
 
 /// A change under test.
 trait Flow {
@@ -35,6 +37,10 @@ trait Flow {
     fn idle_seconds(&self) -> (&'static str, &'static str) {
         (NEVER, NEVER)
     }
+    /// Adds the settings that the change needs.
+    fn launch(&self, launch: ServerBuilder) -> ServerBuilder {
+        launch
+    }
 }
 
 fn run(what: &str, spares: usize, flow: impl Flow) {
@@ -44,8 +50,8 @@ fn run(what: &str, spares: usize, flow: impl Flow) {
 /// Kills the server after some of the side effects only, so that several tests can share a long flow.
 fn run_points(what: &str, spares: usize, mut flow: impl Flow, points: impl Iterator<Item = usize>) {
     let (idle, idle_else) = flow.idle_seconds();
-    let mut server =
-        ServerBuilder::new(PROGRAM).engine(Engine::Postgres).pool(spares).env(IDLE, idle_else).boot();
+    let launch = ServerBuilder::new(PROGRAM).engine(Engine::Postgres).pool(spares).env(IDLE, idle_else);
+    let mut server = flow.launch(launch).boot();
     for (kills, n) in points.enumerate() {
         flow.prepare(&server);
         calm(&server, spares);
@@ -138,9 +144,9 @@ fn is_whole(row: &Value) -> bool {
 }
 
 impl State {
-    /// Whether every active cluster is CREATED and has a server, which runs unless the cluster is suspended,
-    /// all spares are ready, and nothing else is left.
-    fn is_calm(&self, wanted: usize) -> bool {
+    /// What is incomplete. Nothing is if every active cluster is CREATED and has a server, which runs unless
+    /// the cluster is suspended, all spares are ready, and nothing else is left.
+    fn incomplete(&self, wanted: usize) -> Vec<String> {
         let text = |value: &Value| value.as_str().map(str::to_owned);
         let instances: BTreeSet<String> = self.rows.iter().filter_map(|row| text(&row["instance"])).collect();
         let served: BTreeSet<String> = self.rows.iter().filter_map(|row| text(&row["cluster"])).collect();
@@ -157,23 +163,38 @@ impl State {
         let spares = self.rows.iter().filter(|row| row["cluster"].is_null() && is_whole(row)).count();
         let settled =
             |cluster: &Value| cluster["state"] == "CREATED" && cluster["operation_status"] == "UNSPECIFIED";
-        self.trash == 0
-            && self.due == 0
-            && spares == wanted
-            && instances == self.folders
-            && served == active
-            && self.rows.len() == served.len() + spares
-            && self.rows.iter().all(|row| row["pid"].is_u64() != sleeps(row))
-            && self.live == running
-            && self.clusters.iter().all(settled)
+        let unsettled: Vec<&Value> = self.clusters.iter().filter(|cluster| !settled(cluster)).collect();
+        let conditions = [
+            (self.trash == 0, format!("{} instances in the trash", self.trash)),
+            (self.due == 0, format!("{} clusters are due", self.due)),
+            (spares == wanted, format!("{spares} of {wanted} spares")),
+            (instances == self.folders, format!("instances {instances:?}, folders {:?}", self.folders)),
+            (served == active, format!("served {served:?}, active {active:?}")),
+            (self.rows.len() == served.len() + spares, format!("rows {:?}", self.rows)),
+            (self.rows.iter().all(|row| row["pid"].is_u64() != sleeps(row)), format!("pids {:?}", self.rows)),
+            (self.live == running, format!("live {:?}, running {running:?}", self.live)),
+            (unsettled.is_empty(), format!("not settled: {unsettled:?}")),
+        ];
+        conditions.into_iter().filter_map(|(holds, why)| (!holds).then_some(why)).collect()
+    }
+
+    fn is_calm(&self, wanted: usize) -> bool {
+        self.incomplete(wanted).is_empty()
     }
 }
 
 /// Waits until the state is stable, and every process serves a cluster or a spare.
 fn calm(server: &Ootheca, spares: usize) {
+    let mut last = Vec::new();
     let rows = eventually("nothing incomplete is left", || {
         let state = state(server).expect("it answers");
-        state.is_calm(spares).then_some(state.rows)
+        let incomplete = state.incomplete(spares);
+        if !incomplete.is_empty() && incomplete != last {
+            println!("crash: incomplete: {}", incomplete.join("; "));
+            last = incomplete;
+            return None;
+        }
+        incomplete.is_empty().then_some(state.rows)
     });
     let mut known: BTreeSet<u32> =
         rows.iter().filter_map(|row| u32::try_from(row["pid"].as_u64()?).ok()).collect();

@@ -30,6 +30,9 @@ fn data_of_an_earlier_version_is_opened() {
     assert_eq!(column(&server.get(&format!("{path}/sql-users")).ok()["users"], "name"), ["keeper"]);
     let databases = server.get(&format!("{path}/databases"));
     assert_eq!(column(&databases.ok()["databases"], "name"), ["defaultdb", "shop"]);
+    let backups = server.get(&format!("{path}/backups-config"));
+    let expected = json!({ "enabled": true, "frequency_minutes": 1440, "retention_days": 30 });
+    assert_eq!(*backups.ok(), expected, "a cluster without a configuration has the default one");
     let accounts = server.get("/service-accounts");
     assert!(column(&accounts.ok()["service_accounts"], "name").contains(&"robot".to_owned()), "{accounts}");
     let people = server.raw("GET", "/api/ootheca/v1/people").send();

@@ -3,7 +3,7 @@
 
 use crate::{
     folders::folder,
-    support::{PROGRAM, id, simulated, trace},
+    support::{PROGRAM, id, in_days, simulated, trace},
 };
 use ootheca_testkit::{Client, ServerBuilder, postgres::TemporaryPostgres};
 use serde_json::{Value, json};
@@ -15,19 +15,19 @@ use std::{
 
 /// An event, and the cursor after it.
 #[derive(Clone, Debug)]
-struct Told {
+pub(crate) struct Told {
     cursor: String,
-    data: Value,
+    pub(crate) data: Value,
 }
 
 impl Told {
-    fn is(&self, kind: &str, id: &str, what: &str) -> bool {
+    pub(crate) fn is(&self, kind: &str, id: &str, what: &str) -> bool {
         self.data["kind"] == kind && self.data["id"] == id && self.data["what"] == what
     }
 }
 
 /// An open stream.
-struct Events {
+pub(crate) struct Events {
     lines: std::io::Lines<BufReader<TcpStream>>,
     status: String,
     cursor: String,
@@ -36,7 +36,7 @@ struct Events {
 impl Events {
     /// Opens a stream with the key of the client, and waits for its first message.
     #[track_caller]
-    fn open(client: &Client, key: &str, path: &str, headers: &str) -> Self {
+    pub(crate) fn open(client: &Client, key: &str, path: &str, headers: &str) -> Self {
         let mut socket = TcpStream::connect(client.address()).expect("the server accepts");
         socket.set_read_timeout(Some(Duration::from_secs(40))).expect("a limit");
         // HTTP/1.0, so that the body is not chunked.
@@ -74,7 +74,7 @@ impl Events {
 
     /// All events up to the one for which `last` returns true.
     #[track_caller]
-    fn until(&mut self, last: impl Fn(&Told) -> bool) -> Vec<Told> {
+    pub(crate) fn until(&mut self, last: impl Fn(&Told) -> bool) -> Vec<Told> {
         let mut all = Vec::new();
         loop {
             all.push(self.next().unwrap_or_else(|| panic!("the stream ended: {all:#?}")));
@@ -85,7 +85,7 @@ impl Events {
     }
 }
 
-fn count(events: &[Told], kind: &str, id: &str, what: &str) -> usize {
+pub(crate) fn count(events: &[Told], kind: &str, id: &str, what: &str) -> usize {
     events.iter().filter(|event| event.is(kind, id, what)).count()
 }
 
@@ -119,6 +119,31 @@ fn each_event_is_sent_once_in_order() {
     );
     let cursors: Vec<i64> = all.iter().map(|event| event.cursor.parse().expect("a number")).collect();
     assert!(cursors.windows(2).all(|pair| pair[0] + 1 == pair[1]), "{cursors:?}");
+}
+
+#[test]
+fn changes_of_blackout_windows_are_sent_to_callers_that_can_list_them() {
+    let server = simulated();
+    let cluster = id(&server.create_cluster("some-cluster", "ADVANCED"));
+    let mut events = Events::open(&server, &server.admin_key(), "", "");
+    let mut operator = Events::open(&server, &server.new_key(&["CLUSTER_OPERATOR_WRITER"]), "", "");
+    let mut developer = Events::open(&server, &server.new_key(&["CLUSTER_DEVELOPER"]), "", "");
+    let path = format!("/clusters/{cluster}/blackout-windows");
+    let body = json!({ "start_time": in_days(8), "end_time": in_days(9) });
+    let window = id(server.post(&path, body).ok());
+    server.patch(&format!("{path}/{window}"), json!({ "end_time": in_days(10) })).ok();
+    server.delete(&format!("/clusters/{cluster}")).ok();
+    for events in [&mut events, &mut operator] {
+        let all = events.until(|event| event.is("blackout_window", &window, "deleted"));
+        let changes =
+            ["created", "changed", "deleted"].map(|what| count(&all, "blackout_window", &window, what));
+        assert_eq!(changes, [1, 1, 1], "{all:#?}");
+        assert_eq!(all.last().expect("an event").data["parent"], json!(cluster));
+    }
+    // A later change of an object that the developer can read.
+    let folder = server.post("/folders", json!({ "name": "later" })).text("/resource_id");
+    let all = developer.until(|event| event.is("folder", &folder, "created"));
+    assert!(all.iter().all(|event| event.data["kind"] != "blackout_window"), "{all:#?}");
 }
 
 #[test]

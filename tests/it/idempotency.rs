@@ -55,7 +55,7 @@ fn twice(request: Request<'_>) -> Answer {
 
 #[test]
 fn every_change_supports_idempotency_keys() {
-    let mut server = simulated();
+    let mut server = success::server().boot();
     server.around(twice);
     let names = success::run_all(&server);
     assert_eq!(names, success::changes(extensions::are_supported), "every implemented change is called");

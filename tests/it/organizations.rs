@@ -166,6 +166,7 @@ impl Side {
                 { "name": "CLUSTER_DEVELOPER", "resource": folder },
             ],
             "cidr_ip": "198.51.100.0", "cidr_mask": 24, "sql": true, "ui": true,
+            "restore_from": { "source_cluster_id": self.cluster },
             "source_cluster_id": self.cluster, "primary_cluster_id": self.cluster, "standby_cluster_id": self.cluster,
         })
     }

@@ -161,7 +161,7 @@ fn audited(scene: &Scene) {
 
 #[test]
 fn every_successful_change_has_one_audit_entry() {
-    let server = simulated();
+    let server = success::server().boot();
     let names = success::run_all(&server);
     assert_eq!(names, success::changes(extensions::are_supported), "every implemented change is called");
     println!("pipeline: {} changes succeeded, each with one audit entry", names.len());

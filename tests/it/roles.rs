@@ -101,6 +101,39 @@ fn creators_administer_their_clusters() {
     creator.delete(&format!("/clusters/{cluster}")).ok();
 }
 
+/// A source that the caller has no access to looks like one that does not exist.
+#[test]
+fn restores_require_roles_on_source_and_destination() {
+    let Scene { server, mine, other } = scene();
+    let path = format!("/clusters/{mine}/restores");
+    let [operator, developer, operator_of_source] = [
+        ("CLUSTER_OPERATOR_WRITER", &mine),
+        ("CLUSTER_DEVELOPER", &other),
+        ("CLUSTER_OPERATOR_WRITER", &other),
+    ]
+    .map(|(role, cluster)| format!("{role}@{cluster}"));
+    let key = |roles: &[&str]| server.with_key(&server.new_key(roles));
+    let restore = |roles: &[&str], source: &str| {
+        key(roles).post(&path, json!({ "type": "CLUSTER", "source_cluster_id": source }))
+    };
+    let backups =
+        |source: &str| format!("/api/ootheca/v1/backups?source_cluster_id={source}&pagination.limit=1");
+    for source in [other.as_str(), "6f5e9d3a-0d9c-4d6f-8d5e-3a1b2c3d4e5f", "not-a-uuid"] {
+        assert_eq!(restore(&[&operator], source).refused(404), "source cluster does not exist");
+        let listed = key(&[&operator]).raw("GET", &backups(source)).send();
+        assert_eq!(listed.refused(404), "cluster does not exist");
+    }
+    restore(&[&operator, &developer], &other).refused(403);
+    assert_eq!(restore(&[&operator_of_source], &other).refused(404), "cluster does not exist");
+    let both = restore(&[&operator, &operator_of_source], &other);
+    assert!(both.refused(400).contains("has no backup"), "{both}");
+    let auditor = key(&["AUDITOR"]);
+    auditor.raw("GET", &backups(&other)).send().ok();
+    auditor.get(&format!("/clusters/{mine}/backups")).ok();
+    auditor.get(&path).ok();
+    restore(&["AUDITOR"], &other).refused(403);
+}
+
 #[test]
 fn role_changes_take_effect_immediately() {
     let scene = scene();

@@ -1,11 +1,12 @@
 //! Functions that the tests share.
 
 use ootheca_api::operations::Operation;
+use ootheca_model::Timestamp;
 use ootheca_testkit::{Answer, Client, Engine, Ootheca, ServerBuilder, eventually, processes};
 use serde_json::{Value, json};
 use std::{
     collections::HashMap,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 /// The program under test.
@@ -103,6 +104,18 @@ pub(crate) fn advance(server: &Ootheca, seconds: i64) -> String {
     let answer = server.raw("POST", "/api/ootheca/v1/clock").json(&body).send();
     answer.ok();
     answer.text("/now")
+}
+
+/// The time `days` days from now, in whole seconds.
+pub(crate) fn in_days(days: u64) -> String {
+    after(Timestamp::from(SystemTime::now()), days * 24 * 3600)
+}
+
+/// The time `seconds` seconds after `time`, in whole seconds.
+pub(crate) fn after(time: Timestamp, seconds: u64) -> String {
+    let text = time.after(Duration::from_secs(seconds)).to_string();
+    let (whole, _) = text.split_once('.').expect("a fraction");
+    format!("{whole}Z")
 }
 
 /// Reads a member as a number.

@@ -3,13 +3,13 @@
 
 use crate::{
     pipeline::success,
-    support::{PASSWORD, PROGRAM, id, simulated, sql_user},
+    support::{PASSWORD, id, in_days, simulated, sql_user},
 };
 use ootheca_api::{
     operations::{Operation, TABLE},
     router::{self, Resolved},
 };
-use ootheca_testkit::{Ootheca, Record, ServerBuilder};
+use ootheca_testkit::{Ootheca, Record};
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeSet, HashMap},
@@ -23,7 +23,7 @@ const VERSIONS: [&str; 5] = ["2022-03-31", "2022-09-20", "2023-04-10", "2024-09-
 
 /// Deliberate differences between responses and the description of their version: the version and a part of
 /// the finding.
-const ON_PURPOSE: [(&str, &str); 8] = [
+const ON_PURPOSE: [(&str, &str); 10] = [
     // The default dialect follows the official page: current enum values, and its format of lists.
     ("2022-03-31", "plan: "),
     ("2022-03-31", "operation_status: "),
@@ -33,6 +33,8 @@ const ON_PURPOSE: [(&str, &str); 8] = [
     // Newer enum values are not hidden from older versions.
     ("2022-09-20", " ListAvailableRegions regions.*.provider: \"AZURE\""),
     ("2022-09-20", "roles.*.name: \"ORG_ROLE_FOLDER_ADMIN\""),
+    ("2023-04-10", " ListAuditLogs entries.*.action: "),
+    ("2024-09-16", " ListAuditLogs entries.*.action: \"AUDIT_LOG_ACTION_UPDATE_BACKUP_CONFIGURATION\""),
     // This member changed from an object to a string in all versions at once.
     ("2023-04-10", " ListAuditLogs entries.*.payload: "),
 ];
@@ -48,7 +50,11 @@ struct Shown {
 fn furnish(server: &Ootheca) -> HashMap<&'static str, String> {
     let basic = server.create_cluster("walk-basic", "BASIC");
     server.create_cluster("walk-standard", "STANDARD");
-    server.create_cluster("walk-advanced", "ADVANCED");
+    let advanced = id(&server.create_cluster("walk-advanced", "ADVANCED"));
+    let window = json!({ "offset_duration": "172800s", "window_duration": "21600s" });
+    server.put(&format!("/clusters/{advanced}/maintenance-window"), window).ok();
+    let window = json!({ "start_time": in_days(10), "end_time": in_days(12) });
+    let window = id(server.post(&format!("/clusters/{advanced}/blackout-windows"), window).ok());
     let cluster = id(&basic);
     let limits = json!({ "request_unit_limit": "20000000", "storage_mib_limit": "2048" });
     server.patch(&format!("/clusters/{cluster}"), json!({ "serverless": { "usage_limits": limits } })).ok();
@@ -69,6 +75,8 @@ fn furnish(server: &Ootheca) -> HashMap<&'static str, String> {
     let schema = "urn:ietf:params:scim:schemas:core:2.0:User".to_owned();
     HashMap::from([
         ("cluster_id", cluster),
+        ("advanced", advanced),
+        ("blackout_window_id", window),
         ("user_id", account),
         ("key", key.text("/api_key/id")),
         ("folder_id", folder),
@@ -85,6 +93,7 @@ fn path(row: &Operation, ids: &HashMap<&str, String>) -> Option<String> {
     let mut path = row.path.to_owned();
     for name in row.path_params() {
         let key = match (name, row.tag) {
+            ("cluster_id", "Blackout Windows" | "Maintenance Windows") => "advanced",
             ("id", "API Keys") => "key",
             ("id", "Service Accounts") => "user_id",
             ("id", "SCIM") if row.name.contains("Group") => "group",
@@ -101,7 +110,7 @@ fn path(row: &Operation, ids: &HashMap<&str, String>) -> Option<String> {
 /// Calls every implemented operation in `version`, with success.
 fn walk(version: &'static str) -> Vec<Shown> {
     let people = r#"["somebody@example.com"]"#;
-    let mut server = ServerBuilder::new(PROGRAM).env("OOTHECA_ORGANIZATION__PEOPLE", people).boot();
+    let mut server = success::server().env("OOTHECA_ORGANIZATION__PEOPLE", people).boot();
     let ids = furnish(&server);
     let record = Record::default();
     server.speak(|client| client.with_version(version).recorded(&record));

@@ -49,6 +49,8 @@ export function invalidatedBy(event: LiveEvent): readonly (readonly string[])[] 
       return [keys.cluster(event.id)];
     case "allowlist_entry":
       return [keys.allowlist(event.parent ?? "")];
+    case "blackout_window":
+      return [keys.blackoutWindows(event.parent ?? "")];
     case "folder":
       return [keys.folders];
     case "organization":

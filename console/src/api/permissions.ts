@@ -40,9 +40,21 @@ function scopeOf(cluster: Cluster, folders: FolderResource[]): Scope {
   return { cluster: cluster.id, folders: above };
 }
 
-/** Whether the signed-in user may call `operation` on a cluster. */
-export function useAllowed(cluster: Cluster, operation: Operation): boolean {
+/** A predicate: the clusters on which the signed-in user may call `operation`. */
+export function useAllowedOn(operation: Operation): (cluster: Cluster) => boolean {
   const session = useSession();
   const folders = useFolders().data ?? [];
-  return isAllowed(session, operation, scopeOf(cluster, folders));
+  return (cluster) => isAllowed(session, operation, scopeOf(cluster, folders));
+}
+
+/** Whether the signed-in user may call `operation` on a cluster. */
+export function useAllowed(cluster: Cluster, operation: Operation): boolean {
+  return useAllowedOn(operation)(cluster);
+}
+
+/** Whether the signed-in user may create a clone of a cluster in the same folder. */
+export function useCanClone(cluster: Cluster): boolean {
+  const session = useSession();
+  const scope = scopeOf(cluster, useFolders().data ?? []);
+  return isAllowed(session, "CreateRestore", scope) && isAllowed(session, "CreateCluster", { folders: scope.folders });
 }

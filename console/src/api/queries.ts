@@ -30,6 +30,12 @@ export const keys = {
   sqlUsers: (id: string) => ["cluster", id, "sql-users"] as const,
   databases: (id: string) => ["cluster", id, "databases"] as const,
   connectionString: (id: string) => ["cluster", id, "connection-string"] as const,
+  backupConfiguration: (id: string) => ["cluster", id, "backup-configuration"] as const,
+  backups: (id: string) => ["cluster", id, "backups"] as const,
+  restores: (id: string) => ["cluster", id, "restores"] as const,
+  maintenanceWindow: (id: string) => ["cluster", id, "maintenance-window"] as const,
+  versionDeferral: (id: string) => ["cluster", id, "version-deferral"] as const,
+  blackoutWindows: (id: string) => ["blackout-windows", id] as const,
   allowlist: (id: string) => ["allowlist", id] as const,
   samples: (id: string) => ["samples", id] as const,
   folders: ["folders"],
@@ -99,11 +105,28 @@ export function isBusy(cluster: Cluster): boolean {
   return cluster.state === "CREATING" || cluster.state === "LOCKED" || cluster.operation_status.endsWith("_RUNNING");
 }
 
+/** Whether the data of a cluster is being replaced by that of a backup. */
+export function isRestoring(cluster: Cluster): boolean {
+  return cluster.operation_status.endsWith("_RESTORE_RUNNING");
+}
+
 /** The condition of a cluster whose data the engine can't find. */
 export const DATA_MISSING = "DataMissing";
+/** The condition of a cluster that couldn't be created. */
+export const CREATION_FAILED = "CreationFailed";
 
 export function isDataMissing(cluster: Cluster): boolean {
   return cluster.ootheca.conditions.some(({ kind, holds }) => kind === DATA_MISSING && holds);
+}
+
+/** Whether the present data of a cluster can be cloned. Its backups can be cloned in every state. */
+export function hasPresentData(cluster: Cluster): boolean {
+  return cluster.state === "CREATED" && !isDataMissing(cluster);
+}
+
+/** Why the creation of a cluster has failed, if the server says so. */
+export function creationFailure(cluster: Cluster): string | undefined {
+  return cluster.ootheca.conditions.find(({ kind, holds }) => kind === CREATION_FAILED && holds)?.message;
 }
 
 export const clustersQuery = infiniteQueryOptions({

@@ -1,7 +1,8 @@
 /**
- * The server's rules for names, passwords and labels. The OpenAPI document does not hold them, so this is their only
- * copy in the console; tests/limits.spec.ts compares them with the server. Each rule has a sentence that forms show
- * before the user submits, and a function that returns an error or null.
+ * The server's rules for names, passwords, labels, backup schedules, maintenance windows, and blackout windows. The
+ * OpenAPI document does not hold them, so this is their only copy in the console; tests/limits.spec.ts compares them
+ * with the server. A rule for input has a sentence that forms show before the user submits, and a function that returns
+ * an error or null.
  */
 
 export const MIN_PASSWORD_LENGTH = 12;
@@ -25,6 +26,7 @@ const FOLDER_NAME = /^[A-Za-z0-9][A-Za-z0-9 '_-]{1,38}[A-Za-z0-9]$/;
 const LABEL_KEY = /^[a-z][a-z0-9_-]{0,62}$/;
 const LABEL_VALUE = /^[a-z0-9_-]{0,63}$/;
 
+export const MAX_CLUSTER_NAME_LENGTH = 57;
 export const MAX_LABELS = 50;
 export const MAX_REGIONS = 6;
 export const MIN_VCPUS = 2;
@@ -33,6 +35,19 @@ export const NODE_VCPUS = [2, 4, 8, 16, 32, 64];
 export const MIN_STORAGE_GIB = 15;
 export const MAX_STORAGE_GIB_PER_VCPU = 320;
 export const MAX_NETWORK_NAME_LENGTH = 255;
+
+/** In minutes. */
+export const BACKUP_FREQUENCIES = [5, 10, 15, 30, 60, 240, 1440];
+/** In days. */
+export const BACKUP_RETENTIONS = [2, 7, 30, 90, 365];
+/** In hours: at least six, and less than a week. */
+export const MAINTENANCE_WINDOW_HOURS = [6, 8, 10, 12, 18, 24, 48, 72, 96, 120, 144];
+
+const DAY_MS = 86_400_000;
+const BLACKOUT_NOTICE_DAYS = 7;
+const MAX_BLACKOUT_DAYS = 14;
+export const BLACKOUT_START_RULE = `Use a time at least ${BLACKOUT_NOTICE_DAYS} days from now.`;
+export const BLACKOUT_END_RULE = `Use a time after the start, at most ${MAX_BLACKOUT_DAYS} days later, and within three months from now.`;
 
 export type LabelRow = [key: string, value: string];
 
@@ -85,4 +100,14 @@ export function storageError(gib: number, vcpus: number): string | null {
 /** The labels of a form, without empty rows. */
 export function labelsFromRows(rows: LabelRow[]): Record<string, string> {
   return Object.fromEntries(rows.filter(([key]) => key));
+}
+
+/** Times are in milliseconds, or NaN if they are incomplete. */
+export function blackoutStartError(start: number, now: number): string | null {
+  return start >= now + BLACKOUT_NOTICE_DAYS * DAY_MS ? null : BLACKOUT_START_RULE;
+}
+
+/** Only the server checks that the end is within three months, because it counts them with its own clock. */
+export function blackoutEndError(start: number, end: number): string | null {
+  return end > start && end <= start + MAX_BLACKOUT_DAYS * DAY_MS ? null : BLACKOUT_END_RULE;
 }

@@ -1,5 +1,6 @@
-import { Text, TextInput } from "@mantine/core";
+import { Text } from "@mantine/core";
 import { useState, type ReactNode } from "react";
+import { ConfirmName } from "./ConfirmName";
 import { FormDialog } from "./DialogForm";
 
 interface Props {
@@ -31,20 +32,7 @@ export function ConfirmDialog({ title, children, action, name, onConfirm, onClos
       onClose={onClose}
     >
       {typeof children === "string" ? <Text>{children}</Text> : children}
-      {name !== undefined && (
-        <TextInput
-          label={
-            <>
-              Type <code>{name}</code> to confirm
-            </>
-          }
-          value={typed}
-          onChange={(event) => setTyped(event.currentTarget.value)}
-          autoComplete="off"
-          spellCheck={false}
-          data-autofocus
-        />
-      )}
+      {name !== undefined && <ConfirmName name={name} value={typed} onChange={setTyped} autoFocus />}
     </FormDialog>
   );
 }

@@ -4,11 +4,13 @@ import {
   IconApi,
   IconArrowLeft,
   IconBuilding,
+  IconCalendarTime,
   IconChartLine,
   IconDatabase,
   IconFolders,
   IconHistory,
   IconNetwork,
+  IconRestore,
   IconServer2,
   IconTerminal2,
   IconUserCog,
@@ -16,6 +18,7 @@ import {
   type Icon,
 } from "@tabler/icons-react";
 import { Link, useParams, type LinkProps } from "@tanstack/react-router";
+import type { Schemas } from "../api/client";
 import { useLiveState } from "../api/events";
 import { useCluster, useSession } from "../api/queries";
 import { StateBadge } from "../features/cluster/StateBadge";
@@ -28,6 +31,8 @@ interface Item {
   label: string;
   icon: Icon;
   exact?: boolean;
+  /** The only plan of clusters that have this page. */
+  plan?: Schemas["Plan"];
 }
 
 const ORGANIZATION: Item[] = [
@@ -45,6 +50,8 @@ const CLUSTER: Item[] = [
   { to: "/clusters/$clusterId/databases", label: "Databases", icon: IconDatabase },
   { to: "/clusters/$clusterId/users", label: "SQL users", icon: IconUserCog },
   { to: "/clusters/$clusterId/networking", label: "Networking", icon: IconNetwork },
+  { to: "/clusters/$clusterId/backups", label: "Backup and restore", icon: IconRestore },
+  { to: "/clusters/$clusterId/maintenance", label: "Maintenance", icon: IconCalendarTime, plan: "ADVANCED" },
   { to: "/clusters/$clusterId/metrics", label: "Metrics", icon: IconChartLine },
 ];
 
@@ -81,7 +88,7 @@ function ClusterItems({ id }: { id: string }) {
       </div>
       <nav aria-label="Cluster">
         <ul className={classes.list}>
-          {CLUSTER.map((item) => (
+          {CLUSTER.filter(({ plan }) => plan === undefined || plan === data?.plan).map((item) => (
             <NavigationItem key={item.to} item={item} params={{ clusterId: id }} />
           ))}
         </ul>

@@ -36,7 +36,7 @@ export function formatDuration(milliseconds: number): string {
   return milliseconds < 1000 ? `${Math.round(milliseconds)} ms` : `${(milliseconds / 1000).toFixed(2)} s`;
 }
 
-const dateTime = new Intl.DateTimeFormat("en-US", {
+const DATE_TIME: Intl.DateTimeFormatOptions = {
   year: "numeric",
   month: "short",
   day: "numeric",
@@ -45,9 +45,19 @@ const dateTime = new Intl.DateTimeFormat("en-US", {
   second: "2-digit",
   hourCycle: "h23",
   timeZoneName: "short",
-});
+};
+const dateTime = new Intl.DateTimeFormat("en-US", DATE_TIME);
+const utcDateTime = new Intl.DateTimeFormat("en-US", { ...DATE_TIME, timeZone: "UTC" });
 const clockTime = new Intl.DateTimeFormat("en-US", { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+const zonedTime = new Intl.DateTimeFormat("en-US", {
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+  hourCycle: "h23",
+  timeZoneName: "short",
+});
 const day = new Intl.DateTimeFormat("en-US", { month: "short", day: "numeric" });
+const date = new Intl.DateTimeFormat("en-US", { weekday: "short", year: "numeric", month: "short", day: "numeric" });
 const month = new Intl.DateTimeFormat("en-US", { month: "long", year: "numeric", timeZone: "UTC" });
 
 /** `Nov 29, 2026, 16:03:50 UTC`, in the time zone of the browser. */
@@ -55,9 +65,24 @@ export function formatDateTime(time: Date | string | number): string {
   return dateTime.format(new Date(time));
 }
 
+/** `Nov 29, 2026, 16:03:50 UTC`, in every time zone. */
+export function formatUtcDateTime(time: Date | string | number): string {
+  return utcDateTime.format(new Date(time));
+}
+
 /** `16:03`. */
 export function formatClockTime(time: Date): string {
   return clockTime.format(time);
+}
+
+/** `16:03:50 UTC`, in the time zone of the browser. */
+export function formatTime(time: Date | string | number): string {
+  return zonedTime.format(new Date(time));
+}
+
+/** `Sun, Nov 29, 2026`, in the time zone of the browser. */
+export function formatDate(time: Date | string | number): string {
+  return date.format(new Date(time));
 }
 
 /** `Nov 29`. */
@@ -90,9 +115,31 @@ export function formatRelative(time: Date, now: number): string {
   return seconds > 0 ? "in less than a minute" : "just now";
 }
 
-/** The value of a `datetime-local` input, in the time zone of the browser. */
-export function toLocalInput(time: Date | string | number | undefined): string {
+const MINUTE_MS = 60_000;
+
+/** A time that remains, in milliseconds: `1 min`, `3 h` or `5 days`. */
+export function formatRemaining(milliseconds: number): string {
+  const minutes = Math.max(1, Math.round(milliseconds / MINUTE_MS));
+  if (minutes < 60) return `${minutes} min`;
+  const hours = Math.round(minutes / 60);
+  return hours < 48 ? `${hours} h` : formatCount(Math.round(hours / 24), "day");
+}
+
+/** The value of a `datetime-local` input in the time zone of the browser: to the minute, or to the second. */
+export function toLocalInput(time: Date | string | number | undefined, seconds = false): string {
   const date = time === undefined ? new Date(NaN) : new Date(time);
   if (Number.isNaN(date.getTime())) return "";
-  return new Date(date.getTime() - date.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
+  const text = toUtcInput(date.getTime() - date.getTimezoneOffset() * MINUTE_MS);
+  return seconds ? text : text.slice(0, 16);
+}
+
+/** The value of a `datetime-local` input in UTC. Like in a browser, it has seconds only if they are not zero. */
+export function toUtcInput(time: string | number): string {
+  const text = new Date(time).toISOString().slice(0, 19);
+  return text.endsWith(":00") ? text.slice(0, 16) : text;
+}
+
+/** The time of a `datetime-local` input in UTC, in milliseconds; NaN if the input is incomplete. */
+export function fromUtcInput(text: string): number {
+  return text === "" ? NaN : Date.parse(`${text}Z`);
 }

@@ -2,11 +2,11 @@
  * The fixtures of the browser tests. Each spec file has its own server; each test has a browser context of its own and
  * creates what it needs. A test fails if the page logs an error, throws an exception, or requests another host.
  */
-import { test as base, type BrowserContext, type Page, type Request } from "@playwright/test";
+import { test as base, type BrowserContext, type Page, type Request, type TestInfo } from "@playwright/test";
 import { Api, Server } from "./server.mjs";
 
 export { expect } from "@playwright/test";
-export { eventually, PASSWORD } from "./server.mjs";
+export { ADVANCED, eventually, PASSWORD, STANDARD } from "./server.mjs";
 export { settled } from "./browser.mjs";
 
 export const ADMIN = "ada@example.com";
@@ -17,6 +17,8 @@ type Cookie = Awaited<ReturnType<Api["createUser"]>>;
 interface WorkerFixtures {
   /** `simulated`, or `postgres` for real SQL servers. */
   engine: string;
+  /** Whether the server takes backups. It then has a test clock. */
+  backups: boolean;
   server: Server;
   adminCookie: Cookie;
 }
@@ -30,9 +32,10 @@ interface TestFixtures {
 
 export const test = base.extend<TestFixtures, WorkerFixtures>({
   engine: ["simulated", { scope: "worker", option: true }],
+  backups: [false, { scope: "worker", option: true }],
   server: [
-    async ({ engine }, use) => {
-      const server = await Server.start({ engine });
+    async ({ engine, backups }, use) => {
+      const server = await Server.start({ engine, backups });
       await use(server);
       await server.remove();
     },
@@ -52,15 +55,34 @@ export const test = base.extend<TestFixtures, WorkerFixtures>({
   },
   context: async ({ context, server, adminCookie, signedIn, expectedErrors }, use, testInfo) => {
     if (signedIn) await context.addCookies([{ ...adminCookie, httpOnly: true, sameSite: "Strict" }]);
-    const violations = watch(context, server.url, expectedErrors);
-    const traffic = record(context);
+    const watched = watch(context, server.url, expectedErrors);
     await use(context);
-    if (testInfo.status !== testInfo.expectedStatus) console.log(traffic.slice(-40).join("\n"));
-    if (violations.length > 0) throw new Error(`the page must not do this:\n  ${violations.join("\n  ")}`);
+    report(watched, testInfo);
   },
 });
 
-/** Records navigations and the requests to the API, which are printed if the test fails. */
+/** What a browser context has done. */
+export interface Watched {
+  /** Navigations and the requests to the API, which are printed if the test fails. */
+  traffic: string[];
+  /** What no page may do. */
+  violations: string[];
+}
+
+/** Watches a context from now on. Errors that match `expected` are allowed. */
+export function watch(context: BrowserContext, url: string, expected: RegExp | null): Watched {
+  return { traffic: record(context), violations: collectViolations(context, url, expected) };
+}
+
+/** Ends a test: it fails if a page did what no page may do. Forgets what was reported. */
+export function report({ traffic, violations }: Watched, testInfo: TestInfo) {
+  const recent = traffic.splice(0).slice(-40);
+  const found = violations.splice(0);
+  if (testInfo.status !== testInfo.expectedStatus) console.log(recent.join("\n"));
+  if (found.length > 0) throw new Error(`the page must not do this:\n  ${found.join("\n  ")}`);
+}
+
+/** Records navigations and the requests to the API. */
 function record(context: BrowserContext): string[] {
   const traffic: string[] = [];
   const add = (request: Request, outcome: string | number | undefined) => {
@@ -75,7 +97,7 @@ function record(context: BrowserContext): string[] {
 }
 
 /** Collects what no page may do. */
-function watch(context: BrowserContext, url: string, expectedErrors: RegExp | null): string[] {
+function collectViolations(context: BrowserContext, url: string, expectedErrors: RegExp | null): string[] {
   const violations: string[] = [];
   const add = (text: string) => {
     if (!expectedErrors?.test(text)) violations.push(text);
@@ -102,6 +124,19 @@ export const row = (page: Page, table: string, text: string | RegExp) =>
 export async function chooseAction(page: Page, name: string, action: string) {
   await page.getByRole("button", { name: `Actions for ${name}` }).click();
   await page.getByRole("menuitem", { name: action }).click();
+}
+
+/** Chooses an option of a field. */
+export async function choose(page: Page, field: string, option: string) {
+  await page.getByRole("combobox", { name: field }).click();
+  await page.getByRole("option", { name: option, exact: true }).click();
+}
+
+/** Signs the browser in as a new user with `role`. */
+export async function signInAs(context: BrowserContext, server: Server, role: string) {
+  const cookie = await server.createUser(`${role.toLowerCase()}@example.com`, [role]);
+  await context.clearCookies();
+  await context.addCookies([{ ...cookie, httpOnly: true, sameSite: "Strict" }]);
 }
 
 /** Fills and submits the sign-in form. */

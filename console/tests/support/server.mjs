@@ -8,6 +8,21 @@ import { fileURLToPath } from "node:url";
 export const API_VERSION = "2026-09-15";
 export const PASSWORD = "correct horse battery";
 
+const BASIC = { plan: "BASIC", serverless: { regions: ["us-central1"] } };
+/** The specification of a Standard cluster. */
+export const STANDARD = {
+  plan: "STANDARD",
+  serverless: { regions: ["us-central1"], usage_limits: { provisioned_virtual_cpus: "2" } },
+};
+/** The specification of an Advanced cluster. */
+export const ADVANCED = {
+  plan: "ADVANCED",
+  dedicated: {
+    region_nodes: { "us-east1": 1 },
+    hardware: { machine_spec: { num_virtual_cpus: 2 }, storage_gib: 15 },
+  },
+};
+
 const PROGRAM = process.env.OOTHECA_PROGRAM ?? fileURLToPath(new URL("../../../target/debug/ootheca", import.meta.url));
 const START_TIMEOUT_MS = 60_000;
 
@@ -97,28 +112,73 @@ export class Api {
   }
 
   /**
-   * Creates a Basic cluster and waits until it is ready.
+   * Creates a cluster, a Basic one by default, and waits until it is ready.
    * @param {string} name
+   * @param {object} [spec]
+   * @param {object} [rest] The other members of the request.
    */
-  async createCluster(name) {
-    const spec = { plan: "BASIC", serverless: { regions: ["us-central1"] } };
-    const { id } = await this.call("POST", "/api/v1/clusters", { name, provider: "GCP", spec });
+  async createCluster(name, spec = BASIC, rest = {}) {
+    const { id } = await this.call("POST", "/api/v1/clusters", { name, provider: "GCP", spec, ...rest });
     return eventually(`${name} is ready`, async () => {
       const cluster = await this.call("GET", `/api/v1/clusters/${id}`);
       return cluster.state === "CREATED" && cluster;
+    });
+  }
+
+  /**
+   * Makes the first backup of a cluster due, and returns it.
+   * @param {string} cluster
+   */
+  async firstBackup(cluster) {
+    await this.call("POST", "/api/ootheca/v1/clock", { advance_seconds: 10 });
+    return eventually("a backup", async () => {
+      const { backups } = await this.call("GET", `/api/v1/clusters/${cluster}/backups`);
+      return backups[0];
+    });
+  }
+
+  /**
+   * Makes the next backup of a Standard or Advanced cluster due, an hour after the last one, and returns it.
+   * @param {string} cluster
+   */
+  async nextBackup(cluster) {
+    const newest = async () => {
+      const path = `/api/v1/clusters/${cluster}/backups?pagination.sort_order=DESC`;
+      return (await this.call("GET", path)).backups[0];
+    };
+    const last = await newest();
+    await this.call("POST", "/api/ootheca/v1/clock", { advance_seconds: 3_600 });
+    return eventually("another backup", async () => {
+      const backup = await newest();
+      return backup.id !== last.id && backup;
+    });
+  }
+
+  /**
+   * Restores a backup into a cluster, and returns the restore when it is complete.
+   * @param {string} destination
+   * @param {string} backup_id
+   */
+  async restore(destination, backup_id) {
+    const path = `/api/v1/clusters/${destination}/restores`;
+    const { id } = await this.call("POST", path, { type: "CLUSTER", backup_id });
+    return eventually("the restore is complete", async () => {
+      const restore = await this.call("GET", `${path}/${id}`);
+      return restore.status !== "PENDING" && restore;
     });
   }
 }
 
 export class Server extends Api {
   /**
-   * @param {{ engine?: string, args?: string[] }} [options]
+   * Starts a server. With `backups`, it takes backups and has a test clock, which can make them due.
+   * @param {{ engine?: string, backups?: boolean }} [options]
    */
-  static async start({ engine = "simulated", args = [] } = {}) {
+  static async start({ engine = "simulated", backups = false } = {}) {
     const home = mkdtempSync(join(tmpdir(), "oo-"));
     // SQL servers run as an unprivileged user.
     chmodSync(home, 0o711);
-    const server = new Server(home, ["--engine", engine, ...args]);
+    const server = new Server(home, ["--engine", engine, ...(backups ? ["--test-clock"] : [])], backups);
     await server.run();
     return server;
   }
@@ -126,11 +186,13 @@ export class Server extends Api {
   /**
    * @param {string} home
    * @param {string[]} args
+   * @param {boolean} backups
    */
-  constructor(home, args) {
+  constructor(home, args, backups) {
     super("", "");
     this.home = home;
     this.args = args;
+    this.backups = backups;
     this.listen = "127.0.0.1:0";
     /** @type {import("node:child_process").ChildProcess | undefined} */
     this.process = undefined;
@@ -160,6 +222,7 @@ export class Server extends Api {
     const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("OOTHECA_")));
     env.OOTHECA_RATE_LIMIT__MODE = "never";
     env.OOTHECA_ENGINE__POOL_SIZE = "0";
+    env.OOTHECA_BACKUPS__ENABLED = String(this.backups);
     const child = spawn(PROGRAM, args, { env, stdio: ["ignore", "ignore", "pipe"] });
     this.process = child;
     let log = "";

@@ -1,15 +1,14 @@
-// Pure functions of the console: formats, snippets, allowlists, SQL results, and validation.
+// Pure functions of the console: formats, snippets, allowlists, backups, maintenance and blackout windows, SQL results,
+// and validation.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { fileURLToPath } from "node:url";
-import { runnerImport } from "vite";
+import { load } from "./load.mjs";
 
-const load = async (path) => {
-  const file = fileURLToPath(new URL(`../../src/${path}`, import.meta.url));
-  return (await runnerImport(file, { configFile: false, logLevel: "error" })).module;
-};
 const snippets = await load("features/connect/snippets.ts");
 const allowlist = await load("pages/networking/allowlist.ts");
+const schedule = await load("pages/backups/schedule.ts");
+const timeline = await load("pages/backups/timeline.ts");
+const windows = await load("pages/maintenance/windows.ts");
 const result = await load("pages/sql-shell/result.ts");
 const validation = await load("api/validation.ts");
 const { generatePassword } = await load("lib/generate-password.ts");
@@ -97,6 +96,140 @@ test("IPv4 addresses mapped to IPv6 are recognized", () => {
   for (const none of ["::1", "", null, undefined]) assert.equal(allowlist.asIpv4(none), null);
 });
 
+test("every schedule that can be chosen is described in words", () => {
+  assert.deepEqual(validation.BACKUP_FREQUENCIES.map(schedule.frequencyText), [
+    "Every 5 minutes",
+    "Every 10 minutes",
+    "Every 15 minutes",
+    "Every 30 minutes",
+    "Every hour",
+    "Every 4 hours",
+    "Every 24 hours",
+  ]);
+  assert.deepEqual(validation.BACKUP_RETENTIONS.map(schedule.retentionText), [
+    "2 days",
+    "7 days",
+    "30 days",
+    "90 days",
+    "365 days",
+  ]);
+});
+
+test("only changed parts of a backup configuration are sent, and none with disabled backups", () => {
+  const current = { enabled: true, frequency_minutes: 60, retention_days: 30 };
+  const off = { ...current, enabled: false };
+  assert.deepEqual(schedule.changesOf(current, {}), {});
+  assert.deepEqual(schedule.changesOf(current, current), {});
+  assert.deepEqual(schedule.changesOf(current, { frequency_minutes: 240 }), { frequency_minutes: 240 });
+  assert.deepEqual(schedule.changesOf(current, { retention_days: 7, frequency_minutes: 60 }), { retention_days: 7 });
+  assert.deepEqual(schedule.changesOf(current, { enabled: false, retention_days: 7 }), { enabled: false });
+  assert.deepEqual(schedule.changesOf(off, { retention_days: 7 }), {});
+  const edited = { enabled: true, retention_days: 7 };
+  assert.deepEqual(schedule.changesOf(off, edited), edited);
+});
+
+test("backups are grouped by day in their order", () => {
+  // The middle of a day in every time zone between -11:00 and +11:00.
+  const times = ["2026-11-30T12:20:00.001Z", "2026-11-30T11:20:00Z", "2026-11-28T12:00:00Z"];
+  const backups = times.map((as_of_time, index) => ({ id: String(index), as_of_time }));
+  assert.deepEqual(timeline.byDay([]), []);
+  assert.deepEqual(timeline.byDay(backups), [
+    { date: "Mon, Nov 30, 2026", backups: backups.slice(0, 2) },
+    { date: "Sat, Nov 28, 2026", backups: backups.slice(2) },
+  ]);
+});
+
+test("a cluster without backups says when they are taken", () => {
+  const configuration = { enabled: true, frequency_minutes: 15, retention_days: 30 };
+  const off = { ...configuration, enabled: false };
+  assert.match(timeline.emptyText(configuration, 5_000), /ten seconds .* every 15 minutes\.$/);
+  assert.match(timeline.emptyText(configuration, 90_000), /^A backup is taken every 15 minutes\./);
+  assert.match(timeline.emptyText(off, 5_000), /^Enable them .* every 15 minutes\.$/);
+});
+
+test("the durations of a maintenance window are converted to and from days and times", () => {
+  const cases = [
+    ["0s", "Monday, 00:00 UTC"],
+    ["1010s", "Monday, 00:16:50 UTC"],
+    ["86399s", "Monday, 23:59:59 UTC"],
+    ["172800s", "Wednesday, 00:00 UTC"],
+    ["597600s", "Sunday, 22:00 UTC"],
+    ["604799s", "Sunday, 23:59:59 UTC"],
+  ];
+  for (const [offset_duration, text] of cases) {
+    const window = { offset_duration, window_duration: "21600s" };
+    const parsed = windows.parseWindow(window);
+    assert.equal(windows.weekTimeText(parsed.offset), text);
+    assert.deepEqual(windows.renderWindow(parsed), window);
+  }
+});
+
+test("durations are described in words", () => {
+  const cases = [
+    [21_600, "6 hours"],
+    [86_400, "1 day"],
+    [101_010, "1 day 4 hours 3 minutes 30 seconds"],
+    [604_799, "6 days 23 hours 59 minutes 59 seconds"],
+  ];
+  for (const [seconds, text] of cases) assert.equal(windows.durationText(seconds), text);
+  assert.equal(windows.durationText(validation.MAINTENANCE_WINDOW_HOURS.at(-1) * 3_600), "6 days");
+});
+
+test("a maintenance window can continue into the next week", () => {
+  const inside = { offset: 172_800, duration: 21_600 };
+  assert.deepEqual(windows.segments(inside), [{ start: 172_800, length: 21_600 }]);
+  assert.equal(windows.weekTimeText(windows.endOf(inside)), "Wednesday, 06:00 UTC");
+  const wrapped = { offset: 597_600, duration: 21_600 };
+  assert.deepEqual(windows.segments(wrapped), [
+    { start: 597_600, length: 7_200 },
+    { start: 0, length: 14_400 },
+  ]);
+  assert.equal(windows.weekTimeText(windows.endOf(wrapped)), "Monday, 04:00 UTC");
+  const toTheEnd = { offset: 583_200, duration: 21_600 };
+  assert.deepEqual(windows.segments(toTheEnd), [{ start: 583_200, length: 21_600 }]);
+  assert.equal(windows.weekTimeText(windows.endOf(toTheEnd)), "Monday, 00:00 UTC");
+});
+
+test("a choice contains the current value", () => {
+  assert.deepEqual(windows.withCurrent([0, 1_800], 1_800), [0, 1_800]);
+  assert.deepEqual(windows.withCurrent([0, 1_800], 1_010), [0, 1_010, 1_800]);
+});
+
+test("the former name of a deferral policy is shown as its current one", () => {
+  assert.equal(windows.currentPolicy("FIXED_DEFERRAL"), "DEFERRAL_60_DAYS");
+  for (const { value } of windows.POLICIES) assert.equal(windows.currentPolicy(value), value);
+});
+
+test("only changed times of a blackout window are sent, and seconds are kept", () => {
+  const current = { start_time: "2026-12-02T08:46:34Z", end_time: "2026-12-04T08:46:00Z" };
+  const inputs = windows.toInputs(current);
+  assert.deepEqual(inputs, { start: "2026-12-02T08:46:34", end: "2026-12-04T08:46" });
+  assert.deepEqual(windows.toTimes(inputs), current);
+  assert.deepEqual(windows.changedTimes(current, windows.toTimes(inputs)), {});
+  const later = windows.toTimes({ ...inputs, end: "2026-12-05T00:00" });
+  assert.deepEqual(windows.changedTimes(current, later), { end_time: "2026-12-05T00:00:00Z" });
+  const precise = { ...current, start_time: "2026-12-02T08:46:34.123456Z" };
+  assert.deepEqual(windows.changedTimes(precise, current), {});
+});
+
+test("blackout windows start at least 7 days from now and last at most 14 days", () => {
+  const now = Date.parse("2026-11-29T16:03:50Z");
+  const at = (text) => format.fromUtcInput(text);
+  const { blackoutStartError, blackoutEndError } = validation;
+  assert.equal(blackoutStartError(at("2026-12-06T16:03"), now), validation.BLACKOUT_START_RULE);
+  assert.equal(blackoutStartError(at("2026-12-06T16:04"), now), null);
+  const start = at("2026-12-10T00:00");
+  assert.equal(blackoutEndError(start, at("2026-12-24T00:00")), null);
+  for (const end of ["2026-12-09T00:00", "2026-12-10T00:00", "2026-12-24T00:01", ""]) {
+    assert.equal(blackoutEndError(start, at(end)), validation.BLACKOUT_END_RULE, end);
+  }
+  assert.equal(blackoutStartError(at(""), now), validation.BLACKOUT_START_RULE);
+  const suggested = windows.suggestedInputs(now);
+  assert.deepEqual(suggested, { start: "2026-12-07T00:00", end: "2026-12-08T00:00" });
+  assert.equal(blackoutStartError(at(suggested.start), now), null);
+  assert.equal(blackoutEndError(at(suggested.start), at(suggested.end)), null);
+});
+
 test("errors are parsed into SQLSTATE and offset", () => {
   const statement = "SELECT '🦊',\n  prise";
   const found = result.parseError(
@@ -159,6 +292,9 @@ test("numbers, sizes, and durations have one format", () => {
 
 test("dates have one format with the time zone", () => {
   assert.match(format.formatDateTime("2026-11-29T16:03:50Z"), /^Nov (28|29|30), 2026, \d\d:\d\d:50 \S+/);
+  assert.equal(format.formatUtcDateTime("2026-11-29T16:03:50Z"), "Nov 29, 2026, 16:03:50 UTC");
+  assert.match(format.formatTime("2026-11-29T16:03:50Z"), /^\d\d:\d\d:50 \S+/);
+  assert.match(format.formatDate("2026-11-29T12:00:00Z"), /^(Sat|Sun|Mon), Nov (28|29|30), 2026$/);
   assert.equal(format.formatMonth("2026-11"), "November 2026");
   assert.equal(format.formatMonth("unknown"), "unknown");
 });

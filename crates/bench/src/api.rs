@@ -15,6 +15,8 @@ use std::{
 use uuid::Uuid;
 
 const ROUNDS: usize = 5;
+/// How long each round takes.
+const DURATION: &str = "3s";
 const CLUSTERS: usize = 10_000;
 const ENTRIES: usize = 100_000;
 /// The number of pages that are measured for each list.
@@ -88,7 +90,7 @@ pub(crate) fn admission(program: &str) {
     server.with_key(&key).get("/service-accounts").refused(403);
     let cost = |path: &str| {
         let before = cpu_time(server.pid());
-        let requests = said(&format!("{}{path}", server.base()), &key).2;
+        let requests = said(&format!("{}{path}", server.base()), &key, DURATION).2;
         (cpu_time(server.pid()) - before).as_secs_f64() * 1e6 / requests
     };
     let (mut whole, mut bare) = (Vec::new(), Vec::new());
@@ -112,16 +114,21 @@ pub(crate) fn admission(program: &str) {
 }
 
 fn wrk(url: &str, key: &str) -> f64 {
-    let (text, rate, _) = said(url, key);
+    load(url, key, DURATION).0
+}
+
+/// The rate and the number of requests that `wrk` sends in this time. All of them must succeed.
+pub(crate) fn load(url: &str, key: &str, duration: &str) -> (f64, f64) {
+    let (text, rate, requests) = said(url, key, duration);
     assert!(!text.contains("Non-2xx"), "{text}");
-    rate
+    (rate, requests)
 }
 
 /// The output of `wrk`, and the rate and the number of requests in it.
-fn said(url: &str, key: &str) -> (String, f64, f64) {
+fn said(url: &str, key: &str, duration: &str) -> (String, f64, f64) {
     let authorization = format!("Authorization: Bearer {key}");
     let output = Command::new("wrk")
-        .args(["-t", "1", "-c", "16", "-d", "3s", "-H", &authorization, "-H", "Cc-Version: 2026-09-15", url])
+        .args(["-t", "1", "-c", "16", "-d", duration, "-H", &authorization, "-H", "Cc-Version: latest", url])
         .output()
         .expect("wrk runs");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -47,7 +47,7 @@ fn measure(program: &str, pool: usize) -> (Times, Ootheca) {
 }
 
 /// Measures a cluster, a SQL user, and a `psql`.
-fn once(server: &Ootheca, n: usize) -> [Duration; 3] {
+pub(crate) fn once(server: &Ootheca, n: usize) -> [Duration; 3] {
     let start = Instant::now();
     let cluster = server.create_cluster(&format!("bench-{n:04}"), "BASIC");
     let made = start.elapsed();
@@ -66,7 +66,7 @@ fn once(server: &Ootheca, n: usize) -> [Duration; 3] {
 }
 
 /// Waits until the pool is full again, so that claiming a spare is measured and not refilling the pool.
-fn spares(server: &Ootheca, pool: usize) {
+pub(crate) fn spares(server: &Ootheca, pool: usize) {
     ootheca_testkit::eventually("the pool is full", || {
         let spares =
             server.instances().iter().filter(|row| row["cluster"].is_null() && is_whole(row)).count();

@@ -2,9 +2,12 @@
 //! in the same run.
 //!
 //! Usage: `bench OOTHECA [NAME…]`, with the names `create`, `databases`, `api`, `admission`, `list`, `start`,
-//! `gateway`, and `suspend`. Without names, all of them run.
+//! `gateway`, `suspend`, `backup`, and `clone`. Without names, all of them run. `bench compare BEFORE AFTER [PAIRS]`
+//! compares two versions of the server.
 
 mod api;
+mod backup;
+mod compare;
 mod create;
 mod databases;
 mod gateway;
@@ -17,11 +20,16 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
     let Some(program) = args.next() else {
-        eprintln!("usage: bench OOTHECA [create|databases|api|admission|list|start|gateway|suspend]…");
+        eprintln!(
+            "usage: bench OOTHECA [create|databases|api|admission|list|start|gateway|suspend|backup|clone]…"
+        );
         return ExitCode::from(2);
     };
     if program == "bare" {
         return api::bare(&args.next().unwrap_or_default());
+    }
+    if program == "compare" {
+        return compare::run(args);
     }
     let names: Vec<String> = args.collect();
     let wanted = |name: &str| names.is_empty() || names.iter().any(|wanted| wanted == name);
@@ -48,6 +56,12 @@ fn main() -> ExitCode {
     }
     if wanted("suspend") {
         suspend::run(&program);
+    }
+    if wanted("backup") {
+        backup::run(&program);
+    }
+    if wanted("clone") {
+        backup::clone(&program);
     }
     ExitCode::SUCCESS
 }

@@ -2,7 +2,7 @@
 //! redirects, so that the API key is never sent to another server.
 
 use crate::failure::{Exit, Failure, Result};
-use ootheca_api::versions::Version;
+use ootheca_api::{page, versions::Version};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use std::{
@@ -127,12 +127,26 @@ impl Client {
 
     /// Fetches all pages of a list.
     pub(crate) fn list(&self, path: &str, field: &str) -> Result<List> {
+        self.list_first(path, &[], field, None)
+    }
+
+    /// Fetches the first `limit` items of a list, with this query. If there are more, `pagination.next_page` in the
+    /// response is not empty.
+    pub(crate) fn list_first(
+        &self,
+        path: &str,
+        query: &[(String, String)],
+        field: &str,
+        limit: Option<usize>,
+    ) -> Result<List> {
         let (mut rows, mut token) = (Vec::new(), String::new());
         loop {
-            let query: Vec<(String, String)> = match token.as_str() {
-                "" => Vec::new(),
-                token => vec![("pagination.page".to_owned(), token.to_owned())],
-            };
+            let mut query = query.to_vec();
+            let left = limit.map(|limit| limit.saturating_sub(rows.len()));
+            query.extend(left.map(|left| ("pagination.limit".to_owned(), left.min(page::LIMIT).to_string())));
+            if !token.is_empty() {
+                query.push(("pagination.page".to_owned(), token.clone()));
+            }
             let mut response = self.send("GET", path, &query, None, &[])?.value;
             match response.get_mut(field).map(Value::take) {
                 Some(Value::Array(items)) => rows.extend(items),
@@ -143,7 +157,8 @@ impl Client {
                 }
             }
             let next = response.pointer("/pagination/next_page").and_then(Value::as_str).unwrap_or_default();
-            if next.is_empty() || next == token {
+            let enough = limit.is_some_and(|limit| rows.len() >= limit);
+            if enough || next.is_empty() || next == token {
                 response[field] = rows.clone().into();
                 return Ok(List { rows, response });
             }

@@ -25,8 +25,8 @@ use ootheca_server::logging;
 use output::print;
 use std::{process::ExitCode, time::Duration};
 use verbs::{
-    Noun, admin, allowlist, api_key, audit, cluster, database, debug, events, folder, jwt_issuer, login,
-    organization, person, region, role, service_account, user,
+    Noun, admin, allowlist, api_key, audit, backup, cluster, database, debug, events, folder, jwt_issuer,
+    login, maintenance, organization, person, recover, region, restore, role, service_account, user,
 };
 
 /// About twice as fast as the allocator of the C library for the many small values of a request.
@@ -58,6 +58,14 @@ enum Command {
     Database(Noun<database::Verb>),
     /// Manage the networks that are allowed to connect to a cluster
     Allowlist(Noun<allowlist::Verb>),
+    /// List the backups of clusters and manage their configuration
+    #[command(visible_alias = "backups")]
+    Backup(Noun<backup::Verb>),
+    /// Restore clusters from backups
+    #[command(visible_alias = "restores")]
+    Restore(Noun<restore::Verb>),
+    /// Manage recorded maintenance windows, version deferrals, and blackout windows; patches are not applied yet
+    Maintenance(Noun<maintenance::Verb>),
     /// Manage folders
     #[command(visible_alias = "folders")]
     Folder(Noun<folder::Verb>),
@@ -103,6 +111,8 @@ enum Command {
     /// Manage users and recover access on the server's machine, without an API key
     #[command(subcommand)]
     Admin(admin::Verb),
+    /// Recover a lost installation from its backups, into an empty data directory
+    Recover(recover::RecoverArgs),
     /// Print a shell completion script
     Completions(complete::CompletionsArgs),
     /// Print the manual page, or write one for every command
@@ -138,6 +148,9 @@ fn run(command: Command) -> Result<()> {
         Command::User(noun) => user::run(&noun.context()?, noun.verb),
         Command::Database(noun) => database::run(&noun.context()?, noun.verb),
         Command::Allowlist(noun) => allowlist::run(&noun.context()?, noun.verb),
+        Command::Backup(noun) => backup::run(noun),
+        Command::Restore(noun) => restore::run(&noun.context()?, noun.verb),
+        Command::Maintenance(noun) => maintenance::run(&noun.context()?, noun.verb),
         Command::Folder(noun) => folder::run(&noun.context()?, noun.verb),
         Command::ServiceAccount(noun) => service_account::run(&noun.context()?, noun.verb),
         Command::ApiKey(noun) => api_key::run(&noun.context()?, noun.verb),
@@ -159,6 +172,7 @@ fn run(command: Command) -> Result<()> {
         Command::Debug(args) => debug::debug(&args),
         Command::Audit(command) => audit::run(&command),
         Command::Admin(verb) => admin::run(verb),
+        Command::Recover(args) => recover::run(&args),
         Command::Settings => print(ootheca_server::settings::DEFAULTS),
         Command::Openapi => print(&format!("{:#}\n", ootheca_server::openapi())),
     }

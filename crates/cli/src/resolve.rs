@@ -14,6 +14,16 @@ pub(crate) fn cluster(client: &Client, wanted: &str) -> Result<Value> {
     find(client, "cluster", "/api/v1/clusters", "clusters", wanted)
 }
 
+/// The URL path of a cluster, or of something below it.
+pub(crate) fn path(cluster: &Value, below: &str) -> String {
+    format!("/api/v1/clusters/{}{below}", segment(id(cluster)))
+}
+
+/// The URL path of something below a cluster that is given by name or ID.
+pub(crate) fn cluster_path(client: &Client, wanted: &str, below: &str) -> Result<String> {
+    Ok(path(&cluster(client, wanted)?, below))
+}
+
 /// Finds a folder by name or ID.
 pub(crate) fn folder(client: &Client, wanted: &str) -> Result<Value> {
     find(client, "folder", "/api/v1/folders", "folders", wanted)

@@ -5,7 +5,7 @@ use ootheca_model::{Error, Result};
 use rustix::fs::{CWD, RenameFlags};
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Write},
+    io::{self, ErrorKind, Write},
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown},
     path::Path,
 };
@@ -13,6 +13,16 @@ use std::{
 /// Converts an I/O error into `cannot <what> <path>: <reason>`.
 pub(crate) fn failed<'a>(what: &'a str, path: &'a Path) -> impl FnOnce(io::Error) -> Error + 'a {
     move |error| Error::internal(format!("cannot {what} {}: {error}", path.display())).because(error)
+}
+
+/// The same for a copy of data. A full disk is no damage and needs no operator: it is tried again.
+pub(crate) fn not_written<'a>(what: &'a str, path: &'a Path) -> impl FnOnce(io::Error) -> Error + 'a {
+    move |error| match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            Error::unavailable("the disk is full").because(error)
+        }
+        _ => failed(what, path)(error),
+    }
 }
 
 /// Runs file operations on a thread that may block.

@@ -1,8 +1,9 @@
 //! Runs the clusters. Only this crate starts processes or accesses the data of a cluster.
 //!
 //! An engine makes the running instances match an [`InstancePlan`]. Every method can be called again,
-//! including after a crash at any point, and rejects an older generation.
+//! including after a crash at any point, and rejects an older epoch or generation.
 
+pub mod backup;
 mod files;
 pub mod launcher;
 pub mod postgres;
@@ -11,14 +12,17 @@ pub mod simulated;
 pub mod statement;
 
 use async_trait::async_trait;
+use backup::{BackupReader, BaseInfo, BaseWriter, ObjectRestore, WalEnd};
 use ootheca_model::{
     ClusterId, Error, ErrorKind, Result,
+    backup::MaskingScript,
     instance::{InstancePlan, Observed, Removal},
     login::{Login, Secret},
+    time::Clock,
     usage::{CpuCounter, Measure},
 };
 use statement::{QueryOutput, Statement};
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf, sync::Arc};
 use tokio::sync::broadcast;
 
 /// The capabilities of an engine, detected once at startup.
@@ -50,8 +54,10 @@ pub struct Database {
 pub struct InstanceReport {
     /// The engine's name of the instance.
     pub instance: String,
-    /// The cluster that the instance serves; `None` for a spare.
+    /// The cluster that the instance belongs to; `None` for a spare.
     pub cluster: Option<ClusterId>,
+    /// The data epoch of the instance; 0 for a spare.
+    pub epoch: u64,
     /// The version that is running, for example `PostgreSQL 15.18`.
     pub engine: String,
     /// The process id of the main process, if it is running.
@@ -69,6 +75,37 @@ pub struct DiskSpace {
     pub free_bytes: u64,
 }
 
+/// What a staged instance contains.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// The same as a new cluster.
+    Empty,
+    /// What a backup contains, or contained at a moment before its end.
+    Backup(Arc<dyn BackupReader>),
+    /// The present data of another cluster.
+    Cluster(ClusterSource),
+}
+
+/// The present data of another cluster, whether its server runs or not.
+#[derive(Clone)]
+pub struct ClusterSource {
+    pub cluster: ClusterId,
+    /// The data epoch that must serve it.
+    pub epoch: u64,
+    /// Is told the progress of the copy, from 0 to 1.
+    pub progress: Arc<dyn Fn(f32) + Send + Sync>,
+}
+
+impl fmt::Debug for ClusterSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { cluster, epoch, progress: _ } = self;
+        f.debug_struct("ClusterSource")
+            .field("cluster", cluster)
+            .field("epoch", epoch)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Runs the SQL servers of clusters.
 #[async_trait]
 pub trait Engine: Send + Sync + 'static {
@@ -77,6 +114,12 @@ pub trait Engine: Send + Sync + 'static {
     /// Prepares the engine: creates templates, adopts instances that are still running, and starts spares in
     /// the background. Called once, before any other method.
     async fn open(&self) -> Result<()>;
+
+    /// Sets the clock that tells the times of changes, which restores to a moment depend on. Only for simulations: servers
+    /// use the clock of the machine.
+    fn set_clock(&self, clock: Arc<dyn Clock>) {
+        let _ = clock;
+    }
 
     /// Like [`Engine::ensure`], but creates the data if there is none. For clusters that may be new.
     async fn create(&self, plan: &InstancePlan) -> Result<Observed>;
@@ -87,15 +130,85 @@ pub trait Engine: Send + Sync + 'static {
     /// condition [`Condition::DATA_MISSING`](ootheca_model::instance::Condition::DATA_MISSING) says what was
     /// looked for, and a later call finds data that was restored.
     ///
-    /// Returns `Stale` for an older generation, `Precondition` for a plan that cannot run on this machine,
+    /// The instance that serves is the one with the data epoch of the plan, see [`Engine::stage`]. If another one
+    /// served before, its server is stopped completely first, and the phase is `Down` until then. If there is no
+    /// instance with this epoch, the data is missing: an older one never serves in its place.
+    ///
+    /// Returns `Stale` for an older epoch or generation, `Precondition` for a plan that cannot run on this machine,
     /// `Unavailable` if the call should be repeated, and `Internal` if an operator must intervene.
     async fn ensure(&self, plan: &InstancePlan) -> Result<Observed>;
 
     /// Returns the current state of an instance.
     async fn observe(&self, cluster: ClusterId) -> Result<Observed>;
 
-    /// Stops the processes and removes the data.
+    /// Stops the processes and removes the data of all epochs.
     async fn remove(&self, cluster: ClusterId) -> Result<Removal>;
+
+    /// Builds a staged instance: the complete and durable data of a later epoch, whose server does not run. It serves
+    /// once a plan names its epoch. Returns when it is complete, or at once if it already is; after a crash, an
+    /// incomplete one is built anew.
+    ///
+    /// `masking` runs on the data before it is complete, with the rights that SQL users have. If it fails, so does the
+    /// staging. Its session is the only one until then.
+    ///
+    /// Returns `Stale` if the epoch is not later than that of the last plan, `Precondition` if the cluster has no
+    /// instance, if this machine cannot run the data, or if `masking` fails, and `Internal` if the source is incomplete
+    /// or damaged. If the source is another cluster, returns `NotFound` if it has no instance, `Stale` if another epoch
+    /// serves it, and `Unavailable` while its server starts or stops. `Unimplemented` if there is a script and this
+    /// engine does not run SQL.
+    async fn stage(
+        &self,
+        cluster: ClusterId,
+        epoch: u64,
+        source: &Source,
+        masking: Option<&MaskingScript>,
+    ) -> Result<()>;
+
+    /// Removes the instances of all other epochs, including staged ones. Returns when nothing is left of them.
+    /// `Unavailable` unless the instance of `keep_epoch` is the one that serves, so that the only data of a cluster
+    /// is never removed.
+    async fn discard(&self, cluster: ClusterId, keep_epoch: u64) -> Result<()>;
+
+    /// Copies databases or tables of the staged instance of `epoch` into the instance that serves, which must be ready. All
+    /// of them appear at once, or none. `report` is told the progress, from 0 to 1. Returns at once if the restore was
+    /// completed before, even if nothing is staged any more. After an error, the staged instance is only of use to the same
+    /// restore.
+    ///
+    /// Returns `Precondition` if something is missing in the backup, exists in the destination, or depends on what is not
+    /// restored, `Unavailable` if the call should be repeated, and `Internal` if the backup is damaged.
+    async fn restore_objects(
+        &self,
+        cluster: ClusterId,
+        epoch: u64,
+        restore: &ObjectRestore,
+        report: &(dyn Fn(f32) + Send + Sync),
+    ) -> Result<()>;
+
+    /// Removes what an interrupted or completed restore has left besides the restored objects, such as temporary
+    /// databases. A completed one is no longer recognized then. `Unavailable` unless the instance is ready.
+    async fn forget_restore(&self, cluster: ClusterId, id: &str) -> Result<()>;
+
+    /// Writes a base: a copy of the data of the instance that serves, whether its server runs or not. If it runs, the copy
+    /// is consistent only together with the WAL segments that the result names. The copy never starts or stops a server,
+    /// and does not delay a suspension for long.
+    ///
+    /// Returns `Stale` if another epoch than `epoch` serves, and `Unavailable` if the call should be repeated, for example
+    /// because the server starts or stops.
+    async fn copy_base(&self, cluster: ClusterId, epoch: u64, to: BaseWriter<'_>) -> Result<BaseInfo>;
+
+    /// Ends the current WAL segment, if it contains changes, and waits until it is ready to be stored. A server that
+    /// does not run is not started. Errors are those of [`Engine::copy_base`].
+    async fn end_segment(&self, cluster: ClusterId, epoch: u64) -> Result<WalEnd>;
+
+    /// The names of the WAL segments that are ready to be stored, in order. They are kept until they are removed, also
+    /// if the server stops. Cheap. Errors are those of [`Engine::copy_base`].
+    async fn segments(&self, cluster: ClusterId, epoch: u64) -> Result<Vec<String>>;
+
+    /// The content of a segment that is ready.
+    async fn read_segment(&self, cluster: ClusterId, epoch: u64, name: &str) -> Result<Vec<u8>>;
+
+    /// Removes the segments up to and including this one.
+    async fn remove_segments(&self, cluster: ClusterId, epoch: u64, last: &str) -> Result<()>;
 
     /// Lists every cluster that has an instance or data in this engine.
     async fn list(&self) -> Result<Vec<ClusterId>>;

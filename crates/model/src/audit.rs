@@ -1,6 +1,6 @@
 //! Audit entries: who did what, when, and with which result.
 
-use crate::{ClusterId, OrganizationId, Timestamp};
+use crate::{Cluster, ClusterId, OrganizationId, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -34,6 +34,51 @@ pub struct AuditEntry {
     pub payload: String,
     /// The reason why the action failed; `None` if it succeeded.
     pub error: Option<String>,
+}
+
+impl AuditEntry {
+    /// The entry of an action that no caller of the API has requested. `ids` are new: those of the entry and of the trace.
+    pub fn without_caller(
+        ids: [Uuid; 2],
+        organization: OrganizationId,
+        source: &str,
+        action: &str,
+        payload: String,
+        now: Timestamp,
+    ) -> Self {
+        let [id, trace] = ids;
+        Self {
+            id,
+            organization,
+            created_at: now,
+            action: action.to_owned(),
+            source: source.to_owned(),
+            cluster: None,
+            cluster_name: None,
+            user_email: None,
+            service_account_name: None,
+            session_id: None,
+            ip_address: None,
+            trace_id: trace.simple().to_string(),
+            payload,
+            error: None,
+        }
+    }
+
+    /// The entry of a change of a cluster that the server makes by itself.
+    pub fn internal(
+        ids: [Uuid; 2],
+        cluster: &Cluster,
+        action: &str,
+        payload: String,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            cluster: Some(cluster.id),
+            cluster_name: Some(cluster.name.clone()),
+            ..Self::without_caller(ids, cluster.organization, "INTERNAL", action, payload, now)
+        }
+    }
 }
 
 /// The [`AuditEntry::error`] of an action whose outcome was never recorded because the server stopped during

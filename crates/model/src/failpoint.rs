@@ -20,7 +20,7 @@ const BY_NAME: i64 = i64::MAX - 1;
 static LEFT: AtomicI64 = AtomicI64::new(NEVER);
 static NAME: OnceLock<String> = OnceLock::new();
 
-/// Starts counting if the environment variable is set. Called once the server is ready.
+/// Starts counting if the environment variable is set. Called once the server is ready, and when a recovery begins.
 pub fn arm() {
     let Ok(text) = std::env::var("OOTHECA_CRASH_AFTER_EFFECT") else { return };
     let left = match text.parse() {

@@ -1,7 +1,8 @@
 //! The desired and the observed state of a cluster's instance, which the reconciler and the engine exchange.
 
-use crate::{ClusterId, Timestamp};
+use crate::{ClusterId, Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// Whether the SQL server of a cluster should run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +21,9 @@ pub struct InstancePlan {
     pub cluster: ClusterId,
     /// Increases with every change of the plan. An engine rejects an older generation.
     pub generation: u64,
+    /// The data epoch: the number of the data directory that the server uses. An engine rejects an older epoch.
+    #[serde(default)]
+    pub epoch: u64,
     /// The major version of the engine, for example `15`.
     pub engine_major: String,
     /// The CPU limit in thousandths of a vCPU; `None` means unlimited.
@@ -28,6 +32,21 @@ pub struct InstancePlan {
     /// applied in the order in which they arrive.
     #[serde(default)]
     pub power: Power,
+}
+
+impl InstancePlan {
+    /// Returns `Stale` if `plan` is older than this one.
+    pub fn check_successor(&self, plan: &Self) -> Result<()> {
+        for (what, old, new) in
+            [("epoch", plan.epoch, self.epoch), ("generation", plan.generation, self.generation)]
+        {
+            if old < new {
+                let message = format!("{what} {old} is older than the current {what} {new}");
+                return Err(Error::new(ErrorKind::Stale, message));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The phase of an instance.
@@ -40,7 +59,7 @@ pub enum Phase {
     /// The instance accepts SQL connections.
     Ready,
     /// The instance was stopped or has crashed. The engine starts it again at the next `ensure` after
-    /// `retry_at`.
+    /// `retry_after`.
     Down,
     /// The instance was stopped because the plan's power is off. No process is left.
     Suspended,
@@ -70,8 +89,8 @@ pub struct Observed {
     pub nodes: Vec<Node>,
     /// The conditions to report to the user, for example that CPU is not limited on this machine.
     pub conditions: Vec<Condition>,
-    /// The time of the next start attempt after a crash.
-    pub retry_at: Option<Timestamp>,
+    /// The time until the next start attempt after a crash.
+    pub retry_after: Option<Duration>,
     /// The location of the data, for display; empty if unknown.
     pub location: String,
 }
@@ -86,7 +105,7 @@ impl Observed {
             engine: String::new(),
             nodes: Vec::new(),
             conditions: Vec::new(),
-            retry_at: None,
+            retry_after: None,
             location: String::new(),
         }
     }
@@ -115,6 +134,10 @@ impl Condition {
     pub const DATA_MISSING: &str = "DataMissing";
     /// The server runs but does not respond to connections. It is killed and started again.
     pub const NOT_RESPONDING: &str = "NotResponding";
+    /// The newest backups of the cluster are damaged or missing in the repository, and no new base was taken yet.
+    pub const BACKUP_DAMAGED: &str = "BackupDamaged";
+    /// A backup of the cluster is long overdue, because it fails or waits for others.
+    pub const BACKUP_FAILED: &str = "BackupFailed";
 }
 
 /// The result of a removal.
@@ -124,4 +147,39 @@ pub enum Removal {
     Gone,
     /// The removal is in progress; repeat the call.
     Going,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plans_without_an_epoch_have_epoch_0() {
+        let cluster = "01234567-89ab-cdef-0123-456789abcdef";
+        let text = format!(
+            r#"{{"cluster":"{cluster}","generation":7,"engine_major":"15","cpu_millis":null,"power":"off"}}"#
+        );
+        let plan: InstancePlan = serde_json::from_str(&text).unwrap();
+        assert_eq!((plan.generation, plan.epoch, plan.power), (7, 0, Power::Off));
+    }
+
+    #[test]
+    fn plans_with_an_older_epoch_or_generation_are_stale() {
+        let plan = |epoch, generation| InstancePlan {
+            cluster: ClusterId(uuid::Uuid::nil()),
+            generation,
+            epoch,
+            engine_major: "15".to_owned(),
+            cpu_millis: None,
+            power: Power::On,
+        };
+        let current = plan(1, 5);
+        for (epoch, generation) in [(1, 5), (1, 6), (2, 5)] {
+            current.check_successor(&plan(epoch, generation)).unwrap();
+        }
+        for (epoch, generation) in [(0, 5), (0, 9), (1, 4), (2, 4)] {
+            let error = current.check_successor(&plan(epoch, generation)).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Stale, "{epoch} {generation}: {error}");
+        }
+    }
 }

@@ -6,6 +6,8 @@
 pub mod allowlist;
 pub mod attempts;
 pub mod audit;
+pub mod backup;
+pub mod blackout;
 pub mod catalog;
 pub mod cluster;
 pub mod disk;
@@ -19,6 +21,7 @@ pub mod instance;
 pub mod issuer;
 pub mod limit_status;
 pub mod login;
+pub mod maintenance;
 pub mod meter;
 pub mod names;
 pub mod period;

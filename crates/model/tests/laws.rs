@@ -5,13 +5,17 @@
 use ootheca_model::{
     Cluster, ClusterId, ErrorKind, Grant, OrganizationId, Plan, Principal, PrincipalId, Resource, Role,
     Timestamp, allowlist,
+    backup::{self, BackupConfiguration, BackupPatch},
+    blackout::{self, BlackoutPatch},
     catalog::{Catalog, Region, Version},
     cluster::{
-        CloudProvider, Config, ReleaseType, SupportStatus, UsageLimits,
+        CloudProvider, ClusterVersionDeferralPolicy, Config, DeleteProtection, ReleaseType, SupportStatus,
+        UsageLimits,
         create::{Birth, MachineSpec, NewCluster, NewDedicated, NewServerless, create},
         patch::{ClusterPatch, PatchServerless, STANDARD_PAUSE, patch},
     },
     identity::{Requirement, Target, authorize, normal_grants},
+    maintenance::{self, MaintenanceWindow},
     names,
     role::may_grant,
     sql_name,
@@ -265,7 +269,8 @@ proptest! {
     #[test]
     fn patched_clusters_conform_to_the_rules(first in any_patch(), second in any_patch(), standard in any::<bool>()) {
         let plan = if standard { Plan::Standard } else { Plan::Basic };
-        let mut cluster = make(serverless(Some(plan), UsageLimits::default())).unwrap();
+        let limits = UsageLimits { virtual_cpus: standard.then_some(2), ..Default::default() };
+        let mut cluster = make(serverless(Some(plan), limits)).unwrap();
         for (n, wanted) in [first, second].iter().enumerate() {
             let now = Timestamp(2_000_000 + n as i64);
             let Ok(after) = patch(&cluster, wanted, &catalog(), now) else { continue };
@@ -291,7 +296,10 @@ fn rules(cluster: &Cluster) -> Result<(), TestCaseError> {
         prop_assert!(limit > 0);
     }
     match cluster.plan {
-        Plan::Basic => prop_assert!(limits.virtual_cpus.is_none()),
+        Plan::Basic => {
+            prop_assert!(limits.virtual_cpus.is_none());
+            prop_assert_eq!(cluster.backup_configuration(), BackupConfiguration::default_of(Plan::Basic));
+        }
         Plan::Standard => {
             prop_assert!(limits.virtual_cpus.is_some_and(|cpus| (2..=200).contains(&cpus)));
             prop_assert!(limits.request_units.is_none() && limits.storage_mib.is_none());
@@ -313,23 +321,54 @@ fn an_absent_plan_is_derived_from_the_limits_or_the_api_version() {
         |limits, default_plan| make(NewCluster { default_plan, ..serverless(None, limits) }).unwrap().plan;
     let units = UsageLimits { request_units: Some(1), ..Default::default() };
     let cpus = UsageLimits { virtual_cpus: Some(2), ..Default::default() };
-    assert_eq!(plan(UsageLimits::default(), None), Plan::Standard);
     assert_eq!(plan(UsageLimits::default(), Some(Plan::Basic)), Plan::Basic);
     assert_eq!(plan(units, None), Plan::Basic);
     assert_eq!(plan(cpus, Some(Plan::Basic)), Plan::Standard);
+    for plan in [None, Some(Plan::Standard)] {
+        let refused = make(serverless(plan, UsageLimits::default())).unwrap_err();
+        assert!(refused.message().contains("provisioned_virtual_cpus: is required"), "{refused}");
+    }
 }
 
 #[test]
-fn changing_back_to_standard_requires_a_waiting_period() {
-    let cluster = make(serverless(Some(Plan::Standard), UsageLimits::default())).unwrap();
-    let to = |plan, virtual_cpus| ClusterPatch {
+fn a_cluster_can_expire_later_unless_it_is_protected_from_deletion() {
+    let now = birth().now;
+    let create = |expires_at: i64, delete_protection| {
+        let basic = serverless(Some(Plan::Basic), UsageLimits::default());
+        make(NewCluster { expires_at: Some(Timestamp(expires_at)), delete_protection, ..basic })
+    };
+    for protection in [None, Some(DeleteProtection::Disabled)] {
+        let cluster = create(now.0 + 1, protection).unwrap();
+        assert_eq!(cluster.expires_at, Some(Timestamp(now.0 + 1)));
+        let text = serde_json::to_string(&cluster).unwrap();
+        assert_eq!(serde_json::from_str::<Cluster>(&text).unwrap(), cluster);
+    }
+    for (expires_at, protection, rule) in [
+        (now.0, None, "must be in the future"),
+        (now.0 + 1, Some(DeleteProtection::Enabled), "can't be combined with delete_protection ENABLED"),
+    ] {
+        let refused = create(expires_at, protection).unwrap_err();
+        assert_eq!(refused.message(), format!("invalid argument: expires_at: {rule}"));
+    }
+    let kept = make(serverless(Some(Plan::Basic), UsageLimits::default())).unwrap();
+    assert!(!serde_json::to_string(&kept).unwrap().contains("expires_at"));
+}
+
+fn to(plan: Plan, virtual_cpus: Option<i64>) -> ClusterPatch {
+    ClusterPatch {
         plan: Some(plan),
         serverless: Some(PatchServerless {
             limits: Some(UsageLimits { virtual_cpus, ..Default::default() }),
             ..Default::default()
         }),
         ..Default::default()
-    };
+    }
+}
+
+#[test]
+fn changing_back_to_standard_requires_a_waiting_period() {
+    let limits = UsageLimits { virtual_cpus: Some(2), ..Default::default() };
+    let cluster = make(serverless(Some(Plan::Standard), limits)).unwrap();
     let left = Timestamp(5_000_000);
     let basic = patch(&cluster, &to(Plan::Basic, None), &catalog(), left).unwrap();
     let back = to(Plan::Standard, Some(2));
@@ -339,8 +378,25 @@ fn changing_back_to_standard_requires_a_waiting_period() {
 }
 
 #[test]
-fn advanced_clusters_have_one_node() {
-    let request = |nodes| NewCluster {
+fn a_change_of_the_plan_changes_the_backup_configuration() {
+    let now = Timestamp(5_000_000);
+    let basic = make(serverless(Some(Plan::Basic), UsageLimits::default())).unwrap();
+    let fixed = BackupConfiguration::default_of(Plan::Basic);
+    assert_eq!((basic.backup, basic.backup_configuration()), (None, fixed));
+    let standard = patch(&basic, &to(Plan::Standard, Some(2)), &catalog(), now).unwrap();
+    assert_eq!(standard.backup_configuration(), fixed, "the schedule is kept");
+    let wanted = BackupPatch { enabled: Some(true), frequency_minutes: Some(5), retention_days: Some(7) };
+    let changed = backup::patch(&standard, &wanted, now.after(STANDARD_PAUSE)).unwrap();
+    assert_eq!(changed.backup_configuration().frequency_minutes, 5);
+    assert_eq!((changed.updated_at, changed.generation), (now.after(STANDARD_PAUSE), standard.generation));
+    let basic = patch(&changed, &to(Plan::Basic, None), &catalog(), now).unwrap();
+    let expected = BackupConfiguration { retention_changed: true, ..fixed };
+    assert_eq!(basic.backup_configuration(), expected);
+    assert_eq!(backup::patch(&basic, &BackupPatch::default(), now.after(STANDARD_PAUSE)).unwrap(), basic);
+}
+
+fn advanced(nodes: i64) -> NewCluster {
+    NewCluster {
         name: "demo-adv".into(),
         provider: Some(CloudProvider::Gcp),
         dedicated: Some(NewDedicated {
@@ -349,9 +405,77 @@ fn advanced_clusters_have_one_node() {
             ..Default::default()
         }),
         ..Default::default()
-    };
-    assert_eq!(make(request(1)).unwrap().plan_instance().cpu_millis, Some(4000));
-    let refused = make(request(3)).unwrap_err();
+    }
+}
+
+#[test]
+fn advanced_clusters_have_one_node() {
+    assert_eq!(make(advanced(1)).unwrap().plan_instance().cpu_millis, Some(4000));
+    let refused = make(advanced(3)).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Unimplemented);
     assert!(refused.message().contains("region_nodes"), "{refused}");
+}
+
+#[test]
+fn only_changes_of_windows_and_deferrals_change_the_cluster() {
+    let [first, second, third] = [1, 2, 3].map(|n| Timestamp(5_000_000 + n));
+    let cluster = make(advanced(1)).unwrap();
+    let set = |cluster: &Cluster, now| {
+        maintenance::set_window(cluster, Some("172800s"), Some("21600s"), now).unwrap()
+    };
+    let (changed, window) = set(&cluster, first);
+    assert_eq!(window, MaintenanceWindow { offset_seconds: 172_800, length_seconds: 21_600 });
+    assert_eq!((changed.maintenance_window, changed.updated_at), (Some(window), first));
+    assert_eq!(changed.generation, cluster.generation, "the instance stays as it is");
+    assert_eq!(set(&changed, second), (changed.clone(), window));
+    let (removed, was) = maintenance::delete_window(&changed, third).unwrap();
+    assert_eq!((was, &removed), (window, &Cluster { updated_at: third, ..cluster.clone() }));
+    assert_eq!(maintenance::delete_window(&removed, third).unwrap_err().kind(), ErrorKind::NotFound);
+
+    assert_eq!(cluster.deferral_policy(), ClusterVersionDeferralPolicy::NotDeferred);
+    for policy in ClusterVersionDeferralPolicy::ALL {
+        let changed = maintenance::set_deferral(&cluster, Some(*policy), first).unwrap();
+        assert_eq!(changed.deferral_policy(), *policy);
+        let same = maintenance::set_deferral(&changed, Some(*policy), second).unwrap();
+        assert_eq!(same, changed);
+        let none = ClusterVersionDeferralPolicy::NotDeferred;
+        let removed = maintenance::set_deferral(&changed, Some(none), cluster.updated_at).unwrap();
+        assert_eq!(removed, cluster);
+    }
+}
+
+#[test]
+fn only_advanced_clusters_have_windows_and_deferrals() {
+    let now = Timestamp(5_000_000);
+    let days = |days: u64| Some(now.after(std::time::Duration::from_secs(days * 24 * 3600)));
+    let create = |cluster: &Cluster, start, end| {
+        blackout::create(cluster, "id".to_owned(), &BlackoutPatch { start_time: start, end_time: end }, now)
+    };
+    for plan in [Plan::Basic, Plan::Standard] {
+        let limits =
+            UsageLimits { virtual_cpus: (plan == Plan::Standard).then_some(2), ..Default::default() };
+        let cluster = make(serverless(Some(plan), limits)).unwrap();
+        let refused = maintenance::set_window(&cluster, None, None, now).unwrap_err();
+        assert_eq!(refused.message(), "maintenance windows are supported for advanced clusters only");
+        let refused = maintenance::set_deferral(&cluster, None, now).unwrap_err();
+        assert_eq!(refused.message(), "version deferral is supported for advanced clusters only");
+        let refused = create(&cluster, None, None).unwrap_err();
+        let message = "invalid argument: blackout windows are supported for advanced clusters only";
+        assert_eq!(refused.message(), message);
+    }
+    let cluster = make(advanced(1)).unwrap();
+    let window = create(&cluster, days(7), days(21)).unwrap();
+    assert_eq!((Some(window.start_time), Some(window.end_time)), (days(7), days(21)));
+    assert_eq!((window.cluster, window.organization), (cluster.id, cluster.organization));
+    for (start, end, field) in [
+        (None, days(8), "start_time: is required"),
+        (days(7), None, "end_time: is required"),
+        (days(6), days(8), "start_time: must be at least 7 days from now"),
+        (days(7), days(7), "end_time: must be after start_time"),
+        (days(7), days(22), "end_time: must be at most 14 days after start_time"),
+        (days(89), days(91), "end_time: must be at most 3 months from now"),
+    ] {
+        let refused = create(&cluster, start, end).unwrap_err();
+        assert_eq!(refused.message(), format!("invalid argument: {field}"));
+    }
 }

@@ -36,6 +36,8 @@ pub const READY_FOR_QUERY: u8 = b'Z';
 /// The columns of a row; see [`columns`].
 pub const ROW_DESCRIPTION: u8 = b'T';
 
+/// The severity of an ErrorResponse or NoticeResponse, which is never translated.
+pub const SEVERITY: u8 = b'V';
 /// The error code of an ErrorResponse or NoticeResponse.
 pub const SQLSTATE: u8 = b'C';
 /// The message of an ErrorResponse or NoticeResponse.
@@ -86,7 +88,7 @@ impl<'a> AuthenticationRequest<'a> {
 
 /// Encodes an ErrorResponse. Removes zero bytes from the texts.
 pub fn error_response(severity: &str, sqlstate: &str, message: &str, hint: Option<&str>) -> Vec<u8> {
-    let fields = [(b'S', severity), (b'V', severity), (SQLSTATE, sqlstate), (MESSAGE, message)];
+    let fields = [(b'S', severity), (SEVERITY, severity), (SQLSTATE, sqlstate), (MESSAGE, message)];
     let mut body = Vec::new();
     for (code, text) in fields.into_iter().chain(hint.map(|hint| (HINT, hint))) {
         body.push(code);

@@ -5,7 +5,11 @@ use crate::{
     context::Context,
     disk, event_retention,
     identity::{Identity, last_use},
-    lifecycle::{Lifecycle, reconcile},
+    lifecycle::{
+        Lifecycle,
+        backup::{control, retention, schedule, spool, verify},
+        expiry, reconcile,
+    },
     metering::{Metering, collector},
 };
 use std::sync::Arc;
@@ -42,6 +46,12 @@ impl App {
         let Self { context, identity, metering, lifecycle, api } = self;
         vec![
             tokio::spawn(reconcile::run(lifecycle.clone(), holder, stop.clone())),
+            tokio::spawn(expiry::run(lifecycle.clone(), stop.clone())),
+            tokio::spawn(schedule::run(lifecycle.clone(), stop.clone())),
+            tokio::spawn(retention::run(lifecycle.clone(), stop.clone())),
+            tokio::spawn(spool::run(lifecycle.clone(), stop.clone())),
+            tokio::spawn(verify::run(lifecycle.clone(), stop.clone())),
+            tokio::spawn(control::run(lifecycle.clone(), stop.clone())),
             tokio::spawn(collector::run(metering.clone(), stop.clone())),
             tokio::spawn(disk::run(context.engine.clone(), context.disk.clone(), stop.clone())),
             tokio::spawn(event_retention::run(context.clone(), stop.clone())),

@@ -11,14 +11,18 @@ use crate::{
     ownership::Owner,
     settings::Settings,
 };
+use ootheca_backups::RecoveryKey;
 use ootheca_engine::Engine;
 use ootheca_model::{
     Cluster, ClusterId, Error, ErrorKind, Result, Timestamp,
     catalog::{Catalog, Version},
+    instance::Condition,
     time::Clock,
 };
 use ootheca_store::{Lease, Store};
+use parking_lot::Mutex;
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicU16, Ordering},
@@ -26,6 +30,25 @@ use std::{
     time::Duration,
 };
 use tokio::sync::watch;
+
+/// The conditions of clusters about their backups, in the order of their kinds. Clusters without any are omitted.
+pub type BackupConditions = BTreeMap<ClusterId, Vec<Condition>>;
+
+/// The keys of the installation, which the store contains.
+pub struct Keys {
+    /// Signs page tokens. The keys that encrypt stored responses are derived from it.
+    pub page: [u8; 32],
+    /// Encrypts backups.
+    pub recovery: RecoveryKey,
+}
+
+#[cfg(test)]
+impl Keys {
+    /// Keys for a test.
+    pub(crate) fn for_test() -> Self {
+        Self { page: [0; 32], recovery: RecoveryKey::from_bytes([0; 32]) }
+    }
+}
 
 /// What all parts of the server use.
 pub struct Context {
@@ -45,6 +68,8 @@ pub struct Context {
     pub cache: Cache,
     /// The free space on the disk of the engine.
     pub disk: Arc<Disk>,
+    /// The conditions of clusters about their backups.
+    pub backup_conditions: Arc<Mutex<BackupConditions>>,
     /// All clusters, for the loops.
     pub clusters: Informer<Cluster>,
     /// The lease of the reconciler while this server holds it. Other loops that must only run on one server
@@ -52,6 +77,8 @@ pub struct Context {
     pub lease: watch::Sender<Option<Lease>>,
     /// Signs page tokens. The keys that encrypt stored responses are derived from it.
     pub page_key: [u8; 32],
+    /// Encrypts backups.
+    pub recovery_key: RecoveryKey,
     /// The port on which the gateway listens; 0 before that.
     pub sql_port: AtomicU16,
     /// The engine of this server as the owner of the store; `None` if engines share their data.
@@ -70,7 +97,7 @@ impl Context {
         clock: Arc<dyn Clock>,
         test_clock: Option<Arc<TestClock>>,
         settings: Settings,
-        page_key: [u8; 32],
+        keys: Keys,
         owner: Option<Owner>,
     ) -> Self {
         let disk = Arc::new(Disk::new(&*engine, settings.engine.disk_reserve_mib));
@@ -83,9 +110,11 @@ impl Context {
             clock_moved: watch::Sender::new(0),
             settings,
             cache: Cache::default(),
+            backup_conditions: Arc::default(),
             clusters: Informer::default(),
             lease: watch::Sender::new(None),
-            page_key,
+            page_key: keys.page,
+            recovery_key: keys.recovery,
             sql_port: AtomicU16::new(0),
             owner,
             draining: watch::Sender::new(false),

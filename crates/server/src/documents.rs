@@ -3,6 +3,8 @@
 use ootheca_model::{
     AllowlistEntry, ApiKey, Cluster, ClusterId, ClusterState, Error, Folder, Invitation, JwtIssuer,
     Organization, OrganizationId, Person, Result, ServiceAccount, Session, Timestamp,
+    backup::{Base, RecoveryPoint, Restore},
+    blackout::BlackoutWindow,
     group::Group,
     meter::{Meter, PeriodUsage},
 };
@@ -118,6 +120,11 @@ pub fn row(
         ended_at: None,
         document: String::new(),
     }
+}
+
+/// The sort key of rows that are ordered by a time.
+pub fn time_key(time: Timestamp) -> String {
+    format!("{:019}", time.0.max(0))
 }
 
 impl Document for Organization {
@@ -249,7 +256,7 @@ impl Document for Cluster {
     fn columns(&self) -> Row {
         let active = self.is_active();
         let settled = match self.state {
-            ClusterState::Created => self.observed.generation == self.generation,
+            ClusterState::Created => self.observed.generation == self.generation && self.restore.is_none(),
             ClusterState::Deleted => self.removed,
             ClusterState::CreationFailed => self.removed,
             ClusterState::Creating | ClusterState::Locked => false,
@@ -284,6 +291,61 @@ impl Document for AllowlistEntry {
     }
 }
 
+impl Document for BlackoutWindow {
+    const KIND: Kind = Kind::BlackoutWindow;
+    const NAME: &'static str = "blackout window";
+
+    fn columns(&self) -> Row {
+        Row {
+            parent: self.cluster.to_string(),
+            ..row(Self::KIND, self.id.clone(), self.organization, self.sort_key(), self.created_at)
+        }
+    }
+}
+
+impl Document for Base {
+    const KIND: Kind = Kind::BackupBase;
+    const NAME: &'static str = "base";
+
+    fn columns(&self) -> Row {
+        let sort_key = time_key(self.created_at);
+        Row {
+            parent: self.cluster.to_string(),
+            ..row(Self::KIND, self.id.clone(), self.organization, sort_key, self.created_at)
+        }
+    }
+}
+
+/// Due when the last backup expires, so that it is removed.
+impl Document for RecoveryPoint {
+    const KIND: Kind = Kind::RecoveryPoint;
+    const NAME: &'static str = "recovery point";
+
+    fn columns(&self) -> Row {
+        let sort_key = time_key(self.as_of_time);
+        Row {
+            parent: self.cluster.to_string(),
+            due_at: Some(self.expires_at()),
+            updated_at: self.unchanged_until,
+            ..row(Self::KIND, self.id.to_string(), self.organization, sort_key, self.as_of_time)
+        }
+    }
+}
+
+impl Document for Restore {
+    const KIND: Kind = Kind::Restore;
+    const NAME: &'static str = "restore";
+
+    fn columns(&self) -> Row {
+        let sort_key = time_key(self.created_at);
+        Row {
+            parent: self.destination.to_string(),
+            updated_at: self.completed_at.unwrap_or(self.created_at),
+            ..row(Self::KIND, self.id.clone(), self.organization, sort_key, self.created_at)
+        }
+    }
+}
+
 impl Document for Meter {
     const KIND: Kind = Kind::Meter;
     const NAME: &'static str = "meter";
@@ -308,4 +370,19 @@ pub fn period(kind: Kind, usage: &PeriodUsage) -> Result<Row> {
 pub fn read_period(row: &Row) -> Result<PeriodUsage> {
     serde_json::from_str(&row.document)
         .map_err(|error| Error::internal(format!("usage {}: damaged document", row.id)).because(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::time_key;
+    use ootheca_model::Timestamp;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn time_keys_are_ordered_like_times(one in 0..=i64::MAX, other in 0..=i64::MAX) {
+            let keys = [one, other].map(|time| time_key(Timestamp(time)));
+            prop_assert_eq!(keys[0].cmp(&keys[1]), one.cmp(&other));
+        }
+    }
 }

@@ -24,6 +24,8 @@ pub mod lifecycle;
 pub mod logging;
 pub mod metering;
 mod ownership;
+mod private_files;
+pub mod recovery;
 pub mod server;
 pub mod settings;
 

@@ -3,7 +3,7 @@
 use crate::{
     app::App,
     clock::{SystemClock, TestClock},
-    context::Context,
+    context::{Context, Keys},
     data_dir::{self, DataDir},
     descriptors,
     gateway::{
@@ -312,6 +312,7 @@ async fn open(
         Some(clock) => clock,
         None => Arc::new(SystemClock),
     };
+    engine.set_clock(clock.clone());
     let owner = match engine.capabilities().machine_scoped {
         true => Some(Owner::of(data, hostname())?),
         false => None,
@@ -320,7 +321,8 @@ async fn open(
         owner.claim(&*store, std::mem::take(&mut settings.adopt_store), clock.now()).await?;
     }
     let admin_key = bootstrap::prepare(&*store, &settings, data, clock.now()).await?;
-    let page_key = bootstrap::page_key(&*store, clock.now()).await?;
+    let page = bootstrap::page_key(&*store, clock.now()).await?;
+    let recovery = bootstrap::recovery_key(&*store, clock.now()).await?;
     engine.open().await?;
     let capabilities = engine.capabilities();
     if let Some(reason) = capabilities.cpu_unbounded {
@@ -332,7 +334,8 @@ async fn open(
     if let Some(reason) = capabilities.sandbox_incomplete {
         tracing::warn!(reason, "the sandbox of SQL servers is incomplete on this machine");
     }
-    let context = Context::new(store, engine, clock, test_clock, settings, page_key, owner);
+    let keys = Keys { page, recovery };
+    let context = Context::new(store, engine, clock, test_clock, settings, keys, owner);
     Ok((context, admin_key))
 }
 

@@ -120,6 +120,7 @@ pub struct Settings {
     pub organization: OrganizationSettings,
     pub gateway: GatewaySettings,
     pub engine: EngineSettings,
+    pub backups: BackupSettings,
     pub scale_to_zero: ScaleToZeroSettings,
     pub metering: MeteringSettings,
     pub samples: SamplesSettings,
@@ -245,6 +246,15 @@ pub enum SandboxMode {
     Auto,
     /// They are started without one.
     Off,
+}
+
+/// Backups.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct BackupSettings {
+    pub enabled: bool,
+    pub url: String,
 }
 
 /// When BASIC clusters are suspended.
@@ -377,6 +387,9 @@ impl Settings {
         if !(1..=100).contains(&self.engine.memory_percent) {
             return Err(Error::invalid("engine.memory_percent", "must be from 1 to 100"));
         }
+        if !self.backups.url.is_empty() {
+            ootheca_backups::check_url(&self.backups.url)?;
+        }
         self.catalog.check()
     }
 
@@ -427,6 +440,8 @@ impl Settings {
             shared_buffers: engine.shared_buffers.clone(),
             max_connections: engine.max_connections,
             memory_percent: engine.memory_percent,
+            archive_wal: self.backups.enabled,
+            disk_reserve_bytes: engine.disk_reserve_mib.saturating_mul(1 << 20),
             ..postgres::Settings::default()
         }
     }
@@ -435,6 +450,15 @@ impl Settings {
     pub fn simulated_folder(&self) -> PathBuf {
         let shared = &self.engine.simulated_dir;
         if shared.as_os_str().is_empty() { self.data_dir.join("simulated") } else { shared.clone() }
+    }
+
+    /// The URL of the repository of backups: the setting, or a directory in the data directory.
+    pub fn backups_url(&self) -> String {
+        if self.backups.url.is_empty() {
+            format!("file://{}", self.data_dir.join("backups").display())
+        } else {
+            self.backups.url.clone()
+        }
     }
 
     /// The URL of the store: the setting, or SQLite in the data directory.
@@ -466,30 +490,4 @@ pub fn platform_data_dir() -> Result<PathBuf> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn former_names_work() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("ootheca.toml");
-        let load = |text: &str| {
-            std::fs::write(&file, text).unwrap();
-            Settings::load(Some(&file), &serde_json::json!({ "data_dir": folder.path() }))
-        };
-        let former = "[catalogue]\ndefault_version = \"v25.2\"\n[gateway]\nreuse_seconds = 7\n";
-        let settings = load(former).unwrap();
-        assert_eq!(settings.catalog.default_version, "v25.2");
-        assert_eq!(settings.gateway.pool_idle_seconds, 7);
-        let both = "[gateway]\nreuse_seconds = 7\npool_idle_seconds = 8\n";
-        assert_eq!(load(both).unwrap().gateway.pool_idle_seconds, 8);
-        assert!(load("[gateway]\nreuse = 7\n").is_err());
-        let mode = |mode: &str| {
-            load(&format!("[rate_limit]\nmode = \"{mode}\"\n")).map(|found| found.rate_limit.mode)
-        };
-        assert_eq!(mode("always").unwrap(), RateLimitMode::Refuse);
-        assert_eq!(mode("pace").unwrap(), RateLimitMode::Pace);
-        assert!(mode("sometimes").is_err());
-    }
-}
+mod tests;

@@ -75,6 +75,8 @@ impl Kind {
                 | Kind::ApiKey
                 | Kind::Cluster
                 | Kind::AllowlistEntry
+                | Kind::BlackoutWindow
+                | Kind::Restore
                 | Kind::SqlCatalog
                 | Kind::JwtIssuer
         )

@@ -12,6 +12,7 @@
 
 mod backend;
 mod chain;
+mod copy;
 mod events;
 mod migrations;
 mod postgres;
@@ -22,6 +23,7 @@ mod transaction;
 mod value;
 mod verify;
 
+pub use copy::copy;
 pub use events::{Actor, Event, EventRange, What};
 pub use samples::{SampleRow, SampleRows};
 pub use verify::{Anchor, AuditCheck, ChainReport, Fault, verify_audit};
@@ -62,6 +64,15 @@ pub enum Kind {
     Cluster,
     /// [`ootheca_model::AllowlistEntry`]; parent: its cluster
     AllowlistEntry,
+    /// [`ootheca_model::blackout::BlackoutWindow`]; parent: its cluster
+    BlackoutWindow,
+    /// [`ootheca_model::backup::Base`]; parent: its cluster, which may already be deleted
+    BackupBase,
+    /// [`ootheca_model::backup::RecoveryPoint`]; parent: its cluster, which may already be deleted; due when its
+    /// last backup expires
+    RecoveryPoint,
+    /// [`ootheca_model::backup::Restore`]; parent: its destination, which may already be deleted
+    Restore,
     /// The header of the cached SQL users and databases of a cluster; parent: the cluster
     SqlCatalog,
     /// Some of the cached SQL users and databases of a cluster; parent: the cluster

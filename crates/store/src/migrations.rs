@@ -93,6 +93,11 @@ const STEPS: &[&[&str]] = &[
     // No statements: since this version, rows of the kind `sql_catalog_bucket` exist. Earlier programs, which
     // cannot read them, are rejected.
     &[],
+    // The same for rows of the kind `blackout_window`.
+    &[],
+    // The same for rows of the kinds `backup_base`, `recovery_point`, and `restore`. Earlier programs would also drop
+    // the data epoch and the restore from the rows of clusters.
+    &[],
 ];
 
 /// Creates the table that records the applied migrations.

@@ -150,7 +150,7 @@ impl Backend for Sqlite {
     }
 }
 
-fn connect(path: &Path, flags: OpenFlags) -> Result<Connection> {
+pub(crate) fn connect(path: &Path, flags: OpenFlags) -> Result<Connection> {
     let failed = |error| Error::internal(format!("store: cannot open {}", path.display())).because(error);
     let connection =
         Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(failed)?;
@@ -165,7 +165,7 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection> {
     Ok(connection)
 }
 
-fn migrate(connection: &mut Connection) -> Result<()> {
+pub(crate) fn migrate(connection: &mut Connection) -> Result<()> {
     let failed = |error| Error::internal("store: migration failed").because(error);
     let transaction = connection.transaction().map_err(failed)?;
     transaction.execute_batch(migrations::MIGRATIONS_TABLE).map_err(failed)?;
@@ -279,7 +279,7 @@ fn prepare<'a>(connection: &'a Connection, sql: &str) -> Result<CachedStatement<
     connection.prepare_cached(&sqlite(sql))
 }
 
-fn sqlite(sql: &str) -> String {
+pub(crate) fn sqlite(sql: &str) -> String {
     sql.replace('$', "?")
 }
 

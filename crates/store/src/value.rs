@@ -70,7 +70,7 @@ impl From<Kind> for Value {
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Kind; 18] = [
+    pub const ALL: [Kind; 22] = [
         Kind::Organization,
         Kind::Person,
         Kind::Group,
@@ -82,6 +82,10 @@ impl Kind {
         Kind::JwtIssuer,
         Kind::Cluster,
         Kind::AllowlistEntry,
+        Kind::BlackoutWindow,
+        Kind::BackupBase,
+        Kind::RecoveryPoint,
+        Kind::Restore,
         Kind::SqlCatalog,
         Kind::SqlCatalogBucket,
         Kind::Meter,
@@ -105,6 +109,10 @@ impl Kind {
             Kind::JwtIssuer => "jwt_issuer",
             Kind::Cluster => "cluster",
             Kind::AllowlistEntry => "allowlist_entry",
+            Kind::BlackoutWindow => "blackout_window",
+            Kind::BackupBase => "backup_base",
+            Kind::RecoveryPoint => "recovery_point",
+            Kind::Restore => "restore",
             Kind::SqlCatalog => "sql_catalog",
             Kind::SqlCatalogBucket => "sql_catalog_bucket",
             Kind::Meter => "meter",
@@ -129,6 +137,10 @@ impl Kind {
             Kind::JwtIssuer => "JWT issuer",
             Kind::Cluster => "cluster",
             Kind::AllowlistEntry => "allowlist entry",
+            Kind::BlackoutWindow => "blackout window",
+            Kind::BackupBase => "base",
+            Kind::RecoveryPoint => "recovery point",
+            Kind::Restore => "restore",
             Kind::SqlCatalog => "SQL metadata of a cluster",
             Kind::SqlCatalogBucket => "bucket of SQL metadata",
             Kind::Meter => "meter",

@@ -12,6 +12,7 @@ pub mod processes;
 mod psql;
 mod server;
 mod server_builder;
+mod shared_template;
 mod wait;
 pub mod wire;
 
@@ -21,7 +22,7 @@ pub use gateway::Gateway;
 pub use psql::{Session, Spoken};
 pub use rustix::process::Signal;
 pub use server::{Ootheca, Predecessor};
-pub use server_builder::{Engine, ServerBuilder};
+pub use server_builder::{BACKUPS, Engine, ServerBuilder};
 pub use wait::{eventually, eventually_within};
 
 /// The API version that the official clients send.

@@ -50,6 +50,8 @@ impl TemporaryPostgres {
         let mut server = as_user(&program("postgres"));
         server.arg("-D").arg(&data).args(["-p", &port.to_string(), "-c", "listen_addresses=127.0.0.1"]);
         server.args(["-c", "unix_socket_directories=", "-c", "fsync=off", "-c", "shared_buffers=16MB"]);
+        // The connections of a store that was dropped end a little later.
+        server.args(["-c", "max_connections=400"]);
         prepare(&data, &mut server);
         server.stdin(Stdio::null()).stdout(Stdio::null()).current_dir("/");
         let log = fs::File::create(folder.path().join("log")).expect("failed to open the log");

@@ -318,6 +318,9 @@ impl Ootheca {
                 "region_nodes": { "us-east1": 1 },
                 "hardware": { "machine_spec": { "num_virtual_cpus": 2 }, "storage_gib": 15 },
             }}),
+            "STANDARD" => json!({ "plan": plan, "serverless": {
+                "regions": ["us-central1"], "usage_limits": { "provisioned_virtual_cpus": "2" },
+            }}),
             _ => json!({ "plan": plan, "serverless": { "regions": ["us-central1"] } }),
         };
         let made = self.post("/clusters", json!({ "name": name, "provider": "GCP", "spec": spec }));

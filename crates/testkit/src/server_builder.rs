@@ -1,11 +1,14 @@
 //! The command line and environment with which a server is started.
 
-use crate::{Client, Ootheca};
+use crate::{Client, Ootheca, shared_template};
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
+
+/// The environment variable that says whether the server takes backups. Earlier programs don't have this setting.
+pub const BACKUPS: &str = "OOTHECA_BACKUPS__ENABLED";
 
 /// The engine that runs the SQL servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,10 +26,11 @@ pub struct ServerBuilder {
     args: Vec<String>,
     env: Vec<(String, String)>,
     open_files: Option<u32>,
+    shared_template: bool,
 }
 
 impl ServerBuilder {
-    /// The program with the simulated engine. With the PostgreSQL engine, no spares are created.
+    /// The program with the simulated engine. With the PostgreSQL engine, no spares are created. No backups are taken.
     pub fn new(program: &str) -> Self {
         let launch = Self {
             program: program.into(),
@@ -35,10 +39,17 @@ impl ServerBuilder {
             args: Vec::new(),
             env: Vec::new(),
             open_files: None,
+            shared_template: true,
         };
         // Tests must not be rate limited.
         let launch = launch.env("OOTHECA_RATE_LIMIT__MODE", "never");
-        launch.env("OOTHECA_LOG", "info").pool(0)
+        launch.env("OOTHECA_LOG", "info").env(BACKUPS, "false").pool(0)
+    }
+
+    /// Takes backups, and lets tests advance the clock until they are due.
+    #[must_use]
+    pub fn backups(self) -> Self {
+        self.env(BACKUPS, "true").arg("--test-clock")
     }
 
     /// Sets the engine.
@@ -58,6 +69,13 @@ impl ServerBuilder {
     #[must_use]
     pub fn pool(self, size: usize) -> Self {
         self.env("OOTHECA_ENGINE__POOL_SIZE", &size.to_string())
+    }
+
+    /// Lets the server create its own template, as the first start on a machine does.
+    #[must_use]
+    pub fn own_template(mut self) -> Self {
+        self.shared_template = false;
+        self
     }
 
     /// Adds an argument.
@@ -153,6 +171,10 @@ impl ServerBuilder {
 
     /// Creates a server in a new folder without starting it.
     pub fn idle(self) -> Ootheca {
-        Ootheca::new(self)
+        let server = Ootheca::new(self.clone());
+        if self.engine == Engine::Postgres && self.shared_template {
+            shared_template::copy_to(&server.data_dir(), &self.program);
+        }
+        server
     }
 }

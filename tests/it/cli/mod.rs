@@ -1,6 +1,8 @@
 //! The command line as users and scripts see it: the real program, its streams, and its exit codes.
 
 mod api;
+mod backups;
+mod clones;
 mod cluster;
 mod demo;
 mod doctor;

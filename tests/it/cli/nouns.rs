@@ -1,7 +1,7 @@
 //! All nouns other than `cluster`: output, changes, and confirmation.
 
 use super::Cli;
-use crate::support::{PASSWORD, id, simulated};
+use crate::support::{PASSWORD, id, in_days, simulated};
 use ootheca_testkit::Ootheca;
 use serde_json::json;
 
@@ -62,6 +62,95 @@ fn allowlist_entries_are_created_listed_updated_and_deleted() {
     let missing = cli.run(&["allowlist", "update", "blue-dog", "public"]);
     assert!(missing.fails(3).contains("0.0.0.0/0"), "{missing:?}");
     cli.run(&["allowlist", "create", "blue-dog", "203.0.113.0/33"]).fails(2);
+}
+
+#[test]
+fn the_backup_configuration_is_shown_and_changed() {
+    let (server, cli) = server_with_cluster();
+    let cluster = id(&server.create_cluster("red-fox", "STANDARD"));
+    let path = format!("/clusters/{cluster}/backups-config");
+    let shown = cli.run(&["backup", "config", "show", "red-fox"]);
+    let expected = " enabled:             yes\n frequency (minutes): 60\n retention (days):    30\n";
+    assert_eq!(shown.ok(), expected);
+    assert_eq!(shown.err, "");
+    let set = |words: &[&str]| cli.run(&[&["backup", "config", "set"][..], words].concat());
+    let changed = set(&["red-fox", "--frequency", "15", "--retention", "7", "--json"]);
+    assert_eq!(changed.json(), json!({ "enabled": true, "frequency_minutes": 15, "retention_days": 7 }));
+    assert_eq!(changed.err, "", "JSON has no messages beside it");
+    let disabled = set(&["red-fox", "--enabled=false", "--output", "csv"]);
+    assert_eq!(disabled.ok(), "ENABLED,FREQUENCY (MINUTES),RETENTION (DAYS)\nno,15,7\n");
+    set(&["red-fox", "--enabled"]).ok();
+    let same = cli.run(&["cluster", "backup", "config", "get", "red-fox", "--json"]).json();
+    assert_eq!(&same, server.get(&path).ok());
+    assert_eq!(same["enabled"], true);
+    assert!(set(&["red-fox"]).fails(2).contains("no changes specified"));
+    assert!(set(&["red-fox", "--frequency", "120"]).fails(1).contains("must be one of 5, 10, 15"));
+    assert!(set(&["red-fox", "--retention", "30"]).fails(1).contains("already has a retention policy"));
+    assert!(set(&["blue-dog", "--retention", "7"]).fails(1).contains("BASIC"));
+    cli.run(&["backup", "config", "show", "green-cat"]).fails(3);
+    let help = cli.run(&["backup", "config", "set", "--help"]);
+    for text in ["5, 10, 15, 30, 60, 240, 1440", "2, 7, 30, 90, 365"] {
+        assert!(help.ok().contains(text), "{text}: {help:?}");
+    }
+}
+
+#[test]
+fn maintenance_windows_and_deferrals_are_recorded() {
+    let (server, cli) = server_with_cluster();
+    let path = format!("/clusters/{}", id(&server.create_cluster("red-fox", "ADVANCED")));
+    let window = |words: &[&str]| cli.run(&[&["maintenance", "window"][..], words].concat());
+    let set = window(&["set", "red-fox", "--offset", "50h", "--duration", "6h"]);
+    let expected = " starts:   Wednesday 02:00:00 UTC\n offset:   180000s\n duration: 21600s\n";
+    assert_eq!(set.ok(), expected);
+    assert!(set.err.contains("patches are not applied yet"), "{set:?}");
+    let shown = cli.run(&["cluster", "maintenance", "get", "red-fox", "--json"]);
+    assert_eq!(shown.err, "", "JSON has no messages beside it");
+    assert_eq!(&shown.json(), server.get(&format!("{path}/maintenance-window")).ok());
+    assert!(window(&["delete", "red-fox"]).fails(2).contains("--yes"));
+    window(&["rm", "red-fox", "-y"]).ok();
+    assert!(window(&["show", "red-fox"]).fails(3).contains("maintenance window does not exist"));
+    let zero = window(&["set", "red-fox", "--offset", "0s", "--duration", "5h"]);
+    assert!(zero.fails(1).contains("window_duration: must be"), "{zero:?}");
+    let unknown = window(&["set", "red-fox", "--offset", "monday", "--duration", "6h"]);
+    assert!(unknown.fails(2).contains("such as 48h"), "{unknown:?}");
+    let basic = window(&["set", "blue-dog", "--offset", "0s", "--duration", "6h"]);
+    assert!(basic.fails(1).contains("supported for advanced clusters only"), "{basic:?}");
+
+    let deferral = |words: &[&str]| cli.run(&[&["maintenance", "deferral"][..], words].concat());
+    assert_eq!(deferral(&["show", "blue-dog"]).ok(), " policy: NOT_DEFERRED\n");
+    let set = deferral(&["set", "red-fox", "--policy", "DEFERRAL_30_DAYS"]);
+    assert_eq!(set.ok(), " policy: DEFERRAL_30_DAYS\n");
+    let shown = cli.run(&["cluster", "version-deferral", "get", "red-fox", "--json"]).json();
+    assert_eq!(&shown, server.get(&format!("{path}/version-deferral")).ok());
+    assert!(deferral(&["set", "red-fox", "--policy", "NEVER"]).fails(2).contains("DEFERRAL_90_DAYS"));
+}
+
+#[test]
+fn blackout_windows_are_created_listed_updated_and_deleted() {
+    let (server, cli) = server_with_cluster();
+    let path = format!("/clusters/{}/blackout-windows", id(&server.create_cluster("red-fox", "ADVANCED")));
+    let run = |words: &[&str]| cli.run(&[&["maintenance", "blackout"][..], words].concat());
+    let (start, end, later) = (in_days(8), in_days(9), in_days(10));
+    let created = run(&["create", "red-fox", "--start", &start, "--end", &end, "--json"]);
+    assert_eq!(created.err, "", "JSON has no messages beside it");
+    let window = id(&created.json());
+    assert_eq!(&created.json(), server.get(&format!("{path}/{window}")).ok());
+    let listed = run(&["list", "red-fox", "--output", "csv"]);
+    let shown = |time: &str| time.replace('T', " ");
+    assert_eq!(listed.ok(), format!("ID,START,END\n{window},{},{}\n", shown(&start), shown(&end)));
+    assert!(listed.err.contains("nothing is scheduled yet"), "{listed:?}");
+    run(&["update", "red-fox", &window, "--end", &later]).ok();
+    let same = cli.run(&["cluster", "blackout-window", "ls", "red-fox", "--json"]).json();
+    assert_eq!(&same, server.get(&path).ok());
+    assert_eq!(same["blackout_windows"][0]["end_time"], later.replace('Z', ".000000Z"));
+    assert!(run(&["update", "red-fox", &window]).fails(2).contains("no changes specified"));
+    let soon = run(&["update", "red-fox", &window, "--start", &in_days(1)]);
+    assert!(soon.fails(1).contains("start_time: must be at least 7 days from now"), "{soon:?}");
+    assert!(run(&["delete", "red-fox", &window]).fails(2).contains("--yes"));
+    run(&["delete", "red-fox", &window, "-y"]).ok();
+    run(&["delete", "red-fox", &window, "-y"]).fails(3);
+    let basic = run(&["create", "blue-dog", "--start", &start, "--end", &end]);
+    assert!(basic.fails(1).contains("supported for advanced clusters only"), "{basic:?}");
 }
 
 #[test]

@@ -51,6 +51,21 @@ fn networking() {
 }
 
 #[test]
+fn backups() {
+    passes(playwright("backups"));
+}
+
+#[test]
+fn clones() {
+    passes(playwright("clones"));
+}
+
+#[test]
+fn maintenance() {
+    passes(playwright("maintenance"));
+}
+
+#[test]
 fn organization() {
     passes(playwright("organization"));
 }
@@ -63,6 +78,11 @@ fn resilience() {
 #[test]
 fn every_page_is_accessible_and_fits_a_narrow_screen() {
     passes(playwright("pages"));
+}
+
+#[test]
+fn every_page_of_a_cluster_is_accessible_and_fits_a_narrow_screen() {
+    passes(playwright("cluster-pages"));
 }
 
 #[test]

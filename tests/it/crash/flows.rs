@@ -37,7 +37,9 @@ impl Flow for Create {
     }
 
     fn act(&self, server: &Ootheca) -> Result<Answer, Lost> {
-        let spec = json!({ "plan": "STANDARD", "serverless": { "regions": ["us-central1"] } });
+        let limits = json!({ "provisioned_virtual_cpus": "2" });
+        let serverless = json!({ "regions": ["us-central1"], "usage_limits": limits });
+        let spec = json!({ "plan": "STANDARD", "serverless": serverless });
         let body = json!({ "name": self.name(), "provider": "GCP", "spec": spec });
         server.request("POST", "/clusters").json(&body).try_send()
     }

@@ -107,7 +107,9 @@ fn a_pending_reply() {
     Flow {
         action: "_CREATE_CLUSTER",
         ask: |_, round| {
-            let spec = json!({ "plan": "STANDARD", "serverless": { "regions": ["us-central1"] } });
+            let limits = json!({ "provisioned_virtual_cpus": "2" });
+            let serverless = json!({ "regions": ["us-central1"], "usage_limits": limits });
+            let spec = json!({ "plan": "STANDARD", "serverless": serverless });
             let body = json!({ "name": format!("cluster-{round}"), "provider": "GCP", "spec": spec });
             ("POST", "/clusters".to_owned(), body)
         },

@@ -2,10 +2,10 @@
 
 use crate::{
     sessions::{Browser, PASSWORD as BY_ADA, person},
-    support::{PASSWORD, entries_by_trace, id, trace},
+    support::{PASSWORD, PROGRAM, entries_by_trace, id, in_days, trace},
 };
 use ootheca_api::operations::{Op, TABLE};
-use ootheca_testkit::{Answer, Ootheca};
+use ootheca_testkit::{Answer, Ootheca, ServerBuilder, eventually};
 use serde_json::{Value, json};
 
 /// The names of the implemented changes among `operations`, sorted.
@@ -16,10 +16,17 @@ pub(crate) fn changes(operations: impl Fn(Op) -> bool) -> Vec<&'static str> {
     names
 }
 
+/// A server on which [`run_all`] succeeds: it takes backups, and its clock can be advanced until one is due.
+pub(crate) fn server() -> ServerBuilder {
+    ServerBuilder::new(PROGRAM).backups()
+}
+
 /// Calls the changes that support dry runs and idempotency keys, and returns their names, sorted.
 pub(crate) fn run_all(server: &Ootheca) -> Vec<&'static str> {
     let mut calls: Vec<(&'static str, Answer)> = Vec::new();
     clusters(server, &mut calls);
+    windows(server, &mut calls);
+    restores(server, &mut calls);
     folders(server, &mut calls);
     identity(server, &mut calls);
     scim(server, &mut calls);
@@ -55,9 +62,11 @@ fn audited(server: &Ootheca, calls: Vec<(&'static str, Answer)>) -> Vec<&'static
 }
 
 fn clusters(server: &Ootheca, calls: &mut Vec<(&'static str, Answer)>) {
-    let spec = json!({ "serverless": { "regions": ["us-central1"] } });
-    let made = server
-        .post("/clusters", json!({ "name": "successes", "provider": "GCP", "plan": "BASIC", "spec": spec }));
+    let limits = json!({ "provisioned_virtual_cpus": "2" });
+    let spec = json!({ "serverless": { "regions": ["us-central1"], "usage_limits": limits } });
+    // The backup configuration of a BASIC cluster can't be changed.
+    let body = json!({ "name": "successes", "provider": "GCP", "plan": "STANDARD", "spec": spec });
+    let made = server.post("/clusters", body);
     let id = id(made.ok());
     calls.push(("CreateCluster", made));
     let at = |rest: &str| format!("/clusters/{id}{rest}");
@@ -68,6 +77,7 @@ fn clusters(server: &Ootheca, calls: &mut Vec<(&'static str, Answer)>) {
         calls.push((name, if body.is_null() { request.send() } else { request.json(&body).send() }));
     };
     call("UpdateCluster", "PATCH", "", json!({ "labels": { "a": "b" } }));
+    call("UpdateBackupConfiguration", "PATCH", "/backups-config", json!({ "retention_days": 7 }));
     call("CreateSQLUser", "POST", "/sql-users", json!({ "name": "maxroach", "password": PASSWORD }));
     call(
         "UpdateSQLUserPassword",
@@ -85,6 +95,48 @@ fn clusters(server: &Ootheca, calls: &mut Vec<(&'static str, Answer)>) {
     call("UpdateAllowlistEntry", "PATCH", "/networking/allowlist/198.51.100.0/24", both);
     call("DeleteAllowlistEntry", "DELETE", "/networking/allowlist/198.51.100.0/24", Value::Null);
     call("DeleteCluster", "DELETE", "", Value::Null);
+}
+
+/// Changes that only ADVANCED clusters support.
+fn windows(server: &Ootheca, calls: &mut Vec<(&'static str, Answer)>) {
+    let spec = json!({ "dedicated": {
+        "region_nodes": { "us-east1": 1 },
+        "hardware": { "machine_spec": { "num_virtual_cpus": 2 }, "storage_gib": 15 },
+    }});
+    let body = json!({ "name": "successes-advanced", "provider": "GCP", "plan": "ADVANCED", "spec": spec });
+    let cluster = format!("/clusters/{}", id(server.client().plain().post("/clusters", body).ok()));
+    eventually("the cluster is CREATED", || (server.get(&cluster).ok()["state"] == "CREATED").then_some(()));
+    let at = |rest: &str| format!("{cluster}/{rest}");
+    let times = json!({ "start_time": in_days(10), "end_time": in_days(12) });
+    let made = server.post(&at("blackout-windows"), times);
+    let window = at(&format!("blackout-windows/{}", id(made.ok())));
+    calls.push(("CreateBlackoutWindow", made));
+    calls.push(("UpdateBlackoutWindow", server.patch(&window, json!({ "end_time": in_days(11) }))));
+    calls.push(("DeleteBlackoutWindow", server.delete(&window)));
+    let body = json!({ "offset_duration": "172800s", "window_duration": "21600s" });
+    calls.push(("SetMaintenanceWindow", server.put(&at("maintenance-window"), body)));
+    calls.push(("DeleteMaintenanceWindow", server.delete(&at("maintenance-window"))));
+    // The only policy besides NOT_DEFERRED that every version describes.
+    let body = json!({ "deferral_policy": "FIXED_DEFERRAL" });
+    calls.push(("SetClusterVersionDeferral", server.put(&at("version-deferral"), body)));
+}
+
+/// Restores the first backup of a cluster into the same cluster, and waits until that is complete.
+fn restores(server: &Ootheca, calls: &mut Vec<(&'static str, Answer)>) {
+    let plain = server.client().plain();
+    let spec = json!({ "serverless": { "regions": ["us-central1"] } });
+    let body = json!({ "name": "successes-restored", "provider": "GCP", "plan": "BASIC", "spec": spec });
+    let cluster = id(plain.post("/clusters", body).ok());
+    // The first backup is due ten seconds after the creation.
+    let advance = json!({ "advance_seconds": 11 });
+    plain.raw("POST", "/api/ootheca/v1/clock").json(&advance).send().ok();
+    let backups = format!("/clusters/{cluster}/backups");
+    eventually("the cluster has a backup", || plain.get(&backups).ok()["backups"].get(0).map(|_| ()));
+    let path = format!("/clusters/{cluster}/restores");
+    let made = server.post(&path, json!({ "type": "CLUSTER", "source_cluster_id": cluster }));
+    let restore = format!("{path}/{}", id(made.ok()));
+    calls.push(("CreateRestore", made));
+    eventually("the restore is complete", || (plain.get(&restore).ok()["status"] == "SUCCESS").then_some(()));
 }
 
 fn folders(server: &Ootheca, calls: &mut Vec<(&'static str, Answer)>) {

@@ -1,5 +1,6 @@
 import { lazy, Suspense } from "react";
 import type { Cluster } from "../../api/client";
+import { CloneDialog } from "../clone/CloneDialog";
 import { DeleteDialog } from "./DeleteDialog";
 import { LabelsDialog } from "./LabelsDialog";
 import { MoveDialog } from "./MoveDialog";
@@ -7,7 +8,7 @@ import { useUpdateCluster } from "./mutations";
 
 const ConnectDialog = lazy(() => import("../connect/ConnectDialog"));
 
-export type ClusterDialog = "connect" | "labels" | "move" | "delete";
+export type ClusterDialog = "connect" | "clone" | "labels" | "move" | "delete";
 
 interface Props {
   kind: ClusterDialog;
@@ -25,6 +26,8 @@ export function ClusterDialogs({ kind, cluster, onClose, onDeleted }: Props) {
           <ConnectDialog cluster={cluster} onClose={onClose} />
         </Suspense>
       );
+    case "clone":
+      return <CloneDialog source={cluster} onClose={onClose} />;
     case "labels":
       return <ClusterLabelsDialog cluster={cluster} onClose={onClose} />;
     case "move":

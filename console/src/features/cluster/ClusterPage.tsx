@@ -5,6 +5,7 @@ import type { Cluster } from "../../api/client";
 import { useCluster } from "../../api/queries";
 import { ErrorAlert } from "../../components/ErrorAlert";
 import { Page } from "../../components/Page";
+import { RestoreBanner } from "./RestoreBanner";
 
 interface Props {
   title: string;
@@ -24,7 +25,10 @@ export function ClusterPage({ title, text, actions, children }: Props) {
   return (
     <Page title={title} text={text} breadcrumbs={breadcrumbs} actions={cluster && actions?.(cluster)}>
       {cluster ? (
-        children(cluster)
+        <>
+          <RestoreBanner cluster={cluster} />
+          {children(cluster)}
+        </>
       ) : error ? (
         <ErrorAlert title="Couldn't load the cluster" error={error} retry={() => void refetch()} />
       ) : (

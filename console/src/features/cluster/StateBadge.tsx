@@ -1,13 +1,6 @@
-import { Loader } from "@mantine/core";
 import type { Cluster } from "../../api/client";
-import { isBusy, isDataMissing } from "../../api/queries";
-import classes from "./StateBadge.module.css";
-
-interface State {
-  label: string;
-  tone: "good" | "busy" | "quiet" | "warn" | "bad";
-  hint: string;
-}
+import { isBusy, isDataMissing, isRestoring } from "../../api/queries";
+import { StatusBadge, type Status } from "../../components/StatusBadge";
 
 /** `CRDB_SCALE_RUNNING` as `Scale`. */
 function operationLabel(status: string): string {
@@ -19,7 +12,7 @@ function operationLabel(status: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
-function stateOf(cluster: Cluster): State {
+function stateOf(cluster: Cluster): Status {
   const { state, operation_status: operation, ootheca } = cluster;
   if (state === "CREATING") return { label: "Creating", tone: "busy", hint: "The cluster is being created" };
   if (state === "CREATION_FAILED") return { label: "Failed", tone: "bad", hint: "The cluster couldn't be created" };
@@ -27,6 +20,7 @@ function stateOf(cluster: Cluster): State {
   if (operation.endsWith("_FAILED")) {
     return { label: `${operationLabel(operation)} failed`, tone: "bad", hint: operation };
   }
+  if (isRestoring(cluster)) return { label: "Restoring", tone: "busy", hint: "A backup is being restored" };
   if (isBusy(cluster)) {
     const label = operationLabel(operation === "UNSPECIFIED" ? "LOCKED" : operation);
     return { label, tone: "busy", hint: operation };
@@ -44,15 +38,5 @@ function stateOf(cluster: Cluster): State {
 
 /** The state of a cluster. */
 export function StateBadge({ cluster }: { cluster: Cluster }) {
-  const { label, tone, hint } = stateOf(cluster);
-  return (
-    <span className={classes.badge} data-tone={tone} title={hint}>
-      {tone === "busy" ? (
-        <Loader size={10} color="currentColor" aria-hidden />
-      ) : (
-        <span className={classes.dot} aria-hidden />
-      )}
-      {label}
-    </span>
-  );
+  return <StatusBadge {...stateOf(cluster)} />;
 }

@@ -2,9 +2,9 @@ import { Button, NativeSelect, Select, TextInput } from "@mantine/core";
 import { useDebouncedCallback } from "@mantine/hooks";
 import { useState } from "react";
 import { AUDIT_ACTIONS } from "../../api/audit-actions.generated";
+import { DateTimeInput } from "../../components/DateTimeInput";
 import classes from "./audit.module.css";
 import { DEFAULT_AUDIT_RANGE } from "../../lib/time-ranges";
-import { toLocalInput } from "../../lib/format";
 import { actionLabel, bareAction, rangeOf, RANGE_OPTIONS, type AuditSearch } from "./filters";
 
 const ACTIONS = AUDIT_ACTIONS.map((action) => ({ value: bareAction(action), label: actionLabel(action) })).sort(
@@ -48,12 +48,12 @@ export function Filters({ search, onChange }: Props) {
       />
       {range === "custom" && (
         <>
-          <DateTimeFilter
+          <DateTimeInput
             label="From"
             value={search.startingFrom}
             onChange={(startingFrom) => onChange({ startingFrom })}
           />
-          <DateTimeFilter label="To" value={search.endingAt} onChange={(endingAt) => onChange({ endingAt })} />
+          <DateTimeInput label="To" value={search.endingAt} onChange={(endingAt) => onChange({ endingAt })} />
         </>
       )}
       <Select
@@ -136,21 +136,6 @@ function TextFilter({ label, placeholder, value = "", onChange }: FieldProps) {
       onChange={(event) => {
         setText(event.currentTarget.value);
         apply(event.currentTarget.value);
-      }}
-    />
-  );
-}
-
-/** A date and time in the time zone of the browser. The URL holds it in UTC. */
-function DateTimeFilter({ label, value, onChange }: FieldProps) {
-  return (
-    <TextInput
-      label={label}
-      type="datetime-local"
-      value={toLocalInput(value)}
-      onChange={(event) => {
-        const time = Date.parse(event.currentTarget.value);
-        onChange(Number.isNaN(time) ? undefined : new Date(time).toISOString());
       }}
     />
   );

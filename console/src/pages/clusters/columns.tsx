@@ -1,5 +1,6 @@
 import { ActionIcon, Anchor, Menu } from "@mantine/core";
 import {
+  IconCopy,
   IconDots,
   IconFolderSymlink,
   IconPlugConnected,
@@ -12,7 +13,9 @@ import { createColumnHelper, type ColumnDef } from "@tanstack/react-table";
 import { createContext, useContext, useState } from "react";
 import type { Cluster } from "../../api/client";
 import type { LatestSample } from "../../api/extensions";
-import { useAllowed } from "../../api/permissions";
+import { useAllowed, useCanClone } from "../../api/permissions";
+import { hasPresentData } from "../../api/queries";
+import { ExpiryBadge } from "../../features/cluster/ExpiryBadge";
 import { StateBadge } from "../../features/cluster/StateBadge";
 import { RelativeTime } from "../../components/RelativeTime";
 import type { ClusterDialog } from "../../features/cluster/ClusterDialogs";
@@ -123,6 +126,7 @@ function Name({ row: { cluster, folder } }: { row: ClusterRow }) {
             <IconShieldLock size={14} aria-label="Protected" />
           </span>
         )}
+        <ExpiryBadge cluster={cluster} />
       </span>
       {(folder || labels.length > 0) && (
         <span className={classes.below}>
@@ -153,6 +157,7 @@ function Actions({ cluster, open }: { cluster: Cluster; open: Open }) {
 function ActionMenu({ cluster, open }: { cluster: Cluster; open: Open }) {
   const canEdit = useAllowed(cluster, "UpdateCluster");
   const canDelete = useAllowed(cluster, "DeleteCluster");
+  const canClone = useCanClone(cluster) && hasPresentData(cluster);
   return (
     <Menu width={190} defaultOpened>
       <Menu.Target>
@@ -163,6 +168,13 @@ function ActionMenu({ cluster, open }: { cluster: Cluster; open: Open }) {
       <Menu.Dropdown>
         <Menu.Item leftSection={<IconPlugConnected size={16} />} onClick={() => open({ kind: "connect", cluster })}>
           Connect
+        </Menu.Item>
+        <Menu.Item
+          leftSection={<IconCopy size={16} />}
+          disabled={!canClone}
+          onClick={() => open({ kind: "clone", cluster })}
+        >
+          Clone
         </Menu.Item>
         <Menu.Item
           leftSection={<IconTags size={16} />}

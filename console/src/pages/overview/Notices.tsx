@@ -2,7 +2,7 @@
 import { Alert, Button, Text } from "@mantine/core";
 import { IconAlertTriangle, IconInfoCircle, IconMoon } from "@tabler/icons-react";
 import type { Cluster } from "../../api/client";
-import { DATA_MISSING, isDataMissing } from "../../api/queries";
+import { CREATION_FAILED, creationFailure, DATA_MISSING, isDataMissing } from "../../api/queries";
 
 interface Notice {
   key: string;
@@ -13,6 +13,13 @@ interface Notice {
   /** Whether raising a limit solves the problem. */
   limits?: boolean;
 }
+
+/** The color and the title of the conditions that need attention. */
+const WARNINGS: Record<string, [color: string, title: string]> = {
+  [DATA_MISSING]: ["red", "Data missing"],
+  BackupDamaged: ["orange", "The newest backups are damaged"],
+  BackupFailed: ["orange", "Backups are overdue"],
+};
 
 function noticesOf(cluster: Cluster): Notice[] {
   const { state, operation_status: operation, ootheca } = cluster;
@@ -25,7 +32,7 @@ function noticesOf(cluster: Cluster): Notice[] {
       "failed",
       "red",
       "Couldn't create this cluster",
-      "See the server log for details, then delete this cluster and create another one.",
+      creationFailure(cluster) ?? "See the server log for details, then delete this cluster and create another one.",
     );
   }
   if (operation.endsWith("_FAILED")) {
@@ -55,8 +62,9 @@ function noticesOf(cluster: Cluster): Notice[] {
     );
   }
   for (const { kind, holds, message } of ootheca.conditions) {
-    if (!holds) continue;
-    if (kind === DATA_MISSING) warn("data", "red", "Data missing", message);
+    if (!holds || (kind === CREATION_FAILED && state === "CREATION_FAILED")) continue;
+    const warning = WARNINGS[kind];
+    if (warning) warn(kind, ...warning, message);
     else notices.push({ key: kind, color: "blue", title: message, text: "", icon: IconInfoCircle });
   }
   if (ootheca.suspended && state === "CREATED" && !isDataMissing(cluster)) {

@@ -68,6 +68,9 @@ export function Settings({ cluster, canEdit, onEdit }: Props) {
           { term: "SQL address", value: <CopyButton value={cluster.sql_dns} label="Copy SQL address" inline /> },
           { term: "ID", value: <CopyButton value={cluster.id} label="Copy ID" inline /> },
           { term: "Created", value: <RelativeTime time={cluster.created_at} /> },
+          cluster.expires_at && cluster.state !== "CREATION_FAILED"
+            ? { term: "Expires", value: <RelativeTime time={cluster.expires_at} future /> }
+            : undefined,
         ]}
       />
     </section>

@@ -4,11 +4,13 @@ import { IconDots, IconPlugConnected } from "@tabler/icons-react";
 import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
 import type { Cluster } from "../../api/client";
-import { useAllowed } from "../../api/permissions";
-import { foldersAbove, useCluster, useFolders } from "../../api/queries";
+import { useAllowed, useCanClone } from "../../api/permissions";
+import { foldersAbove, hasPresentData, useCluster, useFolders } from "../../api/queries";
 import { ErrorAlert } from "../../components/ErrorAlert";
 import { Page, type Crumb } from "../../components/Page";
 import { ClusterDialogs, type ClusterDialog } from "../../features/cluster/ClusterDialogs";
+import { ExpiryBadge } from "../../features/cluster/ExpiryBadge";
+import { RestoreBanner } from "../../features/cluster/RestoreBanner";
 import { StateBadge } from "../../features/cluster/StateBadge";
 import { Charts } from "./Charts";
 import { LimitsDialog } from "./LimitsDialog";
@@ -57,11 +59,17 @@ function Overview({ cluster }: { cluster: Cluster }) {
   return (
     <Page
       title={cluster.name}
-      badge={<StateBadge cluster={cluster} />}
+      badge={
+        <>
+          <StateBadge cluster={cluster} />
+          <ExpiryBadge cluster={cluster} />
+        </>
+      }
       breadcrumbs={breadcrumbs}
       actions={!deleted && <Actions cluster={cluster} canEdit={canEdit} open={setDialog} />}
     >
       {created && !deleted && <Welcome cluster={cluster} onConnect={() => setDialog("connect")} />}
+      <RestoreBanner cluster={cluster} />
       <Notices cluster={cluster} onEditLimits={canEdit ? () => setDialog("limits") : undefined} />
       <Stats cluster={cluster} />
       <Charts cluster={cluster} />
@@ -90,6 +98,7 @@ interface ActionsProps {
 
 function Actions({ cluster, canEdit, open }: ActionsProps) {
   const canDelete = useAllowed(cluster, "DeleteCluster");
+  const canClone = useCanClone(cluster) && hasPresentData(cluster);
   return (
     <>
       <Button leftSection={<IconPlugConnected size={16} aria-hidden />} onClick={() => open("connect")}>
@@ -102,6 +111,9 @@ function Actions({ cluster, canEdit, open }: ActionsProps) {
           </ActionIcon>
         </Menu.Target>
         <Menu.Dropdown>
+          <Menu.Item disabled={!canClone} onClick={() => open("clone")}>
+            Clone
+          </Menu.Item>
           <Menu.Item disabled={!canEdit} onClick={() => open("labels")}>
             Edit labels
           </Menu.Item>

@@ -81,6 +81,25 @@ fn the_body_of_the_official_example_is_decoded() {
 }
 
 #[test]
+fn a_new_cluster_can_begin_with_data_of_another_one_in_every_version() {
+    let time = "2026-11-30T12:00:00Z";
+    let text = format!(
+        r#"{{"name":"branch","restore_from":{{"backup_id":"b","point_in_time":"{time}"}},"expires_at":"{time}"}}"#
+    );
+    let time = Some(time.parse().unwrap());
+    let backup_id = Some("b".to_owned());
+    let restore_from = Some(RestoreFrom { backup_id, point_in_time: time, ..Default::default() });
+    let name = Some("branch".to_owned());
+    let expected = CreateClusterRequest { name, restore_from, expires_at: time, ..Default::default() };
+    for version in Version::ALL {
+        let read: CreateClusterRequest = body(version, Op::CreateCluster, text.as_bytes()).unwrap();
+        assert_eq!(read, expected, "{version:?}");
+    }
+    let error = message(create(r#"{"restore_from":{"point_in_time":"now"}}"#));
+    assert_eq!(error, "invalid argument: restore_from.point_in_time: must be an RFC 3339 time");
+}
+
+#[test]
 fn body_errors_name_the_field_and_the_allowed_values() {
     let text = message(create(r#"{"spec":{"serverless":{"usage_limits":{"request_unit_limit":"x"}}}}"#));
     assert!(

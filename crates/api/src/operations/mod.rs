@@ -28,7 +28,7 @@
 //!
 //! assert_eq!(handler(Op::GetCluster), Some(("read", "get_cluster")));
 //! assert_eq!(handler(Op::DeleteCluster), Some(("change", "delete_cluster")));
-//! assert_eq!(handler(Op::ListBackups), None);
+//! assert_eq!(handler(Op::ListInvoices), None);
 //! ```
 //!
 //! [`for_each_operation!`]: crate::for_each_operation
@@ -262,7 +262,7 @@ macro_rules! table {
         }
 
         /// The rows, in the order of [`Op`].
-        pub static TABLE: [Operation; 161] = [
+        pub static TABLE: [Operation; 162] = [
             $(Operation {
                 op: Op::$op,
                 name: stringify!($op),

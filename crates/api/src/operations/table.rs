@@ -97,6 +97,58 @@ macro_rules! for_each_operation {
                   (AllowlistEntryPath, NoQuery, NoBody) -> AllowlistEntry,
                   [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change DELETE_IP_ALLOWLIST, "Remove an allowlist entry" }
 
+                { GetBackupConfiguration, get_backup_configuration, "Backup/Restore", Get "/api/v1/clusters/{cluster_id}/backups-config",
+                  (ClusterPath, NoQuery, NoBody) -> BackupConfiguration,
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, Auditor], read, "Get how often a cluster is backed up, and how long backups are kept" }
+                { UpdateBackupConfiguration, update_backup_configuration, "Backup/Restore", Patch "/api/v1/clusters/{cluster_id}/backups-config",
+                  (ClusterPath, NoQuery, UpdateBackupConfigurationSpec) -> BackupConfiguration,
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change UPDATE_BACKUP_CONFIGURATION, "Change how often a cluster is backed up, and how long backups are kept" }
+                { ListBackups, list_backups, "Backup/Restore", Get "/api/v1/clusters/{cluster_id}/backups",
+                  (ClusterPath, ListBackupsQuery, NoBody) -> ListBackupsResponse,
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, Auditor], read, "List the backups of a cluster, newest first" }
+                { ListRestores, list_restores, "Backup/Restore", Get "/api/v1/clusters/{cluster_id}/restores",
+                  (ClusterPath, ListRestoresQuery, NoBody) -> ListRestoresResponse,
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, Auditor], read, "List the restores into a cluster, newest first" }
+                { CreateRestore, create_restore, "Backup/Restore", Post "/api/v1/clusters/{destination_cluster_id}/restores",
+                  (RestoreDestinationPath, NoQuery, CreateRestoreBody) -> Restore,
+                  [cluster destination_cluster_id: ClusterAdmin, ClusterOperatorWriter], change RESTORE_CLUSTER, "Restore a cluster, databases, or tables from a backup" }
+                { GetRestore, get_restore, "Backup/Restore", Get "/api/v1/clusters/{cluster_id}/restores/{restore_id}",
+                  (RestorePath, NoQuery, NoBody) -> Restore,
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, Auditor], read, "Get a restore" }
+
+                { GetMaintenanceWindow, get_maintenance_window, "Maintenance Windows", Get "/api/v1/clusters/{cluster_id}/maintenance-window",
+                  (ClusterPath, NoQuery, NoBody) -> MaintenanceWindow,
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, Auditor], read, "Get the recorded maintenance window; patches are not applied yet" }
+                { SetMaintenanceWindow, set_maintenance_window, "Maintenance Windows", Put "/api/v1/clusters/{cluster_id}/maintenance-window",
+                  (ClusterPath, NoQuery, MaintenanceWindowRequest) -> MaintenanceWindow,
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change SET_CLUSTER_MAINTENANCE_WINDOW, "Record the maintenance window; patches are not applied yet" }
+                { DeleteMaintenanceWindow, delete_maintenance_window, "Maintenance Windows", Delete "/api/v1/clusters/{cluster_id}/maintenance-window",
+                  (ClusterPath, NoQuery, NoBody) -> MaintenanceWindow,
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change DELETE_CLUSTER_MAINTENANCE_WINDOW, "Remove the recorded maintenance window; patches are not applied yet" }
+
+                { GetClusterVersionDeferral, get_cluster_version_deferral, "Version Deferral", Get "/api/v1/clusters/{cluster_id}/version-deferral",
+                  (ClusterPath, NoQuery, NoBody) -> ClusterVersionDeferral,
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, Auditor], read, "Get how long patches are deferred, as recorded; patches are not applied yet" }
+                { SetClusterVersionDeferral, set_cluster_version_deferral, "Version Deferral", Put "/api/v1/clusters/{cluster_id}/version-deferral",
+                  (ClusterPath, NoQuery, ClusterVersionDeferralUpdate) -> ClusterVersionDeferral,
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change UPDATE_CLUSTER_VERSION_UPGRADE_DEFERRAL, "Record how long patches are deferred; patches are not applied yet" }
+
+                { ListBlackoutWindows, list_blackout_windows, "Blackout Windows", Get "/api/v1/clusters/{cluster_id}/blackout-windows",
+                  (ClusterPath, PageQuery, NoBody) -> ListBlackoutWindowsResponse,
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, Auditor], read, "List the recorded blackout windows; nothing is scheduled yet" }
+                { CreateBlackoutWindow, create_blackout_window, "Blackout Windows", Post "/api/v1/clusters/{cluster_id}/blackout-windows",
+                  (ClusterPath, NoQuery, CreateBlackoutWindowBody) -> BlackoutWindow,
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change CREATE_CLUSTER_BLACKOUT_WINDOW, "Record a blackout window; nothing is scheduled yet" }
+                { GetBlackoutWindow, get_blackout_window, "Blackout Windows", Get "/api/v1/clusters/{cluster_id}/blackout-windows/{blackout_window_id}",
+                  (BlackoutWindowPath, NoQuery, NoBody) -> BlackoutWindow,
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, Auditor], read, "Get a recorded blackout window; nothing is scheduled yet" }
+                { UpdateBlackoutWindow, update_blackout_window, "Blackout Windows", Patch "/api/v1/clusters/{cluster_id}/blackout-windows/{blackout_window_id}",
+                  (BlackoutWindowPath, NoQuery, UpdateBlackoutWindowBody) -> BlackoutWindow,
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change UPDATE_CLUSTER_BLACKOUT_WINDOW, "Change a recorded blackout window; nothing is scheduled yet" }
+                { DeleteBlackoutWindow, delete_blackout_window, "Blackout Windows", Delete "/api/v1/clusters/{cluster_id}/blackout-windows/{blackout_window_id}",
+                  (BlackoutWindowPath, NoQuery, NoBody) -> BlackoutWindow,
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change DELETE_CLUSTER_BLACKOUT_WINDOW, "Remove a recorded blackout window; nothing is scheduled yet" }
+
                 { ListFolders, list_folders, "Folders", Get "/api/v1/folders",
                   (NoPath, ListFoldersQuery, NoBody) -> ListFoldersResponse,
                   [folders: OrgAdmin, ClusterAdmin, ClusterOperatorWriter, ClusterDeveloper, ClusterCreator, FolderAdmin, FolderMover, MetricsViewer, ClusterMonitor, Auditor, ClusterDataAccessor],
@@ -308,10 +360,12 @@ macro_rules! for_each_operation {
                   (ClusterPath, NoQuery, RunStatementRequest) -> RunStatementResponse,
                   [cluster cluster_id: ClusterAdmin], change UPDATE_CLUSTER, "Run a SQL statement" }
 
+                { ListSourceBackups, list_source_backups, "Ootheca: Backups", Get "/api/ootheca/v1/backups", (NoPath, ListSourceBackupsQuery, NoBody) -> ListBackupsResponse,
+                  [visible: ClusterAdmin, ClusterOperatorWriter, Auditor], read, "List the backups of a cluster that may be deleted, newest first" }
+
                 { GetClusterSamples, get_cluster_samples, "Ootheca: Samples", Get "/api/ootheca/v1/clusters/{cluster_id}/samples",
                   (ClusterPath, ClusterSamplesQuery, NoBody) -> ClusterSamples,
-                  [cluster cluster_id: OrgAdmin, ClusterAdmin, ClusterOperatorWriter, ClusterDeveloper, FolderAdmin, FolderMover, MetricsViewer, ClusterMonitor, Auditor, ClusterDataAccessor],
-                  read, "Get the time series of a cluster" }
+                  [cluster cluster_id: OrgAdmin, ClusterAdmin, ClusterOperatorWriter, ClusterDeveloper, FolderAdmin, FolderMover, MetricsViewer, ClusterMonitor, Auditor, ClusterDataAccessor], read, "Get the time series of a cluster" }
                 { ListLatestSamples, list_latest_samples, "Ootheca: Samples", Get "/api/ootheca/v1/samples",
                   (NoPath, LatestSamplesQuery, NoBody) -> ListLatestSamplesResponse,
                   [member], read, "Get the latest sample of each of some clusters" }
@@ -328,34 +382,10 @@ macro_rules! for_each_operation {
                   [member], stream, "Follow changes as server-sent events" }
             }
             later {
-                { ListBackups, later, "Backup/Restore", Get "/api/v1/clusters/{cluster_id}/backups",
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, Auditor], read, "List backups" }
-                { GetBackupConfiguration, later, "Backup/Restore", Get "/api/v1/clusters/{cluster_id}/backups-config",
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, Auditor], read, "Get the backup schedule" }
-                { UpdateBackupConfiguration, later body, "Backup/Restore", Patch "/api/v1/clusters/{cluster_id}/backups-config",
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change UPDATE_CLUSTER, "Change the backup schedule" }
-                { ListRestores, later, "Backup/Restore", Get "/api/v1/clusters/{cluster_id}/restores",
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, Auditor], read, "List restore jobs" }
-                { CreateRestore, later body, "Backup/Restore", Post "/api/v1/clusters/{destination_cluster_id}/restores",
-                  [cluster destination_cluster_id: ClusterAdmin, ClusterOperatorWriter], change RESTORE_CLUSTER, "Restore a backup into a cluster" }
-                { GetRestore, later, "Backup/Restore", Get "/api/v1/clusters/{cluster_id}/restores/{restore_id}",
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, Auditor], read, "Get a restore job" }
-
                 { ListInvoices, later, "Billing", Get "/api/v1/invoices",
                   [organization: BillingCoordinator, ClusterAdmin], read, "List invoices" }
                 { GetInvoice, later, "Billing", Get "/api/v1/invoices/{invoice_id}",
                   [organization: BillingCoordinator, ClusterAdmin], read, "Get an invoice" }
-
-                { ListBlackoutWindows, later, "Blackout Windows", Get "/api/v1/clusters/{cluster_id}/blackout-windows",
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, Auditor], read, "List blackout windows" }
-                { CreateBlackoutWindow, later body, "Blackout Windows", Post "/api/v1/clusters/{cluster_id}/blackout-windows",
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change CREATE_CLUSTER_BLACKOUT_WINDOW, "Create a blackout window" }
-                { GetBlackoutWindow, later, "Blackout Windows", Get "/api/v1/clusters/{cluster_id}/blackout-windows/{blackout_window_id}",
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, Auditor], read, "Get a blackout window" }
-                { UpdateBlackoutWindow, later body, "Blackout Windows", Patch "/api/v1/clusters/{cluster_id}/blackout-windows/{blackout_window_id}",
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change UPDATE_CLUSTER_BLACKOUT_WINDOW, "Change a blackout window" }
-                { DeleteBlackoutWindow, later, "Blackout Windows", Delete "/api/v1/clusters/{cluster_id}/blackout-windows/{blackout_window_id}",
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change DELETE_CLUSTER_BLACKOUT_WINDOW, "Delete a blackout window" }
 
                 { GetClientCACert, later, "Client CA Certificates", Get "/api/v1/clusters/{cluster_id}/client-ca-cert",
                   [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], read, "Get the authority of client certificates" }
@@ -406,20 +436,12 @@ macro_rules! for_each_operation {
                 { DeleteEgressRule, later, "Egress Rules", Delete "/api/v1/clusters/{cluster_id}/networking/egress-rules/{rule_id}",
                   [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change DELETE_EGRESS_RULE, "Delete an egress rule" }
 
-
                 { GetLogExportInfo, later, "Log Export", Get "/api/v1/clusters/{cluster_id}/logexport",
                   [cluster cluster_id: OrgAdmin, ClusterAdmin, ClusterOperatorWriter, MetricsViewer, Auditor], read, "Get the log export" }
                 { EnableLogExport, later body, "Log Export", Post "/api/v1/clusters/{cluster_id}/logexport",
                   [cluster cluster_id: OrgAdmin, ClusterAdmin, ClusterOperatorWriter], change UPDATE_CLUSTER_LOG_EXPORT, "Export logs, or change how" }
                 { DeleteLogExport, later, "Log Export", Delete "/api/v1/clusters/{cluster_id}/logexport",
                   [cluster cluster_id: OrgAdmin, ClusterAdmin, ClusterOperatorWriter], change DELETE_CLUSTER_LOG_EXPORT, "Stop the log export" }
-
-                { GetMaintenanceWindow, later, "Maintenance Windows", Get "/api/v1/clusters/{cluster_id}/maintenance-window",
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, Auditor], read, "Get the maintenance window" }
-                { SetMaintenanceWindow, later body, "Maintenance Windows", Put "/api/v1/clusters/{cluster_id}/maintenance-window",
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change SET_CLUSTER_MAINTENANCE_WINDOW, "Set the maintenance window" }
-                { DeleteMaintenanceWindow, later, "Maintenance Windows", Delete "/api/v1/clusters/{cluster_id}/maintenance-window",
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change DELETE_CLUSTER_MAINTENANCE_WINDOW, "Remove the maintenance window" }
 
                 { GetCloudWatchMetricExportInfo, later, "Metric Export", Get "/api/v1/clusters/{cluster_id}/metricexport/cloudwatch",
                   [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, MetricsViewer, Auditor], read, "Get the metric export to CloudWatch" }
@@ -471,11 +493,6 @@ macro_rules! for_each_operation {
                   [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, Auditor], read, "Get a trusted owner" }
                 { RemovePrivateEndpointTrustedOwner, later, "Private Endpoint Services", Delete "/api/v1/clusters/{cluster_id}/networking/private-endpoint-trusted-owners/{owner_id}",
                   [cluster cluster_id: ClusterAdmin], change REMOVE_PRIVATE_ENDPOINT_TRUSTED_OWNER, "Stop trusting an owner" }
-
-                { GetClusterVersionDeferral, later, "Version Deferral", Get "/api/v1/clusters/{cluster_id}/version-deferral",
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, Auditor], read, "Get how upgrades are deferred" }
-                { SetClusterVersionDeferral, later body, "Version Deferral", Put "/api/v1/clusters/{cluster_id}/version-deferral",
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change UPDATE_CLUSTER_VERSION_UPGRADE_DEFERRAL, "Defer upgrades" }
             }
         }
     };

@@ -51,6 +51,21 @@ fn a_plan_alone_creates_a_spec() {
 }
 
 #[test]
+fn the_source_and_the_expiry_of_a_new_cluster_are_beside_its_spec() {
+    let body = json!({
+        "plan": "BASIC", "expiresAt": "2026-11-30T12:00:00Z",
+        "restoreFrom": { "sourceClusterId": "a", "pointInTime": "2026-11-29T12:00:00Z", "maskingSql": "SELECT aB" },
+    });
+    let expected = json!({
+        "spec": { "plan": "BASIC" }, "expires_at": "2026-11-30T12:00:00Z",
+        "restore_from": {
+            "source_cluster_id": "a", "point_in_time": "2026-11-29T12:00:00Z", "masking_sql": "SELECT aB",
+        },
+    });
+    assert_eq!(normal(Op::CreateCluster, body).unwrap(), expected);
+}
+
+#[test]
 fn the_misspelled_value_is_accepted() {
     let body = json!({ "upgrade_status": "UPGRADE_AVAIALBLE" });
     assert_eq!(normal(Op::UpdateCluster, body).unwrap(), json!({ "upgrade_status": "UPGRADE_AVAILABLE" }));

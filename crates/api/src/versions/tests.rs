@@ -113,6 +113,15 @@ fn a_cluster_in_each_version() {
 }
 
 #[test]
+fn members_of_extensions_are_in_every_version() {
+    let cluster = json!({ "plan": "BASIC", "expires_at": "2026-11-30T12:00:00.000000Z" });
+    for version in Version::ALL {
+        let shown = rendered(version, Op::GetCluster, &cluster);
+        assert_eq!(shown["expires_at"], cluster["expires_at"], "{version:?}");
+    }
+}
+
+#[test]
 fn plans_and_limits_have_older_names() {
     let plans = [("BASIC", "SERVERLESS"), ("STANDARD", "SERVERLESS"), ("ADVANCED", "DEDICATED")];
     for (newer, older) in plans {
@@ -232,6 +241,12 @@ fn without_a_plan_a_cluster_is_standard() {
         Value::Null
     );
     assert_eq!(plan(Version::V2024_09_16, json!({})), Value::Null);
+    for block in [json!({}), json!({ "usage_limits": { "provisioned_virtual_cpus": null } })] {
+        let body = json!({ "spec": { "serverless": block } });
+        let body = upgraded(Version::V2022_03_31, Op::CreateCluster, body).unwrap();
+        let limits = &body["spec"]["serverless"]["usage_limits"];
+        assert_eq!(*limits, json!({ "provisioned_virtual_cpus": "2" }));
+    }
 }
 
 proptest::proptest! {

@@ -1,9 +1,10 @@
 //! The format of clusters in requests. [`requests`](crate::requests) converts all spellings of a body to
 //! these types first.
 
-use super::{CustomerCloudAccount, UsageLimits};
-use ootheca_model::cluster::{
-    CloudProvider, ClusterUpgradeStatus, DeleteProtection, NetworkVisibility, Plan, UpgradeType,
+use super::{CustomerCloudAccount, DateTime, UsageLimits};
+use ootheca_model::{
+    Timestamp,
+    cluster::{CloudProvider, ClusterUpgradeStatus, DeleteProtection, NetworkVisibility, Plan, UpgradeType},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, de::IgnoredAny};
@@ -14,10 +15,36 @@ use std::collections::BTreeMap;
 pub struct CreateClusterRequest {
     /// Name of the cluster.
     pub name: Option<String>,
-    /// Cloud provider.
+    /// Cloud provider. With `restore_from`, it can be omitted together with `spec`.
     pub provider: Option<CloudProvider>,
-    /// Specification of the cluster. `plan` is also accepted outside of it.
+    /// Specification of the cluster. `plan` is also accepted outside of it. If `provider` and `spec` are omitted, plan,
+    /// regions, configuration, and limits are those of the source in `restore_from`.
     pub spec: Option<CreateClusterSpecification>,
+    /// The data of another cluster that the cluster begins with; it is empty if this is omitted. An extension.
+    pub restore_from: Option<RestoreFrom>,
+    /// When the cluster is deleted automatically; it is kept if this is omitted. Can't be combined with delete
+    /// protection. An extension.
+    #[schemars(with = "Option<DateTime>")]
+    pub expires_at: Option<Timestamp>,
+}
+
+/// The data of another cluster that a new cluster begins with: its present data unless it names a backup or a point in
+/// time. Requires the roles of `CreateRestore` on the source. An extension.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RestoreFrom {
+    /// ID of the source. Required unless `backup_id` is given.
+    pub source_cluster_id: Option<String>,
+    /// ID of a backup of the source, which can be deleted.
+    pub backup_id: Option<String>,
+    /// A moment between the oldest and the newest backup of the source. Can't be combined with `backup_id`.
+    #[schemars(with = "Option<DateTime>")]
+    pub point_in_time: Option<Timestamp>,
+    /// SQL that runs before the cluster can be connected to, for example to remove personal data. Not empty, and at most
+    /// 1 MiB, as for the whole request.
+    pub masking_sql: Option<String>,
+    /// Name of the database in which the SQL runs. Defaults to `defaultdb`.
+    pub masking_database: Option<String>,
 }
 
 /// The specification of a new cluster.
@@ -58,7 +85,7 @@ pub struct ServerlessClusterCreateSpecification {
     pub regions: Option<Vec<String>>,
     /// The primary region, if there are several.
     pub primary_region: Option<String>,
-    /// Usage limits.
+    /// Usage limits. Plan STANDARD requires `provisioned_virtual_cpus`.
     pub usage_limits: Option<UsageLimits>,
     /// Whether major upgrades start automatically or manually.
     pub upgrade_type: Option<UpgradeType>,

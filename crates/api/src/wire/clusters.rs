@@ -121,6 +121,11 @@ pub struct Cluster {
     pub parent_id: String,
     /// Whether the cluster is protected from deletion.
     pub delete_protection: DeleteProtection,
+    /// When the cluster is deleted automatically, unless it is protected from deletion; omitted if it is kept. An
+    /// extension.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<DateTime>")]
+    pub expires_at: Option<Timestamp>,
     /// The caller's account with the cloud provider, if the cluster runs in one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub customer_cloud_account: Option<CustomerCloudAccount>,
@@ -156,6 +161,7 @@ impl Default for Cluster {
             labels: BTreeMap::new(),
             parent_id: String::new(),
             delete_protection: DeleteProtection::Disabled,
+            expires_at: None,
             customer_cloud_account: None,
             azure_cluster_identity_client_id: None,
             ootheca: Extension::default(),
@@ -309,16 +315,16 @@ pub struct Region {
     /// Whether this is the primary region.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub primary: Option<bool>,
-    /// ID of the VPC endpoint for S3, on AWS.
+    /// ID of the VPC endpoint for S3 (ADVANCED on AWS). This server has no such endpoint.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub s3_vpc_endpoint_id: Option<String>,
-    /// Machine type, if regions differ.
+    /// Machine type of each node (ADVANCED).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub machine_type: Option<String>,
-    /// Number of vCPUs, if regions differ.
+    /// Number of vCPUs of each node (ADVANCED).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub num_virtual_cpus: Option<i32>,
-    /// Disk I/O operations per second, if regions differ.
+    /// Disk I/O operations per second of each node (ADVANCED on AWS).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disk_iops: Option<i32>,
 }

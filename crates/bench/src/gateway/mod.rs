@@ -52,7 +52,7 @@ impl Comparison {
         let launch = ServerBuilder::new(program).engine(Engine::Postgres);
         let launch = launch.env("OOTHECA_GATEWAY__POOL_IDLE_SECONDS", pool_idle_seconds);
         let server = launch.env("OOTHECA_ENGINE__MAX_CONNECTIONS", "520").boot();
-        let ours = furnish(&server);
+        let (_, ours) = furnish(&server);
         let (folder, certificates) = (socket_folder(&server), server.data_dir().join("certificates"));
         let direct = format!("host={folder} dbname=defaultdb user=bench");
         let pgbouncer = PgBouncer::start(&certificates, &folder);
@@ -64,8 +64,8 @@ impl Comparison {
     }
 }
 
-/// Creates a cluster and a user; returns how `pgbench` connects.
-fn furnish(server: &Ootheca) -> String {
+/// Creates a cluster and a user. Returns the ID of the cluster, and how `pgbench` connects.
+pub(crate) fn furnish(server: &Ootheca) -> (String, String) {
     let cluster = server.create_cluster("bench-gateway", "STANDARD");
     let id = cluster["id"].as_str().unwrap_or_default();
     // As many vCPUs as possible, so that the CPU limit does not affect the result.
@@ -77,9 +77,8 @@ fn furnish(server: &Ootheca) -> String {
     let routing =
         cluster.pointer("/config/serverless/routing_id").and_then(|id| id.as_str()).unwrap_or_default();
     let port = server.sql_address().port();
-    format!(
-        "host=localhost port={port} dbname=defaultdb user=bench sslmode=require options=--cluster={routing}"
-    )
+    let gateway = format!("host=localhost port={port} dbname=defaultdb user=bench sslmode=require");
+    (id.to_owned(), format!("{gateway} options=--cluster={routing}"))
 }
 
 fn compare(targets: &[String; 4], clients: usize, more: &[&str]) {
@@ -113,10 +112,22 @@ fn socket_folder(server: &Ootheca) -> String {
 
 fn tps(target: &str, clients: usize, more: &[&str]) -> f64 {
     let clients = clients.to_string();
-    let args = ["-S", "-M", "prepared", "-n", "-c", &clients, "-j", "1", "-T", SECONDS];
+    let args = ["-M", "prepared", "-c", &clients];
+    transactions(target, SECONDS, &[&args, more].concat()).0
+}
+
+/// The rate and the number of the transactions of `pgbench -S`.
+pub(crate) fn transactions(target: &str, seconds: &str, more: &[&str]) -> (f64, f64) {
+    let args = ["-S", "-n", "-j", "1", "-T", seconds];
     let text = pgbench(target, &[&args, more].concat());
-    let line = text.lines().find_map(|line| line.strip_prefix("tps = "));
-    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).expect("pgbench says its rate")
+    (number(&text, "tps = "), number(&text, "number of transactions actually processed: "))
+}
+
+/// The number after `name` in the output of `pgbench`.
+pub(crate) fn number(text: &str, name: &str) -> f64 {
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    let number = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
+    number.expect("a number in the output of pgbench")
 }
 
 /// Runs `pgbench` and returns its output.

@@ -98,7 +98,7 @@ fn the_help_of_an_operation_says_if_it_is_not_implemented() {
     let api = api();
     let about =
         |name: &str| api.find_subcommand(name).and_then(Command::get_about).expect("help").to_string();
-    assert!(about("ListBackups").contains("not implemented"));
+    assert!(about("GetClientCACert").contains("not implemented"));
     assert!(!about("ListClusters").contains("not implemented"));
     let row = operation(Op::ListBackups);
     assert_eq!(

@@ -75,6 +75,7 @@ fn settings(directory: &tempfile::TempDir) -> Result<Settings> {
         "tls": { "certificate": "", "key": "", "self_signed": false },
         "gateway": { "enabled": true, "domain": "", "host": "localhost", "port": 0, "proxy_protocol": false },
         "engine": { "pool_size": 1 },
+        "backups": { "enabled": false, "url": "" },
     });
     let file = std::env::var_os("OOTHECA_CONFIG").map(PathBuf::from);
     Ok(Settings::load(file.as_deref(), &own)?)

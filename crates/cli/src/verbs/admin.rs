@@ -85,6 +85,8 @@ pub(crate) fn run(verb: Verb) -> Result<()> {
             ));
             print(&format!("{secret}\n"))
         }
+        // Only `ootheca backup key` asks for it.
+        Done::RecoveryKey { fingerprint, .. } => print(&format!("{fingerprint}\n")),
     }
 }
 

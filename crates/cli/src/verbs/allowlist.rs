@@ -119,8 +119,7 @@ pub(crate) fn run(context: &Context, verb: Verb) -> Result<()> {
 }
 
 fn entries(context: &Context, cluster: &str) -> Result<String> {
-    let cluster = resolve::cluster(&context.client, cluster)?;
-    Ok(format!("/api/v1/clusters/{}/networking/allowlist", segment(resolve::id(&cluster))))
+    resolve::cluster_path(&context.client, cluster, "/networking/allowlist")
 }
 
 fn entry(entries: &str, address: &IpAddr, mask: u8) -> String {

@@ -44,10 +44,7 @@ const COLUMNS: [Column; 2] = [Column::text("NAME", "/name"), Column::text("TABLE
 
 /// Runs the command.
 pub(crate) fn run(context: &Context, verb: Verb) -> Result<()> {
-    let databases = |cluster: &str| -> Result<String> {
-        let cluster = resolve::cluster(&context.client, cluster)?;
-        Ok(format!("/api/v1/clusters/{}/databases", segment(resolve::id(&cluster))))
-    };
+    let databases = |cluster: &str| resolve::cluster_path(&context.client, cluster, "/databases");
     match verb {
         Verb::List { cluster } => {
             context.out.list(&COLUMNS, &context.client.list(&databases(&cluster)?, "databases")?)

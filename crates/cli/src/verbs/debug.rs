@@ -22,13 +22,17 @@ pub(crate) fn debug(args: &DebugArgs) -> Result<()> {
         let rows: Vec<serde_json::Value> = reports.iter().map(report_json).collect();
         return print(&format!("{:#}\n", serde_json::Value::Array(rows)));
     }
-    let mut text =
-        format!("{:<14} {:<38} {:<18} {:>8}  {}\n", "INSTANCE", "CLUSTER", "ENGINE", "PID", "DATA");
+    let mut text = format!(
+        "{:<14} {:<38} {:>5} {:<18} {:>8}  {}\n",
+        "INSTANCE", "CLUSTER", "EPOCH", "ENGINE", "PID", "DATA"
+    );
     for report in &reports {
         let cluster = report.cluster.map_or_else(|| "(spare)".to_owned(), |id| id.to_string());
         let pid = report.pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string());
+        // Only a cluster whose data was replaced has another one.
+        let epoch = if report.epoch == 0 { "-".to_owned() } else { report.epoch.to_string() };
         let row = format!(
-            "{:<14} {cluster:<38} {:<18} {pid:>8}  {}\n",
+            "{:<14} {cluster:<38} {epoch:>5} {:<18} {pid:>8}  {}\n",
             report.instance,
             report.engine,
             report.data.display()
@@ -42,6 +46,7 @@ fn report_json(report: &InstanceReport) -> serde_json::Value {
     serde_json::json!({
         "instance": report.instance,
         "cluster": report.cluster.map(|id| id.to_string()),
+        "epoch": report.epoch,
         "engine": report.engine,
         "pid": report.pid,
         "data": report.data,

@@ -113,9 +113,7 @@ pub(crate) fn run(context: &Context, verb: Verb) -> Result<()> {
         }
         Verb::Move { object, parent, cluster } => {
             let path = match cluster {
-                true => {
-                    format!("/api/v1/clusters/{}", segment(resolve::id(&resolve::cluster(client, &object)?)))
-                }
+                true => resolve::cluster_path(client, &object, "")?,
                 false => one(context, &object)?,
             };
             let response =

@@ -5,6 +5,7 @@ pub(crate) mod allowlist;
 pub(crate) mod api_key;
 pub(crate) mod audit;
 pub(crate) mod audit_log;
+pub(crate) mod backup;
 pub(crate) mod cluster;
 pub(crate) mod database;
 pub(crate) mod debug;
@@ -13,12 +14,17 @@ pub(crate) mod folder;
 pub(crate) mod jwt_issuer;
 pub(crate) mod key_value;
 pub(crate) mod login;
+pub(crate) mod maintenance;
 pub(crate) mod organization;
 pub(crate) mod person;
+pub(crate) mod recover;
 pub(crate) mod region;
+pub(crate) mod restore;
 pub(crate) mod role;
 pub(crate) mod service_account;
+pub(crate) mod time;
 pub(crate) mod user;
+pub(crate) mod wait;
 
 use crate::{
     client::Client,

@@ -54,10 +54,7 @@ const WITH_PASSWORD: [Column; 2] = [Column::text("NAME", "/name"), Column::text(
 
 /// Runs the command.
 pub(crate) fn run(context: &Context, verb: Verb) -> Result<()> {
-    let users = |cluster: &str| -> Result<String> {
-        let cluster = resolve::cluster(&context.client, cluster)?;
-        Ok(format!("/api/v1/clusters/{}/sql-users", segment(resolve::id(&cluster))))
-    };
+    let users = |cluster: &str| resolve::cluster_path(&context.client, cluster, "/sql-users");
     match verb {
         Verb::List { cluster } => {
             context.out.list(&COLUMNS, &context.client.list(&users(&cluster)?, "users")?)

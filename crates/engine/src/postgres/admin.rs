@@ -2,6 +2,7 @@
 
 use super::{
     admin_role,
+    backup::IS_TEMPORARY,
     context::{EngineContext, new_id},
     control_session::OpenSession,
     instance::Instance,
@@ -100,10 +101,12 @@ impl AdminSession {
 
     /// Returns a tenant's database, or `NotFound` for databases of the engine.
     async fn database(&self, name: &str) -> Result<TenantDatabase> {
-        let query =
-            "SELECT oid, datistemplate, datconnlimit = -2 FROM pg_database WHERE namesend(datname) = $1";
+        let query = format!(
+            "SELECT oid, datistemplate, datconnlimit = -2 FROM pg_database \
+             WHERE namesend(datname) = $1 AND NOT {IS_TEMPORARY}"
+        );
         let failed = |error| database_error(name, error);
-        let found = self.find(query, name).await.map_err(failed)?;
+        let found = self.find(&query, name).await.map_err(failed)?;
         let found = found.filter(|_| !names::engine_database(name));
         let row = found.ok_or_else(|| Error::not_found(format!("database {name}")))?;
         let read = || {
@@ -273,8 +276,8 @@ impl Admin for AdminSession {
     }
 
     async fn databases(&mut self) -> Result<Vec<Database>> {
-        let query = "SELECT datname FROM pg_database";
-        let names = self.column::<Name>(query, &[]).await.map_err(|error| error.other("list databases"))?;
+        let query = format!("SELECT datname FROM pg_database WHERE NOT {IS_TEMPORARY}");
+        let names = self.column::<Name>(&query, &[]).await.map_err(|error| error.other("list databases"))?;
         let names = shown(&names, names::engine_database);
         Ok(names.into_iter().map(|name| Database { name, tables: None }).collect())
     }

@@ -1,6 +1,7 @@
 //! Finds the installed PostgreSQL major versions.
 
 use super::owner::Owner;
+use ootheca_model::{Error, Result};
 use std::{
     collections::BTreeMap,
     fs,
@@ -10,6 +11,10 @@ use std::{
 
 /// The oldest major version that has the roles `pg_read_all_data` and `pg_write_all_data`.
 const OLDEST: u32 = 14;
+/// The oldest major version that archives WAL with a library.
+const OLDEST_WITH_ARCHIVE_LIBRARY: u32 = 15;
+/// Where the libraries of a server are, relative to the folder above that of its programs.
+const LIBRARIES: [&str; 2] = ["lib", "lib/postgresql"];
 
 /// The programs of one major version.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +30,28 @@ pub(super) struct Programs {
 impl Programs {
     pub(super) fn program(&self, name: &str) -> PathBuf {
         self.folder.join(name)
+    }
+
+    /// A client program beside those of the server. `Precondition` if it is not installed.
+    pub(super) fn client_program(&self, name: &str) -> Result<PathBuf> {
+        let program = self.program(name);
+        if program.is_file() {
+            return Ok(program);
+        }
+        Err(Error::precondition(format!(
+            "{} is not installed; install the client programs of PostgreSQL {major}, for example: \
+             apt-get install postgresql-client-{major}",
+            program.display(),
+            major = self.major
+        )))
+    }
+
+    /// Whether the server can archive its WAL with the library `basic_archive`.
+    pub(super) fn has_basic_archive(&self) -> bool {
+        let Ok(program) = fs::canonicalize(self.program("postgres")) else { return false };
+        let above = program.ancestors().nth(2).unwrap_or(&program);
+        self.major >= OLDEST_WITH_ARCHIVE_LIBRARY
+            && LIBRARIES.iter().any(|folder| above.join(folder).join("basic_archive.so").is_file())
     }
 }
 
@@ -86,7 +113,38 @@ fn version(text: &str) -> Option<(u32, String)> {
 
 #[cfg(test)]
 mod tests {
-    use super::version;
+    use super::{Programs, version};
+    use std::fs;
+
+    #[test]
+    fn the_archive_library_is_found_beside_the_programs() {
+        let folder = std::env::temp_dir().join(format!("oo-{}", uuid::Uuid::new_v4().simple()));
+        for name in ["bin", "lib/postgresql"] {
+            fs::create_dir_all(folder.join(name)).expect("created");
+        }
+        fs::write(folder.join("bin/postgres"), "").expect("written");
+        let found = |major| {
+            Programs { major, version: String::new(), folder: folder.join("bin") }.has_basic_archive()
+        };
+        assert!(!found(15), "not installed");
+        fs::write(folder.join("lib/postgresql/basic_archive.so"), "").expect("written");
+        assert!(found(15) && found(18));
+        assert!(!found(14), "this version has no libraries for archiving");
+        fs::remove_dir_all(&folder).expect("removed");
+    }
+
+    #[test]
+    fn a_client_program_that_is_missing_is_named() {
+        let folder = std::env::temp_dir().join(format!("oo-{}", uuid::Uuid::new_v4().simple()));
+        fs::create_dir_all(&folder).expect("created");
+        fs::write(folder.join("pg_dump"), "").expect("written");
+        let programs = Programs { major: 15, version: String::new(), folder: folder.clone() };
+        assert_eq!(programs.client_program("pg_dump").expect("found"), folder.join("pg_dump"));
+        let error = programs.client_program("pg_restore").expect_err("missing");
+        assert_eq!(error.kind(), ootheca_model::ErrorKind::Precondition);
+        assert!(error.message().contains("pg_restore is not installed"), "{error}");
+        fs::remove_dir_all(&folder).expect("removed");
+    }
 
     #[test]
     fn versions_of_releases_and_betas_are_parsed() {

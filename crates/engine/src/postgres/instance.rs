@@ -1,11 +1,13 @@
 //! An instance is a folder with a server in it. At most one cluster has claimed it.
 //!
-//! `instances/<id>/` contains `data/`, which the servers' user owns, `log`, `version`, and three marker
-//! files: `spare-ready` (the copy is complete and durable), `cluster` (the cluster that claimed the
-//! instance), and `plan.json`.
+//! `instances/<id>/` contains `data/` and `wal/` (the spool of archived WAL), which the servers' user owns, `log`,
+//! `version`, and marker files: `spare-ready` (the copy is complete and durable), `cluster` and `epoch` (the claim,
+//! see `claim.rs`), and `plan.json`.
 
 use super::{
+    backup::LastSegment,
     binaries::Programs,
+    claim::Claim,
     context::EngineContext,
     logins::LoginReader,
     meter::Meter,
@@ -16,22 +18,25 @@ use super::{
     shared_memory,
     table_counts::TableCounts,
 };
-use crate::files::{blocking, failed, make_folder, publish_once, write_atomically};
+use crate::files::{blocking, failed, make_folder, write_atomically};
 use ootheca_model::{
-    ClusterId, Error, ErrorKind, Result, Timestamp, failpoint,
+    ClusterId, Error, Result, failpoint,
     instance::{InstancePlan, Observed, Power},
 };
 use std::{
     fs,
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
+
+/// How many copies of the data for other clusters are made at the same time: each needs a connection and a replication
+/// slot.
+const COPIES: usize = 4;
 
 /// Marks a complete copy. Contains the name of its template.
 pub(super) const SPARE_READY: &str = "spare-ready";
-pub(super) const CLUSTER: &str = "cluster";
 pub(super) const PLAN: &str = "plan.json";
 pub(super) const VERSION: &str = "version";
 
@@ -52,12 +57,16 @@ pub(super) enum Stage {
 pub(super) struct InstanceState {
     pub(super) stage: Stage,
     pub(super) process: Option<Arc<Process>>,
-    pub(super) cluster: Option<ClusterId>,
+    pub(super) claim: Option<Claim>,
+    /// Whether the instance does not serve its cluster: another one does, or no plan has named its epoch yet. Its
+    /// server is not started.
+    pub(super) idle: bool,
     pub(super) plan: Option<InstancePlan>,
     pub(super) version: String,
     pub(super) crashes: u32,
     pub(super) up_since: Option<Instant>,
-    pub(super) retry_at: Option<Timestamp>,
+    /// The time of the next start attempt after a crash. Not affected by changes of the clock.
+    pub(super) retry_at: Option<Instant>,
     /// The reason why the CPU limit is not enforced.
     pub(super) unbounded: Option<String>,
     /// Whether the processes are in a group that counts their CPU time; `None` until that is known.
@@ -71,9 +80,9 @@ pub(super) struct InstanceState {
 }
 
 impl InstanceState {
-    /// Whether the plan says that the server should not run.
+    /// Whether the server should not run, because the plan says so or because the instance is idle.
     pub(super) fn off(&self) -> bool {
-        self.plan.as_ref().is_some_and(|plan| plan.power == Power::Off)
+        self.idle || self.plan.as_ref().is_some_and(|plan| plan.power == Power::Off)
     }
 }
 
@@ -87,19 +96,25 @@ pub(super) struct Instance {
     pub(super) meter: Meter,
     pub(super) logins: LoginReader,
     pub(super) table_counts: TableCounts,
+    pub(super) last_segment: LastSegment,
+    /// Held while the data is copied for another cluster.
+    pub(super) copies: Semaphore,
     pub(super) folder: PathBuf,
     work: tokio::sync::Mutex<()>,
 }
 
 impl Instance {
-    /// Loads the instance from an existing folder. Its server is assumed to be down.
+    /// Loads the instance from an existing folder. Its server is assumed to be down. If it is claimed, it is idle
+    /// until it is chosen to serve.
     pub(super) fn new(context: &Arc<EngineContext>, id: &str, programs: &Programs) -> Arc<Self> {
         let folder = context.instances().join(id);
         let version = fs::read_to_string(folder.join(VERSION)).unwrap_or_else(|_| programs.version.clone());
+        let claim = Claim::read(&folder);
         let state = InstanceState {
             stage: Stage::Down,
             process: None,
-            cluster: read_cluster(&folder),
+            claim,
+            idle: claim.is_some(),
             plan: read_plan(&folder),
             version,
             crashes: 0,
@@ -120,6 +135,8 @@ impl Instance {
             meter: Meter::default(),
             logins: LoginReader::default(),
             table_counts: TableCounts::default(),
+            last_segment: LastSegment::default(),
+            copies: Semaphore::new(COPIES),
             work: tokio::sync::Mutex::default(),
         })
     }
@@ -132,12 +149,28 @@ impl Instance {
         self.folder.join("log")
     }
 
+    /// The folder where the server archives its WAL.
+    pub(super) fn spool(&self) -> PathBuf {
+        self.folder.join("wal")
+    }
+
     pub(super) fn sockets(&self) -> PathBuf {
         self.context.run().join(&self.id)
     }
 
     pub(super) fn cluster(&self) -> Option<ClusterId> {
-        self.state.borrow().cluster
+        self.state.borrow().claim.map(|claim| claim.cluster)
+    }
+
+    /// The data epoch of the instance; 0 for a spare.
+    pub(super) fn epoch(&self) -> u64 {
+        self.state.borrow().claim.map_or(0, |claim| claim.epoch)
+    }
+
+    /// Whether a plan has named the epoch of the instance before.
+    pub(super) fn has_served(&self) -> bool {
+        let state = self.state.borrow();
+        state.plan.as_ref().is_some_and(|plan| Some(Claim::of(plan)) == state.claim)
     }
 
     pub(super) fn stage(&self) -> Stage {
@@ -298,12 +331,14 @@ impl Instance {
         self.limit_cpu([]);
         let log = self.log();
         let sockets = self.sockets();
+        let spool = self.spool();
         let spec = LaunchSpec {
             programs: &self.programs,
             owner: &owner,
             data: &data,
             sockets: &sockets,
             log: &log,
+            spool: self.context.settings.archive_wal.then_some(spool.as_path()),
             options: &[],
         };
         // The time before the process enters the group, in `record_process`, is neither limited nor counted,
@@ -345,14 +380,12 @@ impl Instance {
 
     /// Assigns the instance to a cluster by creating one file, which is atomic.
     pub(super) async fn claim(&self, plan: InstancePlan) -> Result<()> {
-        let (folder, cluster) = (self.folder.clone(), plan.cluster);
-        let claimed =
-            blocking(move || publish_once(&folder, CLUSTER, cluster.to_string().as_bytes())).await?;
-        if !claimed {
+        let (folder, claim) = (self.folder.clone(), Claim::of(&plan));
+        if !blocking(move || claim.publish(&folder)).await? {
             return Err(Error::internal(format!("instance {} is already claimed", self.id)));
         }
         failpoint::reach("instance claimed");
-        self.state.send_modify(|state| state.cluster = Some(cluster));
+        self.state.send_modify(|state| state.claim = Some(claim));
         self.apply(plan).await
     }
 
@@ -376,7 +409,7 @@ impl Instance {
         let _one_at_a_time = self.work.lock().await;
         let current = self.state.borrow().plan.clone();
         if let Some(current) = &current {
-            check_generation(current, plan)?;
+            current.check_successor(plan)?;
         }
         if plan.engine_major != self.programs.major.to_string() {
             return Err(Error::precondition(format!(
@@ -387,7 +420,7 @@ impl Instance {
         if current.as_ref() != Some(plan) {
             self.apply(plan.clone()).await?;
         }
-        let due = self.state.borrow().retry_at.is_none_or(|at| at <= now());
+        let due = self.state.borrow().retry_at.is_none_or(|at| at <= Instant::now());
         self.suspend();
         let complete = self.check_data().await?;
         if due && complete && !self.context.closing() {
@@ -425,28 +458,6 @@ impl Instance {
     }
 }
 
-/// Returns `Stale` if `plan` is older than `current`.
-pub(super) fn check_generation(current: &InstancePlan, plan: &InstancePlan) -> Result<()> {
-    if plan.generation < current.generation {
-        let (old, new) = (plan.generation, current.generation);
-        return Err(Error::new(
-            ErrorKind::Stale,
-            format!("generation {old} is older than the current generation {new}"),
-        ));
-    }
-    Ok(())
-}
-
-/// Returns the cluster that has claimed the instance in this folder.
-pub(super) fn read_cluster(folder: &Path) -> Option<ClusterId> {
-    fs::read_to_string(folder.join(CLUSTER)).ok()?.trim().parse().ok()
-}
-
 fn read_plan(folder: &Path) -> Option<InstancePlan> {
     serde_json::from_slice(&fs::read(folder.join(PLAN)).ok()?).ok()
-}
-
-pub(super) fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }

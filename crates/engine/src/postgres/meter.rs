@@ -1,7 +1,7 @@
 //! Measures what an instance uses: CPU time from the kernel, everything else from the server's own counters.
 
 use super::{
-    control_session::ControlSession,
+    control_session::{ControlSession, Select},
     instance::{Instance, Stage},
     process::{self, Process},
     server::not_ready,
@@ -81,6 +81,9 @@ impl WalBytes {
     }
 }
 
+/// The session of an instance that reads its counters.
+pub(super) const SESSION: Select = |instance| &instance.meter.session;
+
 impl Instance {
     /// CPU time of this run of the server. `Unavailable` unless the server is ready.
     pub(super) fn cpu(&self) -> Result<CpuCounter> {
@@ -98,18 +101,14 @@ impl Instance {
 
     /// Reads all counters. `Unavailable` unless the server is ready.
     pub(super) async fn measure(self: &Arc<Self>) -> Result<Measure> {
-        let read = ControlSession::run(
-            self,
-            |instance| &instance.meter.session,
-            async |session| {
-                let rows = session.query(MEASURE, &[], &[]).await.map_err(|error| {
-                    Error::unavailable("cannot read the counters of the SQL server").because(error)
-                })?;
-                let unexpected = || Error::internal("the SQL server returned unexpected counters");
-                let row = rows.first().ok_or_else(unexpected)?;
-                read(row, &mut self.meter.log.lock()).map_err(|error| unexpected().because(error))
-            },
-        );
+        let read = ControlSession::run(self, SESSION, async |session| {
+            let rows = session.query(MEASURE, &[], &[]).await.map_err(|error| {
+                Error::unavailable("cannot read the counters of the SQL server").because(error)
+            })?;
+            let unexpected = || Error::internal("the SQL server returned unexpected counters");
+            let row = rows.first().ok_or_else(unexpected)?;
+            read(row, &mut self.meter.log.lock()).map_err(|error| unexpected().because(error))
+        });
         let (sql, template, roles) = read.await?;
         let recent = self.meter.storage.lock().recent();
         let storage_bytes = match recent {

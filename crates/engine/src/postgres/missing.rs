@@ -1,10 +1,11 @@
 //! Handles clusters whose data is missing: reports what is missing and detects restored data.
 
 use super::{
-    instance::{Instance, read_cluster},
+    claim::{self, Claim},
+    instance::Instance,
     shared::Shared,
 };
-use crate::files::{blocking, names_in};
+use crate::files::blocking;
 use ootheca_model::{ClusterId, Result};
 use std::{
     path::{Path, PathBuf},
@@ -13,17 +14,24 @@ use std::{
 
 /// The result of a search for a cluster's data.
 pub(super) enum DataSearch {
-    Found(Arc<Instance>),
+    /// It is registered now.
+    Found,
     /// What was searched for, and where.
     Missing(String),
 }
 
 impl Shared {
-    /// Searches for the data of a cluster that had none at startup, and registers it if it was restored.
-    pub(super) async fn find(self: &Arc<Self>, cluster: ClusterId) -> Result<DataSearch> {
+    /// Searches for data that was not there at startup, and registers it if it was restored.
+    pub(super) async fn find(self: &Arc<Self>, claim: Claim) -> Result<DataSearch> {
         let instances = self.context.instances();
-        let Some(id) = self.claimed_folder(cluster).await? else {
-            let message = format!("no instance in {} belongs to the cluster", instances.display());
+        let claimed = self.claimed_folders(claim.cluster).await?;
+        let Some((id, _)) = claimed.into_iter().find(|(_, found)| *found == claim) else {
+            let message = match claim.epoch {
+                0 => format!("no instance in {} belongs to the cluster", instances.display()),
+                epoch => {
+                    format!("no instance in {} has data epoch {epoch} of the cluster", instances.display())
+                }
+            };
             return Ok(DataSearch::Missing(message));
         };
         let data = instances.join(&id).join("data");
@@ -34,17 +42,18 @@ impl Shared {
         if !instance.adopt() {
             instance.found_empty();
         }
-        tracing::info!(%cluster, instance = id, "found restored data of cluster");
-        self.register(cluster, instance).map(DataSearch::Found)
+        tracing::info!(cluster = %claim.cluster, instance = id, "found restored data of cluster");
+        self.register(claim, instance)?;
+        Ok(DataSearch::Found)
     }
 
-    /// The id of the instance on disk that a cluster has claimed.
-    pub(super) async fn claimed_folder(&self, cluster: ClusterId) -> Result<Option<String>> {
+    /// The instances on disk that a cluster has claimed, complete or not.
+    pub(super) async fn claimed_folders(&self, cluster: ClusterId) -> Result<Vec<(String, Claim)>> {
         let instances = self.context.instances();
-        let claimed = move || {
-            names_in(&instances).into_iter().find(|id| read_cluster(&instances.join(id)) == Some(cluster))
-        };
-        blocking(move || Ok(claimed())).await
+        blocking(move || {
+            Ok(claim::claimed(&instances).filter(|(_, claim)| claim.cluster == cluster).collect())
+        })
+        .await
     }
 }
 

@@ -2,13 +2,15 @@
 //! only.
 //!
 //! A cluster is a copy of a template (`template.rs`) that claims its folder with one file (`instance.rs`). A
-//! pool of started copies is kept ready to be claimed (`pool.rs`). Nothing in this module retries; the
-//! caller's loop does.
+//! pool of started copies is kept ready to be claimed (`pool.rs`). A cluster can have further instances with
+//! other data epochs, of which one serves (`table.rs`). Nothing in this module retries; the caller's loop does.
 
 mod admin;
 mod admin_role;
+mod backup;
 mod binaries;
 mod cgroup;
+mod claim;
 mod connection;
 mod context;
 mod control_session;
@@ -18,6 +20,7 @@ mod instance;
 mod liveness;
 mod log;
 mod logins;
+mod masking;
 mod meter;
 mod missing;
 mod object;
@@ -29,6 +32,7 @@ mod power;
 mod privileges;
 mod probe;
 mod process;
+mod removal;
 mod report;
 mod sandbox;
 mod server;
@@ -36,8 +40,10 @@ mod shared;
 mod shared_memory;
 mod shell;
 mod sql;
+mod staging;
 mod statement_error;
 mod storage;
+mod table;
 mod table_counts;
 mod template;
 mod trash;
@@ -46,16 +52,19 @@ mod uid_range;
 pub use probe::{Major, Probe, SandboxProbe, probe};
 pub use report::report;
 
+use crate::backup::{BaseInfo, BaseWriter, ObjectRestore, WalEnd};
 use crate::files::{blocking, disk_space};
 use crate::statement::{QueryOutput, Statement};
-use crate::{Admin, Capabilities, DiskSpace, Engine, InstanceReport};
+use crate::{Admin, Capabilities, DiskSpace, Engine, InstanceReport, Source};
 use async_trait::async_trait;
+use claim::Claim;
 use context::{EngineContext, Shutdown};
 use deadline::{BoundedSession, within_deadline};
 use futures_util::future::join_all;
 use instance::Instance;
 use ootheca_model::{
     ClusterId, Result,
+    backup::MaskingScript,
     instance::{InstancePlan, Observed, Removal},
     login::Secret,
     usage::{CpuCounter, Measure},
@@ -90,6 +99,12 @@ pub struct Settings {
     pub max_connections: u32,
     /// The memory that each instance can use, in percent of the memory of the machine.
     pub memory_percent: u32,
+    /// Whether servers archive their WAL for backups. Applies to servers that are started from then on.
+    pub archive_wal: bool,
+    /// What copies of data leave free on the disk, in bytes.
+    pub disk_reserve_bytes: u64,
+    /// The time limit for the SQL that runs on restored data before it serves.
+    pub masking_timeout: Duration,
 }
 
 impl Default for Settings {
@@ -106,6 +121,9 @@ impl Default for Settings {
             shared_buffers: "32MB".to_owned(),
             max_connections: 100,
             memory_percent: 50,
+            archive_wal: false,
+            disk_reserve_bytes: 0,
+            masking_timeout: Duration::from_secs(600),
         }
     }
 }
@@ -187,6 +205,54 @@ impl Engine for PostgresEngine {
 
     async fn remove(&self, cluster: ClusterId) -> Result<Removal> {
         self.shared.remove(cluster).await
+    }
+
+    async fn stage(
+        &self,
+        cluster: ClusterId,
+        epoch: u64,
+        source: &Source,
+        masking: Option<&MaskingScript>,
+    ) -> Result<()> {
+        self.shared.stage(Claim { cluster, epoch }, source, masking).await
+    }
+
+    async fn discard(&self, cluster: ClusterId, keep_epoch: u64) -> Result<()> {
+        self.shared.discard(Claim { cluster, epoch: keep_epoch }).await
+    }
+
+    async fn restore_objects(
+        &self,
+        cluster: ClusterId,
+        epoch: u64,
+        restore: &ObjectRestore,
+        report: &(dyn Fn(f32) + Send + Sync),
+    ) -> Result<()> {
+        self.shared.restore_objects(Claim { cluster, epoch }, restore, report).await
+    }
+
+    async fn forget_restore(&self, cluster: ClusterId, id: &str) -> Result<()> {
+        self.shared.forget_restore(cluster, id).await
+    }
+
+    async fn copy_base(&self, cluster: ClusterId, epoch: u64, to: BaseWriter<'_>) -> Result<BaseInfo> {
+        self.shared.serving_epoch(Claim { cluster, epoch })?.copy_base(to).await
+    }
+
+    async fn end_segment(&self, cluster: ClusterId, epoch: u64) -> Result<WalEnd> {
+        self.shared.serving_epoch(Claim { cluster, epoch })?.end_segment().await
+    }
+
+    async fn segments(&self, cluster: ClusterId, epoch: u64) -> Result<Vec<String>> {
+        self.shared.serving_epoch(Claim { cluster, epoch })?.segments().await
+    }
+
+    async fn read_segment(&self, cluster: ClusterId, epoch: u64, name: &str) -> Result<Vec<u8>> {
+        self.shared.serving_epoch(Claim { cluster, epoch })?.read_segment(name).await
+    }
+
+    async fn remove_segments(&self, cluster: ClusterId, epoch: u64, last: &str) -> Result<()> {
+        self.shared.serving_epoch(Claim { cluster, epoch })?.remove_segments(last).await
     }
 
     async fn list(&self) -> Result<Vec<ClusterId>> {

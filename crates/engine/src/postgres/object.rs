@@ -11,6 +11,10 @@ use tokio_postgres::types::{FromSql, Type};
 pub(super) struct Name(Vec<u8>);
 
 impl Name {
+    pub(super) fn new(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+
     pub(super) fn bytes(&self) -> &[u8] {
         &self.0
     }

@@ -5,12 +5,14 @@ use ootheca_model::{
     Error, Result,
     instance::{Condition, Node, Observed, Phase},
 };
+use std::time::{Duration, Instant};
 
 impl Instance {
     /// Returns the current state.
     pub(super) fn observe(&self) -> Result<Observed> {
         let state = self.state.borrow();
-        let cluster = state.cluster.ok_or_else(|| Error::internal("a spare has no cluster"))?;
+        let claim = state.claim.ok_or_else(|| Error::internal("a spare has no cluster"))?;
+        let cluster = claim.cluster;
         if let Some(missing) = state.missing.clone().filter(|_| state.stage == Stage::Down) {
             return Ok(Observed::data_missing(cluster, missing));
         }
@@ -20,7 +22,7 @@ impl Instance {
             Stage::Ready if live => Phase::Ready,
             Stage::Starting => Phase::Starting,
             Stage::Suspending if !state.off() => Phase::Starting,
-            Stage::Down if state.off() && state.empty => Phase::Suspended,
+            Stage::Down if state.off() && state.empty && !state.idle => Phase::Suspended,
             _ => Phase::Down,
         };
         let node =
@@ -32,10 +34,14 @@ impl Instance {
             engine: state.version.clone(),
             nodes: if phase == Phase::Suspended { Vec::new() } else { vec![node] },
             conditions: conditions(&state),
-            retry_at: state.retry_at.filter(|_| phase == Phase::Down),
+            retry_after: state.retry_at.filter(|_| phase == Phase::Down).map(until),
             location: self.data().display().to_string(),
         })
     }
+}
+
+fn until(at: Instant) -> Duration {
+    at.saturating_duration_since(Instant::now())
 }
 
 fn conditions(state: &InstanceState) -> Vec<Condition> {

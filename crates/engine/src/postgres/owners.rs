@@ -77,12 +77,15 @@ impl Owners {
 }
 
 impl Instance {
-    /// Returns the user of the server. The data changes hands if another user ran the server before.
+    /// Returns the user of the server. The data and the spool change hands if another user ran the server before.
     pub(super) async fn take_ownership(&self) -> Result<Owner> {
         let (context, id, folder) = (self.context.clone(), self.id.clone(), self.folder.clone());
-        let (data, sockets) = (self.data(), self.sockets());
+        let (data, spool, sockets) = (self.data(), self.spool(), self.sockets());
         blocking(move || {
             let owner = context.owner_of(&id, &folder)?;
+            if spool.exists() {
+                owner.take_over(&spool)?;
+            }
             if owner.take_over(&data)? {
                 remove_tree(&sockets)?;
                 tracing::info!(instance = id, user = owner.name(), "data of instance changed hands");

@@ -11,6 +11,7 @@ use super::{
 use crate::files::{blocking, sync_file_system, write_atomically};
 use ootheca_model::{Error, Result, failpoint};
 use std::{
+    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -25,40 +26,59 @@ const RETRY_DELAY: Duration = Duration::from_secs(5);
 /// Creates and starts an unclaimed instance, which is a durable copy of the template.
 pub(super) async fn make(shared: &Shared, programs: &Programs) -> Result<Arc<Instance>> {
     let context = &shared.context;
-    let data = match template::existing(context, programs) {
-        Some(data) => data,
-        None => {
-            let _one_at_a_time = shared.templates.lock().await;
-            template::ensure(context, programs).await?
-        }
-    };
+    let template = shared.template(programs).await?;
     let id = new_id();
-    let result = fill(context, programs, &id, data).await;
-    if result.is_err()
-        && let Err(error) = trash::discard(context, &id).await
-    {
-        tracing::warn!(instance = id, error = error.chain(), "could not remove unfinished instance");
+    let result = fill(context, programs, &id, template).await;
+    if result.is_err() {
+        discard_unfinished(context, &id).await;
     }
     result
+}
+
+/// Removes an instance that no cluster has claimed. If that fails, the next start repeats it.
+pub(super) async fn discard_unfinished(context: &Arc<EngineContext>, id: &str) {
+    if let Err(error) = trash::discard(context, id).await {
+        tracing::warn!(instance = id, error = error.chain(), "could not remove unfinished instance");
+    }
+}
+
+impl Shared {
+    /// The data directory of the template for these programs, which is created if it does not exist.
+    pub(super) async fn template(&self, programs: &Programs) -> Result<PathBuf> {
+        if let Some(data) = template::existing(&self.context, programs) {
+            return Ok(data);
+        }
+        let _one_at_a_time = self.templates.lock().await;
+        template::ensure(&self.context, programs).await
+    }
+}
+
+/// Copies a template to a new instance. Returns an error as soon as `stopped` returns true, or the engine shuts down.
+pub(super) async fn copy_template(
+    context: &Arc<EngineContext>,
+    id: &str,
+    template: PathBuf,
+    stopped: impl Fn() -> bool + Send + 'static,
+) -> Result<PathBuf> {
+    let (context, id) = (context.clone(), id.to_owned());
+    let folder = blocking(move || {
+        let folder = Instance::make_folder(&context, &id)?;
+        let owner = context.new_owner(&id, &folder)?;
+        copy_tree(&template, &folder.join("data"), &owner, &|| context.closing() || stopped())?;
+        Ok(folder)
+    })
+    .await?;
+    failpoint::reach("instance copied");
+    Ok(folder)
 }
 
 async fn fill(
     context: &Arc<EngineContext>,
     programs: &Programs,
     id: &str,
-    template: std::path::PathBuf,
+    template: PathBuf,
 ) -> Result<Arc<Instance>> {
-    let folder = blocking({
-        let (context, id) = (context.clone(), id.to_owned());
-        move || {
-            let folder = Instance::make_folder(&context, &id)?;
-            let owner = context.new_owner(&id, &folder)?;
-            copy_tree(&template, &folder.join("data"), &owner, &|| context.closing())?;
-            Ok(folder)
-        }
-    })
-    .await?;
-    failpoint::reach("instance copied");
+    let folder = copy_template(context, id, template, || false).await?;
     let instance = Instance::new(context, id, programs);
     instance.start();
     // The server starts while the copy becomes durable. The instance is complete only when both are done.

@@ -1,7 +1,7 @@
 //! Stops an instance's server: because its power is off, permanently, or after a crash.
 
 use super::{
-    instance::{Instance, InstanceState, Stage, now},
+    instance::{Instance, InstanceState, Stage},
     process::{self, LOCK_FILE, Process},
     server::{self, StopMode},
     shared_memory, trash,
@@ -45,6 +45,20 @@ impl Instance {
             Stage::Down => drop(tokio::spawn(self.clone().stop_leftovers())),
             _ => drop(tokio::spawn(self.clone().stop_suspending())),
         }
+    }
+
+    /// Stops the server, because the instance does not serve its cluster. Returns whether it is certain that no
+    /// process is left. Does not wait.
+    pub(super) fn vacate(self: &Arc<Self>) -> bool {
+        self.state.send_if_modified(|state| !std::mem::replace(&mut state.idle, true));
+        self.suspend();
+        let state = self.state.borrow();
+        state.empty && matches!(state.stage, Stage::Down | Stage::Stopped)
+    }
+
+    /// Allows the server of an idle instance to be started.
+    pub(super) fn serve(&self) {
+        self.state.send_modify(|state| state.idle = false);
     }
 
     /// Records that no process of the instance exists.
@@ -131,7 +145,7 @@ impl Instance {
         }
         state.stage = Stage::Down;
         state.crashes += 1;
-        state.retry_at = Some(now().after(restart_delay(state.crashes)));
+        state.retry_at = Some(Instant::now() + restart_delay(state.crashes));
         if !self.context.closing() {
             tracing::warn!(instance = self.id, crashes = state.crashes, "server stopped unexpectedly");
         }

@@ -1,8 +1,10 @@
 //! Server processes: their identity, their exit, and signals that cannot reach an unrelated process.
 //!
-//! A process id alone is never trusted, because ids are reused. A process belongs to an instance if its
-//! working directory is the data folder and its start time matches the folder's lock file. From then on it is
-//! referenced by a pidfd.
+//! A process id alone is never trusted, because ids are reused. A process is the server of an instance if the
+//! lock file in the data folder contains its id, its working directory is that folder, and its program is
+//! PostgreSQL. From then on it is referenced by a pidfd. The start time in the lock file is not compared with
+//! that of the process: the clock may have been set since, and on a busy machine seconds pass between the
+//! start of the process and that of its program.
 
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions};
 use std::{
@@ -18,8 +20,9 @@ use tokio::io::{Interest, unix::AsyncFd};
 pub(super) const LOCK_FILE: &str = "postmaster.pid";
 /// The unit of times in `/proc` on every architecture.
 const TICKS_PER_SECOND: u64 = 100;
-/// The permitted difference between the start times in the lock file and in `/proc`, in seconds.
-const TOLERANCE: u64 = 5;
+const CLEAR_POLL: Duration = Duration::from_millis(10);
+/// Part of the name of the program of a server. Packages may wrap it, as in `.postgres-wrapped`.
+const PROGRAM: &str = "postgres";
 
 /// A process whose identity was verified.
 #[derive(Debug)]
@@ -64,10 +67,12 @@ impl Process {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Lock {
     pub(super) pid: u32,
-    /// The start time, in seconds since 1970.
+    /// The start time, in seconds since 1970. Distinguishes two locks with the same process id.
     began: u64,
     /// Whether the server accepts connections.
     pub(super) ready: bool,
+    /// Whether the server has reported its status, which it does right before it starts its recovery.
+    pub(super) reported: bool,
     /// The id of its System V shared memory segment.
     pub(super) shared_memory: Option<u32>,
 }
@@ -78,6 +83,7 @@ pub(super) fn lock(data: &Path) -> Option<Lock> {
 
 pub(super) fn parse_lock(text: &str) -> Option<Lock> {
     let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    let status = lines.get(7);
     Some(Lock {
         pid: lines.first()?.parse().ok().filter(|pid| *pid > 1)?,
         began: lines.get(2)?.parse().ok()?,
@@ -85,7 +91,8 @@ pub(super) fn parse_lock(text: &str) -> Option<Lock> {
             .get(6)
             .and_then(|line| line.split_whitespace().nth(1))
             .and_then(|id| id.parse().ok()),
-        ready: lines.get(7).is_some_and(|status| *status == "ready"),
+        ready: status.is_some_and(|status| *status == "ready"),
+        reported: status.is_some_and(|status| !status.is_empty()),
     })
 }
 
@@ -93,9 +100,8 @@ pub(super) fn parse_lock(text: &str) -> Option<Lock> {
 /// lock file.
 pub(super) fn postmaster(data: &Path) -> Option<Lock> {
     let lock = lock(data)?;
-    let stat = stat(lock.pid).filter(|stat| !stat.dead)?;
-    let began = boot_time()? + stat.began / TICKS_PER_SECOND;
-    let ours = works_in(lock.pid, data) && began.abs_diff(lock.began) <= TOLERANCE;
+    let stat = stat(lock.pid)?;
+    let ours = !stat.dead && stat.program.contains(PROGRAM) && works_in(lock.pid, data);
     ours.then_some(lock)
 }
 
@@ -127,16 +133,32 @@ pub(super) async fn clear(folder: &Path, patience: Duration) {
             return;
         }
         if begun.elapsed() >= patience {
-            for pid in left {
-                let Some(id) = rustix_pid(pid) else { continue };
-                let Ok(fd) = rustix::process::pidfd_open(id, PidfdFlags::empty()) else { continue };
-                if works_in(pid, folder) {
-                    let _ = rustix::process::pidfd_send_signal(&fd, Signal::KILL);
-                    let _ = rustix::process::waitpid(Some(id), WaitOptions::NOHANG);
-                }
-            }
+            left.into_iter().for_each(|pid| kill(pid, folder));
         }
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        tokio::time::sleep(CLEAR_POLL).await;
+    }
+}
+
+/// Kills the processes of a program whose working directory is `folder`, and waits until they have exited.
+pub(super) async fn clear_program(folder: &Path, program: &str) {
+    loop {
+        let mut left = working_in(folder);
+        left.retain(|pid| stat(*pid).is_some_and(|stat| stat.program == program));
+        if left.is_empty() {
+            return;
+        }
+        left.into_iter().for_each(|pid| kill(pid, folder));
+        tokio::time::sleep(CLEAR_POLL).await;
+    }
+}
+
+/// Kills a process unless its id belongs to another one by now.
+fn kill(pid: u32, folder: &Path) {
+    let Some(id) = rustix_pid(pid) else { return };
+    let Ok(fd) = rustix::process::pidfd_open(id, PidfdFlags::empty()) else { return };
+    if works_in(pid, folder) {
+        let _ = rustix::process::pidfd_send_signal(&fd, Signal::KILL);
+        let _ = rustix::process::waitpid(Some(id), WaitOptions::NOHANG);
     }
 }
 
@@ -183,6 +205,8 @@ fn works_in(pid: u32, folder: &Path) -> bool {
 }
 
 struct Stat {
+    /// The first 15 bytes of the name of the program.
+    program: String,
     state: char,
     dead: bool,
     began: u64,
@@ -196,7 +220,9 @@ fn stat(pid: u32) -> Option<Stat> {
 
 fn parse_stat(text: &str) -> Option<Stat> {
     // The name in parentheses can contain any character, including parentheses.
-    let mut fields = text.rsplit_once(')')?.1.split_whitespace();
+    let (name, fields) = text.rsplit_once(')')?;
+    let program = name.split_once('(')?.1.to_owned();
+    let mut fields = fields.split_whitespace();
     let state = fields.next()?.chars().next()?;
     let dead = matches!(state, 'Z' | 'X');
     let mut ticks = fields.by_ref().skip(10).map(str::parse::<u64>);
@@ -204,12 +230,7 @@ fn parse_stat(text: &str) -> Option<Stat> {
     for _ in 0..4 {
         used += ticks.next()?.ok()?;
     }
-    Some(Stat { state, dead, began: fields.nth(4)?.parse().ok()?, used })
-}
-
-fn boot_time() -> Option<u64> {
-    let text = fs::read_to_string("/proc/stat").ok()?;
-    text.lines().find_map(|line| line.strip_prefix("btime ")?.trim().parse().ok())
+    Some(Stat { program, state, dead, began: fields.nth(4)?.parse().ok()?, used })
 }
 
 fn rustix_pid(pid: u32) -> Option<Pid> {
@@ -218,7 +239,33 @@ fn rustix_pid(pid: u32) -> Option<Pid> {
 
 #[cfg(test)]
 mod tests {
-    use super::{parse_lock, parse_stat, used};
+    use super::{LOCK_FILE, parse_lock, parse_stat, postmaster, used};
+    use std::{fs, path::Path, process::Command};
+
+    #[test]
+    fn only_a_server_in_the_folder_of_the_lock_is_its_owner() {
+        let folder = std::env::temp_dir().join(format!("oo-{}", uuid::Uuid::new_v4().simple()));
+        let [data, other] = ["data", "other"].map(|name| folder.join(name));
+        fs::create_dir_all(&data).expect("created");
+        fs::create_dir(&other).expect("created");
+        let server = folder.join("postgres");
+        fs::copy("/bin/sleep", &server).expect("copied");
+        let locked = |program: &Path, works_in: &Path| {
+            let mut child = Command::new(program).arg("60").current_dir(works_in).spawn().expect("started");
+            let lock = format!("{}\n{}\n1700000000\n5432\n", child.id(), data.display());
+            fs::write(data.join(LOCK_FILE), lock).expect("written");
+            let owner = postmaster(&data).map(|lock| lock.pid);
+            let found = owner == Some(child.id());
+            child.kill().expect("killed");
+            child.wait().expect("ended");
+            assert_eq!(postmaster(&data), None, "no process");
+            found
+        };
+        assert!(locked(&server, &data));
+        assert!(!locked(&server, &other), "another folder");
+        assert!(!locked(Path::new("/bin/sleep"), &data), "another program");
+        fs::remove_dir_all(&folder).expect("removed");
+    }
 
     #[test]
     fn lock_files_are_parsed_at_every_stage() {
@@ -228,8 +275,10 @@ mod tests {
             (lock.pid, lock.began, lock.ready, lock.shared_memory),
             (4711, 1_700_000_000, true, Some(17))
         );
+        let starting = parse_lock(&full.replace("ready   ", "starting")).expect("complete");
+        assert!(lock.reported && starting.reported && !starting.ready);
         let early = parse_lock("4711\n/data\n1700000000\n5432\n").expect("early");
-        assert!(!early.ready && early.shared_memory.is_none());
+        assert!(!early.ready && !early.reported && early.shared_memory.is_none());
         assert!(
             parse_lock("4711\n").is_none() && parse_lock("").is_none() && parse_lock("1\n/\n5\n").is_none()
         );
@@ -240,6 +289,7 @@ mod tests {
         let text = "7 (a) b) Z 1 7 7 0 -1 0 0 0 0 0 1 2 4 8 20 0 1 0 12345 0 0";
         let stat = parse_stat(text).expect("parsed");
         assert!(stat.dead && stat.began == 12345 && stat.used == 15);
+        assert_eq!(stat.program, "a) b");
     }
 
     #[test]

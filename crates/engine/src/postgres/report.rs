@@ -1,15 +1,12 @@
 //! Reports instances from the folder alone. The engine does not have to run.
 
-use super::{
-    instance::{VERSION, read_cluster},
-    process,
-};
+use super::{claim::Claim, instance::VERSION, process};
 use crate::InstanceReport;
 use crate::files::names_in;
 use ootheca_model::{Error, Result};
 use std::{fs, path::Path};
 
-/// Reports every instance in the engine's folder, sorted by cluster and id. Returns an empty list if the
+/// Reports every instance in the engine's folder, sorted by cluster, epoch, and id. Returns an empty list if the
 /// folder does not exist.
 pub fn report(folder: &Path) -> Result<Vec<InstanceReport>> {
     if !folder.exists() {
@@ -24,8 +21,10 @@ pub fn report(folder: &Path) -> Result<Vec<InstanceReport>> {
         .map(|instance| {
             let folder = instances.join(&instance);
             let data = folder.join("data");
+            let claim = Claim::read(&folder);
             InstanceReport {
-                cluster: read_cluster(&folder),
+                cluster: claim.map(|claim| claim.cluster),
+                epoch: claim.map_or(0, |claim| claim.epoch),
                 engine: fs::read_to_string(folder.join(VERSION)).unwrap_or_default(),
                 pid: process::postmaster(&data).map(|lock| lock.pid),
                 instance,
@@ -33,6 +32,6 @@ pub fn report(folder: &Path) -> Result<Vec<InstanceReport>> {
             }
         })
         .collect();
-    reports.sort_by(|a, b| (a.cluster, &a.instance).cmp(&(b.cluster, &b.instance)));
+    reports.sort_by(|a, b| (a.cluster, a.epoch, &a.instance).cmp(&(b.cluster, b.epoch, &b.instance)));
     Ok(reports)
 }

@@ -1,6 +1,6 @@
 //! What a SQL server can reach: its own data and sockets, and what it needs of the system to run.
 
-use super::{binaries::Programs, owner::Owner};
+use super::{binaries::Programs, owner::Owner, server::LaunchSpec};
 use crate::launcher::{self, Access, Enforcement};
 use ootheca_model::{Error, Result};
 use parking_lot::Mutex;
@@ -115,12 +115,14 @@ impl Sandbox {
         self.enforcement.get().copied()
     }
 
-    /// A command that starts a server of `owner` in its sandbox. The arguments of the server follow.
-    pub(super) fn command(&self, owner: &Owner, programs: &Programs, data: &Path, sockets: &Path) -> Command {
-        let own = [(Access::Data, data), (Access::Sockets, sockets)];
+    /// A command that starts a server in its sandbox. The arguments of the server follow.
+    pub(super) fn command(&self, spec: &LaunchSpec<'_>) -> Command {
+        let programs = spec.programs;
+        let mut own = vec![(Access::Data, spec.data), (Access::Sockets, spec.sockets)];
+        own.extend(spec.spool.map(|spool| (Access::Data, spool)));
         let network = programs.major < FIRST_WITHOUT_NETWORK;
         let sandbox = launcher::Sandbox { files: files(programs, &self.paths, &own), network };
-        command(&self.launcher, owner, sandbox.arguments(&programs.program("postgres")))
+        command(&self.launcher, spec.owner, sandbox.arguments(&programs.program("postgres")))
     }
 }
 

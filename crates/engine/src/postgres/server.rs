@@ -2,13 +2,14 @@
 
 use super::copy::make_private_folder;
 use super::{
+    backup,
     binaries::Programs,
     connection::{Connection, ConnectionError},
     context::{CONTROL_USER, EngineContext, SOCKET, Shutdown},
     log,
     object::Name,
     owner::Owner,
-    process::{self, Process},
+    process::{self, Lock, Process},
     shared_memory,
 };
 use crate::files::failed;
@@ -75,6 +76,8 @@ pub(super) struct LaunchSpec<'a> {
     pub(super) data: &'a Path,
     pub(super) sockets: &'a Path,
     pub(super) log: &'a Path,
+    /// Where the server archives its WAL; `None` if it does not.
+    pub(super) spool: Option<&'a Path>,
     /// Settings for this start only.
     pub(super) options: &'a [&'a str],
 }
@@ -82,16 +85,19 @@ pub(super) struct LaunchSpec<'a> {
 /// Starts a server in its own process group, so that Ctrl-C in a terminal does not reach it.
 pub(super) fn spawn(context: &EngineContext, spec: &LaunchSpec<'_>) -> Result<Process> {
     make_private_folder(spec.sockets, spec.owner)?;
+    if let Some(spool) = spec.spool {
+        backup::prepare_spool(spool, spec.owner)?;
+    }
     let log = log::open(spec.log)?;
     let errors = log.try_clone().map_err(failed("open", spec.log))?;
     let program = spec.programs.program("postgres");
     let settings = &context.settings;
     let mut command = match &context.sandbox {
-        Some(sandbox) => sandbox.command(spec.owner, spec.programs, spec.data, spec.sockets),
+        Some(sandbox) => sandbox.command(spec),
         None => spec.owner.command(&program),
     };
     command.arg("-D").arg(spec.data);
-    let options = [
+    let mut options = vec![
         format!("unix_socket_directories={}", spec.sockets.display()),
         "listen_addresses=".to_owned(),
         "port=5432".to_owned(),
@@ -102,6 +108,9 @@ pub(super) fn spawn(context: &EngineContext, spec: &LaunchSpec<'_>) -> Result<Pr
         format!("shared_buffers={}", settings.shared_buffers),
         format!("max_connections={}", settings.max_connections),
     ];
+    if let Some(spool) = spec.spool {
+        options.extend(backup::archive_options(spec.programs, spool));
+    }
     for option in options.iter().map(String::as_str).chain(spec.options.iter().copied()) {
         command.arg("-c").arg(option);
     }
@@ -123,8 +132,23 @@ pub(super) fn spawn(context: &EngineContext, spec: &LaunchSpec<'_>) -> Result<Pr
 
 /// Waits until the server's lock file says that it accepts connections.
 pub(super) async fn ready(process: &Process, data: &Path, limit: Duration) -> Result<()> {
+    reached(process, data, limit, |lock| lock.ready).await
+}
+
+/// Waits until the server is about to start its recovery, or is further.
+pub(super) async fn starting(process: &Process, data: &Path, limit: Duration) -> Result<()> {
+    reached(process, data, limit, |lock| lock.reported).await
+}
+
+/// Waits until the server's lock file says what is wanted.
+async fn reached(
+    process: &Process,
+    data: &Path,
+    limit: Duration,
+    is_wanted: impl Fn(&Lock) -> bool,
+) -> Result<()> {
     let says_so = async {
-        while !process::lock(data).is_some_and(|lock| lock.pid == process.pid && lock.ready) {
+        while !process::lock(data).is_some_and(|lock| lock.pid == process.pid && is_wanted(&lock)) {
             tokio::time::sleep(POLL).await;
         }
     };

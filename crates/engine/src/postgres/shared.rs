@@ -2,19 +2,22 @@
 
 use super::{
     binaries::Programs,
+    claim::Claim,
     context::EngineContext,
-    instance::{Instance, SPARE_READY, Stage, check_generation, read_cluster},
+    instance::{Instance, SPARE_READY, Stage},
     missing::{DataSearch, version_file},
-    pool, process, template, trash,
+    pool, process,
+    table::{ClusterSlot, Table},
+    template, trash,
 };
 use crate::files::{names_in, remove_tree};
 use ootheca_model::{
     ClusterId, Error, Result,
-    instance::{InstancePlan, Observed, Phase, Removal},
+    instance::{InstancePlan, Observed, Phase},
 };
 use parking_lot::{Mutex, MutexGuard};
 use std::{
-    collections::HashMap,
+    collections::HashSet,
     fs,
     path::{Path, PathBuf},
     sync::{
@@ -25,28 +28,6 @@ use std::{
 };
 use tokio::sync::{Notify, watch};
 
-/// How long `remove` waits for the removal before it returns `Going`.
-const REMOVAL_WAIT: Duration = Duration::from_millis(500);
-
-/// The state of a cluster in this engine.
-#[derive(Debug)]
-enum ClusterSlot {
-    /// An instance is being created or claimed for the cluster.
-    Making {
-        plan: InstancePlan,
-        cancelled: bool,
-        failure: Option<Error>,
-    },
-    Claimed(Arc<Instance>),
-    Removing(Arc<Instance>),
-}
-
-#[derive(Debug, Default)]
-struct Table {
-    clusters: HashMap<ClusterId, ClusterSlot>,
-    spares: Vec<Arc<Instance>>,
-}
-
 /// The state of the engine, shared by its tasks.
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -55,6 +36,8 @@ pub(super) struct Shared {
     pub(super) templates: tokio::sync::Mutex<()>,
     /// Notifies the task that fills the pool.
     pub(super) refill: Notify,
+    /// The clusters of which instances are being staged, discarded, or removed.
+    pub(super) changing: watch::Sender<HashSet<ClusterId>>,
     table: Mutex<Table>,
     active: watch::Sender<usize>,
     last_request: Mutex<Instant>,
@@ -92,6 +75,7 @@ impl Shared {
             context: Arc::new(context),
             templates: tokio::sync::Mutex::default(),
             refill: Notify::new(),
+            changing: watch::Sender::new(HashSet::new()),
             table: Mutex::default(),
             active: watch::Sender::new(0),
             last_request: Mutex::new(Instant::now()),
@@ -99,7 +83,7 @@ impl Shared {
         }
     }
 
-    fn table(&self) -> MutexGuard<'_, Table> {
+    pub(super) fn table(&self) -> MutexGuard<'_, Table> {
         self.table.lock()
     }
 
@@ -130,23 +114,22 @@ impl Shared {
         for id in names_in(&self.context.instances()) {
             let folder = self.context.instances().join(&id);
             let mark = fs::read_to_string(folder.join(SPARE_READY)).ok();
-            let owner = read_cluster(&folder);
+            let claim = Claim::read(&folder);
             let (Some(mark), Some(programs)) = (mark, self.programs_of(&folder.join("data"))) else {
                 // An instance that a cluster has claimed is never removed here, even if it is incomplete.
-                if owner.is_none() {
+                if claim.is_none() {
                     unfinished.push(id);
                 }
                 continue;
             };
             let instance = Instance::new(&self.context, &id, &programs);
-            match owner {
-                Some(cluster) => {
+            match claim {
+                Some(Claim { cluster, epoch }) => {
                     if !instance.adopt() && !busy.contains(&instance.data()) {
                         instance.found_empty();
                     }
-                    instance.suspend();
-                    if table.clusters.insert(cluster, ClusterSlot::Claimed(instance)).is_some() {
-                        tracing::error!(%cluster, instance = id, "cluster has claimed two instances");
+                    if table.idle.insert((cluster, epoch), instance).is_some() {
+                        tracing::error!(%cluster, epoch, instance = id, "cluster has claimed two instances");
                     }
                 }
                 None => {
@@ -160,6 +143,10 @@ impl Shared {
                     }
                 }
             }
+        }
+        // Until the first plan. It may name a later epoch.
+        for instance in table.serve_latest() {
+            instance.suspend();
         }
         unfinished
     }
@@ -211,7 +198,7 @@ impl Shared {
             || self.table().clusters.values().any(|slot| matches!(slot, ClusterSlot::Making { .. }))
     }
 
-    fn note_request(&self) {
+    pub(super) fn note_request(&self) {
         *self.last_request.lock() = Instant::now();
     }
 
@@ -224,13 +211,17 @@ impl Shared {
         self.note_request();
         // Registered before the decision, so that `close` waits for all resulting work.
         let guard = self.begin();
-        match self.decide(plan, absent)? {
+        let mut step = self.decide(plan, absent)?;
+        if matches!(step, Some(EnsureStep::Find)) {
+            if let DataSearch::Missing(missing) = self.find(Claim::of(plan)).await? {
+                return Ok(Observed::data_missing(plan.cluster, missing));
+            }
+            step = self.decide(plan, absent)?;
+        }
+        match step {
             None => self.observe(plan.cluster),
             Some(EnsureStep::Look(instance)) => instance.ensure(plan).await,
-            Some(EnsureStep::Find) => match self.find(plan.cluster).await? {
-                DataSearch::Found(instance) => instance.ensure(plan).await,
-                DataSearch::Missing(missing) => Ok(Observed::data_missing(plan.cluster, missing)),
-            },
+            Some(EnsureStep::Find) => Err(Error::unavailable("the cluster is being changed")),
             Some(EnsureStep::Claim(spare)) => {
                 self.refill.notify_one();
                 let (shared, cluster) = (self.clone(), plan.cluster);
@@ -255,20 +246,29 @@ impl Shared {
         }
     }
 
-    /// Decides what to do for a plan. Reserves the cluster's entry and, if there is one, a spare.
+    /// Decides what to do for a plan. Reserves the cluster's entry and, if there is one, a spare. Returns `None` if
+    /// there is nothing to do until the next hint.
     fn decide(&self, plan: &InstancePlan, absent: WhenMissing) -> Result<Option<EnsureStep>> {
         let mut table = self.table();
+        let table = &mut *table;
         match table.clusters.get_mut(&plan.cluster) {
-            Some(ClusterSlot::Claimed(instance)) => return Ok(Some(EnsureStep::Look(instance.clone()))),
             Some(ClusterSlot::Removing(_)) => return Err(Error::unavailable("the cluster is being removed")),
             Some(ClusterSlot::Making { plan: current, failure, .. }) => {
-                check_generation(current, plan)?;
+                current.check_successor(plan)?;
+                if plan.epoch > current.epoch {
+                    return Err(Error::unavailable("the cluster is being created"));
+                }
                 current.clone_from(plan);
                 let Some(error) = failure.take() else { return Ok(None) };
                 table.clusters.remove(&plan.cluster);
                 return Err(error);
             }
+            Some(slot) => replace_if_later(slot, plan)?,
             None => {}
+        }
+        if table.clusters.contains_key(&plan.cluster) || table.idle_of(plan.cluster).next().is_some() {
+            let changing = self.changing.borrow().contains(&plan.cluster);
+            return Ok(choose(table, plan, changing));
         }
         if self.context.closing() {
             return Err(Error::unavailable("the engine is shutting down"));
@@ -284,11 +284,19 @@ impl Shared {
         Ok(Some(spare.map_or(EnsureStep::Make, EnsureStep::Claim)))
     }
 
-    /// Registers an instance whose folder was restored after startup.
-    pub(super) fn register(&self, cluster: ClusterId, instance: Arc<Instance>) -> Result<Arc<Instance>> {
-        match self.table().clusters.entry(cluster).or_insert(ClusterSlot::Claimed(instance)) {
-            ClusterSlot::Claimed(instance) => Ok(instance.clone()),
-            _ => Err(Error::unavailable("the cluster is being changed")),
+    /// Registers an instance whose folder was restored after startup. It doesn't serve until it is chosen.
+    pub(super) fn register(&self, claim: Claim, instance: Arc<Instance>) -> Result<()> {
+        let mut table = self.table();
+        match table.clusters.get(&claim.cluster) {
+            Some(ClusterSlot::Making { .. } | ClusterSlot::Removing(_)) => {
+                Err(Error::unavailable("the cluster is being changed"))
+            }
+            // Another call found it too.
+            Some(ClusterSlot::Claimed(serving)) if serving.epoch() == claim.epoch => Ok(()),
+            _ => {
+                table.idle.entry((claim.cluster, claim.epoch)).or_insert(instance);
+                Ok(())
+            }
         }
     }
 
@@ -339,75 +347,22 @@ impl Shared {
     }
 
     pub(super) fn observe(&self, cluster: ClusterId) -> Result<Observed> {
-        match self.table().clusters.get(&cluster) {
-            None => Ok(Observed::absent(cluster)),
-            Some(ClusterSlot::Making { .. }) => {
-                Ok(Observed { phase: Phase::Starting, ..Observed::absent(cluster) })
+        let table = self.table();
+        let phase = match table.clusters.get(&cluster) {
+            Some(ClusterSlot::Claimed(instance) | ClusterSlot::Replacing { from: instance, .. }) => {
+                return instance.observe();
             }
-            Some(ClusterSlot::Claimed(instance) | ClusterSlot::Removing(instance)) => instance.observe(),
-        }
-    }
-
-    /// Stops and removes the instance of a cluster.
-    pub(super) async fn remove(self: &Arc<Self>, cluster: ClusterId) -> Result<Removal> {
-        let Some(guard) = self.begin() else { return Err(Error::unavailable("the engine is shutting down")) };
-        let Some(instance) = self.take_for_removal(cluster) else {
-            let going = self.table().clusters.contains_key(&cluster) || !self.cleaned.load(Ordering::Acquire);
-            if going {
-                return Ok(Removal::Going);
-            }
-            // The remains of an instance whose data is missing.
-            if let Some(id) = self.claimed_folder(cluster).await? {
-                trash::discard(&self.context, &id).await?;
-            }
-            return Ok(Removal::Gone);
+            Some(ClusterSlot::Removing(instances)) if !instances.is_empty() => return instances[0].observe(),
+            Some(ClusterSlot::Making { .. }) => Phase::Starting,
+            // There is data, but none that serves.
+            None if table.idle_of(cluster).next().is_some() => Phase::Down,
+            _ => Phase::Absent,
         };
-        let shared = self.clone();
-        let work = tokio::spawn(async move {
-            let _guard = guard;
-            instance.stop(true).await;
-            match trash::discard(&shared.context, &instance.id).await {
-                Ok(()) => {
-                    shared.table().clusters.remove(&cluster);
-                    shared.context.hint(Some(cluster));
-                }
-                // No hint: the caller retries the removal anyway, and a hint would make it do so immediately.
-                Err(error) => {
-                    tracing::warn!(%cluster, error = error.chain(), "could not remove instance");
-                    instance.revive();
-                    shared.table().clusters.insert(cluster, ClusterSlot::Claimed(instance));
-                }
-            }
-        });
-        let _ = tokio::time::timeout(REMOVAL_WAIT, work).await;
-        let left = self.table().clusters.contains_key(&cluster);
-        Ok(if left { Removal::Going } else { Removal::Gone })
-    }
-
-    fn take_for_removal(&self, cluster: ClusterId) -> Option<Arc<Instance>> {
-        let mut table = self.table();
-        match table.clusters.get_mut(&cluster)? {
-            ClusterSlot::Claimed(instance) => {
-                let instance = instance.clone();
-                table.clusters.insert(cluster, ClusterSlot::Removing(instance.clone()));
-                Some(instance)
-            }
-            ClusterSlot::Making { failure: Some(_), .. } => {
-                table.clusters.remove(&cluster);
-                None
-            }
-            ClusterSlot::Making { cancelled, .. } => {
-                *cancelled = true;
-                None
-            }
-            ClusterSlot::Removing(_) => None,
-        }
+        Ok(Observed { phase, ..Observed::absent(cluster) })
     }
 
     pub(super) fn list(&self) -> Vec<ClusterId> {
-        let mut ids: Vec<ClusterId> = self.table().clusters.keys().copied().collect();
-        ids.sort();
-        ids
+        self.table().clusters()
     }
 
     pub(super) fn claimed(&self, cluster: ClusterId) -> Option<Arc<Instance>> {
@@ -419,12 +374,12 @@ impl Shared {
 
     /// All instances, including spares.
     pub(super) fn instances(&self) -> Vec<Arc<Instance>> {
-        let table = self.table();
-        let claimed = table.clusters.values().filter_map(|slot| match slot {
-            ClusterSlot::Claimed(instance) | ClusterSlot::Removing(instance) => Some(instance),
-            ClusterSlot::Making { .. } => None,
-        });
-        claimed.chain(&table.spares).cloned().collect()
+        self.table().instances()
+    }
+
+    /// Whether the remains of a previous process are removed.
+    pub(super) fn is_cleaned(&self) -> bool {
+        self.cleaned.load(Ordering::Acquire)
     }
 
     /// Whether the pool has fewer live spares than configured.
@@ -453,5 +408,38 @@ impl Shared {
     /// Adds a started instance to the pool.
     pub(super) fn add_spare(&self, spare: Arc<Instance>) {
         self.table().spares.push(spare);
+    }
+}
+
+/// Begins to replace the instance that serves if the plan names a later epoch than it has.
+fn replace_if_later(slot: &mut ClusterSlot, plan: &InstancePlan) -> Result<()> {
+    match slot {
+        ClusterSlot::Replacing { plan: current, .. } => {
+            current.check_successor(plan)?;
+            current.clone_from(plan);
+        }
+        ClusterSlot::Claimed(instance) if instance.epoch() != plan.epoch => {
+            let (from, epoch) = (instance.clone(), instance.epoch());
+            let applied = from.state.borrow().plan.clone().unwrap_or_else(|| plan.clone());
+            let current = InstancePlan { epoch, ..applied };
+            current.check_successor(plan)?;
+            tracing::info!(cluster = %plan.cluster, from = epoch, to = plan.epoch, "replacing data of cluster");
+            *slot = ClusterSlot::Replacing { from, plan: plan.clone() };
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Chooses the instance of the plan's epoch once no process of another one is left, so that there are never two
+/// servers of a cluster. Waits for tasks that may discard that instance.
+fn choose(table: &mut Table, plan: &InstancePlan, changing: bool) -> Option<EnsureStep> {
+    let vacated = table.vacate_others(plan.cluster, plan.epoch);
+    let is_there = table.idle.contains_key(&(plan.cluster, plan.epoch));
+    match table.clusters.get(&plan.cluster) {
+        Some(ClusterSlot::Claimed(instance)) => vacated.then(|| EnsureStep::Look(instance.clone())),
+        _ if !is_there => Some(EnsureStep::Find),
+        _ if vacated && !changing => table.serve(plan.cluster, plan.epoch).map(EnsureStep::Look),
+        _ => None,
     }
 }

@@ -12,6 +12,7 @@ use super::{
     deadline::within_deadline,
     server,
     sql::{Identifier, Literal},
+    statement_error::StatementError,
 };
 use crate::statement::{Column, QueryOutput, Refused, Statement, StatementOutput};
 use ootheca_model::{Error, Result, names::SHELL_USER, sql_name};
@@ -48,7 +49,7 @@ pub(super) struct Shell {
 }
 
 impl Shell {
-    fn password(&self) -> &str {
+    pub(super) fn password(&self) -> &str {
         use rand::Rng as _;
         self.password.get_or_init(|| {
             let mut bytes = [0u8; 32];
@@ -64,8 +65,12 @@ pub(super) async fn run(
     sockets: PathBuf,
     statement: &Statement,
 ) -> Result<QueryOutput> {
-    let mut connection = match enter(context, &sockets, statement).await? {
+    let options = options(statement);
+    let mut connection = match enter(context, &sockets, &statement.database, &options).await? {
         Ok(connection) => connection,
+        Err(refused) if refused.sqlstate == "53300" => {
+            return Err(Error::unavailable("too many statements are running; try again later"));
+        }
         Err(refused) => return Ok(Err(refused)),
     };
     let process = connection.process;
@@ -103,18 +108,20 @@ async fn terminate(context: &EngineContext, sockets: &Path, process: i32) {
     }
 }
 
-async fn enter(
+/// Opens a session as the role of the shell, which is created or restored if it cannot log in. `options` are those of
+/// the startup message. `NotFound` if the database does not exist.
+pub(super) async fn enter(
     context: &EngineContext,
     sockets: &Path,
-    statement: &Statement,
+    database: &str,
+    options: &str,
 ) -> Result<std::result::Result<Connection, Refused>> {
     let socket = server::socket(sockets);
-    let unknown = || Error::not_found(format!("database {}", statement.database));
-    let database = sql_name::parse(&statement.database).ok_or_else(unknown)?;
-    let options = options(statement);
+    let unknown = || Error::not_found(format!("database {database}"));
+    let name = sql_name::parse(database).ok_or_else(unknown)?;
     let parameters = [
         ("user", SHELL_USER.as_bytes()),
-        ("database", &database),
+        ("database", &name),
         ("application_name", b"ootheca console"),
         ("client_encoding", b"UTF8"),
         ("options", options.as_bytes()),
@@ -132,7 +139,6 @@ async fn enter(
         }
         Err(ConnectionError::Refused(refused)) => match refused.sqlstate.as_str() {
             "3D000" => Err(unknown()),
-            "53300" => Err(Error::unavailable("too many statements are running; try again later")),
             _ => Ok(Err(refused)),
         },
     }
@@ -153,7 +159,8 @@ fn is_about_the_role(refused: &Refused) -> bool {
     refused.sqlstate.starts_with("28") || matches!(refused.sqlstate.as_str(), "42501" | "22023")
 }
 
-async fn create_role(context: &EngineContext, sockets: &Path) -> Result<()> {
+/// Creates or restores the role that runs statements of tenants.
+pub(super) async fn create_role(context: &EngineContext, sockets: &Path) -> Result<()> {
     let _guard = context.shell.role_creation.lock().await;
     let verifier = crate::scram::verifier(context.shell.password()).await?;
     let (role, verifier) = (Identifier(SHELL_USER), Literal(&verifier));
@@ -167,7 +174,7 @@ async fn create_role(context: &EngineContext, sockets: &Path) -> Result<()> {
     let mut client = server::connect(context, sockets, "postgres").await?;
     admin_role::restore(&mut client).await?;
     let made = client.batch_execute(&statements).await;
-    made.map_err(|error| Error::internal("cannot create the role of the SQL shell").because(error))
+    made.map_err(|error| StatementError::from(error).other("create the role of the SQL shell"))
 }
 
 /// Runs the statement in a transaction.

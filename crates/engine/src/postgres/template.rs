@@ -185,6 +185,7 @@ async fn make(
             data: &data,
             sockets,
             log: &log,
+            spool: None,
             options: &INITIAL_WAL,
         },
     )?;

@@ -1,6 +1,6 @@
 //! The administrative operations of the simulated engine.
 
-use super::state::{ClusterDocument, ClusterFiles, SimulatedCluster};
+use super::state::{ClusterData, ClusterFiles, SimulatedCluster};
 use crate::{Admin, Database};
 use async_trait::async_trait;
 use ootheca_model::{
@@ -22,9 +22,9 @@ impl SimulatedSession {
         Self { state, cluster }
     }
 
-    fn read<T>(&self, look: impl FnOnce(&ClusterDocument) -> T) -> Result<T> {
+    fn read<T>(&self, look: impl FnOnce(&ClusterData) -> T) -> Result<T> {
         let look = |simulated: &SimulatedCluster| {
-            (simulated.phase() == Phase::Ready).then(|| look(&simulated.document))
+            (simulated.phase() == Phase::Ready).then(|| look(&simulated.document.data))
         };
         self.state
             .read(self.cluster, look)
@@ -32,7 +32,7 @@ impl SimulatedSession {
             .ok_or_else(|| Error::unavailable("the cluster is not ready"))
     }
 
-    fn change(&self, change: impl FnOnce(&mut ClusterDocument) -> Result<()>) -> Result<()> {
+    fn change(&self, change: impl FnOnce(&mut ClusterData) -> Result<()>) -> Result<()> {
         self.state.change(self.cluster, change)
     }
 }
@@ -40,7 +40,7 @@ impl SimulatedSession {
 #[async_trait]
 impl Admin for SimulatedSession {
     async fn users(&mut self) -> Result<Vec<String>> {
-        self.read(|document| document.users.keys().cloned().collect())
+        self.read(|data| data.users.keys().cloned().collect())
     }
 
     async fn logins(&mut self) -> Result<Vec<Login>> {
@@ -48,7 +48,7 @@ impl Admin for SimulatedSession {
             name: name.clone(),
             secret: Secret::Scram(verifier.clone()),
         };
-        self.read(|document| document.users.iter().map(login).collect())
+        self.read(|data| data.users.iter().map(login).collect())
     }
 
     async fn create_user(&mut self, name: &str, password: &str) -> Result<()> {
@@ -56,10 +56,10 @@ impl Admin for SimulatedSession {
             return Err(user_exists(name));
         }
         let verifier = crate::scram::verifier(password).await?;
-        self.change(|document| match document.users.contains_key(name) {
+        self.change(|data| match data.users.contains_key(name) {
             true => Err(user_exists(name)),
             false => {
-                document.users.insert(name.to_owned(), verifier);
+                data.users.insert(name.to_owned(), verifier);
                 Ok(())
             }
         })
@@ -67,49 +67,47 @@ impl Admin for SimulatedSession {
 
     async fn set_password(&mut self, name: &str, password: &str) -> Result<()> {
         let verifier = crate::scram::verifier(password).await?;
-        self.change(|document| {
-            *document.users.get_mut(name).ok_or_else(|| no_user(name))? = verifier;
+        self.change(|data| {
+            *data.users.get_mut(name).ok_or_else(|| no_user(name))? = verifier;
             Ok(())
         })
     }
 
     async fn delete_user(&mut self, name: &str) -> Result<()> {
-        self.change(|document| document.users.remove(name).map(|_| ()).ok_or_else(|| no_user(name)))
+        self.change(|data| data.users.remove(name).map(|_| ()).ok_or_else(|| no_user(name)))
     }
 
     async fn databases(&mut self) -> Result<Vec<Database>> {
-        let rows = |document: &ClusterDocument| {
-            document.databases.iter().map(|name| Database { name: name.clone(), tables: None }).collect()
+        let rows = |data: &ClusterData| {
+            data.databases.iter().map(|name| Database { name: name.clone(), tables: None }).collect()
         };
         self.read(rows)
     }
 
     async fn count_tables(&mut self, databases: &[String]) -> Result<Vec<Option<i64>>> {
-        self.read(|document| {
-            databases.iter().map(|name| document.databases.contains(name).then_some(0)).collect()
-        })
+        self.read(|data| databases.iter().map(|name| data.databases.contains(name).then_some(0)).collect())
     }
 
     async fn create_database(&mut self, name: &str) -> Result<()> {
-        self.change(|document| insert(document, name))
+        self.change(|data| insert(data, name))
     }
 
     async fn rename_database(&mut self, name: &str, new_name: &str) -> Result<()> {
-        self.change(|document| {
-            if !document.databases.remove(name) {
+        self.change(|data| {
+            if !data.databases.remove(name) {
                 return Err(no_database(name));
             }
-            insert(document, new_name)
+            insert(data, new_name)
         })
     }
 
     async fn drop_database(&mut self, name: &str) -> Result<()> {
-        self.change(|document| if document.databases.remove(name) { Ok(()) } else { Err(no_database(name)) })
+        self.change(|data| if data.databases.remove(name) { Ok(()) } else { Err(no_database(name)) })
     }
 }
 
-fn insert(document: &mut ClusterDocument, name: &str) -> Result<()> {
-    if names::reserved_database(name) || !document.databases.insert(name.to_owned()) {
+fn insert(data: &mut ClusterData, name: &str) -> Result<()> {
+    if names::reserved_database(name) || !data.databases.insert(name.to_owned()) {
         return Err(Error::exists(format!("database {name}")));
     }
     Ok(())

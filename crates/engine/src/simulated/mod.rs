@@ -1,33 +1,42 @@
 //! An engine without processes, for tests of tools. Users and databases are entries in a file.
 
 mod admin;
+mod backup;
+mod changes;
+mod objects;
 mod state;
 
+use crate::backup::{BaseInfo, BaseWriter, ObjectRestore, WalEnd};
 use crate::files::{disk_space, names_in};
-use crate::{Admin, Capabilities, DiskSpace, Engine, InstanceReport};
+use crate::{Admin, Capabilities, DiskSpace, Engine, InstanceReport, Source};
 use async_trait::async_trait;
 use ootheca_model::{
     ClusterId, Error, ErrorKind, Result,
+    backup::MaskingScript,
     instance::{InstancePlan, Node, Observed, Phase, Removal},
+    time::Clock,
     usage::{CpuCounter, Measure},
 };
 use parking_lot::Mutex;
-use state::{ClusterFiles, SimulatedCluster};
+use state::{Applied, ClusterData, ClusterFiles, SimulatedCluster, file_name};
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
-use tokio::{sync::broadcast, time::Instant};
+use tokio::{io::AsyncWriteExt, sync::broadcast, time::Instant};
 
 /// The version that a simulated instance reports.
 const ENGINE: &str = "simulated";
 
 /// Lists the clusters that have a file in an engine's folder. The engine does not have to run.
 pub fn stored(folder: &Path) -> Vec<ClusterId> {
-    let id = |name: String| name.strip_suffix(".json")?.parse().ok();
-    names_in(folder).into_iter().filter_map(id).collect()
+    let id = |name: String| name.strip_suffix(".json")?.split('.').next()?.parse().ok();
+    let mut ids: Vec<ClusterId> = names_in(folder).into_iter().filter_map(id).collect();
+    ids.sort();
+    ids.dedup();
+    ids
 }
 
 /// An engine that stores users and databases but runs no SQL servers.
@@ -40,7 +49,7 @@ pub struct SimulatedEngine {
 }
 
 impl SimulatedEngine {
-    /// Creates an engine that stores one file for each cluster in `folder`.
+    /// Creates an engine that stores one file for each cluster and data epoch in `folder`.
     pub fn new(folder: PathBuf) -> Self {
         Self::with_files(ClusterFiles::new(folder, false))
     }
@@ -81,11 +90,13 @@ impl SimulatedEngine {
                 phase,
                 engine: ENGINE.to_owned(),
                 nodes: if phase == Phase::Suspended { Vec::new() } else { vec![node] },
-                location: self.state.file(cluster).display().to_string(),
+                location: self.state.file(cluster, simulated.document.plan.epoch).display().to_string(),
                 ..Observed::absent(cluster)
             }
         };
-        self.state.read(cluster, seen).unwrap_or_else(|| Observed::absent(cluster))
+        let phase = || if self.state.contains(cluster) { Phase::Down } else { Phase::Absent };
+        let unserved = || Observed { phase: phase(), ..Observed::absent(cluster) };
+        self.state.read(cluster, seen).unwrap_or_else(unserved)
     }
 
     /// Sends a hint once the instance matches its plan. Suspension takes no time.
@@ -119,9 +130,14 @@ impl Engine for SimulatedEngine {
         Ok(())
     }
 
+    /// The default is the clock of the machine.
+    fn set_clock(&self, clock: Arc<dyn Clock>) {
+        self.state.set_clock(clock);
+    }
+
     async fn create(&self, plan: &InstancePlan) -> Result<Observed> {
-        if self.state.read(plan.cluster, |_| ()).is_none() {
-            check_major(plan)?;
+        if !self.state.contains(plan.cluster) {
+            check_major(&plan.engine_major)?;
             self.state.create(plan.clone(), Instant::now() + self.start_delay)?;
             self.hint_when_ready(plan.cluster);
         }
@@ -129,27 +145,12 @@ impl Engine for SimulatedEngine {
     }
 
     async fn ensure(&self, plan: &InstancePlan) -> Result<Observed> {
-        check_major(plan)?;
-        let ready_at = Instant::now() + self.start_delay;
-        if self.state.read(plan.cluster, |_| ()).is_none() && self.state.find(plan.cluster, ready_at)? {
-            self.hint_when_ready(plan.cluster);
-        }
-        let current = self.state.read(plan.cluster, |simulated| simulated.document.plan.clone());
-        match current {
-            Some(current) if plan.generation < current.generation => {
-                let (old, new) = (plan.generation, current.generation);
-                let message = format!("generation {old} is older than the current generation {new}");
-                return Err(Error::new(ErrorKind::Stale, message));
-            }
-            Some(current) if current == *plan => {}
-            Some(current) => {
-                self.state.plan(plan.clone(), ready_at)?;
-                if current.power != plan.power {
-                    self.hint_when_ready(plan.cluster);
-                }
-            }
-            None => {
-                let file = self.state.file(plan.cluster);
+        check_major(&plan.engine_major)?;
+        match self.state.apply(plan, Instant::now() + self.start_delay)? {
+            Applied::Unchanged => {}
+            Applied::Changed => self.hint_when_ready(plan.cluster),
+            Applied::Missing => {
+                let file = self.state.file(plan.cluster, plan.epoch);
                 let message = format!("the file {} is missing", file.display());
                 return Ok(Observed::data_missing(plan.cluster, message));
             }
@@ -167,6 +168,83 @@ impl Engine for SimulatedEngine {
             let _ = self.hints.send(cluster);
         }
         Ok(Removal::Gone)
+    }
+
+    async fn stage(
+        &self,
+        cluster: ClusterId,
+        epoch: u64,
+        source: &Source,
+        masking: Option<&MaskingScript>,
+    ) -> Result<()> {
+        if self.state.is_staged(cluster, epoch)? {
+            return Ok(());
+        }
+        if masking.is_some() {
+            return Err(Error::new(ErrorKind::Unimplemented, "this engine runs no SQL servers"));
+        }
+        let data = match source {
+            Source::Empty => ClusterData::new(),
+            Source::Backup(reader) => {
+                check_major(reader.engine_major())?;
+                backup::read(&**reader).await?
+            }
+            Source::Cluster(from) => {
+                let data = self.state.present(from)?;
+                (from.progress)(1.0);
+                data
+            }
+        };
+        self.state.stage(cluster, epoch, data)
+    }
+
+    async fn discard(&self, cluster: ClusterId, keep_epoch: u64) -> Result<()> {
+        self.state.discard(cluster, keep_epoch)
+    }
+
+    async fn restore_objects(
+        &self,
+        cluster: ClusterId,
+        epoch: u64,
+        restore: &ObjectRestore,
+        report: &(dyn Fn(f32) + Send + Sync),
+    ) -> Result<()> {
+        self.state.restore_objects(cluster, epoch, restore)?;
+        report(1.0);
+        Ok(())
+    }
+
+    async fn forget_restore(&self, cluster: ClusterId, id: &str) -> Result<()> {
+        self.state.forget_restore(cluster, id)
+    }
+
+    async fn copy_base(&self, cluster: ClusterId, epoch: u64, to: BaseWriter<'_>) -> Result<BaseInfo> {
+        let base = self.state.base(cluster, epoch)?;
+        to.write_all(&base)
+            .await
+            .map_err(|error| Error::unavailable("could not write the base").because(error))?;
+        Ok(BaseInfo {
+            engine_major: ENGINE.to_owned(),
+            first_segment: String::new(),
+            last_segment: String::new(),
+            bytes: base.len() as u64,
+        })
+    }
+
+    async fn end_segment(&self, cluster: ClusterId, epoch: u64) -> Result<WalEnd> {
+        self.state.end_segment(cluster, epoch)
+    }
+
+    async fn segments(&self, cluster: ClusterId, epoch: u64) -> Result<Vec<String>> {
+        self.state.segments(cluster, epoch)
+    }
+
+    async fn read_segment(&self, cluster: ClusterId, epoch: u64, name: &str) -> Result<Vec<u8>> {
+        self.state.read_segment(cluster, epoch, name)
+    }
+
+    async fn remove_segments(&self, cluster: ClusterId, epoch: u64, last: &str) -> Result<()> {
+        self.state.remove_segments(cluster, epoch, last)
     }
 
     async fn list(&self) -> Result<Vec<ClusterId>> {
@@ -206,23 +284,23 @@ impl Engine for SimulatedEngine {
     }
 
     async fn report(&self) -> Result<Vec<InstanceReport>> {
-        let report = |cluster: ClusterId| InstanceReport {
-            instance: cluster.to_string(),
+        let report = |(cluster, epoch): (ClusterId, u64)| InstanceReport {
+            instance: file_name(cluster, epoch).trim_end_matches(".json").to_owned(),
             cluster: Some(cluster),
+            epoch,
             engine: ENGINE.to_owned(),
             pid: None,
-            data: self.state.file(cluster),
+            data: self.state.file(cluster, epoch),
         };
-        Ok(self.state.clusters().into_iter().map(report).collect())
+        Ok(self.state.epochs().into_iter().map(report).collect())
     }
 
     async fn close(&self, _detach: bool) {}
 }
 
-fn check_major(plan: &InstancePlan) -> Result<()> {
-    if plan.engine_major == ENGINE {
+fn check_major(major: &str) -> Result<()> {
+    if major == ENGINE {
         return Ok(());
     }
-    let major = &plan.engine_major;
     Err(Error::precondition(format!("the simulated engine cannot run PostgreSQL {major}")))
 }

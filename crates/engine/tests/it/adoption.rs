@@ -4,12 +4,13 @@ use crate::support::{
     Driver, Folder, LIMIT, alive, new_cluster, plan, postgres, processes_below, ready, signal, sql, until,
     user,
 };
-use ootheca_engine::Engine;
+use ootheca_engine::{Engine, postgres::report};
 use ootheca_model::{
     ErrorKind,
     instance::{Condition, Phase},
 };
 use rustix::process::Signal;
+use std::{fs, path::Path};
 use tokio::time::timeout;
 
 fn kill(pid: u32) {
@@ -44,6 +45,30 @@ async fn detached_server_is_adopted_with_its_sessions() {
     engine.close(false).await;
 }
 
+/// The lock file of a server contains the time of the wall clock at its start. A time that does not fit to the
+/// process is also that of a server whose process was started long before its program, on a busy machine.
+#[tokio::test(flavor = "multi_thread")]
+async fn server_is_adopted_after_the_clock_was_set() {
+    let folder = Folder::new();
+    let engine = postgres(&folder, 0).await;
+    let plan = plan(&engine, new_cluster());
+    let observed = ready(&engine, &plan).await;
+    let pid = observed.nodes[0].pid;
+    engine.close(true).await;
+    drop(engine);
+    let path = Path::new(&observed.location).join("postmaster.pid");
+    let lock = fs::read_to_string(&path).unwrap();
+    let mut lines: Vec<&str> = lock.lines().collect();
+    let hour_ago = (lines[2].parse::<u64>().unwrap() - 3600).to_string();
+    lines[2] = &hour_ago;
+    fs::write(&path, lines.join("\n")).unwrap();
+
+    assert_eq!(report(&folder.engine()).unwrap()[0].pid, pid, "reported");
+    let engine = postgres(&folder, 0).await;
+    assert_eq!(engine.observe(plan.cluster).await.unwrap().nodes[0].pid, pid, "adopted");
+    engine.close(false).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_server_comes_back_with_its_data() {
     let folder = Folder::new();
@@ -58,10 +83,10 @@ async fn killed_server_comes_back_with_its_data() {
     assert_eq!(hints.recv().await.unwrap(), plan.cluster);
     let down = engine.observe(plan.cluster).await.unwrap();
     assert_eq!(down.phase, Phase::Down);
-    assert!(down.retry_at.is_some());
+    assert!(down.retry_after.is_some());
     assert!(down.conditions.iter().any(|condition| condition.kind == "Restarting" && condition.holds));
     let again = ready(&engine, &plan).await;
-    assert!(again.conditions.is_empty() && again.retry_at.is_none());
+    assert!(again.conditions.is_empty() && again.retry_after.is_none());
     let session = sql(&engine, plan.cluster, "max", "defaultdb").await.unwrap();
     let row = session.query_one("SELECT n FROM t", &[]).await.unwrap();
     assert_eq!(row.get::<_, i32>(0), 42);

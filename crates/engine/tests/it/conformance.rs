@@ -1,12 +1,12 @@
 //! The requirements for every engine.
 
 use crate::support::{
-    Driver, Folder, LIMIT, PASSWORD, gone, new_cluster, plan, ready, signal, suspended, until,
+    Driver, Folder, LIMIT, PASSWORD, gone, new_cluster, plan, ready, ready_again, signal, suspended, until,
 };
-use ootheca_engine::{Admin, Engine};
+use ootheca_engine::Admin;
 use ootheca_model::{
     ErrorKind,
-    instance::{Condition, InstancePlan, Observed, Phase, Power, Removal},
+    instance::{Condition, InstancePlan, Phase, Power, Removal},
 };
 use rustix::process::Signal;
 
@@ -214,15 +214,6 @@ async fn never_makes_missing_data(driver: Driver) {
     engine.close(false).await;
 }
 
-/// Like the reconciler for a cluster that was created before.
-async fn ready_again(engine: &dyn Engine, plan: &InstancePlan) -> Observed {
-    until("ready", || async {
-        let observed = engine.ensure(plan).await.unwrap();
-        (observed.phase == Phase::Ready).then_some(observed)
-    })
-    .await
-}
-
 #[tokio::test]
 async fn a_claimed_instance_without_its_data_is_kept() {
     let folder = Folder::new();
@@ -284,7 +275,7 @@ async fn suspends_and_resumes(driver: Driver) {
         tokio::time::timeout(LIMIT, hints.recv()).await.expect("a hint of the suspension").unwrap();
     }
     let observed = engine.observe(cluster).await.unwrap();
-    assert!(observed.nodes.is_empty() && observed.retry_at.is_none() && observed.conditions.is_empty());
+    assert!(observed.nodes.is_empty() && observed.retry_after.is_none() && observed.conditions.is_empty());
     assert_eq!(observed.generation, 1);
     assert_eq!(engine.ensure(&off).await.unwrap(), observed, "a second time changes nothing");
     assert_eq!(engine.list().await.unwrap(), [cluster]);

@@ -3,10 +3,10 @@
 
 use crate::support::{Folder, gone, new_cluster, plan, postgres, ready, settings, sql, until, user};
 use ootheca_engine::{
-    Engine,
+    Engine, Source,
     postgres::{PostgresEngine, Settings, report},
 };
-use ootheca_model::instance::InstancePlan;
+use ootheca_model::{ErrorKind, backup::MaskingScript, instance::InstancePlan};
 use std::{fs, path::PathBuf};
 
 /// The groups of a process, as folders.
@@ -142,6 +142,33 @@ async fn two_limited(folder: &Folder) -> Option<(PostgresEngine, [(InstancePlan,
     Some((engine, clusters.try_into().unwrap()))
 }
 
+/// A query that needs more than `limit` bytes. Each value has 64 MiB, and all of them stay in memory until the end of the
+/// statement.
+fn too_much_memory(limit: u64) -> String {
+    let values = 2 * limit / (64 << 20) + 2;
+    format!(
+        "SELECT array_length(array_agg(repeat(chr(n), 67108864)), 1) FROM generate_series(65, {}) n",
+        64 + values
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn masking_that_uses_too_much_memory_fails() {
+    let folder = Folder::new();
+    let Some((engine, [(plan, server), (other, other_server)])) = two_limited(&folder).await else { return };
+    let limit = number(&group(server, "memory"), &["memory.max", "memory.limit_in_bytes"]);
+    let masking = MaskingScript { database: "defaultdb".to_owned(), text: too_much_memory(limit) };
+    let staged = engine.stage(plan.cluster, 1, &Source::Empty, Some(&masking)).await;
+    let error = staged.expect_err("it is killed");
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{}", error.chain());
+    for (plan, server) in [(plan, server), (other, other_server)] {
+        assert_eq!(oom_kills(&group(server, "memory")), 0);
+        assert_eq!(ready(&engine, &plan).await.nodes[0].pid, Some(server));
+        gone(&engine, plan.cluster).await;
+    }
+    engine.close(false).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_uses_too_much_memory_ends_only_the_sessions_of_its_cluster() {
     let folder = Folder::new();
@@ -154,13 +181,7 @@ async fn a_session_that_uses_too_much_memory_ends_only_the_sessions_of_its_clust
     let max = sql(&engine, plan.cluster, "max", "defaultdb").await.unwrap();
     max.batch_execute("CREATE TABLE kept (n int); INSERT INTO kept VALUES (42)").await.unwrap();
     let neighbor = sql(&engine, other.cluster, "max", "defaultdb").await.unwrap();
-    // Each value has 64 MiB, and all of them stay in memory until the end of the statement.
-    let values = 2 * limit / (64 << 20) + 2;
-    let query = format!(
-        "SELECT array_length(array_agg(repeat(chr(n), 67108864)), 1) FROM generate_series(65, {}) n",
-        64 + values
-    );
-    let error = max.batch_execute(&query).await.expect_err("it is killed");
+    let error = max.batch_execute(&too_much_memory(limit)).await.expect_err("it is killed");
     assert!(error.as_db_error().is_none() || max.is_closed(), "{error:?}");
     let again = until("the server accepts sessions again", || async {
         sql(&engine, plan.cluster, "max", "defaultdb").await.ok()

@@ -3,13 +3,23 @@
 #![allow(clippy::unwrap_used)]
 
 mod adoption;
+mod archive;
+mod backups;
+mod clones;
 mod conformance;
+mod epochs;
+mod epochs_crash;
+mod fixture;
 mod leftovers;
 mod limits;
+mod masking;
 mod meter;
+mod objects;
 mod owners;
+mod point_in_time;
 mod pool;
 mod power;
 mod sandbox;
 mod secrets;
 mod support;
+mod wal;

@@ -110,7 +110,7 @@ async fn exit_while_power_is_off_is_not_a_crash() {
     assert_eq!(engine.observe(plan.cluster).await.unwrap().phase, Phase::Down, "not yet");
     signal(first, Signal::KILL);
     let observed = suspended(&engine, &off(&plan)).await;
-    assert!(observed.conditions.is_empty() && observed.retry_at.is_none());
+    assert!(observed.conditions.is_empty() && observed.retry_after.is_none());
     let data = report(&folder.engine()).unwrap().remove(0).data;
     assert!(!data.join("postmaster.pid").exists(), "nothing is left to be looked for at the start");
     let again = ready(&engine, &plan).await;
@@ -119,7 +119,7 @@ async fn exit_while_power_is_off_is_not_a_crash() {
     signal(again.nodes[0].pid.unwrap(), Signal::KILL);
     until("down, and to be tried again", || async {
         let observed = engine.observe(plan.cluster).await.unwrap();
-        (observed.phase == Phase::Down && observed.retry_at.is_some()).then_some(())
+        (observed.phase == Phase::Down && observed.retry_after.is_some()).then_some(())
     })
     .await;
     // The power can also be switched off before the server is back.

@@ -97,8 +97,17 @@ pub(crate) enum Driver {
 
 impl Driver {
     pub(crate) async fn open(self, folder: &Folder) -> Box<dyn Engine> {
+        self.open_with(folder, settings(folder, 0)).await
+    }
+
+    /// Opens an engine whose servers archive WAL.
+    pub(crate) async fn open_archiving(self, folder: &Folder) -> Box<dyn Engine> {
+        self.open_with(folder, Settings { archive_wal: true, ..settings(folder, 0) }).await
+    }
+
+    async fn open_with(self, folder: &Folder, settings: Settings) -> Box<dyn Engine> {
         let engine: Box<dyn Engine> = match self {
-            Self::Postgres => Box::new(PostgresEngine::new(settings(folder, 0)).unwrap()),
+            Self::Postgres => Box::new(PostgresEngine::new(settings).unwrap()),
             Self::Simulated => Box::new(SimulatedEngine::new(folder.engine())),
         };
         engine.open().await.unwrap();
@@ -122,7 +131,7 @@ pub(crate) fn new_cluster() -> ClusterId {
 
 pub(crate) fn plan(engine: &dyn Engine, cluster: ClusterId) -> InstancePlan {
     let engine_major = engine.capabilities().majors[0].clone();
-    InstancePlan { cluster, generation: 1, engine_major, cpu_millis: None, power: Power::On }
+    InstancePlan { cluster, generation: 1, epoch: 0, engine_major, cpu_millis: None, power: Power::On }
 }
 
 /// Polls until there is a result.
@@ -141,6 +150,15 @@ pub(crate) async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut ask:
 pub(crate) async fn ready(engine: &dyn Engine, plan: &InstancePlan) -> Observed {
     until("ready", || async {
         let observed = engine.create(plan).await.unwrap();
+        (observed.phase == Phase::Ready).then_some(observed)
+    })
+    .await
+}
+
+/// Calls `ensure` until the instance is ready, like the reconciler for a cluster that was created before.
+pub(crate) async fn ready_again(engine: &dyn Engine, plan: &InstancePlan) -> Observed {
+    until("ready", || async {
+        let observed = engine.ensure(plan).await.unwrap();
         (observed.phase == Phase::Ready).then_some(observed)
     })
     .await

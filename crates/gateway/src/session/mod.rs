@@ -3,6 +3,7 @@
 pub(crate) mod admission;
 mod backend_login;
 mod boundary;
+mod cancellation;
 mod disconnect;
 mod handshake;
 mod keepalive;

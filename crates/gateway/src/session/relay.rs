@@ -12,17 +12,14 @@
 //! stay in the TLS connection until the server accepts them, and bytes from the server are read only after
 //! all earlier ones have been sent.
 
-use super::{boundary::StreamPosition, disconnect::linger};
+use super::{boundary::StreamPosition, cancellation::cancellation, disconnect::linger};
 use crate::{
     backend::BackendSocket,
     registry::{SessionHandle, Termination},
     storage_guard::StorageGuard,
 };
 use ootheca_pg_protocol::{
-    ProtocolViolation,
-    backend::{ERROR_RESPONSE, READY_FOR_QUERY, SQLSTATE, field},
-    frontend::TERMINATE,
-    message::{self, HEADER_LENGTH},
+    ProtocolViolation, backend::READY_FOR_QUERY, frontend::TERMINATE, message::HEADER_LENGTH,
 };
 use rustls::ServerConnection;
 use std::{
@@ -50,7 +47,6 @@ const FIRST_STATEMENT: Duration = Duration::from_secs(2);
 /// The time that a canceled statement has to end.
 const CANCEL_TIMEOUT: Duration = Duration::from_millis(500);
 const READY_HEADER: [u8; HEADER_LENGTH] = [READY_FOR_QUERY, 0, 0, 0, 5];
-const QUERY_CANCELED: &[u8] = b"57014";
 
 thread_local! {
     /// Shared by all sessions of a thread, because none keeps bytes here between polls: the bytes that were
@@ -392,22 +388,6 @@ impl Relay {
 
 fn invalid(error: ProtocolViolation) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error)
-}
-
-/// The position of the error for a canceled statement, if only whole messages precede it and at most
-/// ReadyForQuery follows. The bytes before it end between two messages.
-fn cancellation(bytes: &[u8]) -> Option<usize> {
-    let (mut at, mut found) = (0, None);
-    while at < bytes.len() {
-        let frame = message::first(&bytes[at..], CHUNK).ok()??;
-        match frame.kind {
-            ERROR_RESPONSE if field(frame.body, SQLSTATE) == Some(QUERY_CANCELED) => found = Some(at),
-            READY_FOR_QUERY => found = found.or(Some(at)),
-            _ => found = None,
-        }
-        at += frame.length();
-    }
-    found
 }
 
 fn server_activity(bytes: &[u8]) -> ServerActivity {

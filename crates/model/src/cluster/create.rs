@@ -6,7 +6,7 @@ use crate::{ErrorKind, catalog, instance::Power, names};
 /// The maximum length of a cluster name. With a dash and a five-digit number it is still a valid DNS label.
 pub const NAME_MAX: usize = 57;
 
-/// The default number of vCPUs of a STANDARD cluster.
+/// The number of vCPUs of a STANDARD cluster in the API versions in which it can be omitted with the plan.
 pub const DEFAULT_CPUS: i64 = 2;
 
 /// A request for a new cluster.
@@ -26,6 +26,8 @@ pub struct NewCluster {
     /// The folder, which is known to exist; `None` for the root.
     pub parent: Option<FolderId>,
     pub delete_protection: Option<DeleteProtection>,
+    /// When the cluster is deleted; `None` if it is kept.
+    pub expires_at: Option<Timestamp>,
     /// Whether the request contains an account of the customer's own cloud.
     pub customer_cloud_account: bool,
 }
@@ -113,6 +115,7 @@ pub fn create(
     if request.customer_cloud_account {
         return Err(not_implemented("customer_cloud_account"));
     }
+    check_expiry(&request, birth.now)?;
     let shape = Shape::of(&request)?;
     let plan = shape.plan();
     if plan != Plan::Advanced && provider == CloudProvider::Azure {
@@ -138,11 +141,17 @@ pub fn create(
         labels: request.labels.clone(),
         parent: request.parent,
         delete_protection: request.delete_protection.unwrap_or(DeleteProtection::Disabled),
+        expires_at: request.expires_at,
         network_visibility: None,
         cidr_range: String::new(),
         left_standard_at: None,
         lowered_cpus_at: Vec::new(),
+        backup: None,
+        maintenance_window: None,
+        version_deferral: None,
         generation: 1,
+        epoch: 0,
+        restore: None,
         power: Power::On,
         removed: false,
         observed: ObservedCluster::default(),
@@ -164,6 +173,19 @@ pub fn create(
     cluster.full_version.clone_from(&version.full_version);
     cluster.engine_major = engine_major(version)?;
     Ok((cluster, open))
+}
+
+fn check_expiry(request: &NewCluster, now: Timestamp) -> Result<()> {
+    let Some(expires_at) = request.expires_at else { return Ok(()) };
+    if expires_at <= now {
+        return Err(Error::invalid("expires_at", "must be in the future"));
+    }
+    match request.delete_protection {
+        Some(DeleteProtection::Enabled) => {
+            Err(Error::invalid("expires_at", "can't be combined with delete_protection ENABLED"))
+        }
+        Some(DeleteProtection::Disabled) | None => Ok(()),
+    }
 }
 
 enum Shape<'a> {
@@ -214,16 +236,12 @@ fn derived_plan(limits: &UsageLimits, default: Plan) -> Plan {
 }
 
 fn serverless(cluster: &mut Cluster, plan: Plan, block: &NewServerless, catalog: &Catalog) -> Result<()> {
-    let mut limits = block.limits;
-    if plan == Plan::Standard && limits.virtual_cpus.is_none() {
-        limits.virtual_cpus = Some(DEFAULT_CPUS);
-    }
-    check_limits(plan, &limits)?;
+    check_limits(plan, &block.limits)?;
     let upgrade_type = block.upgrade_type.unwrap_or(UpgradeType::Automatic);
     check_upgrade_type(plan, upgrade_type)?;
     cluster.regions =
         serverless_regions(cluster.provider, plan, &block.regions, &block.primary_region, catalog)?;
-    cluster.config = Config::Serverless { upgrade_type, limits };
+    cluster.config = Config::Serverless { upgrade_type, limits: block.limits };
     Ok(())
 }
 
@@ -309,7 +327,8 @@ fn check_cidr(provider: CloudProvider, range: &str) -> Result<()> {
     if network.prefix_len() > 19 { Err(rule("must have a mask of at most 19")) } else { Ok(()) }
 }
 
-/// Every limit must be positive, and each limit is valid for one plan only.
+/// Every limit must be positive, and each limit is valid for one plan only. STANDARD requires vCPUs: a default
+/// would be a limit that the client did not set, which Terraform takes for an error.
 pub(super) fn check_limits(plan: Plan, limits: &UsageLimits) -> Result<()> {
     const PLACE: &str = "serverless.usage_limits";
     let field = |name: &str| format!("{PLACE}.{name}");
@@ -328,22 +347,18 @@ pub(super) fn check_limits(plan: Plan, limits: &UsageLimits) -> Result<()> {
                     "request_unit_limit and storage_mib_limit are only valid for plan BASIC",
                 ));
             }
-            if !limits.virtual_cpus.is_some_and(|cpus| (2..=200).contains(&cpus)) {
-                return Err(Error::invalid(
-                    &field("provisioned_virtual_cpus"),
-                    "must be from 2 to 200 on plan STANDARD",
-                ));
-            }
+            let rule = match limits.virtual_cpus {
+                Some(2..=200) => return Ok(()),
+                Some(_) => "must be from 2 to 200 on plan STANDARD",
+                None => "is required on plan STANDARD; it must be from 2 to 200",
+            };
+            Err(Error::invalid(&field("provisioned_virtual_cpus"), rule))
         }
         _ if limits.virtual_cpus.is_some() => {
-            return Err(Error::invalid(
-                &field("provisioned_virtual_cpus"),
-                "is only valid for plan STANDARD",
-            ));
+            Err(Error::invalid(&field("provisioned_virtual_cpus"), "is only valid for plan STANDARD"))
         }
-        _ => {}
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 pub(super) fn check_upgrade_type(plan: Plan, upgrade_type: UpgradeType) -> Result<()> {

@@ -45,6 +45,8 @@ macro_rules! words {
     )*};
 }
 
+pub(crate) use words;
+
 words! {
     /// The plan of a cluster.
     Plan("plan") { Basic = "BASIC", Standard = "STANDARD", Advanced = "ADVANCED" }
@@ -84,6 +86,11 @@ words! {
     }
     /// Whether major upgrades of a BASIC or STANDARD cluster are manual or automatic.
     UpgradeType("serverless.upgrade_type") { Manual = "MANUAL", Automatic = "AUTOMATIC" }
+    /// How long the patches of an ADVANCED cluster are deferred.
+    ClusterVersionDeferralPolicy("deferral_policy") {
+        NotDeferred = "NOT_DEFERRED", Days60 = "DEFERRAL_60_DAYS", Fixed = "FIXED_DEFERRAL",
+        Days30 = "DEFERRAL_30_DAYS", Days90 = "DEFERRAL_90_DAYS",
+    }
     /// Whether a cluster is protected from deletion.
     DeleteProtection("delete_protection") { Enabled = "ENABLED", Disabled = "DISABLED" }
     /// Whether the nodes of an ADVANCED cluster have public addresses.

@@ -6,12 +6,15 @@ pub mod create;
 mod enums;
 pub mod patch;
 
+pub(crate) use enums::words;
 pub use enums::*;
 
 use crate::{
     ClusterId, Error, FolderId, OrganizationId, PrincipalId, Result, Timestamp,
+    backup::{BackupConfiguration, RestoreInProgress},
     catalog::Catalog,
     instance::{Condition, InstancePlan, Power},
+    maintenance::MaintenanceWindow,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -102,6 +105,9 @@ pub struct Cluster {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<FolderId>,
     pub delete_protection: DeleteProtection,
+    /// When the cluster is deleted unless it is protected from deletion; `None` if it is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
     /// ADVANCED: whether nodes have public addresses. Stored but without effect.
     pub network_visibility: Option<NetworkVisibility>,
     /// ADVANCED on GCP: the CIDR range of the network. Stored but without effect.
@@ -111,14 +117,34 @@ pub struct Cluster {
     /// The times when the vCPUs were decreased, without those that no longer count towards the limit.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lowered_cpus_at: Vec<Timestamp>,
+    /// The backup configuration; `None` for the default one of the plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup: Option<BackupConfiguration>,
+    /// ADVANCED: the maintenance window. Stored but without effect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maintenance_window: Option<MaintenanceWindow>,
+    /// ADVANCED: how long patches are deferred; `None` if they are not. Stored but without effect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version_deferral: Option<ClusterVersionDeferralPolicy>,
     /// Increases with every change of the instance plan.
     pub generation: u64,
+    /// The data epoch: the number of the data directory that belongs to the cluster.
+    #[serde(default, skip_serializing_if = "is_first_epoch")]
+    pub epoch: u64,
+    /// The restore into the cluster, while it runs. If it replaces all data, the state is LOCKED meanwhile, and if it
+    /// creates the cluster, CREATING, unless the cluster is deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restore: Option<RestoreInProgress>,
     /// Whether the SQL server should run. Off while a BASIC cluster is scaled to zero.
     #[serde(default)]
     pub power: Power,
     /// Whether the cluster is deleted or failed, and all of its resources are removed.
     pub removed: bool,
     pub observed: ObservedCluster,
+}
+
+fn is_first_epoch(epoch: &u64) -> bool {
+    *epoch == 0
 }
 
 /// What the reconciler last observed.
@@ -153,6 +179,34 @@ impl Cluster {
         !matches!(self.state, ClusterState::Deleted | ClusterState::CreationFailed)
     }
 
+    /// Whether a restore is replacing all data, so that the cluster can't be used. Databases and tables are restored into
+    /// a cluster that stays usable.
+    pub fn is_being_replaced(&self) -> bool {
+        self.state == ClusterState::Locked && self.restore.is_some()
+    }
+
+    /// Returns `Precondition` while the cluster is LOCKED, when its data and its specification can't be changed.
+    pub fn check_unlocked(&self) -> Result<()> {
+        match (self.state, &self.restore) {
+            (ClusterState::Locked, Some(restore)) => Err(Error::precondition(format!(
+                "the cluster is locked while a backup is restored into it; try again when restore {} is complete",
+                restore.id
+            ))),
+            (ClusterState::Locked, None) => Err(Error::precondition("the cluster is locked")),
+            _ => Ok(()),
+        }
+    }
+
+    /// The backup configuration: the default one of the plan unless it was changed.
+    pub fn backup_configuration(&self) -> BackupConfiguration {
+        self.backup.unwrap_or_else(|| BackupConfiguration::default_of(self.plan))
+    }
+
+    /// How long patches are deferred.
+    pub fn deferral_policy(&self) -> ClusterVersionDeferralPolicy {
+        self.version_deferral.unwrap_or(ClusterVersionDeferralPolicy::NotDeferred)
+    }
+
     /// Returns the plan of the cluster's instance.
     pub fn plan_instance(&self) -> InstancePlan {
         let cpus = match &self.config {
@@ -162,18 +216,24 @@ impl Cluster {
         InstancePlan {
             cluster: self.id,
             generation: self.generation,
+            epoch: self.epoch,
             engine_major: self.engine_major.clone(),
             cpu_millis: cpus.and_then(|cpus| u32::try_from(cpus * 1000).ok()),
             power: self.power,
         }
     }
 
-    /// The long-running operation in progress: a change that the engine has not applied yet.
+    /// The long-running operation in progress: a restore, or a change that the engine has not applied yet.
     pub fn operation_status(&self) -> ClusterStatus {
-        if self.state == ClusterState::Created && self.observed.generation < self.generation {
-            ClusterStatus::EditClusterRunning
-        } else {
-            ClusterStatus::Unspecified
+        match self.state {
+            ClusterState::Locked if self.restore.is_some() => match self.plan {
+                Plan::Basic | Plan::Standard => ClusterStatus::TenantRestoreRunning,
+                Plan::Advanced => ClusterStatus::DedicatedFullClusterRestoreRunning,
+            },
+            ClusterState::Created if self.observed.generation < self.generation => {
+                ClusterStatus::EditClusterRunning
+            }
+            _ => ClusterStatus::Unspecified,
         }
     }
 

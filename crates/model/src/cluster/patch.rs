@@ -65,10 +65,12 @@ pub struct PatchDedicated {
     pub cmek_region_specs: bool,
 }
 
-/// Applies `patch`, or returns the first rule that it violates. A patch that changes nothing is valid.
+/// Applies `patch`, or returns the first rule that it violates. A patch that changes nothing is valid, unless the
+/// cluster is LOCKED.
 ///
 /// The generation increases if and only if the instance plan changes.
 pub fn patch(before: &Cluster, patch: &ClusterPatch, catalog: &Catalog, now: Timestamp) -> Result<Cluster> {
+    before.check_unlocked()?;
     check_version_change(before, patch, catalog)?;
     let mut after = before.clone();
     if let Some(parent) = patch.parent {
@@ -90,6 +92,9 @@ pub fn patch(before: &Cluster, patch: &ClusterPatch, catalog: &Catalog, now: Tim
                 ));
             }
             after.plan = change_plan(before, patch.plan, now)?;
+            if after.plan != before.plan {
+                after.backup = Some(before.backup_configuration().on_plan(after.plan));
+            }
             let block = patch.serverless.clone().unwrap_or_default();
             let limits = if after.plan == before.plan { *limits } else { UsageLimits::default() };
             patch_serverless(&mut after, &block, *upgrade_type, limits, catalog)?;
@@ -198,9 +203,8 @@ fn patch_serverless(
 ) -> Result<()> {
     let limits = block.limits.unwrap_or(limits);
     check_limits(after.plan, &limits)?;
-    let switched_to_basic = after.plan == Plan::Basic && block.upgrade_type.is_none();
-    let upgrade_type =
-        if switched_to_basic { UpgradeType::Automatic } else { block.upgrade_type.unwrap_or(upgrade_type) };
+    // The type is not changed silently: Terraform fails if an update changes what it doesn't request.
+    let upgrade_type = block.upgrade_type.unwrap_or(upgrade_type);
     check_upgrade_type(after.plan, upgrade_type)?;
     let current: Vec<String> = after.regions.iter().map(|region| region.name.clone()).collect();
     let names = block.regions.clone().filter(|names| !names.is_empty()).unwrap_or_else(|| current.clone());

@@ -3,13 +3,13 @@
 use crate::{
     api::client::Client,
     context::Context,
-    documents::Stored,
+    documents::{Stored, active_cluster},
     identity::{Identity, api_key},
     lifecycle::Lifecycle,
     metering::Metering,
 };
 use ootheca_api::{operations::Operation, versions::Version};
-use ootheca_model::{ErrorKind, Granted, OrganizationId, Result, Session, audit::AuditEntry};
+use ootheca_model::{Cluster, ErrorKind, Granted, OrganizationId, Result, Session, audit::AuditEntry};
 use parking_lot::Mutex;
 use std::sync::Arc;
 
@@ -61,6 +61,11 @@ impl Claimant {
 }
 
 impl Call {
+    /// The cluster in the path, in any state but DELETED.
+    pub async fn cluster(&self) -> Result<Stored<Cluster>> {
+        active_cluster(&*self.context.store, self.granted.organization(), self.granted.cluster()).await
+    }
+
     /// The session of the caller and its token. Operations with [`Scope::Session`] always have them.
     ///
     /// [`Scope::Session`]: ootheca_api::operations::Scope::Session

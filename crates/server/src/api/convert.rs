@@ -3,6 +3,7 @@
 use crate::{
     context::Context,
     documents,
+    identity::api_key::hex,
     metering::{Metering, usage},
 };
 use ootheca_api::wire::*;
@@ -10,7 +11,7 @@ use ootheca_model::{
     Cluster as Model, Error, ErrorKind, Grant, Plan, Resource as Held, Result,
     catalog::{Region as CatalogRegion, Version},
     cluster::{
-        Config, NodeStatus, OperatingSystem, ResourceType, UsageLimits as Limits,
+        CloudProvider, Config, NodeStatus, OperatingSystem, ResourceType, UsageLimits as Limits,
         create::{MachineSpec, NewCluster, NewDedicated, NewServerless},
         patch::{ClusterPatch, PatchDedicated, PatchServerless},
     },
@@ -20,6 +21,7 @@ use ootheca_model::{
 };
 use ootheca_store::{Kind, Query};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap};
 
 /// Characters that are encoded in a connection string: all that are not unreserved in RFC 3986.
@@ -55,8 +57,15 @@ pub fn new_cluster(request: CreateClusterRequest) -> Result<NewCluster> {
         labels: spec.labels.unwrap_or_default(),
         parent: parse_parent(spec.parent_id.as_deref().unwrap_or_default())?,
         delete_protection: spec.delete_protection,
+        expires_at: request.expires_at,
         customer_cloud_account: spec.customer_cloud_account.is_some(),
     })
+}
+
+/// Converts a request for a clone that has the specification of its source.
+pub fn unspecified_cluster(request: CreateClusterRequest) -> Result<NewCluster> {
+    let name = required("name", request.name)?;
+    Ok(NewCluster { name, expires_at: request.expires_at, ..NewCluster::default() })
 }
 
 fn new_dedicated(block: DedicatedClusterCreateSpecification) -> NewDedicated {
@@ -173,6 +182,8 @@ fn metered(metering: &Metering, cluster: &Model, meter: Option<&Meter>) -> Clust
         }
     };
     let several = cluster.regions.iter().any(|region| region.primary);
+    let hardware = config.dedicated.as_ref();
+    let on_aws = hardware.filter(|_| cluster.provider == CloudProvider::Aws);
     let regions = cluster.regions.iter().map(|region| Region {
         name: region.name.clone(),
         sql_dns: host.clone(),
@@ -181,8 +192,12 @@ fn metered(metering: &Metering, cluster: &Model, meter: Option<&Meter>) -> Clust
         private_endpoint_dns: host.clone(),
         node_count: int32(region.nodes),
         primary: several.then_some(region.primary),
-        ..Region::default()
+        s3_vpc_endpoint_id: on_aws.map(|_| s3_vpc_endpoint_id(cluster, &region.name)),
+        machine_type: hardware.map(|hardware| hardware.machine_type.clone()),
+        num_virtual_cpus: hardware.map(|hardware| hardware.num_virtual_cpus),
+        disk_iops: on_aws.map(|hardware| hardware.disk_iops),
     });
+    let regions = regions.collect();
     Cluster {
         id: cluster.id.to_string(),
         name: cluster.name.clone(),
@@ -195,7 +210,7 @@ fn metered(metering: &Metering, cluster: &Model, meter: Option<&Meter>) -> Clust
         creator_id: cluster.creator.to_string(),
         operation_status: cluster.operation_status(),
         config,
-        regions: regions.collect(),
+        regions,
         created_at: Some(cluster.created_at),
         updated_at: Some(cluster.updated_at),
         deleted_at: cluster.deleted_at,
@@ -205,9 +220,16 @@ fn metered(metering: &Metering, cluster: &Model, meter: Option<&Meter>) -> Clust
         labels: cluster.labels.clone(),
         parent_id: show_parent(cluster.parent),
         delete_protection: cluster.delete_protection,
+        expires_at: cluster.expires_at,
         ootheca: usage::extension(metering, cluster, meter),
         ..Cluster::default()
     }
+}
+
+/// A stable ID in the format of AWS. There is no such endpoint.
+fn s3_vpc_endpoint_id(cluster: &Model, region: &str) -> String {
+    let digest = hex(&Sha256::digest(format!("{}/{region}", cluster.id)));
+    format!("vpce-{}", &digest[..17])
 }
 
 fn int32(number: u32) -> i32 {

@@ -24,8 +24,9 @@ pub fn payload<'a>(operation: &str, params: impl Iterator<Item = (&'a str, &'a s
     let params: Map<String, Value> =
         params.map(|(name, value)| (name.to_owned(), text(value).into())).collect();
     let mut request: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
-    // Every text of a statement's request can be the statement, also if its member is misspelled.
-    strike(&mut request, if operation == "RunStatement" { statement_rules::kept } else { str::to_owned });
+    // Every text of such a request can be SQL, also if its member is misspelled.
+    let has_sql = ["RunStatement", "CreateCluster"].contains(&operation);
+    strike(&mut request, if has_sql { statement_rules::kept } else { str::to_owned });
     reduce(json!({ "operation": operation, "parameters": params, "request": request }), LONGEST)
 }
 
@@ -246,6 +247,15 @@ mod tests {
             let kept = payload("RunStatement", std::iter::empty(), body.to_string().as_bytes());
             assert!(!kept.contains("hunter2"), "{body} left {kept}");
         }
+    }
+
+    #[test]
+    fn masking_sql_is_truncated_and_its_passwords_are_redacted() {
+        let sql = format!("ALTER USER moose PASSWORD 'hunter2'; {}", "SELECT 1; ".repeat(LONGEST));
+        let body = json!({ "name": "branch", "restoreFrom": { "maskingSql": sql } });
+        let kept = payload("CreateCluster", std::iter::empty(), body.to_string().as_bytes());
+        assert!(kept.len() <= LONGEST && !kept.contains("hunter2"), "{kept}");
+        assert!(kept.contains("\"name\":\"branch\"") && kept.contains("bytes in all"), "{kept}");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use crate::{
     gateway::embedded::EmbeddedGateway,
     http::{listener, tls::Tls},
     identity::authenticate::{Credentials, identify},
+    lifecycle::backup::Counts,
     logging,
     metering::timeseries::buffer::Totals,
     settings::Settings,
@@ -24,7 +25,7 @@ use ootheca_gateway::{Histogram, Snapshot};
 use ootheca_model::{
     Cluster, ClusterId, Error, OrganizationId, Result, Role, Timestamp,
     identity::{Requirement, Target, authorize},
-    instance::Power,
+    instance::{Condition, Power},
     meter::Meter,
     units::MICRO,
 };
@@ -37,8 +38,11 @@ use prometheus_client::{
 use std::{
     collections::{BTreeMap, HashMap},
     net::IpAddr,
-    sync::{Arc, atomic::AtomicU64},
-    time::SystemTime,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime},
 };
 use tokio::{net::TcpListener, sync::watch};
 
@@ -102,7 +106,10 @@ pub async fn text(
     let answers = api.response_counts.counts();
     let https = tls.map(Tls::expires);
     let disk = Some(api.context.disk.bytes());
-    Figures { gateway, https, disk, clusters, answers }.text()
+    let backups = &api.lifecycle.backups;
+    let backups = Some((backups.counts(), backups.overdue(api.context.now())));
+    let expired = Some(api.lifecycle.expired.load(Ordering::Relaxed));
+    Figures { gateway, https, disk, backups, expired, clusters, answers }.text()
 }
 
 fn look_at(api: &Api, cluster: Cluster, usage: Option<Usage>) -> Seen {
@@ -114,6 +121,8 @@ fn look_at(api: &Api, cluster: Cluster, usage: Option<Usage>) -> Seen {
         received,
         suspended: cluster.power == Power::Off,
         data_missing: cluster.observed.is_data_missing(),
+        backup_damaged: api.lifecycle.backups.condition(id, Condition::BACKUP_DAMAGED).is_some(),
+        backup_failed: api.lifecycle.backups.condition(id, Condition::BACKUP_FAILED).is_some(),
         totals: api.metering.samples.totals(id),
         usage,
         labels: [("cluster", id.to_string()), ("name", cluster.name)],
@@ -149,6 +158,8 @@ struct Seen {
     received: u64,
     suspended: bool,
     data_missing: bool,
+    backup_damaged: bool,
+    backup_failed: bool,
     totals: Totals,
     usage: Option<Usage>,
 }
@@ -162,6 +173,10 @@ struct Figures {
     https: Option<SystemTime>,
     /// Free bytes on the disk of the engine, and bytes of the reserve.
     disk: Option<(u64, u64)>,
+    /// What happened to backups, and how late the most overdue one is.
+    backups: Option<(Counts, Duration)>,
+    /// The number of expired clusters that were deleted.
+    expired: Option<u64>,
     clusters: Vec<Seen>,
     answers: Vec<(&'static str, u64)>,
 }
@@ -176,6 +191,13 @@ impl Figures {
         }
         self.register_certificates(&mut registry);
         self.register_disk(&mut registry);
+        self.register_backups(&mut registry);
+        if let Some(expired) = self.expired {
+            let deleted = Counter::<u64>::default();
+            deleted.inc_by(expired);
+            let help = "Clusters that were deleted because they had expired";
+            registry.register("clusters_expired", help, deleted);
+        }
         let requests = Family::<Label, Counter>::default();
         for (class, count) in &self.answers {
             requests.get_or_create(&[("class", (*class).to_owned())]).inc_by(*count);
@@ -205,6 +227,29 @@ impl Figures {
         registry.register_with_unit("disk_reserve", help, Unit::Bytes, gauge(reserve));
     }
 
+    fn register_backups(&self, registry: &mut Registry) {
+        let Some((counts, overdue)) = &self.backups else { return };
+        let results = [("stored", counts.stored), ("unchanged", counts.unchanged), ("failed", counts.failed)];
+        let help =
+            "Backups of clusters, by result: stored, unchanged since the previous one, or failed attempts";
+        registry.register("backups", help, by_result(&results));
+        let stored = Counter::<u64>::default();
+        stored.inc_by(counts.stored_bytes);
+        let help = "Bytes of backups that were stored, compressed";
+        registry.register_with_unit("backup_stored", help, Unit::Bytes, stored);
+        let late = Gauge::<i64>::default();
+        late.set(i64::try_from(overdue.as_secs()).unwrap_or(i64::MAX));
+        let help = "How late the most overdue backup of any cluster is; 0 if none is";
+        registry.register_with_unit("backup_overdue", help, Unit::Seconds, late);
+        let results = [("succeeded", counts.restored), ("failed", counts.not_restored)];
+        let help = "Restores that ended, by result: succeeded or failed";
+        registry.register("restores", help, by_result(&results));
+        let results =
+            [("intact", counts.intact), ("damaged", counts.damaged), ("failed", counts.not_verified)];
+        let help = "Verifications of bases and their WAL, by result: intact, damaged, or failed attempts";
+        registry.register("backup_verifications", help, by_result(&results));
+    }
+
     fn register_certificates(&self, registry: &mut Registry) {
         let expiry = Family::<Label, Gauge>::default();
         let gateway = self.gateway.iter().flat_map(|(gateway, _)| &gateway.certificate_expiry);
@@ -224,6 +269,8 @@ impl Figures {
         let received = Family::<Labels, Counter>::default();
         let suspended = Family::<Labels, Gauge>::default();
         let data_missing = Family::<Labels, Gauge>::default();
+        let backup_damaged = Family::<Labels, Gauge>::default();
+        let backup_failed = Family::<Labels, Gauge>::default();
         let statements = Family::<Labels, Counter>::default();
         let cpu = Family::<Labels, Counter<f64, AtomicU64>>::default();
         let storage = Family::<Labels, Gauge>::default();
@@ -235,6 +282,8 @@ impl Figures {
             received.get_or_create(labels).inc_by(cluster.received);
             suspended.get_or_create(labels).set(cluster.suspended.into());
             data_missing.get_or_create(labels).set(cluster.data_missing.into());
+            backup_damaged.get_or_create(labels).set(cluster.backup_damaged.into());
+            backup_failed.get_or_create(labels).set(cluster.backup_failed.into());
             statements.get_or_create(labels).inc_by(cluster.totals.transactions);
             #[allow(clippy::cast_precision_loss)]
             cpu.get_or_create(labels).inc_by(cluster.totals.cpu_micros as f64 / 1e6);
@@ -253,6 +302,10 @@ impl Figures {
         registry.register("cluster_suspended", "Whether a cluster is scaled to zero: 1 or 0", suspended);
         let help = "Whether the data of a cluster is missing: 1 or 0";
         registry.register("cluster_data_missing", help, data_missing);
+        let help = "Whether the newest backups of a cluster are damaged: 1 or 0";
+        registry.register("cluster_backup_damaged", help, backup_damaged);
+        let help = "Whether a backup of a cluster is long overdue: 1 or 0";
+        registry.register("cluster_backup_failed", help, backup_failed);
         let help = "Transactions of a cluster that ended since this server started";
         registry.register("cluster_statements", help, statements);
         let help = "CPU time of a cluster's SQL server since this server started";
@@ -295,6 +348,14 @@ fn by_kind(counts: &BTreeMap<&'static str, u64>) -> Family<Label, Counter> {
     family
 }
 
+fn by_result(counts: &[(&'static str, u64)]) -> Family<Label, Counter> {
+    let family = Family::<Label, Counter>::default();
+    for (result, count) in counts {
+        family.get_or_create(&[("result", (*result).to_owned())]).inc_by(*count);
+    }
+    family
+}
+
 /// A histogram whose values were counted elsewhere.
 #[derive(Debug)]
 struct Times(Histogram);
@@ -322,7 +383,7 @@ impl EncodeMetric for Times {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{fs, path::Path, time::Duration};
+    use std::{fs, path::Path};
 
     fn figures() -> Figures {
         let gateway = Snapshot {
@@ -345,12 +406,18 @@ mod tests {
             received: 20,
             suspended: true,
             data_missing: false,
+            backup_damaged: true,
+            backup_failed: true,
             totals: Totals { transactions: 7, cpu_micros: 2_500_000, ..Totals::default() },
             usage: Some(usage),
         };
         let https = Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000));
         let disk = Some((1 << 30, 1 << 28));
-        Figures { gateway: Some((gateway, 1)), https, disk, clusters: vec![seen], answers: vec![("2xx", 5)] }
+        let counts =
+            Counts { stored: 4, failed: 1, stored_bytes: 4096, restored: 2, damaged: 3, ..Counts::default() };
+        let backups = Some((counts, Duration::from_millis(90_500)));
+        let (gateway, clusters, answers) = (Some((gateway, 1)), vec![seen], vec![("2xx", 5)]);
+        Figures { gateway, https, disk, backups, expired: Some(2), clusters, answers }
     }
 
     #[test]
@@ -386,9 +453,18 @@ mod tests {
             "ootheca_gateway_wake_seconds_sum 1.5",
             "ootheca_certificate_expiry_timestamp_seconds{certificate=\"sql\"} 1700000000",
             "ootheca_certificate_expiry_timestamp_seconds{certificate=\"api\"} 1800000000",
+            "ootheca_backups_total{result=\"stored\"} 4",
+            "ootheca_backups_total{result=\"unchanged\"} 0",
+            "ootheca_backup_stored_bytes_total 4096",
+            "ootheca_backup_overdue_seconds 90",
+            "ootheca_restores_total{result=\"succeeded\"} 2",
+            "ootheca_backup_verifications_total{result=\"damaged\"} 3",
+            "ootheca_clusters_expired_total 2",
             "ootheca_api_requests_total{class=\"2xx\"} 5",
             "ootheca_cluster_statements_total{cluster=\"some-id\",name=\"quote \\\" and\\nline\"} 7",
             "ootheca_cluster_suspended{cluster=\"some-id\",name=\"quote \\\" and\\nline\"} 1",
+            "ootheca_cluster_backup_damaged{cluster=\"some-id\",name=\"quote \\\" and\\nline\"} 1",
+            "ootheca_cluster_backup_failed{cluster=\"some-id\",name=\"quote \\\" and\\nline\"} 1",
         ];
         for line in lines {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");

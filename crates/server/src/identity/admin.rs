@@ -17,6 +17,9 @@ use ootheca_store::{Batch, Kind, Mutation, Order, Query, Store};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
+/// The setting that exists once the recovery key was shown.
+const RECOVERY_KEY_SHOWN: &str = "recovery-key-shown";
+
 /// A command.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -40,6 +43,8 @@ pub enum Command {
     ListUsers,
     /// Creates an API key with all permissions.
     NewKey,
+    /// Shows the key of all backups, but only once.
+    RecoveryKey,
 }
 
 /// The result of a command.
@@ -63,6 +68,13 @@ pub enum Done {
         secret: String,
         /// The service account that the key belongs to.
         service_account: String,
+    },
+    /// The key of all backups.
+    RecoveryKey {
+        /// The key as text.
+        recovery_key: String,
+        /// Its fingerprint, which the repository contains.
+        fingerprint: String,
     },
 }
 
@@ -93,6 +105,7 @@ pub async fn run(store: &dyn Store, settings: &Settings, command: Command, now: 
         Command::Link => service.administrator_link().await,
         Command::ListUsers => service.list_users().await,
         Command::NewKey => service.new_key().await,
+        Command::RecoveryKey => service.recovery_key().await,
     }
 }
 
@@ -200,6 +213,28 @@ impl AdminService<'_> {
         batch.audit.push(self.entry("CREATE_API_KEY", secret.id()));
         self.store.commit(batch, self.now).await?;
         Ok(Done::Key { secret: secret.reveal(), service_account: account.name })
+    }
+
+    /// The time when it was shown is a row, which is committed first.
+    async fn recovery_key(&self) -> Result<Done> {
+        let key = bootstrap::recovery_key(self.store, self.now).await?;
+        let fingerprint = key.fingerprint();
+        let shown = documents::setting(RECOVERY_KEY_SHOWN, fingerprint.clone(), self.now);
+        let mut batch = Batch::server("admin").with(Mutation::Insert(shown));
+        let about = format!("recovery key {fingerprint} shown");
+        batch.audit.push(self.entry("UPDATE_BACKUP_CONFIGURATION", &about));
+        match self.store.commit(batch, self.now).await {
+            Ok(_) => Ok(Done::RecoveryKey { recovery_key: key.reveal(), fingerprint }),
+            Err(error) if error.kind() == ErrorKind::Exists => {
+                let row = self.store.get(Kind::Setting, RECOVERY_KEY_SHOWN).await?;
+                let when = row.map(|row| format!(" on {}", row.created_at)).unwrap_or_default();
+                let message = format!(
+                    "the recovery key was shown{when}, and is shown only once; its fingerprint is {fingerprint}"
+                );
+                Err(Error::precondition(message))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// The oldest service account with all permissions.

@@ -10,6 +10,7 @@ use crate::{
     ids::fresh_id,
     settings::Settings,
 };
+use ootheca_backups::RecoveryKey;
 use ootheca_engine::{postgres, simulated};
 use ootheca_model::{
     ApiKey, ClusterId, Error, ErrorKind, Grant, Organization, OrganizationId, Person, PrincipalId, Result,
@@ -33,6 +34,9 @@ pub async fn open_store(settings: &Settings) -> Result<Arc<dyn Store>> {
     let mut stored = simulated::stored(&settings.simulated_folder());
     let instances = postgres::report(&settings.engine_folder())?;
     stored.extend(instances.into_iter().filter_map(|instance| instance.cluster));
+    // A cluster can have several instances.
+    stored.sort();
+    stored.dedup();
     let url = settings.store_url();
     if let Some(path) = url.strip_prefix("sqlite:") {
         // Checked before the store is opened, which creates an empty file.
@@ -190,20 +194,29 @@ async fn ensure_people(
 /// The key that signs page tokens, created once per store. Tokens are not secret; the signature only prevents
 /// callers from forging them.
 pub async fn page_key(store: &dyn Store, now: Timestamp) -> Result<[u8; 32]> {
-    const ID: &str = "page-key";
+    secret(store, "page-key", now).await
+}
+
+/// The key of all backups, created once per store.
+pub async fn recovery_key(store: &dyn Store, now: Timestamp) -> Result<RecoveryKey> {
+    secret(store, "recovery-key", now).await.map(RecoveryKey::from_bytes)
+}
+
+/// Random bytes that are kept as a setting of the store.
+async fn secret(store: &dyn Store, id: &str, now: Timestamp) -> Result<[u8; 32]> {
     loop {
-        if let Some(row) = store.get(Kind::Setting, ID).await? {
+        if let Some(row) = store.get(Kind::Setting, id).await? {
             let bytes: Vec<u8> = (0..row.document.len())
                 .step_by(2)
                 .filter_map(|at| {
                     row.document.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok())
                 })
                 .collect();
-            return bytes.try_into().map_err(|_| Error::internal("setting page-key: damaged"));
+            return bytes.try_into().map_err(|_| Error::internal(format!("setting {id}: damaged")));
         }
         let mut bytes = [0; 32];
         rand::rng().fill_bytes(&mut bytes);
-        let row = documents::setting(ID, hex(&bytes), now);
+        let row = documents::setting(id, hex(&bytes), now);
         match store.commit(Batch::server("first start").with(Mutation::Insert(row)), now).await {
             Err(error) if error.kind() != ErrorKind::Exists => return Err(error),
             _ => {}

@@ -1,7 +1,11 @@
-//! The lifecycle of clusters: makes the engine match the store, suspends idle clusters and resumes them, and
-//! caches their SQL metadata.
+//! The lifecycle of clusters: makes the engine match the store, suspends idle clusters and resumes them, deletes expired
+//! ones, takes and restores backups, and caches their SQL metadata.
 
 pub mod activity_tracker;
+mod backoff;
+pub mod backup;
+pub(crate) mod deletion;
+pub mod expiry;
 pub mod power;
 pub mod reconcile;
 pub(crate) mod scale_to_zero;
@@ -9,8 +13,9 @@ pub mod sql_metadata;
 
 use crate::{context::Context, metering::Metering};
 use activity_tracker::ActivityTracker;
+use backup::Backups;
 use sql_metadata::{locks::MetadataLocks, rows::MetadataCache};
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicU64};
 
 /// The in-memory state of the lifecycle of clusters, and the parts that it uses.
 pub struct Lifecycle {
@@ -24,18 +29,25 @@ pub struct Lifecycle {
     pub metadata_locks: MetadataLocks,
     /// The cached SQL metadata that is in memory.
     pub metadata_cache: MetadataCache,
+    /// The backups that are taken, and the restores that run.
+    pub backups: Backups,
+    /// The number of expired clusters that were deleted since the server started.
+    pub expired: AtomicU64,
 }
 
 impl Lifecycle {
     /// Creates the state without any use and without fresh metadata.
     pub fn new(context: Arc<Context>, metering: Arc<Metering>) -> Self {
         let tracker = ActivityTracker::new(context.now());
+        let backups = Backups::new(context.backup_conditions.clone());
         Self {
             context,
             metering,
             tracker,
             metadata_locks: MetadataLocks::default(),
             metadata_cache: MetadataCache::default(),
+            backups,
+            expired: AtomicU64::new(0),
         }
     }
 }

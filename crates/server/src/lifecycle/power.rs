@@ -38,10 +38,11 @@ where
 }
 
 /// Resumes the cluster if it is suspended, and prevents suspension. The server may not be ready yet.
-/// `NotFound` unless the cluster is active.
+/// `NotFound` unless the cluster is active, and `Precondition` while a backup is restored into it.
 async fn wake(lifecycle: &Lifecycle, cluster: ClusterId) -> Result<ActivityGuard> {
     let mut held = lifecycle.tracker.hold(cluster, Some(lifecycle.context.clock.clone())).await;
     let found = lifecycle.context.active_cluster(cluster).await?;
+    found.value.check_unlocked()?;
     if found.value.power == Power::Off {
         lifecycle.context.check_data(cluster).await?;
         let wake = held.record.waking().clone();

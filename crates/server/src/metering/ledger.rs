@@ -21,7 +21,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 /// How long to wait for a server to respond. A server that hangs is measured again at the next tick.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The maximum CPU time that the measurement is assumed to cost, in microseconds. It is not recorded.
 const LOOK_COSTS: u64 = 10_000;
@@ -49,6 +49,11 @@ pub(super) async fn cluster(
 ) -> Result<()> {
     let model = &cluster.value;
     let ledger = Ledger { metering, cluster, stored, lease };
+    if model.is_being_replaced() {
+        // Its counters are about to be replaced.
+        metering.cpu_samples.stopped(model.id);
+        return ledger.new_month().await;
+    }
     if !runs(model) {
         metering.cpu_samples.stopped(model.id);
         metering.samples.mark_suspended(model.id);
@@ -246,22 +251,7 @@ fn entry(cluster: &Cluster, crossing: &Crossing, now: Timestamp) -> AuditEntry {
         "usage": crossing.used.to_string(),
         "threshold_percent": crossing.threshold,
     });
-    AuditEntry {
-        id: fresh_id(),
-        organization: cluster.organization,
-        created_at: now,
-        action: "UPDATE_CLUSTER".to_owned(),
-        source: "INTERNAL".to_owned(),
-        cluster: Some(cluster.id),
-        cluster_name: Some(cluster.name.clone()),
-        user_email: None,
-        service_account_name: None,
-        session_id: None,
-        ip_address: None,
-        trace_id: fresh_id().simple().to_string(),
-        payload: payload.to_string(),
-        error: None,
-    }
+    AuditEntry::internal([fresh_id(), fresh_id()], cluster, "UPDATE_CLUSTER", payload.to_string(), now)
 }
 
 /// Whether the cluster should have a running server.

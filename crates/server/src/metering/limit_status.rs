@@ -13,8 +13,16 @@ const DISK_FULL: &str =
 const DISK_FULL_HINT: &str =
     "Delete data (DROP or TRUNCATE tables), or ask the operator of the server to add space.";
 
-/// The sessions that the free space and the limits of `cluster` currently allow.
+const RESTORED: &str = "the cluster is being restored from a backup";
+const RESTORED_HINT: &str = "Connect again when the restore is complete.";
+
+/// The sessions that the free space and the limits of `cluster` currently allow. There are none while a backup
+/// replaces its data.
 pub async fn admission_state(metering: &Metering, cluster: &Cluster) -> Result<AdmissionState> {
+    if cluster.is_being_replaced() {
+        let (message, hint) = (RESTORED.to_owned(), RESTORED_HINT.to_owned());
+        return Ok(AdmissionState::Disabled(Notice { message, hint }));
+    }
     let meter = metering.meter(cluster.id).await?;
     let status = limit_status(cluster, meter.as_ref().map(|meter| &meter.value), metering.context.now());
     let notice = || Notice { message: status.message(), hint: status.hint(cluster) };

@@ -1,6 +1,7 @@
 //! The usage of clusters: sessions, CPU, request units, and storage; their limits; and the series for charts.
 
 pub mod activity;
+pub mod baseline;
 pub mod collector;
 pub mod cpu_samples;
 mod ledger;

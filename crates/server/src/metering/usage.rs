@@ -18,6 +18,8 @@ pub fn extension(metering: &Metering, cluster: &Cluster, meter: Option<&Meter>) 
     let mut conditions = cluster.observed.conditions.clone();
     conditions.extend(status.condition());
     conditions.extend(metering.context.disk.condition());
+    let of_backups = metering.context.backup_conditions.lock().get(&cluster.id).cloned();
+    conditions.extend(of_backups.into_iter().flatten());
     conditions.extend(too_many_roles(meter).map(|roles| Condition {
         kind: "RoleLimitExceeded".to_owned(),
         holds: true,

@@ -33,6 +33,8 @@ pub(crate) async fn each_change_produces_one_event(subject: &Subject) {
     let quiet = [
         Mutation::Insert(Row { kind: Kind::Meter, ..row.clone() }),
         Mutation::Insert(Row { kind: Kind::Setting, ..row.clone() }),
+        Mutation::Insert(Row { kind: Kind::BackupBase, ..row.clone() }),
+        Mutation::Insert(Row { kind: Kind::RecoveryPoint, ..row.clone() }),
         Mutation::Update(Row { revision: 1, due_at: Some(Timestamp(9)), ..row.clone() }),
         Mutation::Touch { kind: Kind::Cluster, id: row.id.clone(), revision: 2 },
     ];

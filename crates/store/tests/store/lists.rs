@@ -186,6 +186,24 @@ fn row(organization: OrganizationId, name: &str, created_at: i64, ended_at: Opti
     }
 }
 
+/// So a list can start at a value without knowing the IDs of its rows.
+pub(crate) async fn a_position_without_an_id_is_before_the_rows_with_its_value(subject: &Subject) {
+    let mut rows = Vec::new();
+    for (parent, name) in [("1", "1"), ("1", "2"), ("2", "2"), ("1", "3")] {
+        rows.push(Row { parent: parent.to_owned(), ..cluster(organization(), name) });
+        subject.insert(rows.last().unwrap()).await;
+    }
+    for (value, descending, expected) in
+        [("2", false, vec![1, 3]), ("2", true, vec![0]), ("0", true, vec![]), ("4", true, vec![3, 1, 0])]
+    {
+        let after = Some(Position { value: value.to_owned(), id: String::new() });
+        let parent = Some("1".to_owned());
+        let query = Query { parent, descending, after, ..Query::all(Kind::Cluster) };
+        let expected: Vec<String> = expected.into_iter().map(|index: usize| rows[index].id.clone()).collect();
+        assert_eq!(ids(subject, &query).await, expected, "{value} {descending}");
+    }
+}
+
 pub(crate) async fn revisions_list_active_rows(subject: &Subject) {
     let rows = ["a", "b", "c"].map(|name| cluster(organization(), name));
     for row in &rows {

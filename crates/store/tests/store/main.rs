@@ -7,6 +7,7 @@
 
 mod chain;
 mod changes;
+mod copies;
 mod events;
 mod lists;
 mod log;
@@ -56,6 +57,7 @@ cases! {
     lists::lists_support_every_order,
     lists::lists_support_every_filter,
     lists::pages_contain_each_row_once_while_rows_are_added,
+    lists::a_position_without_an_id_is_before_the_rows_with_its_value,
     lists::revisions_list_active_rows,
     lists::due_rows_are_sorted_by_due_time,
     log::entries_are_strictly_ordered,

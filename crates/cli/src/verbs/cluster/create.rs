@@ -1,13 +1,23 @@
-//! `ootheca cluster create`. Every argument has a default.
+//! `ootheca cluster create`. Every argument has a default, except for the source of a clone.
 
-use super::{Context, SHORT, names, wait};
+use super::{Context, SHORT, expiry::ExpiryArgs, names, source::DataArgs, wait};
 use crate::verbs::key_value;
 use crate::{
     failure::{Failure, Result},
+    output::plain,
     resolve, terminal,
 };
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Map, Value, json};
+
+/// Verbs of `create`.
+#[derive(Subcommand)]
+pub(crate) enum Verb {
+    #[command(flatten)]
+    OfPlan(Plan),
+    /// Create a clone of another cluster, with its plan, regions, and limits
+    Clone(CloneArgs),
+}
 
 /// Plans.
 #[derive(Subcommand)]
@@ -60,8 +70,32 @@ struct CommonArgs {
     #[arg(long = "label", value_name = "KEY=VALUE", value_parser = key_value::parse)]
     labels: Vec<(String, String)>,
     /// Protect the cluster against deletion
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["expires_in", "expires_at"])]
     delete_protection: bool,
+    /// Begin with the data and the SQL users of this cluster, by name or ID; of a deleted cluster, by ID
+    #[arg(long, visible_alias = "source-cluster-id", value_name = "CLUSTER")]
+    from: Option<String>,
+    #[command(flatten)]
+    data: DataArgs,
+    #[command(flatten)]
+    expiry: ExpiryArgs,
+    #[command(flatten)]
+    wait: wait::WaitArgs,
+}
+
+/// Flags of `create clone`.
+#[derive(Args)]
+pub(crate) struct CloneArgs {
+    /// Name of the clone [default: a generated name, such as blue-dog]
+    #[arg(value_name = "NAME")]
+    name: Option<String>,
+    /// Cluster whose data and SQL users the clone begins with, by name or ID; of a deleted cluster, by ID
+    #[arg(long, visible_alias = "source-cluster-id", value_name = "CLUSTER")]
+    from: String,
+    #[command(flatten)]
+    data: DataArgs,
+    #[command(flatten)]
+    expiry: ExpiryArgs,
     #[command(flatten)]
     wait: wait::WaitArgs,
 }
@@ -96,9 +130,9 @@ pub(crate) struct StandardArgs {
     /// Primary region of a cluster with several regions [default: the first]
     #[arg(long, value_name = "REGION")]
     primary_region: Option<String>,
-    /// Provisioned vCPUs [default: 2]
-    #[arg(long, value_name = "NUMBER")]
-    vcpus: Option<i64>,
+    /// Provisioned vCPUs
+    #[arg(long, value_name = "NUMBER", default_value_t = 2)]
+    vcpus: i64,
     /// Don't start upgrades automatically
     #[arg(long)]
     manual_upgrades: bool,
@@ -133,8 +167,22 @@ pub(super) fn region_nodes(text: &str) -> std::result::Result<(String, i64), Str
 }
 
 /// Creates a cluster.
-pub(super) fn create(context: &Context, plan: Plan) -> Result<()> {
-    let (common, regions, serverless) = match &plan {
+pub(super) fn create(context: &Context, verb: Verb) -> Result<()> {
+    match verb {
+        Verb::OfPlan(plan) => create_of_plan(context, &plan),
+        Verb::Clone(args) => clone(context, &args),
+    }
+}
+
+/// Creates a clone with the specification of its source.
+fn clone(context: &Context, args: &CloneArgs) -> Result<()> {
+    let source = args.data.restore_from(context, &args.from)?;
+    let name = args.name.as_deref();
+    send(context, name, json!({ "restore_from": source }), &args.expiry, args.wait)
+}
+
+fn create_of_plan(context: &Context, plan: &Plan) -> Result<()> {
+    let (common, regions, serverless) = match plan {
         Plan::Basic(args) => (&args.common, args.regions.clone(), true),
         Plan::Standard(args) => (&args.common, args.regions.clone(), true),
         Plan::Advanced(args) => {
@@ -143,7 +191,7 @@ pub(super) fn create(context: &Context, plan: Plan) -> Result<()> {
     };
     let (cloud, regions) = locate(context, common.cloud, regions, serverless)?;
     let mut spec = Map::new();
-    let plan = fill(&mut spec, &plan, &regions);
+    let plan = fill(&mut spec, plan, &regions);
     spec.insert("plan".to_owned(), plan.into());
     if !common.labels.is_empty() {
         spec.insert("labels".to_owned(), key_value::object(&common.labels).into());
@@ -154,20 +202,34 @@ pub(super) fn create(context: &Context, plan: Plan) -> Result<()> {
     if common.delete_protection {
         spec.insert("delete_protection".to_owned(), "ENABLED".into());
     }
-    let name = match &common.name {
-        Some(name) => name.clone(),
+    let mut body = json!({ "provider": cloud, "spec": spec });
+    if let Some(source) = &common.from {
+        body["restore_from"] = common.data.restore_from(context, source)?;
+    }
+    send(context, common.name.as_deref(), body, &common.expiry, common.wait)
+}
+
+/// Adds the name, or a generated one, and the expiry to the body, sends it, and waits until the cluster is created.
+fn send(
+    context: &Context,
+    name: Option<&str>,
+    mut body: Value,
+    expiry: &ExpiryArgs,
+    args: wait::WaitArgs,
+) -> Result<()> {
+    let name = match name {
+        Some(name) => name.to_owned(),
         None => {
             let clusters = context.client.pages("/api/v1/clusters", "clusters")?;
             names::generate(&clusters.iter().map(resolve::name).collect::<Vec<_>>())
         }
     };
-    send(context, &json!({ "name": name, "provider": cloud, "spec": spec }), common.wait)
-}
-
-fn send(context: &Context, body: &Value, args: wait::WaitArgs) -> Result<()> {
-    let name = resolve::name(body);
+    body["name"] = name.as_str().into();
+    if let Some(time) = expiry.expires_at() {
+        body["expires_at"] = time.to_string().into();
+    }
     let what = format!("creating cluster {name}…");
-    let request = || context.client.post("/api/v1/clusters", body);
+    let request = || context.client.post("/api/v1/clusters", &body);
     let cluster = wait::until_settled(context, args, &what, request)?;
     match cluster["state"].as_str() {
         Some("CREATED") => {
@@ -182,12 +244,19 @@ fn send(context: &Context, body: &Value, args: wait::WaitArgs) -> Result<()> {
             ));
             Ok(())
         }
-        state => {
-            let state = state.unwrap_or_default();
-            let message = format!("could not create cluster {name}: its state is {state}");
-            Err(Failure::failed(message).hint(format!("remove it with `ootheca cluster delete {name}`")))
+        _ => {
+            let message = format!("could not create cluster {name}: {}", why_not_created(&cluster));
+            Err(Failure::failed(message).hint("nothing is left of it; the name can be used again"))
         }
     }
+}
+
+/// Why the cluster was not created.
+fn why_not_created(cluster: &Value) -> String {
+    let conditions = cluster.pointer("/ootheca/conditions").and_then(Value::as_array);
+    let failed = conditions.into_iter().flatten().find(|condition| condition["kind"] == "CreationFailed");
+    let message = failed.and_then(|condition| condition["message"].as_str());
+    message.map_or_else(|| format!("its state is {}", plain(&cluster["state"])), str::to_owned)
 }
 
 /// Adds the settings that depend on the plan, and returns the name of the plan.
@@ -211,9 +280,7 @@ fn fill(spec: &mut Map<String, Value>, plan: &Plan, regions: &[String]) -> &'sta
         }
         Plan::Standard(args) => {
             let mut block = serverless(regions, args.primary_region.as_deref());
-            if let Some(vcpus) = args.vcpus {
-                block["usage_limits"] = json!({ "provisioned_virtual_cpus": vcpus.to_string() });
-            }
+            block["usage_limits"] = json!({ "provisioned_virtual_cpus": args.vcpus.to_string() });
             if args.manual_upgrades {
                 block["upgrade_type"] = "MANUAL".into();
             }
@@ -317,6 +384,17 @@ mod tests {
         assert_eq!(chosen(Some(Cloud::Aws), &[]), pair("AWS", "us-east-1"));
         assert_eq!(chosen(None, &["ap-south-1"]), pair("AWS", "ap-south-1"));
         assert!(choose(Some(Cloud::Azure), Vec::new(), &available()).is_err());
+    }
+
+    #[test]
+    fn a_failed_creation_says_why() {
+        let condition = |kind: &str| json!({ "kind": kind, "holds": true, "message": "division by zero" });
+        let failed = |all: Value| json!({ "state": "CREATION_FAILED", "ootheca": { "conditions": all } });
+        let known = failed(json!([condition("CpuLimited"), condition("CreationFailed")]));
+        assert_eq!(why_not_created(&known), "division by zero");
+        let unknown = failed(json!([condition("CpuLimited")]));
+        assert_eq!(why_not_created(&unknown), "its state is CREATION_FAILED");
+        assert_eq!(why_not_created(&json!({ "state": "DELETED" })), "its state is DELETED");
     }
 
     #[test]

@@ -2,13 +2,15 @@
 
 mod change;
 mod create;
+mod expiry;
 mod names;
 mod show;
+mod source;
 pub(crate) mod sql;
 mod wait;
 
-use super::{Context, allowlist, database, user};
-use crate::{failure::Result, output::Column};
+use super::{Context, allowlist, backup, database, maintenance, restore, user};
+use crate::{failure::Result, output::Column, resolve::path};
 use clap::Subcommand;
 use serde_json::Value;
 
@@ -17,7 +19,7 @@ use serde_json::Value;
 pub(crate) enum Verb {
     /// Create a cluster
     #[command(subcommand)]
-    Create(create::Plan),
+    Create(create::Verb),
     /// List clusters
     #[command(visible_alias = "ls")]
     List(show::ListArgs),
@@ -43,6 +45,21 @@ pub(crate) enum Verb {
     /// Manage databases; the same as `ootheca database`
     #[command(subcommand)]
     Database(database::Verb),
+    /// List backups and manage their configuration; the same as `ootheca backup`
+    #[command(subcommand)]
+    Backup(backup::ClusterVerb),
+    /// Restore clusters from backups; the same as `ootheca restore`
+    #[command(subcommand)]
+    Restore(restore::Verb),
+    /// Manage the maintenance window; the same as `ootheca maintenance window`
+    #[command(subcommand)]
+    Maintenance(maintenance::Window),
+    /// Manage the version deferral; the same as `ootheca maintenance deferral`
+    #[command(subcommand)]
+    VersionDeferral(maintenance::Deferral),
+    /// Manage the blackout windows; the same as `ootheca maintenance blackout`
+    #[command(subcommand)]
+    BlackoutWindow(maintenance::Blackout),
     /// Manage network access
     #[command(subcommand)]
     Networking(Networking),
@@ -67,7 +84,7 @@ pub(crate) struct ClusterArg {
 /// Runs the command.
 pub(crate) fn run(context: &Context, verb: Verb) -> Result<()> {
     match verb {
-        Verb::Create(plan) => create::create(context, plan),
+        Verb::Create(verb) => create::create(context, verb),
         Verb::List(args) => show::list(context, &args),
         Verb::Info(args) => show::info(context, &args.cluster),
         Verb::Update(args) => change::update(context, &args),
@@ -78,12 +95,17 @@ pub(crate) fn run(context: &Context, verb: Verb) -> Result<()> {
         Verb::ConnectionString(args) => show::connection_string(context, &args),
         Verb::User(verb) => user::run(context, verb),
         Verb::Database(verb) => database::run(context, verb),
+        Verb::Backup(verb) => backup::of_cluster(context, verb),
+        Verb::Restore(verb) => restore::run(context, verb),
+        Verb::Maintenance(verb) => maintenance::window(context, verb),
+        Verb::VersionDeferral(verb) => maintenance::deferral(context, verb),
+        Verb::BlackoutWindow(verb) => maintenance::blackout(context, verb),
         Verb::Networking(Networking::Allowlist(verb)) => allowlist::run(context, verb),
     }
 }
 
 /// Columns for a cluster that was created or changed.
-const SHORT: [Column; 7] = [
+const SHORT: [Column; 8] = [
     Column::text("NAME", "/name"),
     Column::text("ID", "/id"),
     Column::text("PLAN", "/plan"),
@@ -91,12 +113,8 @@ const SHORT: [Column; 7] = [
     Column::text("CLOUD", "/cloud_provider"),
     Column::by("REGIONS", regions),
     Column::text("VERSION", "/cockroach_version"),
+    Column::time("EXPIRES", "/expires_at"),
 ];
-
-/// The URL path of a cluster, or of something below it.
-fn path(cluster: &Value, below: &str) -> String {
-    format!("/api/v1/clusters/{}{below}", crate::client::segment(crate::resolve::id(cluster)))
-}
 
 /// The state of a cluster, with its running operation or whether it is suspended.
 fn state(cluster: &Value) -> String {

@@ -20,7 +20,7 @@ pub(crate) struct ListArgs {
     all: bool,
 }
 
-const LIST: [Column; 8] = [
+const LIST: [Column; 9] = [
     Column::text("NAME", "/name"),
     Column::text("ID", "/id"),
     Column::text("PLAN", "/plan"),
@@ -29,6 +29,7 @@ const LIST: [Column; 8] = [
     Column::text("CLOUD", "/cloud_provider"),
     Column::by("REGIONS", regions),
     Column::text("VERSION", "/cockroach_version"),
+    Column::time("EXPIRES", "/expires_at"),
 ];
 
 /// Lists clusters.
@@ -44,7 +45,7 @@ pub(super) fn list(context: &Context, args: &ListArgs) -> Result<()> {
     context.out.list(&LIST, &list)
 }
 
-const INFO: [Column; 22] = [
+const INFO: [Column; 23] = [
     Column::text("NAME", "/name"),
     Column::text("ID", "/id"),
     Column::text("PLAN", "/plan"),
@@ -66,6 +67,7 @@ const INFO: [Column; 22] = [
     Column::text("DELETE PROTECTION", "/delete_protection"),
     Column::text("CREATOR", "/creator_id"),
     Column::time("CREATED AT", "/created_at"),
+    Column::time("EXPIRES", "/expires_at"),
     Column::by("CONDITIONS", conditions),
 ];
 

@@ -2,7 +2,7 @@
 
 use crate::{
     api::{call::Call, convert::required, decision::Decision, handlers::paging},
-    documents::{self, Stored, active_cluster},
+    documents::{self, Stored},
 };
 use ootheca_api::wire::*;
 use ootheca_model::{AllowlistEntry as Model, Cluster, Error, ErrorKind, Result, allowlist};
@@ -15,7 +15,7 @@ pub async fn list_allowlist_entries(
     _path: ClusterPath,
     query: PageQuery,
 ) -> Result<ListAllowlistEntriesResponse> {
-    let cluster = cluster(&call).await?;
+    let cluster = call.cluster().await?;
     let rows = Query { parent: Some(cluster.row.id.clone()), ..Query::all(Kind::AllowlistEntry) };
     let (rows, pagination) = paging::rows(&call, &query, rows).await?;
     let allowlist = rows.into_iter().map(|row| Ok(render(documents::decode::<Model>(row)?.value)));
@@ -33,7 +33,7 @@ pub async fn add_allowlist_entry(
     _path: ClusterPath,
     body: AllowlistEntryRequest,
 ) -> Result<Decision<AllowlistEntry>> {
-    let cluster = cluster(&call).await?;
+    let cluster = call.cluster().await?;
     let ip = required("cidr_ip", body.cidr_ip.clone())?;
     let mask = required("cidr_mask", body.cidr_mask)?;
     let entry = new_entry(&call, &cluster.value, &ip, mask, &body)?;
@@ -46,7 +46,7 @@ pub async fn add_allowlist_entry2(
     path: AllowlistEntryPath,
     body: AllowlistEntryRequest,
 ) -> Result<Decision<AllowlistEntry>> {
-    let cluster = cluster(&call).await?;
+    let cluster = call.cluster().await?;
     let entry = new_entry(&call, &cluster.value, &path.cidr_ip, path.cidr_mask, &body)?;
     let id = Model::row_id(entry.cluster, entry.network);
     match documents::find::<Model>(&*call.context.store, &id).await? {
@@ -86,12 +86,8 @@ pub async fn delete_allowlist_entry(
     Ok(Decision::now(Batch::by(&call.granted).with(documents::delete(&before.row)), render(before.value)))
 }
 
-async fn cluster(call: &Call) -> Result<Stored<Cluster>> {
-    active_cluster(&*call.context.store, call.granted.organization(), call.granted.cluster()).await
-}
-
 async fn existing(call: &Call, path: &AllowlistEntryPath) -> Result<Stored<Model>> {
-    let cluster = cluster(call).await?;
+    let cluster = call.cluster().await?;
     let network = allowlist::network(&path.cidr_ip, path.cidr_mask.into())?;
     let found =
         documents::find::<Model>(&*call.context.store, &Model::row_id(cluster.value.id, network)).await?;

@@ -68,12 +68,12 @@ pub(super) enum Needs<'a> {
 }
 
 impl Effect {
-    /// A side effect on a `part` of the call's cluster; 404 if there is no such cluster. If the attempt
-    /// requires it, the preconditions in `needs` are checked first, with the errors of the side effect
-    /// itself.
+    /// A side effect on a `part` of the call's cluster; 404 if there is no such cluster, and `Precondition` if
+    /// it is locked. If the attempt requires it, the preconditions in `needs` are checked first, with the
+    /// errors of the side effect itself.
     pub(super) async fn new(call: &Call, part: Part, needs: &[Needs<'_>]) -> Result<Self> {
-        let found =
-            active_cluster(&*call.context.store, call.granted.organization(), call.granted.cluster()).await?;
+        let found = call.cluster().await?;
+        found.value.check_unlocked()?;
         if call.attempt.checks_first()
             && let Some(names) = names(call, part, found.value.power).await?
         {
@@ -97,6 +97,8 @@ impl Effect {
         let effect = async move {
             let (_in_use, mut admin) =
                 power::ready(&lifecycle, cluster, || lifecycle.context.engine.admin(cluster)).await?;
+            // A restore that was created in the meantime would drop the change.
+            lifecycle.context.active_cluster(cluster).await?.value.check_unlocked()?;
             let result = verb(&mut *admin).await;
             // Even if the function failed, it can have changed something.
             if let Err(error) = sql_metadata::read_part(&lifecycle, cluster, part, &mut *admin).await {

@@ -5,19 +5,21 @@ use crate::{
         call::{Attempt, Call},
         convert::{self, required},
         decision::{Decision, Later, Reply},
-        handlers::{paging, roles},
+        handlers::{clones, paging, roles},
         hierarchy,
     },
     context::Context,
-    documents::{self, active_cluster},
+    documents,
     ids::{fresh_id, fresh_tenant},
+    lifecycle::deletion::deletion,
     metering::Metering,
 };
 use ootheca_api::wire::*;
 use ootheca_model::{
     AllowlistEntry, Cluster as Model, ClusterId, ClusterState, Error, Grant, Plan, Resource, Result, Role,
+    catalog::Version,
     cluster::{
-        ClusterSortBy, DeleteProtection,
+        ClusterSortBy,
         create::{self, Birth},
         patch,
     },
@@ -60,7 +62,7 @@ pub async fn get_cluster(call: Arc<Call>, _path: ClusterPath) -> Result<Cluster>
 }
 
 /// `POST /clusters`
-pub async fn create_cluster(call: Arc<Call>, body: CreateClusterRequest) -> Result<Decision<Cluster>> {
+pub async fn create_cluster(call: Arc<Call>, mut body: CreateClusterRequest) -> Result<Decision<Cluster>> {
     let (context, metering) = (&call.context, &call.metering);
     let principal = call.granted.principal();
     let birth = Birth {
@@ -71,15 +73,36 @@ pub async fn create_cluster(call: Arc<Call>, body: CreateClusterRequest) -> Resu
         now: context.now(),
     };
     context.disk.check()?;
-    let mut request = convert::new_cluster(body)?;
+    let from = body.restore_from.take();
+    let is_specified = from.is_none() || body.provider.is_some() || body.spec.is_some();
+    let mut request =
+        if is_specified { convert::new_cluster(body)? } else { convert::unspecified_cluster(body)? };
     let guard =
         hierarchy::authorize_parent(&call, request.parent, &[Role::ClusterAdmin, Role::ClusterCreator])
             .await?;
+    let data = match from {
+        Some(from) => Some(clones::Data::named(&call, from).await?),
+        None => None,
+    };
+    if let Some(data) = data.as_ref().filter(|_| !is_specified) {
+        request = data.specify(request);
+    }
     // The official clients expect that `serverless: {}` creates a BASIC cluster.
     request.default_plan = Some(Plan::Basic);
-    let (cluster, open) =
-        create::create(request, birth, context.catalog(), |version| context.engine_major(version))?;
-    let mut batch = Batch::by(&call.granted).with(documents::insert(&cluster)?);
+    let explicit_version = request.dedicated.as_ref().is_some_and(|block| block.version.is_some());
+    let engine_major = |version: &Version| match &data {
+        Some(data) if !explicit_version => Ok(data.engine_major()),
+        _ => context.engine_major(version),
+    };
+    let (cluster, open) = create::create(request, birth, context.catalog(), engine_major)?;
+    let (cluster, mutations) = match &data {
+        Some(data) => data.begin(cluster, explicit_version, birth.now)?,
+        None => {
+            let inserted = documents::insert(&cluster)?;
+            (cluster, vec![inserted])
+        }
+    };
+    let mut batch = Batch { mutations, ..Batch::by(&call.granted) };
     if open {
         batch = batch.with(documents::insert(&open_entry(&cluster)?)?);
     }
@@ -99,7 +122,7 @@ pub async fn update_cluster(
     body: UpdateClusterRequest,
 ) -> Result<Decision<Cluster>> {
     let (context, metering) = (&call.context, &call.metering);
-    let before = active_cluster(&*context.store, call.granted.organization(), call.granted.cluster()).await?;
+    let before = call.cluster().await?;
     let wanted = convert::cluster_patch(body)?;
     let after = patch::patch(&before.value, &wanted, context.catalog(), context.now())?;
     let action = patch::audit_action(&wanted, &before.value, &after);
@@ -117,24 +140,9 @@ pub async fn update_cluster(
 /// `DELETE /clusters/{cluster_id}`
 pub async fn delete_cluster(call: Arc<Call>, _path: ClusterPath) -> Result<Decision<Cluster>> {
     let (context, metering) = (&call.context, &call.metering);
-    let before = active_cluster(&*context.store, call.granted.organization(), call.granted.cluster()).await?;
-    if before.value.delete_protection == DeleteProtection::Enabled {
-        return Err(Error::precondition("cluster has delete_protection ENABLED; disable it first"));
-    }
-    let now = context.now();
-    let after = Model {
-        state: ClusterState::Deleted,
-        deleted_at: Some(now),
-        updated_at: now,
-        ..before.value.clone()
-    };
-    let mut batch = Batch::by(&call.granted).with(documents::update(&before.row, &after)?);
-    // The usage of each month is kept, because it is still billable.
-    for kind in [Kind::AllowlistEntry, Kind::SqlCatalog, Kind::SqlCatalogBucket, Kind::Meter, Kind::UsageHour]
-    {
-        batch = batch.with(Mutation::DeleteChildren { kind, parent: after.id.to_string() });
-    }
-    batch = batch.with(Mutation::ForgetSamples { cluster: after.id });
+    let before = call.cluster().await?;
+    let (after, mutations) = deletion(&before, context.now())?;
+    let batch = Batch { mutations, ..Batch::by(&call.granted) };
     Ok(Decision::now(batch, convert::cluster(metering, &after).await?))
 }
 
@@ -144,8 +152,7 @@ pub async fn list_cluster_nodes(
     _path: ClusterPath,
     query: ListClusterNodesQuery,
 ) -> Result<ListClusterNodesResponse> {
-    let found =
-        active_cluster(&*call.context.store, call.granted.organization(), call.granted.cluster()).await?;
+    let found = call.cluster().await?;
     let cluster = found.value;
     let observed = call.context.engine.observe(cluster.id).await?;
     // All servers run on this machine and are shown in the primary region, or in the first one.
@@ -202,8 +209,7 @@ pub async fn get_connection_string(
     _path: ClusterPath,
     query: ConnectionStringQuery,
 ) -> Result<GetConnectionStringResponse> {
-    let found =
-        active_cluster(&*call.context.store, call.granted.organization(), call.granted.cluster()).await?;
+    let found = call.cluster().await?;
     if found.value.plan == Plan::Advanced {
         required("os", query.os)?;
     }

@@ -10,7 +10,6 @@ use crate::{
             paging,
         },
     },
-    documents::active_cluster,
     lifecycle::sql_metadata::{self, DatabaseMetadata, Part, Seen},
     metering::limit_status::admission_state,
 };
@@ -74,8 +73,7 @@ pub async fn create_database(
 
 /// Returns `Precondition` if the cluster may only delete data.
 async fn check_storage(call: &Call) -> Result<()> {
-    let found =
-        active_cluster(&*call.context.store, call.granted.organization(), call.granted.cluster()).await?;
+    let found = call.cluster().await?;
     match admission_state(&call.metering, &found.value).await? {
         AdmissionState::Throttled(notice) => {
             Err(Error::precondition(format!("{}. {}", notice.message, notice.hint)))

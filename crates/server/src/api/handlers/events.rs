@@ -166,10 +166,12 @@ async fn may_see(identity: &Identity, principal: &Arc<Principal>, event: &Event)
     let within = |resource| hierarchy::folders(&identity.context, principal, resource);
     let cluster = |id: &str| id.parse().unwrap_or(ClusterId(Uuid::nil()));
     let (op, target) = match event.kind {
-        Kind::Cluster | Kind::AllowlistEntry | Kind::SqlCatalog => {
+        Kind::Cluster | Kind::AllowlistEntry | Kind::BlackoutWindow | Kind::Restore | Kind::SqlCatalog => {
             let (op, id) = match event.kind {
                 Kind::Cluster => (Op::GetCluster, &event.id),
                 Kind::AllowlistEntry => (Op::ListAllowlistEntries, &event.parent),
+                Kind::BlackoutWindow => (Op::ListBlackoutWindows, &event.parent),
+                Kind::Restore => (Op::ListRestores, &event.parent),
                 _ => (Op::ListSQLUsers, &event.parent),
             };
             let id = cluster(id);

@@ -6,10 +6,12 @@ use ootheca_api::{
     versions::Page,
     wire::{KeysetPaginationResponse, PageQuery},
 };
-use ootheca_model::{Result, cluster::SortOrder};
+use ootheca_model::{Error, Result, Timestamp, cluster::SortOrder};
 use ootheca_store::{Position, Query, Row};
+use std::ops::Range;
 
-/// A page of rows. `rows` selects them; the organization, the page, and the time are set here.
+/// A page of rows. `rows` selects them and contains the default order; the organization, the page, and the time are
+/// set here.
 pub async fn rows(
     call: &Call,
     page: &PageQuery,
@@ -30,15 +32,15 @@ pub async fn matching_rows(
         "{:?} {:?} {:?} {:?} {:?}{filters}",
         rows.parent, rows.ids, rows.parents, rows.active_only, rows.order
     );
-    let list = List::read(call, page, &filters, SortOrder::Asc)?;
+    let default = if rows.descending { SortOrder::Desc } else { SortOrder::Asc };
+    let list = List::read(call, page, &filters, default)?;
     let request = &list.request;
-    let backward = request.token.as_ref().is_some_and(|token| token.backward);
     let after =
         request.token.as_ref().map(|token| Position { value: token.value.clone(), id: token.id.clone() });
     let mut query = Query {
         organization: Some(call.granted.organization()),
         as_of: Some(request.as_of),
-        descending: (request.order == SortOrder::Desc) != backward,
+        descending: list.descending(),
         after,
         limit: request.limit + 1,
         ..rows
@@ -59,18 +61,54 @@ pub async fn matching_rows(
             break;
         }
     }
-    let more = found.len() > request.limit;
-    found.truncate(request.limit);
-    if backward {
-        found.reverse();
+    Ok(list.page(call, found, |row| Position::of(row, order)))
+}
+
+/// A page of items that are ordered by unique times, the newest first by default, and that are not rows.
+pub struct TimePage(List);
+
+impl TimePage {
+    /// Reads the request. Tokens are bound to `filters`.
+    pub fn read(call: &Call, page: &PageQuery, filters: &str) -> Result<Self> {
+        List::read(call, page, filters, SortOrder::Desc).map(Self)
     }
-    let began = request.token.is_some();
-    let (before, behind) = if backward { (more, began) } else { (began, more) };
-    let place = |row: Option<&Row>| row.map(|row| Position::of(row, order));
-    let previous = place(found.first()).filter(|_| before);
-    let next = place(found.last()).filter(|_| behind);
-    let pagination = list.pagination(call, previous, next, None);
-    Ok((found, pagination))
+
+    /// Whether to read the newest items first.
+    pub fn descending(&self) -> bool {
+        self.0.descending()
+    }
+
+    /// The number of items to read: one more than the page can have.
+    pub fn limit(&self) -> usize {
+        self.0.request.limit + 1
+    }
+
+    /// The part of `times` from which to read items.
+    pub fn times(&self, times: Range<Timestamp>) -> Result<Range<Timestamp>> {
+        let following = |time: Timestamp| Timestamp(time.0.saturating_add(1));
+        let request = &self.0.request;
+        let mut times = times.start..times.end.min(following(request.as_of));
+        if let Some(token) = &request.token {
+            let mark = token.value.parse::<i64>().map(Timestamp);
+            let mark = mark.map_err(|_| Error::invalid("pagination.page", "is not a place in this list"))?;
+            if self.descending() {
+                times.end = times.end.min(mark);
+            } else {
+                times.start = times.start.max(following(mark));
+            }
+        }
+        Ok(times)
+    }
+
+    /// The page of the items that were read.
+    pub fn page<T>(
+        &self,
+        call: &Call,
+        found: Vec<T>,
+        time: impl Fn(&T) -> Timestamp,
+    ) -> (Vec<T>, KeysetPaginationResponse) {
+        self.0.page(call, found, |item| Position { value: time(item).0.to_string(), id: String::new() })
+    }
 }
 
 /// A page of a list in memory, in ascending order by default. `key` is a unique key by which it is ordered.
@@ -154,6 +192,36 @@ impl List {
         let request =
             PageRequest::read(page, &call.context.page_key, &fingerprint, default, call.context.now())?;
         Ok(Self { request, fingerprint })
+    }
+
+    /// Whether the page is read towards the start of the list.
+    fn backward(&self) -> bool {
+        self.request.token.as_ref().is_some_and(|token| token.backward)
+    }
+
+    /// Whether items are read in descending order.
+    fn descending(&self) -> bool {
+        (self.request.order == SortOrder::Desc) != self.backward()
+    }
+
+    /// The page of the items that were read, of which there is one more if the list goes on.
+    fn page<T>(
+        &self,
+        call: &Call,
+        mut found: Vec<T>,
+        place: impl Fn(&T) -> Position,
+    ) -> (Vec<T>, KeysetPaginationResponse) {
+        let more = found.len() > self.request.limit;
+        found.truncate(self.request.limit);
+        if self.backward() {
+            found.reverse();
+        }
+        let began = self.request.token.is_some();
+        let (before, behind) = if self.backward() { (more, began) } else { (began, more) };
+        let previous = found.first().map(&place).filter(|_| before);
+        let next = found.last().map(&place).filter(|_| behind);
+        let pagination = self.pagination(call, previous, next, None);
+        (found, pagination)
     }
 
     fn pagination(

@@ -38,6 +38,7 @@ pub async fn run_statement(
     if !cluster.is_active() {
         return Err(Error::not_found("cluster"));
     }
+    cluster.check_unlocked()?;
     let text = required("statement", body.statement)?;
     rules::check(&text)?;
     let database = required("database", body.database.filter(|name| !name.is_empty()))?;

@@ -2,9 +2,14 @@
 
 use super::schedule::{STALE, Schedule, TWICE, short};
 use async_trait::async_trait;
-use ootheca_engine::{Admin, Capabilities, Engine, InstanceReport, simulated::SimulatedEngine};
+use ootheca_engine::{
+    Admin, Capabilities, Engine, InstanceReport, Source,
+    backup::{BaseInfo, BaseWriter, ObjectRestore, WalEnd},
+    simulated::SimulatedEngine,
+};
 use ootheca_model::{
     Cluster, ClusterId, ClusterState, Error, Result,
+    backup::MaskingScript,
     instance::{InstancePlan, Observed, Phase, Removal},
     usage::{CpuCounter, Measure},
 };
@@ -184,6 +189,61 @@ impl Engine for DisturbedEngine {
             return Ok(Removal::Gone);
         }
         self.effect("remove", cluster, || self.inner.remove(cluster)).await
+    }
+
+    async fn stage(
+        &self,
+        cluster: ClusterId,
+        epoch: u64,
+        source: &Source,
+        masking: Option<&MaskingScript>,
+    ) -> Result<()> {
+        self.effect("stage", cluster, || self.inner.stage(cluster, epoch, source, masking)).await
+    }
+
+    async fn discard(&self, cluster: ClusterId, keep_epoch: u64) -> Result<()> {
+        self.effect("discard", cluster, || self.inner.discard(cluster, keep_epoch)).await
+    }
+
+    async fn restore_objects(
+        &self,
+        cluster: ClusterId,
+        epoch: u64,
+        restore: &ObjectRestore,
+        report: &(dyn Fn(f32) + Send + Sync),
+    ) -> Result<()> {
+        let restore_objects = || self.inner.restore_objects(cluster, epoch, restore, report);
+        self.effect("restore_objects", cluster, restore_objects).await
+    }
+
+    async fn forget_restore(&self, cluster: ClusterId, id: &str) -> Result<()> {
+        self.effect("forget_restore", cluster, || self.inner.forget_restore(cluster, id)).await
+    }
+
+    async fn copy_base(&self, cluster: ClusterId, epoch: u64, to: BaseWriter<'_>) -> Result<BaseInfo> {
+        self.read("copy_base", cluster).await?;
+        let base = self.inner.copy_base(cluster, epoch, to).await?;
+        self.read("response to copy_base", cluster).await?;
+        Ok(base)
+    }
+
+    async fn end_segment(&self, cluster: ClusterId, epoch: u64) -> Result<WalEnd> {
+        self.effect("end_segment", cluster, || self.inner.end_segment(cluster, epoch)).await
+    }
+
+    async fn segments(&self, cluster: ClusterId, epoch: u64) -> Result<Vec<String>> {
+        self.read("segments", cluster).await?;
+        self.inner.segments(cluster, epoch).await
+    }
+
+    async fn read_segment(&self, cluster: ClusterId, epoch: u64, name: &str) -> Result<Vec<u8>> {
+        self.read("read_segment", cluster).await?;
+        self.inner.read_segment(cluster, epoch, name).await
+    }
+
+    async fn remove_segments(&self, cluster: ClusterId, epoch: u64, last: &str) -> Result<()> {
+        let remove = || self.inner.remove_segments(cluster, epoch, last);
+        self.effect("remove_segments", cluster, remove).await
     }
 
     async fn list(&self) -> Result<Vec<ClusterId>> {

@@ -56,6 +56,15 @@ pub(super) enum Operation {
     Delete {
         cluster: usize,
     },
+    /// Creates a cluster with the present data of another one.
+    Clone {
+        cluster: usize,
+        name: String,
+    },
+    /// Creates a cluster that expires, and lets the time pass until then.
+    Expire {
+        name: String,
+    },
 }
 
 /// A cluster as its callers know it.
@@ -97,8 +106,9 @@ pub(super) fn history(seed: u64) -> Vec<Operation> {
             }
             continue;
         };
+        let number = clusters.len();
         let Some(known) = clusters[cluster].as_mut() else { continue };
-        let operation = match below(12) {
+        let operation = match below(14) {
             0 | 1 if !known.standard => {
                 Operation::Limit { cluster, request_units: 50 + below(400), storage_mib: 5 + below(40) }
             }
@@ -126,6 +136,16 @@ pub(super) fn history(seed: u64) -> Vec<Operation> {
             7 => {
                 clusters[cluster] = None;
                 Operation::Delete { cluster }
+            }
+            12 if number < CLUSTERS && lost != Some(cluster) => {
+                let name = format!("clone-{number}");
+                let clone = Known { name: name.clone(), octet: 1, ..*known };
+                clusters.push(Some(clone));
+                Operation::Clone { cluster, name }
+            }
+            13 if number < CLUSTERS => {
+                clusters.push(None);
+                Operation::Expire { name: format!("expiring-{number}") }
             }
             _ if lost != Some(cluster) => {
                 Operation::Use { cluster, rows: 1 + below(30), sent_kib: below(20), grown_mib: below(4) }

@@ -41,6 +41,7 @@ fn cluster(before: &Cluster, after: &Cluster) -> Option<&'static str> {
         () if before.removed && !after.removed => Some("a removed cluster is no longer removed"),
         () if !creating(before) && creating(after) => Some("a created cluster is CREATING again"),
         () if after.generation < before.generation => Some("the generation decreased"),
+        () if after.epoch < before.epoch => Some("the data epoch decreased"),
         () if after.observed.generation < before.observed.generation => {
             Some("the observed generation decreased")
         }

@@ -5,7 +5,8 @@ use crate::{
     context::Context,
     lifecycle::{
         Lifecycle,
-        reconcile::{Driver, cluster},
+        expiry::Expiry,
+        reconcile::{Driver, cluster, step::Step},
         scale_to_zero,
     },
     metering::{Metering, collector},
@@ -19,7 +20,7 @@ use tokio::{
     time::Instant,
 };
 
-type StepResult = ootheca_model::Result<cluster::Step>;
+type StepResult = ootheca_model::Result<Step>;
 
 /// The maximum number of turns until the loops have nothing to do.
 const TURNS: usize = 400;
@@ -270,8 +271,7 @@ impl Loops {
 async fn scan(lifecycle: &Arc<Lifecycle>) -> ootheca_model::Result<()> {
     let idle = Duration::from_secs(lifecycle.context.settings.scale_to_zero.idle_seconds);
     let lease = lifecycle.context.lease.borrow().clone();
-    match lease {
-        Some(lease) => scale_to_zero::scan(lifecycle, &lease, idle).await.map(drop),
-        None => Ok(()),
-    }
+    let Some(lease) = lease else { return Ok(()) };
+    Expiry::new(lifecycle.clone()).visit(&lease).await;
+    scale_to_zero::scan(lifecycle, &lease, idle).await.map(drop)
 }

@@ -2,13 +2,14 @@
 //!
 //! A run is a history of calls and sessions over the SQLite store and the simulated engine, in virtual time and
 //! on one thread, so it only depends on its seed. The loops are those of the server: the driver and the steps of
-//! the reconciler, scale to zero, and metering. What they read can be stale, what they do can fail before or
+//! the reconciler, scale to zero, expiry, and metering. What they read can be stale, what they do can fail before or
 //! after it took effect or happen twice, hints are lost, delayed, and repeated, a step can run twice, and the
 //! server restarts between any two effects. Then the disturbances end, the loops must come to rest, and the
 //! state must be that of the same history without disturbances.
 //!
 //! The API is not disturbed: its calls conflict with the loops, but are acknowledged.
 
+mod creations;
 mod directed;
 mod engine;
 mod history;
@@ -132,6 +133,8 @@ fn every_disturbance_occurs() {
         ["ensure", ": Ready to Suspended"],
         ["ensure", ": Suspended to Starting"],
         ["ensure", ": Absent to Absent"],
+        ["stage", ": twice"],
+        ["response to stage", ": fails"],
         ["remove", ": Ready to Absent"],
         ["response to remove", ": fails"],
     ] {

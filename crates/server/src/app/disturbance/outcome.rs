@@ -183,7 +183,7 @@ async fn organization(world: &World) -> OrganizationId {
 }
 
 /// The calls in the audit log, which is whole. A threshold is reported at most once for each limit that was
-/// set.
+/// set, and the deletion of an expired cluster once.
 async fn audit(world: &World) -> Vec<Value> {
     let organization = organization(world).await;
     let query = AuditQuery { organization, starting_from: None, descending: false, limit: 100_000 };
@@ -193,7 +193,11 @@ async fn audit(world: &World) -> Vec<Value> {
         world.schedule.violated(format!("the audit log is not whole: {check:?}"));
     }
     let mut reported: BTreeMap<(String, String), u64> = BTreeMap::new();
-    for entry in entries.iter().filter(|entry| entry.source == "INTERNAL") {
+    let of_server = |action: &str| {
+        let entries = entries.iter().filter(|entry| entry.source == "INTERNAL");
+        entries.filter(|entry| entry.action == action).collect::<Vec<&AuditEntry>>()
+    };
+    for entry in of_server("UPDATE_CLUSTER") {
         let id = entry.cluster.map(|id| id.to_string()).unwrap_or_default();
         *reported.entry((id, threshold(entry))).or_default() += 1;
     }
@@ -204,6 +208,13 @@ async fn audit(world: &World) -> Vec<Value> {
         });
         if count > u64::try_from(sets.count()).unwrap_or(0) {
             world.schedule.violated(format!("{count} audit entries for {threshold}"));
+        }
+    }
+    let deleted = of_server("DELETE_CLUSTER");
+    for subject in &world.subjects {
+        let count = deleted.iter().filter(|entry| entry.cluster == Some(subject.id)).count();
+        if count != usize::from(subject.expires) {
+            world.schedule.violated(format!("{count} audit entries for the expiry of {}", subject.name));
         }
     }
     let calls = entries.iter().filter(|entry| entry.source != "INTERNAL");

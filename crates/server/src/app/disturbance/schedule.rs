@@ -38,9 +38,9 @@ impl Schedule {
         self.state.lock().on
     }
 
-    /// From now on, nothing is disturbed.
-    pub(super) fn end(&self) {
-        self.state.lock().on = false;
+    /// Sets whether anything is disturbed from now on.
+    pub(super) fn switch(&self, on: bool) {
+        self.state.lock().on = on;
     }
 
     /// A number below `limit`.

@@ -14,7 +14,7 @@ use crate::{
         pipeline::{self, Request},
     },
     app::App,
-    context::Context,
+    context::{Context, Keys},
     data_dir::DataDir,
     documents,
     identity::bootstrap,
@@ -55,8 +55,8 @@ use tokio::{
 const START: &str = "2100-11-27T12:00:00Z";
 /// How long an instance takes to become ready.
 const START_DELAY: Duration = Duration::from_millis(300);
-/// The maximum number of turns until a client has a session.
-const CLIENT_TURNS: usize = 5_000;
+/// The maximum number of turns until a client has a session, or a cluster is created.
+pub(super) const CLIENT_TURNS: usize = 5_000;
 
 /// Virtual time plus what the test has added.
 pub(super) struct VirtualClock {
@@ -76,10 +76,14 @@ impl Clock for VirtualClock {
 pub(super) struct Subject {
     pub(super) id: ClusterId,
     pub(super) name: String,
+    /// The data epoch.
+    pub(super) epoch: u64,
     pub(super) deleted: bool,
+    /// Whether it is deleted because it expires.
+    pub(super) expires: bool,
     /// The rows that were written, and the bytes that were sent.
     pub(super) used: (u64, u64),
-    stored_mib: u64,
+    pub(super) stored_mib: u64,
     /// The part of the usage that a restart or the deletion may have lost.
     pub(super) lost: (u64, u64),
     /// The limits that were set, in order.
@@ -219,28 +223,9 @@ impl World {
                 self.subjects[*cluster].deleted = true;
                 self.subjects[*cluster].lost = self.unrecorded(*cluster).await;
             }
+            Operation::Clone { cluster, name } => self.clone_cluster(*cluster, name).await,
+            Operation::Expire { name } => self.expire(name).await,
         }
-    }
-
-    async fn create(&mut self, name: &str, standard: bool) {
-        let (plan, limits) = match standard {
-            true => ("STANDARD", json!({ "provisioned_virtual_cpus": "2" })),
-            false => ("BASIC", json!({})),
-        };
-        let serverless = json!({ "regions": ["us-central1"], "usage_limits": limits });
-        let spec = json!({ "plan": plan, "serverless": serverless });
-        let body = json!({ "name": name, "provider": "GCP", "spec": spec });
-        let created = self.call(Method::POST, "/api/v1/clusters", Some(body)).await;
-        let id = created["id"].as_str().and_then(|id| id.parse().ok()).expect("an ID");
-        self.subjects.push(Subject {
-            id,
-            name: name.to_owned(),
-            deleted: false,
-            used: (0, 0),
-            stored_mib: 0,
-            lost: (0, 0),
-            limits: Vec::new(),
-        });
     }
 
     fn path(&self, cluster: usize) -> String {
@@ -249,7 +234,11 @@ impl World {
 
     /// Where the data of a cluster is, and where it is while it is lost.
     fn data(&self, cluster: usize) -> (PathBuf, PathBuf) {
-        let name = |suffix: &str| format!("{}.{suffix}", self.subjects[cluster].id);
+        let Subject { id, epoch, .. } = &self.subjects[cluster];
+        let name = |suffix: &str| match epoch {
+            0 => format!("{id}.{suffix}"),
+            epoch => format!("{id}.{epoch}.{suffix}"),
+        };
         let folder = self.settings.simulated_folder();
         (folder.join(name("json")), folder.join(name("lost")))
     }
@@ -259,7 +248,7 @@ impl World {
     }
 
     /// Calls the API. Every call of a history succeeds.
-    async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Value {
+    pub(super) async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Value {
         let mut headers = HeaderMap::new();
         headers.insert(AUTHORIZATION, format!("Bearer {}", self.key).parse().expect("a header"));
         let client = Client::of(IpAddr::from([127, 0, 0, 1]), false, method.clone(), headers);
@@ -282,7 +271,7 @@ impl World {
     }
 
     /// Lets the loops of the server go on, or restarts the server.
-    async fn act(&mut self) {
+    pub(super) async fn act(&mut self) {
         match self.schedule.below(200) {
             0 | 1 if self.schedule.is_on() => return self.restart().await,
             2 if self.schedule.is_on() => return self.take_lease().await,
@@ -381,7 +370,7 @@ impl World {
 
     /// Ends all disturbances, uses every cluster once more, and lets the idle ones be suspended.
     pub(super) async fn finish(&mut self) {
-        self.schedule.end();
+        self.schedule.switch(false);
         self.settle(SCANNED).await;
         for cluster in 0..self.subjects.len() {
             if !self.subjects[cluster].deleted {
@@ -427,7 +416,7 @@ fn context(
     clock: &Arc<VirtualClock>,
     settings: &Settings,
 ) -> Context {
-    Context::new(store, engine, clock.clone(), None, settings.clone(), [0; 32], None)
+    Context::new(store, engine, clock.clone(), None, settings.clone(), Keys::for_test(), None)
 }
 
 /// In memory if possible, because most of a run would be waiting for the disk.

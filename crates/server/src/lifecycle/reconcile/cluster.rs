@@ -1,5 +1,9 @@
 //! One step for one cluster: compares the observed state with the desired state, and acts.
 
+use super::{
+    creation, restore,
+    step::{Step, next},
+};
 use crate::{
     documents::{self, Stored},
     lifecycle::Lifecycle,
@@ -14,24 +18,11 @@ use std::time::Duration;
 
 /// The number of failed attempts after which the creation of a cluster is given up.
 const CREATION_ATTEMPTS: u32 = 5;
-/// When to check again for missing data.
-const DATA_WAIT: Duration = Duration::from_secs(5);
 /// When to check again a cluster that is to be suspended but is in use.
 const IN_USE: Duration = Duration::from_millis(50);
 
-/// The result of a step.
-#[derive(Debug)]
-pub enum Step {
-    /// The cluster has its desired state.
-    Done,
-    /// Check again after this time, or at the next hint.
-    Again(Duration),
-    /// The engine could not create the cluster. Too many of these attempts are the end of the cluster.
-    NotCreated(Error),
-}
-
 /// Moves a cluster toward its desired state. The only input is the ID: all state is read again each time.
-/// `attempts` is the number of failed attempts to create the cluster.
+/// `attempts` is the number of failed attempts to create the cluster, or to restore a backup into it.
 pub async fn step(lifecycle: &Lifecycle, id: ClusterId, lease: Lease, attempts: u32) -> Result<Step> {
     let Some(stored) = documents::find::<Cluster>(&*lifecycle.context.store, &id.to_string()).await? else {
         // Rows outlive their clusters, so no crash leaves such a cluster. It belongs to another store and
@@ -41,6 +32,10 @@ pub async fn step(lifecycle: &Lifecycle, id: ClusterId, lease: Lease, attempts: 
     };
     match stored.value.state {
         ClusterState::Deleted | ClusterState::CreationFailed => {
+            if stored.value.restore.is_some() {
+                restore::give_up(lifecycle, &stored, lease).await?;
+                return Ok(Step::Again(Duration::ZERO));
+            }
             if stored.value.removed && lifecycle.context.engine.observe(id).await?.phase == Phase::Absent {
                 return Ok(Step::Done);
             }
@@ -51,14 +46,24 @@ pub async fn step(lifecycle: &Lifecycle, id: ClusterId, lease: Lease, attempts: 
             }
             lifecycle.metadata_locks.forget(id);
             lifecycle.tracker.forget(id);
+            lifecycle.backups.forget(id);
             lifecycle.metering.activity.forget(id);
             Ok(after(removal, Step::Done))
+        }
+        _ if stored.value.restore.is_some() && !is_recovered(&stored.value) => {
+            restore::step(lifecycle, id, lease, attempts).await
         }
         _ if stored.value.power == Power::Off => switch_off(lifecycle, id, lease, attempts).await,
         ClusterState::Creating | ClusterState::Created | ClusterState::Locked => {
             run(lifecycle, stored, lease, attempts).await
         }
     }
+}
+
+/// Whether the data is lost, and an empty instance is created for the restore of its backup, see [`crate::recovery`].
+fn is_recovered(cluster: &Cluster) -> bool {
+    let restored = cluster.restore.as_ref().is_some_and(|restore| !restore.creates);
+    cluster.state == ClusterState::Creating && restored
 }
 
 /// New uses wait until the shutdown has started and then resume the cluster, so that none of them gets a
@@ -76,6 +81,11 @@ async fn switch_off(lifecycle: &Lifecycle, id: ClusterId, lease: Lease, attempts
 
 async fn run(lifecycle: &Lifecycle, stored: Stored<Cluster>, lease: Lease, attempts: u32) -> Result<Step> {
     let plan = stored.value.plan_instance();
+    let recovered = is_recovered(&stored.value);
+    if recovered {
+        // Nothing is created as long as the backup can't be read.
+        lifecycle.backups.repository(&lifecycle.context).await?;
+    }
     // Data is created for new clusters only. If the data of any other cluster is missing, it may come back.
     let observed = match stored.value.state {
         ClusterState::Creating => lifecycle.context.engine.create(&plan).await,
@@ -86,8 +96,10 @@ async fn run(lifecycle: &Lifecycle, stored: Stored<Cluster>, lease: Lease, attem
         Err(error) if stored.value.state != ClusterState::Creating || error.kind() == ErrorKind::Stale => {
             return Err(error);
         }
+        // Its backup is kept, so the creation is never given up.
+        Err(error) if recovered => return Err(error),
         Err(error) if hopeless(&error, attempts) => return give_up(lifecycle, stored, &error, lease).await,
-        Err(error) => return Ok(Step::NotCreated(error)),
+        Err(error) => return Ok(Step::NotAchieved(error)),
     };
     let mut cluster = stored.value.clone();
     cluster.observed.conditions.clone_from(&observed.conditions);
@@ -102,14 +114,14 @@ async fn run(lifecycle: &Lifecycle, stored: Stored<Cluster>, lease: Lease, attem
             location: observed.location.clone(),
         };
         if cluster.state == ClusterState::Creating {
-            cluster.state = ClusterState::Created;
+            cluster.state = if recovered { ClusterState::Locked } else { ClusterState::Created };
             cluster.updated_at = lifecycle.context.now();
         }
     }
     if cluster != stored.value {
         write(lifecycle, &stored, cluster, lease).await?;
     }
-    Ok(next(lifecycle, stored.value.power, &observed))
+    Ok(next(stored.value.power, &observed))
 }
 
 /// Adds to the condition of missing data where the data was and what the operator can do.
@@ -128,17 +140,6 @@ fn with_location(mut observed: Observed, cluster: &Cluster) -> Observed {
     observed
 }
 
-/// When to check again; usually a hint comes first.
-fn next(lifecycle: &Lifecycle, wanted: Power, observed: &Observed) -> Step {
-    match (observed.phase, observed.retry_at) {
-        (Phase::Ready, _) if wanted == Power::On => Step::Done,
-        (Phase::Suspended, _) if wanted == Power::Off => Step::Done,
-        (Phase::Absent, _) => Step::Again(DATA_WAIT),
-        (_, Some(at)) => Step::Again(at.since(lifecycle.context.now()).max(Duration::from_millis(10))),
-        _ => Step::Again(Duration::from_millis(500)),
-    }
-}
-
 fn hopeless(error: &Error, attempts: u32) -> bool {
     match error.kind() {
         ErrorKind::Precondition | ErrorKind::Invalid | ErrorKind::Unimplemented => true,
@@ -153,14 +154,11 @@ async fn give_up(
     lease: Lease,
 ) -> Result<Step> {
     tracing::error!(cluster = %stored.value.id, error = error.chain(), "cluster creation failed");
-    let mut cluster = stored.value.clone();
-    cluster.state = ClusterState::CreationFailed;
-    cluster.updated_at = lifecycle.context.now();
-    let message = match error.kind() {
+    let reason = match error.kind() {
         ErrorKind::Internal => "the SQL server could not be created; see the log".to_owned(),
         _ => error.message().to_owned(),
     };
-    cluster.observed.conditions = vec![Condition { kind: "CreationFailed".to_owned(), holds: true, message }];
+    let cluster = creation::failed(&stored.value, reason, lifecycle.context.now());
     write(lifecycle, &stored, cluster, lease).await?;
     Ok(Step::Again(Duration::ZERO))
 }

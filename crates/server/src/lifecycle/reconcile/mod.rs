@@ -6,9 +6,11 @@
 //! clusters are suspended.
 
 pub mod cluster;
+mod creation;
+mod restore;
+pub mod step;
 
-use crate::lifecycle::{Lifecycle, scale_to_zero};
-use cluster::Step;
+use crate::lifecycle::{Lifecycle, backoff, scale_to_zero};
 use ootheca_model::{
     Cluster, ClusterId, ClusterState, Error, ErrorKind, Result,
     instance::{Phase, Power},
@@ -19,6 +21,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
+use step::Step;
 use tokio::{
     sync::{Semaphore, watch},
     task::JoinSet,
@@ -29,6 +32,9 @@ const LEASE: &str = "reconcile";
 const LEASE_TTL: Duration = Duration::from_secs(15);
 /// How often everything is scanned, because hints can be lost.
 const SCAN_EVERY: Duration = Duration::from_secs(15);
+/// When to repeat a failed step, and the longest time after several failures.
+const RETRY: Duration = Duration::from_millis(100);
+const LONGEST_RETRY: Duration = Duration::from_secs(30);
 /// The maximum number of clusters that are reconciled at the same time, because callers use the same store.
 /// It is much larger than the number of servers that can hang at their start without delaying others.
 const AT_ONCE: usize = 128;
@@ -84,7 +90,8 @@ pub(crate) struct Driver {
     failures: HashMap<ClusterId, u32>,
     /// Clusters whose last step was based on an old state.
     stale: HashSet<ClusterId>,
-    /// The number of failed attempts to create a cluster. Failures of the store are not among them.
+    /// The number of failed attempts to create a cluster, or to restore a backup into it. Failures of the store are not
+    /// among them.
     attempts: HashMap<ClusterId, u32>,
 }
 
@@ -223,7 +230,7 @@ impl Driver {
         let after = match result {
             Ok(Step::Done) => None,
             Ok(Step::Again(after)) => Some(after),
-            Ok(Step::NotCreated(error)) => {
+            Ok(Step::NotAchieved(error)) => {
                 *self.attempts.entry(id).or_default() += 1;
                 Some(self.failed(id, &error))
             }
@@ -249,13 +256,8 @@ impl Driver {
         let failures = self.failures.entry(id).or_default();
         *failures += 1;
         tracing::warn!(cluster = %id, failures, error = error.chain(), "reconcile: step failed");
-        backoff(*failures)
+        backoff::pause(*failures, RETRY, LONGEST_RETRY)
     }
-}
-
-/// 100 ms, doubling up to 30 s.
-fn backoff(failures: u32) -> Duration {
-    Duration::from_millis(100 << failures.saturating_sub(1).min(9)).min(Duration::from_secs(30))
 }
 
 /// Every cluster that does not have its desired state, has work due, or exists only in the engine. The first

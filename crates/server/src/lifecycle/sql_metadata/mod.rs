@@ -15,6 +15,7 @@ use ootheca_engine::{Admin, Database};
 use ootheca_model::{Cluster, ClusterId, Error, ErrorKind, Result, login::Login};
 use ootheca_store::{Batch, Mutation};
 use std::{collections::BTreeMap, sync::Arc};
+use tokio::sync::OwnedMutexGuard;
 
 /// The maximum number of attempts if concurrent writes come first.
 const ATTEMPTS: usize = 20;
@@ -101,6 +102,12 @@ pub async fn everything(
     }
     metadata.see(&Seen::Databases(databases));
     Ok(metadata)
+}
+
+/// Waits for reads that are in progress, and prevents further ones until the result is dropped.
+pub async fn turns(lifecycle: &Lifecycle, cluster: ClusterId) -> [OwnedMutexGuard<()>; 2] {
+    let locks = &lifecycle.metadata_locks;
+    [locks.logins_turn(cluster).await, locks.databases_turn(cluster).await]
 }
 
 /// The changes that make `metadata` the cached metadata of its cluster. They must be in one batch with a

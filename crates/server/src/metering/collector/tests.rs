@@ -4,8 +4,13 @@
 
 use super::*;
 use crate::{
-    clock::TestClock, context::Context, documents, gateway::directory::StoreDirectory, lifecycle::Lifecycle,
-    metering::usage, settings::Settings,
+    clock::TestClock,
+    context::{Context, Keys},
+    documents,
+    gateway::directory::StoreDirectory,
+    lifecycle::Lifecycle,
+    metering::usage,
+    settings::Settings,
 };
 use ootheca_engine::{DiskSpace, Engine, simulated::SimulatedEngine};
 use ootheca_gateway::{Activity, AdmissionState, Directory};
@@ -45,7 +50,8 @@ impl World {
         let clock = Arc::new(TestClock::open(&*store).await.unwrap());
         let lease = store.lease("reconcile", "test", None, Duration::from_secs(15), clock.now()).await;
         let test_clock = Some(clock.clone());
-        let context = Context::new(store, engine.clone(), clock.clone(), test_clock, settings, [0; 32], None);
+        let keys = Keys::for_test();
+        let context = Context::new(store, engine.clone(), clock.clone(), test_clock, settings, keys, None);
         context.lease.send_replace(lease.unwrap());
         let context = Arc::new(context);
         let metering = Arc::new(Metering::new(context.clone()));

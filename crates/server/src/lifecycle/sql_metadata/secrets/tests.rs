@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     clock::SystemClock,
-    context::Context,
+    context::{Context, Keys},
     documents,
     ids::fresh_id,
     lifecycle::{
@@ -13,10 +13,15 @@ use crate::{
     settings::Settings,
 };
 use async_trait::async_trait;
-use ootheca_engine::{Admin, Capabilities, Engine, InstanceReport, simulated::SimulatedEngine};
+use ootheca_engine::{
+    Admin, Capabilities, Engine, InstanceReport, Source,
+    backup::{BaseInfo, BaseWriter, ObjectRestore, WalEnd},
+    simulated::SimulatedEngine,
+};
 use ootheca_gateway::Activity;
 use ootheca_model::{
     Cluster, OrganizationId, Plan, PrincipalId,
+    backup::MaskingScript,
     cluster::{
         CloudProvider, ClusterState,
         create::{self, Birth, NewCluster, NewServerless},
@@ -59,6 +64,45 @@ impl Engine for Counted {
     }
     async fn remove(&self, cluster: ClusterId) -> Result<Removal> {
         self.0.remove(cluster).await
+    }
+    async fn stage(
+        &self,
+        cluster: ClusterId,
+        epoch: u64,
+        source: &Source,
+        masking: Option<&MaskingScript>,
+    ) -> Result<()> {
+        self.0.stage(cluster, epoch, source, masking).await
+    }
+    async fn discard(&self, cluster: ClusterId, keep_epoch: u64) -> Result<()> {
+        self.0.discard(cluster, keep_epoch).await
+    }
+    async fn restore_objects(
+        &self,
+        cluster: ClusterId,
+        epoch: u64,
+        restore: &ObjectRestore,
+        report: &(dyn Fn(f32) + Send + Sync),
+    ) -> Result<()> {
+        self.0.restore_objects(cluster, epoch, restore, report).await
+    }
+    async fn forget_restore(&self, cluster: ClusterId, id: &str) -> Result<()> {
+        self.0.forget_restore(cluster, id).await
+    }
+    async fn copy_base(&self, cluster: ClusterId, epoch: u64, to: BaseWriter<'_>) -> Result<BaseInfo> {
+        self.0.copy_base(cluster, epoch, to).await
+    }
+    async fn end_segment(&self, cluster: ClusterId, epoch: u64) -> Result<WalEnd> {
+        self.0.end_segment(cluster, epoch).await
+    }
+    async fn segments(&self, cluster: ClusterId, epoch: u64) -> Result<Vec<String>> {
+        self.0.segments(cluster, epoch).await
+    }
+    async fn read_segment(&self, cluster: ClusterId, epoch: u64, name: &str) -> Result<Vec<u8>> {
+        self.0.read_segment(cluster, epoch, name).await
+    }
+    async fn remove_segments(&self, cluster: ClusterId, epoch: u64, last: &str) -> Result<()> {
+        self.0.remove_segments(cluster, epoch, last).await
     }
     async fn list(&self) -> Result<Vec<ClusterId>> {
         self.0.list().await
@@ -107,7 +151,8 @@ impl Bench {
         engine.open().await.expect("open");
         let cluster = cluster(&settings);
         let clock = Arc::new(SystemClock);
-        let context = Arc::new(Context::new(store, engine.clone(), clock, None, settings, [0; 32], None));
+        let keys = Keys::for_test();
+        let context = Arc::new(Context::new(store, engine.clone(), clock, None, settings, keys, None));
         let metering = Arc::new(Metering::new(context.clone()));
         let lifecycle = Arc::new(Lifecycle::new(context, metering));
         let batch = Batch::server("test").with(documents::insert(&cluster).expect("a row"));

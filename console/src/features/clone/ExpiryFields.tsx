@@ -1,0 +1,34 @@
+import { Select } from "@mantine/core";
+import { DateTimeInput } from "../../components/DateTimeInput";
+import { withRule } from "../../components/withRule";
+import { EXPIRIES, EXPIRY_RULE, type CloneDraft, type Expiry } from "./draft";
+
+interface Props {
+  draft: CloneDraft;
+  error: string | null;
+  onChange: (part: Partial<CloneDraft>) => void;
+}
+
+/** When a clone deletes itself. */
+export function ExpiryFields({ draft, error, onChange }: Props) {
+  return (
+    <>
+      <Select
+        label="Expires"
+        description="The new cluster deletes itself, with all of its data, when it expires."
+        data={EXPIRIES.map(({ value, label }) => ({ value, label }))}
+        value={draft.expiry}
+        onChange={(expiry) => expiry && onChange({ expiry: expiry as Expiry })}
+        allowDeselect={false}
+      />
+      {draft.expiry === "custom" && (
+        <DateTimeInput
+          label="Expiry time"
+          value={draft.expiresAt}
+          onChange={(expiresAt) => onChange({ expiresAt })}
+          {...withRule(EXPIRY_RULE, draft.expiresAt ? error : null)}
+        />
+      )}
+    </>
+  );
+}

@@ -1,0 +1,160 @@
+//! Restores of tables: they are copied into temporary schemas of a database, and one transaction moves all of them to
+//! their own schemas.
+
+use super::{
+    Job, Names, connect_to_staged, failed, is_true, refused, shape, shape::Relation, staged::StagedServer,
+    transfer::Copy, utf8,
+};
+use crate::{
+    backup::{exists_in_destination, missing_in_backup, missing_in_destination},
+    postgres::{
+        admin_role, connection::ConnectionError, context::EngineContext, object::Name, server,
+        sql::Identifier, statement_error::StatementError,
+    },
+};
+use ootheca_model::{ErrorKind, Result, failpoint, names, sql_name};
+use std::{collections::BTreeSet, path::Path};
+use tokio_postgres::Client;
+
+/// Errors while tables are moved: they, their indexes, sequences, or types exist, or the schema does not.
+const MOVE_ERRORS: [&str; 5] = ["42P07", "42710", "42P01", "3F000", "42704"];
+
+const HAS_SCHEMA: &str = "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)";
+const HAS_RELATION: &str = "SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+                            WHERE n.nspname = $1 AND c.relname = $2)";
+const HAS_TYPE: &str = "SELECT EXISTS (SELECT FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace \
+                        WHERE n.nspname = $1 AND t.typname = $2)";
+
+impl Job<'_> {
+    pub(super) async fn restore_tables(&self, staged: &StagedServer) -> Result<()> {
+        let (displayed, _) = self.restore.databases_of_tables()?;
+        let missing = || missing_in_backup(format!("database {displayed}"));
+        let from = sql_name::parse(displayed).filter(|_| !names::engine_database(displayed));
+        let from = utf8(from.ok_or_else(missing)?, displayed)?;
+        let source = connect_to_staged(self.context, staged, &from).await?;
+        let mut source = source.ok_or_else(missing)?;
+        let relations = shape::shape(&mut source, self.restore, &self.names).await?;
+        let types = shape::types(&source, &self.names).await?;
+        drop(source);
+
+        let to = self.target_of_tables().await?;
+        let mut client = self.connect(&to).await?;
+        check(&client, &relations, &types).await?;
+        let schemas: BTreeSet<&String> =
+            relations.iter().map(|relation| &relation.temporary_schema).collect();
+        let schemas: Vec<String> = schemas.into_iter().cloned().collect();
+        // Without schemas, everything would be copied.
+        if !schemas.is_empty() {
+            create_temporary(&client, &schemas).await?;
+            let total: u64 = relations.iter().map(|relation| relation.bytes).sum();
+            let mut copied = 0;
+            let copy = Copy { from: from.as_bytes(), to: &to, schemas: &schemas };
+            let advance = |bytes: u64| {
+                copied += bytes;
+                self.report(copied, total);
+            };
+            self.copy(staged, &copy, advance).await?;
+            failpoint::reach("tables copied");
+        }
+        self.publish_tables(&mut client, &relations, &schemas).await
+    }
+
+    /// Moves all tables to their schemas.
+    async fn publish_tables(
+        &self,
+        client: &mut Client,
+        relations: &[Relation],
+        schemas: &[String],
+    ) -> Result<()> {
+        let what = "move the restored tables to their schemas";
+        let transaction = client.transaction().await.map_err(failed(what))?;
+        for relation in relations {
+            let Relation { temporary_schema, schema, name, .. } = relation;
+            let (from, name, to) = (Identifier(temporary_schema), Identifier(name), Identifier(schema));
+            let statement = format!("ALTER TABLE {from}.{name} SET SCHEMA {to}");
+            transaction.batch_execute(&statement).await.map_err(refused(what, &MOVE_ERRORS))?;
+        }
+        for schema in schemas {
+            let statement = format!("DROP SCHEMA {} CASCADE", Identifier(schema));
+            transaction.batch_execute(&statement).await.map_err(failed(what))?;
+        }
+        transaction.batch_execute(&self.names.create_marker()).await.map_err(failed(what))?;
+        transaction.commit().await.map_err(failed(what))?;
+        failpoint::reach("restored tables moved");
+        Ok(())
+    }
+}
+
+/// Checks that the destination has what the tables need, and nothing with their names.
+async fn check(client: &Client, relations: &[Relation], types: &[(String, String)]) -> Result<()> {
+    let what = "look up the objects of the destination";
+    for Relation { schema, name, .. } in relations {
+        let found = is_true(client, HAS_SCHEMA, &[schema]).await;
+        if !found.map_err(failed(what))? {
+            return Err(missing_in_destination(format!("schema {schema}")));
+        }
+        let found = is_true(client, HAS_RELATION, &[schema, name]).await;
+        if found.map_err(failed(what))? {
+            return Err(exists_in_destination(format!("table {schema}.{name}")));
+        }
+    }
+    for (schema, name) in types {
+        let found = is_true(client, HAS_TYPE, &[schema, name]).await;
+        if !found.map_err(failed(what))? {
+            return Err(missing_in_destination(format!("type {schema}.{name}")));
+        }
+    }
+    Ok(())
+}
+
+/// Creates schemas in which the role that restores may create objects, independent of the owner of the database.
+async fn create_temporary(client: &Client, schemas: &[String]) -> Result<()> {
+    for schema in schemas {
+        let statement = format!("CREATE SCHEMA {} AUTHORIZATION {}", Identifier(schema), admin_role::NAME);
+        client.batch_execute(&statement).await.map_err(failed("create a temporary schema"))?;
+    }
+    failpoint::reach("temporary schemas created");
+    Ok(())
+}
+
+/// A query for the statements that drop temporary schemas.
+fn drop_statements(names: &Names) -> String {
+    let pattern = names.temporary_pattern();
+    format!(
+        "SELECT format('DROP SCHEMA IF EXISTS %I CASCADE', nspname) FROM pg_namespace WHERE nspname ~ '{pattern}'"
+    )
+}
+
+/// Drops the temporary schemas of a restore.
+pub(super) async fn drop_temporary(client: &Client, names: &Names) -> Result<()> {
+    let what = "remove temporary schemas";
+    let rows = client.query(&drop_statements(names), &[]).await.map_err(failed(what))?;
+    for row in rows {
+        let statement: String = row.try_get(0).map_err(failed(what))?;
+        client.batch_execute(&statement).await.map_err(failed(what))?;
+    }
+    Ok(())
+}
+
+/// Drops the temporary schemas and the marker of a restore in a database of any encoding, which may be dropped at the same
+/// time.
+pub(super) async fn forget(
+    context: &EngineContext,
+    sockets: &Path,
+    database: &Name,
+    names: &Names,
+) -> Result<()> {
+    let failed = |error: ConnectionError| StatementError::from(error).other("remove what a restore has left");
+    let mut session = match server::enter(context, sockets, database).await {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        entered => entered?,
+    };
+    let rows = session.simple(&drop_statements(names)).await.map_err(failed)?;
+    let mut statements: Vec<String> = rows.into_iter().flatten().flatten().collect();
+    statements.push(names.drop_marker());
+    for statement in statements {
+        session.simple(&statement).await.map_err(failed)?;
+    }
+    session.close().await;
+    Ok(())
+}
