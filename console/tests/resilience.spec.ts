@@ -90,7 +90,7 @@ test.describe("signed-out users", () => {
     await page.waitForURL("**/clusters");
     await page.goto("/explorer?operation=CreateServiceAccount");
     await page.getByRole("button", { name: "Send", exact: true }).click();
-    await page.getByRole("region", { name: "Response" }).getByText("403").waitFor();
+    await page.getByRole("region", { name: "Response" }).getByText("403 Forbidden").waitFor();
     await page.goto("/access");
     await expect(page.getByRole("alert").filter({ hasText: "You don't have permission" }).first()).toBeVisible();
   });

@@ -58,6 +58,8 @@ test("signing out ends the session", async ({ page, server }) => {
   await page.goto("/sign-in");
   await signIn(page, ADMIN, PASSWORD);
   await page.waitForURL("**/clusters");
+  await page.getByRole("link", { name: "Organization" }).click();
+  await page.waitForURL("**/organization");
   // The console learns from the closed event stream that the session has ended before it gets the response.
   await page.route("**/api/ootheca/v1/session", async (route) => {
     if (route.request().method() !== "DELETE") return route.continue();
@@ -73,6 +75,9 @@ test("signing out ends the session", async ({ page, server }) => {
   await page.getByRole("menuitem", { name: "Sign out" }).click();
   await page.waitForURL("**/sign-in");
   await expect(page.getByText("Your session has ended")).toBeHidden();
+  await page.goBack();
+  await page.waitForURL("**/sign-in?to=%2Fclusters");
+  await page.getByRole("textbox", { name: "Email address" }).waitFor();
   await page.goto("/clusters");
   await page.waitForURL("**/sign-in**");
 });

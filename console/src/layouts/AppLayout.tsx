@@ -1,11 +1,12 @@
 /** The layout of every page after signing in: the navigation of the organization or of a cluster, and the page. */
 import { Burger, Drawer, Skeleton } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
-import { Outlet, useLocation, useNavigate } from "@tanstack/react-router";
+import { Outlet, useLocation } from "@tanstack/react-router";
 import { Suspense, useCallback, useEffect, useRef } from "react";
 import { onSessionEnded } from "../api/client";
 import { followEvents } from "../api/events";
 import { keys, queryClient, SIGN_OUT, useSession } from "../api/queries";
+import { openSignIn } from "../features/account/openSignIn";
 import { Logo } from "./Logo";
 import { Navigation } from "./Navigation";
 import { PageLoading } from "../components/PageLoading";
@@ -13,19 +14,16 @@ import classes from "./AppLayout.module.css";
 
 /** Opens the sign-in page when the session ends, and returns to the current page afterwards. */
 function useSignInOnExpiry() {
-  const navigate = useNavigate();
   const session = useSession();
-  const openSignIn = useCallback(() => {
-    if (location.pathname === "/sign-in" || queryClient.isMutating({ mutationKey: SIGN_OUT }) > 0) return;
-    const to = location.pathname + location.search;
-    queryClient.setQueryData(keys.session, null);
-    void navigate({ to: "/sign-in", search: { to, expired: "yes" }, replace: true });
-  }, [navigate]);
-  useEffect(() => onSessionEnded(openSignIn), [openSignIn]);
+  const leave = useCallback(() => {
+    if (queryClient.isMutating({ mutationKey: SIGN_OUT }) > 0) return;
+    openSignIn({ to: location.pathname + location.search, expired: "yes" });
+  }, []);
+  useEffect(() => onSessionEnded(leave), [leave]);
   useEffect(() => {
     // Null means that the server has rejected the session.
-    if (queryClient.getQueryData(keys.session) === null) openSignIn();
-  }, [session, openSignIn]);
+    if (queryClient.getQueryData(keys.session) === null) leave();
+  }, [session, leave]);
 }
 
 export function AppLayout() {

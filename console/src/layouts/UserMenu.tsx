@@ -1,11 +1,11 @@
 import { Menu, SegmentedControl, UnstyledButton, useMantineColorScheme, type MantineColorScheme } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
 import { IconChevronUp, IconKey, IconLogout } from "@tabler/icons-react";
-import { useNavigate } from "@tanstack/react-router";
 import { lazy, Suspense } from "react";
 import { signOut } from "../api/extensions";
-import { queryClient, SIGN_OUT, useSession } from "../api/queries";
+import { SIGN_OUT, useSession } from "../api/queries";
 import { useNotifiedMutation } from "../components/useNotifiedMutation";
+import { openSignIn } from "../features/account/openSignIn";
 import classes from "./UserMenu.module.css";
 
 const PasswordDialog = lazy(() =>
@@ -33,15 +33,11 @@ function ThemeControl() {
 /** The menu of the signed-in user: theme, password, and signing out. */
 export function UserMenu() {
   const session = useSession();
-  const navigate = useNavigate();
   const [opened, dialog] = useDisclosure();
   const signOutMutation = useNotifiedMutation({
     mutationKey: SIGN_OUT,
     mutationFn: signOut,
-    onSuccess: async () => {
-      await navigate({ to: "/sign-in" });
-      queryClient.clear();
-    },
+    onSuccess: () => openSignIn(),
   });
   if (!session) return null;
   return (

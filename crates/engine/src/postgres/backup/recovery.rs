@@ -35,8 +35,8 @@ use std::{
 
 /// The time limit for a recovery. It depends on how much WAL there is.
 const TIMEOUT: Duration = Duration::from_secs(60 * 60);
-/// Nothing but the recovery should change the data.
-const OPTIONS: [&str; 1] = ["autovacuum=off"];
+/// Nothing but the recovery should change the data. All of it becomes durable at once, when the instance is published.
+const OPTIONS: [&str; 2] = ["autovacuum=off", "fsync=off"];
 /// A standby that accepts connections would need the same limits as the server that has written the WAL.
 const STANDBY_OPTIONS: [&str; 2] = ["hot_standby=off", "recovery_target_timeline=current"];
 const TARGET_OPTIONS: [&str; 2] = ["recovery_target_inclusive=on", "recovery_target_action=promote"];
