@@ -2,7 +2,7 @@
 //! in the same run.
 //!
 //! Usage: `bench OOTHECA [NAME…]`, with the names `create`, `databases`, `api`, `admission`, `list`, `start`,
-//! `gateway`, `suspend`, `backup`, and `clone`. Without names, all of them run. `bench compare BEFORE AFTER [PAIRS]`
+//! `gateway`, `suspend`, `backup`, `backup-cost`, and `clone`. Without names, all of them run. `bench compare BEFORE AFTER [PAIRS]`
 //! compares two versions of the server.
 
 mod api;
@@ -21,7 +21,7 @@ fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
     let Some(program) = args.next() else {
         eprintln!(
-            "usage: bench OOTHECA [create|databases|api|admission|list|start|gateway|suspend|backup|clone]…"
+            "usage: bench OOTHECA [create|databases|api|admission|list|start|gateway|suspend|backup|backup-cost|clone]…"
         );
         return ExitCode::from(2);
     };
@@ -59,6 +59,9 @@ fn main() -> ExitCode {
     }
     if wanted("backup") {
         backup::run(&program);
+    }
+    if wanted("backup-cost") {
+        backup::cost(&program);
     }
     if wanted("clone") {
         backup::clone(&program);

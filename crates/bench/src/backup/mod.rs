@@ -48,7 +48,6 @@ pub(crate) fn run(program: &str) {
     if !compared {
         println!("pgBackRest is missing, so there is no comparison with it");
     }
-    cost(program);
     rest::run(program);
 }
 
@@ -185,27 +184,34 @@ fn rate(subject: &Subject, act: impl FnOnce()) -> f64 {
     })
 }
 
-fn cost(program: &str) {
+/// What backups cost a busy cluster, and then what a base costs it.
+pub(crate) fn cost(program: &str) {
     println!("\n== pgbench -N with 8 clients, with and without backups, in turns");
     let off = Subject::start(ServerBuilder::new(program), SCALE);
     let on = Subject::start(ServerBuilder::new(program).backups(), SCALE);
     on.back_up(HOUR);
-    let mut rates = [const { Vec::new() }; 3];
-    for _ in 0..ROUNDS {
-        rates[0].push(rate(&off, || {}));
-        rates[1].push(rate(&on, || {}));
-        // Stores what the load has written, so that the next one begins with nothing to store.
-        on.back_up(HOUR);
-        let back_up = || {
-            on.back_up(DAY + HOUR);
-        };
-        rates[2].push(rate(&on, back_up));
-        on.back_up(HOUR);
+    let backups: [(&str, Option<i64>); 2] = [
+        ("with backups, none of them meanwhile", None),
+        ("with a backup with a new base meanwhile", Some(DAY + HOUR)),
+    ];
+    for (name, due) in backups {
+        let (mut without, mut with) = (Vec::new(), Vec::new());
+        for round in 0..ROUNDS {
+            for is_on in [round % 2 == 0, round % 2 == 1] {
+                if is_on {
+                    with.push(rate(&on, || {
+                        due.map(|seconds| on.back_up(seconds));
+                    }));
+                    // Stores what the load has written, so that the next one begins with nothing to store.
+                    on.back_up(HOUR);
+                } else {
+                    without.push(rate(&off, || {}));
+                }
+            }
+        }
+        let (without, with) = (Rates::new(without), Rates::new(with));
+        println!("{}", without.line("without backups"));
+        println!("{}", with.line(name));
+        println!("ratio {:.2}", with.median() / without.median());
     }
-    let [without, archived, with_base] = rates.map(Rates::new);
-    println!("{}", without.line("without backups"));
-    println!("{}", archived.line("with backups, none of them meanwhile"));
-    println!("{}", with_base.line("with a backup with a new base meanwhile"));
-    let to = |rates: &Rates| rates.median() / without.median();
-    println!("ratio to no backups {:.2}, with a new base {:.2}", to(&archived), to(&with_base));
 }
