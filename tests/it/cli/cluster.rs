@@ -179,7 +179,9 @@ fn psql_gets_no_api_key_and_no_password_in_its_arguments() {
     fs::write(&psql, ECHO_PSQL).expect("a script");
     fs::set_permissions(&psql, fs::Permissions::from_mode(0o755)).expect("its mode");
     let cli = cli.with("PATH", &format!("{}:/usr/bin:/bin", folder.display()));
-    let cluster = cli.run(&["cluster", "create", "advanced", "big-bear", "--json"]).json();
+    let created = cli.run(&["cluster", "create", "advanced", "big-bear"]);
+    assert!(created.err.contains("`ootheca allowlist create big-bear current`"), "{created:?}");
+    let cluster = cli.run(&["cluster", "info", "big-bear", "--json"]).json();
     sql_user(&server, cluster["id"].as_str().expect("an id"), "maria");
     let result = cli.run(&["cluster", "sql", "big-bear", "--", "-c", "select 1"]);
     let (arguments, environment) = result.ok().split_once("===\n").expect("both");

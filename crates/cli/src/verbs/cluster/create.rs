@@ -234,7 +234,13 @@ fn send(
     match cluster["state"].as_str() {
         Some("CREATED") => {
             context.out.done(&format!("Created cluster {name}"), &cluster, &SHORT)?;
-            terminal::message(format!("\nNext: open a SQL shell with `ootheca cluster sql {name}`"));
+            let mut next = format!("open a SQL shell with `ootheca cluster sql {name}`");
+            // Others begin with an allowlist that allows all networks.
+            if cluster["plan"] == "ADVANCED" {
+                next =
+                    format!("allow your address with `ootheca allowlist create {name} current`, then {next}");
+            }
+            terminal::message(format!("\nNext: {next}"));
             Ok(())
         }
         Some("CREATING") => {
