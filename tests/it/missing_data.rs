@@ -188,6 +188,13 @@ fn two_first_starts_on_one_store_leave_one_owner() {
     assert!(failed[0].contains("--adopt-store"), "{}", failed[0]);
 }
 
+/// Removes the files that SQLite keeps beside the store.
+fn remove_wal(server: &Ootheca) {
+    for suffix in ["wal", "shm"] {
+        let _ = fs::remove_file(server.data_dir().join(format!("store.db-{suffix}")));
+    }
+}
+
 fn missing_store_file(engine: Engine) {
     let mut server = launch(engine).boot();
     let cluster = id(&server.create_cluster("known-cluster", "STANDARD"));
@@ -195,9 +202,7 @@ fn missing_store_file(engine: Engine) {
     server.terminate();
     let (store, away) = (server.data_dir().join("store.db"), server.data_dir().join("away.db"));
     // After a clean stop, the file is complete without its WAL.
-    for suffix in ["wal", "shm"] {
-        let _ = fs::remove_file(server.data_dir().join(format!("store.db-{suffix}")));
-    }
+    remove_wal(&server);
     fs::copy(&store, &away).expect("copied");
     for empty in [false, true] {
         fs::remove_file(&store).expect("removed");
@@ -224,6 +229,27 @@ fn missing_store_file_refuses_to_start_on_postgres() {
 #[test]
 fn missing_store_file_refuses_to_start_on_the_simulated_engine() {
     missing_store_file(Engine::Simulated);
+}
+
+fn store_file_after_a_command(engine: Engine) {
+    let mut server = launch(engine).boot();
+    server.terminate();
+    let output = server.run(&["admin", "new-key", "--json"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let key: Value = serde_json::from_slice(&output.stdout).expect("the key as JSON");
+    remove_wal(&server);
+    server.start();
+    server.with_key(key["secret"].as_str().expect("a secret")).get("/clusters").ok();
+}
+
+#[test]
+fn store_file_is_complete_after_a_command_without_a_server_on_postgres() {
+    store_file_after_a_command(Engine::Postgres);
+}
+
+#[test]
+fn store_file_is_complete_after_a_command_without_a_server_on_the_simulated_engine() {
+    store_file_after_a_command(Engine::Simulated);
 }
 
 #[test]

@@ -16,6 +16,7 @@ use crate::{
     settings::Settings,
 };
 use ootheca_model::{Error, Result, time::Clock as _};
+use ootheca_store::Store;
 use std::{io::ErrorKind, path::Path, time::Duration};
 use tokio::{io::BufReader, net::UnixStream};
 
@@ -33,9 +34,18 @@ pub async fn ask(mut settings: Settings, command: Command) -> Result<Done> {
     }
     let data = DataDir::open(&settings.data_dir, Duration::ZERO).await?;
     let store = bootstrap::open_store(&settings).await?;
+    let done = run(&*store, &settings, &data, command).await;
+    // A copy of the store's file must be complete, as after a clean stop of the server.
+    if let Err(error) = store.close().await {
+        tracing::warn!(error = error.chain(), "store not closed cleanly");
+    }
+    done
+}
+
+async fn run(store: &dyn Store, settings: &Settings, data: &DataDir, command: Command) -> Result<Done> {
     let now = SystemClock.now();
-    bootstrap::prepare(&*store, &settings, &data, now).await?;
-    admin::run(&*store, &settings, command, now).await
+    bootstrap::prepare(store, settings, data, now).await?;
+    admin::run(store, settings, command, now).await
 }
 
 /// Sends a command to the server of a data directory; `None` if none runs.

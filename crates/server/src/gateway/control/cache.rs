@@ -25,6 +25,19 @@ struct CachedCluster {
     asked: u64,
 }
 
+impl CachedCluster {
+    /// Stores a secret. At the limit, it replaces one other, so that most users can still log in.
+    fn learn_secret(&mut self, user: &str, secret: &Secret) {
+        if self.secrets.len() >= USERS
+            && !self.secrets.contains_key(user)
+            && let Some(other) = self.secrets.keys().next().cloned()
+        {
+            self.secrets.remove(&other);
+        }
+        self.secrets.insert(user.to_owned(), secret.clone());
+    }
+}
+
 /// Responses by their requests.
 #[derive(Default)]
 pub(super) struct DirectoryCache {
@@ -52,12 +65,7 @@ impl DirectoryCache {
                 self.change(*cluster, |known| drop(known.secrets.remove(user)));
             }
             (Request::Secret { cluster, user }, Response::Secret(Some(secret))) => {
-                self.change(*cluster, |known| {
-                    if known.secrets.len() >= USERS {
-                        known.secrets.clear();
-                    }
-                    known.secrets.insert(user.clone(), secret.clone());
-                })
+                self.change(*cluster, |known| known.learn_secret(user, secret));
             }
             (Request::Endpoint { cluster }, Response::Endpoint(socket)) => {
                 self.change(*cluster, |known| known.endpoint = Some(socket.clone()));
@@ -225,5 +233,26 @@ mod tests {
         assert!(known.clusters.len() <= CLUSTERS && known.routes.len() == known.clusters.len());
         assert!(known.recall(&resolve(0)).is_some() && known.recall(&resolve(1)).is_none());
         assert!(known.recall(&resolve(CLUSTERS + 9)).is_some());
+    }
+
+    #[test]
+    fn a_new_user_replaces_one_other_at_the_limit() {
+        let mut known = DirectoryCache::default();
+        learn(&mut known, 1);
+        let secret = |user: usize| Request::Secret { cluster: id(1), user: format!("user-{user}") };
+        let found = Response::Secret(Some(Secret::Scram("v".into())));
+        let count = |known: &mut DirectoryCache| {
+            (0..=USERS).filter(|user| known.recall(&secret(*user)).is_some()).count()
+        };
+        for user in 0..USERS {
+            known.learn(&secret(user), &found);
+        }
+        let changed = Response::Secret(Some(Secret::Scram("w".into())));
+        known.learn(&secret(7), &changed);
+        assert_eq!(known.recall(&secret(7)), Some(changed));
+        assert_eq!(count(&mut known), USERS, "a known user replaces no other");
+        known.learn(&secret(USERS), &found);
+        assert_eq!(known.recall(&secret(USERS)), Some(found));
+        assert_eq!(count(&mut known), USERS);
     }
 }
