@@ -6,7 +6,7 @@ mod pgbackrest;
 mod rest;
 
 use crate::{
-    gateway::{furnish, number, pgbench},
+    gateway::{PASSWORD, furnish, number, pgbench},
     stats::{Rates, Times},
 };
 use ootheca_testkit::{Engine, Ootheca, ServerBuilder};
@@ -25,10 +25,12 @@ const DAY: i64 = 24 * HOUR;
 const PATIENCE: Duration = Duration::from_secs(600);
 const POLL_INTERVAL: Duration = Duration::from_millis(2);
 
-/// Sizes of clusters: the name, the scale of `pgbench`, and how often each duration is measured.
-const SIZES: [(&str, &str, usize); 2] = [("small", "1", 9), ("1 GiB", "70", 5)];
+/// Sizes of clusters: the name, the scale of `pgbench`, how often each duration is measured, and how many MiB of WAL
+/// a restore replays. With more WAL, a backup would have a new base.
+const SIZES: [(&str, &str, usize, u64); 2] = [("small", "1", 9, 32), ("1 GiB", "70", 5, 240)];
+const WAL_POSITION: &str = "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint";
 /// The arguments of a load between two backups, and of one change.
-const SOME_LOAD: [&str; 6] = ["-N", "-n", "-c", "8", "-T", "5"];
+const SOME_LOAD: [&str; 6] = ["-N", "-n", "-c", "8", "-T", "1"];
 const ONE_CHANGE: [&str; 4] = ["-N", "-n", "-t", "1"];
 
 /// For the cost of backups.
@@ -38,9 +40,9 @@ const BUSY: [&str; 8] = ["-N", "-n", "-c", "8", "-j", "1", "-T", "10"];
 
 pub(crate) fn run(program: &str) {
     let compared = pgbackrest::is_installed();
-    for (name, scale, count) in SIZES {
+    for (name, scale, count, wal) in SIZES {
         println!("\n== backups and restores of a cluster: {name}");
-        durations(program, scale, count);
+        durations(program, scale, count, wal);
         if compared {
             pgbackrest::run(scale, count);
         }
@@ -52,7 +54,7 @@ pub(crate) fn run(program: &str) {
 }
 
 pub(crate) fn clone(program: &str) {
-    for (name, scale, count) in SIZES {
+    for (name, scale, count, _) in SIZES {
         println!("\n== clones of a running cluster: {name}");
         clones::run(program, scale, count);
     }
@@ -106,6 +108,18 @@ impl Subject {
         elapsed
     }
 
+    /// Runs a load until it has written so many MiB of WAL.
+    fn write_wal(&self, mib: u64) {
+        let position = || -> u64 {
+            let answer = self.server.psql(&self.cluster, "bench", PASSWORD, WAL_POSITION);
+            answer.ok().parse().expect("a number")
+        };
+        let end = position() + mib * (1 << 20);
+        while position() < end {
+            pgbench(&self.target, &SOME_LOAD);
+        }
+    }
+
     /// Bytes of the objects in the repository whose path contains `part`.
     fn stored(&self, part: &str) -> u64 {
         let all = files(&self.server.data_dir().join("backups").join("clusters").join(&self.cluster));
@@ -148,7 +162,7 @@ fn mib(bytes: u64) -> f64 {
     bytes as f64 / f64::from(1 << 20)
 }
 
-fn durations(program: &str, scale: &str, count: usize) {
+fn durations(program: &str, scale: &str, count: usize, wal: u64) {
     let subject = Subject::start(ServerBuilder::new(program).backups(), scale);
     subject.back_up(HOUR);
     let (base, data) = (mib(subject.stored("/base/")), mib(subject.data()));
@@ -166,11 +180,14 @@ fn durations(program: &str, scale: &str, count: usize) {
     let unchanged = (0..count).map(|_| subject.back_up(HOUR)).collect::<Vec<_>>();
     println!("{}", Times::from(unchanged).line("a backup without changes"));
     let restores = (0..count).map(|_| {
-        pgbench(&subject.target, &SOME_LOAD);
+        let bases = subject.stored("/base/");
+        subject.write_wal(wal);
         subject.back_up(HOUR);
+        assert_eq!(subject.stored("/base/"), bases, "the WAL belongs to the last base");
         subject.restore()
     });
-    println!("{}", Times::from(restores.collect::<Vec<_>>()).line("restore, with WAL of 5 s of pgbench -N"));
+    let restores = Times::from(restores.collect::<Vec<_>>());
+    println!("{}", restores.line(&format!("restore, with {wal} MiB of WAL")));
     println!("{:<44} {base:.1} MiB of {data:.1} MiB of data", "stored for a base");
     println!("{:<44} {each:.3} MiB", "stored for a backup after one change");
 }

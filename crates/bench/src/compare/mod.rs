@@ -3,6 +3,7 @@
 //! servers of the same program also differ, so each pair has new ones.
 
 mod figures;
+mod memory_group;
 
 use crate::{
     api, create,
@@ -10,6 +11,7 @@ use crate::{
     stats::cpu_time,
 };
 use figures::{Figure, Unit};
+use memory_group::MemoryGroup;
 use ootheca_testkit::{BACKUPS, Engine, Ootheca, ServerBuilder};
 use std::{process::ExitCode, time::Duration};
 
@@ -59,14 +61,18 @@ fn pair(programs: &[String; 2], first: usize, kept: &mut Vec<Ootheca>) -> Vec<Fi
         api::load(&side.url, &side.key, &format!("{seconds}s"))
     }));
     for clients in ["16", "1"] {
-        let name = format!("pgbench -S -M prepared -c {clients}");
-        figures.extend(loads(&name, &sides, first, |side, seconds| {
-            transactions(&side.target, seconds, &["-M", "prepared", "-c", clients])
-        }));
+        figures.extend(prepared(&format!("pgbench -S -M prepared -c {clients}"), clients, &sides, first));
     }
     figures.extend(connections("pgbench -S -C -c 16", &sides, first));
     figures.push(creations("create → first SELECT, with a spare", &sides, first, SPARES));
+    // Last, because the group remains.
+    let group = MemoryGroup::around_sql_servers(sides[0].server.pid());
+    if group.is_some() {
+        figures.extend(prepared("pgbench -S -M prepared -c 16, before in a group", "16", &sides, first));
+        figures.extend(connections("pgbench -S -C -c 16, before in a group", &sides, first));
+    }
     stop(sides, kept);
+    drop(group);
     let sides = start(programs, first, 0, "2");
     figures.extend(connections("pgbench -S -C -c 16, pooling", &sides, first));
     figures.push(creations("create → first SELECT, cold", &sides, first, 0));
@@ -174,6 +180,13 @@ fn loads(
         Figure::new(name, Unit::PerSecond, rates),
         Figure::new(&format!("{name}, CPU time"), Unit::Microseconds, times),
     ]
+}
+
+/// The figures of prepared statements with a number of clients.
+fn prepared(name: &str, clients: &str, sides: &[Side; 2], first: usize) -> [Figure; 2] {
+    loads(name, sides, first, |side, seconds| {
+        transactions(&side.target, seconds, &["-M", "prepared", "-c", clients])
+    })
 }
 
 /// The figures of a new connection for every transaction.
