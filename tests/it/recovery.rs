@@ -4,9 +4,10 @@ mod crash;
 
 use crate::{
     backups::shared::{
-        HOUR, LIMIT, backup_after, backups, databases, furnish, now, run, suspend, take_backup, users,
+        HOUR, LIMIT, backup_after, backups, databases, furnish, now, restore_into_itself, run, suspend,
+        take_backup, users,
     },
-    support::{PASSWORD, PROGRAM, advance, audit_log, id, sql_user},
+    support::{PASSWORD, PROGRAM, advance, audit_log, column, id, sql_user},
 };
 use ootheca_testkit::{Engine, Folder, Ootheca, ServerBuilder, eventually, eventually_within};
 use serde_json::{Value, json};
@@ -65,6 +66,21 @@ impl Elsewhere {
 
     fn recover(&self, server: &Ootheca) -> Output {
         server.run(&["recover", "--url", &self.url(), "--key-file", &self.key_file(), "--json"])
+    }
+
+    /// Recovers with the newest copy of the control store until this time.
+    fn recover_until(&self, server: &Ootheca, until: &str) -> Output {
+        let (url, key_file) = (self.url(), self.key_file());
+        server.run(&["recover", "--url", &url, "--key-file", &key_file, "--json", "--until", until])
+    }
+
+    /// The time of the newest copy of the control store.
+    #[track_caller]
+    fn newest_copy(&self) -> String {
+        let copies = names(&self.repository().join("control"));
+        let newest = copies.iter().filter(|name| !name.contains('#')).max();
+        let (day, time) = newest.and_then(|name| name.split_once('T')).expect("a copy");
+        format!("{day}T{}", time.replace('-', ":"))
     }
 }
 
@@ -225,6 +241,64 @@ fn the_data_of_a_cluster_without_a_backup_is_reported_as_missing() {
     });
     server.when_created(&other);
     assert_eq!(users(&server, &other), ["keeper"]);
+}
+
+fn a_cluster_whose_backup_is_damaged_is_backed_up_again(engine: Engine) {
+    let (elsewhere, mut server) = Elsewhere::boot(engine);
+    let cluster = furnish(&server, engine, "some-cluster");
+    take_backup(&server, &cluster, HOUR);
+    elsewhere.lose(&mut server);
+    let bases = elsewhere.repository().join(format!("clusters/{cluster}/0/base"));
+    for base in fs::read_dir(bases).expect("bases") {
+        fs::write(base.expect("a base").path(), "damaged").expect("written");
+    }
+
+    printed(&elsewhere.recover(&server));
+    server.start();
+    eventually_within(LIMIT, "the restore has failed", || {
+        (restores(&server, &cluster)[0]["status"] == "FAILED").then_some(())
+    });
+    server.when_created(&cluster);
+    sql_user(&server, &cluster, "later");
+    let backup = take_backup(&server, &cluster, HOUR);
+    sql_user(&server, &cluster, "gone");
+    restore_into_itself(&server, &cluster, &backup);
+    assert_eq!(users(&server, &cluster), ["later"]);
+}
+
+#[test]
+fn a_cluster_whose_backup_is_damaged_is_backed_up_again_on_the_simulated_engine() {
+    a_cluster_whose_backup_is_damaged_is_backed_up_again(Engine::Simulated);
+}
+
+#[test]
+fn a_cluster_whose_backup_is_damaged_is_backed_up_again_on_postgres() {
+    a_cluster_whose_backup_is_damaged_is_backed_up_again(Engine::Postgres);
+}
+
+#[test]
+fn an_earlier_copy_of_the_control_store_can_be_recovered() {
+    let (elsewhere, mut server) = Elsewhere::boot(Engine::Simulated);
+    let cluster = furnish(&server, Engine::Simulated, "some-cluster");
+    take_backup(&server, &cluster, HOUR);
+    elsewhere.copy_control_store(&server);
+    let earlier = elsewhere.newest_copy();
+    server.create_cluster("later-cluster", "STANDARD");
+    sql_user(&server, &cluster, "gone");
+    take_backup(&server, &cluster, HOUR);
+    elsewhere.lose(&mut server);
+
+    let none = failure(&elsewhere.recover_until(&server, "2000-01-01T00:00:00Z"));
+    assert!(none.contains("no copy of the control store from until 2000-01-01T00:00:00"), "{none}");
+    let recovered = printed(&elsewhere.recover_until(&server, &earlier));
+    assert_eq!(recovered["control_store"], earlier.as_str());
+    assert_eq!(column(&recovered["clusters"], "name"), ["some-cluster"], "{recovered:#}");
+    server.start();
+    eventually_within(LIMIT, "the cluster is restored", || {
+        (restores(&server, &cluster)[0]["status"] == "SUCCESS").then_some(())
+    });
+    server.when_created(&cluster);
+    assert_eq!(users(&server, &cluster), ["keeper"]);
 }
 
 #[test]

@@ -161,6 +161,17 @@ fn data_of_another_cluster_is_not_overwritten(engine: Engine) {
         fails_because_of(&server, &source, &destination, "defaultdb");
         assert_eq!(run(&server, &destination, "SELECT n FROM precious"), "9");
         run(&server, &destination, "DROP TABLE precious");
+        let others = [
+            ("MATERIALIZED VIEW precious", "AS SELECT 9 AS n"),
+            ("SCHEMA precious", ""),
+            ("FUNCTION precious()", "RETURNS int LANGUAGE sql AS 'SELECT 9'"),
+        ];
+        for (object, definition) in others {
+            run(&server, &destination, &format!("CREATE {object} {definition}"));
+            fails_because_of(&server, &source, &destination, "other objects in the database defaultdb");
+            // An error unless it is still there.
+            run(&server, &destination, &format!("DROP {object}"));
+        }
         nothing_else_is_left(&server, 2);
     }
     let done = restored(&server, &destination, json!({ "source_cluster_id": source }));

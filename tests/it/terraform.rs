@@ -91,6 +91,11 @@ fn a_plan_after_an_apply_is_empty() {
 }
 
 #[test]
+fn a_plan_after_an_apply_is_empty_on_postgresql() {
+    apply_plan_update_and_destroy(&real(), &NEWEST);
+}
+
+#[test]
 fn a_plan_after_an_apply_is_empty_in_the_release_before() {
     apply_plan_update_and_destroy(&simulated(), &OLDER);
 }

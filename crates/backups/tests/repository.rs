@@ -1,92 +1,24 @@
-//! A repository in a directory. A bucket, which differs in `location.rs` and in the object store only, is tested with the
-//! whole program, in `tests/it/backups/bucket.rs`.
+//! A repository in a directory, and in a bucket.
+//!
+//! The access to a bucket is configured by environment variables, so `suite_passes_in_a_bucket` runs this program again
+//! with other ones. It leaves out what only concerns a directory, the module `directory`.
 
 #![allow(clippy::unwrap_used)]
+
+mod support;
 
 use ootheca_backups::{Archive, RecoveryKey, Repository};
 use ootheca_model::{Error, ErrorKind, Result, Timestamp};
 use proptest::prelude::*;
-use std::{
-    fs, io,
-    os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
-    time::Duration,
+use std::{env, fs, io, os::unix::fs::PermissionsExt, process::Command, time::Duration};
+use support::{
+    Fixture, Place, object,
+    s3_server::{S3Server, succeeded},
 };
-use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
-
-/// A repository in a temporary directory.
-struct Fixture {
-    parent: TempDir,
-    key: RecoveryKey,
-    repository: Repository,
-}
-
-impl Fixture {
-    async fn new() -> Self {
-        let (parent, key) = (tempfile::tempdir().unwrap(), RecoveryKey::random());
-        let repository = Repository::open(&url(parent.path()), key.clone(), true).await.unwrap();
-        Self { parent, key, repository }
-    }
-
-    async fn reopen(&self) -> Result<Repository> {
-        Repository::open(&url(self.parent.path()), self.key.clone(), true).await
-    }
-
-    fn folder(&self) -> PathBuf {
-        self.parent.path().join("backups")
-    }
-
-    fn file(&self, archive: Archive, name: &str) -> PathBuf {
-        self.folder().join(format!("clusters/{}/{}/{name}", archive.cluster, archive.epoch))
-    }
-
-    /// The names of all files except the description.
-    fn files(&self) -> Vec<String> {
-        let mut found = Vec::new();
-        collect(&self.folder().join("clusters"), &mut found);
-        found.sort();
-        found
-    }
-
-    async fn put_base(&self, archive: Archive, id: &str, content: &[u8]) -> Result<u64> {
-        let (mut writer, reader) = tokio::io::duplex(64 * KIB);
-        let written = async move {
-            writer.write_all(content).await.map_err(|error| Error::internal("write").because(error))?;
-            Ok(())
-        };
-        self.repository.put_base(archive, id, reader, written).await.map(|((), bytes)| bytes)
-    }
-
-    /// Damage has the kind `Internal`.
-    async fn read_base(&self, archive: Archive, id: &str) -> Result<Vec<u8>> {
-        let mut content = Vec::new();
-        let mut reader = self.repository.read_base(archive, id).await?;
-        reader.read_to_end(&mut content).await.map_err(|error| {
-            assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{error}");
-            Error::internal(error.to_string())
-        })?;
-        Ok(content)
-    }
-}
-
-fn url(parent: &Path) -> String {
-    format!("file://{}/backups", parent.display())
-}
-
-fn collect(folder: &Path, found: &mut Vec<String>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            collect(&path, found);
-        } else {
-            found.push(path.file_name().unwrap().to_str().unwrap().to_owned());
-        }
-    }
-}
 
 fn archive(cluster: u32, epoch: u64) -> Archive {
     Archive { cluster: format!("00000000-0000-0000-0000-{cluster:012}").parse().unwrap(), epoch }
@@ -114,16 +46,13 @@ fn kind<T: std::fmt::Debug>(result: Result<T>) -> ErrorKind {
     result.unwrap_err().kind()
 }
 
-/// Flips a bit of a file, or cuts it off there.
-fn damage(path: &Path, at: prop::sample::Index, cut: bool) {
-    let mut content = fs::read(path).unwrap();
-    let at = at.index(content.len());
-    if cut {
-        content.truncate(at);
-    } else {
-        content[at] ^= 0x10;
-    }
-    fs::write(path, content).unwrap();
+#[test]
+fn suite_passes_in_a_bucket() {
+    let server = S3Server::start();
+    let mut suite = Command::new(env::current_exe().unwrap());
+    suite.args(["--test-threads=1", "--skip", "suite_passes_in_a_bucket", "--skip", "directory::"]);
+    let said = succeeded(&suite.envs(server.environment()).output().unwrap());
+    assert!(said.contains("objects_are_encrypted ... ok"), "{said}");
 }
 
 proptest! {
@@ -142,10 +71,10 @@ proptest! {
             let fixture = Fixture::new().await;
             let archive = archive(1, 0);
             let base = fixture.put_base(archive, "b", &content).await.unwrap();
-            assert_eq!(fs::metadata(fixture.file(archive, "base/b")).unwrap().len(), base);
+            assert_eq!(fixture.read(&object(archive, "base/b")).await.len() as u64, base);
             assert!(fixture.read_base(archive, "b").await.unwrap() == content);
             let segment = fixture.repository.put_segment(archive, "s", content.clone()).await.unwrap();
-            assert_eq!(fs::metadata(fixture.file(archive, "wal/s")).unwrap().len(), segment);
+            assert_eq!(fixture.read(&object(archive, "wal/s")).await.len() as u64, segment);
             assert!(fixture.repository.read_segment(archive, "s").await.unwrap() == content);
             if size > KIB {
                 assert_eq!(base < size as u64, compressible);
@@ -164,8 +93,8 @@ proptest! {
             let (archive, content) = (archive(1, 0), noise(size));
             fixture.put_base(archive, "b", &content).await.unwrap();
             fixture.repository.put_segment(archive, "s", content.clone()).await.unwrap();
-            damage(&fixture.file(archive, "base/b"), at, cut);
-            damage(&fixture.file(archive, "wal/s"), at, cut);
+            fixture.damage(&object(archive, "base/b"), at, cut).await;
+            fixture.damage(&object(archive, "wal/s"), at, cut).await;
             assert_eq!(kind(fixture.read_base(archive, "b").await), ErrorKind::Internal);
             assert_eq!(kind(fixture.repository.read_segment(archive, "s").await), ErrorKind::Internal);
         });
@@ -185,13 +114,13 @@ async fn exchanged_objects_are_detected() {
     let target = archives[0];
     for (archive, name) in [(archives[0], "b"), (archives[1], "a"), (archives[2], "a")] {
         for kind in ["base", "wal"] {
-            let from = fixture.file(archive, &format!("{kind}/{name}"));
-            fs::copy(from, fixture.file(target, &format!("{kind}/a"))).unwrap();
+            let from = object(archive, &format!("{kind}/{name}"));
+            fixture.copy(&from, &object(target, &format!("{kind}/a"))).await;
         }
         assert_eq!(kind(fixture.read_base(target, "a").await), ErrorKind::Internal);
         assert_eq!(kind(fixture.repository.read_segment(target, "a").await), ErrorKind::Internal);
     }
-    fs::copy(fixture.file(target, "wal/b"), fixture.file(target, "base/a")).unwrap();
+    fixture.copy(&object(target, "wal/b"), &object(target, "base/a")).await;
     assert_eq!(kind(fixture.read_base(target, "a").await), ErrorKind::Internal);
     assert_eq!(fixture.read_base(target, "b").await.unwrap(), b"a base");
 }
@@ -215,18 +144,18 @@ async fn repositories_open_with_their_key_only() {
     fixture.put_base(archive(1, 0), "a", b"content").await.unwrap();
     fixture.reopen().await.unwrap();
     let other = RecoveryKey::random();
-    let error = Repository::open(&url(fixture.parent.path()), other.clone(), true).await.unwrap_err();
+    let error = Repository::open(&fixture.place.url(), other.clone(), true).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Precondition);
-    for part in [fixture.key.fingerprint(), other.fingerprint(), url(fixture.parent.path())] {
+    for part in [fixture.key.fingerprint(), other.fingerprint(), fixture.place.url()] {
         assert!(error.message().contains(&part), "{error}");
     }
-    let description = fixture.folder().join("repository.json");
-    let text = fs::read_to_string(&description).unwrap();
-    fs::write(&description, text.replace(":1,", ":2,")).unwrap();
+    let description = "repository.json";
+    let text = String::from_utf8(fixture.read(description).await).unwrap();
+    fixture.write(description, text.replace(":1,", ":2,")).await;
     assert_eq!(kind(fixture.reopen().await), ErrorKind::Precondition);
-    fs::write(&description, "{").unwrap();
+    fixture.write(description, "{").await;
     assert_eq!(kind(fixture.reopen().await), ErrorKind::Precondition);
-    fs::remove_file(&description).unwrap();
+    fixture.remove(description).await;
     assert_eq!(kind(fixture.reopen().await), ErrorKind::Precondition, "the objects are of some key");
 }
 
@@ -242,7 +171,7 @@ async fn failed_bases_leave_nothing() {
         };
         let error = fixture.repository.put_base(archive(1, 0), "a", reader, written).await.unwrap_err();
         assert_eq!((error.kind(), error.message()), (ErrorKind::Unavailable, "the server has stopped"));
-        assert_eq!(fixture.files(), [""; 0]);
+        assert_eq!(fixture.files().await, [""; 0]);
     }
     assert_eq!(kind(fixture.read_base(archive(1, 0), "a").await), ErrorKind::NotFound);
     assert!(fixture.repository.bases(archive(1, 0)).await.unwrap().is_empty());
@@ -264,22 +193,11 @@ async fn canceled_bases_leave_nothing() {
         sent = sent => sent.unwrap(),
     }
     let removed = async {
-        while !fixture.files().is_empty() {
+        while !fixture.files().await.is_empty() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
     tokio::time::timeout(Duration::from_secs(10), removed).await.expect("the upload is removed");
-}
-
-#[tokio::test]
-async fn next_base_removes_what_a_crash_has_left() {
-    let fixture = Fixture::new().await;
-    fixture.put_base(archive(1, 0), "a", b"content").await.unwrap();
-    fs::write(fixture.file(archive(1, 0), "base/b#1"), "a part").unwrap();
-    let ids = |bases: Vec<(String, _)>| bases.into_iter().map(|(id, _)| id).collect::<Vec<_>>();
-    assert_eq!(ids(fixture.repository.bases(archive(1, 0)).await.unwrap()), ["a"]);
-    fixture.put_base(archive(1, 0), "c", b"content").await.unwrap();
-    assert_eq!(fixture.files(), ["a", "c"]);
 }
 
 #[tokio::test]
@@ -305,11 +223,11 @@ async fn segments_are_listed_and_removed_by_name() {
     assert_eq!(repository.read_segment(archive, &names[2]).await.unwrap(), names[2].as_bytes());
     repository.remove_segments(archive, None).await.unwrap();
     repository.remove_segments(archive, None).await.unwrap();
-    assert_eq!(fixture.files(), [""; 0]);
+    assert_eq!(fixture.files().await, [""; 0]);
 }
 
 #[tokio::test]
-async fn directories_of_removed_archives_are_removed() {
+async fn removed_archives_leave_nothing() {
     let fixture = Fixture::new().await;
     let (repository, old, new) = (&fixture.repository, archive(1, 0), archive(1, 1));
     for archive in [old, new] {
@@ -318,14 +236,20 @@ async fn directories_of_removed_archives_are_removed() {
     }
     repository.remove_base(old, "missing").await.unwrap();
     repository.remove_base(old, "a").await.unwrap();
-    assert!(fixture.file(old, "wal/s").exists());
+    assert_eq!(fixture.files().await, ["a", "s", "s"]);
     repository.remove_segments(old, None).await.unwrap();
-    assert!(!fixture.file(old, "").exists());
+    assert_eq!(fixture.files().await, ["a", "s"]);
+    if let Some(directory) = fixture.place.directory() {
+        assert!(!directory.join(object(old, "")).exists());
+    }
     assert_eq!(fixture.read_base(new, "a").await.unwrap(), b"content");
     repository.remove_segments(new, None).await.unwrap();
     repository.remove_base(new, "a").await.unwrap();
     repository.remove_base(new, "a").await.unwrap();
-    assert_eq!(fs::read_dir(fixture.folder().join("clusters")).unwrap().count(), 0);
+    assert_eq!(fixture.files().await, [""; 0]);
+    if let Some(directory) = fixture.place.directory() {
+        assert_eq!(fs::read_dir(directory.join("clusters")).unwrap().count(), 0);
+    }
     fixture.put_base(new, "a", b"content").await.unwrap();
 }
 
@@ -337,34 +261,10 @@ async fn segments_can_be_stored_again_but_not_changed() {
     assert_eq!(repository.put_segment(archive, "s", content.clone()).await.unwrap(), stored);
     assert_eq!(kind(repository.put_segment(archive, "s", vec![1]).await), ErrorKind::Precondition);
     assert!(repository.read_segment(archive, "s").await.unwrap() == content);
-    fs::write(fixture.file(archive, "wal/s"), "damaged").unwrap();
+    fixture.write(&object(archive, "wal/s"), "damaged").await;
     assert_eq!(repository.put_segment(archive, "s", content.clone()).await.unwrap(), stored);
     assert!(repository.read_segment(archive, "s").await.unwrap() == content);
-    assert_eq!(fixture.files(), ["s"]);
-}
-
-#[tokio::test]
-async fn missing_directory_is_not_created_again() {
-    let fixture = Fixture::new().await;
-    let (repository, archive) = (&fixture.repository, archive(1, 0));
-    repository.put_segment(archive, "s", b"content".to_vec()).await.unwrap();
-    let away = fixture.parent.path().join("away");
-    fs::rename(fixture.folder(), &away).unwrap();
-    for result in [
-        repository.put_segment(archive, "t", b"content".to_vec()).await.map(drop),
-        repository.read_segment(archive, "s").await.map(drop),
-        repository.segments(archive, "").await.map(drop),
-        repository.remove_segments(archive, None).await,
-        fixture.put_base(archive, "a", b"content").await.map(drop),
-        repository.read_base(archive, "a").await.map(drop),
-        repository.bases(archive).await.map(drop),
-        repository.remove_base(archive, "a").await,
-    ] {
-        assert_eq!(kind(result), ErrorKind::Unavailable);
-    }
-    assert!(!fixture.folder().exists());
-    fs::rename(&away, fixture.folder()).unwrap();
-    assert_eq!(repository.segments(archive, "").await.unwrap(), ["s"]);
+    assert_eq!(fixture.files().await, ["s"]);
 }
 
 #[tokio::test]
@@ -374,30 +274,22 @@ async fn objects_are_encrypted() {
     fixture.put_base(archive, "a", text).await.unwrap();
     fixture.repository.put_segment(archive, "s", text.to_vec()).await.unwrap();
     for name in ["base/a", "wal/s"] {
-        let stored = fs::read(fixture.file(archive, name)).unwrap();
+        let stored = fixture.read(&object(archive, name)).await;
         assert!(stored.starts_with(b"OOTHECA\0"));
         assert!(!stored.windows(8).any(|part| text.starts_with(part)), "{name}");
     }
 }
 
 #[tokio::test]
-async fn path_that_is_no_directory_is_unavailable() {
-    let parent = tempfile::tempdir().unwrap();
-    fs::write(parent.path().join("backups"), "a file").unwrap();
-    let error = Repository::open(&url(parent.path()), RecoveryKey::random(), true).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Unavailable);
-    let error = Repository::open("ftp://host", RecoveryKey::random(), true).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Invalid);
-}
-
-#[tokio::test]
 async fn known_repository_is_not_created_again() {
-    let parent = tempfile::tempdir().unwrap();
-    let (url, key) = (url(parent.path()), RecoveryKey::random());
+    let (place, key) = (Place::new(), RecoveryKey::random());
+    let url = place.url();
     let missing = Repository::open(&url, key.clone(), false).await.unwrap_err();
     assert_eq!(missing.kind(), ErrorKind::Unavailable);
-    assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 0, "nothing is created");
-    fs::create_dir(parent.path().join("backups")).unwrap();
+    if let Some(directory) = place.directory() {
+        assert!(!directory.exists(), "nothing is created");
+        fs::create_dir(directory).unwrap();
+    }
     let empty = Repository::open(&url, key.clone(), false).await.unwrap_err();
     assert_eq!(empty.kind(), ErrorKind::Unavailable);
     Repository::open(&url, key.clone(), true).await.unwrap();
@@ -422,8 +314,10 @@ async fn copies_of_the_control_store_are_stored_listed_and_removed() {
     assert_eq!(content, times[5].to_string());
     let Err(error) = repository.read_control_copy(times[0]).await else { panic!("it was removed") };
     assert_eq!(error.kind(), ErrorKind::NotFound);
-    let mode = fs::metadata(fixture.folder().join("control")).unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, 0o700);
+    if let Some(directory) = fixture.place.directory() {
+        let mode = fs::metadata(directory.join("control")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+    }
 }
 
 #[tokio::test]
@@ -433,10 +327,61 @@ async fn exchanged_copies_of_the_control_store_are_detected() {
     for time in times {
         fixture.repository.put_control_copy(time, &b"content"[..]).await.unwrap();
     }
-    let path = |time: Timestamp| fixture.folder().join("control").join(time.to_string().replace(':', "-"));
-    fs::copy(path(times[0]), path(times[1])).unwrap();
+    let name = |time: Timestamp| format!("control/{}", time.to_string().replace(':', "-"));
+    fixture.copy(&name(times[0]), &name(times[1])).await;
     let mut content = Vec::new();
     let mut reader = fixture.repository.read_control_copy(times[1]).await.unwrap();
     let error = reader.read_to_end(&mut content).await.unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+}
+
+mod directory {
+    use super::*;
+
+    #[tokio::test]
+    async fn next_base_removes_what_a_crash_has_left() {
+        let fixture = Fixture::new().await;
+        fixture.put_base(archive(1, 0), "a", b"content").await.unwrap();
+        let directory = fixture.place.directory().unwrap();
+        fs::write(directory.join(object(archive(1, 0), "base/b#1")), "a part").unwrap();
+        let ids = |bases: Vec<(String, _)>| bases.into_iter().map(|(id, _)| id).collect::<Vec<_>>();
+        assert_eq!(ids(fixture.repository.bases(archive(1, 0)).await.unwrap()), ["a"]);
+        fixture.put_base(archive(1, 0), "c", b"content").await.unwrap();
+        assert_eq!(fixture.files().await, ["a", "c"]);
+    }
+
+    #[tokio::test]
+    async fn missing_directory_is_not_created_again() {
+        let fixture = Fixture::new().await;
+        let (repository, archive) = (&fixture.repository, archive(1, 0));
+        repository.put_segment(archive, "s", b"content".to_vec()).await.unwrap();
+        let directory = fixture.place.directory().unwrap();
+        let away = directory.with_file_name("away");
+        fs::rename(&directory, &away).unwrap();
+        for result in [
+            repository.put_segment(archive, "t", b"content".to_vec()).await.map(drop),
+            repository.read_segment(archive, "s").await.map(drop),
+            repository.segments(archive, "").await.map(drop),
+            repository.remove_segments(archive, None).await,
+            fixture.put_base(archive, "a", b"content").await.map(drop),
+            repository.read_base(archive, "a").await.map(drop),
+            repository.bases(archive).await.map(drop),
+            repository.remove_base(archive, "a").await,
+        ] {
+            assert_eq!(kind(result), ErrorKind::Unavailable);
+        }
+        assert!(!directory.exists());
+        fs::rename(&away, &directory).unwrap();
+        assert_eq!(repository.segments(archive, "").await.unwrap(), ["s"]);
+    }
+
+    #[tokio::test]
+    async fn path_that_is_no_directory_is_unavailable() {
+        let place = Place::new();
+        fs::write(place.directory().unwrap(), "a file").unwrap();
+        let error = Repository::open(&place.url(), RecoveryKey::random(), true).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        let error = Repository::open("ftp://host", RecoveryKey::random(), true).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+    }
 }

@@ -5,7 +5,7 @@ use ootheca_model::{
     Error, Result, Timestamp,
     backup::{RestoreObject, RestoreOptions, RestoreType},
 };
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 /// Where the content of a base is written to.
@@ -68,25 +68,27 @@ pub struct ObjectRestore {
     pub id: String,
     /// Database or Table.
     pub kind: RestoreType,
-    /// What to restore. An empty schema means `public`. All tables belong to the same database.
+    /// What to restore. An empty schema means `public`. Tables of several databases need `into_db`.
     pub objects: Vec<RestoreObject>,
     pub options: RestoreOptions,
 }
 
 impl ObjectRestore {
-    /// The database that tables are restored from and the one that they are restored into, or the first rule that is
-    /// violated.
-    pub(crate) fn databases_of_tables(&self) -> Result<(&str, &str)> {
-        let Some(first) = self.objects.first() else {
-            return Err(Error::invalid("objects", "must not be empty"));
+    /// The databases that tables are restored from, always in the same order, and the one that they are restored into,
+    /// or the first rule that is violated.
+    pub(crate) fn databases_of_tables(&self) -> Result<(Vec<&str>, &str)> {
+        let from: BTreeSet<&str> = self.objects.iter().map(|object| object.database.as_str()).collect();
+        let from: Vec<&str> = from.into_iter().collect();
+        let into = match (self.options.into_db.as_str(), from.as_slice()) {
+            (_, []) => return Err(Error::invalid("objects", "must not be empty")),
+            ("", [own]) => *own,
+            ("", _) => {
+                let message = "restore_opts.into_db is required for tables of several databases";
+                return Err(Error::precondition(message));
+            }
+            (into, _) => into,
         };
-        if self.objects.iter().any(|object| object.database != first.database) {
-            let message = "objects: all tables of a restore must belong to the same database";
-            return Err(Error::precondition(message));
-        }
-        let into = self.options.into_db.as_str();
-        let from = first.database.as_str();
-        Ok((from, if into.is_empty() { from } else { into }))
+        Ok((from, into))
     }
 
     /// The final name of a database.

@@ -280,6 +280,9 @@ pub trait Admin: Send {
     async fn databases(&mut self) -> Result<Vec<Database>>;
     /// The number of tables in each of the databases; `None` if it is absent or cannot be counted.
     async fn count_tables(&mut self, databases: &[String]) -> Result<Vec<Option<i64>>>;
+    /// Whether SQL users have created no schemas, tables, views, sequences, functions, types, extensions, or large
+    /// objects in a database. `NotFound` if it is absent.
+    async fn is_empty(&mut self, database: &str) -> Result<bool>;
     /// Creates a database that is owned by `admin`. `Exists` if the name is taken.
     async fn create_database(&mut self, name: &str) -> Result<()>;
     /// Renames a database. Returns `NotFound`, `Exists`, or `Precondition` while the database has sessions.

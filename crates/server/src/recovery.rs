@@ -201,8 +201,17 @@ async fn begin_restore(
             Some(restore) if cluster.restore.as_ref().is_some_and(|running| running.creates) => {
                 begin_clone(store, stored, &restore.value, now).await
             }
-            // It is new and has no data, or an interrupted recovery has begun its restore.
-            restore => Ok(restore.map(|restore| restore.value.backup_end_time)),
+            // It is new, or an earlier recovery has begun its restore. It may have been backed up after the copy of the
+            // store, so it gets epochs without backups.
+            restore => {
+                let running = cluster.restore.clone();
+                let running =
+                    running.map(|running| RestoreInProgress { epoch: running.epoch + EPOCHS, ..running });
+                let after = Cluster { epoch: cluster.epoch + EPOCHS, restore: running, ..cluster.clone() };
+                let batch = Batch::server("recover").with(documents::update(&stored.row, &after)?);
+                store.commit(batch, now).await?;
+                Ok(restore.map(|restore| restore.value.backup_end_time))
+            }
         };
     }
     let replacing =
@@ -246,9 +255,12 @@ async fn begin_restore(
         request,
         now,
     )?;
+    // The empty instance has an epoch of its own: if the restore fails, its backups must not continue those of the data
+    // that was lost.
+    let epoch = cluster.epoch + EPOCHS;
     let running = locked.restore.clone();
-    let running = running.map(|running| RestoreInProgress { epoch: cluster.epoch + EPOCHS, ..running });
-    let after = Cluster { state: ClusterState::Creating, restore: running, ..locked };
+    let running = running.map(|running| RestoreInProgress { epoch: epoch + 1, ..running });
+    let after = Cluster { state: ClusterState::Creating, epoch, restore: running, ..locked };
     let mut batch = Batch::server("recover")
         .with(documents::insert(&restore)?)
         .with(documents::update(&stored.row, &after)?);

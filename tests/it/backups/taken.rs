@@ -186,6 +186,27 @@ fn a_changed_configuration_takes_a_backup_at_once() {
 }
 
 #[test]
+fn backups_that_are_enabled_again_take_one_at_once() {
+    let mut server = boot(Engine::Simulated);
+    let cluster = id(&server.create_cluster("some-cluster", "STANDARD"));
+    take_backup(&server, &cluster, HOUR);
+    let path = format!("/clusters/{cluster}/backups-config");
+    let shown = server.get(&path).ok().clone();
+    for is_restarted in [false, true] {
+        server.patch(&path, json!({ "enabled": false })).ok();
+        if is_restarted {
+            server.restart();
+        }
+        let before = now(&server);
+        assert_eq!(*server.patch(&path, json!({ "enabled": true })).ok(), shown);
+        backup_after(&server, &cluster, &before);
+    }
+    let count = backups(&server, &cluster).len();
+    take_backup(&server, &cluster, HOUR);
+    assert_eq!(backups(&server, &cluster).len(), count + 1, "the next one is due as usual");
+}
+
+#[test]
 fn a_disabled_configuration_takes_no_backups() {
     let server = boot(Engine::Simulated);
     let [cluster, witness] =

@@ -1,4 +1,5 @@
-//! Backups are verified within a week. Those that are damaged are neither listed nor restored, and are replaced.
+//! Backups are verified within a week. Those that are damaged are neither listed nor restored, and are replaced. The
+//! cluster has a condition until they have expired.
 
 use super::shared::{
     DAY, HOUR, LIMIT, archive, backup_after, backups, boot, database, databases, furnish, now, objects,
@@ -78,7 +79,7 @@ fn a_damaged_base_is_replaced(engine: Engine) {
     let before = now(&server);
     enable(&server, &cluster, true);
     let backup = backup_after(&server, &cluster, &before);
-    eventually_within(LIMIT, "the condition is gone", || (!is_damaged(&server, &cluster)).then_some(()));
+    assert!(is_damaged(&server, &cluster), "the damaged backups have not expired");
     database(&server, &cluster, "latest");
     restore_into_itself(&server, &cluster, &backup);
     assert_eq!(databases(&server, &cluster), ["app", "defaultdb", "later"]);
@@ -92,6 +93,43 @@ fn a_damaged_base_is_replaced_on_the_simulated_engine() {
 #[test]
 fn a_damaged_base_is_replaced_on_postgres() {
     a_damaged_base_is_replaced(Engine::Postgres);
+}
+
+fn damage_of_an_older_base_is_shown_until_its_backups_have_expired(engine: Engine) {
+    let server = boot(engine);
+    let cluster = furnish(&server, engine, "some-cluster");
+    let first = take_backup(&server, &cluster, HOUR);
+    let old = objects_of(&server, &cluster, "base");
+    database(&server, &cluster, "later");
+    let second = take_backup(&server, &cluster, DAY + HOUR);
+    assert_eq!((old.len(), objects_of(&server, &cluster, "base").len()), (1, 2));
+    for name in old {
+        fs::remove_file(archive(&server, &cluster).join(name)).expect("removed");
+    }
+    becomes_damaged(&server, &cluster);
+    let listed = backups(&server, &cluster);
+    assert!(!listed.contains(&first) && listed.contains(&second), "{listed:#?}");
+    let before = objects_of(&server, &cluster, "base").len();
+    database(&server, &cluster, "latest");
+    take_backup(&server, &cluster, DAY + HOUR);
+    assert!(objects_of(&server, &cluster, "base").len() > before, "a new base was copied");
+    assert!(is_damaged(&server, &cluster), "the damaged backups have not expired");
+    advance(&server, 30 * DAY);
+    eventually_within(LIMIT, "the condition is gone", || {
+        // Makes the server look again after it has removed the expired backups.
+        advance(&server, HOUR);
+        (!is_damaged(&server, &cluster)).then_some(())
+    });
+}
+
+#[test]
+fn damage_of_an_older_base_is_shown_until_its_backups_have_expired_on_the_simulated_engine() {
+    damage_of_an_older_base_is_shown_until_its_backups_have_expired(Engine::Simulated);
+}
+
+#[test]
+fn damage_of_an_older_base_is_shown_until_its_backups_have_expired_on_postgres() {
+    damage_of_an_older_base_is_shown_until_its_backups_have_expired(Engine::Postgres);
 }
 
 fn missing_wal_hides_only_the_backups_that_need_it(engine: Engine) {

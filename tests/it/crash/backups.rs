@@ -1,11 +1,11 @@
-//! A backup, a restore of a cluster, and one of a database that are interrupted by a crash. The flows are long, so several
-//! tests share their effects.
+//! A backup, and restores of a cluster, a database, and a table that are interrupted by a crash. The flows are long, so
+//! several tests share their effects.
 
 use super::{ENOUGH, Flow, run_points};
 use crate::{
     backups::shared::{
-        CLOCK, DAY, HOUR, LIMIT, archive, backups, databases, documents, now, restore_into_itself,
-        take_backup,
+        CLOCK, DAY, HOUR, LIMIT, archive, backups, database, databases, documents, now, objects,
+        restore_into_itself, take_backup,
     },
     restores::objects::{allow_all, run_in},
     support::{column, id, sql_user},
@@ -107,6 +107,18 @@ impl Subject {
             points.iter().all(is_complete).then_some(())
         });
     }
+
+    /// Waits until at most one base for each run is stored without being recorded: the one that a kill interrupted.
+    fn bases_are_recorded(&self, server: &Ootheca) {
+        eventually("at most one base for each kill is not recorded", || {
+            let stored = objects(server, &self.cluster);
+            let recorded: Vec<String> =
+                documents(server, Kind::BackupBase, &self.cluster).iter().map(id).collect();
+            let bases = stored.iter().filter_map(|name| name.split_once("/base/"));
+            let others = bases.filter(|(_, base)| !recorded.iter().any(|id| id == base)).count();
+            (others <= self.number).then_some(())
+        });
+    }
 }
 
 /// The clock is advanced so far that the backup has a new base, and that older ones expire.
@@ -149,6 +161,7 @@ impl Flow for TakeBackup {
             assert!(listed.iter().all(|backup| all.contains(backup)), "{listed:?} were listed, now {all:?}");
         }
         self.subject.is_complete(server);
+        self.subject.bases_are_recorded(server);
         // Restoring takes longer than everything else.
         if number.is_multiple_of(4) {
             self.subject.run(server, "DELETE FROM kept");
@@ -262,6 +275,66 @@ impl Flow for RestoreDatabase {
     }
 }
 
+/// The database into which the table of the first backup is restored. It exists before.
+const DESTINATION: &str = "destination";
+
+/// The table is dropped at the end of each run.
+struct RestoreTable {
+    subject: Subject,
+    /// The number of restores before the run.
+    earlier: usize,
+}
+
+impl Default for RestoreTable {
+    fn default() -> Self {
+        Self { subject: Subject { advanced: true, ..Subject::default() }, earlier: 0 }
+    }
+}
+
+impl Flow for RestoreTable {
+    fn prepare(&mut self, server: &Ootheca) {
+        self.subject.prepare(server);
+        if self.subject.number == 1 {
+            database(server, &self.subject.cluster, DESTINATION);
+        }
+        self.earlier = self.subject.restores(server).len();
+    }
+
+    fn act(&self, server: &Ootheca) -> Result<Answer, Lost> {
+        let body = json!({
+            "type": "TABLE", "backup_id": self.subject.first["id"], "mark": self.subject.mark(),
+            "objects": [{ "database": "defaultdb", "table": "kept" }],
+            "restore_opts": { "into_db": DESTINATION },
+        });
+        server.request("POST", &self.subject.path("/restores")).json(&body).try_send()
+    }
+
+    fn check(&self, server: &Ootheca, acknowledged: Option<&Answer>) {
+        let Subject { cluster, number, .. } = &self.subject;
+        let run_there = |sql: &str| run_in(server, cluster, "prober", DESTINATION, sql);
+        let is_restored = self.subject.is_restored(server, self.earlier, acknowledged);
+        let tables = run_there("SELECT count(*) FROM pg_class WHERE relname = 'kept'");
+        assert_eq!(tables, if is_restored { "1" } else { "0" });
+        let schemas = run_there("SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'ootheca-restore-%'");
+        assert_eq!(schemas, "0", "no temporary schema is left");
+        assert_eq!(databases(server, cluster), ["defaultdb", DESTINATION]);
+        assert_eq!(self.subject.run(server, ROWS), format!("0,{number}"), "the rest is unchanged");
+        if is_restored {
+            assert_eq!(run_there(ROWS), "0");
+            run_there("DROP TABLE kept");
+        }
+        self.subject.is_complete(server);
+    }
+
+    fn entry(&self) -> Option<(&'static str, String)> {
+        Some(("_RESTORE_CLUSTER", format!("\"{}\"", self.subject.mark())))
+    }
+
+    fn launch(&self, launch: ServerBuilder) -> ServerBuilder {
+        launch.backups()
+    }
+}
+
 /// Kills the server after each `parts`th effect of a backup, beginning with effect number `first`.
 fn backup(first: usize, parts: usize) {
     run_points("backup", 0, TakeBackup::default(), (first..=ENOUGH).step_by(parts));
@@ -275,6 +348,11 @@ fn restore(first: usize, parts: usize) {
 /// The same for a restore of a database.
 fn restore_database(first: usize, parts: usize) {
     run_points("restore of a database", 0, RestoreDatabase::default(), (first..=ENOUGH).step_by(parts));
+}
+
+/// The same for a restore of a table.
+fn restore_table(first: usize, parts: usize) {
+    run_points("restore of a table", 0, RestoreTable::default(), (first..=ENOUGH).step_by(parts));
 }
 
 #[test]
@@ -330,4 +408,24 @@ fn a_restore_of_a_database_survives_a_crash_after_effects_3_7_11() {
 #[test]
 fn a_restore_of_a_database_survives_a_crash_after_effects_4_8_12() {
     restore_database(4, 4);
+}
+
+#[test]
+fn a_restore_of_a_table_survives_a_crash_after_effects_1_5_9() {
+    restore_table(1, 4);
+}
+
+#[test]
+fn a_restore_of_a_table_survives_a_crash_after_effects_2_6_10() {
+    restore_table(2, 4);
+}
+
+#[test]
+fn a_restore_of_a_table_survives_a_crash_after_effects_3_7_11() {
+    restore_table(3, 4);
+}
+
+#[test]
+fn a_restore_of_a_table_survives_a_crash_after_effects_4_8_12() {
+    restore_table(4, 4);
 }

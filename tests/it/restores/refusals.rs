@@ -78,6 +78,12 @@ fn objects_and_options_belong_to_their_type() {
         ("DATABASE", json!([{ "schema": "public" }]), json!({}), "database"),
         ("TABLE", json!([app]), json!({}), "objects"),
         ("TABLE", json!([table, other]), json!({}), "objects"),
+        (
+            "TABLE",
+            json!([table, { "database": "shop", "table": "items" }]),
+            json!({}),
+            "restore_opts.into_db",
+        ),
         ("DATABASE", json!([app]), json!({ "into_db": "shop" }), "restore_opts.into_db"),
         ("DATABASE", json!([app]), json!({ "new_db_name": "a b" }), "restore_opts.new_db_name"),
         ("TABLE", json!([table]), json!({ "new_db_name": "shop" }), "restore_opts.new_db_name"),

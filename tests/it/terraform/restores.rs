@@ -117,11 +117,17 @@ fn databases_and_tables_are_restored() {
         let both = json!([{ "database": "shop", "schema": "public", "tables": ["items", "sales"] }]);
         let tables = restore("TABLE", both, json!({ "into_db": "copy", "skip_missing_views": true }));
         terraform.resource(&Restore, "cockroach_restore.tables", tables);
+        let several = json!([
+            { "database": "defaultdb", "schema": "public", "tables": ["users"] },
+            { "database": "shop", "schema": "public", "tables": ["prices"] },
+        ]);
+        let several = restore("TABLE", several, json!({ "into_db": "copy" }));
+        terraform.resource(&Restore, "cockroach_restore.several", several);
         let mut lost = restore("DATABASE", json!([{ "database": "orders" }]), Value::Null);
         lost.as_object_mut().expect("an object").remove("restore_opts");
         terraform.resource(&Restore, "cockroach_restore.lost", lost);
     };
-    assert_eq!(terraform.apply(configuration).len(), 3);
+    assert_eq!(terraform.apply(configuration).len(), 4);
     assert_eq!(databases(&server, &cluster), ["copy", "defaultdb", "orders", "shop"]);
     assert_eq!(terraform.plan(configuration), Vec::<String>::new());
     terraform.destroy();
@@ -133,6 +139,9 @@ fn databases_and_tables_are_restored() {
             + r#""DATABASE"}"#,
         request(
             r#""objects":[{"database":"shop","schema":"public","table":"items"},{"database":"shop","schema":"public","table":"sales"}],"restore_opts":{"into_db":"copy","skip_missing_views":true}"#,
+        ) + r#""TABLE"}"#,
+        request(
+            r#""objects":[{"database":"defaultdb","schema":"public","table":"users"},{"database":"shop","schema":"public","table":"prices"}],"restore_opts":{"into_db":"copy"}"#,
         ) + r#""TABLE"}"#,
         request(r#""objects":[{"database":"orders"}]"#) + r#""DATABASE"}"#,
     ];

@@ -25,8 +25,8 @@ export default function BackupsPage() {
       {(cluster) =>
         cluster.state === "DELETED" ? (
           <Text>
-            This cluster has been deleted. Its backups are kept until they expire, and can be restored into another
-            cluster with the API.
+            This cluster has been deleted. Its backups are kept until they expire, and can be cloned or restored into
+            another cluster with the command line or the API.
           </Text>
         ) : (
           <Backups key={cluster.id} cluster={cluster} />

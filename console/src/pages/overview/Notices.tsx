@@ -17,7 +17,7 @@ interface Notice {
 /** The color and the title of the conditions that need attention. */
 const WARNINGS: Record<string, [color: string, title: string]> = {
   [DATA_MISSING]: ["red", "Data missing"],
-  BackupDamaged: ["orange", "The newest backups are damaged"],
+  BackupDamaged: ["orange", "Backups are damaged"],
   BackupFailed: ["orange", "Backups are overdue"],
 };
 
@@ -26,7 +26,7 @@ function noticesOf(cluster: Cluster): Notice[] {
   const notices: Notice[] = [];
   const warn = (key: string, color: string, title: string, text: string, limits = false) =>
     notices.push({ key, color, title, text, icon: IconAlertTriangle, limits });
-  if (state === "DELETED") warn("deleted", "gray", "This cluster has been deleted", "Its data is gone.");
+  if (state === "DELETED") warn("deleted", "gray", "This cluster has been deleted", "Its data has been deleted.");
   if (state === "CREATION_FAILED") {
     warn(
       "failed",

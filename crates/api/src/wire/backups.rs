@@ -106,7 +106,8 @@ pub struct CreateRestoreBody {
     /// destination unless `source_cluster_id` is given. Can't be combined with `backup_id`. An extension.
     #[schemars(with = "Option<DateTime>")]
     pub point_in_time: Option<Timestamp>,
-    /// Databases, or tables of a single database, at most 1000. Required for types DATABASE and TABLE.
+    /// Databases or tables, at most 1000. Required for types DATABASE and TABLE. Tables of several databases require
+    /// `into_db`.
     pub objects: Option<Vec<RestoreItem>>,
     /// Options for types DATABASE and TABLE.
     pub restore_opts: Option<RestoreOpts>,

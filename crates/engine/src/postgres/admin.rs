@@ -33,6 +33,19 @@ const OBJECT_IN_USE: &str = "55006";
 const UNDEFINED_DATABASE: &str = "3D000";
 const UNDEFINED_OBJECT: &str = "42704";
 
+/// Returns a row if SQL users have created something in the database. Smaller identifiers are those of `initdb`, except
+/// for large objects, whose identifiers users can choose. Users can drop the schema `public` and create it again.
+const CONTENTS: &str = "\
+    WITH spaces AS (SELECT oid, nspname FROM pg_catalog.pg_namespace \
+        WHERE nspname <> 'information_schema' AND nspname !~ '^pg_') \
+    SELECT 1 FROM spaces WHERE oid >= 16384 AND nspname <> 'public' \
+    UNION ALL SELECT 1 FROM pg_catalog.pg_class c JOIN spaces s ON s.oid = c.relnamespace WHERE c.oid >= 16384 \
+    UNION ALL SELECT 1 FROM pg_catalog.pg_proc p JOIN spaces s ON s.oid = p.pronamespace WHERE p.oid >= 16384 \
+    UNION ALL SELECT 1 FROM pg_catalog.pg_type t JOIN spaces s ON s.oid = t.typnamespace WHERE t.oid >= 16384 \
+    UNION ALL SELECT 1 FROM pg_catalog.pg_extension WHERE oid >= 16384 AND extname <> 'plpgsql' \
+    UNION ALL SELECT 1 FROM pg_catalog.pg_largeobject_metadata \
+    LIMIT 1";
+
 /// A database of a tenant.
 struct TenantDatabase {
     oid: u32,
@@ -285,6 +298,16 @@ impl Admin for AdminSession {
     async fn count_tables(&mut self, databases: &[String]) -> Result<Vec<Option<i64>>> {
         let counts = &self.instance.table_counts;
         counts.read(&self.context, &self.sockets, &self.client, databases).await
+    }
+
+    async fn is_empty(&mut self, database: &str) -> Result<bool> {
+        let name = sql_name::parse(database).filter(|_| !names::engine_database(database));
+        let name = name.ok_or_else(|| Error::not_found(format!("database {database}")))?;
+        let mut inside = server::enter(&self.context, &self.sockets, &Name::new(name)).await?;
+        let failed = |error| StatementError::from(error).other("look for objects in a database");
+        let found = inside.simple(CONTENTS).await.map_err(failed)?;
+        inside.close().await;
+        Ok(found.is_empty())
     }
 
     async fn create_database(&mut self, name: &str) -> Result<()> {

@@ -74,6 +74,10 @@ impl Admin for BoundedSession {
         self.call(async |session| session.count_tables(databases).await).await
     }
 
+    async fn is_empty(&mut self, database: &str) -> Result<bool> {
+        self.call(async |session| session.is_empty(database).await).await
+    }
+
     async fn create_database(&mut self, name: &str) -> Result<()> {
         self.call(async |session| session.create_database(name).await).await
     }

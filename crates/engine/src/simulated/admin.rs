@@ -88,6 +88,13 @@ impl Admin for SimulatedSession {
         self.read(|data| databases.iter().map(|name| data.databases.contains(name).then_some(0)).collect())
     }
 
+    async fn is_empty(&mut self, database: &str) -> Result<bool> {
+        match self.read(|data| data.databases.contains(database))? {
+            true => Ok(true),
+            false => Err(no_database(database)),
+        }
+    }
+
     async fn create_database(&mut self, name: &str) -> Result<()> {
         self.change(|data| insert(data, name))
     }

@@ -59,7 +59,9 @@ fn apply(restore: &ObjectRestore, backup: &BTreeSet<String>, databases: &mut BTr
     };
     if restore.kind == RestoreType::Table {
         let (from, into) = restore.databases_of_tables()?;
-        source(from)?;
+        for name in from {
+            source(name)?;
+        }
         return match databases.contains(into) {
             true => Ok(()),
             false => Err(missing_in_destination(named(into))),
@@ -117,6 +119,8 @@ mod tests {
         assert_eq!(run(table, &["b", "b"], RestoreOptions::default()), Ok(before.clone()));
         assert_eq!(run(table, &["a"], into("b")), Ok(before.clone()));
         assert_eq!(run(table, &["a"], RestoreOptions::default()), refused, "no such destination");
-        assert_eq!(run(table, &["a", "b"], into("b")), refused, "two databases");
+        assert_eq!(run(table, &["a", "b"], into("b")), Ok(before.clone()), "two databases");
+        assert_eq!(run(table, &["a", "d"], into("b")), refused, "one of two is missing");
+        assert_eq!(run(table, &["b", "a"], RestoreOptions::default()), refused, "two destinations");
     }
 }

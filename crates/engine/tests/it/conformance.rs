@@ -124,6 +124,8 @@ async fn databases(admin: &mut dyn Admin) {
     assert_eq!(names(admin).await, ["Zeta", "app.v-1", "defaultdb"]);
     let named = ["app.v-1", "none", "defaultdb"].map(str::to_owned);
     assert_eq!(admin.count_tables(&named).await.unwrap(), [Some(0), None, Some(0)]);
+    assert!(admin.is_empty("defaultdb").await.unwrap());
+    assert_eq!(kind(admin.is_empty("none").await.map(drop)), ErrorKind::NotFound);
     assert_eq!(kind(admin.create_database("Zeta").await), ErrorKind::Exists);
     assert_eq!(kind(admin.rename_database("Zeta", "defaultdb").await), ErrorKind::Exists);
     assert_eq!(kind(admin.rename_database("none", "some").await), ErrorKind::NotFound);

@@ -31,15 +31,20 @@ struct Bench {
 impl Bench {
     /// Runs `statements` in the database shop before the backup.
     async fn new(driver: Driver, statements: &str) -> Self {
+        Self::with(driver, &[("shop", statements)]).await
+    }
+
+    /// Runs statements in databases before the backup.
+    async fn with(driver: Driver, contents: &[(&str, &str)]) -> Self {
         let folder = Folder::new();
         let engine = driver.open_archiving(&folder).await;
         let plan = plan(&*engine, new_cluster());
         ready(&*engine, &plan).await;
         user(&*engine, plan.cluster, "alice").await;
         engine.admin(plan.cluster).await.unwrap().create_database("shop").await.unwrap();
-        if !statements.is_empty() {
-            let shop = sql(&*engine, plan.cluster, "alice", "shop").await.unwrap();
-            shop.batch_execute(statements).await.unwrap();
+        for (database, statements) in contents.iter().filter(|(_, statements)| !statements.is_empty()) {
+            let client = sql(&*engine, plan.cluster, "alice", database).await.unwrap();
+            client.batch_execute(statements).await.unwrap();
         }
         let mut archive = Archive::begin(&*engine, &plan).await;
         let backup = archive.take(&*engine, &plan).await;
@@ -130,8 +135,14 @@ fn databases(names: &[&str], options: RestoreOptions) -> ObjectRestore {
 
 /// Tables of the database shop, as schema and name.
 fn tables(names: &[(&str, &str)], options: RestoreOptions) -> ObjectRestore {
-    let object = |(schema, table): &(&str, &str)| RestoreObject {
-        database: "shop".to_owned(),
+    let names: Vec<_> = names.iter().map(|(schema, table)| ("shop", *schema, *table)).collect();
+    tables_of(&names, options)
+}
+
+/// Tables as database, schema, and name.
+fn tables_of(names: &[(&str, &str, &str)], options: RestoreOptions) -> ObjectRestore {
+    let object = |(database, schema, table): &(&str, &str, &str)| RestoreObject {
+        database: (*database).to_owned(),
         schema: (*schema).to_owned(),
         table: (*table).to_owned(),
     };
@@ -320,14 +331,6 @@ async fn tables_that_depend_on_what_is_missing_are_refused_unless_it_is_skipped(
         let message = bench.refusal(&other(table, default())).await;
         assert!(message.contains(expected), "{table}: {message}");
     }
-    let two = ObjectRestore {
-        objects: vec![
-            RestoreObject { database: "defaultdb".to_owned(), ..RestoreObject::default() },
-            RestoreObject { database: "shop".to_owned(), ..RestoreObject::default() },
-        ],
-        ..other("parent", default())
-    };
-    assert!(bench.refusal(&two).await.contains("same database"));
 
     for (table, options) in [
         ("child", RestoreOptions { skip_missing_foreign_keys: true, ..default() }),
@@ -386,6 +389,67 @@ async fn the_destination_must_have_what_tables_need_and_nothing_with_their_names
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn postgres_restores_tables_of_several_databases_into_another_one() {
+    let shop = "CREATE TABLE items (id serial PRIMARY KEY); INSERT INTO items DEFAULT VALUES;
+                CREATE SCHEMA extra; CREATE TABLE extra.notes AS SELECT 'of shop' AS text;
+                CREATE TABLE parts (at int) PARTITION BY RANGE (at);
+                CREATE TABLE part PARTITION OF parts FOR VALUES FROM (0) TO (10)";
+    let defaultdb = "CREATE TABLE users (id int); INSERT INTO users VALUES (1), (2);
+                     CREATE SCHEMA extra; CREATE TABLE extra.names AS SELECT 'of defaultdb' AS text;
+                     CREATE TABLE part ()";
+    let bench = Bench::with(Driver::Postgres, &[("shop", shop), ("defaultdb", defaultdb)]).await;
+    restores_tables_of_several_databases(&bench).await;
+    for (query, expected) in [
+        ("SELECT count(*) FROM users", "2"),
+        ("SELECT text FROM extra.notes", "of shop"),
+        ("SELECT text FROM extra.names", "of defaultdb"),
+        ("SELECT nextval('items_id_seq')", "2"),
+    ] {
+        assert_eq!(bench.value("both", query).await, expected, "{query}");
+    }
+    bench.is_clean().await;
+
+    let same = tables_of(&[("defaultdb", "", "part"), ("shop", "", "parts")], into("both"));
+    let missing = tables_of(&[("defaultdb", "", "part"), ("shop", "", "nothing")], into("both"));
+    for (restore, expected) in [
+        (same, "objects: several databases of the backup contain table public.part"),
+        (missing, "objects: the backup does not contain table shop.public.nothing"),
+    ] {
+        bench.stage().await;
+        assert_eq!(bench.refusal(&restore).await, expected);
+    }
+    assert_eq!(bench.value("both", "SELECT to_regclass('public.part')").await, "");
+    bench.close().await;
+}
+
+#[tokio::test]
+async fn simulated_restores_tables_of_several_databases_into_another_one() {
+    let bench = Bench::new(Driver::Simulated, "").await;
+    restores_tables_of_several_databases(&bench).await;
+    bench.close().await;
+}
+
+async fn restores_tables_of_several_databases(bench: &Bench) {
+    bench.engine.admin(bench.plan.cluster).await.unwrap().create_database("both").await.unwrap();
+    let names = [
+        ("shop", "", "items"),
+        ("defaultdb", "public", "users"),
+        ("shop", "extra", "notes"),
+        ("defaultdb", "extra", "names"),
+    ];
+    let refused = bench.refusal(&tables_of(&names, default())).await;
+    assert_eq!(refused, "restore_opts.into_db is required for tables of several databases");
+    if matches!(bench.driver, Driver::Postgres) {
+        bench.execute("both", "CREATE SCHEMA extra").await;
+    }
+    let restore = tables_of(&names, into("both"));
+    for _ in 0..2 {
+        bench.run(&restore).await.unwrap();
+    }
+    bench.forget(&restore).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn functions_of_tenants_have_no_more_rights_during_a_restore() {
     let statements = "
         CREATE FUNCTION escalate(int) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN
@@ -408,10 +472,18 @@ async fn functions_of_tenants_have_no_more_rights_during_a_restore() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_interrupted_restore_is_continued_and_leaves_nothing() {
     let large = "CREATE TABLE large AS SELECT i, repeat('x', 500) AS text FROM generate_series(1, 100000) i";
-    let mut bench = Bench::new(Driver::Postgres, large).await;
+    let small = "CREATE TABLE small AS SELECT 1 AS i";
+    let mut bench = Bench::with(Driver::Postgres, &[("shop", large), ("defaultdb", small)]).await;
     bench.execute("shop", "DROP TABLE large").await;
+    bench.engine.admin(bench.plan.cluster).await.unwrap().create_database("both").await.unwrap();
     let count = "SELECT count(*) FROM large";
-    for restore in [databases(&["shop"], new_name("copy")), tables(&[("", "large")], default())] {
+    let several = [("defaultdb", "", "small"), ("shop", "", "large")];
+    for (restore, database) in [
+        (databases(&["shop"], new_name("copy")), "copy"),
+        (tables(&[("", "large")], default()), "shop"),
+        (tables_of(&several, into("both")), "both"),
+    ] {
+        bench.stage().await;
         // The engine closes as soon as something is copied.
         let (copied, begun) = tokio::sync::oneshot::channel();
         let copied = parking_lot::Mutex::new(Some(copied));
@@ -435,7 +507,6 @@ async fn an_interrupted_restore_is_continued_and_leaves_nothing() {
         bench.run(&restore).await.unwrap();
         bench.forget(&restore).await;
         bench.is_clean().await;
-        let database = if restore.kind == RestoreType::Table { "shop" } else { "copy" };
         assert_eq!(bench.value(database, count).await, "100000");
     }
     bench.close().await;

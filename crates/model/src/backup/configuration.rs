@@ -23,6 +23,9 @@ pub struct BackupConfiguration {
     pub retention_days: u16,
     /// Whether a caller has changed the retention, which is possible once.
     pub retention_changed: bool,
+    /// When a caller last enabled backups that were disabled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enabled_at: Option<Timestamp>,
 }
 
 /// A request to change the configuration. `None` means no change.
@@ -42,7 +45,13 @@ impl BackupConfiguration {
             Plan::Basic => 1440,
             Plan::Standard | Plan::Advanced => 60,
         };
-        Self { enabled: true, frequency_minutes, retention_days: 30, retention_changed: false }
+        Self {
+            enabled: true,
+            frequency_minutes,
+            retention_days: 30,
+            retention_changed: false,
+            enabled_at: None,
+        }
     }
 
     /// The configuration after a change to `plan`: the fixed one of BASIC, or the same as before.
@@ -81,6 +90,7 @@ impl BackupConfiguration {
             frequency_minutes: frequency.unwrap_or(self.frequency_minutes),
             retention_days,
             retention_changed: self.retention_changed || changes_retention,
+            enabled_at: self.enabled_at,
         })
     }
 }
@@ -88,9 +98,12 @@ impl BackupConfiguration {
 /// Applies `patch` to the configuration of a cluster. A patch that changes nothing is valid.
 pub fn patch(before: &Cluster, patch: &BackupPatch, now: Timestamp) -> Result<Cluster> {
     let current = before.backup_configuration();
-    let changed = current.patched(before.plan, patch)?;
+    let mut changed = current.patched(before.plan, patch)?;
     let mut after = before.clone();
     if changed != current {
+        if changed.enabled && !current.enabled {
+            changed.enabled_at = Some(now);
+        }
         after.backup = Some(changed);
         after.updated_at = now;
     }

@@ -15,7 +15,13 @@ fn any_configuration() -> impl Strategy<Value = BackupConfiguration> {
     let retention = prop::sample::select(&RETENTIONS[..]);
     (any::<bool>(), frequency, retention, any::<bool>()).prop_map(|(enabled, minutes, days, changed)| {
         let (frequency_minutes, retention_days, retention_changed) = (minutes, days, changed);
-        BackupConfiguration { enabled, frequency_minutes, retention_days, retention_changed }
+        BackupConfiguration {
+            enabled,
+            frequency_minutes,
+            retention_days,
+            retention_changed,
+            enabled_at: None,
+        }
     })
 }
 

@@ -3,7 +3,7 @@
 use super::BackupConfiguration;
 use crate::{ClusterId, OrganizationId, Timestamp};
 use serde::{Deserialize, Serialize};
-use std::{fmt, ops::RangeInclusive, str::FromStr, time::Duration};
+use std::{fmt, ops::RangeInclusive, str::FromStr};
 use uuid::{Builder, Uuid};
 
 /// In microseconds.
@@ -111,9 +111,20 @@ impl RecoveryPoint {
         Timestamp(self.at(self.last_place()).as_of_time.0.saturating_add(self.retention()))
     }
 
-    /// When the next backup is due.
+    /// When the next backup is due: at the first multiple of the frequency after the last one that it stands for.
     pub fn next_due(&self, configuration: &BackupConfiguration) -> Timestamp {
-        self.unchanged_until.after(Duration::from_secs(60 * u64::from(configuration.frequency_minutes)))
+        let interval = i64::from(configuration.frequency_minutes.max(1)) * MINUTE;
+        let passed = self.unchanged_until.0.saturating_sub(self.as_of_time.0).max(0) / interval;
+        Timestamp(self.as_of_time.0.saturating_add((passed + 1).saturating_mul(interval)))
+    }
+
+    /// Whether it has the schedule of the configuration, and backups were not disabled in between.
+    pub fn is_of(&self, configuration: &BackupConfiguration) -> bool {
+        let schedule = (configuration.frequency_minutes, configuration.retention_days);
+        // Recovery points have times in whole milliseconds.
+        let enabled_at = configuration.enabled_at.map(|at| backup_time(at, None));
+        (self.frequency_minutes, self.retention_days) == schedule
+            && enabled_at.is_none_or(|at| self.unchanged_until >= at)
     }
 
     /// The places of the backups that have not expired, counted from 0.

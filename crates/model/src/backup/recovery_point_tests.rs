@@ -85,6 +85,9 @@ proptest! {
         }
         let last = all[all.len() - 1].as_of_time;
         prop_assert!(last <= point.unchanged_until && minutes(last, frequency) > point.unchanged_until);
+        let frequency_minutes = point.frequency_minutes;
+        let same = BackupConfiguration { frequency_minutes, ..BackupConfiguration::default_of(Plan::Standard) };
+        prop_assert_eq!(point.next_due(&same), minutes(last, frequency));
         prop_assert_eq!(point.expires_at().0 - last.0, i64::from(point.retention_days) * DAY);
         let mut reversed: Vec<Backup> = point.backups(point.as_of_time).rev().collect();
         reversed.reverse();
@@ -142,9 +145,25 @@ fn the_next_backup_is_due_at_the_frequency_of_the_configuration() {
     let point = point(START, 90 * MINUTE, 60, 30);
     assert_eq!(point.backups(point.as_of_time).count(), 2);
     let basic = BackupConfiguration::default_of(Plan::Basic);
-    assert_eq!(point.next_due(&basic), minutes(point.as_of_time, 90 + 1440));
+    assert_eq!(point.next_due(&basic), minutes(point.as_of_time, 1440));
     let often = BackupConfiguration { frequency_minutes: 5, ..basic };
     assert_eq!(point.next_due(&often), minutes(point.as_of_time, 95));
+}
+
+#[test]
+fn a_changed_configuration_needs_another_recovery_point() {
+    let point = point(START, 90 * MINUTE, 60, 30);
+    let same = BackupConfiguration::default_of(Plan::Standard);
+    assert!(point.is_of(&same));
+    assert!(!point.is_of(&BackupConfiguration { frequency_minutes: 5, ..same }));
+    assert!(!point.is_of(&BackupConfiguration { retention_days: 7, ..same }));
+    let enabled = |minute: i64| {
+        let enabled_at = Some(Timestamp(minutes(point.as_of_time, minute).0 + 1));
+        BackupConfiguration { enabled_at, ..same }
+    };
+    assert!(point.is_of(&enabled(89)));
+    assert!(point.is_of(&enabled(90)), "in the same millisecond");
+    assert!(!point.is_of(&enabled(91)));
 }
 
 #[test]

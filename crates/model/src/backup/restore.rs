@@ -140,6 +140,11 @@ impl RestoreObject {
     fn names(&self) -> [&str; 3] {
         [&self.database, &self.schema, &self.table]
     }
+
+    /// The schema and the name of a table.
+    fn table(&self) -> (&str, &str) {
+        (if self.schema.is_empty() { "public" } else { &self.schema }, &self.table)
+    }
 }
 
 /// The options of a restore; empty names and `false` are unset.
@@ -210,10 +215,10 @@ impl NewRestore {
             _ if any(|object| names::engine_database(&object.database)) => {
                 "must not contain the databases postgres, template0, and template1".to_owned()
             }
-            RestoreType::Table if self.databases().len() > 1 => {
-                "must contain tables of a single database for type TABLE".to_owned()
-            }
             _ if self.has_duplicates() => "must not contain the same object twice".to_owned(),
+            RestoreType::Table if self.has_namesakes() => {
+                "must not contain tables of several databases with the same schema and name".to_owned()
+            }
             RestoreType::Database | RestoreType::Table => return Ok(()),
         };
         Err(Error::invalid("objects", rule))
@@ -224,11 +229,14 @@ impl NewRestore {
     }
 
     fn has_duplicates(&self) -> bool {
-        let distinct = self.objects.iter().map(|object| {
-            let [database, schema, table] = object.names();
-            (database, if schema.is_empty() { "public" } else { schema }, table)
-        });
+        let distinct = self.objects.iter().map(|object| (object.database.as_str(), object.table()));
         distinct.collect::<BTreeSet<_>>().len() < self.objects.len()
+    }
+
+    /// Whether tables could not be in one database together.
+    fn has_namesakes(&self) -> bool {
+        let distinct: BTreeSet<_> = self.objects.iter().map(RestoreObject::table).collect();
+        distinct.len() < self.objects.len()
     }
 
     fn check_options(&self) -> Result<()> {
@@ -246,6 +254,9 @@ impl NewRestore {
             RestoreType::Database => return names::database("restore_opts.new_db_name", new_db_name),
             RestoreType::Table if !new_db_name.is_empty() => {
                 ("new_db_name", "is only valid for type DATABASE")
+            }
+            RestoreType::Table if into_db.is_empty() && self.databases().len() > 1 => {
+                ("into_db", "is required for tables of several databases")
             }
             RestoreType::Table if is_no_name(into_db) => ("into_db", NAME_RULE),
             RestoreType::Table if names::engine_database(into_db) => {

@@ -261,8 +261,12 @@ fn types_have_their_own_objects_and_options() {
         ),
         (request(Database, &["a", "b", "a"], none()), "objects: must not contain the same object twice"),
         (
-            request(Table, &["a.t", "b.u"], into_db()),
-            "objects: must contain tables of a single database for type TABLE",
+            request(Table, &["a.t", "b.u"], none()),
+            "restore_opts.into_db: is required for tables of several databases",
+        ),
+        (
+            request(Table, &["a.t", "b.u", "b.t"], into_db()),
+            "objects: must not contain tables of several databases with the same schema and name",
         ),
         (request(Table, &["a.t", "a.u", "a.t"], none()), "objects: must not contain the same object twice"),
         (request(Database, &[&long], none()), "objects: names must have at most 255 bytes and no zero bytes"),
@@ -304,6 +308,7 @@ fn types_have_their_own_objects_and_options() {
         request(Database, &["a"], new_db_name()),
         request(Table, &["a.t", "a.u"], none()),
         request(Table, &["a.t"], into_db()),
+        request(Table, &["a.t", "b.u"], into_db()),
     ] {
         request.check(&destination).unwrap();
     }

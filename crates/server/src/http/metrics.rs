@@ -302,7 +302,7 @@ impl Figures {
         registry.register("cluster_suspended", "Whether a cluster is scaled to zero: 1 or 0", suspended);
         let help = "Whether the data of a cluster is missing: 1 or 0";
         registry.register("cluster_data_missing", help, data_missing);
-        let help = "Whether the newest backups of a cluster are damaged: 1 or 0";
+        let help = "Whether backups of a cluster are damaged: 1 or 0";
         registry.register("cluster_backup_damaged", help, backup_damaged);
         let help = "Whether a backup of a cluster is long overdue: 1 or 0";
         registry.register("cluster_backup_failed", help, backup_failed);

@@ -173,3 +173,19 @@ async fn a_restore_to_a_point_in_time_is_begun_again() {
     let ended: Restore = world.find(restore.id).await.value;
     assert_eq!(ended.status, RestoreStatus::Failed);
 }
+
+#[tokio::test]
+async fn a_cluster_that_was_being_created_gets_an_epoch_without_backups() {
+    let world = World::new().await;
+    let before = cluster("new-cluster");
+    let batch = Batch::server("test").with(documents::insert(&before).unwrap());
+    world.store.commit(batch, NOW).await.unwrap();
+    let (time, after) = world.recover(&before).await;
+    assert_eq!(time, None);
+    assert_eq!(after, Cluster { epoch: EPOCHS, ..before });
+    // The recovery of a recovered cluster that does not have its data yet.
+    let (_, once) = world.recover(&world.source).await;
+    let (_, twice) = world.recover(&once).await;
+    let running = |cluster: &Cluster| cluster.restore.as_ref().unwrap().epoch;
+    assert_eq!((twice.epoch, running(&twice)), (once.epoch + EPOCHS, running(&once) + EPOCHS));
+}

@@ -243,9 +243,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = recovered(&world, folder.path()).await;
         let (cluster, restore) = restored(&*store, &world).await;
-        assert_eq!((cluster.state, cluster.epoch), (ClusterState::Creating, 0));
+        assert_eq!((cluster.state, cluster.epoch), (ClusterState::Creating, 1000));
         assert_eq!((restore.status, restore.recovery_point), (RestoreStatus::Pending, Some(newest.id)));
-        assert!(cluster.restore.unwrap().epoch > 1, "the epoch of a later restore is not used again");
+        assert_eq!(cluster.restore.unwrap().epoch, 1001, "the epoch of a later restore is not used again");
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -45,6 +45,9 @@ const REOPEN_AFTER: Duration = Duration::from_secs(2);
 /// How many restores and clones build data at the same time. It is much smaller than the number of steps of the
 /// reconciler, which also resumes clusters.
 const STAGED_AT_ONCE: usize = 16;
+/// How many bases are copied at the same time. It is smaller than the number of backups, so that most clusters don't
+/// wait for large copies.
+const COPIED_AT_ONCE: usize = 2;
 
 /// The state of backups and restores. In memory only.
 #[derive(Default)]
@@ -59,6 +62,7 @@ pub struct Backups {
     conditions: Conditions,
     outdated: Outdated,
     stagings: Stagings,
+    copies: Copies,
 }
 
 /// Limits how many restores and clones build data at the same time.
@@ -67,6 +71,15 @@ struct Stagings(Arc<Semaphore>);
 impl Default for Stagings {
     fn default() -> Self {
         Self(Arc::new(Semaphore::new(STAGED_AT_ONCE)))
+    }
+}
+
+/// Limits how many bases are copied at the same time.
+struct Copies(Arc<Semaphore>);
+
+impl Default for Copies {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(COPIED_AT_ONCE)))
     }
 }
 
@@ -183,6 +196,12 @@ impl Backups {
         self.stagings.0.clone().try_acquire_owned().ok()
     }
 
+    /// Begins to copy a base. Waits while too many others are copied.
+    async fn begin_copy(&self) -> Result<OwnedSemaphorePermit> {
+        let permit = self.copies.0.clone().acquire_owned().await;
+        permit.map_err(|error| Error::unavailable("no base can be copied").because(error))
+    }
+
     /// The repository, which is opened by the first call that succeeds.
     pub(super) async fn repository(&self, context: &Context) -> Result<Repository> {
         let mut opening = self.repository.lock().await;
@@ -234,11 +253,6 @@ impl Backups {
     /// The condition of this kind about the backups of a cluster.
     pub fn condition(&self, cluster: ClusterId, kind: &str) -> Option<Condition> {
         self.conditions.get(cluster, kind)
-    }
-
-    /// Notes that the newest backups of a cluster are not damaged.
-    fn undamaged(&self, cluster: ClusterId) {
-        self.conditions.set(cluster, Condition::BACKUP_DAMAGED, None);
     }
 
     /// The progress of a running restore, from 0 to 1; `None` if it does not run on this server.

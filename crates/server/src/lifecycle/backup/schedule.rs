@@ -32,8 +32,8 @@ use tokio::{
 
 /// How long after its creation the first backup of a cluster is taken.
 const FIRST: Duration = Duration::from_secs(10);
-/// The number of backups that are taken at the same time.
-const AT_ONCE: usize = 2;
+/// The number of backups that are taken at the same time. Fewer bases are copied.
+const AT_ONCE: usize = 16;
 /// The shortest and the longest pause between two visits.
 const SHORTEST: Duration = Duration::from_millis(200);
 const LONGEST: Duration = Duration::from_secs(10);
@@ -55,7 +55,7 @@ fn due_at(cluster: &Cluster, newest: Option<&RecoveryPoint>) -> Option<Timestamp
         return Some(if cluster.epoch == 0 { first } else { first.max(cluster.updated_at) });
     };
     let next = newest.next_due(&configuration);
-    // A change of the schedule is a change of the cluster.
+    // A change of the configuration is a change of the cluster.
     Some(if has_schedule_of(newest, cluster) { next } else { next.min(cluster.updated_at) })
 }
 

@@ -135,8 +135,12 @@ impl World {
     }
 
     async fn configure(&self, enabled: bool, frequency_minutes: u16, retention_days: u16) {
-        let configuration =
-            BackupConfiguration { enabled, frequency_minutes, retention_days, retention_changed: false };
+        let configuration = BackupConfiguration {
+            enabled,
+            frequency_minutes,
+            retention_days,
+            ..BackupConfiguration::default_of(Plan::Standard)
+        };
         let now = self.lifecycle.context.now();
         self.change(|cluster| (cluster.backup, cluster.updated_at) = (Some(configuration), now)).await;
     }
@@ -304,6 +308,54 @@ async fn a_new_base_does_not_interrupt_the_wal_of_the_previous_one() {
     let reader =
         RepositoryReader::open(repository, base, &last.last_segment, moment, progress).await.unwrap();
     assert_eq!((reader.segments().len(), reader.target_time()), (2, moment));
+}
+
+#[tokio::test]
+async fn failed_attempts_to_store_wal_leave_no_bases() {
+    let mut world = World::hourly().await;
+    let first = world.first().await;
+    world.add("one").await;
+    world.advance(DAY).await;
+    let base = world.objects("base").pop().unwrap();
+    let blocked = base.parent().unwrap().with_file_name("wal");
+    // A file where the directory of the WAL has to be.
+    std::fs::write(&blocked, "").unwrap();
+    for _ in 0..3 {
+        world.schedule.retry_all();
+        world.visit().await;
+    }
+    assert_eq!((world.objects("base"), world.points().await.len()), (vec![base], 1));
+    std::fs::remove_file(&blocked).unwrap();
+    world.schedule.retry_all();
+    world.visit().await;
+    let points = world.points().await;
+    assert_ne!(points[1].base, first.base);
+    assert_eq!((world.objects("base").len(), world.objects("wal").len()), (2, 1));
+}
+
+#[tokio::test]
+async fn bases_that_wait_to_be_copied_do_not_delay_other_backups() {
+    let mut world = World::hourly().await;
+    world.first().await;
+    world.add("one").await;
+    for name in ["another-cluster", "third-cluster"] {
+        world.create(name).await;
+    }
+    let lifecycle = world.lifecycle.clone();
+    let mut copies = Vec::new();
+    for _ in 0..super::COPIED_AT_ONCE {
+        copies.push(lifecycle.backups.begin_copy().await.unwrap());
+    }
+    world.advance(HOUR).await;
+    world.schedule.visit().await;
+    let done = world.schedule.backups.join_next_with_id().await.unwrap();
+    world.schedule.finish(done);
+    let points = world.points().await;
+    assert_eq!(points.len(), 2);
+    assert!(points.iter().all(|point| point.cluster == world.cluster), "{points:?}");
+    drop(copies);
+    world.visit().await;
+    assert_eq!(world.points().await.len(), 4);
 }
 
 #[tokio::test]

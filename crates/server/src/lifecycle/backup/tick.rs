@@ -191,11 +191,15 @@ impl<'a> Tick<'a> {
     /// Copies a base, and stores the WAL that it needs.
     async fn begin_base(&mut self, before: &Position) -> Result<Newest> {
         let base = self.copy_base(before).await?;
-        let position = self.end_of(&base).await?;
-        self.store_segments(&base, "", &position).await?;
+        let position = match self.store_wal_of(&base).await {
+            Ok(position) => position,
+            Err(error) => {
+                self.remove_copy(&base).await;
+                return Err(error);
+            }
+        };
         let point = self.recovery_point(&base, &position);
         self.commit(vec![documents::insert(&base)?, documents::insert(&point)?]).await?;
-        self.lifecycle.backups.undamaged(self.cluster.id);
         self.lifecycle.backups.count(|counts| counts.stored += 1);
         self.remove_segments(&position).await;
         if let Err(error) = retention::sweep(self.lifecycle, &self.repository, self.archive).await {
@@ -205,8 +209,24 @@ impl<'a> Tick<'a> {
         Ok(Newest { point: Some(inserted(point)), base: Some(inserted(base)), wal_bytes: self.wal_bytes })
     }
 
+    /// Stores the WAL that a new base needs.
+    async fn store_wal_of(&mut self, base: &Base) -> Result<Position> {
+        let position = self.end_of(base).await?;
+        self.store_segments(base, "", &position).await?;
+        Ok(position)
+    }
+
+    /// Removes a base for which no commit was tried. Otherwise, each attempt would leave another one.
+    async fn remove_copy(&self, base: &Base) {
+        if let Err(error) = self.repository.remove_base(self.archive, &base.id).await {
+            let cluster = self.cluster.id;
+            tracing::debug!(%cluster, error = error.chain(), "base without its WAL not removed");
+        }
+    }
+
     async fn copy_base(&mut self, before: &Position) -> Result<Base> {
         let Tick { lifecycle, cluster, archive, .. } = *self;
+        let _permit = lifecycle.backups.begin_copy().await?;
         let (id, engine) = (fresh_id().to_string(), &lifecycle.context.engine);
         let created_at = backup_time(lifecycle.context.now(), self.newest.unchanged_until());
         let (content, mut writer) = tokio::io::duplex(BUFFER);

@@ -17,10 +17,9 @@ use ootheca_store::{Batch, Lease, Row};
 /// The maximum number of recovery points that are written together.
 const TOGETHER: usize = 500;
 
-/// Whether a recovery point has the schedule that the cluster has now.
+/// Whether a recovery point has the configuration that the cluster has now.
 pub(super) fn has_schedule_of(point: &RecoveryPoint, cluster: &Cluster) -> bool {
-    let now = cluster.backup_configuration();
-    (point.frequency_minutes, point.retention_days) == (now.frequency_minutes, now.retention_days)
+    point.is_of(&cluster.backup_configuration())
 }
 
 /// A recovery point with a later time until which the data was the same, and how it was before.

@@ -2,10 +2,11 @@
 //!
 //! Each base, and the WAL that its recovery points need, is read again within a week. Recovery points that need
 //! something damaged or missing are marked, so that they are neither listed nor restored, and the chain of the base
-//! ends. If it is the newest one, the next backup is due at once and copies a new base. If a later verification finds
-//! everything in order, because an operator has put back what was missing, the marks are removed.
+//! ends. If it is the newest one, the next backup is due at once and copies a new base. The cluster has a condition as
+//! long as it has marked recovery points. If a later verification finds everything in order, because an operator has
+//! put back what was missing, the marks are removed.
 
-use super::{leader, newest, wal};
+use super::{leader, newest, retention, wal};
 use crate::{
     documents::{self, Stored, time_key},
     lifecycle::Lifecycle,
@@ -17,7 +18,7 @@ use ootheca_model::{
     instance::Condition,
 };
 use ootheca_store::{Batch, Kind, Lease, Position, Query, Row, Store};
-use std::{collections::HashMap, io, sync::Arc, time::Duration};
+use std::{collections::HashSet, io, sync::Arc, time::Duration};
 use tokio::{
     io::AsyncReadExt,
     sync::watch,
@@ -72,20 +73,26 @@ async fn turn(lifecycle: &Lifecycle, lease: &Lease) {
 }
 
 /// The IDs of the bases that are due, those first that were not verified for the longest time. Also finds the clusters
-/// whose newest base is damaged.
+/// with damaged backups.
 async fn scan(lifecycle: &Lifecycle, lease: &Lease) -> Result<Vec<String>> {
     let (context, conditions) = (&lifecycle.context, &lifecycle.backups.conditions);
     let (store, now) = (&*context.store, context.now());
     conditions.begin(context, lease).await?;
-    let (mut due, mut newest) = (Vec::new(), HashMap::new());
+    let (mut due, mut damaged) = (Vec::new(), HashSet::new());
     let mut query = Query { limit: PORTION, ..Query::all(Kind::BackupBase) };
     loop {
         let rows = store.list(&query).await?;
         let next = next_page(&rows, &query);
         for row in rows {
             let base = documents::decode::<Base>(row)?;
-            newest.insert(base.value.cluster, base.value.damaged);
-            if base.row.due_at.is_none() && is_due(&base.value, now) {
+            // The backups of a released base have expired.
+            if base.row.due_at.is_some() {
+                continue;
+            }
+            if base.value.damaged {
+                damaged.insert(base.value.cluster);
+            }
+            if is_due(&base.value, now) {
                 due.push((verified_at(&base.value), base.value.id));
             }
         }
@@ -94,13 +101,12 @@ async fn scan(lifecycle: &Lifecycle, lease: &Lease) -> Result<Vec<String>> {
         }
         query.after = next;
     }
-    newest.retain(|_, damaged| *damaged);
-    conditions.retain(Condition::BACKUP_DAMAGED, |cluster| newest.contains_key(cluster));
+    conditions.retain(Condition::BACKUP_DAMAGED, |cluster| damaged.contains(cluster));
     if !context.settings.backups.enabled {
         // No backups are taken any more, so none is overdue.
         conditions.retain(Condition::BACKUP_FAILED, |_| false);
     }
-    for cluster in newest.into_keys() {
+    for cluster in damaged {
         publish(lifecycle, cluster).await?;
     }
     conditions.save(context, lease).await;
@@ -122,7 +128,8 @@ fn is_due(base: &Base, now: Timestamp) -> bool {
     now.since(verified_at(base)) >= PERIOD
 }
 
-/// Verifies a base and the WAL that its recovery points need, and records the result.
+/// Verifies a base and the WAL that its recovery points need, and records the result. Then removes outdated objects,
+/// which otherwise happens when a base is added or has expired: an unchanged cluster has neither.
 async fn verify(lifecycle: &Lifecycle, id: &str, lease: &Lease) -> Result<()> {
     let context = &lifecycle.context;
     let Some(base) = documents::find::<Base>(&*context.store, id).await? else { return Ok(()) };
@@ -133,10 +140,17 @@ async fn verify(lifecycle: &Lifecycle, id: &str, lease: &Lease) -> Result<()> {
     let mut attempts = 1;
     loop {
         match record(lifecycle, id, damage.as_ref(), lease).await {
+            Ok(()) => break,
             Err(error) if error.kind() == ErrorKind::Stale && attempts < ATTEMPTS => attempts += 1,
-            result => return result,
+            Err(error) => return Err(error),
         }
     }
+    let archive = Archive { cluster: base.value.cluster, epoch: base.value.epoch };
+    if let Err(error) = retention::sweep(lifecycle, &repository, archive).await {
+        let cluster = archive.cluster;
+        tracing::warn!(%cluster, error = error.chain(), "outdated objects of backups not removed");
+    }
+    Ok(())
 }
 
 /// The last segment that restores with a base need, also those to a moment before the first backup of the next base.
@@ -339,19 +353,12 @@ impl Range {
     }
 }
 
-/// Sets the condition of a cluster if its newest base is damaged, and removes it otherwise.
+/// Sets the condition of a cluster if it has damaged recovery points, and removes it otherwise.
 async fn publish(lifecycle: &Lifecycle, cluster: ClusterId) -> Result<()> {
     let store = &*lifecycle.context.store;
     let active = lifecycle.context.clusters.refresh(store).await?.contains_key(&cluster.to_string());
     let range = if active { damaged_range(store, cluster).await? } else { None };
-    if let Some(range) = range {
-        lifecycle.backups.conditions.set(cluster, Condition::BACKUP_DAMAGED, Some(message(range)));
-    }
-    // Read afterwards, because a new base may be added at the same time.
-    let newest = newest::last::<Base>(store, cluster).await?;
-    if range.is_none() || newest.is_none_or(|base| !base.value.damaged) {
-        lifecycle.backups.undamaged(cluster);
-    }
+    lifecycle.backups.conditions.set(cluster, Condition::BACKUP_DAMAGED, range.map(message));
     Ok(())
 }
 
@@ -367,8 +374,8 @@ async fn damaged_range(store: &dyn Store, cluster: ClusterId) -> Result<Option<R
 fn message(Range { from, until }: Range) -> String {
     format!(
         "Backups of this cluster from {from} to {until} are damaged or missing in the repository, and can't be \
-         restored. A new backup will be taken as soon as possible: make sure that backups are enabled, and that the \
-         repository can be reached. Check the storage of the repository for errors."
+         restored. The backups that are listed are not affected. If the newest ones are damaged and backups are \
+         enabled, a new one is taken as soon as possible. Check the storage of the repository for errors."
     )
 }
 

@@ -229,10 +229,14 @@ impl<'a> Work<'a> {
         let context = &self.lifecycle.context;
         let source = match data {
             Data::Backup(base, last, time) => {
+                // An attempt that a crash interrupted can have restored them. Then the backup is not needed.
+                if self.restores_objects() && self.copy_objects(&progress).await.is_ok() {
+                    return Ok(());
+                }
                 let repository = self.lifecycle.backups.repository(context).await.map_err(unusable)?;
-                let reader = RepositoryReader::open(repository, *base, &last, time, progress).await?;
+                let reader = RepositoryReader::open(repository, *base, &last, time, progress.clone()).await?;
                 if self.restores_objects() {
-                    return self.restore_objects(Arc::new(reader)).await;
+                    return self.restore_objects(reader, &progress).await;
                 }
                 Source::Backup(Arc::new(reader))
             }
@@ -287,7 +291,9 @@ impl<'a> Work<'a> {
             return Err(not_empty(&databases(&others)));
         }
         match tables.first() {
-            None | Some(Some(0)) => Ok(()),
+            None => Ok(()),
+            Some(Some(0)) if admin.is_empty("defaultdb").await? => Ok(()),
+            Some(Some(0)) => Err(not_empty("views, functions, or other objects in the database defaultdb")),
             Some(Some(1)) => Err(not_empty("a table in the database defaultdb")),
             Some(Some(count)) => Err(not_empty(&format!("{count} tables in the database defaultdb"))),
             Some(None) => {

@@ -115,18 +115,21 @@ pub(super) struct Relation {
     pub(super) bytes: u64,
 }
 
-/// Moves the tables of a restore into temporary schemas, unless an earlier call has done so. Returns what they contain.
+/// Moves the tables of a restore that belong to `database` into temporary schemas, unless an earlier call has done so.
+/// The numbers of the schemas begin with `first`. Returns what they contain.
 pub(super) async fn shape(
     client: &mut Client,
     restore: &ObjectRestore,
+    database: &str,
     names: &Names,
+    first: usize,
 ) -> Result<Vec<Relation>> {
     let pattern = names.temporary_pattern();
     if !is_true(client, IS_SHAPED, &[&pattern]).await.map_err(failed(WHAT))? {
         let transaction = client.transaction().await.map_err(failed(WHAT))?;
-        choose(&transaction, restore).await?;
+        choose(&transaction, restore, database).await?;
         check(&transaction, restore).await?;
-        move_chosen(&transaction, names).await?;
+        move_chosen(&transaction, names, first).await?;
         transaction.commit().await.map_err(failed(WHAT))?;
     }
     let rows = client.query(RELATIONS, &[&pattern]).await.map_err(failed(WHAT))?;
@@ -153,12 +156,12 @@ fn two_names(row: &Row) -> Result<(String, String), tokio_postgres::Error> {
     Ok((row.try_get(0)?, row.try_get(1)?))
 }
 
-async fn choose(transaction: &Transaction<'_>, restore: &ObjectRestore) -> Result<()> {
+async fn choose(transaction: &Transaction<'_>, restore: &ObjectRestore, database: &str) -> Result<()> {
     transaction.batch_execute(CREATE).await.map_err(failed(WHAT))?;
     let mut seen = BTreeSet::new();
     for object in &restore.objects {
         let schema = if object.schema.is_empty() { DEFAULT_SCHEMA } else { &object.schema };
-        if !seen.insert((schema, &object.table)) {
+        if object.database != database || !seen.insert((schema, &object.table)) {
             continue;
         }
         let missing = || missing_in_backup(format!("table {}", displayed(object, schema)));
@@ -234,11 +237,11 @@ fn dependent(row: &Row, option: Option<&str>) -> Result<Error, tokio_postgres::E
     )))
 }
 
-async fn move_chosen(transaction: &Transaction<'_>, names: &Names) -> Result<()> {
+async fn move_chosen(transaction: &Transaction<'_>, names: &Names, first: usize) -> Result<()> {
     let schemas = transaction.query(SCHEMAS, &[]).await.map_err(failed(WHAT))?;
     for (number, row) in schemas.iter().enumerate() {
         let (schema, temporary) =
-            (row.try_get::<_, String>(0).map_err(failed(WHAT))?, names.temporary(number));
+            (row.try_get::<_, String>(0).map_err(failed(WHAT))?, names.temporary(first + number));
         let moves = transaction.query(MOVES, &[&schema, &temporary]).await.map_err(failed(WHAT))?;
         let name = Identifier(&temporary);
         // The comment says where the tables belong.

@@ -12,7 +12,7 @@ use crate::{
         sql::Identifier, statement_error::StatementError,
     },
 };
-use ootheca_model::{ErrorKind, Result, failpoint, names, sql_name};
+use ootheca_model::{Error, ErrorKind, Result, failpoint, names, sql_name};
 use std::{collections::BTreeSet, path::Path};
 use tokio_postgres::Client;
 
@@ -25,30 +25,52 @@ const HAS_RELATION: &str = "SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namesp
 const HAS_TYPE: &str = "SELECT EXISTS (SELECT FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace \
                         WHERE n.nspname = $1 AND t.typname = $2)";
 
+/// The temporary schemas of each source have their own range of numbers, because all of them are created in the same
+/// database. It does not depend on the other sources, so that a repeated call uses the same ones.
+const NUMBERS_OF_A_SOURCE: usize = 1_000_000;
+
+/// A database of the backup whose tables are ready to be copied.
+struct Source {
+    database: String,
+    relations: Vec<Relation>,
+    /// What the destination must have for them, as schema and name.
+    types: Vec<(String, String)>,
+}
+
+impl Source {
+    /// The temporary schemas of its tables.
+    fn schemas(&self) -> Vec<String> {
+        let schemas: BTreeSet<&String> =
+            self.relations.iter().map(|relation| &relation.temporary_schema).collect();
+        schemas.into_iter().cloned().collect()
+    }
+
+    fn bytes(&self) -> u64 {
+        self.relations.iter().map(|relation| relation.bytes).sum()
+    }
+}
+
 impl Job<'_> {
     pub(super) async fn restore_tables(&self, staged: &StagedServer) -> Result<()> {
-        let (displayed, _) = self.restore.databases_of_tables()?;
-        let missing = || missing_in_backup(format!("database {displayed}"));
-        let from = sql_name::parse(displayed).filter(|_| !names::engine_database(displayed));
-        let from = utf8(from.ok_or_else(missing)?, displayed)?;
-        let source = connect_to_staged(self.context, staged, &from).await?;
-        let mut source = source.ok_or_else(missing)?;
-        let relations = shape::shape(&mut source, self.restore, &self.names).await?;
-        let types = shape::types(&source, &self.names).await?;
-        drop(source);
+        let (databases, _) = self.restore.databases_of_tables()?;
+        let mut sources = Vec::with_capacity(databases.len());
+        for (number, displayed) in databases.iter().enumerate() {
+            sources.push(self.prepare(staged, displayed, number * NUMBERS_OF_A_SOURCE).await?);
+        }
 
         let to = self.target_of_tables().await?;
         let mut client = self.connect(&to).await?;
-        check(&client, &relations, &types).await?;
-        let schemas: BTreeSet<&String> =
-            relations.iter().map(|relation| &relation.temporary_schema).collect();
-        let schemas: Vec<String> = schemas.into_iter().cloned().collect();
-        // Without schemas, everything would be copied.
-        if !schemas.is_empty() {
+        check(&client, &sources).await?;
+        let total: u64 = sources.iter().map(Source::bytes).sum();
+        let mut copied = 0;
+        for source in &sources {
+            let schemas = source.schemas();
+            // Without schemas, everything would be copied.
+            if schemas.is_empty() {
+                continue;
+            }
             create_temporary(&client, &schemas).await?;
-            let total: u64 = relations.iter().map(|relation| relation.bytes).sum();
-            let mut copied = 0;
-            let copy = Copy { from: from.as_bytes(), to: &to, schemas: &schemas };
+            let copy = Copy { from: source.database.as_bytes(), to: &to, schemas: &schemas };
             let advance = |bytes: u64| {
                 copied += bytes;
                 self.report(copied, total);
@@ -56,27 +78,36 @@ impl Job<'_> {
             self.copy(staged, &copy, advance).await?;
             failpoint::reach("tables copied");
         }
-        self.publish_tables(&mut client, &relations, &schemas).await
+        self.publish_tables(&mut client, &sources).await
+    }
+
+    /// Prepares the tables of a database. The numbers of its temporary schemas begin with `first`.
+    async fn prepare(&self, staged: &StagedServer, displayed: &str, first: usize) -> Result<Source> {
+        let missing = || missing_in_backup(format!("database {displayed}"));
+        let from = sql_name::parse(displayed).filter(|_| !names::engine_database(displayed));
+        let database = utf8(from.ok_or_else(missing)?, displayed)?;
+        let client = connect_to_staged(self.context, staged, &database).await?;
+        let mut client = client.ok_or_else(missing)?;
+        let relations = shape::shape(&mut client, self.restore, displayed, &self.names, first).await?;
+        let types = shape::types(&client, &self.names).await?;
+        Ok(Source { database, relations, types })
     }
 
     /// Moves all tables to their schemas.
-    async fn publish_tables(
-        &self,
-        client: &mut Client,
-        relations: &[Relation],
-        schemas: &[String],
-    ) -> Result<()> {
+    async fn publish_tables(&self, client: &mut Client, sources: &[Source]) -> Result<()> {
         let what = "move the restored tables to their schemas";
         let transaction = client.transaction().await.map_err(failed(what))?;
-        for relation in relations {
-            let Relation { temporary_schema, schema, name, .. } = relation;
-            let (from, name, to) = (Identifier(temporary_schema), Identifier(name), Identifier(schema));
-            let statement = format!("ALTER TABLE {from}.{name} SET SCHEMA {to}");
-            transaction.batch_execute(&statement).await.map_err(refused(what, &MOVE_ERRORS))?;
-        }
-        for schema in schemas {
-            let statement = format!("DROP SCHEMA {} CASCADE", Identifier(schema));
-            transaction.batch_execute(&statement).await.map_err(failed(what))?;
+        for source in sources {
+            for relation in &source.relations {
+                let Relation { temporary_schema, schema, name, .. } = relation;
+                let (from, name, to) = (Identifier(temporary_schema), Identifier(name), Identifier(schema));
+                let statement = format!("ALTER TABLE {from}.{name} SET SCHEMA {to}");
+                transaction.batch_execute(&statement).await.map_err(refused(what, &MOVE_ERRORS))?;
+            }
+            for schema in source.schemas() {
+                let statement = format!("DROP SCHEMA {} CASCADE", Identifier(&schema));
+                transaction.batch_execute(&statement).await.map_err(failed(what))?;
+            }
         }
         transaction.batch_execute(&self.names.create_marker()).await.map_err(failed(what))?;
         transaction.commit().await.map_err(failed(what))?;
@@ -85,10 +116,28 @@ impl Job<'_> {
     }
 }
 
-/// Checks that the destination has what the tables need, and nothing with their names.
-async fn check(client: &Client, relations: &[Relation], types: &[(String, String)]) -> Result<()> {
+/// Checks that the destination has what the tables need, and that all of them can have their names.
+async fn check(client: &Client, sources: &[Source]) -> Result<()> {
+    let mut seen = BTreeSet::new();
+    for source in sources {
+        for Relation { schema, name, .. } in &source.relations {
+            // Partitions are restored without being named.
+            if !seen.insert((schema, name)) {
+                let message =
+                    format!("objects: several databases of the backup contain table {schema}.{name}");
+                return Err(Error::precondition(message));
+            }
+        }
+    }
+    for source in sources {
+        check_source(client, source).await?;
+    }
+    Ok(())
+}
+
+async fn check_source(client: &Client, source: &Source) -> Result<()> {
     let what = "look up the objects of the destination";
-    for Relation { schema, name, .. } in relations {
+    for Relation { schema, name, .. } in &source.relations {
         let found = is_true(client, HAS_SCHEMA, &[schema]).await;
         if !found.map_err(failed(what))? {
             return Err(missing_in_destination(format!("schema {schema}")));
@@ -98,7 +147,7 @@ async fn check(client: &Client, relations: &[Relation], types: &[(String, String
             return Err(exists_in_destination(format!("table {schema}.{name}")));
         }
     }
-    for (schema, name) in types {
+    for (schema, name) in &source.types {
         let found = is_true(client, HAS_TYPE, &[schema, name]).await;
         if !found.map_err(failed(what))? {
             return Err(missing_in_destination(format!("type {schema}.{name}")));

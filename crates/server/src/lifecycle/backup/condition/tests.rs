@@ -18,6 +18,7 @@ impl World {
             frequency_minutes: 60,
             retention_days: 30,
             retention_changed: false,
+            enabled_at: None,
         };
         world.change(|cluster| cluster.backup = Some(configuration)).await;
         let point = world.first().await;

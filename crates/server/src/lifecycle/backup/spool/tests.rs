@@ -17,6 +17,7 @@ impl World {
             frequency_minutes: 60,
             retention_days: 30,
             retention_changed: false,
+            enabled_at: None,
         };
         self.change(|cluster| cluster.backup = Some(configuration)).await;
     }

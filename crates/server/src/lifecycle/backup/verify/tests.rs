@@ -3,10 +3,11 @@
 use super::*;
 use crate::lifecycle::backup::tests::World;
 use ootheca_model::backup::BackupConfiguration;
-use std::fs;
+use std::{fs, time::SystemTime};
 
 const HOUR: i64 = 3600;
-const WEEK: i64 = 7 * 24 * HOUR;
+const DAY: i64 = 24 * HOUR;
+const WEEK: i64 = 7 * DAY;
 
 impl World {
     /// A cluster with backups every hour, three of which share a base and need 0, 1, and 2 WAL segments.
@@ -17,6 +18,7 @@ impl World {
             frequency_minutes: 60,
             retention_days: 30,
             retention_changed: false,
+            enabled_at: None,
         };
         world.change(|cluster| cluster.backup = Some(configuration)).await;
         world.first().await;
@@ -77,9 +79,27 @@ async fn a_damaged_base_affects_all_of_its_recovery_points_and_is_replaced_at_on
     assert_eq!(world.condition().unwrap().message, message, "after a restart");
     world.visit().await;
     assert_eq!(world.damaged().await, [true, true, true, false]);
-    assert_eq!(world.condition(), None);
     let newest = world.points().await.pop().unwrap();
     assert_ne!(newest.base, points[0].base);
+}
+
+#[tokio::test]
+async fn the_condition_holds_until_the_damaged_backups_have_expired() {
+    let mut world = World::with_chain().await;
+    fs::write(&world.objects("base")[0], "damaged").unwrap();
+    world.verify_after_a_week().await;
+    let condition = world.condition();
+    assert!(condition.is_some());
+    world.visit().await;
+    assert_eq!(world.damaged().await, [true, true, true, false]);
+    assert_eq!(world.condition(), condition, "after a new backup");
+    world.verify_after_a_week().await;
+    assert_eq!(world.condition(), condition, "after the next verification");
+    world.advance(17 * DAY).await;
+    retention::turn(&world.lifecycle, &world.lease()).await;
+    assert_eq!(world.damaged().await, [false]);
+    turn(&world.lifecycle, &world.lease()).await;
+    assert_eq!(world.condition(), None);
 }
 
 #[tokio::test]
@@ -106,7 +126,7 @@ async fn damaged_wal_affects_the_recovery_points_from_there_on() {
 }
 
 #[tokio::test]
-async fn damage_of_an_older_base_sets_no_condition() {
+async fn damage_of_an_older_base_sets_the_condition() {
     let mut world = World::with_chain().await;
     world.add("three").await;
     let old = world.objects("base").pop().unwrap();
@@ -116,7 +136,22 @@ async fn damage_of_an_older_base_sets_no_condition() {
     fs::remove_file(old).unwrap();
     turn(&world.lifecycle, &world.lease()).await;
     assert_eq!(world.damaged().await, [true, true, true, false]);
-    assert_eq!(world.condition(), None);
+    let (points, message) = (world.points().await, world.condition().unwrap().message);
+    for time in [points[0].as_of_time, points[2].unchanged_until] {
+        assert!(message.contains(&time.to_string()), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn the_base_of_an_interrupted_backup_is_removed_although_the_cluster_does_not_change() {
+    let world = World::with_chain().await;
+    let bases = world.objects("base");
+    let orphan = bases[0].with_file_name(crate::ids::fresh_id().to_string());
+    fs::copy(&bases[0], &orphan).unwrap();
+    let changed = SystemTime::now() - Duration::from_secs(2 * 86_400);
+    fs::File::open(&orphan).unwrap().set_modified(changed).unwrap();
+    world.verify_after_a_week().await;
+    assert_eq!((world.objects("base"), world.lifecycle.backups.counts().intact), (bases, 1));
 }
 
 #[tokio::test]

@@ -4,7 +4,10 @@
 use super::{Work, recorded};
 use crate::{
     documents::{self, Stored},
-    lifecycle::{backup::reader::RepositoryReader, reconcile::step::Step},
+    lifecycle::{
+        backup::reader::{Progress, RepositoryReader},
+        reconcile::step::Step,
+    },
 };
 use async_trait::async_trait;
 use ootheca_engine::{
@@ -20,11 +23,17 @@ const BUILT: f32 = 0.5;
 
 impl Work<'_> {
     /// Builds the data, and copies the databases or tables from there.
-    pub(super) async fn restore_objects(&self, reader: Arc<RepositoryReader>) -> Result<()> {
-        let (engine, cluster, epoch) =
-            (&self.lifecycle.context.engine, self.cluster().id, self.running.epoch);
-        let source = Source::Backup(Arc::new(FirstPart(reader.clone())));
-        engine.stage(cluster, epoch, &source, None).await?;
+    pub(super) async fn restore_objects(&self, reader: RepositoryReader, progress: &Progress) -> Result<()> {
+        let source = Source::Backup(Arc::new(FirstPart(reader)));
+        let engine = &self.lifecycle.context.engine;
+        engine.stage(self.cluster().id, self.running.epoch, &source, None).await?;
+        self.copy_objects(progress).await
+    }
+
+    /// Copies the databases or tables from the data that was built, unless an earlier attempt has done so. If nothing is
+    /// built, that is an error.
+    pub(super) async fn copy_objects(&self, progress: &Progress) -> Result<()> {
+        let engine = &self.lifecycle.context.engine;
         let restore = &self.restore.value;
         let objects = ObjectRestore {
             id: restore.id.clone(),
@@ -32,8 +41,8 @@ impl Work<'_> {
             objects: restore.objects.clone(),
             options: restore.options.clone(),
         };
-        let report = move |fraction: f32| reader.progress(BUILT + (1.0 - BUILT) * fraction);
-        engine.restore_objects(cluster, epoch, &objects, &report).await
+        let report = |fraction: f32| progress.report(BUILT + (1.0 - BUILT) * fraction);
+        engine.restore_objects(self.cluster().id, self.running.epoch, &objects, &report).await
     }
 
     /// Records that the databases or tables are there. From here on, the restore succeeds.
@@ -74,7 +83,7 @@ impl Work<'_> {
 
 /// Reads a backup; that is only the first part of the progress.
 #[derive(Debug)]
-struct FirstPart(Arc<RepositoryReader>);
+struct FirstPart(RepositoryReader);
 
 #[async_trait]
 impl BackupReader for FirstPart {

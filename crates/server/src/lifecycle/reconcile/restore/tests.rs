@@ -362,6 +362,25 @@ async fn a_restored_database_is_not_restored_again_after_a_crash() {
 }
 
 #[tokio::test]
+async fn a_database_that_was_restored_before_a_crash_needs_no_backup_any_more() {
+    let (mut world, point) = world_without_a_database().await;
+    let id = world.cluster;
+    let restore = world.restore_database(&point, "lost").await;
+    let work = Work::find(&world.lifecycle, id, world.lease()).await.unwrap().unwrap();
+    let attempt = work.build(&work.provide().await.unwrap()).await.unwrap();
+    assert!(matches!(attempt, Attempt::Built), "the database is not restored");
+    assert!(!world.stored(id).await.value.restore.unwrap().added);
+    let base = world.objects("base").pop().unwrap();
+    let repository = base.ancestors().nth(5).unwrap();
+    std::fs::rename(repository, repository.with_extension("away")).unwrap();
+    world.restart().await;
+    world.settle(id).await;
+    assert_eq!(world.outcome(&restore).await, (RestoreStatus::Success, None));
+    assert_eq!(world.databases(id).await, ["defaultdb", "kept", "later", "lost"]);
+    assert_eq!(world.epochs(id).await, [0]);
+}
+
+#[tokio::test]
 async fn the_restore_of_a_database_of_a_deleted_cluster_fails() {
     let (world, point) = world_without_a_database().await;
     let restore = world.restore_database(&point, "lost").await;
