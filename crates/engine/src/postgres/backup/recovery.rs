@@ -233,8 +233,8 @@ impl Recovery<'_> {
         if end.is_standby() {
             // Before that, the server removes the file.
             server::starting(process, self.data, TIMEOUT).await?;
-            let (path, owner) = (self.data.join(PROMOTE), self.owner.clone());
-            blocking(move || write_file(&path, &owner, b"")).await?;
+            let path = self.data.join(PROMOTE);
+            blocking(move || request_promotion(&path)).await?;
             process.signal(Signal::USR1);
         }
         server::ready(process, self.data, TIMEOUT).await
@@ -271,6 +271,13 @@ fn remove_leftovers(data: &Path) -> Result<()> {
         remove_file(&wal.join(name))?;
     }
     Ok(())
+}
+
+/// Creates the file that makes a server promote itself. Its owner is not changed, because the server can remove it at once: it also
+/// looks for it when one of its own processes signals it.
+fn request_promotion(path: &Path) -> Result<()> {
+    remove_file(path)?;
+    fs::File::create_new(path).map(drop).map_err(failed("create", path))
 }
 
 fn remove_file(path: &Path) -> Result<()> {
