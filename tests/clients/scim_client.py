@@ -10,7 +10,7 @@ from scim2_models import Group, PatchOp, PatchOperation, SearchRequest, User
 def client(base, key):
     headers = {"Authorization": f"Bearer {key}"}
     connection = httpx2.Client(base_url=f"{base}/api/scim/v2", headers=headers, trust_env=False)
-    # The contract answers 200 to POST and DELETE; the library wants 201 and 204.
+    # The API returns 200 to POST and DELETE; the library expects 201 and 204.
     return SyncSCIMClient(connection, check_response_status_codes=False)
 
 

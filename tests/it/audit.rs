@@ -281,6 +281,31 @@ fn repeated_refusals_become_one_entry() {
     assert_eq!(json!(counts), json!([null, 49, null, 4]));
 }
 
+/// Whether the caller may create a folder depends on the body, so the handler decides.
+#[test]
+fn repeated_refusals_by_a_handler_become_one_entry() {
+    let server = ServerBuilder::new(PROGRAM).arg("--test-clock").boot();
+    let mine = server.post("/folders", json!({ "name": "mine", "parent_id": "root" })).text("/resource_id");
+    let client = server.with_key(&server.new_key(&[&format!("FOLDER_ADMIN@FOLDER/{mine}")]));
+    let refusals = || -> Vec<Value> {
+        audit_log(&server).into_iter().filter(|entry| entry["error"].is_string()).collect()
+    };
+    for _ in 0..3 {
+        for path in ["/folders", "/folders?dry_run=true"] {
+            client.post(path, json!({ "name": "new", "parent_id": "root" })).refused(403);
+        }
+    }
+    assert_eq!(refusals().len(), 1);
+    advance(&server, 61);
+    let entries = eventually("the repeats are recorded", || {
+        let entries = refusals();
+        (entries.len() > 1).then_some(entries)
+    });
+    assert_eq!(entries.len(), 2, "{entries:#?}");
+    let payload: Value = serde_json::from_str(entries[1]["payload"].as_str().expect("text")).expect("JSON");
+    assert_eq!(payload, json!({ "operation": "CreateFolder", "repeated": 5 }));
+}
+
 #[test]
 fn entries_of_refused_calls_are_small() {
     let server = simulated();

@@ -205,3 +205,26 @@ fn the_number_of_tables_includes_every_change() {
     server.psql_at(&string, PASSWORD, "CREATE TABLE fifth ()").ok();
     assert_eq!(counts(), ["2", "0"]);
 }
+
+#[test]
+fn a_list_connects_only_to_databases_that_have_changed() {
+    let server = real();
+    let cluster = id(&server.create_cluster("some-cluster", "STANDARD"));
+    sql_user(&server, &cluster, "keeper");
+    let path = format!("/clusters/{cluster}/databases");
+    for n in 0..10 {
+        server.post(&path, json!({ "name": format!("app_{n}") })).ok();
+    }
+    let sql = "SELECT sum(sessions) FROM pg_stat_database WHERE datname LIKE 'app%'";
+    let sessions = || -> u64 {
+        server.psql(&cluster, "keeper", PASSWORD, sql).ok().parse().expect("a number of sessions")
+    };
+    server.get(&path).ok();
+    // Without this, a list whose sessions the server has not yet counted would look like one without sessions.
+    eventually("the first list has connected to all", || (sessions() >= 10).then_some(()));
+    eventually("lists open no sessions", || {
+        let before = sessions();
+        server.get(&path).ok();
+        (sessions() == before).then_some(())
+    });
+}

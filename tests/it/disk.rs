@@ -1,6 +1,7 @@
 //! Fast growth, and a disk that is full except for its reserve.
 
-use crate::support::{PASSWORD, PROGRAM, id, sql_user};
+use crate::support::{PASSWORD, PROGRAM, id, simulated, sql_user};
+use ootheca_model::meter::MIB;
 use ootheca_testkit::{Engine, Ootheca, ServerBuilder, eventually};
 use serde_json::json;
 
@@ -61,6 +62,24 @@ fn below_the_reserve_data_can_only_be_deleted() {
     server.start();
     psql(&server, "CREATE TABLE t AS SELECT 1 AS n").ok();
     assert_eq!(condition(&server, &cluster), None);
+}
+
+#[test]
+fn below_twice_the_reserve_there_are_only_warnings() {
+    let mut server = simulated();
+    let metrics = String::from_utf8_lossy(&server.raw("GET", "/metrics").send().bytes).into_owned();
+    let free = metrics.lines().find_map(|line| line.strip_prefix("ootheca_disk_free_bytes "));
+    let free: u64 = free.expect("the metric").parse().expect("a number");
+    server.terminate();
+    // Far from both thresholds, because other tests use the disk at the same time.
+    let reserve = free / MIB * 2 / 3;
+    server.relaunch(|launch| launch.env(RESERVE, &reserve.to_string()));
+    server.start();
+    let cluster = id(&server.create_cluster("some-cluster", "BASIC"));
+    let shown = condition(&server, &cluster).expect("a condition");
+    assert!(shown.contains("almost full"), "{shown}");
+    let said = readiness(&server);
+    assert!(said.starts_with("ready, ") && said.contains("almost full"), "{said}");
 }
 
 #[test]

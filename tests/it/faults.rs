@@ -148,7 +148,7 @@ fn a_hung_server_is_detected_and_started_again() {
 }
 
 #[test]
-fn a_busy_server_is_not_taken_for_a_hung_one() {
+fn a_busy_server_is_not_considered_hung() {
     let server = launch().boot();
     let one = cluster(&server, "busy-server", "STANDARD");
     let postmaster = server.postmaster(&id(&one));

@@ -14,6 +14,7 @@ fn programs_of_postgresql_work_through_the_gateway() {
     let lines: Vec<&str> = list.ok().lines().collect();
     assert!(lines.iter().any(|line| line.starts_with("shop|keeper|")), "{lines:?}");
     run("createuser", &["--createdb", "clerk"]).ok();
+    run("pg_dumpall", &[]).ok();
     let roles = run("pg_dumpall", &["--roles-only"]);
     assert!(roles.ok().contains("CREATE ROLE clerk;"), "{roles:?}");
     run("vacuumdb", &["--all", "--analyze-only", "--quiet"]).ok();

@@ -16,7 +16,7 @@ const FOR_FINGERPRINT: &[u8] = b"ootheca recovery key fingerprint";
 
 /// The beginning of the text form of a key.
 const TEXT: &str = "oork1";
-/// The digits of the text form, five bits each. Zero and one are missing, which look like letters.
+/// The digits of the text form, five bits each. Zero and one are omitted because they look like letters.
 const DIGITS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 /// The number of bytes of a key, and with its checksum.
 const KEY: usize = 32;

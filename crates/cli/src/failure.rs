@@ -11,7 +11,7 @@ pub(crate) type Result<T> = std::result::Result<T, Failure>;
 /// Exit codes of failed commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
-    /// The reader of standard output has seen enough, as in `ootheca events tail | head -1`. Nothing is printed.
+    /// The reader closed standard output, as in `ootheca events tail | head -1`. Nothing is printed.
     OutputClosed = 0,
     /// The server refused the request, or something else failed.
     Failed = 1,

@@ -18,7 +18,7 @@ use std::{
     net::{self, SocketAddr},
     sync::Arc,
     thread,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 use tokio::{
     io::AsyncWriteExt as _,
@@ -38,6 +38,8 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 const REJECT_TIMEOUT: Duration = Duration::from_millis(50);
 /// The number of connections beyond the other limits: evicted ones that are being closed, and cancel requests.
 const CLOSING_CONNECTIONS: usize = 256;
+/// How often a certificate authority that expires soon is reported.
+const WARN_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A running gateway. Dropping it terminates all sessions immediately.
 pub struct Gateway {
@@ -256,19 +258,25 @@ async fn reject(shared: &Shared, mut stream: TcpStream, peer: SocketAddr) {
 
 fn open_certificates(settings: &Settings) -> Result<Certificates> {
     let certificates = Certificates::open(&settings.certificates, &settings.domains, settings.now)?;
-    let expires = certificates.authority().expires();
-    if expires < (settings.now)() + RENEW_BEFORE {
+    warn_before_expiry(certificates.authority().expires(), (settings.now)());
+    Ok(certificates)
+}
+
+fn warn_before_expiry(expires: SystemTime, now: SystemTime) {
+    if expires < now + RENEW_BEFORE {
         tracing::warn!(
             expires = %Timestamp::from(expires),
             "the certificate authority expires soon; to create a new one, stop the server, remove ca.pem and ca-key.pem from the directory `certificates`, and give clients the new certificate"
         );
     }
-    Ok(certificates)
 }
 
-/// Renews the certificates when they are due. New connections use the new ones. Never returns.
+/// Renews the certificates when they are due, and warns when the authority expires soon. New connections use
+/// the new ones. Never returns.
 async fn renew_certificates(shared: Arc<Shared>, settings: Settings) {
+    let clock = settings.now;
     let mut failing = false;
+    let mut warned = clock();
     loop {
         sleep(settings.renewal).await;
         let settings = settings.clone();
@@ -290,6 +298,13 @@ async fn renew_certificates(shared: Arc<Shared>, settings: Settings) {
                 );
             }
             Err(_) => {}
+        }
+        let now = clock();
+        // Not recent either if the clock was set back since.
+        let recent = now.duration_since(warned).is_ok_and(|since| since < WARN_INTERVAL);
+        if !recent {
+            warned = now;
+            warn_before_expiry(shared.certificates.read().authority().expires(), now);
         }
     }
 }

@@ -81,7 +81,7 @@ impl Server {
             let engine = engine(&settings)?;
             return Self::start_with(settings, engine, Inherited::default(), RELEASE).await;
         };
-        // What can fail without side effects fails before the other process yields.
+        // Run checks without side effects before asking the other process to yield.
         let engine = engine(&settings)?;
         Tls::open(&settings)?;
         successor.take_over().await?;

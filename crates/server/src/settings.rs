@@ -95,7 +95,6 @@ pub enum EngineKind {
 /// All settings, which `config/default.toml` describes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[allow(missing_docs)]
 pub struct Settings {
     pub data_dir: PathBuf,
     pub listen: SocketAddr,
@@ -132,7 +131,6 @@ pub struct Settings {
 /// The organization that is created on the first start.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[allow(missing_docs)]
 pub struct OrganizationSettings {
     pub name: String,
     pub label: String,
@@ -142,7 +140,6 @@ pub struct OrganizationSettings {
 /// The listener of the API and the console.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[allow(missing_docs)]
 pub struct HttpSettings {
     pub max_connections: usize,
     pub max_connections_per_address: usize,
@@ -153,7 +150,6 @@ pub struct HttpSettings {
 /// HTTPS for the API and the console.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[allow(missing_docs)]
 pub struct TlsSettings {
     pub certificate: PathBuf,
     pub key: PathBuf,
@@ -186,7 +182,6 @@ impl TlsSettings {
 /// The console at `/`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[allow(missing_docs)]
 pub struct ConsoleSettings {
     pub enabled: bool,
 }
@@ -194,7 +189,6 @@ pub struct ConsoleSettings {
 /// Sessions of people.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[allow(missing_docs)]
 pub struct SessionSettings {
     pub idle_minutes: u64,
     pub longest_hours: u64,
@@ -204,7 +198,6 @@ pub struct SessionSettings {
 /// The SQL gateway.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[allow(missing_docs)]
 pub struct GatewaySettings {
     pub enabled: bool,
     pub domain: String,
@@ -223,7 +216,6 @@ pub struct GatewaySettings {
 /// The engine.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[allow(missing_docs)]
 pub struct EngineSettings {
     pub pool_size: usize,
     pub user: String,
@@ -251,7 +243,6 @@ pub enum SandboxMode {
 /// Backups.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[allow(missing_docs)]
 pub struct BackupSettings {
     pub enabled: bool,
     pub url: String,
@@ -260,7 +251,6 @@ pub struct BackupSettings {
 /// When BASIC clusters are suspended.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[allow(missing_docs)]
 pub struct ScaleToZeroSettings {
     pub idle_seconds: u64,
 }
@@ -268,7 +258,6 @@ pub struct ScaleToZeroSettings {
 /// Metering.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[allow(missing_docs)]
 pub struct MeteringSettings {
     pub tick_seconds: u64,
     pub early_tick_mib: u64,
@@ -277,7 +266,6 @@ pub struct MeteringSettings {
 /// Samples for charts.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[allow(missing_docs)]
 pub struct SamplesSettings {
     pub enabled: bool,
     pub seconds: u64,
@@ -286,7 +274,6 @@ pub struct SamplesSettings {
 /// The stream of events.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[allow(missing_docs)]
 pub struct EventsSettings {
     pub retention_days: u32,
 }
@@ -294,7 +281,6 @@ pub struct EventsSettings {
 /// The rate limit.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[allow(missing_docs)]
 pub struct RateLimitSettings {
     pub mode: RateLimitMode,
     pub requests_per_second: u32,

@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::{fs, net::TcpListener};
 
 #[test]
-fn exit_codes_tell_errors_apart() {
+fn each_kind_of_error_has_its_exit_code() {
     let mut server = simulated();
     let cli = Cli::beside(&server);
     let invalid_name = cli.run(&["cluster", "create", "basic", "X"]);

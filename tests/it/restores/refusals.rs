@@ -137,7 +137,7 @@ fn the_newest_backup_is_from_the_last_seven_days() {
 }
 
 #[test]
-fn what_a_caller_must_not_know_does_not_exist() {
+fn hidden_resources_return_404() {
     let mut server = boot(Engine::Simulated);
     server.terminate();
     let (_, key) = Rows::open(&server).found("other");

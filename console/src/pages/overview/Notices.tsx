@@ -19,6 +19,9 @@ const WARNINGS: Record<string, [color: string, title: string]> = {
   [DATA_MISSING]: ["red", "Data missing"],
   BackupDamaged: ["orange", "Backups are damaged"],
   BackupFailed: ["orange", "Backups are overdue"],
+  DiskPressure: ["orange", "Disk space is low"],
+  NotResponding: ["orange", "The SQL server does not respond"],
+  RoleLimitExceeded: ["orange", "Too many SQL roles"],
 };
 
 function noticesOf(cluster: Cluster): Notice[] {

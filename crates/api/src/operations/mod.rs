@@ -47,7 +47,6 @@ use std::fmt;
 
 /// An HTTP method of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[allow(missing_docs)]
 pub enum Method {
     Get,
     Post,
@@ -255,7 +254,6 @@ macro_rules! table {
     ) => {
         /// The name of an operation.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        #[allow(missing_docs)]
         pub enum Op {
             $($op,)*
             $($later,)*

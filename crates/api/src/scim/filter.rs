@@ -61,7 +61,6 @@ fn flat(value: Option<&Value>) -> Vec<&Value> {
 
 /// A comparison operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
 pub enum Comparison {
     Equal,
     NotEqual,

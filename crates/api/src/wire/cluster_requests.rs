@@ -72,7 +72,6 @@ pub struct CreateClusterSpecification {
 /// A product edition, for organizations that have editions enabled.
 #[derive(JsonSchema)]
 #[schemars(rename_all = "SCREAMING_SNAKE_CASE")]
-#[allow(missing_docs)]
 pub enum Edition {
     Standard,
     MissionCritical,
@@ -215,7 +214,6 @@ pub struct CMEKKeySpecification {
 /// The service that stores an encryption key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-#[allow(missing_docs)]
 pub enum CMEKKeyType {
     AwsKms,
     GcpCloudKms,

@@ -9,6 +9,7 @@ use super::{
     binaries::Programs,
     claim::Claim,
     context::EngineContext,
+    deadline::within_deadline,
     logins::LoginReader,
     meter::Meter,
     missing::{incomplete, version_file},
@@ -275,7 +276,8 @@ impl Instance {
             }
         }
         // Without them, the cluster works as before. They are applied at the next start.
-        if let Err(error) = privileges::upgrade(&self.context, &self.data(), &self.sockets()).await {
+        let (data, sockets) = (self.data(), self.sockets());
+        if let Err(error) = within_deadline(privileges::upgrade(&self.context, &data, &sockets)).await {
             tracing::warn!(instance = self.id, error = error.chain(), "could not upgrade privileges");
         }
         // The children of an adopted server. Children of a server that was just started are already in its

@@ -17,8 +17,9 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-/// The time between a response and the next probe.
-const PROBE_INTERVAL: Duration = Duration::from_secs(2);
+/// The time between a response and the next probe. With the probes that follow, a hung server is detected within
+/// five seconds.
+const PROBE_INTERVAL: Duration = Duration::from_millis(1500);
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// The number of consecutive probes without a response after which a server is considered hung.
 const MAX_FAILURES: u32 = 3;

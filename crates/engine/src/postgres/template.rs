@@ -7,6 +7,7 @@ use super::copy::make_private_folder;
 use super::{
     binaries::Programs,
     context::{CONTROL_USER, EngineContext, Shutdown, new_id},
+    deadline::within_deadline,
     privileges, process,
     server::{self, LaunchSpec, StopMode},
     shared_memory,
@@ -191,7 +192,7 @@ async fn make(
     )?;
     let result = async {
         server::ready(&process, &data, context.settings.ready_timeout).await?;
-        bootstrap(context, sockets).await
+        within_deadline(bootstrap(context, sockets)).await
     }
     .await;
     // The template always needs a clean shutdown, even while the engine shuts down.

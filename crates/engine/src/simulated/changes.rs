@@ -5,7 +5,7 @@ use ootheca_model::{Result, Timestamp, time::Clock};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt, sync::Arc, time::SystemTime};
 
-/// What tells the time of a change.
+/// The clock for the times of changes.
 pub(super) struct ChangeClock(pub(super) Arc<dyn Clock>);
 
 impl Default for ChangeClock {

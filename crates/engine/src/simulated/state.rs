@@ -108,7 +108,7 @@ impl SimulatedCluster {
 #[derive(Debug, Default)]
 pub(super) struct Clusters {
     pub(super) serving: HashMap<ClusterId, SimulatedCluster>,
-    /// What does not serve: staged or replaced.
+    /// Data that is staged or was replaced.
     pub(super) idle: BTreeMap<(ClusterId, u64), ClusterDocument>,
 }
 
@@ -155,7 +155,7 @@ impl Clusters {
     }
 }
 
-/// What came of a plan.
+/// The result of applying a plan.
 pub(super) enum Applied {
     Unchanged,
     /// The instance is or becomes ready or suspended.

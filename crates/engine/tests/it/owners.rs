@@ -111,7 +111,7 @@ async fn no_two_instances_share_a_user() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn data_changes_hands_at_the_next_start() {
+async fn data_gets_its_new_owner_at_the_next_start() {
     let folder = Folder::new();
     let engine = postgres(&folder, 0).await;
     let plan = plan(&engine, new_cluster());

@@ -170,7 +170,7 @@ async fn a_base_of_a_suspended_cluster_is_the_start_of_later_backups() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_server_does_by_itself_is_no_change() {
+async fn background_activity_is_not_a_change() {
     let folder = Folder::new();
     let engine = archiving(&folder).await;
     let plan = with_table(&engine).await;

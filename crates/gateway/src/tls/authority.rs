@@ -1,8 +1,9 @@
 //! The certificate authority of the installation, and the certificates that it issues.
 //!
 //! A folder contains `ca.pem` and `ca-key.pem`, which are created on first use, and two files for each
-//! certificate. The authority is never replaced, because clients keep its certificate. A stored certificate
-//! is replaced 30 days before it expires, or when it no longer matches the authority, its key, or the names.
+//! certificate. The authority is never replaced, because clients keep its certificate; a lost `ca.pem` is
+//! created again with the same key. A stored certificate is replaced 30 days before it expires, or when it no
+//! longer matches the authority, its key, or the names.
 
 use ootheca_model::{Error, Result};
 use rcgen::{
@@ -205,12 +206,20 @@ fn open_authority(folder: &Path, now: SystemTime) -> Result<String, Failure> {
         }
         Ok(pem) => Ok(pem),
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
-            let pair = KeyPair::generate()?;
+            // With the same key, clients that have the lost certificate accept what is issued from now on.
+            let pair = match fs::read_to_string(&key) {
+                Ok(pem) => KeyPair::from_pem(&pem)?,
+                Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
+                    let pair = KeyPair::generate()?;
+                    write(&key, &pair.serialize_pem(), 0o600)?;
+                    pair
+                }
+                Err(cause) => return Err(cause.into()),
+            };
             let mut params = params(Vec::new(), "Ootheca certificate authority", now, now + AUTHORITY_LIFE)?;
             params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
             params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
             let pem = params.self_signed(&pair)?.pem();
-            write(&key, &pair.serialize_pem(), 0o600)?;
             write(&certificate, &pem, 0o644)?;
             Ok(pem)
         }

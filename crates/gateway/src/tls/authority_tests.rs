@@ -84,6 +84,20 @@ fn broken_files_are_replaced_but_never_the_authority() {
 }
 
 #[test]
+fn a_lost_certificate_of_the_authority_is_created_again_with_the_same_key() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let old = open(folder.path());
+    let key = read(folder.path(), "ca-key.pem");
+    fs::remove_file(folder.path().join("ca.pem")).expect("removed");
+    let issued = create(folder.path(), &["localhost"], SystemTime::now());
+    assert_ne!(read(folder.path(), "ca.pem"), old.pem());
+    assert_eq!(read(folder.path(), "ca-key.pem"), key);
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    verify(issued.leaf(), old.pem(), &["localhost".to_owned()], SystemTime::now(), &provider)
+        .expect("clients with the old certificate accept it");
+}
+
+#[test]
 fn errors_name_the_file() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = |name: &str| folder.path().join(name);

@@ -1,4 +1,4 @@
-//! Wrong passwords are delayed, and keep no other client out.
+//! Wrong passwords are delayed, and do not block other clients.
 
 use crate::support::{PASSWORD, PostgresServer, TestGateway, USER, log_in, send, startup};
 use futures_util::future::join_all;

@@ -106,7 +106,7 @@ impl HandoverServer {
         self.listening.lock().clone()
     }
 
-    /// Closes its copies of the sockets, so that no client waits in their backlog in vain.
+    /// Closes its copies of the sockets, so that new clients are refused instead of waiting.
     pub fn close(&self) {
         self.listening.lock().clear();
     }

@@ -239,6 +239,11 @@ async fn readiness(State(state): State<RouteState>) -> Response {
             "ready, but the disk is full except for engine.disk_reserve_mib: data can only be deleted\n"
                 .to_owned(),
         ),
+        (true, Ok(_)) if state.api.context.disk.pressure() == DiskPressure::Low => plain(
+            StatusCode::OK,
+            "ready, but the disk is almost full: less than twice engine.disk_reserve_mib is free\n"
+                .to_owned(),
+        ),
         (true, Ok(_)) => plain(StatusCode::OK, "ready\n".to_owned()),
         (false, Ok(_)) => {
             plain(StatusCode::SERVICE_UNAVAILABLE, "not ready: starting or draining\n".to_owned())

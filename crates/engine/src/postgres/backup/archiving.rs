@@ -46,7 +46,7 @@ impl Instance {
     /// Ends the current segment if the data may have changed since the previous call.
     pub(in crate::postgres) async fn end_segment(self: &Arc<Self>) -> Result<WalEnd> {
         let mut last = self.last_segment.0.lock().await;
-        // Segments that are still there were not stored, so the previous call was in vain.
+        // Segments that are still there were not stored, so the result of the previous call was not used.
         let stored = self.segments().await?.is_empty();
         let (ended, changed) = match self.server_state()? {
             ServerState::Running => {

@@ -2,7 +2,7 @@
 //!
 //! A running server is in backup mode while its files are copied, and its WAL is copied up to the end of the backup, so
 //! the copy is recovered like a base. The files of a suspended cluster are copied as they are. Its server is neither
-//! started nor kept from starting: the copy is in vain if it starts meanwhile.
+//! started nor kept from starting: the copy is discarded if it starts in the meantime.
 
 use super::{
     ServerState,
@@ -140,7 +140,7 @@ type Condition = Box<dyn Fn() -> bool + Send + Sync>;
 /// How the copied data becomes consistent.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Copied {
-    /// It is, because the server was stopped cleanly.
+    /// Already consistent: the server was stopped cleanly.
     Complete,
     /// Like that of a server that has crashed.
     Crashed,

@@ -74,7 +74,7 @@ async fn owner(call: &Call, backup: BackupId) -> Result<Option<ClusterId>> {
     if let Some(id) = ids.find(|id| backup.may_be_of(*id)) {
         return Ok(Some(id));
     }
-    // Only deleted clusters are left, and those that were deleted before the time of the backup don't matter.
+    // Ignores clusters that were deleted before the backup was taken.
     let mut query = Query {
         organization: Some(organization),
         order: Order::EndedAt,

@@ -24,7 +24,7 @@ pub async fn create_session(call: Arc<Call>, body: CreateSessionRequest) -> Resu
     }
 }
 
-/// The error for every wrong password, whatever is wrong.
+/// The same error for an unknown address and a wrong password.
 fn wrong() -> Error {
     Error::new(ErrorKind::Unauthenticated, "e-mail address or password is wrong")
 }

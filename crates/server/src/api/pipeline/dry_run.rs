@@ -18,7 +18,7 @@ impl RequestContext {
             Err(error) if error.kind() == ErrorKind::Internal => return Err(error),
             Err(error) => {
                 if error.kind() == ErrorKind::Denied {
-                    self.note_refusal(entry, &error).await?;
+                    self.note_denial(entry, call.granted.principal(), &error).await?;
                 }
                 ChangeResult::refused(&error)
             }

@@ -340,6 +340,10 @@ impl RequestContext {
                 Ok(Outcome::Change(change)) => change,
                 Ok(_) => return Err(Error::internal("a change changed nothing")),
                 Err(error) if error.kind() == ErrorKind::Stale => continue,
+                Err(error) if error.kind() == ErrorKind::Denied => {
+                    self.note_denial(entry, call.granted.principal(), &error).await?;
+                    return Err(error);
+                }
                 Err(error) => return self.refuse(entry, error).await,
             };
             let Decision { mut batch, reply, action, cluster, session_id, cookie } = *change;
@@ -412,17 +416,27 @@ impl RequestContext {
         }
     }
 
-    /// Like [`Self::refuse`], for a caller that may lack the required role. Such callers could otherwise fill the
-    /// audit log, so refusals that are repeated are counted.
-    async fn deny(&self, mut entry: AuditEntry, caller: &Caller, error: Error) -> Result<ChangeResult> {
+    /// Like [`Self::refuse`], for a caller that may lack the required role.
+    async fn deny(&self, entry: AuditEntry, caller: &Caller, error: Error) -> Result<ChangeResult> {
         if !matches!(error.kind(), ErrorKind::Denied | ErrorKind::NotFound) {
             return self.refuse(entry, error).await;
         }
-        entry.error = Some(redact::error(&error));
+        self.note_denial(entry, &caller.principal, &error).await?;
+        Err(error)
+    }
+
+    /// Like [`Self::note_refusal`], but counts refusals that are repeated. Callers without the required role could
+    /// otherwise fill the audit log.
+    async fn note_denial(&self, mut entry: AuditEntry, caller: &Principal, error: &Error) -> Result<()> {
+        // All callers of a public operation have the same ID.
+        if self.operation.requirement == Requirement::Public {
+            return self.note_refusal(entry, error).await;
+        }
+        entry.error = Some(redact::error(error));
         entry.payload = redact::refused(entry.payload);
-        match self.api.refusals.admit(caller.principal.id, self.operation.name, entry) {
-            Some(entry) => self.refuse(entry, error).await,
-            None => Err(error),
+        match self.api.refusals.admit(caller.id, self.operation.name, entry) {
+            Some(entry) => self.note_refusal(entry, error).await,
+            None => Ok(()),
         }
     }
 

@@ -37,7 +37,7 @@ pub(super) enum Planted {
 /// An engine whose effects can fail before or after they happened, and whose observations can be stale.
 pub(super) struct DisturbedEngine {
     pub(super) inner: Arc<SimulatedEngine>,
-    /// What is true.
+    /// The undisturbed store.
     store: Arc<dyn Store>,
     schedule: Arc<Schedule>,
     planted: Option<Planted>,

@@ -63,7 +63,7 @@ impl Loops {
         Self { lifecycle, driver, schedule, truth, rows, instances, hints, tasks, running }
     }
 
-    /// Ends everything where it is.
+    /// Aborts all tasks.
     pub(super) async fn crash(mut self) {
         self.tasks.shutdown().await;
         self.driver.steps.shutdown().await;

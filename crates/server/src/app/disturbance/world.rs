@@ -295,7 +295,7 @@ impl World {
         }
     }
 
-    /// The server stands still for so long that another one takes its lease, and ends.
+    /// Pauses the server until another one acquires its lease, then ends it.
     async fn take_lease(&mut self) {
         self.schedule.note("the lease is taken".to_owned());
         self.advance(60);

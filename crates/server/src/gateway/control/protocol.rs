@@ -102,7 +102,6 @@ pub struct NumberedRequest {
 /// The methods of the gateway's directory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[allow(missing_docs)]
 pub enum Request {
     Resolve {
         routing_id: String,
@@ -132,7 +131,6 @@ pub enum Request {
 /// The result of a [`Request`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[allow(missing_docs)]
 pub enum Response {
     Destination(Option<Destination>),
     Policy(Option<Policy>),

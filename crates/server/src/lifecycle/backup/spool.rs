@@ -15,7 +15,7 @@ use ootheca_store::{Batch, Lease};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::watch;
 
-/// How often the WAL that waits is looked at.
+/// Interval at which pending WAL is checked.
 const INTERVAL: Duration = Duration::from_secs(60);
 /// WAL that exceeds this does not wait for the next backup.
 const AHEAD_BYTES: u64 = 16 << 20;

@@ -1,4 +1,4 @@
-//! What a creation that has failed leaves.
+//! The state of a cluster whose creation failed.
 
 use ootheca_model::{Cluster, ClusterState, Timestamp, cluster::ObservedCluster, instance::Condition};
 

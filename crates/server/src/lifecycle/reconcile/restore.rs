@@ -39,10 +39,10 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// The maximum number of databases that the message about a destination names.
 const NAMED: usize = 3;
 
-/// What came of an attempt to build the data.
+/// The result of an attempt to build the data.
 enum Attempt {
     Built,
-    /// Something else has to happen first.
+    /// The attempt waits for another step.
     Later(Step),
     Failed(Error),
 }

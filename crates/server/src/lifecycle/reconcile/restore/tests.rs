@@ -237,7 +237,7 @@ async fn a_restore_continues_after_a_crash_between_its_commits() {
 }
 
 #[tokio::test]
-async fn what_an_earlier_restore_left_is_not_taken_for_the_data_of_another() {
+async fn leftovers_of_a_restore_are_not_used_by_another_one() {
     let mut world = World::new().await;
     let id = world.cluster;
     world.add("kept").await;
