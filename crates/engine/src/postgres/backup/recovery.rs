@@ -273,8 +273,8 @@ fn remove_leftovers(data: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Creates the file that makes a server promote itself. Its owner is not changed, because the server can remove it at once: it also
-/// looks for it when one of its own processes signals it.
+/// Creates the file that makes a server promote itself. Its owner is not changed, because the server can remove it at
+/// once: it also looks for it when one of its own processes signals it.
 fn request_promotion(path: &Path) -> Result<()> {
     remove_file(path)?;
     fs::File::create_new(path).map(drop).map_err(failed("create", path))

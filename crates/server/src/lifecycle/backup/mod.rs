@@ -61,25 +61,16 @@ pub struct Backups {
     next_due: Mutex<Option<Timestamp>>,
     conditions: Conditions,
     outdated: Outdated,
-    stagings: Stagings,
-    copies: Copies,
+    stagings: Limit<STAGED_AT_ONCE>,
+    copies: Limit<COPIED_AT_ONCE>,
 }
 
-/// Limits how many restores and clones build data at the same time.
-struct Stagings(Arc<Semaphore>);
+/// Limits how many of something run at the same time.
+struct Limit<const AT_ONCE: usize>(Arc<Semaphore>);
 
-impl Default for Stagings {
+impl<const AT_ONCE: usize> Default for Limit<AT_ONCE> {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(STAGED_AT_ONCE)))
-    }
-}
-
-/// Limits how many bases are copied at the same time.
-struct Copies(Arc<Semaphore>);
-
-impl Default for Copies {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(COPIED_AT_ONCE)))
+        Self(Arc::new(Semaphore::new(AT_ONCE)))
     }
 }
 

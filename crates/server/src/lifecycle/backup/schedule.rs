@@ -8,7 +8,7 @@ use super::{
     condition,
     newest::Newest,
     tick,
-    unchanged::{self, Extension, has_schedule_of},
+    unchanged::{self, Extension, has_configuration_of},
 };
 use crate::{
     documents::Stored,
@@ -56,7 +56,7 @@ fn due_at(cluster: &Cluster, newest: Option<&RecoveryPoint>) -> Option<Timestamp
     };
     let next = newest.next_due(&configuration);
     // A change of the configuration is a change of the cluster.
-    Some(if has_schedule_of(newest, cluster) { next } else { next.min(cluster.updated_at) })
+    Some(if has_configuration_of(newest, cluster) { next } else { next.min(cluster.updated_at) })
 }
 
 fn can_have_backups(cluster: &Cluster) -> bool {

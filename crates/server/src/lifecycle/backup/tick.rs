@@ -3,7 +3,7 @@
 use super::{
     newest::{self, Newest, inserted},
     retention,
-    unchanged::{self, Extension, has_schedule_of},
+    unchanged::{self, Extension, has_configuration_of},
     wal,
 };
 use crate::{
@@ -171,7 +171,7 @@ impl<'a> Tick<'a> {
         let stored = self.newest.stored_segment(self.cluster.epoch).to_owned();
         self.store_segments(&base.value, &stored, &position).await?;
         let is_changed = position.changed || self.has_new_wal(&position);
-        let same = known.filter(|known| !is_changed && has_schedule_of(&known.value, self.cluster));
+        let same = known.filter(|known| !is_changed && has_configuration_of(&known.value, self.cluster));
         let point = match same {
             Some(known) => self.extend(&known, position.time).await?,
             None => {

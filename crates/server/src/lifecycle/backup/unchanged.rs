@@ -18,7 +18,7 @@ use ootheca_store::{Batch, Lease, Row};
 const TOGETHER: usize = 500;
 
 /// Whether a recovery point has the configuration that the cluster has now.
-pub(super) fn has_schedule_of(point: &RecoveryPoint, cluster: &Cluster) -> bool {
+pub(super) fn has_configuration_of(point: &RecoveryPoint, cluster: &Cluster) -> bool {
     point.is_of(&cluster.backup_configuration())
 }
 
@@ -52,7 +52,7 @@ pub(super) async fn of_suspended(
     cluster: &Cluster,
     newest: &Newest,
 ) -> Option<Extension> {
-    let point = newest.point_of(cluster.epoch).filter(|point| has_schedule_of(&point.value, cluster))?;
+    let point = newest.point_of(cluster.epoch).filter(|point| has_configuration_of(&point.value, cluster))?;
     if cluster.power == Power::On || newest.base_of(cluster.epoch).is_none() {
         return None;
     }
