@@ -21,6 +21,8 @@ pub(super) struct Variables {
     /// Absent after an import, because the provider can't set it then.
     pub(super) empty_allowlist: Option<bool>,
     pub(super) labels: Value,
+    /// Labels of the cluster `reports`, which has none at first.
+    pub(super) reports_labels: Value,
     pub(super) password: &'static str,
     pub(super) database: &'static str,
     pub(super) network: &'static str,
@@ -44,6 +46,7 @@ impl Default for Variables {
             delete_protection: false,
             empty_allowlist: Some(true),
             labels: json!({ "team": "shop" }),
+            reports_labels: Value::Null,
             password: PASSWORD,
             database: "orders",
             network: "office",
@@ -54,6 +57,26 @@ impl Default for Variables {
             name: "deploy",
             role: "CLUSTER_OPERATOR_WRITER",
         }
+    }
+}
+
+impl Variables {
+    /// Changes every resource that can be updated.
+    pub(super) fn update_all(&mut self) {
+        self.request_unit_limit *= 2;
+        self.virtual_cpus = 4;
+        self.node_cpus = 8;
+        self.backup_minutes = 1440;
+        self.delete_protection = true;
+        self.labels = json!({});
+        self.password = "another long password";
+        self.database = "sales";
+        self.network = "branch";
+        self.maintenance_offset = 0;
+        self.deferral = "FIXED_DEFERRAL";
+        self.freeze_end = in_days(11);
+        self.name = "deployer";
+        self.role = "CLUSTER_ADMIN";
     }
 }
 
@@ -98,6 +121,7 @@ pub(super) fn configuration(terraform: &mut Provider, v: &Variables) {
             "cidr_range": "172.28.0.0/16", "private_network_visibility": true,
         },
         "regions": [{ "name": "us-east1", "node_count": 1 }],
+        "labels": v.reports_labels,
     });
     let reports = resource(&Cluster, "cockroach_cluster.reports", config);
 
@@ -140,6 +164,12 @@ pub(super) fn configuration(terraform: &mut Provider, v: &Variables) {
 
     let query = format!("database={}&os=LINUX&sql_user=app", v.database);
     let string = format!("/clusters/{}/connection-string?{query}", text(&shop, "id"));
-    terraform.data(&format!("data.cockroach_connection_string.{}", v.database), &string);
-    terraform.data("data.cockroach_organization.this", "/organization");
+    let shown = terraform.data(&format!("data.cockroach_connection_string.{}", v.database), &string);
+    let params = &shown["params"];
+    assert_eq!((&params["Database"], &params["Username"]), (&json!(v.database), &json!("app")), "{shown}");
+    assert!(params["Host"].is_string() && params["Port"].is_string(), "{shown}");
+    let organization = terraform.data("data.cockroach_organization.this", "/organization");
+    for name in ["id", "name", "label", "created_at"] {
+        text(&organization, name);
+    }
 }

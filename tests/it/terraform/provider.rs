@@ -33,12 +33,14 @@ pub(super) static NEWEST: Release = Release {
     repeats_computed: true,
 };
 
+pub(super) static RELEASES: [&Release; 2] = [&OLDER, &NEWEST];
+
 /// The API, as a release calls it.
 pub(super) struct Api {
     client: Client,
     pub(super) release: &'static Release,
-    /// The changes that were requested, as `METHOD path body`.
-    changes: RefCell<Vec<String>>,
+    /// What was sent, as `METHOD path body`.
+    requests: RefCell<Vec<String>>,
 }
 
 impl Api {
@@ -50,14 +52,13 @@ impl Api {
     /// Requests a change. Returns the response.
     #[track_caller]
     pub(super) fn change(&self, method: &str, path: &str, body: Option<&Value>) -> Value {
-        let body = body.map(Value::to_string);
-        let line = [method, path, body.as_deref().unwrap_or_default()].join(" ");
-        self.changes.borrow_mut().push(line.trim_end().to_owned());
-        self.send(method, path, body)
+        self.send(method, path, body.map(Value::to_string))
     }
 
     #[track_caller]
     fn send(&self, method: &str, path: &str, body: Option<String>) -> Value {
+        let line = [method, path, body.as_deref().unwrap_or_default()].join(" ");
+        self.requests.borrow_mut().push(line.trim_end().to_owned());
         let mut request = self
             .client
             .raw(method, &format!("/api/v1{path}"))
@@ -123,6 +124,8 @@ pub(super) struct Provider {
     api: Api,
     /// The resources in the order of their creation.
     resources: Vec<Managed>,
+    /// Values in requests that differ in each run, such as IDs, and what replaces them.
+    names: Vec<(String, String)>,
     /// The data sources by address.
     data: BTreeMap<String, Value>,
     /// Whether changes are made, or only planned.
@@ -134,8 +137,15 @@ pub(super) struct Provider {
 impl Provider {
     pub(super) fn new(server: &Ootheca, release: &'static Release) -> Self {
         let client = server.client().with_version(release.cc_version);
-        let api = Api { client, release, changes: RefCell::default() };
-        Self { api, resources: Vec::new(), data: BTreeMap::new(), applies: false, actions: Vec::new() }
+        let api = Api { client, release, requests: RefCell::default() };
+        Self {
+            api,
+            resources: Vec::new(),
+            names: Vec::new(),
+            data: BTreeMap::new(),
+            applies: false,
+            actions: Vec::new(),
+        }
     }
 
     /// `terraform apply`. Returns what was changed.
@@ -154,9 +164,32 @@ impl Provider {
         mem::take(&mut self.actions)
     }
 
-    /// The changes that were requested since the last call, as `METHOD path body`.
+    /// The requests since the last call, as `METHOD path body`. A read that was polled is contained once.
     pub(super) fn requests(&self) -> Vec<String> {
-        self.api.changes.take()
+        let mut requests = self.api.requests.take();
+        requests.dedup_by(|next, last| next == last && next.starts_with("GET "));
+        requests
+    }
+
+    /// The requests since the last call, without reads.
+    pub(super) fn changes(&self) -> Vec<String> {
+        let mut requests = self.api.requests.take();
+        requests.retain(|request| !request.starts_with("GET "));
+        requests
+    }
+
+    /// Lets `named` replace a value by its name in braces.
+    pub(super) fn name(&mut self, value: &str, name: &str) {
+        self.names.push((value.to_owned(), format!("{{{name}}}")));
+    }
+
+    /// The requests with names instead of the values that differ in each run. The name of an ID is the address
+    /// of its resource, such as `{cluster.shop}`.
+    pub(super) fn named(&self, requests: &[String]) -> Vec<String> {
+        let named = |request: &String| {
+            self.names.iter().fold(request.clone(), |line, (value, name)| line.replace(value, name))
+        };
+        requests.iter().map(named).collect()
     }
 
     /// A resource of the configuration. Returns its state.
@@ -167,6 +200,9 @@ impl Provider {
             let state = kind.create(&self.api, &config);
             self.consistent(kind, address, &config, &state);
             self.actions.push(format!("create {address}"));
+            if let Some(id) = state["id"].as_str() {
+                self.name(id, address.trim_start_matches("cockroach_"));
+            }
             self.resources.push(Managed { kind, address: address.to_owned(), state: state.clone() });
             return state;
         };

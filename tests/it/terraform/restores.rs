@@ -1,6 +1,6 @@
 //! `cockroach_restore`, and the paths of `cockroach_backups` and `cockroach_restores`.
 
-use super::provider::{Api, NEWEST, Provider, Resource, text};
+use super::provider::{Api, Provider, RELEASES, Release, Resource, text};
 use crate::{
     backups::shared::{HOUR, boot, database, databases, take_backup},
     support::id,
@@ -97,8 +97,14 @@ pub(super) fn newest(cluster: &str, items: &str, limit: usize, start: &str, end:
 
 #[test]
 fn databases_and_tables_are_restored() {
+    for release in RELEASES {
+        restore_databases_and_tables(release);
+    }
+}
+
+fn restore_databases_and_tables(release: &'static Release) {
     let server = boot(Engine::Simulated);
-    let mut terraform = Provider::new(&server, &NEWEST);
+    let mut terraform = Provider::new(&server, release);
     let cluster = id(&server.create_cluster("demo-advanced", "ADVANCED"));
     for name in ["orders", "shop"] {
         database(&server, &cluster, name);
@@ -145,5 +151,5 @@ fn databases_and_tables_are_restored() {
         ) + r#""TABLE"}"#,
         request(r#""objects":[{"database":"orders"}]"#) + r#""DATABASE"}"#,
     ];
-    assert_eq!(terraform.requests(), expected);
+    assert_eq!(terraform.changes(), expected);
 }
