@@ -2,12 +2,12 @@ import AxeBuilder from "@axe-core/playwright";
 import type { Locator, Page } from "@playwright/test";
 import { formatUtcDateTime, toUtcInput } from "../src/lib/format";
 import { ADVANCED, choose, dialog, expect, row, signInAs, STANDARD, test } from "./support/fixtures";
+import { LAST_PAGE, showRunningRestore } from "./support/restores";
 
 test.use({ backups: true });
 
 const path = (id: string) => `/api/v1/clusters/${id}/backups-config`;
 const RESTORES = "Restores";
-const LAST_PAGE = { next_page: "", previous_page: "" };
 
 const schedule = (page: Page) => page.getByRole("region", { name: "Schedule" });
 const timeline = (page: Page) => page.getByRole("region", { name: "Backups" });
@@ -289,25 +289,9 @@ test("a page without backups says when they are taken", async ({ page, server })
 
 test("the progress of a running restore is shown", async ({ page, server }) => {
   const cluster = await server.createCluster("is-locked", STANDARD);
-  const { id, name, created_at } = cluster;
-  // A real restore is complete before the page has loaded.
   const locked = { ...cluster, state: "LOCKED", operation_status: "TENANT_RESTORE_RUNNING" };
-  const restore = {
-    id: "7f9ec2a2-6a0e-4b37-9a43-3a2bd4ee3c0b",
-    backup_id: "0193796e-5c00-8000-8000-000000000000",
-    backup_end_time: created_at,
-    created_at,
-    type: "CLUSTER",
-    status: "PENDING",
-    completion_percent: 0.42,
-    crdb_job_id: "1",
-    source_cluster_name: name,
-    destination_cluster_name: name,
-  };
-  const restores = { restores: [restore], pagination: LAST_PAGE };
-  await page.route(`**/api/v1/clusters/${id}`, (route) => route.fulfill({ json: locked }));
-  await page.route(`**/api/v1/clusters/${id}/restores?*`, (route) => route.fulfill({ json: restores }));
-  await page.goto(`/clusters/${id}/backups`);
+  await showRunningRestore(page, locked, { backup_id: "0193796e-5c00-8000-8000-000000000000" });
+  await page.goto(`/clusters/${cluster.id}/backups`);
   const progress = page.getByRole("progressbar", { name: "Progress of the restore" });
   await expect(progress).toHaveAttribute("aria-valuenow", "42");
   await expect(page.getByRole("status").filter({ has: progress })).toContainText("SQL clients can't connect");

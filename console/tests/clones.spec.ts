@@ -2,11 +2,11 @@
 import AxeBuilder from "@axe-core/playwright";
 import type { Locator, Page } from "@playwright/test";
 import { choose, chooseAction, dialog, eventually, expect, row, signInAs, STANDARD, test } from "./support/fixtures";
+import { showRunningRestore } from "./support/restores";
 
 test.use({ backups: true });
 
 const API = "/api/v1/clusters";
-const LAST_PAGE = { next_page: "", previous_page: "" };
 
 const main = (page: Page) => page.getByRole("main");
 const alert = (page: Page, title: string) => main(page).getByRole("alert").filter({ hasText: title });
@@ -90,7 +90,7 @@ test("a clone can have another plan and folder", async ({ page, server }) => {
   expect(await server.call("GET", `${API}/${copy}`)).toMatchObject({ plan: "BASIC", parent_id: folder });
 });
 
-test("a clone says when it deletes itself, and does so", async ({ page, server }) => {
+test("a clone shows when it expires, and is deleted then", async ({ page, server }) => {
   const { id } = await server.createCluster("has-short-copy");
   await page.goto(`/clusters/${id}/backups`);
   await page.getByRole("button", { name: "Clone now" }).click();
@@ -104,13 +104,13 @@ test("a clone says when it deletes itself, and does so", async ({ page, server }
   await choose(page, "Expires", "In 1 hour");
   await submit.click();
   const copy = await opened(page, "has-short-copy-copy");
-  const badge = main(page).getByText(/^Deletes itself in (1 h|5\d min)$/);
+  const badge = main(page).getByText(/^Expires in (1 h|5\d min)$/);
   await expect(badge.first()).toHaveAttribute("title", /\d\d:\d\d:\d\d/);
   const { expires_at } = await server.call("GET", `${API}/${copy}`);
   expect(Math.abs(Date.parse(expires_at) - Date.now() - 3_600_000)).toBeLessThan(600_000);
   await page.goto("/clusters");
   const listed = row(page, "Clusters", "has-short-copy-copy");
-  await expect(listed).toContainText("Deletes itself in");
+  await expect(listed).toContainText("Expires in");
   await server.call("POST", "/api/ootheca/v1/clock", { advance_seconds: 3_600 });
   await expect(listed).toHaveCount(0);
   await eventually("the clone is deleted", async () => {
@@ -141,25 +141,9 @@ test("a clone whose SQL fails says why", async ({ page, server }) => {
 
 test("the progress of a clone is shown on its page", async ({ page, server }) => {
   const cluster = await server.createCluster("is-created");
-  const { id, name, created_at } = cluster;
-  // A real clone is complete before the page has loaded.
   const creating = { ...cluster, state: "CREATING" };
-  const restore = {
-    id: "7f9ec2a2-6a0e-4b37-9a43-3a2bd4ee3c0b",
-    backup_id: "",
-    backup_end_time: created_at,
-    created_at,
-    type: "CLUSTER",
-    status: "PENDING",
-    completion_percent: 0.42,
-    crdb_job_id: "1",
-    source_cluster_name: "is-source",
-    destination_cluster_name: name,
-  };
-  const restores = { restores: [restore], pagination: LAST_PAGE };
-  await page.route(`**/api/v1/clusters/${id}`, (route) => route.fulfill({ json: creating }));
-  await page.route(`**/api/v1/clusters/${id}/restores?*`, (route) => route.fulfill({ json: restores }));
-  await page.goto(`/clusters/${id}/overview`);
+  await showRunningRestore(page, creating, { source_cluster_name: "is-source" });
+  await page.goto(`/clusters/${cluster.id}/overview`);
   const progress = page.getByRole("progressbar", { name: "Progress of the restore" });
   await expect(progress).toHaveAttribute("aria-valuenow", "42");
   await expect(page.getByRole("status").filter({ has: progress })).toContainText("The data of is-source as of");

@@ -11,7 +11,7 @@ interface Paths {
   advanced: string;
   /** The path of an Advanced cluster without maintenance settings. */
   unset: string;
-  /** The path of a cluster that deletes itself. */
+  /** The path of a cluster that expires. */
   expiring: string;
   /** The path of a clone that couldn't be created. */
   failed: string;
@@ -60,9 +60,9 @@ test.use({ backups: true });
 const CASES: Case[] = [
   { name: "overview", path: "CLUSTER/overview" },
   {
-    name: "overview of a cluster that deletes itself",
+    name: "overview of a cluster that expires",
     path: "EXPIRING/overview",
-    prepare: (page) => page.getByRole("main").getByText("Deletes itself in").waitFor(),
+    prepare: (page) => page.getByRole("main").getByText("Expires in").waitFor(),
   },
   {
     name: "overview of a clone that couldn't be created",

@@ -28,7 +28,7 @@ const SIGNED_IN: Case[] = [
     name: "clusters",
     path: "/clusters",
     prepare: async (page) => {
-      await page.getByRole("table", { name: "Clusters" }).getByText("Deletes itself in").waitFor();
+      await page.getByRole("table", { name: "Clusters" }).getByText("Expires in").waitFor();
     },
   },
   { name: "create cluster", path: "/clusters/new" },

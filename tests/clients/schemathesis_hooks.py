@@ -1,7 +1,7 @@
-"""Prevents schemathesis from deleting its own API key, service account, and cluster.
+"""Prevents schemathesis from deleting its own API key, service account, and cluster, and from locking the cluster.
 
-OOTHECA_KEEP contains their IDs, separated by commas. Schemathesis finds them in lists. After a DELETE of one
-of them, every later response would be 401 or 404.
+OOTHECA_KEEP contains their IDs and that of a backup, separated by commas. Schemathesis finds them in lists. After a
+DELETE of one of them, every later response would be 401 or 404. A restore would lock the cluster.
 """
 
 import os
@@ -43,8 +43,24 @@ def before_load_schema(context, raw_schema):
     paths["/api/v1/clusters/{cluster_id}/restores"]["post"] = create
 
 
+def change_body(case):
+    """Prevents restores, and that backups expire because the test clock is advanced."""
+    body = case.body
+    if case.method != "POST" or not isinstance(body, dict):
+        return
+    if case.path.endswith("/restores"):
+        for name in ("backup_id", "source_cluster_id"):
+            if isinstance(body.get(name), str) and body[name] in KEEP:
+                body[name] = NOTHING
+    if case.path.endswith("/clock"):
+        seconds = body.get("advance_seconds")
+        if isinstance(seconds, int) and seconds > 1:
+            body["advance_seconds"] = 1
+
+
 @schemathesis.hook
 def before_call(context, case, kwargs):
+    change_body(case)
     takes = case.method == "DELETE" or "/roles/" in case.path
     at_its_root = case.path.count("{") == 1 or "/roles/" in case.path
     if case.method != "GET" and takes and at_its_root:

@@ -1,7 +1,9 @@
 //! The backup configuration of clusters, and in the modules the backups themselves.
 
 mod bucket;
+mod disabled;
 pub(crate) mod faults;
+pub(crate) mod lists;
 mod retention;
 pub(crate) mod shared;
 mod taken;

@@ -4,6 +4,7 @@
 
 mod backups;
 mod clones;
+mod contents;
 mod flows;
 
 use crate::support::{PROGRAM, audit_log, id};
@@ -19,6 +20,8 @@ const NEVER: &str = "0";
 pub(crate) const SAID: &str = "stopped after the effect: ";
 /// The signal with which it kills itself.
 pub(crate) const KILLED: i32 = 9;
+/// A kill point that is never reached.
+const NO_EFFECT: &str = "0";
 /// More side effects than any flow has.
 pub(crate) const ENOUGH: usize = 60;
 
@@ -48,15 +51,32 @@ fn run(what: &str, spares: usize, flow: impl Flow) {
 }
 
 /// Kills the server after some of the side effects only, so that several tests can share a long flow.
-fn run_points(what: &str, spares: usize, mut flow: impl Flow, points: impl Iterator<Item = usize>) {
+fn run_points(what: &str, spares: usize, flow: impl Flow, points: impl Iterator<Item = usize>) {
+    kill_at(what, spares, flow, points.map(|point| point.to_string()));
+}
+
+/// Kills the server after each of these side effects in turn, and finally not at all.
+fn run_effects(what: &str, flow: impl Flow, effects: &[&str]) {
+    let points = effects.iter().copied().chain([NO_EFFECT]).map(str::to_owned);
+    assert_eq!(kill_at(what, 0, flow, points), effects, "{what}");
+}
+
+/// Kills the server at the points, which are numbers or names of side effects, until it is not killed. Returns the
+/// names of the side effects after which it was killed.
+fn kill_at(
+    what: &str,
+    spares: usize,
+    mut flow: impl Flow,
+    points: impl Iterator<Item = String>,
+) -> Vec<String> {
     let (idle, idle_else) = flow.idle_seconds();
     let launch = ServerBuilder::new(PROGRAM).engine(Engine::Postgres).pool(spares).env(IDLE, idle_else);
     let mut server = flow.launch(launch).boot();
-    for (kills, n) in points.enumerate() {
+    for (kills, point) in points.enumerate() {
         flow.prepare(&server);
         calm(&server, spares);
         server.kill();
-        server.relaunch(|launch| launch.env(VARIABLE, &n.to_string()).env(IDLE, idle));
+        server.relaunch(|launch| launch.env(VARIABLE, &point).env(IDLE, idle));
         // The server can be killed before the request: starting it has side effects too.
         let started = server.try_start().is_ok();
         let answer = if started { flow.act(&server).ok() } else { None };
@@ -70,11 +90,11 @@ fn run_points(what: &str, spares: usize, mut flow: impl Flow, points: impl Itera
         audited(&server, &flow, acknowledged);
         if survived {
             let log = server.log();
-            let killed: Vec<&str> =
-                log.lines().filter_map(|line| line.split_once(SAID).map(|(_, name)| name)).collect();
+            let killed: Vec<String> =
+                log.lines().filter_map(|line| Some(line.split_once(SAID)?.1.to_owned())).collect();
             assert_eq!(killed.len(), kills, "every kill logs its side effect");
             println!("crash: {what}: {kills} kill points tried: {}", killed.join(", "));
-            return;
+            return killed;
         }
     }
     panic!("{what}: more than {ENOUGH} effects");

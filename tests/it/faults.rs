@@ -8,12 +8,17 @@ use std::{
     fs,
     io::{Read as _, Write as _},
     net::Shutdown,
-    sync::Barrier,
+    sync::{
+        Barrier,
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+    },
     thread,
     time::{Duration, Instant},
 };
 
 const STORM: usize = 200;
+/// The clients that log in while a server is killed.
+const LOGIN_STORM: usize = 16;
 const IDLE: usize = 5000;
 /// The sessions that the server itself keeps open in a cluster for a while: for metering, and for logins.
 const CONTROL_SESSIONS: usize = 2;
@@ -30,7 +35,7 @@ fn cluster(server: &Ootheca, name: &str, plan: &str) -> Value {
 
 fn wire(server: &Ootheca, cluster: &Value) -> Wire {
     let routing =
-        cluster.pointer("/config/serverless/routing_id").and_then(Value::as_str).expect("a routing id");
+        cluster.pointer("/config/serverless/routing_id").and_then(Value::as_str).expect("a routing ID");
     let wire = Wire::new(server.sql_address(), &server.authority()).with("user", "keeper").password(PASSWORD);
     wire.with("database", "defaultdb").with("options", &format!("--cluster={routing}"))
 }
@@ -96,6 +101,41 @@ fn logins_wait_while_the_server_recovers() {
         }
     });
     assert_eq!(count, "1000000");
+}
+
+#[test]
+fn logins_wait_while_a_killed_server_is_started_again() {
+    let server = launch().boot();
+    let one = cluster(&server, "killed-in-storm", "STANDARD");
+    let cluster_id = id(&one);
+    let wire = wire(&server, &one);
+    let mut session = wire.connect().expect("a connection").expect("let in");
+    session.query("CREATE TABLE filled AS SELECT n FROM generate_series(1, 200000) n").expect("a result");
+    drop(session);
+    let postmaster = server.postmaster(&cluster_id);
+    let (logins, killed) = (AtomicUsize::new(0), AtomicBool::new(false));
+    // Logs in until a login begins after the server was killed. Returns how long that one took.
+    let client = || loop {
+        let (is_killed, begun) = (killed.load(SeqCst), Instant::now());
+        let mut session = wire.connect().expect("a connection").expect("let in");
+        logins.fetch_add(1, SeqCst);
+        // A process of the dead server can respond until it notices that the server is gone.
+        if is_killed && session.value("SELECT count(*) FROM filled").as_deref() == Some("200000") {
+            break begun.elapsed();
+        }
+    };
+    let longest = thread::scope(|scope| {
+        let clients: Vec<_> = (0..LOGIN_STORM).map(|_| scope.spawn(client)).collect();
+        eventually("the storm has begun", || {
+            let ended = clients.iter().any(|client| client.is_finished());
+            (ended || logins.load(SeqCst) >= 2 * LOGIN_STORM).then_some(())
+        });
+        processes::kill(postmaster);
+        killed.store(true, SeqCst);
+        clients.into_iter().map(|client| client.join().expect("every login succeeds")).max()
+    });
+    println!("faults: logins waited up to {longest:?}");
+    assert_ne!(server.postmaster(&cluster_id), postmaster);
 }
 
 /// The status of the cluster's only node.

@@ -74,7 +74,7 @@ fn lifecycle_of_a_folder() {
     server.patch(&path, json!({ "labels": { "A": "b" } })).refused(400);
     assert_eq!(server.patch(&path, json!({})).ok()["name"], "Team B");
 
-    assert!(server.delete(&path).refused(400).contains("1 folders and 0 clusters"));
+    assert!(server.delete(&path).refused(400).contains("folders: 1, clusters: 0"));
     server.delete(&format!("/folders/{}", deep.text("/resource_id"))).ok();
     assert_eq!(server.delete(&format!("/folders/{inner}")).ok(), &json!({}));
     server.delete(&path).ok();
@@ -181,7 +181,7 @@ fn clusters_move_and_deleted_ones_do_not_block_a_folder() {
     }
     assert_eq!(move_to(&server, &path, NOWHERE).refused(400), NO_PARENT);
     server.patch(&path, json!({ "spec": { "parent_id": two }, "labels": { "a": "b" } })).ok();
-    assert!(server.delete(&format!("/folders/{two}")).refused(400).contains("0 folders and 1 clusters"));
+    assert!(server.delete(&format!("/folders/{two}")).refused(400).contains("folders: 0, clusters: 1"));
     server.delete(&path).ok();
     server.delete(&format!("/folders/{two}")).ok();
     assert_eq!(server.get(&path).ok()["parent_id"], two.as_str(), "a deleted cluster shows its last folder");

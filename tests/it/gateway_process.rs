@@ -1,7 +1,7 @@
 //! The gateway as a separate process, with and without its control plane.
 
 use crate::support::{PASSWORD, PROGRAM, id, sql_user};
-use ootheca_testkit::{Client, Engine, Gateway, Ootheca, ServerBuilder, eventually};
+use ootheca_testkit::{Client, Engine, Gateway, Ootheca, ServerBuilder, eventually, wire::Wire};
 use std::{fs, os::unix::fs::PermissionsExt};
 
 fn apart() -> (Ootheca, Gateway) {
@@ -82,10 +82,35 @@ fn a_gateway_drains_and_serves_metrics() {
 }
 
 #[test]
+fn clients_without_a_startup_message_receive_close_notify() {
+    let server = ServerBuilder::new(PROGRAM).engine(Engine::Postgres).arg("--no-gateway").boot();
+    let settings = [
+        // With one thread, a login shows that the TLS handshakes before it are complete.
+        ("OOTHECA_GATEWAY__THREADS", "1"),
+        ("OOTHECA_GATEWAY__HANDSHAKE_SECONDS", "600"),
+        ("OOTHECA_GATEWAY__MAX_UNAUTHENTICATED_CONNECTIONS_PER_ADDRESS", "2"),
+        ("OOTHECA_DRAIN_SECONDS", "1"),
+    ];
+    let gateway = server.gateway_with(&[], &settings);
+    let (cluster, _) = furnish(&server, "some-cluster");
+    let routing_id = server.get(&format!("/clusters/{cluster}")).text("/config/serverless/routing_id");
+    let wire = Wire::new(gateway.address(), &server.authority()).with("user", "keeper").password(PASSWORD);
+    let wire = wire.with("database", &format!("{routing_id}.defaultdb"));
+    let log_in = || drop(wire.connect().expect("a connection").expect("a session"));
+    let mut evicted = wire.tls().expect("TLS");
+    log_in();
+    let mut last = wire.tls().expect("TLS");
+    log_in();
+    assert_eq!(evicted.end().expect("close_notify"), b"", "evicted");
+    gateway.terminate();
+    assert_eq!(last.end().expect("close_notify"), b"", "the gateway was stopped");
+}
+
+#[test]
 fn a_second_gateway_in_a_data_directory_is_refused() {
     let (server, _gateway) = apart();
     let output = server.run(&["gateway", "--sql-listen", "127.0.0.1:0"]);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(!output.status.success() && said.contains("another gateway uses"), "{said}");
+    assert!(!output.status.success() && said.contains("another gateway is using"), "{said}");
     assert!(said.contains("--take-over"), "the error contains a hint: {said}");
 }

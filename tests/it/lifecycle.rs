@@ -171,7 +171,7 @@ fn two_servers_cannot_share_a_data_directory() {
     let mut second = ServerBuilder::new(PROGRAM).command(&server.data_dir());
     let output = second.output().expect("the program starts");
     let text = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success() && text.contains("another server uses"), "{text}");
+    assert!(!output.status.success() && text.contains("another server is using"), "{text}");
     server.get("/clusters").ok();
 }
 

@@ -1,8 +1,10 @@
 //! Limits: the usage that clusters show, and how often the vCPUs can be lowered. The test controls the clock.
 
 use crate::support::{PASSWORD, PROGRAM, advance, id, simulated, sql_user};
+use ootheca_model::meter::MIB;
 use ootheca_testkit::{Answer, Engine, Ootheca, ServerBuilder, eventually};
 use serde_json::{Value, json};
+use std::fs::{self, File};
 
 fn with_test_clock() -> Ootheca {
     ServerBuilder::new(PROGRAM).arg("--test-clock").boot()
@@ -103,4 +105,36 @@ fn a_cluster_with_too_many_roles_can_only_drop_some() {
     eventually("the condition is gone", || (!condition()).then_some(()));
     psql("CREATE ROLE more").ok();
     server.post(&format!("/clusters/{cluster}/sql-users"), user).ok();
+}
+
+#[test]
+fn waiting_wal_and_large_temporary_files_count_as_storage() {
+    let builder = ServerBuilder::new(PROGRAM).engine(Engine::Postgres).arg("--test-clock");
+    let server = builder.env("OOTHECA_METERING__TICK_SECONDS", "3600").boot();
+    let cluster = id(&server.create_cluster("some-cluster", "BASIC"));
+    sql_user(&server, &cluster, "keeper");
+    let limits = json!({ "serverless": { "usage_limits": { "storage_mib_limit": "100" } } });
+    server.patch(&format!("/clusters/{cluster}"), limits).ok();
+    let rows = server.instances();
+    let row = rows.iter().find(|row| row["cluster"] == cluster.as_str()).expect("an instance");
+    let instance = server.data_dir().join("engine/instances").join(row["instance"].as_str().expect("an ID"));
+    let becomes = |status: &str| {
+        eventually(status, || {
+            // Only clusters that are in use are measured.
+            server.psql(&cluster, "keeper", PASSWORD, "SELECT 1");
+            advance(&server, 0);
+            let shown = server.get(&format!("/clusters/{cluster}"));
+            (shown.text("/ootheca/limit_status") == status).then_some(())
+        });
+    };
+    for (folder, free) in [("wal", 64 * MIB), ("data/base/pgsql_tmp", 1024 * MIB)] {
+        let folder = instance.join(folder);
+        fs::create_dir_all(&folder).expect("a directory");
+        // Sparse, so the test needs no space.
+        let file = File::create(folder.join("large")).expect("a file");
+        file.set_len(free + 150 * MIB).expect("a large file");
+        becomes("STORAGE_LIMIT_EXCEEDED");
+        file.set_len(free).expect("a smaller file");
+        becomes("OPEN");
+    }
 }

@@ -210,7 +210,7 @@ fn missing_store_file(engine: Engine) {
             fs::write(&store, "").expect("emptied");
         }
         let said = server.try_start().expect_err("the store is missing");
-        assert!(said.contains("store.db") && said.contains("put back a copy"), "{said}");
+        assert!(said.contains("store.db") && said.contains("restore a copy"), "{said}");
         let output = server.run(&["admin", "new-key"]);
         assert!(!output.status.success(), "no other command creates a store");
         assert_eq!(server.admin_key(), key, "the key is not overwritten");

@@ -20,7 +20,7 @@ fn furnished() -> (Ootheca, Value) {
 }
 
 fn routing_id(cluster: &Value) -> String {
-    cluster.pointer("/config/serverless/routing_id").and_then(Value::as_str).expect("a routing id").to_owned()
+    cluster.pointer("/config/serverless/routing_id").and_then(Value::as_str).expect("a routing ID").to_owned()
 }
 
 /// A client that names the cluster in the TLS server name.

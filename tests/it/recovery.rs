@@ -1,6 +1,7 @@
 //! The loss of a machine: `ootheca backup key`, the copies of the control store, and `ootheca recover`.
 
 mod crash;
+mod postgres_store;
 
 use crate::{
     backups::shared::{
@@ -37,9 +38,13 @@ impl Elsewhere {
     }
 
     fn boot(engine: Engine) -> (Self, Ootheca) {
+        Self::boot_with(ServerBuilder::new(PROGRAM).engine(engine))
+    }
+
+    /// The same with other settings.
+    fn boot_with(builder: ServerBuilder) -> (Self, Ootheca) {
         let elsewhere = Self(Folder::new());
-        let builder = ServerBuilder::new(PROGRAM).engine(engine).backups();
-        let server = builder.env("OOTHECA_BACKUPS__URL", &elsewhere.url()).boot();
+        let server = builder.backups().env("OOTHECA_BACKUPS__URL", &elsewhere.url()).boot();
         (elsewhere, server)
     }
 
@@ -65,13 +70,15 @@ impl Elsewhere {
     }
 
     fn recover(&self, server: &Ootheca) -> Output {
-        server.run(&["recover", "--url", &self.url(), "--key-file", &self.key_file(), "--json"])
+        self.recover_with(server, &[])
     }
 
-    /// Recovers with the newest copy of the control store until this time.
-    fn recover_until(&self, server: &Ootheca, until: &str) -> Output {
+    /// Recovers with more flags.
+    fn recover_with(&self, server: &Ootheca, flags: &[&str]) -> Output {
         let (url, key_file) = (self.url(), self.key_file());
-        server.run(&["recover", "--url", &url, "--key-file", &key_file, "--json", "--until", until])
+        let mut args = vec!["recover", "--url", &url, "--key-file", &key_file, "--json"];
+        args.extend(flags);
+        server.run(&args)
     }
 
     /// The time of the newest copy of the control store.
@@ -288,9 +295,9 @@ fn an_earlier_copy_of_the_control_store_can_be_recovered() {
     take_backup(&server, &cluster, HOUR);
     elsewhere.lose(&mut server);
 
-    let none = failure(&elsewhere.recover_until(&server, "2000-01-01T00:00:00Z"));
+    let none = failure(&elsewhere.recover_with(&server, &["--until", "2000-01-01T00:00:00Z"]));
     assert!(none.contains("no copy of the control store from until 2000-01-01T00:00:00"), "{none}");
-    let recovered = printed(&elsewhere.recover_until(&server, &earlier));
+    let recovered = printed(&elsewhere.recover_with(&server, &["--until", &earlier]));
     assert_eq!(recovered["control_store"], earlier.as_str());
     assert_eq!(column(&recovered["clusters"], "name"), ["some-cluster"], "{recovered:#}");
     server.start();

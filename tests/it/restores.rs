@@ -2,6 +2,7 @@
 //! and tables, and `point_in_time` restores to moments between backups.
 
 mod faults;
+mod lists;
 pub(crate) mod objects;
 pub(crate) mod point_in_time;
 mod refusals;

@@ -1,18 +1,27 @@
 //! Schemathesis, which generates valid and invalid requests from our OpenAPI document, and compares the
 //! responses with it. `./dev test` installs it in `target/clients`.
 
-use crate::support::{id, simulated};
-use ootheca_testkit::LATEST;
+use crate::{
+    backups::shared::{HOUR, backups, boot, restored, take_backup},
+    support::id,
+};
+use ootheca_testkit::{Engine, LATEST};
+use serde_json::json;
 use std::{fs, path::PathBuf, process::Command};
 
 #[test]
 fn responses_match_the_openapi_document() {
-    let server = simulated();
+    let server = boot(Engine::Simulated);
     let cluster = id(&server.create_cluster("schemathesis", "STANDARD"));
+    let backup = id(&take_backup(&server, &cluster, HOUR));
+    let restore = id(&restored(&server, &cluster, json!({ "backup_id": backup })));
+    server.when_created(&cluster);
     let clients = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/clients");
     let settings = fs::read_to_string(clients.join("schemathesis.toml")).expect("its settings");
     let config = server.data_dir().join("schemathesis.toml");
-    fs::write(&config, format!("{settings}\"path.cluster_id\" = \"{cluster}\"\n")).expect("a file");
+    let parameters = [("cluster_id", &cluster), ("restore_id", &restore)];
+    let parameters = parameters.map(|(name, value)| format!("\"path.{name}\" = \"{value}\"\n"));
+    fs::write(&config, settings + &parameters.concat()).expect("a file");
 
     let account = server.get("/service-accounts");
     let account = account.text("/service_accounts/0/id");
@@ -30,7 +39,7 @@ fn responses_match_the_openapi_document() {
     run.current_dir(server.data_dir());
     run.env("PYTHONPATH", &clients).env("PYTHONDONTWRITEBYTECODE", "1");
     run.env("SCHEMATHESIS_HOOKS", "schemathesis_hooks");
-    run.env("OOTHECA_KEEP", format!("{account},{key},{cluster}"));
+    run.env("OOTHECA_KEEP", format!("{account},{key},{cluster},{backup}"));
     let output = run.output().unwrap_or_else(|error| panic!("{error}; ./dev test installs schemathesis"));
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
@@ -40,4 +49,5 @@ fn responses_match_the_openapi_document() {
     let built = ootheca_api::operations::TABLE.iter().filter(|row| row.implemented && !row.streams).count();
     assert!(line.contains(&format!("{built} selected")), "{text}");
     server.get(&format!("/clusters/{cluster}")).ok();
+    assert!(!backups(&server, &cluster).is_empty(), "the backups have not expired");
 }

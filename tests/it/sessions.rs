@@ -205,7 +205,7 @@ fn wrong_passwords_and_unknown_addresses_return_the_same_error() {
     ];
     for body in tries {
         let answer = Browser::new(&server).sign_in(body);
-        assert_eq!(answer.refused(401), "e-mail address or password is wrong");
+        assert_eq!(answer.refused(401), "wrong email address or password");
         assert_eq!(answer.header("set-cookie"), None);
     }
     for body in

@@ -9,12 +9,7 @@ import { foldersAbove, useFolders, useSession } from "./queries";
 
 export type Role = Schemas["BuiltInRole"]["name"];
 
-/** Extensions that the document does not hold. */
-const EXTENSION_ROLES = { RunStatement: ["CLUSTER_ADMIN"] } as const;
-
-const ROLES = { ...OPERATION_ROLES, ...EXTENSION_ROLES } as const;
-
-export type Operation = keyof typeof ROLES;
+export type Operation = keyof typeof OPERATION_ROLES;
 
 /** The resource that an operation is about: the organization, a folder, or a cluster. */
 export interface Scope {
@@ -25,7 +20,7 @@ export interface Scope {
 
 /** Whether the session holds a role that allows `operation`. */
 export function isAllowed(session: Session | null, operation: Operation, scope: Scope = {}): boolean {
-  const roles: readonly string[] = ROLES[operation];
+  const roles: readonly string[] = OPERATION_ROLES[operation];
   return (session?.roles ?? []).some(({ name, resource }) => {
     if (!roles.includes(name)) return false;
     if (resource.type === "ORGANIZATION") return true;

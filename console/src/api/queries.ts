@@ -114,9 +114,15 @@ export function isRestoring(cluster: Cluster): boolean {
 export const DATA_MISSING = "DataMissing";
 /** The condition of a cluster that couldn't be created. */
 export const CREATION_FAILED = "CreationFailed";
+/** The condition of a cluster that gets no backups because the operator has turned them off. */
+export const BACKUPS_DISABLED = "BackupsDisabled";
+
+function messageOf(cluster: Cluster, condition: string): string | undefined {
+  return cluster.ootheca.conditions.find(({ kind, holds }) => kind === condition && holds)?.message;
+}
 
 export function isDataMissing(cluster: Cluster): boolean {
-  return cluster.ootheca.conditions.some(({ kind, holds }) => kind === DATA_MISSING && holds);
+  return messageOf(cluster, DATA_MISSING) !== undefined;
 }
 
 /** Whether the present data of a cluster can be cloned. Its backups can be cloned in every state. */
@@ -126,7 +132,12 @@ export function hasPresentData(cluster: Cluster): boolean {
 
 /** Why the creation of a cluster has failed, if the server says so. */
 export function creationFailure(cluster: Cluster): string | undefined {
-  return cluster.ootheca.conditions.find(({ kind, holds }) => kind === CREATION_FAILED && holds)?.message;
+  return messageOf(cluster, CREATION_FAILED);
+}
+
+/** Why no backups of a cluster are taken, if the operator has turned them off. */
+export function backupsDisabled(cluster: Cluster): string | undefined {
+  return messageOf(cluster, BACKUPS_DISABLED);
 }
 
 export const clustersQuery = infiniteQueryOptions({

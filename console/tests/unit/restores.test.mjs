@@ -161,13 +161,13 @@ test("masking SQL is sent only while it is turned on", () => {
   assert.deepEqual(from({ masks: true, maskingDatabase: "" }), unnamed);
 });
 
-test("the badge of a cluster that deletes itself follows the time", () => {
+test("the badge of a cluster that expires follows the time", () => {
   const label = (remaining, part = {}) => expiryOf({ ...basic, expires_at: at(remaining), ...part }, NOW)?.label;
   assert.equal(expiryOf(basic, NOW), null);
-  assert.equal(label(3 * HOUR), "Deletes itself in 3 h");
-  assert.equal(label(168 * HOUR), "Deletes itself in 7 days");
-  assert.equal(label(1), "Deletes itself in 1 min");
-  assert.equal(label(0), "Deletes itself now");
+  assert.equal(label(3 * HOUR), "Expires in 3 h");
+  assert.equal(label(168 * HOUR), "Expires in 7 days");
+  assert.equal(label(1), "Expires in 1 min");
+  assert.equal(label(0), "Expires now");
   assert.equal(label(3 * HOUR, { state: "DELETED" }), undefined);
   assert.equal(label(3 * HOUR, { state: "CREATION_FAILED" }), undefined);
   const kept = { delete_protection: "ENABLED" };

@@ -3,7 +3,7 @@
 //!
 //! [`operations`] is the table that everything is derived from. A request passes through [`versions`],
 //! [`router`], and [`decode`]. A response is one of the [`wire`] types, converted by
-//! [`versions::Version::render`], or an [`error`].
+//! [`versions::Version::downgrade`], or an [`error`].
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 

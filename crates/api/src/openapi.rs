@@ -194,15 +194,25 @@ fn roles(row: &Operation) -> Vec<&'static str> {
 pub(crate) fn access(row: &Operation) -> String {
     let roles = roles(row).join(", ");
     match (row.requirement, row.scope) {
-        (Requirement::Public, _) => "For every caller, without authentication.".to_owned(),
-        (Requirement::Member, Scope::Session) => "For every user who is signed in.".to_owned(),
-        (Requirement::Member, _) => "For every member of the organization.".to_owned(),
-        (Requirement::Grantor, _) => "For callers who may handle each grant that it changes.".to_owned(),
-        (_, Scope::Organization | Scope::Session) => format!("On the organization, one of: {roles}."),
-        (_, Scope::Cluster(parameter)) => format!("On the cluster {parameter}, one of: {roles}."),
-        (_, Scope::Folder(parameter)) => format!("On the folder {parameter}, one of: {roles}."),
-        (_, Scope::Folders) => format!("On the organization or the folder concerned, one of: {roles}."),
-        (_, Scope::Visible) => format!("Shows what the caller reaches with: {roles}."),
+        (Requirement::Public, _) => "No authentication required.".to_owned(),
+        (Requirement::Member, Scope::Session) => "Requires a signed-in user.".to_owned(),
+        (Requirement::Member, _) => "Requires membership in the organization.".to_owned(),
+        (Requirement::Grantor, _) => "Requires permission to manage each changed grant.".to_owned(),
+        (_, Scope::Organization | Scope::Session) => {
+            format!("Requires one of these roles on the organization: {roles}.")
+        }
+        (_, Scope::Cluster(parameter)) => {
+            format!("Requires one of these roles on the cluster {parameter}: {roles}.")
+        }
+        (_, Scope::Folder(parameter)) => {
+            format!("Requires one of these roles on the folder {parameter}: {roles}.")
+        }
+        (_, Scope::Folders) => {
+            format!("Requires one of these roles on the organization or the folder: {roles}.")
+        }
+        (_, Scope::Visible) => {
+            format!("Limited to objects on which the caller has one of these roles: {roles}.")
+        }
     }
 }
 

@@ -118,7 +118,7 @@ impl PageRequest {
         if !same {
             return Err(Error::invalid(
                 "pagination.page",
-                "belongs to a list that was asked for differently",
+                "does not match the other parameters of the request",
             ));
         }
         Ok(Self { limit, order: token.order, as_of: token.as_of, token: Some(token) })

@@ -138,7 +138,7 @@ impl<T: ParamValue> ParamValue for Vec<T> {
     }
 }
 
-macro_rules! words {
+macro_rules! enum_params {
     ($($type:ident)*) => {$(
         impl ParamValue for $type {
             fn schema() -> Value {
@@ -147,7 +147,7 @@ macro_rules! words {
 
             fn parse(text: &str) -> Result<Self, String> {
                 text.parse().map_err(|_| {
-                    let all: Vec<&str> = $type::ALL.iter().map(|word| word.name()).collect();
+                    let all: Vec<&str> = $type::ALL.iter().map(|value| value.name()).collect();
                     format!("must be one of {}, not {text:?}", all.join(", "))
                 })
             }
@@ -155,7 +155,7 @@ macro_rules! words {
     )*};
 }
 
-words!(CloudProvider ClusterSortBy OperatingSystem Role SortOrder);
+enum_params!(CloudProvider ClusterSortBy OperatingSystem Role SortOrder);
 
 /// An operation without path parameters.
 #[derive(Clone, Copy, Debug, Default)]

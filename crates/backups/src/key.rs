@@ -6,7 +6,7 @@ use aws_lc_rs::{
     hkdf::{HKDF_SHA256, Salt},
     rand,
 };
-use ootheca_model::{ClusterId, Error, Result};
+use ootheca_model::{ClusterId, Error, Result, hex};
 use std::{fmt, str::FromStr};
 
 /// What a key is derived for. No text is the beginning of another one.
@@ -55,7 +55,7 @@ impl RecoveryKey {
             .expand(&[FOR_FINGERPRINT], HKDF_SHA256)
             .and_then(|output| output.fill(&mut bytes))
             .expect("HKDF can derive 32 bytes");
-        bytes[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+        hex::encode(&bytes[..16])
     }
 
     /// The key as text for people, with a checksum: `oork1`, and seven groups of eight letters and digits. Secret.
@@ -94,7 +94,7 @@ impl FromStr for RecoveryKey {
     fn from_str(text: &str) -> Result<Self> {
         let mut text: String = text.chars().filter(|c| !c.is_whitespace() && *c != '-').collect();
         text.make_ascii_lowercase();
-        if let Some(bytes) = from_hexadecimal(&text) {
+        if let Some(bytes) = hex::decode(&text).and_then(|bytes| bytes.try_into().ok()) {
             return Ok(Self(bytes));
         }
         let invalid = |rule: &str| Error::invalid("recovery key", rule);
@@ -127,12 +127,6 @@ fn from_digits(text: &str) -> Option<[u8; CHECKED]> {
     bytes.try_into().ok()
 }
 
-fn from_hexadecimal(text: &str) -> Option<[u8; KEY]> {
-    let (pairs, []) = text.as_bytes().as_chunks::<2>() else { return None };
-    let byte = |pair: &[u8; 2]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-    pairs.iter().map(byte).collect::<Option<Vec<u8>>>()?.try_into().ok()
-}
-
 impl fmt::Debug for RecoveryKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "RecoveryKey({})", self.fingerprint())
@@ -159,8 +153,7 @@ mod tests {
         assert_eq!(one.fingerprint().len(), 32);
         let shown = format!("{one:?}");
         assert_eq!(shown, format!("RecoveryKey({})", one.fingerprint()));
-        let hex: String = one.to_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
-        assert!(!hex.contains(&one.fingerprint()));
+        assert!(!hex::encode(&one.to_bytes()).contains(&one.fingerprint()));
     }
 
     #[test]
@@ -191,8 +184,7 @@ mod tests {
                 text.make_ascii_uppercase();
             }
             prop_assert_eq!(text.parse::<RecoveryKey>().unwrap().to_bytes(), bytes);
-            let hexadecimal: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-            prop_assert_eq!(hexadecimal.parse::<RecoveryKey>().unwrap().to_bytes(), bytes);
+            prop_assert_eq!(hex::encode(&bytes).parse::<RecoveryKey>().unwrap().to_bytes(), bytes);
         }
 
         #[test]

@@ -9,12 +9,10 @@ mod support;
 
 use ootheca_backups::{Archive, RecoveryKey, Repository};
 use ootheca_model::{Error, ErrorKind, Result, Timestamp};
+use ootheca_testkit::s3::{self, S3Server};
 use proptest::prelude::*;
 use std::{env, fs, io, os::unix::fs::PermissionsExt, process::Command, time::Duration};
-use support::{
-    Fixture, Place, object,
-    s3_server::{S3Server, succeeded},
-};
+use support::{ENDPOINT, Fixture, Place, object};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const KIB: usize = 1024;
@@ -51,7 +49,10 @@ fn suite_passes_in_a_bucket() {
     let server = S3Server::start();
     let mut suite = Command::new(env::current_exe().unwrap());
     suite.args(["--test-threads=1", "--skip", "suite_passes_in_a_bucket", "--skip", "directory::"]);
-    let said = succeeded(&suite.envs(server.environment()).output().unwrap());
+    suite.envs(s3::environment(server.endpoint())).env(ENDPOINT, server.endpoint());
+    let output = suite.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
     assert!(said.contains("objects_are_encrypted ... ok"), "{said}");
 }
 

@@ -7,6 +7,7 @@ mod connection;
 mod demo;
 mod doctor;
 mod failure;
+mod files;
 mod output;
 mod profiles;
 mod resolve;

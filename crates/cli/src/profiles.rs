@@ -1,15 +1,12 @@
 //! The profiles that `ootheca login` stores, in a private file in the platform's configuration directory.
 
-use crate::failure::{Failure, Result};
+use crate::{
+    failure::{Failure, Result},
+    files,
+};
 use etcetera::BaseStrategy;
 use serde::{Deserialize, Serialize};
-use std::{
-    collections::BTreeMap,
-    fs,
-    io::{ErrorKind, Write},
-    os::unix::fs::{DirBuilderExt, PermissionsExt},
-    path::PathBuf,
-};
+use std::{collections::BTreeMap, fs, io::ErrorKind, os::unix::fs::PermissionsExt, path::PathBuf};
 
 /// The name of a profile that was stored without one.
 pub(crate) const DEFAULT: &str = "default";
@@ -69,17 +66,10 @@ impl Profiles {
         let path = path().ok_or_else(|| {
             Failure::failed("could not determine the home directory to store the profile in")
         })?;
-        let failed =
-            |error: std::io::Error| Failure::failed(format!("could not write {}: {error}", path.display()));
         let text = toml::to_string(self)
             .map_err(|error| Failure::failed(format!("could not encode the profiles: {error}")))?;
-        let directory = path.parent().unwrap_or(&path);
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed)?;
-        // Only the owner can read a temporary file.
-        let mut file = tempfile::NamedTempFile::new_in(directory).map_err(failed)?;
-        file.write_all(text.as_bytes()).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
-        file.persist(&path).map_err(|error| failed(error.error))?;
-        Ok(())
+        files::replace(&path, &text)
+            .map_err(|error| Failure::failed(format!("could not write {}: {error}", path.display())))
     }
 
     /// The profile that commands use by default.

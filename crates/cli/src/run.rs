@@ -6,7 +6,8 @@ use crate::{
     signals::{Request, Signals},
     terminal::notice,
 };
-use ootheca_model::{Result, failpoint};
+use ootheca_durable::{failpoint, file};
+use ootheca_model::Result;
 use ootheca_server::{
     GatewayProcess, Server, Settings,
     gateway::handover::{Handover, Inherited},
@@ -139,7 +140,8 @@ impl Process for Server {
 
     fn announce(&self) {
         let address = self.data_dir().join(ADDRESS_FILE);
-        if let Err(error) = write_private(&address, &format!("{}\n", self.base_url())) {
+        let text = format!("{}\n", self.base_url());
+        if let Err(error) = file::replace(&address, text.as_bytes(), 0o600) {
             let file = address.display();
             notice(format!("could not write {file}, so other commands won't find this server: {error}"));
         }
@@ -258,11 +260,4 @@ fn publish_authority(server: &Server) -> std::io::Result<()> {
             _ => Ok(()),
         },
     }
-}
-
-/// Writes a file that only its owner can read.
-fn write_private(path: &std::path::Path, text: &str) -> std::io::Result<()> {
-    use std::{io::Write, os::unix::fs::OpenOptionsExt};
-    let file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
-    file?.write_all(text.as_bytes())
 }

@@ -1,12 +1,12 @@
 //! File operations: atomic writes and durable directories.
 
 use crate::DiskSpace;
+use ootheca_durable::file;
 use ootheca_model::{Error, Result};
-use rustix::fs::{CWD, RenameFlags};
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     io::{self, ErrorKind, Write},
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown},
+    os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, fchown},
     path::Path,
 };
 
@@ -47,37 +47,21 @@ pub(crate) fn make_folder(path: &Path, mode: u32) -> Result<()> {
 /// Writes a file atomically and durably, with mode 0600.
 pub(crate) fn write_atomically(folder: &Path, name: &str, bytes: &[u8]) -> Result<()> {
     let path = folder.join(name);
-    let draft = write_draft(folder, name, bytes)?;
-    fs::rename(&draft, &path).map_err(failed("write", &path))?;
-    sync_folder(folder)
+    file::replace(&path, bytes, 0o600).map_err(failed("write", &path))
 }
 
 /// Like [`write_atomically`], but returns `false` if the file already exists.
 pub(crate) fn publish_once(folder: &Path, name: &str, bytes: &[u8]) -> Result<bool> {
     let path = folder.join(name);
-    let draft = write_draft(folder, name, bytes)?;
-    match rustix::fs::renameat_with(CWD, &draft, CWD, &path, RenameFlags::NOREPLACE) {
-        Ok(()) => sync_folder(folder).map(|()| true),
-        Err(rustix::io::Errno::EXIST) => Ok(false),
-        // The file system does not support the flag. The caller holds the only handle to this instance.
-        Err(rustix::io::Errno::INVAL) if !path.exists() => {
-            fs::rename(&draft, &path).map_err(failed("write", &path))?;
-            sync_folder(folder).map(|()| true)
-        }
-        Err(error) => Err(failed("write", &path)(error.into())),
-    }
+    file::create(&path, bytes, 0o600).map_err(failed("write", &path))
 }
 
 /// Writes a file in the folder of another user atomically, with that user as its owner and mode 0600. Replaces
 /// links instead of following them.
 pub(crate) fn write_for_owner(folder: &Path, name: &str, bytes: &[u8]) -> Result<()> {
-    let (draft, path) = (folder.join(format!("{name}.new")), folder.join(name));
+    let path = folder.join(name);
     let write = || -> io::Result<()> {
-        match fs::remove_file(&draft) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+        let (draft, mut file) = file::create_draft(&path, 0o600)?;
         file.write_all(bytes)?;
         let (owner, own) = (fs::metadata(folder)?, file.metadata()?);
         if owner.uid() != own.uid() {
@@ -88,20 +72,9 @@ pub(crate) fn write_for_owner(folder: &Path, name: &str, bytes: &[u8]) -> Result
     write().map_err(failed("write", &path))
 }
 
-fn write_draft(folder: &Path, name: &str, bytes: &[u8]) -> Result<std::path::PathBuf> {
-    let draft = folder.join(format!("{name}.new"));
-    let write = || -> io::Result<()> {
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
-        file.write_all(bytes)?;
-        file.sync_all()
-    };
-    write().map_err(failed("write", &draft))?;
-    Ok(draft)
-}
-
 /// Makes the entries of a folder durable.
 pub(crate) fn sync_folder(path: &Path) -> Result<()> {
-    File::open(path).and_then(|folder| folder.sync_all()).map_err(failed("sync", path))
+    file::sync_folder(path).map_err(failed("sync", path))
 }
 
 /// Makes everything on the file system of `path` durable, which is much cheaper than syncing each file.

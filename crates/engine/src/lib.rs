@@ -60,7 +60,7 @@ pub struct InstanceReport {
     pub epoch: u64,
     /// The version that is running, for example `PostgreSQL 15.18`.
     pub engine: String,
-    /// The process id of the main process, if it is running.
+    /// The process ID of the main process, if it is running.
     pub pid: Option<u32>,
     /// The path of the data.
     pub data: PathBuf,

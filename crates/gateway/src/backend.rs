@@ -8,7 +8,10 @@ use std::{
     os::unix::net::UnixStream,
     task::{Context, Poll, ready},
 };
-use tokio::io::{Interest, unix::AsyncFd};
+use tokio::{
+    io::{Interest, unix::AsyncFd},
+    time::Instant,
+};
 
 /// A Unix socket that wakes its task when there are bytes to read, and watches for room to write only
 /// after a write would have blocked.
@@ -123,6 +126,8 @@ impl ParameterStatuses {
 pub(crate) struct BackendSession {
     /// Connected and nonblocking.
     pub(crate) socket: UnixStream,
+    /// When the login at the server was completed.
+    pub(crate) opened: Instant,
     pub(crate) parameters: ParameterStatuses,
     /// `None` if the server sent no key for cancel requests.
     pub(crate) cancel_target: Option<CancelTarget>,

@@ -34,13 +34,13 @@ impl ClientError {
     /// The parameters of the connection identify no cluster.
     pub(crate) fn no_cluster() -> Self {
         Self::routing("missing cluster identifier").hint(
-            "Specify the cluster in one of three ways: add \"options=--cluster=<routing id>\" to the connection \
-             string; prefix the database, as in \"<routing id>.defaultdb\"; or connect to the cluster's own host \
+            "Specify the cluster in one of three ways: add \"options=--cluster=<routing-id>\" to the connection \
+             string; prefix the database, as in \"<routing-id>.defaultdb\"; or connect to the cluster's own host \
              name with a driver that supports SNI.",
         )
     }
 
-    /// No active cluster has the routing id.
+    /// No active cluster has the routing ID.
     pub(crate) fn unknown_cluster(routing_id: &str) -> Self {
         Self { kind: "unknown_cluster", ..Self::unreachable(routing_id) }
     }
@@ -53,7 +53,7 @@ impl ClientError {
     /// The same text for both reasons, so that clients cannot find out which clusters exist.
     fn unreachable(routing_id: &str) -> Self {
         Self::routing(format!("cluster {routing_id} not found, or connection refused by its IP allowlist"))
-            .hint("Check the routing id, and that the cluster's IP allowlist includes your address.")
+            .hint("Check the routing ID, and that the cluster's IP allowlist includes your address.")
     }
 
     /// Whether the time of the answer must not reveal which of two reasons applies.

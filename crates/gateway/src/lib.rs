@@ -85,7 +85,7 @@ impl Policy {
     }
 }
 
-/// The cluster that a routing id identifies.
+/// The cluster that a routing ID identifies.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Destination {
     /// The cluster.
@@ -117,7 +117,7 @@ pub struct Activity {
 /// gateway.
 #[async_trait]
 pub trait Directory: Send + Sync + 'static {
-    /// The active cluster with this routing id (`name-number`).
+    /// The active cluster with this routing ID (`name-number`).
     async fn resolve(&self, routing_id: &str) -> Result<Option<Destination>>;
     /// The stored form of a user's password; `None` if the user does not exist. The name is in the form of
     /// `ootheca_model::sql_name`. Never wakes the cluster. As the server has it now, unless the server does not

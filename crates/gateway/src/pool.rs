@@ -64,6 +64,7 @@ pub(crate) struct PoolKey {
 struct Pooled {
     key: PoolKey,
     socket: UnixStream,
+    opened: Instant,
     parameters: ParameterStatuses,
     cancel_target: CancelTarget,
     since: Instant,
@@ -71,18 +72,24 @@ struct Pooled {
 
 pub(crate) struct Pool {
     max_idle: Duration,
+    lifetime: Duration,
     registry: Arc<Registry>,
     connections: Mutex<HashMap<ClusterId, Vec<Pooled>>>,
 }
 
 impl Pool {
-    /// A pool that keeps each connection for `max_idle`.
-    pub(crate) fn new(max_idle: Duration, registry: Arc<Registry>) -> Self {
-        Self { max_idle, registry, connections: Mutex::default() }
+    /// A pool that keeps each connection for `max_idle`, but not beyond the age `lifetime`.
+    pub(crate) fn new(max_idle: Duration, lifetime: Duration, registry: Arc<Registry>) -> Self {
+        Self { max_idle, lifetime, registry, connections: Mutex::default() }
     }
 
     pub(crate) fn is_enabled(&self) -> bool {
-        !self.max_idle.is_zero()
+        !self.max_idle.is_zero() && !self.lifetime.is_zero()
+    }
+
+    /// Whether a connection that was opened at `opened` and is unused since `since` can still be reused.
+    fn is_fresh(&self, opened: Instant, since: Instant, now: Instant) -> bool {
+        now.duration_since(since) < self.max_idle && now.duration_since(opened) < self.lifetime
     }
 
     /// Takes the most recent usable connection for a startup message and a client key. Returns it with the path of
@@ -95,7 +102,7 @@ impl Pool {
     ) -> Option<(Arc<Path>, BackendSession)> {
         let matches = |pooled: &Pooled| pooled.key.startup == startup && pooled.key.client_key == *client_key;
         loop {
-            let Pooled { key, socket, parameters, cancel_target, since } = {
+            let Pooled { key, socket, opened, parameters, cancel_target, since } = {
                 let mut connections = self.connections.lock();
                 let of_cluster = connections.get_mut(&cluster)?;
                 let found = of_cluster.iter().rposition(matches)?;
@@ -103,9 +110,10 @@ impl Pool {
             };
             let silent =
                 matches!((&socket).read(&mut [0]), Err(cause) if cause.kind() == io::ErrorKind::WouldBlock);
-            if silent && since.elapsed() < self.max_idle && cancel_target.is_unshared() {
+            let fresh = self.is_fresh(opened, since, Instant::now());
+            if silent && fresh && cancel_target.is_unshared() {
                 let (cancel_target, notices, trailing) = (Some(cancel_target), Vec::new(), Vec::new());
-                let session = BackendSession { socket, parameters, cancel_target, notices, trailing };
+                let session = BackendSession { socket, opened, parameters, cancel_target, notices, trailing };
                 return Some((key.socket, session));
             }
         }
@@ -123,13 +131,13 @@ impl Pool {
         drop(all);
     }
 
-    /// Closes connections that nothing has taken in time. Never returns.
+    /// Closes connections that nothing has taken in time, and those that are too old. Never returns.
     pub(crate) async fn sweep(self: Arc<Self>) {
         let mut interval = interval(SWEEP_INTERVAL);
         loop {
-            interval.tick().await;
+            let now = interval.tick().await;
             self.connections.lock().retain(|_, of_cluster| {
-                of_cluster.retain(|pooled| pooled.since.elapsed() < self.max_idle);
+                of_cluster.retain(|pooled| self.is_fresh(pooled.opened, pooled.since, now));
                 !of_cluster.is_empty()
             });
         }
@@ -154,13 +162,18 @@ pub(crate) struct Released {
     pub(crate) cluster: ClusterId,
     pub(crate) key: PoolKey,
     pub(crate) socket: BackendSocket,
+    pub(crate) opened: Instant,
     pub(crate) parameters: ParameterStatuses,
     pub(crate) cancel_target: CancelTarget,
 }
 
 impl Released {
-    /// Resets the connection and adds it to the pool. Closes it if the reset fails.
+    /// Resets the connection and adds it to the pool. Closes it if it is too old or the reset fails.
     pub(crate) async fn return_to(mut self, pool: &Pool) {
+        let now = Instant::now();
+        if !pool.is_fresh(self.opened, now, now) {
+            return;
+        }
         let seen_changes = pool.registry.policy_changes();
         let reset = reset(&mut self.socket, &mut self.parameters);
         match timeout(RESET_TIMEOUT, reset).await {
@@ -170,8 +183,8 @@ impl Released {
             Err(_) => return tracing::debug!("server connection not reset: timeout"),
         }
         let Some(socket) = self.socket.into_inner() else { return };
-        let Self { cluster, key, parameters, cancel_target, .. } = self;
-        let pooled = Pooled { key, socket, parameters, cancel_target, since: Instant::now() };
+        let Self { cluster, key, opened, parameters, cancel_target, .. } = self;
+        let pooled = Pooled { key, socket, opened, parameters, cancel_target, since: Instant::now() };
         pool.insert(cluster, pooled, seen_changes);
     }
 }
@@ -183,7 +196,7 @@ async fn reset(server: &mut BackendSocket, parameters: &mut ParameterStatuses) -
 
 /// Asks the server whether it would still let the user of a pooled connection connect to its database.
 pub(crate) async fn admits(session: BackendSession) -> Option<BackendSession> {
-    let BackendSession { socket, parameters, cancel_target, notices, trailing } = session;
+    let BackendSession { socket, opened, parameters, cancel_target, notices, trailing } = session;
     let mut socket = BackendSocket::new(socket).ok()?;
     match timeout(RESET_TIMEOUT, asks(&mut socket)).await {
         Ok(Ok(true)) => {}
@@ -193,7 +206,7 @@ pub(crate) async fn admits(session: BackendSession) -> Option<BackendSession> {
         }
     }
     let socket = socket.into_inner()?;
-    Some(BackendSession { socket, parameters, cancel_target, notices, trailing })
+    Some(BackendSession { socket, opened, parameters, cancel_target, notices, trailing })
 }
 
 async fn asks(server: &mut BackendSocket) -> io::Result<bool> {
@@ -288,6 +301,20 @@ mod tests {
     fn check(messages: &[(u8, &[u8])]) -> Option<bool> {
         let bytes: Vec<u8> = messages.iter().flat_map(|(kind, body)| message::encode(*kind, body)).collect();
         check_reset(&bytes, &mut ParameterStatuses::default())
+    }
+
+    #[test]
+    fn connections_are_reused_up_to_an_idle_time_and_an_age() {
+        let second = Duration::from_secs(1);
+        let pool = Pool::new(10 * second, 60 * second, Arc::default());
+        let opened = Instant::now();
+        let at = |seconds: u32| opened + seconds * second;
+        let fresh = |since, now| pool.is_fresh(opened, at(since), at(now));
+        assert!(fresh(0, 9) && fresh(55, 59));
+        assert!(!fresh(0, 10), "unused for too long");
+        assert!(!fresh(55, 60), "too old");
+        assert!(pool.is_enabled());
+        assert!(!Pool::new(10 * second, Duration::ZERO, Arc::default()).is_enabled());
     }
 
     #[test]

@@ -147,6 +147,7 @@ impl Gateway {
         let all_closed = || self.permits.acquire_many(self.max_open);
         if timeout(grace, all_closed()).await.is_err() {
             self.shared.registry.terminate_all(Termination::Shutdown);
+            self.shared.unauthenticated.close();
             let _ = timeout(CLOSE_TIMEOUT, all_closed()).await;
         }
         self.background.iter().for_each(AbortHandle::abort);
@@ -194,7 +195,7 @@ fn share(settings: &Settings, certificates: Arc<Certificates>, directory: Arc<dy
             settings.max_unauthenticated,
             settings.max_unauthenticated_per_address,
         )),
-        pool: Arc::new(Pool::new(settings.pool_idle, registry.clone())),
+        pool: Arc::new(Pool::new(settings.pool_idle, settings.pool_lifetime, registry.clone())),
         registry,
         cancel_keys: Arc::default(),
         attempts: Attempts::new(UNDELAYED_FAILURES),

@@ -35,6 +35,8 @@ pub struct Settings {
     pub max_connections_per_cluster: usize,
     /// How long the server connection of an ended session stays in the pool; zero disables the pool.
     pub pool_idle: Duration,
+    /// The age at which a server connection is no longer pooled; zero disables the pool.
+    pub pool_lifetime: Duration,
     /// Whether connections start with a PROXY header, version 2.
     pub proxy_protocol: bool,
     /// The number of worker threads; 0 means one for every two cores.
@@ -58,6 +60,7 @@ impl Settings {
             max_unauthenticated_per_address: 500,
             max_connections_per_cluster: 1_000,
             pool_idle: Duration::ZERO,
+            pool_lifetime: Duration::from_secs(3600),
             proxy_protocol: false,
             threads: 0,
         }

@@ -3,6 +3,7 @@
 //! Beyond a limit, the oldest connection is closed in favor of the new one. A login takes milliseconds, so this hits
 //! connections that wait, and clients that log in get through even from an address that keeps many open.
 
+use crate::{error::ClientError, registry::Termination};
 use ootheca_model::throttle::network;
 use parking_lot::{Mutex, MutexGuard};
 use std::{
@@ -26,6 +27,8 @@ pub(crate) struct Unauthenticated {
 struct State {
     next_id: u64,
     count: usize,
+    /// The gateway shuts down.
+    closed: bool,
     /// By ID, so that the oldest is the first.
     groups: HashMap<Group, BTreeMap<u64, Arc<Notify>>>,
 }
@@ -76,6 +79,9 @@ impl Unauthenticated {
 
     fn insert(&self, group: Group, eviction: Arc<Notify>) -> u64 {
         let mut state = self.lock();
+        if state.closed {
+            eviction.notify_one();
+        }
         let of_group = state.groups.get(&group).map_or(0, BTreeMap::len);
         if group.is_some() && of_group >= self.max_per_address {
             state.evict_oldest(group);
@@ -86,6 +92,15 @@ impl Unauthenticated {
             }
         }
         state.insert(group, eviction)
+    }
+
+    /// Evicts all connections, and those that enter later, because the gateway shuts down.
+    pub(crate) fn close(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        for eviction in state.groups.values().flat_map(BTreeMap::values) {
+            eviction.notify_one();
+        }
     }
 }
 
@@ -111,9 +126,15 @@ impl PendingConnection {
         self.connections.lock().remove(self.group, self.id);
     }
 
-    /// Waits until the connection has to make room for others.
-    pub(crate) async fn evicted(&self) {
+    /// Waits until the connection has to make room for others, or the gateway shuts down. Returns the error for the
+    /// client.
+    pub(crate) async fn evicted(&self) -> ClientError {
         self.eviction.notified().await;
+        if self.connections.lock().closed {
+            ClientError::terminated(Termination::Shutdown, None)
+        } else {
+            ClientError::too_many_unauthenticated()
+        }
     }
 }
 
@@ -171,5 +192,17 @@ mod tests {
         let _other = all.enter(address(1));
         assert_eq!(all.lock().count, 1);
         assert_eq!(evicted(&connections), [false, false], "an authenticated connection is not evicted");
+    }
+
+    #[test]
+    fn a_shutdown_evicts_all_connections() {
+        let all = Arc::new(Unauthenticated::new(100, 100));
+        let mut connections: Vec<_> = (1..4).map(|number| all.enter(address(number))).collect();
+        connections[0].authenticated();
+        all.close();
+        connections.push(all.enter(address(1)));
+        let reasons = connections.iter().map(|connection| connection.evicted().now_or_never());
+        let kinds: Vec<_> = reasons.map(|reason| reason.map(|error| error.kind)).collect();
+        assert_eq!(kinds, [None, Some("shutdown"), Some("shutdown"), Some("shutdown")]);
     }
 }

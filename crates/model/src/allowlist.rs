@@ -25,7 +25,7 @@ pub struct AllowlistEntry {
 }
 
 impl AllowlistEntry {
-    /// The row id of a network in a cluster.
+    /// The row ID of a network in a cluster.
     pub fn row_id(cluster: ClusterId, network: Ipv4Net) -> String {
         format!("{cluster}/{network}")
     }

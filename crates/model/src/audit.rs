@@ -19,11 +19,11 @@ pub struct AuditEntry {
     pub cluster: Option<ClusterId>,
     /// The name of the cluster.
     pub cluster_name: Option<String>,
-    /// The e-mail address of the user who acted.
+    /// The email address of the user who acted.
     pub user_email: Option<String>,
     /// The name of the service account that acted.
     pub service_account_name: Option<String>,
-    /// The id of the console session, never its token.
+    /// The ID of the console session, never its token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session_id: Option<String>,
     /// The IP address of the caller.

@@ -24,7 +24,7 @@ const ENDED: &str = "blackout window has ended and can't be changed; create anot
 pub struct BlackoutWindow {
     pub organization: OrganizationId,
     pub cluster: ClusterId,
-    /// The id, a UUID.
+    /// The ID, a UUID.
     pub id: String,
     pub start_time: Timestamp,
     pub end_time: Timestamp,

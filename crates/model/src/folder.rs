@@ -48,7 +48,7 @@ pub fn no_parent() -> Error {
     Error::new(ErrorKind::Invalid, "invalid argument: the parent must exist")
 }
 
-/// Parses a parent: an id, or an empty string or `root` for the root.
+/// Parses a parent: an ID, or an empty string or `root` for the root.
 pub fn parse_parent(text: &str) -> Result<Option<FolderId>> {
     match text {
         "" | ROOT => Ok(None),
@@ -87,22 +87,22 @@ impl Tree {
 
     /// `from` and its ancestors, innermost first. Stops at a missing parent, and terminates even if there is
     /// a cycle.
-    pub fn line(&self, from: Option<FolderId>) -> Vec<&Folder> {
-        let mut line = Vec::new();
+    pub fn ancestors_from(&self, from: Option<FolderId>) -> Vec<&Folder> {
+        let mut ancestors = Vec::new();
         let mut next = from;
         while let Some(folder) = next.and_then(|id| self.folders.get(&id)) {
-            if line.len() >= self.folders.len() {
+            if ancestors.len() >= self.folders.len() {
                 break;
             }
-            line.push(folder);
+            ancestors.push(folder);
             next = folder.parent;
         }
-        line
+        ancestors
     }
 
-    /// The ids of [`line`](Self::line).
-    pub fn line_ids(&self, from: Option<FolderId>) -> Vec<FolderId> {
-        self.line(from).iter().map(|folder| folder.id).collect()
+    /// The IDs of [`ancestors_from`](Self::ancestors_from).
+    pub fn ancestor_ids_from(&self, from: Option<FolderId>) -> Vec<FolderId> {
+        self.ancestors_from(from).iter().map(|folder| folder.id).collect()
     }
 
     /// Finds a folder by an absolute path of names. Leading and trailing slashes are optional.
@@ -127,7 +127,7 @@ impl Tree {
 
     /// Checks that `folder`, which is new or changed, is valid at its position in the tree.
     pub fn check_place(&self, folder: &Folder) -> Result<()> {
-        let above = self.line(folder.parent);
+        let above = self.ancestors_from(folder.parent);
         if folder.parent.is_some() && above.is_empty() {
             return Err(no_parent());
         }
@@ -151,7 +151,8 @@ impl Tree {
 
     /// The number of levels below this folder.
     fn height(&self, id: FolderId) -> usize {
-        let depth = |folder: &&Folder| self.line_ids(folder.parent).iter().position(|above| *above == id);
+        let depth =
+            |folder: &&Folder| self.ancestors_from(folder.parent).iter().position(|above| above.id == id);
         self.folders.values().filter_map(|folder| depth(&folder)).max().map_or(0, |place| place + 1)
     }
 }

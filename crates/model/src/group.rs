@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Group {
     pub organization: OrganizationId,
-    /// The id. Roles are granted to it like to any other principal.
+    /// The ID. Roles are granted to it like to any other principal.
     pub id: PrincipalId,
     /// The name, which need not be unique.
     pub name: String,
-    /// The provider's id of the group.
+    /// The provider's ID of the group.
     pub external_id: Option<String>,
     pub created_at: Timestamp,
     /// The time when the group or its membership last changed.

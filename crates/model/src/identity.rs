@@ -23,7 +23,7 @@ pub struct Organization {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ServiceAccount {
     pub organization: OrganizationId,
-    /// The id, also a principal id.
+    /// The ID, also a principal ID.
     pub id: PrincipalId,
     /// The name, which need not be unique.
     pub name: String,
@@ -35,13 +35,13 @@ pub struct ServiceAccount {
     pub grants: Vec<Grant>,
 }
 
-/// A user, identified by an e-mail address.
+/// A user, identified by an email address.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Person {
     pub organization: OrganizationId,
-    /// The id, also a principal id.
+    /// The ID, also a principal ID.
     pub id: PrincipalId,
-    /// The e-mail address in lower case.
+    /// The email address in lower case.
     pub email: String,
     pub created_at: Timestamp,
     /// The direct grants, sorted, which always include ORG_MEMBER.
@@ -59,7 +59,7 @@ pub struct Person {
 }
 
 impl Person {
-    /// Creates a user that is only a member and has no password. The e-mail address is converted to lower
+    /// Creates a user that is only a member and has no password. The email address is converted to lower
     /// case.
     pub fn new(
         organization: OrganizationId,
@@ -72,7 +72,7 @@ impl Person {
         let plain =
             |text: &str| !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || c.is_control());
         if email.len() > 254 || !plain(name) || !plain(domain) || domain.contains('@') {
-            return Err(Error::invalid("email", format!("{email:?} is not an e-mail address")));
+            return Err(Error::invalid("email", format!("{email:?} is not an email address")));
         }
         let (grants, profile) = (normal_grants([]), Profile::default());
         Ok(Self { organization, id, email, created_at, grants, profile, password: None, invited: false })
@@ -111,7 +111,7 @@ pub struct Invitation {
     pub id: String,
     /// The user who is invited.
     pub person: PrincipalId,
-    /// The e-mail address of that user.
+    /// The email address of that user.
     pub email: String,
     /// Whether the link resets the password of an existing user.
     pub reset: bool,
@@ -126,7 +126,7 @@ pub struct Invitation {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ApiKey {
     pub organization: OrganizationId,
-    /// The id: `CCDB1_` and 22 letters or digits.
+    /// The ID: `CCDB1_` and 22 letters or digits.
     pub id: String,
     /// The name, which can be changed.
     pub name: String,
@@ -158,7 +158,7 @@ pub struct Principal {
     /// The organization that the caller belongs to.
     pub organization: OrganizationId,
     pub id: PrincipalId,
-    /// The name of the service account or the e-mail address, for the audit log.
+    /// The name of the service account or the email address, for the audit log.
     pub name: String,
     /// Whether the caller is a user.
     pub person: bool,

@@ -28,18 +28,18 @@ macro_rules! id {
 }
 
 id!(
-    /// The id of an organization, the tenant of the control plane.
+    /// The ID of an organization, the tenant of the control plane.
     OrganizationId
 );
 id!(
-    /// The id of a cluster, which differs from its routing id.
+    /// The ID of a cluster, which differs from its routing ID.
     ClusterId
 );
 id!(
-    /// The id of a principal that can hold roles: a service account, a user, or a group.
+    /// The ID of a principal that can hold roles: a service account, a user, or a group.
     PrincipalId
 );
 id!(
-    /// The id of a folder.
+    /// The ID of a folder.
     FolderId
 );

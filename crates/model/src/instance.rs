@@ -72,7 +72,7 @@ pub struct Node {
     pub name: String,
     /// Whether the server accepts connections.
     pub live: bool,
-    /// The process id, if there is a process.
+    /// The process ID, if there is a process.
     pub pid: Option<u32>,
 }
 
@@ -136,8 +136,10 @@ impl Condition {
     pub const NOT_RESPONDING: &str = "NotResponding";
     /// The newest backups of the cluster are damaged or missing in the repository, and no new base was taken yet.
     pub const BACKUP_DAMAGED: &str = "BackupDamaged";
-    /// A backup of the cluster is long overdue, because it fails or waits for others.
+    /// A backup of the cluster is long overdue, because it fails or does not end.
     pub const BACKUP_FAILED: &str = "BackupFailed";
+    /// The configuration of the cluster enables backups, but the settings of the server turn them off.
+    pub const BACKUPS_DISABLED: &str = "BackupsDisabled";
 }
 
 /// The result of a removal.

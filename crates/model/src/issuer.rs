@@ -15,7 +15,7 @@ const MAX_LENGTH: usize = 1024;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct JwtIssuer {
     pub organization: OrganizationId,
-    /// The id, a UUID.
+    /// The ID, a UUID.
     pub id: String,
     /// The `iss` claim of its tokens, which is also the URL where its keys are found.
     pub issuer_url: String,
@@ -106,8 +106,8 @@ impl JwtIssuer {
         entries.try_for_each(|(at, entry)| entry.check(&format!("identity_map[{at}]")))
     }
 
-    /// The possible identities for the identity in a token, in lower case and without duplicates: e-mail
-    /// addresses or ids of service accounts, which need not exist.
+    /// The possible identities for the identity in a token, in lower case and without duplicates: email
+    /// addresses or IDs of service accounts, which need not exist.
     pub fn identities(&self, token_identity: &str) -> Vec<String> {
         if self.identity_map.is_empty() {
             return vec![token_identity.to_lowercase()];

@@ -1,7 +1,7 @@
 //! The types of Ootheca, and the decisions about them.
 //!
-//! This crate is pure: no input or output, no async, no clock, and no randomness. Time and new ids are
-//! arguments, so that tests control them. All other crates depend on this one.
+//! This crate is pure: no input or output, no async, and no clock. Time and new IDs are arguments, so that tests
+//! control them. Only [`throttle`] and [`attempts`] have state: a bounded number of recent failures, in memory.
 
 pub mod allowlist;
 pub mod attempts;
@@ -12,9 +12,9 @@ pub mod catalog;
 pub mod cluster;
 pub mod disk;
 pub mod error;
-pub mod failpoint;
 pub mod folder;
 pub mod group;
+pub mod hex;
 pub mod identity;
 pub mod ids;
 pub mod instance;

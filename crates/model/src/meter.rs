@@ -37,17 +37,19 @@ pub struct Meter {
     pub measured_at: Timestamp,
     /// The counters that are already included in the sums.
     pub last: Measure,
-    /// The traffic that is already included in the sums.
-    #[serde(default)]
-    pub traffic: Traffic,
+    /// The bytes sent to clients that are already included in the sums.
+    #[serde(default, rename = "traffic")]
+    pub egress: EgressCounter,
     /// The month of the sums.
     pub month: String,
     /// The usage in that month.
     pub used: Quantities,
     /// The reported thresholds of request units in that month.
-    pub told_request_units: Told,
+    #[serde(rename = "told_request_units")]
+    pub reported_request_units: ReportedThreshold,
     /// The reported thresholds of storage since it was last below them.
-    pub told_storage: Told,
+    #[serde(rename = "told_storage")]
+    pub reported_storage: ReportedThreshold,
     /// The remaining cost of the server start, which is not charged.
     #[serde(default)]
     pub start: Start,
@@ -56,9 +58,9 @@ pub struct Meter {
     pub upkeep: u64,
 }
 
-/// The traffic of a cluster, as one process of the control plane has counted it.
+/// The bytes sent to the clients of a cluster, as one process of the control plane has counted them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Traffic {
+pub struct EgressCounter {
     /// The run of the process. A new one starts at zero.
     pub epoch: String,
     /// Bytes sent to clients.
@@ -77,7 +79,7 @@ pub struct Start {
 
 /// The highest threshold that was reported, and for which limit. A change of the limit resets it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Told {
+pub struct ReportedThreshold {
     pub limit: i64,
     /// The threshold in percent; 0 for none.
     pub percent: u8,
@@ -116,11 +118,11 @@ impl Meter {
             organization,
             measured_at: now,
             last: Measure::default(),
-            traffic: Traffic::default(),
+            egress: EgressCounter::default(),
             month: period::month(now),
             used: Quantities::default(),
-            told_request_units: Told::default(),
-            told_storage: Told::default(),
+            reported_request_units: ReportedThreshold::default(),
+            reported_storage: ReportedThreshold::default(),
             start: Start::default(),
             upkeep: 0,
         }
@@ -155,7 +157,7 @@ impl Meter {
         if other {
             self.month = month;
             self.used = Quantities::default();
-            self.told_request_units = Told::default();
+            self.reported_request_units = ReportedThreshold::default();
         }
         other
     }
@@ -175,10 +177,10 @@ impl Meter {
             if plan == Plan::Basic { (limits.request_units, limits.storage_mib) } else { (None, None) };
         let micros = self.used.request_units().total();
         let mut crossed =
-            cross(&mut self.told_request_units, "request_unit_limit", request_units, micros, MICRO);
-        forget(&mut self.told_storage, storage_mib, self.last.storage_bytes);
+            cross(&mut self.reported_request_units, "request_unit_limit", request_units, micros, MICRO);
+        forget(&mut self.reported_storage, storage_mib, self.last.storage_bytes);
         crossed.extend(cross(
-            &mut self.told_storage,
+            &mut self.reported_storage,
             "storage_mib_limit",
             storage_mib,
             self.last.storage_bytes,
@@ -195,33 +197,33 @@ pub fn percent(used: u64, limit: i64, unit: u64) -> u64 {
 }
 
 fn cross(
-    told: &mut Told,
+    reported: &mut ReportedThreshold,
     limit_name: &'static str,
     limit: Option<i64>,
     used: u64,
     unit: u64,
 ) -> Vec<Crossing> {
     let Some(limit) = limit else {
-        *told = Told::default();
+        *reported = ReportedThreshold::default();
         return Vec::new();
     };
-    if told.limit != limit {
-        *told = Told { limit, percent: 0 };
+    if reported.limit != limit {
+        *reported = ReportedThreshold { limit, percent: 0 };
     }
     let share = percent(used, limit, unit);
     let new = THRESHOLDS.into_iter().filter(|threshold| u64::from(*threshold) <= share);
-    let new: Vec<u8> = new.filter(|threshold| *threshold > told.percent).collect();
-    told.percent = new.last().copied().unwrap_or(told.percent);
+    let new: Vec<u8> = new.filter(|threshold| *threshold > reported.percent).collect();
+    reported.percent = new.last().copied().unwrap_or(reported.percent);
     new.into_iter().map(|threshold| Crossing { limit_name, limit, used: used / unit, threshold }).collect()
 }
 
 /// Resets thresholds above the current usage, so that they are reported again. Only storage can decrease.
-fn forget(told: &mut Told, limit: Option<i64>, used: u64) {
-    let Some(limit) = limit.filter(|limit| *limit == told.limit) else { return };
+fn forget(reported: &mut ReportedThreshold, limit: Option<i64>, used: u64) {
+    let Some(limit) = limit.filter(|limit| *limit == reported.limit) else { return };
     let share = percent(used, limit, MIB);
     let mut still =
         THRESHOLDS.into_iter().filter(|threshold| share.saturating_add(SLACK) >= u64::from(*threshold));
-    told.percent = told.percent.min(still.next_back().unwrap_or(0));
+    reported.percent = reported.percent.min(still.next_back().unwrap_or(0));
 }
 
 #[cfg(test)]
@@ -257,11 +259,20 @@ mod tests {
         assert_ne!(record(vacuum), Quantities::default(), "only once");
     }
 
+    #[test]
+    fn names_in_stored_meters_do_not_change() {
+        let stored = serde_json::to_value(meter()).expect("a document");
+        for name in ["traffic", "told_request_units", "told_storage", "start", "upkeep"] {
+            assert!(stored.get(name).is_some(), "{name}");
+        }
+        assert!(serde_json::from_value::<Meter>(stored).is_ok_and(|read| read == meter()));
+    }
+
     fn stored(mib: u64) -> Measure {
         Measure { storage_bytes: mib * MIB, ..Measure::default() }
     }
 
-    fn told(meter: &mut Meter, limits: &UsageLimits) -> Vec<(&'static str, u8)> {
+    fn reported(meter: &mut Meter, limits: &UsageLimits) -> Vec<(&'static str, u8)> {
         let crossings = meter.crossings(Plan::Basic, limits);
         crossings.iter().map(|crossing| (crossing.limit_name, crossing.threshold)).collect()
     }
@@ -285,7 +296,7 @@ mod tests {
             growth.blocks_read
         };
         assert_eq!(left(&mut meter, "a", 100), 0);
-        assert_eq!(left(&mut meter, "a", START_BLOCKS), 100, "what was forgiven is gone");
+        assert_eq!(left(&mut meter, "a", START_BLOCKS), 100, "the startup cost is deducted");
         assert_eq!(left(&mut meter, "a", 7), 7);
         assert_eq!(left(&mut meter, "b", START_BLOCKS + 1), 1, "another start");
     }
@@ -297,18 +308,18 @@ mod tests {
         let now = at("2026-11-24T13:00:00Z");
         let name = "request_unit_limit";
         meter.record_usage(Measure::default(), units(49), now);
-        assert_eq!(told(&mut meter, &limits), []);
+        assert_eq!(reported(&mut meter, &limits), []);
         meter.record_usage(Measure::default(), units(1), now);
-        assert_eq!(told(&mut meter, &limits), [(name, 50)]);
-        assert_eq!(told(&mut meter, &limits), []);
+        assert_eq!(reported(&mut meter, &limits), [(name, 50)]);
+        assert_eq!(reported(&mut meter, &limits), []);
         meter.record_usage(Measure::default(), units(60), now);
         let crossings = meter.crossings(Plan::Basic, &limits);
         let both = [75, 100].map(|threshold| Crossing { limit_name: name, limit: 100, used: 110, threshold });
         assert_eq!(crossings, both);
         let higher = UsageLimits { request_units: Some(150), ..limits };
-        assert_eq!(told(&mut meter, &higher), [(name, 50)], "another limit is told anew");
+        assert_eq!(reported(&mut meter, &higher), [(name, 50)], "another limit is reported anew");
         meter.record_usage(Measure::default(), units(60), at("2026-12-01T00:00:00Z"));
-        assert_eq!(told(&mut meter, &limits), [(name, 50)], "another month");
+        assert_eq!(reported(&mut meter, &limits), [(name, 50)], "another month");
     }
 
     #[test]
@@ -322,12 +333,12 @@ mod tests {
         {
             meter.record_usage(stored(mib), units(0), now);
             let expected: Vec<_> = expected.into_iter().map(|threshold| (name, threshold)).collect();
-            assert_eq!(told(&mut meter, &limits), expected, "at {mib} MiB");
+            assert_eq!(reported(&mut meter, &limits), expected, "at {mib} MiB");
         }
         meter.record_usage(stored(10), units(0), now);
-        assert_eq!(told(&mut meter, &limits), []);
+        assert_eq!(reported(&mut meter, &limits), []);
         meter.record_usage(stored(100), units(0), now);
-        assert_eq!(told(&mut meter, &limits).len(), 3);
+        assert_eq!(reported(&mut meter, &limits).len(), 3);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The attributes of a user that an identity provider manages, in addition to the e-mail address.
+//! The attributes of a user that an identity provider manages, in addition to the email address.
 
 use crate::{PrincipalId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -7,18 +7,18 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Profile {
-    /// The name to sign in with, unique in the organization; the e-mail address if absent.
+    /// The name to sign in with, unique in the organization; the email address if absent.
     pub user_name: Option<String>,
-    /// The provider's id of the user.
+    /// The provider's ID of the user.
     pub external_id: Option<String>,
     pub display_name: Option<String>,
     pub given_name: Option<String>,
     pub family_name: Option<String>,
-    /// All e-mail addresses, if the provider sent them.
+    /// All email addresses, if the provider sent them.
     pub emails: Vec<Email>,
     /// Whether the user is active. An inactive user has no access.
     pub active: bool,
-    /// The ids of the user's groups, sorted. Membership is stored only here.
+    /// The IDs of the user's groups, sorted. Membership is stored only here.
     pub groups: Vec<PrincipalId>,
     /// The time of the last change by the provider.
     pub updated_at: Option<Timestamp>,
@@ -40,7 +40,7 @@ impl Default for Profile {
     }
 }
 
-/// An e-mail address of a user.
+/// An email address of a user.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Email {
     pub value: String,

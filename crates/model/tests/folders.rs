@@ -225,7 +225,7 @@ proptest! {
             }
             let tree = Tree::new(folders.clone());
             for one in tree.iter() {
-                let line = tree.line(Some(one.id));
+                let line = tree.ancestors_from(Some(one.id));
                 prop_assert!(line.len() <= DEPTH);
                 prop_assert!(line.last().is_some_and(|top| top.parent.is_none()));
                 let path = line.iter().rev().map(|above| above.name.as_str()).collect::<Vec<_>>().join("/");

@@ -131,7 +131,7 @@ pub fn row_values(body: &[u8]) -> impl Iterator<Item = Option<&[u8]>> {
 pub struct Column<'a> {
     /// The name.
     pub name: &'a [u8],
-    /// The object id of the data type.
+    /// The object ID of the data type.
     pub type_oid: u32,
     /// The type modifier, such as a length; -1 without one.
     pub type_modifier: i32,

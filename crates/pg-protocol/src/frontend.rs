@@ -6,7 +6,7 @@ use crate::{
     put_string,
 };
 
-/// Executes a function by its object id.
+/// Executes a function by its object ID.
 pub const FUNCTION_CALL: u8 = b'F';
 /// Prepares a statement.
 pub const PARSE: u8 = b'P';

@@ -77,7 +77,7 @@ impl Packet {
 /// The key that identifies a session in a CancelRequest.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CancelKey {
-    /// The process id, or a number in its place.
+    /// The process ID, or a number in its place.
     pub pid: u32,
     /// 4 bytes, or up to 256 since protocol 3.2.
     pub secret: Vec<u8>,

@@ -13,7 +13,7 @@ const REMEMBERED: usize = 1000;
 
 type Entries<T> = quick_cache::sync::Cache<String, T>;
 
-/// Documents by their ids, for each kind.
+/// Documents by their IDs, for each kind.
 pub struct Cache {
     kinds: [Entries<Entry>; Kind::ALL.len()],
 }

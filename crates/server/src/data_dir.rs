@@ -1,9 +1,9 @@
 //! The data directory: its lock and its private files.
 
+use ootheca_durable::file;
 use ootheca_model::{Error, Result};
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
-    io::Write,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     time::Duration,
@@ -39,7 +39,7 @@ impl DataDir {
             }
             if Instant::now() >= deadline {
                 let rule = format!(
-                    "another {who} uses {}; to take its place without a pause, start with --take-over",
+                    "another {who} is using {}; to replace it without downtime, start with --take-over",
                     path.display()
                 );
                 return Err(Error::invalid("data_dir", rule));
@@ -69,7 +69,7 @@ impl DataDir {
             .map_err(|e| failed("could not create", e))?;
         fs::set_permissions(&absolute, fs::Permissions::from_mode(0o711))
             .map_err(|e| failed("could not set the permissions of", e))?;
-        let lock = private_file(&absolute.join(name)).map_err(|error| failed("could not lock", error))?;
+        let lock = open_lock(&absolute.join(name)).map_err(|error| failed("could not lock", error))?;
         match lock.try_lock() {
             Ok(()) => Ok(Some(Self { path: absolute, _lock: lock })),
             Err(TryLockError::WouldBlock) => Ok(None),
@@ -101,16 +101,8 @@ impl DataDir {
 
     /// Writes a secret atomically. Only the owner can read the file.
     pub fn write_private(&self, name: &str, text: &str) -> Result<PathBuf> {
-        let (path, draft) = (self.path.join(name), self.path.join(format!("{name}.new")));
-        let write = || -> std::io::Result<()> {
-            let mut file = private_file(&draft)?;
-            file.set_len(0)?;
-            file.write_all(text.as_bytes())?;
-            file.sync_all()?;
-            fs::rename(&draft, &path)?;
-            File::open(&self.path)?.sync_all()
-        };
-        write()
+        let path = self.path.join(name);
+        file::replace(&path, text.as_bytes(), 0o600)
             .map_err(|error| Error::internal(format!("could not write {}", path.display())).because(error))?;
         Ok(path)
     }
@@ -122,6 +114,6 @@ pub fn absolute(path: &Path) -> Result<PathBuf> {
         .map_err(|error| Error::invalid("data_dir", format!("could not resolve {}: {error}", path.display())))
 }
 
-fn private_file(path: &Path) -> std::io::Result<File> {
+fn open_lock(path: &Path) -> std::io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
 }

@@ -15,8 +15,6 @@ use serde::{Serialize, de::DeserializeOwned};
 pub trait Document: Serialize + DeserializeOwned + Send {
     /// The kind of the rows.
     const KIND: Kind;
-    /// The name of the type in messages.
-    const NAME: &'static str;
 
     /// The columns other than the document, which [`insert`] or [`update`] fill in.
     fn columns(&self) -> Row;
@@ -34,7 +32,7 @@ pub struct Stored<T> {
 /// Decodes the document of a row.
 pub fn decode<T: Document>(row: Row) -> Result<Stored<T>> {
     let value = serde_json::from_str(&row.document).map_err(|error| {
-        Error::internal(format!("{} {}: damaged document", T::NAME, row.id)).because(error)
+        Error::internal(format!("{} {}: damaged document", T::KIND.title(), row.id)).because(error)
     })?;
     Ok(Stored { row, value })
 }
@@ -51,11 +49,11 @@ pub async fn get<T: Document>(
     id: &str,
 ) -> Result<Stored<T>> {
     let row = store.get(T::KIND, id).await?.filter(|row| row.organization == organization);
-    decode(row.ok_or_else(|| Error::not_found(T::NAME))?)
+    decode(row.ok_or_else(|| Error::not_found(T::KIND.title()))?)
 }
 
-/// The active cluster with this ID; 404 if there is none or it is deleted.
-pub async fn active_cluster(
+/// The cluster with this ID, in any state but DELETED; 404 if there is none.
+pub async fn undeleted_cluster(
     store: &dyn Store,
     organization: OrganizationId,
     id: Option<ClusterId>,
@@ -87,7 +85,7 @@ pub fn touch(row: &Row) -> Mutation {
 
 fn filled<T: Document>(value: &T, revision: i64) -> Result<Row> {
     let document = serde_json::to_string(value)
-        .map_err(|error| Error::internal(format!("could not encode {}", T::NAME)).because(error))?;
+        .map_err(|error| Error::internal(format!("could not encode {}", T::KIND.title())).because(error))?;
     Ok(Row { document, revision, ..value.columns() })
 }
 
@@ -129,7 +127,6 @@ pub fn time_key(time: Timestamp) -> String {
 
 impl Document for Organization {
     const KIND: Kind = Kind::Organization;
-    const NAME: &'static str = "organization";
 
     fn columns(&self) -> Row {
         // The label is unique: two servers that start at the same time create the organization once.
@@ -149,7 +146,6 @@ macro_rules! principal_columns {
 
 impl Document for ServiceAccount {
     const KIND: Kind = Kind::ServiceAccount;
-    const NAME: &'static str = "service account";
 
     fn columns(&self) -> Row {
         principal_columns!(self, self.organization, self.name.clone())
@@ -158,7 +154,6 @@ impl Document for ServiceAccount {
 
 impl Document for Person {
     const KIND: Kind = Kind::Person;
-    const NAME: &'static str = "user";
 
     fn columns(&self) -> Row {
         Row {
@@ -173,7 +168,6 @@ impl Document for Person {
 
 impl Document for Group {
     const KIND: Kind = Kind::Group;
-    const NAME: &'static str = "group";
 
     fn columns(&self) -> Row {
         Row { updated_at: self.updated_at, ..principal_columns!(self, self.organization, self.name.clone()) }
@@ -182,7 +176,6 @@ impl Document for Group {
 
 impl Document for ApiKey {
     const KIND: Kind = Kind::ApiKey;
-    const NAME: &'static str = "API key";
 
     fn columns(&self) -> Row {
         Row {
@@ -194,7 +187,6 @@ impl Document for ApiKey {
 
 impl Document for Folder {
     const KIND: Kind = Kind::Folder;
-    const NAME: &'static str = "folder";
 
     fn columns(&self) -> Row {
         let parent = self.parent.map(|id| id.to_string()).unwrap_or_default();
@@ -210,7 +202,6 @@ impl Document for Folder {
 /// Due when the session expires, so that it is removed.
 impl Document for Session {
     const KIND: Kind = Kind::Session;
-    const NAME: &'static str = "session";
 
     fn columns(&self) -> Row {
         Row {
@@ -224,7 +215,6 @@ impl Document for Session {
 /// Due when the invitation expires, so that it is removed.
 impl Document for Invitation {
     const KIND: Kind = Kind::Invitation;
-    const NAME: &'static str = "invitation";
 
     fn columns(&self) -> Row {
         Row {
@@ -237,7 +227,6 @@ impl Document for Invitation {
 
 impl Document for JwtIssuer {
     const KIND: Kind = Kind::JwtIssuer;
-    const NAME: &'static str = "JWT issuer";
 
     fn columns(&self) -> Row {
         Row {
@@ -249,7 +238,6 @@ impl Document for JwtIssuer {
 
 impl Document for Cluster {
     const KIND: Kind = Kind::Cluster;
-    const NAME: &'static str = "cluster";
 
     /// Names and routing IDs are available again after a cluster is deleted. A cluster is due until the
     /// reconciler has reached its desired state.
@@ -275,7 +263,6 @@ impl Document for Cluster {
 
 impl Document for AllowlistEntry {
     const KIND: Kind = Kind::AllowlistEntry;
-    const NAME: &'static str = "allowlist entry";
 
     fn columns(&self) -> Row {
         Row {
@@ -293,7 +280,6 @@ impl Document for AllowlistEntry {
 
 impl Document for BlackoutWindow {
     const KIND: Kind = Kind::BlackoutWindow;
-    const NAME: &'static str = "blackout window";
 
     fn columns(&self) -> Row {
         Row {
@@ -305,7 +291,6 @@ impl Document for BlackoutWindow {
 
 impl Document for Base {
     const KIND: Kind = Kind::BackupBase;
-    const NAME: &'static str = "base";
 
     fn columns(&self) -> Row {
         let sort_key = time_key(self.created_at);
@@ -319,7 +304,6 @@ impl Document for Base {
 /// Due when the last backup expires, so that it is removed.
 impl Document for RecoveryPoint {
     const KIND: Kind = Kind::RecoveryPoint;
-    const NAME: &'static str = "recovery point";
 
     fn columns(&self) -> Row {
         let sort_key = time_key(self.as_of_time);
@@ -334,7 +318,6 @@ impl Document for RecoveryPoint {
 
 impl Document for Restore {
     const KIND: Kind = Kind::Restore;
-    const NAME: &'static str = "restore";
 
     fn columns(&self) -> Row {
         let sort_key = time_key(self.created_at);
@@ -348,7 +331,6 @@ impl Document for Restore {
 
 impl Document for Meter {
     const KIND: Kind = Kind::Meter;
-    const NAME: &'static str = "meter";
 
     fn columns(&self) -> Row {
         let id = self.cluster.to_string();

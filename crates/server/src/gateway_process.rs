@@ -11,7 +11,8 @@ use crate::{
     http::{listener, metrics},
     settings::Settings,
 };
-use ootheca_model::{Error, Result, failpoint};
+use ootheca_durable::failpoint;
+use ootheca_model::{Error, Result};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     sync::{mpsc, watch},

@@ -2,13 +2,14 @@
 //! their clients know. They are a row of each copy in the repository of backups.
 
 use crate::{data_dir::DataDir, documents};
-use ootheca_model::{Error, Result, Timestamp, failpoint};
+use ootheca_durable::{failpoint, file};
+use ootheca_model::{Error, Result, Timestamp};
 use ootheca_store::{Batch, Kind, Row, Store};
 use serde::{Deserialize, Serialize};
 use std::{
-    fs::{self, DirBuilder, OpenOptions},
-    io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    fs::{self, DirBuilder},
+    io,
+    os::unix::fs::{DirBuilderExt, PermissionsExt},
     path::Path,
 };
 
@@ -73,14 +74,11 @@ fn read(data_dir: &Path, path: &str) -> Result<Option<PrivateFile>> {
     }
 }
 
-fn write(data_dir: &Path, file: &PrivateFile) -> io::Result<()> {
-    let path = data_dir.join(&file.path);
+fn write(data_dir: &Path, private: &PrivateFile) -> io::Result<()> {
+    let path = data_dir.join(&private.path);
     if let Some(folder) = path.parent() {
         // The engine and the gateway set the permissions that they need.
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     }
-    let mut created =
-        OpenOptions::new().write(true).create(true).truncate(true).mode(file.mode).open(&path)?;
-    created.write_all(file.text.as_bytes())?;
-    created.sync_all()
+    file::replace(&path, private.text.as_bytes(), private.mode)
 }

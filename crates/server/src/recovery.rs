@@ -15,6 +15,7 @@ use crate::{
     settings::{Settings, hostname},
 };
 use ootheca_backups::{RecoveryKey, Repository};
+use ootheca_durable::{failpoint, file};
 use ootheca_model::{
     Cluster, ClusterId, ClusterState, Error, ErrorKind, Result, Timestamp,
     backup::{
@@ -22,14 +23,13 @@ use ootheca_model::{
         RestoreStatus, RestoreType, create_restore,
     },
     cluster::ObservedCluster,
-    failpoint,
     time::Clock as _,
 };
 use ootheca_store::{Batch, Kind, Position, Query, Store};
 use rand::RngExt;
 use serde::Serialize;
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, OpenOptions},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     time::Duration,
@@ -44,6 +44,8 @@ const DRAFT: &str = "store.recovery";
 const EPOCHS: u64 = 1000;
 /// The code of gRPC for a restore that was running.
 const ABORTED: i32 = 10;
+/// The setting with the recovery key, as hexadecimal digits.
+pub(crate) const RECOVERY_KEY: &str = "recovery-key";
 /// The number of recovery points that are read at once.
 const PORTION: usize = 100;
 
@@ -77,7 +79,7 @@ pub async fn recover(mut settings: Settings, key: &str, until: Option<Timestamp>
     if let Some(path) = target.as_ref().filter(|path| path.exists()) {
         return Err(Error::precondition(format!("store: {} exists already", path.display())));
     }
-    let repository = Repository::open(&settings.backups_url(), key, false).await?;
+    let repository = Repository::open(&settings.backups_url(), key.clone(), false).await?;
     let copies = repository.control_copies().await?;
     let found = copies.into_iter().rfind(|time| until.is_none_or(|until| *time <= until));
     let control_store = found.ok_or_else(|| no_copy(until))?;
@@ -88,15 +90,15 @@ pub async fn recover(mut settings: Settings, key: &str, until: Option<Timestamp>
     let now = SystemClock.now();
     let copy = ootheca_store::open(&format!("sqlite:{}", draft.display())).await?;
     let clusters = match &target {
-        Some(_) => begin(&*copy, &data, now).await?,
-        None => begin(&*ootheca_store::open(&settings.store_url()).await?, &data, now).await?,
+        Some(_) => begin(&*copy, &key, &data, now).await?,
+        None => begin(&*ootheca_store::open(&settings.store_url()).await?, &key, &data, now).await?,
     };
     private_files::write_all(&*copy, &data).await?;
     private_files::forget(&*copy, now).await?;
     copy.close().await?;
     drop(copy);
     let finished = match &target {
-        Some(path) => fs::rename(&draft, path).and_then(|()| sync_parent(path)),
+        Some(path) => fs::rename(&draft, path).and_then(|()| file::sync_parent(path)),
         None => fs::remove_file(&draft),
     };
     finished.map_err(|error| failed("finish", &draft, error))?;
@@ -158,23 +160,18 @@ async fn download(repository: &Repository, time: Timestamp, to: &Path) -> Result
     Ok(())
 }
 
-fn sync_parent(path: &Path) -> std::io::Result<()> {
-    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
-}
-
 fn failed(action: &str, path: &Path, error: std::io::Error) -> Error {
     Error::unavailable(format!("could not {action} {}", path.display())).because(error)
 }
 
 /// Lets the engine of this data directory own the store, and all active clusters be restored.
-async fn begin(store: &dyn Store, data: &DataDir, now: Timestamp) -> Result<Vec<RecoveredCluster>> {
-    let organizations = store.list(&Query { limit: 1, ..Query::all(Kind::Organization) }).await?;
-    if organizations.is_empty() {
-        return Err(Error::precondition(
-            "store: it has no organization; if the installation has its store in PostgreSQL, restore a backup of that \
-             database first, and name it with --store",
-        ));
-    }
+async fn begin(
+    store: &dyn Store,
+    key: &RecoveryKey,
+    data: &DataDir,
+    now: Timestamp,
+) -> Result<Vec<RecoveredCluster>> {
+    check_installation(store, key).await?;
     Owner::of(data, hostname())?.claim(store, true, now).await?;
     let mut clusters = Vec::new();
     for row in store.list(&Query::active(Kind::Cluster)).await? {
@@ -183,6 +180,29 @@ async fn begin(store: &dyn Store, data: &DataDir, now: Timestamp) -> Result<Vec<
         clusters.push(RecoveredCluster { id: cluster.value.id, name: cluster.value.name, backup });
     }
     Ok(clusters)
+}
+
+/// Returns `Precondition` if a store is empty, or belongs to another installation: the clusters of that one would be
+/// restored from backups that this repository does not contain.
+async fn check_installation(store: &dyn Store, key: &RecoveryKey) -> Result<()> {
+    let organizations = store.list(&Query { limit: 1, ..Query::all(Kind::Organization) }).await?;
+    if organizations.is_empty() {
+        return Err(Error::precondition(
+            "store: it has no organization; if the installation had its store in PostgreSQL, restore a backup of that \
+             database first, and name it with --store; otherwise, omit --store",
+        ));
+    }
+    let Some(row) = store.get(Kind::Setting, RECOVERY_KEY).await? else { return Ok(()) };
+    let damaged = |error: Error| Error::internal(format!("setting {RECOVERY_KEY}: damaged")).because(error);
+    let known = row.document.parse::<RecoveryKey>().map_err(damaged)?.fingerprint();
+    let given = key.fingerprint();
+    if known != given {
+        return Err(Error::precondition(format!(
+            "store: it belongs to another installation: its recovery key is {known}, but that of the repository is \
+             {given}"
+        )));
+    }
+    Ok(())
 }
 
 /// Lets a cluster be restored. Returns the time of the backup.
@@ -204,10 +224,8 @@ async fn begin_restore(
             // It is new, or an earlier recovery has begun its restore. It may have been backed up after the copy of the
             // store, so it gets epochs without backups.
             restore => {
-                let running = cluster.restore.clone();
-                let running =
-                    running.map(|running| RestoreInProgress { epoch: running.epoch + EPOCHS, ..running });
-                let after = Cluster { epoch: cluster.epoch + EPOCHS, restore: running, ..cluster.clone() };
+                let (epoch, running) = (cluster.epoch + EPOCHS, with_unused_epoch(cluster));
+                let after = Cluster { epoch, restore: running, ..cluster.clone() };
                 let batch = Batch::server("recover").with(documents::update(&stored.row, &after)?);
                 store.commit(batch, now).await?;
                 Ok(restore.map(|restore| restore.value.backup_end_time))
@@ -278,6 +296,12 @@ async fn begin_restore(
     Ok(Some(backup.as_of_time))
 }
 
+/// The restore that was running, with a data epoch that has no backups.
+fn with_unused_epoch(cluster: &Cluster) -> Option<RestoreInProgress> {
+    let running = cluster.restore.clone()?;
+    Some(RestoreInProgress { epoch: running.epoch + EPOCHS, ..running })
+}
+
 /// Lets the creation of a clone begin again. Returns the time of the backup that it begins with. The present data of the
 /// source is then that of its newest backup.
 async fn begin_clone(
@@ -287,9 +311,7 @@ async fn begin_clone(
     now: Timestamp,
 ) -> Result<Option<Timestamp>> {
     let cluster = &stored.value;
-    let running = cluster.restore.clone();
-    let running = running.map(|running| RestoreInProgress { epoch: running.epoch + EPOCHS, ..running });
-    let after = Cluster { restore: running, ..cluster.clone() };
+    let after = Cluster { restore: with_unused_epoch(cluster), ..cluster.clone() };
     let batch = Batch::server("recover").with(documents::update(&stored.row, &after)?);
     store.commit(batch, now).await?;
     if restore.backup.is_some() {

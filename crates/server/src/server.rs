@@ -17,9 +17,10 @@ use crate::{
     ownership::Owner,
     settings::{EngineKind, RateLimitSettings, Settings, hostname},
 };
+use ootheca_durable::failpoint;
 use ootheca_engine::{Engine, postgres, simulated};
 use ootheca_gateway::Authority;
-use ootheca_model::{Error, Result, failpoint, time::Clock};
+use ootheca_model::{Error, Result, time::Clock};
 use std::{
     net::SocketAddr,
     path::PathBuf,

@@ -209,6 +209,7 @@ pub struct GatewaySettings {
     pub max_unauthenticated_connections: usize,
     pub max_unauthenticated_connections_per_address: usize,
     pub pool_idle_seconds: u64,
+    pub pool_lifetime_seconds: u64,
     pub proxy_protocol: bool,
     pub threads: usize,
 }

@@ -13,6 +13,7 @@ use crate::{
 use ootheca_model::{
     Error, OrganizationId, Result, Timestamp,
     audit::{AuditEntry, INTERRUPTED},
+    hex,
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -32,7 +33,7 @@ pub(crate) struct Link {
     pub(crate) kind: LinkKind,
     pub(crate) organization: OrganizationId,
     pub(crate) sequence: i64,
-    /// The id of the entry.
+    /// The ID of the entry.
     pub(crate) id: String,
     /// When the entry was written; 0 for an outcome.
     pub(crate) created_at: Timestamp,
@@ -71,7 +72,7 @@ fn hash(fields: &[&str]) -> String {
         digest.update((field.len() as u64).to_be_bytes());
         digest.update(field.as_bytes());
     }
-    digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(&digest.finalize())
 }
 
 /// The newest link of an organization.

@@ -28,7 +28,7 @@ pub enum What {
 pub struct Actor {
     /// `user`, `service_account` or `system`.
     pub kind: String,
-    /// The e-mail address, the name of the service account, or the name of the server's task.
+    /// The email address, the name of the service account, or the name of the server's task.
     pub name: String,
 }
 
@@ -40,7 +40,7 @@ pub struct Event {
     pub sequence: i64,
     /// The kind of the row.
     pub kind: Kind,
-    /// The id of the row.
+    /// The ID of the row.
     pub id: String,
     /// The parent of the row; empty if it has none.
     pub parent: String,

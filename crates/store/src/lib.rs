@@ -77,7 +77,7 @@ pub enum Kind {
     SqlCatalog,
     /// Some of the cached SQL users and databases of a cluster; parent: the cluster
     SqlCatalogBucket,
-    /// [`ootheca_model::meter::Meter`] of a cluster, under the cluster's id; parent: its cluster
+    /// [`ootheca_model::meter::Meter`] of a cluster, under the cluster's ID; parent: its cluster
     Meter,
     /// [`ootheca_model::meter::PeriodUsage`] of an hour; parent: its cluster
     UsageHour,
@@ -93,17 +93,17 @@ pub enum Kind {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
     pub kind: Kind,
-    /// The id, unique within the kind.
+    /// The ID, unique within the kind.
     pub id: String,
     /// The organization that owns the row.
     pub organization: OrganizationId,
-    /// The id of the parent row; empty if there is none.
+    /// The ID of the parent row; empty if there is none.
     pub parent: String,
     /// A key that is unique within the kind, unless it is `None`.
     pub unique_key: Option<String>,
-    /// A second unique key, for lookups by another name, such as a cluster's routing id.
+    /// A second unique key, for lookups by another name, such as a cluster's routing ID.
     pub alias: Option<String>,
-    /// Lists are ordered by this key bytewise, then by id.
+    /// Lists are ordered by this key bytewise, then by ID.
     pub sort_key: String,
     /// When a reconciler must process the row; `None` means never.
     pub due_at: Option<Timestamp>,
@@ -121,7 +121,7 @@ pub struct Row {
 /// A change of rows.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Mutation {
-    /// Inserts a row with revision 1. `Exists` if the id, unique key, or alias is taken.
+    /// Inserts a row with revision 1. `Exists` if the ID, unique key, or alias is taken.
     Insert(Row),
     /// Replaces the row and increases its revision. `Stale` unless its revision is the given one.
     Update(Row),
@@ -196,7 +196,7 @@ impl Batch {
     }
 }
 
-/// The order of a list. Ties are broken by id.
+/// The order of a list. Ties are broken by ID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Order {
     /// [`Row::sort_key`]
@@ -207,12 +207,12 @@ pub enum Order {
     EndedAt,
 }
 
-/// The position of a row in a list: the value that the list is ordered by, and the id.
+/// The position of a row in a list: the value that the list is ordered by, and the ID.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
     /// The text of the ordering value. Times are decimal microseconds.
     pub value: String,
-    /// The id of the row.
+    /// The ID of the row.
     pub id: String,
 }
 
@@ -236,7 +236,7 @@ pub struct Query {
     pub organization: Option<OrganizationId>,
     /// Only children of this row.
     pub parent: Option<String>,
-    /// Only rows with these ids, and those that `parents` adds.
+    /// Only rows with these IDs, and those that `parents` adds.
     pub ids: Option<Vec<String>>,
     /// With `ids`, also the children of these rows. Ignored without `ids`.
     pub parents: Vec<String>,
@@ -310,7 +310,7 @@ pub struct Changed {
 /// Stores rows, the audit log, events, samples, and leases.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
-    /// Returns a row by id.
+    /// Returns a row by ID.
     async fn get(&self, kind: Kind, id: &str) -> Result<Option<Row>>;
     /// Returns a row by its unique key.
     async fn by_unique_key(&self, kind: Kind, key: &str) -> Result<Option<Row>>;
@@ -318,9 +318,9 @@ pub trait Store: Send + Sync + 'static {
     async fn by_alias(&self, kind: Kind, alias: &str) -> Result<Option<Row>>;
     /// Returns a page of rows.
     async fn list(&self, query: &Query) -> Result<Vec<Row>>;
-    /// Returns the id and revision of every active row of a kind, in no particular order.
+    /// Returns the ID and revision of every active row of a kind, in no particular order.
     async fn revisions(&self, kind: Kind) -> Result<Vec<(String, i64)>>;
-    /// Returns the ids of rows whose `due_at` is not after `now`, the earliest first.
+    /// Returns the IDs of rows whose `due_at` is not after `now`, the earliest first.
     async fn due(&self, kind: Kind, now: Timestamp, limit: usize) -> Result<Vec<String>>;
     /// Returns the earliest `due_at` of a kind.
     async fn next_due(&self, kind: Kind) -> Result<Option<Timestamp>>;

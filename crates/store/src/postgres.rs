@@ -13,7 +13,8 @@ use crate::{
 use async_trait::async_trait;
 use bytes::BytesMut;
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, Timeouts, Transaction};
-use ootheca_model::{Error, ErrorKind, Result, failpoint};
+use ootheca_durable::failpoint;
+use ootheca_model::{Error, ErrorKind, Result};
 use std::{collections::BTreeSet, error::Error as _, time::Duration};
 use tokio::sync::{Mutex, MutexGuard, broadcast};
 use tokio_postgres::{

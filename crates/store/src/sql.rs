@@ -172,7 +172,7 @@ pub(crate) fn list<B: Backend>(query: &Query) -> Result<(String, Vec<Value>)> {
         conditions.push(format!("{column} <= {}", parameter(as_of.into())));
     }
     if let Some(ids) = &query.ids {
-        // One parameter for any number of ids, so that there are few statements to prepare.
+        // One parameter for any number of IDs, so that there are few statements to prepare.
         let mut one_of = |column: &str, ids: &[String]| -> Result<String> {
             let set = serde_json::to_string(ids);
             let set = set.map_err(|error| Error::internal("store: ids").because(error))?;
@@ -194,7 +194,7 @@ pub(crate) fn list<B: Backend>(query: &Query) -> Result<(String, Vec<Value>)> {
             Order::SortKey => Value::from(after.value.as_str()),
             Order::CreatedAt | Order::EndedAt => {
                 let micros = after.value.parse::<i64>();
-                micros.map_err(|_| Error::invalid("page", "is not a place in this list"))?.into()
+                micros.map_err(|_| Error::invalid("page", "is not a page of this list"))?.into()
             }
         };
         let sign = if query.descending { "<" } else { ">" };
@@ -211,7 +211,7 @@ pub(crate) fn list<B: Backend>(query: &Query) -> Result<(String, Vec<Value>)> {
     Ok((sql, params))
 }
 
-/// The statement that reads samples of some clusters. Their ids are its first parameter.
+/// The statement that reads samples of some clusters. Their IDs are its first parameter.
 pub(crate) fn samples<B: Backend>() -> String {
     let one_of = B::ONE_OF.replace('?', "$1");
     format!(

@@ -13,7 +13,8 @@ use crate::{
 };
 use async_trait::async_trait;
 use futures_util::FutureExt;
-use ootheca_model::{Error, Result, failpoint};
+use ootheca_durable::failpoint;
+use ootheca_model::{Error, Result};
 use rusqlite::{
     CachedStatement, Connection, ErrorCode, OpenFlags, params_from_iter,
     types::{ToSqlOutput, ValueRef},

@@ -124,7 +124,7 @@ impl Kind {
     }
 
     /// The name in messages.
-    pub(crate) fn title(self) -> &'static str {
+    pub fn title(self) -> &'static str {
         match self {
             Kind::Organization => "organization",
             Kind::Person => "user",

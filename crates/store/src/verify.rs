@@ -50,7 +50,7 @@ impl FromStr for Anchor {
 pub struct Fault {
     /// The number of the link, or of the first missing one.
     pub sequence: i64,
-    /// The id of the entry, if there is one.
+    /// The ID of the entry, if there is one.
     pub entry: Option<String>,
     pub message: String,
 }

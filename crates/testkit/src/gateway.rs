@@ -20,7 +20,7 @@ pub struct Gateway {
 }
 
 impl Ootheca {
-    /// Starts a separate gateway on the server's data folder with these arguments.
+    /// Starts a separate gateway on the server's data directory with these arguments.
     pub fn gateway(&self, args: &[&str]) -> Gateway {
         self.gateway_with(args, &[])
     }

@@ -7,9 +7,11 @@
 mod client;
 mod folder;
 mod gateway;
+mod port;
 pub mod postgres;
 pub mod processes;
 mod psql;
+pub mod s3;
 mod server;
 mod server_builder;
 mod shared_template;

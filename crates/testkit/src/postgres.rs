@@ -1,10 +1,10 @@
 //! A PostgreSQL server for tests that store rows in one.
 
-use crate::{Folder, eventually, processes};
+use crate::{Folder, eventually, port::free_port, processes};
 use rustix::process::Signal;
 use std::{
     fs,
-    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    net::{Ipv4Addr, SocketAddr, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
@@ -26,11 +26,11 @@ impl TemporaryPostgres {
         Self::start_with(|_, _| {})
     }
 
-    /// Like `start`, but calls `prepare` with the data folder and the command before the command runs.
+    /// Like `start`, but calls `prepare` with the data directory and the command before the command runs.
     pub fn start_with(prepare: impl FnOnce(&Path, &mut Command)) -> Self {
         let folder = Folder::new();
         let data = folder.path().join("pg");
-        fs::create_dir(&data).expect("a data folder");
+        fs::create_dir(&data).expect("a data directory");
         if root() {
             let status = Command::new("chown").arg(USER).arg(&data).status().expect("chown starts");
             assert!(status.success(), "chown {USER}: does this user exist?");
@@ -116,9 +116,4 @@ pub fn program(name: &str) -> PathBuf {
         .collect();
     majors.sort();
     majors.pop().map_or_else(|| PathBuf::from(name), |(_, path)| path)
-}
-
-fn free_port() -> u16 {
-    let socket = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    socket.local_addr().expect("its address").port()
 }

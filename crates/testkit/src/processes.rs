@@ -7,7 +7,7 @@ use std::{fs, path::Path};
 #[derive(Clone, Debug)]
 pub struct Process {
     pub pid: u32,
-    /// The id of the parent process.
+    /// The ID of the parent process.
     pub parent: u32,
     /// The command line.
     pub command: String,

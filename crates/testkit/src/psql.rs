@@ -172,7 +172,7 @@ impl Session {
         self.answer()
     }
 
-    /// The process id of this `psql`.
+    /// The process ID of this `psql`.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }

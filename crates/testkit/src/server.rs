@@ -245,7 +245,7 @@ impl Ootheca {
         self.folder.path().join("home")
     }
 
-    /// The process id of the control plane.
+    /// The process ID of the control plane.
     pub fn pid(&self) -> u32 {
         self.running.as_ref().expect("the server is running").id()
     }
@@ -269,7 +269,7 @@ impl Ootheca {
         String::from_utf8_lossy(&fs::read(self.log_path()).unwrap_or_default()).into_owned()
     }
 
-    /// Runs another command of the program, such as `debug`, on the data folder.
+    /// Runs another command of the program, such as `debug`, on the data directory.
     pub fn run(&self, args: &[&str]) -> Output {
         let mut command = self.launch.program();
         command.args(args).env("OOTHECA_DATA_DIR", self.data_dir());
@@ -299,7 +299,7 @@ impl Ootheca {
         self.new_account("test", roles).1
     }
 
-    /// Like `new_key`, with a name. Returns the id of the account and the secret.
+    /// Like `new_key`, with a name. Returns the ID of the account and the secret.
     pub fn new_account(&self, name: &str, roles: &[&str]) -> (String, String) {
         let roles: Vec<Value> = roles.iter().map(|role| role_json(role)).collect();
         let body = json!({ "name": name, "description": "", "roles": roles });

@@ -132,7 +132,7 @@ impl ServerBuilder {
         Client::new(&format!("https://{listen}"), key).trusting(&authority)
     }
 
-    /// The command line of `serve` for a data folder.
+    /// The command line of `serve` for a data directory.
     pub fn command(&self, data: &Path) -> Command {
         let mut command = self.program();
         let engine = match self.engine {

@@ -14,7 +14,7 @@ use std::{
 const NAME: &str = "test-template-";
 const PARTS: [&str; 2] = ["control-secret", "templates"];
 
-/// Copies the template to a data folder that has no engine yet.
+/// Copies the template to a data directory that has no engine yet.
 pub(crate) fn copy_to(data: &Path, program: &Path) {
     let template = find(program);
     let engine = data.join("engine");

@@ -87,6 +87,15 @@ pub(crate) fn backup_at_once(client: &Client, cluster: &str, minutes: i32) -> Va
     backup_after(client, cluster, &before)
 }
 
+/// The message of a condition of a cluster.
+#[track_caller]
+pub(crate) fn condition(client: &Client, cluster: &str, kind: &str) -> Option<String> {
+    let shown = client.get(&format!("/clusters/{cluster}"));
+    let conditions = shown.ok()["ootheca"]["conditions"].as_array().expect("a list");
+    let found = conditions.iter().find(|condition| condition["kind"] == kind)?;
+    found["message"].as_str().map(str::to_owned)
+}
+
 /// Whether the cluster is suspended and has no process. Calling this does not resume it.
 pub(crate) fn is_suspended(server: &Ootheca, cluster: &str) -> bool {
     let rows = server.instances();

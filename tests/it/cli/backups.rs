@@ -1,7 +1,7 @@
 //! `ootheca backup list` and `ootheca restore`. The configuration is tested with the other nouns.
 
 use super::{Cli, Output};
-use crate::support::{PROGRAM, advance, id, sql_user};
+use crate::support::{PROGRAM, advance, id, simulated, sql_user};
 use ootheca_testkit::{Ootheca, ServerBuilder, eventually};
 use serde_json::{Value, json};
 
@@ -57,6 +57,20 @@ fn backups_are_listed_newest_first() {
     let same = cli.run(&["cluster", "backup", "ls", &cluster, "--output", "name"]);
     assert_eq!(same.ok(), format!("{first}{last}"));
     cli.run(&["backup", "list", "green-cat"]).fails(3);
+}
+
+#[test]
+fn a_list_says_that_the_server_takes_no_backups() {
+    let server = simulated();
+    let cli = Cli::beside(&server);
+    let cluster = id(&server.create_cluster("red-fox", "STANDARD"));
+    for name in ["red-fox", &cluster] {
+        let listed = cli.run(&["backup", "list", name, "--output", "csv"]);
+        assert_eq!(listed.ok(), "ID,AS OF\n");
+        assert!(listed.err.contains("turned off backups on this server"), "{listed:?}");
+    }
+    let listed = cli.run(&["backup", "list", "red-fox", "--json"]);
+    assert_eq!((listed.json()["backups"].clone(), listed.err.as_str()), (json!([]), ""));
 }
 
 #[test]

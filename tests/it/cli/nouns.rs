@@ -172,7 +172,7 @@ fn folders_are_created_moved_updated_and_deleted() {
     let folders = cli.run(&["folder", "list", "--json"]).json();
     assert_eq!(&folders, server.get("/folders").ok());
     assert_eq!(folders["folders"][0]["labels"], json!({ "a": "b" }));
-    assert!(cli.run(&["folder", "delete", "inside", "-y"]).fails(1).contains("folder contains"));
+    assert!(cli.run(&["folder", "delete", "inside", "-y"]).fails(1).contains("folder is not empty"));
     cli.run(&["folder", "move", "blue-dog", "root", "--cluster"]).ok();
     cli.run(&["folder", "delete", "inside", "-y"]).ok();
 }

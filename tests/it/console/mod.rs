@@ -56,6 +56,11 @@ fn backups() {
 }
 
 #[test]
+fn disabled_backups() {
+    passes(playwright("backups-disabled"));
+}
+
+#[test]
 fn clones() {
     passes(playwright("clones"));
 }

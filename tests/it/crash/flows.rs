@@ -5,18 +5,19 @@ use crate::{
     sql_names::{at, databases, furnish, with_name},
     support::{PASSWORD, column, id, sql_user},
 };
+use ootheca_model::hex;
 use ootheca_testkit::{Answer, Lost, Ootheca, eventually};
 use serde_json::json;
 
 /// The cluster that a flow uses, created for each run or kept.
 #[derive(Default)]
-struct Round {
-    number: usize,
-    cluster: String,
+pub(super) struct Round {
+    pub(super) number: usize,
+    pub(super) cluster: String,
 }
 
 impl Round {
-    fn path(&self) -> String {
+    pub(super) fn path(&self) -> String {
         format!("/clusters/{}", self.cluster)
     }
 }
@@ -200,8 +201,7 @@ impl Flow for DeleteDatabase {
         assert!(self.others(server).is_empty(), "everything that a crash has left can be deleted");
         self.0.number += 1;
         server.psql(&self.0.cluster, "keeper", PASSWORD, "CREATE DATABASE plain").ok();
-        let name: String =
-            format!("bad{}", self.0.number).bytes().map(|byte| format!("{byte:02x}")).collect();
+        let name = hex::encode(format!("bad{}", self.0.number).as_bytes());
         with_name(server, &self.0.cluster, "ALTER DATABASE plain RENAME TO %I", &format!(r"\x{name}ff"));
         assert_eq!(self.others(server), [self.name()]);
     }

@@ -9,13 +9,13 @@ interface Props {
   onChange: (part: Partial<CloneDraft>) => void;
 }
 
-/** When a clone deletes itself. */
+/** When a clone expires. */
 export function ExpiryFields({ draft, error, onChange }: Props) {
   return (
     <>
       <Select
         label="Expires"
-        description="The new cluster deletes itself, with all of its data, when it expires."
+        description="The new cluster and all of its data are deleted when it expires."
         data={EXPIRIES.map(({ value, label }) => ({ value, label }))}
         value={draft.expiry}
         onChange={(expiry) => expiry && onChange({ expiry: expiry as Expiry })}

@@ -8,7 +8,7 @@ type Request = Schemas["CreateClusterRequest"];
 
 const HOUR_MS = 3_600_000;
 
-/** When a clone deletes itself. For `custom`, a time is entered. */
+/** When a clone expires. For `custom`, a time is entered. */
 export const EXPIRIES = [
   { value: "never", label: "Never" },
   { value: "hour", label: "In 1 hour", lifetime: HOUR_MS },

@@ -3,7 +3,7 @@ import { StatusBadge } from "../../components/StatusBadge";
 import { useNow } from "../../lib/useNow";
 import { expiryOf } from "./expiry";
 
-/** When a cluster deletes itself; nothing for other clusters. The exact time shows on hover. */
+/** When a cluster expires; nothing for other clusters. The exact time shows on hover. */
 export function ExpiryBadge({ cluster }: { cluster: Cluster }) {
   const expiry = expiryOf(cluster, useNow());
   return expiry && <StatusBadge {...expiry} />;

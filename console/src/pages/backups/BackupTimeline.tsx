@@ -3,7 +3,7 @@ import { IconRestore } from "@tabler/icons-react";
 import { useMemo, useState } from "react";
 import type { Cluster } from "../../api/client";
 import { useAllowed, useCanClone } from "../../api/permissions";
-import { isBusy } from "../../api/queries";
+import { backupsDisabled, isBusy } from "../../api/queries";
 import { pointOfBackup, type Backup, type RestorePoint } from "../../api/restore-points";
 import { DateTimeInput } from "../../components/DateTimeInput";
 import { EmptyState } from "../../components/EmptyState";
@@ -152,12 +152,14 @@ function BackupItem({ backup, restorable, onRestore, onClone }: ItemProps) {
 function NoBackups({ cluster, configuration, onEditSchedule }: Props) {
   const age = useNow() - Date.parse(cluster.created_at ?? "");
   const enable = !configuration.enabled && onEditSchedule;
+  const disabled = configuration.enabled ? backupsDisabled(cluster) : undefined;
+  const title = disabled ? "Backups are turned off" : "No backups yet";
   return (
     <div className="panel">
       <EmptyState
         icon={IconRestore}
-        title={configuration.enabled ? "No backups yet" : "Backups are disabled"}
-        text={emptyText(configuration, age)}
+        title={configuration.enabled ? title : "Backups are disabled"}
+        text={disabled ?? emptyText(configuration, age)}
         action={enable && <Button onClick={enable}>Enable backups</Button>}
       />
     </div>

@@ -2,7 +2,7 @@
 import { Alert, Button, Text } from "@mantine/core";
 import { IconAlertTriangle, IconInfoCircle, IconMoon } from "@tabler/icons-react";
 import type { Cluster } from "../../api/client";
-import { CREATION_FAILED, creationFailure, DATA_MISSING, isDataMissing } from "../../api/queries";
+import { BACKUPS_DISABLED, CREATION_FAILED, creationFailure, DATA_MISSING, isDataMissing } from "../../api/queries";
 
 interface Notice {
   key: string;
@@ -19,6 +19,7 @@ const WARNINGS: Record<string, [color: string, title: string]> = {
   [DATA_MISSING]: ["red", "Data missing"],
   BackupDamaged: ["orange", "Backups are damaged"],
   BackupFailed: ["orange", "Backups are overdue"],
+  [BACKUPS_DISABLED]: ["orange", "Backups are turned off"],
   DiskPressure: ["orange", "Disk space is low"],
   NotResponding: ["orange", "The SQL server does not respond"],
   RoleLimitExceeded: ["orange", "Too many SQL roles"],

@@ -29,14 +29,14 @@ macro_rules! for_each_operation {
                   [folders: ClusterAdmin, ClusterCreator], change CREATE_CLUSTER, "Create a cluster" }
                 { ListAvailableRegions, list_available_regions, "Clusters", Get "/api/v1/clusters/available-regions",
                   (NoPath, ListAvailableRegionsQuery, NoBody) -> ListAvailableRegionsResponse,
-                  [member], read, "List the regions that clusters may use" }
+                  [member], read, "List the available regions" }
                 { GetCluster, get_cluster, "Clusters", Get "/api/v1/clusters/{cluster_id}",
                   (ClusterPath, NoQuery, NoBody) -> Cluster,
                   [cluster cluster_id: OrgAdmin, ClusterAdmin, ClusterOperatorWriter, ClusterDeveloper, FolderAdmin, FolderMover, MetricsViewer, ClusterMonitor, Auditor, ClusterDataAccessor],
                   read, "Get a cluster" }
                 { UpdateCluster, update_cluster, "Clusters", Patch "/api/v1/clusters/{cluster_id}",
                   (ClusterPath, NoQuery, UpdateClusterRequest) -> Cluster,
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change UPDATE_CLUSTER, "Change a cluster" }
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change UPDATE_CLUSTER, "Update a cluster" }
                 { DeleteCluster, delete_cluster, "Clusters", Delete "/api/v1/clusters/{cluster_id}",
                   (ClusterPath, NoQuery, NoBody) -> Cluster,
                   [cluster cluster_id: ClusterAdmin], change DELETE_CLUSTER, "Delete a cluster and all its data" }
@@ -73,7 +73,7 @@ macro_rules! for_each_operation {
                   [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, ClusterDataAccessor], change UPDATE_CLUSTER, "Create a database" }
                 { EditDatabase2, edit_database2, "Databases", Patch "/api/v1/clusters/{cluster_id}/databases",
                   (ClusterPath, NoQuery, UpdateDatabaseRequest) -> Database,
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, ClusterDataAccessor], change UPDATE_CLUSTER, "Rename a database that the body names" }
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, ClusterDataAccessor], change UPDATE_CLUSTER, "Rename a database that is named in the body" }
                 { EditDatabase, edit_database, "Databases", Patch "/api/v1/clusters/{cluster_id}/databases/{name}",
                   (DatabasePath, NoQuery, UpdateDatabaseRequest) -> Database,
                   [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, ClusterDataAccessor], change UPDATE_CLUSTER, "Rename a database" }
@@ -83,26 +83,26 @@ macro_rules! for_each_operation {
 
                 { ListAllowlistEntries, list_allowlist_entries, "IP Allowlists", Get "/api/v1/clusters/{cluster_id}/networking/allowlist",
                   (ClusterPath, PageQuery, NoBody) -> ListAllowlistEntriesResponse,
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, ClusterDeveloper, Auditor], read, "List the networks that may connect" }
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, ClusterDeveloper, Auditor], read, "List allowlist entries" }
                 { AddAllowlistEntry, add_allowlist_entry, "IP Allowlists", Post "/api/v1/clusters/{cluster_id}/networking/allowlist",
                   (ClusterPath, NoQuery, AllowlistEntryRequest) -> AllowlistEntry,
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change ADD_IP_ALLOWLIST, "Let a network connect" }
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change ADD_IP_ALLOWLIST, "Create an allowlist entry" }
                 { AddAllowlistEntry2, add_allowlist_entry2, "IP Allowlists", Put "/api/v1/clusters/{cluster_id}/networking/allowlist/{cidr_ip}/{cidr_mask}",
                   (AllowlistEntryPath, NoQuery, AllowlistEntryRequest) -> AllowlistEntry,
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change ADD_IP_ALLOWLIST, "Add or replace an allowlist entry" }
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change ADD_IP_ALLOWLIST, "Create or replace an allowlist entry" }
                 { UpdateAllowlistEntry, update_allowlist_entry, "IP Allowlists", Patch "/api/v1/clusters/{cluster_id}/networking/allowlist/{cidr_ip}/{cidr_mask}",
                   (AllowlistEntryPath, NoQuery, AllowlistEntryRequest) -> AllowlistEntry,
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change EDIT_IP_ALLOWLIST, "Change an allowlist entry" }
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change EDIT_IP_ALLOWLIST, "Update an allowlist entry" }
                 { DeleteAllowlistEntry, delete_allowlist_entry, "IP Allowlists", Delete "/api/v1/clusters/{cluster_id}/networking/allowlist/{cidr_ip}/{cidr_mask}",
                   (AllowlistEntryPath, NoQuery, NoBody) -> AllowlistEntry,
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change DELETE_IP_ALLOWLIST, "Remove an allowlist entry" }
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change DELETE_IP_ALLOWLIST, "Delete an allowlist entry" }
 
                 { GetBackupConfiguration, get_backup_configuration, "Backup/Restore", Get "/api/v1/clusters/{cluster_id}/backups-config",
                   (ClusterPath, NoQuery, NoBody) -> BackupConfiguration,
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, Auditor], read, "Get how often a cluster is backed up, and how long backups are kept" }
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, Auditor], read, "Get the frequency and retention of backups" }
                 { UpdateBackupConfiguration, update_backup_configuration, "Backup/Restore", Patch "/api/v1/clusters/{cluster_id}/backups-config",
                   (ClusterPath, NoQuery, UpdateBackupConfigurationSpec) -> BackupConfiguration,
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change UPDATE_BACKUP_CONFIGURATION, "Change how often a cluster is backed up, and how long backups are kept" }
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change UPDATE_BACKUP_CONFIGURATION, "Update the frequency and retention of backups" }
                 { ListBackups, list_backups, "Backup/Restore", Get "/api/v1/clusters/{cluster_id}/backups",
                   (ClusterPath, ListBackupsQuery, NoBody) -> ListBackupsResponse,
                   [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, Auditor], read, "List the backups of a cluster, newest first" }
@@ -124,14 +124,14 @@ macro_rules! for_each_operation {
                   [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change SET_CLUSTER_MAINTENANCE_WINDOW, "Record the maintenance window; patches are not applied yet" }
                 { DeleteMaintenanceWindow, delete_maintenance_window, "Maintenance Windows", Delete "/api/v1/clusters/{cluster_id}/maintenance-window",
                   (ClusterPath, NoQuery, NoBody) -> MaintenanceWindow,
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change DELETE_CLUSTER_MAINTENANCE_WINDOW, "Remove the recorded maintenance window; patches are not applied yet" }
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change DELETE_CLUSTER_MAINTENANCE_WINDOW, "Delete the recorded maintenance window; patches are not applied yet" }
 
                 { GetClusterVersionDeferral, get_cluster_version_deferral, "Version Deferral", Get "/api/v1/clusters/{cluster_id}/version-deferral",
                   (ClusterPath, NoQuery, NoBody) -> ClusterVersionDeferral,
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, Auditor], read, "Get how long patches are deferred, as recorded; patches are not applied yet" }
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, Auditor], read, "Get the recorded version deferral; patches are not applied yet" }
                 { SetClusterVersionDeferral, set_cluster_version_deferral, "Version Deferral", Put "/api/v1/clusters/{cluster_id}/version-deferral",
                   (ClusterPath, NoQuery, ClusterVersionDeferralUpdate) -> ClusterVersionDeferral,
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change UPDATE_CLUSTER_VERSION_UPGRADE_DEFERRAL, "Record how long patches are deferred; patches are not applied yet" }
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change UPDATE_CLUSTER_VERSION_UPGRADE_DEFERRAL, "Record the version deferral; patches are not applied yet" }
 
                 { ListBlackoutWindows, list_blackout_windows, "Blackout Windows", Get "/api/v1/clusters/{cluster_id}/blackout-windows",
                   (ClusterPath, PageQuery, NoBody) -> ListBlackoutWindowsResponse,
@@ -144,10 +144,10 @@ macro_rules! for_each_operation {
                   [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, Auditor], read, "Get a recorded blackout window; nothing is scheduled yet" }
                 { UpdateBlackoutWindow, update_blackout_window, "Blackout Windows", Patch "/api/v1/clusters/{cluster_id}/blackout-windows/{blackout_window_id}",
                   (BlackoutWindowPath, NoQuery, UpdateBlackoutWindowBody) -> BlackoutWindow,
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change UPDATE_CLUSTER_BLACKOUT_WINDOW, "Change a recorded blackout window; nothing is scheduled yet" }
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change UPDATE_CLUSTER_BLACKOUT_WINDOW, "Update a recorded blackout window; nothing is scheduled yet" }
                 { DeleteBlackoutWindow, delete_blackout_window, "Blackout Windows", Delete "/api/v1/clusters/{cluster_id}/blackout-windows/{blackout_window_id}",
                   (BlackoutWindowPath, NoQuery, NoBody) -> BlackoutWindow,
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change DELETE_CLUSTER_BLACKOUT_WINDOW, "Remove a recorded blackout window; nothing is scheduled yet" }
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change DELETE_CLUSTER_BLACKOUT_WINDOW, "Delete a recorded blackout window; nothing is scheduled yet" }
 
                 { ListFolders, list_folders, "Folders", Get "/api/v1/folders",
                   (NoPath, ListFoldersQuery, NoBody) -> ListFoldersResponse,
@@ -162,14 +162,14 @@ macro_rules! for_each_operation {
                   read, "Get a folder" }
                 { UpdateFolder, update_folder, "Folders", Patch "/api/v1/folders/{folder_id}",
                   (FolderPath, NoQuery, UpdateFolderSpecification) -> FolderResource,
-                  [folder folder_id: FolderAdmin, FolderMover], change UPDATE_FOLDER, "Rename, move or label a folder" }
+                  [folder folder_id: FolderAdmin, FolderMover], change UPDATE_FOLDER, "Rename, move, or label a folder" }
                 { DeleteFolder, delete_folder, "Folders", Delete "/api/v1/folders/{folder_id}",
                   (FolderPath, NoQuery, NoBody) -> DeleteFolderResponse,
                   [folder folder_id: FolderAdmin], change DELETE_FOLDER, "Delete an empty folder" }
                 { ListFolderContents, list_folder_contents, "Folders", Get "/api/v1/folders/{folder_id}/contents",
                   (FolderPath, PageQuery, NoBody) -> FolderResourceList,
                   [visible: OrgAdmin, ClusterAdmin, ClusterOperatorWriter, ClusterDeveloper, FolderAdmin, FolderMover, MetricsViewer, ClusterMonitor, Auditor, ClusterDataAccessor],
-                  read, "List what a folder holds" }
+                  read, "List the contents of a folder" }
 
                 { GetOrganizationInfo, get_organization_info, "Organizations", Get "/api/v1/organization",
                   (NoPath, NoQuery, NoBody) -> Organization, [member], read, "Get the caller's organization" }
@@ -185,7 +185,7 @@ macro_rules! for_each_operation {
                   [organization: OrgAdmin, ClusterAdmin, Auditor], read, "Get a service account" }
                 { UpdateServiceAccount, update_service_account, "Service Accounts", Patch "/api/v1/service-accounts/{id}",
                   (IdPath, NoQuery, UpdateServiceAccountRequest) -> ServiceAccount,
-                  [organization: OrgAdmin], change UPDATE_SERVICE_ACCOUNT, "Rename or describe a service account" }
+                  [organization: OrgAdmin], change UPDATE_SERVICE_ACCOUNT, "Update a service account" }
                 { DeleteServiceAccount, delete_service_account, "Service Accounts", Delete "/api/v1/service-accounts/{id}",
                   (IdPath, NoQuery, NoBody) -> ServiceAccount,
                   [organization: OrgAdmin], change DELETE_SERVICE_ACCOUNT, "Delete a service account and its keys" }
@@ -201,14 +201,14 @@ macro_rules! for_each_operation {
                   [organization: OrgAdmin, ClusterAdmin, Auditor], read, "Get an API key" }
                 { UpdateApiKey, update_api_key, "API Keys", Patch "/api/v1/api-keys/{id}",
                   (IdPath, NoQuery, UpdateApiKeyRequest) -> ApiKey,
-                  [organization: OrgAdmin], change UPDATE_API_KEY, "Rename an API key" }
+                  [organization: OrgAdmin], change UPDATE_API_KEY, "Update an API key" }
                 { DeleteApiKey, delete_api_key, "API Keys", Delete "/api/v1/api-keys/{id}",
                   (IdPath, NoQuery, NoBody) -> ApiKey,
                   [organization: OrgAdmin], change DELETE_API_KEY, "Delete an API key" }
 
                 { ListRoleGrants, list_role_grants, "Role Management", Get "/api/v1/roles",
                   (NoPath, PageQuery, NoBody) -> ListRoleGrantsResponse,
-                  [organization: OrgAdmin, ClusterAdmin, FolderAdmin, Auditor], read, "List who holds which roles" }
+                  [organization: OrgAdmin, ClusterAdmin, FolderAdmin, Auditor], read, "List role grants" }
                 { GetAllRolesForUser, get_all_roles_for_user, "Role Management", Get "/api/v1/roles/{user_id}",
                   (UserPath, NoQuery, NoBody) -> GetAllRolesForUserResponse,
                   [organization: OrgAdmin, ClusterAdmin, FolderAdmin, Auditor], read, "Get the roles of a user or service account" }
@@ -223,7 +223,7 @@ macro_rules! for_each_operation {
                   [grantor], change REMOVE_USER_FROM_ROLE, "Revoke a role" }
                 { GetPersonUsersByEmail, get_person_users_by_email, "Role Management", Get "/api/v1/users/persons-by-email",
                   (NoPath, PersonQuery, NoBody) -> GetPersonUsersByEmailResponse,
-                  [organization: OrgAdmin, ClusterAdmin, FolderAdmin, Auditor], read, "Find a person by e-mail address" }
+                  [organization: OrgAdmin, ClusterAdmin, FolderAdmin, Auditor], read, "Find a user by email address" }
 
                 { ListAuditLogs, list_audit_logs, "Audit Logs", Get "/api/v1/auditlogevents",
                   (NoPath, ListAuditLogsQuery, NoBody) -> ListAuditLogsResponse,
@@ -249,16 +249,16 @@ macro_rules! for_each_operation {
                   [organization: OrgAdmin], change UPDATE_GROUP, "Replace a group" }
                 { PatchGroup, patch_group, "SCIM", Patch "/api/scim/v2/Groups/{id}",
                   (IdPath, NoQuery, PatchGroupBody) -> ScimGroup,
-                  [organization: OrgAdmin], change UPDATE_GROUP, "Change parts of a group" }
+                  [organization: OrgAdmin], change UPDATE_GROUP, "Update parts of a group" }
                 { DeleteGroup, delete_group, "SCIM", Delete "/api/scim/v2/Groups/{id}",
                   (IdPath, NoQuery, NoBody) -> ScimDeleted,
                   [organization: OrgAdmin], change DELETE_GROUP, "Delete a group" }
                 { GetGroup2, get_group2, "SCIM", Put "/api/scim/v2/Groups/{id}/.search",
                   (IdPath, NoQuery, GetGroup2Body) -> ScimGroup,
-                  [organization: OrgAdmin, Auditor], read, "Get chosen attributes of a group (older form)" }
+                  [organization: OrgAdmin, Auditor], read, "Get selected attributes of a group (older form)" }
                 { SearchGroup, search_group, "SCIM", Post "/api/scim/v2/Groups/{id}/.search",
                   (IdPath, NoQuery, SearchGroupBody) -> ScimGroup,
-                  [organization: OrgAdmin, Auditor], read, "Get chosen attributes of a group" }
+                  [organization: OrgAdmin, Auditor], read, "Get selected attributes of a group" }
                 { GetResourceTypes, get_resource_types, "SCIM", Get "/api/scim/v2/ResourceTypes",
                   (NoPath, ScimShowQuery, NoBody) -> GetResourceTypesResponse,
                   [member], read, "List resource types" }
@@ -273,7 +273,7 @@ macro_rules! for_each_operation {
                   [member], read, "Get a schema" }
                 { GetServiceProviderConfig, get_service_provider_config, "SCIM", Get "/api/scim/v2/ServiceProviderConfig",
                   (NoPath, NoQuery, NoBody) -> GetServiceProviderConfigResponse,
-                  [member], read, "Get what this SCIM service can do" }
+                  [member], read, "Get the capabilities of the SCIM service" }
                 { GetUsers, get_users, "SCIM", Get "/api/scim/v2/Users",
                   (NoPath, ScimListQuery, NoBody) -> GetUsersResponse,
                   [organization: OrgAdmin, Auditor], read, "List users" }
@@ -294,32 +294,32 @@ macro_rules! for_each_operation {
                   [organization: OrgAdmin], change UPDATE_USER, "Replace a user" }
                 { PatchUser, patch_user, "SCIM", Patch "/api/scim/v2/Users/{id}",
                   (IdPath, NoQuery, PatchUserBody) -> ScimUser,
-                  [organization: OrgAdmin], change UPDATE_USER, "Change parts of a user" }
+                  [organization: OrgAdmin], change UPDATE_USER, "Update parts of a user" }
                 { DeleteUser, delete_user, "SCIM", Delete "/api/scim/v2/Users/{id}",
                   (IdPath, NoQuery, NoBody) -> ScimDeleted,
                   [organization: OrgAdmin], change DELETE_USER, "Delete a user" }
                 { GetUser2, get_user2, "SCIM", Put "/api/scim/v2/Users/{id}/.search",
                   (IdPath, NoQuery, GetUser2Body) -> ScimUser,
-                  [organization: OrgAdmin, Auditor], read, "Get chosen attributes of a user (older form)" }
+                  [organization: OrgAdmin, Auditor], read, "Get selected attributes of a user (older form)" }
                 { SearchUser, search_user, "SCIM", Post "/api/scim/v2/Users/{id}/.search",
                   (IdPath, NoQuery, SearchUserBody) -> ScimUser,
-                  [organization: OrgAdmin, Auditor], read, "Get chosen attributes of a user" }
+                  [organization: OrgAdmin, Auditor], read, "Get selected attributes of a user" }
 
                 { ListJWTIssuers, list_jwt_issuers, "JWT Issuers", Get "/api/v1/jwt-issuers",
                   (NoPath, PageQuery, NoBody) -> ListJWTIssuersResponse,
-                  [organization: OrgAdmin, Auditor], read, "List issuers of accepted tokens" }
+                  [organization: OrgAdmin, Auditor], read, "List JWT issuers" }
                 { AddJWTIssuer, add_jwt_issuer, "JWT Issuers", Post "/api/v1/jwt-issuers",
                   (NoPath, NoQuery, JWTIssuerRequest) -> JWTIssuer,
-                  [organization: OrgAdmin], change ADD_JWT_ISSUER, "Accept tokens of an issuer" }
+                  [organization: OrgAdmin], change ADD_JWT_ISSUER, "Create a JWT issuer" }
                 { GetJWTIssuer, get_jwt_issuer, "JWT Issuers", Get "/api/v1/jwt-issuers/{id}",
                   (IdPath, NoQuery, NoBody) -> JWTIssuer,
-                  [organization: OrgAdmin, Auditor], read, "Get an issuer" }
+                  [organization: OrgAdmin, Auditor], read, "Get a JWT issuer" }
                 { UpdateJWTIssuer, update_jwt_issuer, "JWT Issuers", Patch "/api/v1/jwt-issuers/{id}",
                   (IdPath, NoQuery, JWTIssuerRequest) -> JWTIssuer,
-                  [organization: OrgAdmin], change UPDATE_JWT_ISSUER, "Change an issuer" }
+                  [organization: OrgAdmin], change UPDATE_JWT_ISSUER, "Update a JWT issuer" }
                 { DeleteJWTIssuer, delete_jwt_issuer, "JWT Issuers", Delete "/api/v1/jwt-issuers/{id}",
                   (IdPath, NoQuery, NoBody) -> JWTIssuer,
-                  [organization: OrgAdmin], change DELETE_JWT_ISSUER, "Delete an issuer" }
+                  [organization: OrgAdmin], change DELETE_JWT_ISSUER, "Delete a JWT issuer" }
 
                 { GetCurrentSession, get_current_session, "Ootheca: Sessions", Get "/api/ootheca/v1/session",
                   (NoPath, NoQuery, NoBody) -> CurrentSession,
@@ -345,7 +345,7 @@ macro_rules! for_each_operation {
                   [organization: OrgAdmin], read, "List users" }
                 { DeletePerson, delete_person, "Ootheca: People", Delete "/api/ootheca/v1/people/{id}",
                   (IdPath, NoQuery, NoBody) -> Empty,
-                  [organization: OrgAdmin], change DELETE_USER_FROM_ORGANIZATION, "Remove a user" }
+                  [organization: OrgAdmin], change DELETE_USER_FROM_ORGANIZATION, "Delete a user of the organization" }
                 { ListInvitations, list_invitations, "Ootheca: People", Get "/api/ootheca/v1/invitations",
                   (NoPath, NoQuery, NoBody) -> ListInvitationsResponse,
                   [organization: OrgAdmin], read, "List invitations" }
@@ -361,7 +361,7 @@ macro_rules! for_each_operation {
                   [cluster cluster_id: ClusterAdmin], change UPDATE_CLUSTER, "Run a SQL statement" }
 
                 { ListSourceBackups, list_source_backups, "Ootheca: Backups", Get "/api/ootheca/v1/backups", (NoPath, ListSourceBackupsQuery, NoBody) -> ListBackupsResponse,
-                  [visible: ClusterAdmin, ClusterOperatorWriter, Auditor], read, "List the backups of a cluster that may be deleted, newest first" }
+                  [visible: ClusterAdmin, ClusterOperatorWriter, Auditor], read, "List the backups of an existing or deleted cluster, newest first" }
 
                 { GetClusterSamples, get_cluster_samples, "Ootheca: Samples", Get "/api/ootheca/v1/clusters/{cluster_id}/samples",
                   (ClusterPath, ClusterSamplesQuery, NoBody) -> ClusterSamples,
@@ -388,25 +388,25 @@ macro_rules! for_each_operation {
                   [organization: BillingCoordinator, ClusterAdmin], read, "Get an invoice" }
 
                 { GetClientCACert, later, "Client CA Certificates", Get "/api/v1/clusters/{cluster_id}/client-ca-cert",
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], read, "Get the authority of client certificates" }
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], read, "Get the certificate authority of clients" }
                 { SetClientCACert, later body, "Client CA Certificates", Post "/api/v1/clusters/{cluster_id}/client-ca-cert",
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change SET_CLIENT_CA_CERT, "Set the authority of client certificates" }
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change SET_CLIENT_CA_CERT, "Set the certificate authority of clients" }
                 { UpdateClientCACert, later body, "Client CA Certificates", Patch "/api/v1/clusters/{cluster_id}/client-ca-cert",
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change UPDATE_CLIENT_CA_CERT, "Replace the authority of client certificates" }
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change UPDATE_CLIENT_CA_CERT, "Replace the certificate authority of clients" }
                 { DeleteClientCACert, later, "Client CA Certificates", Delete "/api/v1/clusters/{cluster_id}/client-ca-cert",
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change DELETE_CLIENT_CA_CERT, "Remove the authority of client certificates" }
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change DELETE_CLIENT_CA_CERT, "Delete the certificate authority of clients" }
 
                 { GetClusterDisruptionInfo, later, "Cluster Disruption", Get "/api/v1/clusters/{cluster_id}/disrupt",
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], read, "Get the disruption in force" }
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], read, "Get the current disruption" }
                 { UpdateClusterDisruption, later body, "Cluster Disruption", Put "/api/v1/clusters/{cluster_id}/disrupt",
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change UPDATE_CLUSTER_DISRUPTION, "Disrupt parts of a cluster, or stop that" }
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change UPDATE_CLUSTER_DISRUPTION, "Start or stop a disruption of a cluster" }
 
                 { GetCMEKClusterInfo, later, "Customer-managed Encryption Keys", Get "/api/v1/clusters/{cluster_id}/cmek",
                   [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, Auditor], read, "Get the state of encryption keys" }
                 { EnableCMEKSpec, later body, "Customer-managed Encryption Keys", Post "/api/v1/clusters/{cluster_id}/cmek",
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change UPDATE_CMEK, "Encrypt with the caller's own keys" }
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change UPDATE_CMEK, "Enable customer-managed encryption keys" }
                 { UpdateCMEKSpec, later body, "Customer-managed Encryption Keys", Put "/api/v1/clusters/{cluster_id}/cmek",
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change UPDATE_CMEK, "Change the encryption keys" }
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change UPDATE_CMEK, "Update the encryption keys" }
                 { UpdateCMEKStatus, later body, "Customer-managed Encryption Keys", Patch "/api/v1/clusters/{cluster_id}/cmek",
                   [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change REVOKE_CMEK, "Revoke the encryption keys" }
 
@@ -417,50 +417,50 @@ macro_rules! for_each_operation {
                 { GetEgressPrivateEndpoint, later, "Egress Private Endpoints", Get "/api/v1/clusters/{cluster_id}/networking/egress-private-endpoints/{id}",
                   [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, ClusterDeveloper, Auditor], read, "Get an egress private endpoint" }
                 { UpdateEgressPrivateEndpoint, later body, "Egress Private Endpoints", Patch "/api/v1/clusters/{cluster_id}/networking/egress-private-endpoints/{id}",
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change UPDATE_EGRESS_PRIVATE_ENDPOINT, "Change an egress private endpoint" }
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change UPDATE_EGRESS_PRIVATE_ENDPOINT, "Update an egress private endpoint" }
                 { DeleteEgressPrivateEndpoint, later, "Egress Private Endpoints", Delete "/api/v1/clusters/{cluster_id}/networking/egress-private-endpoints/{id}",
                   [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change DELETE_EGRESS_PRIVATE_ENDPOINT, "Delete an egress private endpoint" }
                 { UpdateEgressPrivateEndpointDomainNames, later body, "Egress Private Endpoints", Patch "/api/v1/clusters/{cluster_id}/networking/egress-private-endpoints/{id}/domain-names",
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change UPDATE_EGRESS_PRIVATE_ENDPOINT, "Change domain names (older form)" }
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change UPDATE_EGRESS_PRIVATE_ENDPOINT, "Update domain names (older form)" }
 
                 { ListEgressRules, later, "Egress Rules", Get "/api/v1/clusters/{cluster_id}/networking/egress-rules",
                   [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, Auditor], read, "List egress rules" }
                 { AddEgressRule, later body, "Egress Rules", Post "/api/v1/clusters/{cluster_id}/networking/egress-rules",
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change ADD_EGRESS_RULE, "Add an egress rule" }
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change ADD_EGRESS_RULE, "Create an egress rule" }
                 { SetEgressTrafficPolicy, later body, "Egress Rules", Post "/api/v1/clusters/{cluster_id}/networking/egress-rules/egress-traffic-policy",
                   [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change SET_EGRESS_TRAFFIC_POLICY, "Allow or deny egress without a rule" }
                 { GetEgressRule, later, "Egress Rules", Get "/api/v1/clusters/{cluster_id}/networking/egress-rules/{rule_id}",
                   [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, Auditor], read, "Get an egress rule" }
                 { EditEgressRule, later body, "Egress Rules", Patch "/api/v1/clusters/{cluster_id}/networking/egress-rules/{rule_id}",
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change EDIT_EGRESS_RULE, "Change an egress rule" }
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change EDIT_EGRESS_RULE, "Update an egress rule" }
                 { DeleteEgressRule, later, "Egress Rules", Delete "/api/v1/clusters/{cluster_id}/networking/egress-rules/{rule_id}",
                   [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change DELETE_EGRESS_RULE, "Delete an egress rule" }
 
                 { GetLogExportInfo, later, "Log Export", Get "/api/v1/clusters/{cluster_id}/logexport",
                   [cluster cluster_id: OrgAdmin, ClusterAdmin, ClusterOperatorWriter, MetricsViewer, Auditor], read, "Get the log export" }
                 { EnableLogExport, later body, "Log Export", Post "/api/v1/clusters/{cluster_id}/logexport",
-                  [cluster cluster_id: OrgAdmin, ClusterAdmin, ClusterOperatorWriter], change UPDATE_CLUSTER_LOG_EXPORT, "Export logs, or change how" }
+                  [cluster cluster_id: OrgAdmin, ClusterAdmin, ClusterOperatorWriter], change UPDATE_CLUSTER_LOG_EXPORT, "Create or update the log export" }
                 { DeleteLogExport, later, "Log Export", Delete "/api/v1/clusters/{cluster_id}/logexport",
-                  [cluster cluster_id: OrgAdmin, ClusterAdmin, ClusterOperatorWriter], change DELETE_CLUSTER_LOG_EXPORT, "Stop the log export" }
+                  [cluster cluster_id: OrgAdmin, ClusterAdmin, ClusterOperatorWriter], change DELETE_CLUSTER_LOG_EXPORT, "Delete the log export" }
 
                 { GetCloudWatchMetricExportInfo, later, "Metric Export", Get "/api/v1/clusters/{cluster_id}/metricexport/cloudwatch",
                   [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, MetricsViewer, Auditor], read, "Get the metric export to CloudWatch" }
                 { EnableCloudWatchMetricExport, later body, "Metric Export", Post "/api/v1/clusters/{cluster_id}/metricexport/cloudwatch",
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change UPDATE_CLUSTER_METRIC_EXPORT, "Export metrics to CloudWatch" }
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change UPDATE_CLUSTER_METRIC_EXPORT, "Create the metric export to CloudWatch" }
                 { DeleteCloudWatchMetricExport, later, "Metric Export", Delete "/api/v1/clusters/{cluster_id}/metricexport/cloudwatch",
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change DELETE_CLUSTER_METRIC_EXPORT, "Stop the export to CloudWatch" }
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change DELETE_CLUSTER_METRIC_EXPORT, "Delete the metric export to CloudWatch" }
                 { GetDatadogMetricExportInfo, later, "Metric Export", Get "/api/v1/clusters/{cluster_id}/metricexport/datadog",
                   [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, MetricsViewer, Auditor], read, "Get the metric export to Datadog" }
                 { EnableDatadogMetricExport, later body, "Metric Export", Post "/api/v1/clusters/{cluster_id}/metricexport/datadog",
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change UPDATE_CLUSTER_METRIC_EXPORT, "Export metrics to Datadog" }
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change UPDATE_CLUSTER_METRIC_EXPORT, "Create the metric export to Datadog" }
                 { DeleteDatadogMetricExport, later, "Metric Export", Delete "/api/v1/clusters/{cluster_id}/metricexport/datadog",
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change DELETE_CLUSTER_METRIC_EXPORT, "Stop the export to Datadog" }
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change DELETE_CLUSTER_METRIC_EXPORT, "Delete the metric export to Datadog" }
                 { GetPrometheusMetricExportInfo, later, "Metric Export", Get "/api/v1/clusters/{cluster_id}/metricexport/prometheus",
                   [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, MetricsViewer, Auditor], read, "Get the metrics endpoint" }
                 { EnablePrometheusMetricExport, later, "Metric Export", Post "/api/v1/clusters/{cluster_id}/metricexport/prometheus",
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change UPDATE_CLUSTER_METRIC_EXPORT, "Offer a metrics endpoint" }
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change UPDATE_CLUSTER_METRIC_EXPORT, "Enable the metrics endpoint" }
                 { DeletePrometheusMetricExport, later, "Metric Export", Delete "/api/v1/clusters/{cluster_id}/metricexport/prometheus",
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change DELETE_CLUSTER_METRIC_EXPORT, "Take the metrics endpoint away" }
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change DELETE_CLUSTER_METRIC_EXPORT, "Disable the metrics endpoint" }
 
                 { ListPhysicalReplicationStreams, later, "Physical Cluster Replication", Get "/api/v1/physical-replication-streams",
                   [visible: ClusterAdmin, ClusterOperatorWriter, ClusterDeveloper], read, "List replication streams" }
@@ -480,7 +480,7 @@ macro_rules! for_each_operation {
                 { AddPrivateEndpointConnection, later body, "Private Endpoint Services", Post "/api/v1/clusters/{cluster_id}/networking/private-endpoint-connections",
                   [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change ACCEPT_PRIVATE_LINK, "Accept a private endpoint connection" }
                 { DeletePrivateEndpointConnection, later, "Private Endpoint Services", Delete "/api/v1/clusters/{cluster_id}/networking/private-endpoint-connections/{endpoint_id}",
-                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change REJECT_PRIVATE_LINK, "Remove a private endpoint connection" }
+                  [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter], change REJECT_PRIVATE_LINK, "Delete a private endpoint connection" }
                 { ListPrivateEndpointServices, later, "Private Endpoint Services", Get "/api/v1/clusters/{cluster_id}/networking/private-endpoint-services",
                   [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, ClusterDeveloper, Auditor], read, "List private endpoint services" }
                 { CreatePrivateEndpointServices, later, "Private Endpoint Services", Post "/api/v1/clusters/{cluster_id}/networking/private-endpoint-services",
@@ -488,11 +488,11 @@ macro_rules! for_each_operation {
                 { ListPrivateEndpointTrustedOwners, later, "Private Endpoint Services", Get "/api/v1/clusters/{cluster_id}/networking/private-endpoint-trusted-owners",
                   [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, Auditor], read, "List trusted owners of private endpoints" }
                 { AddPrivateEndpointTrustedOwner, later body, "Private Endpoint Services", Post "/api/v1/clusters/{cluster_id}/networking/private-endpoint-trusted-owners",
-                  [cluster cluster_id: ClusterAdmin], change ADD_PRIVATE_ENDPOINT_TRUSTED_OWNER, "Trust an owner of private endpoints" }
+                  [cluster cluster_id: ClusterAdmin], change ADD_PRIVATE_ENDPOINT_TRUSTED_OWNER, "Add a trusted owner of private endpoints" }
                 { GetPrivateEndpointTrustedOwner, later, "Private Endpoint Services", Get "/api/v1/clusters/{cluster_id}/networking/private-endpoint-trusted-owners/{owner_id}",
                   [cluster cluster_id: ClusterAdmin, ClusterOperatorWriter, Auditor], read, "Get a trusted owner" }
                 { RemovePrivateEndpointTrustedOwner, later, "Private Endpoint Services", Delete "/api/v1/clusters/{cluster_id}/networking/private-endpoint-trusted-owners/{owner_id}",
-                  [cluster cluster_id: ClusterAdmin], change REMOVE_PRIVATE_ENDPOINT_TRUSTED_OWNER, "Stop trusting an owner" }
+                  [cluster cluster_id: ClusterAdmin], change REMOVE_PRIVATE_ENDPOINT_TRUSTED_OWNER, "Remove a trusted owner" }
             }
         }
     };

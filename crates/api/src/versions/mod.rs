@@ -110,7 +110,7 @@ impl Version {
 
     /// Downgrades the JSON of a response to this version. Returns the body unchanged if the versions do not
     /// differ.
-    pub fn render(self, op: Op, body: Vec<u8>) -> Vec<u8> {
+    pub fn downgrade(self, op: Op, body: Vec<u8>) -> Vec<u8> {
         let touched = || self.boundaries().iter().filter(|boundary| (boundary.touches)(op));
         if touched().next().is_none() {
             return body;

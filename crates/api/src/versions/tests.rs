@@ -34,21 +34,21 @@ fn the_header_selects_the_version() {
 fn the_default_dialect_has_empty_responses_to_patch_and_delete() {
     let body = br#"{"id":"x"}"#.to_vec();
     for op in [Op::UpdateCluster, Op::DeleteCluster] {
-        assert!(Version::V2022_03_31.render(op, body.clone()).is_empty());
+        assert!(Version::V2022_03_31.downgrade(op, body.clone()).is_empty());
         for version in [Version::V2024_09_16, Version::V2026_09_15] {
-            assert_eq!(version.render(op, body.clone()), body);
+            assert_eq!(version.downgrade(op, body.clone()), body);
         }
     }
-    assert_eq!(Version::V2022_03_31.render(Op::GetCluster, body.clone()), body);
-    assert_eq!(Version::V2022_03_31.render(Op::DeleteSQLUser, body.clone()), body);
+    assert_eq!(Version::V2022_03_31.downgrade(Op::GetCluster, body.clone()), body);
+    assert_eq!(Version::V2022_03_31.downgrade(Op::DeleteSQLUser, body.clone()), body);
 }
 
 #[test]
 fn the_default_dialect_names_regions() {
     let body = json!({ "regions": [{ "name": "a", "distance": 0.0 }, { "name": "b" }], "pagination": {} });
-    let rendered = Version::V2022_03_31.render(Op::ListAvailableRegions, body.to_string().into_bytes());
-    let rendered: Value = serde_json::from_slice(&rendered).unwrap();
-    assert_eq!(rendered, json!({ "regions": ["a", "b"], "pagination": {} }));
+    let downgraded = Version::V2022_03_31.downgrade(Op::ListAvailableRegions, body.to_string().into_bytes());
+    let downgraded: Value = serde_json::from_slice(&downgraded).unwrap();
+    assert_eq!(downgraded, json!({ "regions": ["a", "b"], "pagination": {} }));
 }
 
 #[test]
@@ -84,31 +84,31 @@ fn cluster() -> Value {
     })
 }
 
-fn rendered(version: Version, op: Op, body: &Value) -> Value {
-    serde_json::from_slice(&version.render(op, body.to_string().into_bytes())).unwrap()
+fn downgraded(version: Version, op: Op, body: &Value) -> Value {
+    serde_json::from_slice(&version.downgrade(op, body.to_string().into_bytes())).unwrap()
 }
 
 #[test]
 fn a_cluster_in_each_version() {
     for version in [Version::V2022_03_31, Version::V2024_09_16] {
-        assert_eq!(rendered(version, Op::GetCluster, &cluster()), cluster());
+        assert_eq!(downgraded(version, Op::GetCluster, &cluster()), cluster());
     }
     let mut expected = cluster();
     expected["plan"] = "SERVERLESS".into();
     let block = &mut expected["config"]["serverless"];
     block.as_object_mut().unwrap().remove("upgrade_type");
     block["spend_limit"] = 500.into();
-    assert_eq!(rendered(Version::V2023_04_10, Op::GetCluster, &cluster()), expected);
+    assert_eq!(downgraded(Version::V2023_04_10, Op::GetCluster, &cluster()), expected);
     let listed = json!({ "clusters": [cluster()], "pagination": {} });
-    assert_eq!(rendered(Version::V2023_04_10, Op::ListClusters, &listed)["clusters"][0], expected);
+    assert_eq!(downgraded(Version::V2023_04_10, Op::ListClusters, &listed)["clusters"][0], expected);
 
     expected["operation_status"] = "CLUSTER_STATUS_UNSPECIFIED".into();
     expected["config"]["serverless"].as_object_mut().unwrap().remove("usage_limits");
     for op in [Op::GetCluster, Op::UpdateCluster, Op::DeleteCluster, Op::CreateCluster] {
-        assert_eq!(rendered(Version::V2022_09_20, op, &cluster()), expected, "{op:?}");
+        assert_eq!(downgraded(Version::V2022_09_20, op, &cluster()), expected, "{op:?}");
     }
     let invoices = json!({ "invoices": [{ "invoice_items": [{ "cluster": cluster() }] }] });
-    let older = rendered(Version::V2022_09_20, Op::ListInvoices, &invoices);
+    let older = downgraded(Version::V2022_09_20, Op::ListInvoices, &invoices);
     assert_eq!(older["invoices"][0]["invoice_items"][0]["cluster"], expected);
 }
 
@@ -116,7 +116,7 @@ fn a_cluster_in_each_version() {
 fn members_of_extensions_are_in_every_version() {
     let cluster = json!({ "plan": "BASIC", "expires_at": "2026-11-30T12:00:00.000000Z" });
     for version in Version::ALL {
-        let shown = rendered(version, Op::GetCluster, &cluster);
+        let shown = downgraded(version, Op::GetCluster, &cluster);
         assert_eq!(shown["expires_at"], cluster["expires_at"], "{version:?}");
     }
 }
@@ -125,12 +125,12 @@ fn members_of_extensions_are_in_every_version() {
 fn plans_and_limits_have_older_names() {
     let plans = [("BASIC", "SERVERLESS"), ("STANDARD", "SERVERLESS"), ("ADVANCED", "DEDICATED")];
     for (newer, older) in plans {
-        let shown = rendered(Version::V2023_04_10, Op::GetCluster, &json!({ "plan": newer }));
+        let shown = downgraded(Version::V2023_04_10, Op::GetCluster, &json!({ "plan": newer }));
         assert_eq!(shown, json!({ "plan": older }));
     }
     let limits = |limits: Value| {
         let body = json!({ "plan": "BASIC", "config": { "serverless": { "usage_limits": limits } } });
-        rendered(Version::V2023_04_10, Op::GetCluster, &body)["config"]["serverless"].clone()
+        downgraded(Version::V2023_04_10, Op::GetCluster, &body)["config"]["serverless"].clone()
     };
     assert_eq!(limits(Value::Null), json!({ "spend_limit": 0 }));
     assert_eq!(limits(json!({ "provisioned_virtual_cpus": "2" })), json!({ "spend_limit": 0 }));
@@ -149,10 +149,10 @@ fn an_advanced_cluster_keeps_its_members() {
         "plan": "DEDICATED", "operation_status": "CRDB_SCALE_RUNNING", "network_visibility": "NETWORK_VISIBILITY_PRIVATE",
         "egress_traffic_policy": "POLICY_ERROR", "config": { "dedicated": { "storage_gib": 1 } },
     });
-    assert_eq!(rendered(Version::V2022_09_20, Op::GetCluster, &advanced), expected);
+    assert_eq!(downgraded(Version::V2022_09_20, Op::GetCluster, &advanced), expected);
     let allowed = json!({ "plan": "ADVANCED", "egress_traffic_policy": "ALLOW_ALL" });
     assert_eq!(
-        rendered(Version::V2022_09_20, Op::GetCluster, &allowed)["egress_traffic_policy"],
+        downgraded(Version::V2022_09_20, Op::GetCluster, &allowed)["egress_traffic_policy"],
         "ALLOW_ALL"
     );
 }
@@ -164,9 +164,9 @@ fn older_role_names_have_a_prefix() {
     let older = json!({ "name": "ORG_ROLE_ORG_ADMIN" });
     let expected = json!({ "name": "unchanged", "roles": [older], "group_roles": [{ "role": older }] });
     for op in [Op::GetAllRolesForUser, Op::SetRolesForUser, Op::GetServiceAccount] {
-        assert_eq!(rendered(Version::V2022_09_20, op, &all), expected, "{op:?}");
-        assert_eq!(rendered(Version::V2023_04_10, op, &all), all);
-        assert_eq!(rendered(Version::V2022_03_31, op, &all), all);
+        assert_eq!(downgraded(Version::V2022_09_20, op, &all), expected, "{op:?}");
+        assert_eq!(downgraded(Version::V2023_04_10, op, &all), all);
+        assert_eq!(downgraded(Version::V2022_03_31, op, &all), all);
     }
     assert_eq!(parameter("role_name", "ORG_ROLE_ORG_ADMIN"), "ORG_ADMIN");
     assert_eq!(parameter("role_name", "ORG_ADMIN"), "ORG_ADMIN");
@@ -255,7 +255,7 @@ proptest::proptest! {
         let body = json!({ "serverless": { "spend_limit": cents.saturating_abs() } });
         let body = upgraded(Version::V2022_09_20, Op::UpdateCluster, body).unwrap();
         let cluster = json!({ "plan": "BASIC", "config": body });
-        let shown = rendered(Version::V2022_09_20, Op::GetCluster, &cluster);
+        let shown = downgraded(Version::V2022_09_20, Op::GetCluster, &cluster);
         proptest::prop_assert_eq!(&shown["config"]["serverless"]["spend_limit"], &json!(cents.saturating_abs()));
     }
 }

@@ -1,7 +1,5 @@
 //! A repository in a directory, or in a bucket.
 
-pub(crate) mod s3_server;
-
 use futures_util::TryStreamExt;
 use object_store::{
     ObjectStore, ObjectStoreExt, PutPayload, aws::AmazonS3Builder, local::LocalFileSystem, path::Path,
@@ -9,15 +7,18 @@ use object_store::{
 };
 use ootheca_backups::{Archive, RecoveryKey, Repository};
 use ootheca_model::{Error, Result};
+use ootheca_testkit::s3::{self, BUCKET};
 use proptest::sample::Index;
-use s3_server::BUCKET;
 use std::{
-    fs, io,
+    env, fs, io,
     path::PathBuf,
     sync::atomic::{AtomicUsize, Ordering},
 };
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+/// The environment variable with the endpoint of the S3 server, in the process whose repositories are in its bucket.
+pub(crate) const ENDPOINT: &str = "OOTHECA_TEST_S3_ENDPOINT";
 
 /// Where a repository is.
 pub(crate) enum Place {
@@ -29,12 +30,12 @@ impl Place {
     /// A place without a repository.
     pub(crate) fn new() -> Self {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
-        match s3_server::endpoint() {
-            Some(endpoint) => {
+        match env::var(ENDPOINT) {
+            Ok(endpoint) => {
                 let prefix = format!("repository-{}", NEXT.fetch_add(1, Ordering::Relaxed));
                 Self::Bucket { endpoint, prefix }
             }
-            None => Self::Directory(tempfile::tempdir().unwrap()),
+            Err(_) => Self::Directory(tempfile::tempdir().unwrap()),
         }
     }
 
@@ -125,7 +126,7 @@ impl Fixture {
                 let archives = Path::from("clusters");
                 let objects: Vec<_> = self.objects.list(Some(&archives)).try_collect().await.unwrap();
                 found.extend(objects.iter().map(|object| object.location.filename().unwrap().to_owned()));
-                let uploads = s3_server::uploads(endpoint, &format!("{prefix}/"));
+                let uploads = s3::uploads(endpoint, &format!("{prefix}/"));
                 found.extend(uploads.iter().map(|name| name.rsplit('/').next().unwrap().to_owned()));
             }
         }

@@ -17,7 +17,7 @@ pub(crate) fn run(server: &Ootheca, ours: &str) {
     }
     let direct = TemporaryPostgres::start_with(|data, command| {
         use std::os::unix::fs::MetadataExt;
-        let owner = fs::metadata(data).expect("the data folder");
+        let owner = fs::metadata(data).expect("the data directory");
         for name in ["server.pem", "server-key.pem"] {
             fs::copy(at(name), data.join(name)).expect("the certificate");
             chown(data.join(name), Some(owner.uid()), Some(owner.gid())).expect("a new owner");

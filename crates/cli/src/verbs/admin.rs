@@ -65,7 +65,7 @@ pub(crate) fn run(verb: Verb) -> Result<()> {
         Verb::NewKey { args } => (Command::NewKey, args),
     };
     let settings = args.store.load_offline()?;
-    let done = runtime::current_thread()?.block_on(control::admin::ask(settings, command))?;
+    let done = runtime::current_thread()?.block_on(control::admin::execute(settings, command))?;
     if args.json {
         let inner = match serde_json::to_value(&done) {
             Ok(serde_json::Value::Object(members)) => members.into_iter().next().map(|(_, inner)| inner),

@@ -94,7 +94,7 @@ pub(crate) fn run(context: &Context, verb: Verb) -> Result<()> {
             }
             let response = context.client.post(&entries(context, &cluster)?, &body)?;
             context.out.done(
-                &format!("Added {address}/{mask} to the allowlist of {cluster}"),
+                &format!("Created allowlist entry {address}/{mask} of {cluster}"),
                 &response,
                 &COLUMNS,
             )
@@ -110,7 +110,7 @@ pub(crate) fn run(context: &Context, verb: Verb) -> Result<()> {
             let (address, mask) = network.resolve(context)?;
             let path = entry(&entries(context, &cluster)?, &address, mask);
             let question =
-                format!("Remove {address}/{mask} from the allowlist of {cluster} and end its open sessions?");
+                format!("Delete allowlist entry {address}/{mask} of {cluster} and end its open sessions?");
             terminal::confirm(context.yes, &question)?;
             let response = context.client.delete(&path)?;
             context.out.done(&format!("Deleted allowlist entry {address}/{mask}"), &response, &COLUMNS)

@@ -8,7 +8,10 @@ use crate::{
     resolve, runtime, terminal,
 };
 use clap::{ArgAction, Args, Subcommand, value_parser};
-use ootheca_model::backup::{FREQUENCIES, RETENTIONS, choices};
+use ootheca_model::{
+    backup::{FREQUENCIES, RETENTIONS, choices},
+    instance::Condition,
+};
 use ootheca_server::{
     Settings,
     gateway::control,
@@ -129,7 +132,11 @@ pub(crate) fn of_cluster(context: &Context, verb: ClusterVerb) -> Result<()> {
     match verb {
         ClusterVerb::List { cluster, part } => {
             let cluster = resolve::cluster(&context.client, &cluster)?;
-            part.list(context, &backups(&cluster), "backups", &BACKUPS)
+            part.list(context, &backups(&cluster), "backups", &BACKUPS)?;
+            if let Some(reason) = disabled(&cluster) {
+                terminal::message(reason);
+            }
+            Ok(())
         }
         ClusterVerb::Config(verb) => configure(context, verb),
     }
@@ -155,6 +162,13 @@ fn configure(context: &Context, verb: Config) -> Result<()> {
     }
 }
 
+/// Why no new backups of a cluster are taken, if the operator has turned them off.
+fn disabled(cluster: &Value) -> Option<&str> {
+    let conditions = cluster.pointer("/ootheca/conditions")?.as_array()?;
+    let is_disabled = |condition: &&Value| condition["kind"] == Condition::BACKUPS_DISABLED;
+    conditions.iter().find(is_disabled)?["message"].as_str()
+}
+
 /// Asks the server on this machine, or reads its store if it is stopped.
 fn key(global: &GlobalArgs, args: KeyArgs) -> Result<()> {
     // The listener of the API is not opened, so its address doesn't matter.
@@ -166,7 +180,7 @@ fn key(global: &GlobalArgs, args: KeyArgs) -> Result<()> {
         flags["store"] = store.into();
     }
     let settings = Settings::load(args.config.as_deref(), &flags)?;
-    let asked = control::admin::ask(settings, Command::RecoveryKey);
+    let asked = control::admin::execute(settings, Command::RecoveryKey);
     let Done::RecoveryKey { recovery_key, fingerprint } = runtime::current_thread()?.block_on(asked)? else {
         return Err(Failure::failed("the server sent an unexpected response"));
     };

@@ -79,7 +79,7 @@ pub(crate) fn run(context: &Context, verb: Verb) -> Result<()> {
         Verb::Get { id } => context.out.record(&client.get(&one(&id))?, &COLUMNS),
         Verb::Create { fields } => {
             let response = client.post(ISSUERS, &body(fields)?)?;
-            context.out.done("Added the JWT issuer", &response, &COLUMNS)
+            context.out.done("Created the JWT issuer", &response, &COLUMNS)
         }
         Verb::Update { id, fields } => {
             let response = client.patch(&one(&id), &body(fields)?)?;

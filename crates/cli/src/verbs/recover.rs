@@ -23,7 +23,7 @@ pub(crate) struct RecoverArgs {
     #[arg(long, value_name = "URL")]
     #[serde(rename = "backups", serialize_with = "in_backups", skip_serializing_if = "Option::is_none")]
     url: Option<String>,
-    /// File with the recovery key [default: asked for, or read from standard input]
+    /// File with the recovery key [default: prompt, or standard input without a terminal]
     #[arg(long, value_name = "FILE")]
     #[serde(skip)]
     key_file: Option<PathBuf>,
@@ -55,15 +55,21 @@ pub(crate) fn run(args: &RecoverArgs) -> Result<()> {
         None => terminal::password("Recovery key")?,
     };
     let (url, data_dir) = (settings.backups_url(), settings.data_dir.display().to_string());
+    let is_in_postgres = !settings.store_url().starts_with("sqlite:");
     let recovered = runtime::current_thread()?.block_on(recover(settings, &key, args.until))?;
     if args.json {
         return output::json(&serde_json::json!(recovered));
     }
-    notice(format!("Recovered the control store as of {} into {data_dir}.", recovered.control_store));
+    let time = recovered.control_store;
+    let (what, store) = match is_in_postgres {
+        false => ("the control store", ""),
+        true => ("the files of the data directory", " and this store"),
+    };
+    notice(format!("Recovered {what} as of {time} into {data_dir}."));
     print(&table(&recovered))?;
     notice(format!(
-        "The next start of the server on this data directory, with backups.url = \"{url}\", restores these backups. The \
-         lost server must not run any more."
+        "The next start of the server on this data directory, with backups.url = \"{url}\"{store}, restores these \
+         backups. The lost server must no longer run."
     ));
     Ok(())
 }

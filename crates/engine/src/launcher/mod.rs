@@ -2,7 +2,7 @@
 //!
 //! A process can only restrict itself, and safe Rust runs no code between the creation of a process and the
 //! start of its program. So `ootheca` starts itself again under the name [`NAME`]. That process enters the
-//! sandbox and then executes the program in its place, with the same process id.
+//! sandbox and then executes the program in its place, with the same process ID.
 
 mod files;
 mod system_calls;

@@ -13,8 +13,9 @@ use super::{
 };
 use crate::{Admin, Database};
 use async_trait::async_trait;
+use ootheca_durable::failpoint;
 use ootheca_model::{
-    Error, ErrorKind, Result, failpoint,
+    Error, ErrorKind, Result,
     limit_status::MAX_ROLES,
     login::{Login, Secret},
     names, sql_name,
@@ -62,7 +63,7 @@ pub(super) struct AdminSession {
     sockets: PathBuf,
     client: Client,
     connection: PolledConnection,
-    /// The process id of the server.
+    /// The process ID of the server.
     server: u32,
     /// Whether a SQL user who can log in was created or changed.
     login_follows: bool,
@@ -190,7 +191,7 @@ impl AdminSession {
 }
 
 /// Returns `None` for a row that cannot be read, so that one bad row does not fail a whole list.
-fn readable<T>(read: Result<T, tokio_postgres::Error>) -> Option<T> {
+pub(super) fn readable<T>(read: Result<T, tokio_postgres::Error>) -> Option<T> {
     read.inspect_err(|error| tracing::warn!(%error, "skipped unreadable catalog row")).ok()
 }
 
@@ -215,7 +216,7 @@ impl Admin for AdminSession {
     }
 
     async fn logins(&mut self) -> Result<Vec<Login>> {
-        let query = "SELECT rolname, rolpassword, coalesce(rolvaliduntil <= now(), false) \
+        let query = "SELECT rolname, textsend(rolpassword), coalesce(rolvaliduntil <= now(), false) \
                      FROM pg_authid WHERE rolcanlogin AND NOT rolsuper";
         let failed = |error| StatementError::from(error).other("read the logins of SQL users");
         let rows = self.client.query(query, &[]).await.map_err(failed)?;
@@ -359,12 +360,13 @@ impl Admin for AdminSession {
     }
 }
 
-pub(super) fn secret(password: Option<String>, expired: bool) -> Secret {
-    match password {
+/// The secret of a role whose password can contain any bytes.
+pub(super) fn secret(password: Option<&[u8]>, expired: bool) -> Secret {
+    match password.map(str::from_utf8) {
         _ if expired => Secret::Expired,
         None => Secret::Absent,
-        Some(verifier) if verifier.starts_with("SCRAM-SHA-256$") => Secret::Scram(verifier),
-        Some(hash) if hash.starts_with("md5") => Secret::Other("MD5".to_owned()),
+        Some(Ok(verifier)) if verifier.starts_with("SCRAM-SHA-256$") => Secret::Scram(verifier.to_owned()),
+        Some(Ok(hash)) if hash.starts_with("md5") => Secret::Other("MD5".to_owned()),
         Some(_) => Secret::Other("an unknown type of".to_owned()),
     }
 }

@@ -1,6 +1,6 @@
 //! Which cluster an instance belongs to, and with which data epoch.
 //!
-//! The file `cluster` is the claim. It contains the id of the cluster, and the file `epoch` beside it the epoch if
+//! The file `cluster` is the claim. It contains the ID of the cluster, and the file `epoch` beside it the epoch if
 //! that is not 0. They are two files because programs that know no epochs remove an instance if they can't read
 //! its `cluster`.
 

@@ -102,7 +102,7 @@ pub(super) type Result<T> = std::result::Result<T, ConnectionError>;
 /// A session that is ready for a request.
 pub(super) struct Connection {
     stream: BufReader<UnixStream>,
-    /// The process id of the server session.
+    /// The process ID of the server session.
     pub(super) process: i32,
 }
 

@@ -10,7 +10,7 @@ use super::{
     shell::Shell,
 };
 use crate::files::{failed, make_folder, names_in, remove_tree, write_atomically};
-use ootheca_model::{ClusterId, Error, Result};
+use ootheca_model::{ClusterId, Error, Result, hex};
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -118,7 +118,7 @@ impl EngineContext {
         Ok(())
     }
 
-    /// The user of an instance that is being created. If it has its own, its id is recorded with the instance.
+    /// The user of an instance that is being created. If it has its own, its ID is recorded with the instance.
     pub(super) fn new_owner(&self, id: &str, instance: &Path) -> Result<Owner> {
         self.assign_owner(id, instance, owners::record_new)
     }
@@ -222,14 +222,14 @@ fn control_secret(folder: &Path) -> Result<String> {
     if !names_in(&folder.join("instances")).is_empty() {
         return Err(Error::internal(format!("{} is missing and the SQL servers require it", path.display())));
     }
-    let secret: String = rand::random::<[u8; 32]>().iter().map(|byte| format!("{byte:02x}")).collect();
+    let secret = hex::encode(&rand::random::<[u8; 32]>());
     write_atomically(folder, SECRET, secret.as_bytes())?;
     // Existing templates contain another password and cannot be used.
     remove_tree(&folder.join("templates"))?;
     Ok(secret)
 }
 
-/// Returns a random instance id of 12 characters.
+/// Returns a random instance ID of 12 characters.
 pub(super) fn new_id() -> String {
     uuid::Uuid::new_v4().simple().to_string()[..12].to_owned()
 }

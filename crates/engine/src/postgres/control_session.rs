@@ -47,7 +47,7 @@ pub(super) struct OpenSession {
     client: Client,
     /// `None` if the server has closed it.
     connection: Option<ControlConnection>,
-    /// The process id of the server.
+    /// The process ID of the server.
     server: u32,
     used: Instant,
     statements: Vec<(&'static str, Statement)>,

@@ -1,21 +1,42 @@
 //! Limits the time of every call to a server. The server's own `statement_timeout` usually comes first, but a
 //! server that hangs does not enforce it.
 
-use super::{admin::AdminSession, server::STATEMENT_TIMEOUT};
+use super::{
+    admin::AdminSession,
+    server::{CHECKPOINT_STATEMENT_TIMEOUT, STATEMENT_TIMEOUT},
+};
 use crate::{Admin, Database};
 use async_trait::async_trait;
 use ootheca_model::{Error, Result, login::Login};
 use std::time::Duration;
 use tokio::time::timeout;
 
+/// How much later than the server this process ends a call.
+const GRACE_PERIOD: Duration = Duration::from_secs(15);
 /// The time limit for a call, which can run several statements.
-const CALL_TIMEOUT: Duration = STATEMENT_TIMEOUT.saturating_add(Duration::from_secs(15));
+const CALL_TIMEOUT: Duration = STATEMENT_TIMEOUT.saturating_add(GRACE_PERIOD);
+/// The time limit for a call that waits for a checkpoint.
+pub(super) const CHECKPOINT_TIMEOUT: Duration = CHECKPOINT_STATEMENT_TIMEOUT.saturating_add(GRACE_PERIOD);
+
+/// Returns `Unavailable` if the call takes longer than `limit`.
+pub(super) async fn within<T>(limit: Duration, call: impl Future<Output = Result<T>>) -> Result<T> {
+    timeout(limit, call).await.unwrap_or_else(|late| {
+        Err(Error::unavailable("the SQL server did not respond in time").because(late))
+    })
+}
 
 /// Returns `Unavailable` if the call takes too long.
 pub(super) async fn within_deadline<T>(call: impl Future<Output = Result<T>>) -> Result<T> {
-    timeout(CALL_TIMEOUT, call).await.unwrap_or_else(|late| {
-        Err(Error::unavailable("the SQL server did not respond in time").because(late))
-    })
+    within(CALL_TIMEOUT, call).await
+}
+
+/// Waits for the response to a single request, whose error `explain` converts. Returns `Unavailable` if it takes too
+/// long.
+pub(super) async fn response<T, E>(
+    request: impl Future<Output = Result<T, E>>,
+    explain: impl FnOnce(E) -> Error,
+) -> Result<T> {
+    within_deadline(async { request.await.map_err(explain) }).await
 }
 
 /// An administrative session that ends when a call exceeds its time limit.
@@ -88,5 +109,22 @@ impl Admin for BoundedSession {
 
     async fn drop_database(&mut self, name: &str) -> Result<()> {
         self.call(async |session| session.drop_database(name).await).await
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use ootheca_model::ErrorKind;
+    use std::future::pending;
+
+    #[tokio::test]
+    async fn calls_that_take_too_long_are_unavailable() {
+        let error = within(Duration::from_millis(1), pending::<Result<()>>()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        assert_eq!(within_deadline(async { Ok(1) }).await.unwrap(), 1);
+        let refused = response(async { Err::<(), _>("refused") }, Error::internal).await.unwrap_err();
+        assert_eq!((refused.kind(), refused.message()), (ErrorKind::Internal, "refused"));
     }
 }

@@ -20,8 +20,9 @@ use super::{
     table_counts::TableCounts,
 };
 use crate::files::{blocking, failed, make_folder, write_atomically};
+use ootheca_durable::failpoint;
 use ootheca_model::{
-    ClusterId, Error, Result, failpoint,
+    ClusterId, Error, Result,
     instance::{InstancePlan, Observed, Power},
 };
 use std::{
@@ -178,7 +179,7 @@ impl Instance {
         self.state.borrow().stage
     }
 
-    /// The process id of the server, if it accepts connections.
+    /// The process ID of the server, if it accepts connections.
     pub(super) fn ready_pid(&self) -> Option<u32> {
         let state = self.state.borrow();
         let process = state.process.as_ref().filter(|process| process.alive())?;
@@ -313,7 +314,7 @@ impl Instance {
         let data = self.data();
         if let Some(lock) = process::lock(&data) {
             // Left by a crash: children of a dead postmaster end by themselves, and an unrelated process that
-            // reuses its id must not prevent a start.
+            // reuses its ID must not prevent a start.
             process::clear(&data, Duration::from_secs(2)).await;
             if process::lock(&data) == Some(lock) {
                 shared_memory::free(&data);

@@ -31,21 +31,7 @@ impl Instance {
     /// have their own time limits.
     pub(super) async fn stops_responding(&self, process: &Process) {
         let socket = server::socket(&self.sockets());
-        let (mut failures, mut last_response) = (0, Instant::now());
-        loop {
-            if failures == 0 {
-                sleep(PROBE_INTERVAL).await;
-            }
-            if self.stage() != Stage::Ready || responds(&socket).await {
-                (failures, last_response) = (0, Instant::now());
-                continue;
-            }
-            failures += 1;
-            let busy = process::is_busy(process.pid) && last_response.elapsed() < BUSY_TIMEOUT;
-            if failures >= MAX_FAILURES && !busy {
-                return;
-            }
-        }
+        stops_responding(&socket, process, || self.stage() == Stage::Ready).await;
     }
 
     /// Kills a server that does not respond.
@@ -54,6 +40,25 @@ impl Instance {
         self.state.send_modify(|state| state.unresponsive = true);
         self.context.hint(self.cluster());
         self.stop_process(process, StopMode::Immediate).await;
+    }
+}
+
+/// Returns when the server no longer responds to new connections. It is probed while it `is_ready`.
+pub(super) async fn stops_responding(socket: &Path, process: &Process, is_ready: impl Fn() -> bool) {
+    let (mut failures, mut last_response) = (0, Instant::now());
+    loop {
+        if failures == 0 {
+            sleep(PROBE_INTERVAL).await;
+        }
+        if !is_ready() || responds(socket).await {
+            (failures, last_response) = (0, Instant::now());
+            continue;
+        }
+        failures += 1;
+        let busy = process::is_busy(process.pid) && last_response.elapsed() < BUSY_TIMEOUT;
+        if failures >= MAX_FAILURES && !busy {
+            return;
+        }
     }
 }
 

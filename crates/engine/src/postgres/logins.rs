@@ -1,20 +1,21 @@
 //! Reads the secret of a SQL user for a login. Logins that arrive during a read share the next one.
 
 use super::{
-    admin::secret,
+    admin::{readable, secret},
     control_session::{ControlSession, OpenSession, Select},
+    deadline::within,
     instance::Instance,
     statement_error::StatementError,
 };
-use ootheca_model::{Error, Result, login::Secret, names, sql_name};
+use ootheca_model::{Result, login::Secret, names, sql_name};
 use std::{collections::HashMap, sync::Arc, time::Duration};
-use tokio::{sync::oneshot, time::timeout};
+use tokio::sync::oneshot;
 use tokio_postgres::{Row, types::Type};
 
 /// The time limit for a login to read its secret.
 const READ_TIMEOUT: Duration = Duration::from_secs(2);
 
-const READ: &str = "SELECT namesend(rolname), rolpassword, coalesce(rolvaliduntil <= now(), false) \
+const READ: &str = "SELECT namesend(rolname), textsend(rolpassword), coalesce(rolvaliduntil <= now(), false) \
     FROM pg_authid WHERE namesend(rolname) = ANY ($1) AND rolcanlogin AND NOT rolsuper";
 
 /// The session that reads secrets, and the logins that wait for it.
@@ -72,9 +73,7 @@ impl Instance {
             }
             Ok(secrets.get(&name).cloned())
         });
-        let secret = timeout(READ_TIMEOUT, read).await.unwrap_or_else(|late| {
-            Err(Error::unavailable("the SQL server did not respond in time").because(late))
-        });
+        let secret = within(READ_TIMEOUT, read).await;
         if secret.is_err() {
             // Otherwise, failed logins would pile up until the server responds again.
             result.close();
@@ -87,7 +86,7 @@ impl Instance {
 async fn read(session: &mut OpenSession, names: &[&[u8]]) -> Result<HashMap<Vec<u8>, Secret>> {
     let failed = |error| StatementError::from(error).other("read the secret of a SQL user");
     let rows = session.query(READ, &[Type::BYTEA_ARRAY], &[&names]).await.map_err(failed)?;
-    rows.iter().map(login).collect::<Result<_, _>>().map_err(failed)
+    Ok(rows.iter().filter_map(|row| readable(login(row))).collect())
 }
 
 fn login(row: &Row) -> Result<(Vec<u8>, Secret), tokio_postgres::Error> {

@@ -6,7 +6,9 @@
 use super::{
     connection::{self, Connection, ConnectionError, unexpected},
     context::EngineContext,
-    server, shell,
+    deadline::{CHECKPOINT_TIMEOUT, within},
+    server::{self, SET_CHECKPOINT_STATEMENT_TIMEOUT},
+    shell,
     statement_error::StatementError,
 };
 use crate::{files::disk_space, statement::Refused};
@@ -22,8 +24,6 @@ use tokio::time::{sleep, timeout};
 const OPTIONS: &str = "-c role=admin -c default_transaction_read_only=off -c statement_timeout=0 \
                        -c lock_timeout=0 -c idle_in_transaction_session_timeout=0 \
                        -c standard_conforming_strings=on";
-/// Writes what has changed, which can take longer than a server has to stop.
-const CHECKPOINT: &str = "SET statement_timeout = 0; CHECKPOINT";
 /// How often the free space of the disk is checked.
 const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 /// The transaction status of a session without a transaction.
@@ -53,9 +53,15 @@ pub(super) async fn run(context: &EngineContext, sockets: &Path, script: &Maskin
             return Err(Error::unavailable(message).because(error));
         }
     }
+    within(CHECKPOINT_TIMEOUT, checkpoint(context, sockets)).await
+}
+
+/// Writes what has changed, which can take longer than a server has to stop.
+async fn checkpoint(context: &EngineContext, sockets: &Path) -> Result<()> {
+    let failed = |error| StatementError::from(error).other("write the changes of masking_sql");
     let control = server::connect(context, sockets, "postgres").await?;
-    let written = control.batch_execute(CHECKPOINT).await;
-    written.map_err(|error| StatementError::from(error).other("write the changes of masking_sql"))
+    control.batch_execute(SET_CHECKPOINT_STATEMENT_TIMEOUT).await.map_err(failed)?;
+    control.batch_execute("CHECKPOINT").await.map_err(failed)
 }
 
 /// Waits until less than the reserve of the disk is free.

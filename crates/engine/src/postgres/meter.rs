@@ -114,8 +114,9 @@ impl Instance {
         let storage_bytes = match recent {
             Some(bytes) => bytes,
             None => {
-                let data = self.data();
-                let count = move || StorageCount::count(&data, template).map_err(failed("count", &data));
+                let (data, spool) = (self.data(), self.spool());
+                let count =
+                    move || StorageCount::count(&data, &spool, template).map_err(failed("count", &data));
                 let (bytes, counted) = blocking(count).await?;
                 *self.meter.storage.lock() = counted;
                 bytes
@@ -177,7 +178,7 @@ fn unsigned(count: i64) -> u64 {
     u64::try_from(count).unwrap_or(0)
 }
 
-/// Identifies a run of a server. A process id and a start time are unique until the machine reboots.
+/// Identifies a run of a server. A process ID and a start time are unique until the machine reboots.
 fn epoch(process: &Process) -> String {
     static BOOT: LazyLock<String> =
         LazyLock::new(|| fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default());

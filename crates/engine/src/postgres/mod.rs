@@ -79,7 +79,7 @@ pub struct Settings {
     pub folder: PathBuf,
     /// The unprivileged user of the servers if this process runs as root. The default is `ootheca`.
     pub user: Option<String>,
-    /// Under root, the user ids of which each instance gets its own, for example `1900000000-1900065535`. If it
+    /// Under root, the user IDs of which each instance gets its own, for example `1900000000-1900065535`. If it
     /// is empty, all servers run as `user`.
     pub uid_range: String,
     /// The program that starts each server in a sandbox, see [`crate::launcher`]; `None` starts them without a
@@ -143,7 +143,7 @@ impl PostgresEngine {
         Ok(Self { shared: Arc::new(Shared::new(EngineContext::new(settings)?)) })
     }
 
-    /// The process ids of the spares that can be claimed.
+    /// The process IDs of the spares that can be claimed.
     pub fn spares(&self) -> Vec<u32> {
         self.shared.ready_spares()
     }

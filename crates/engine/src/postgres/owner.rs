@@ -16,7 +16,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// The depth of folders in a data folder, with room for extensions.
+/// The depth of folders in a data directory, with room for extensions.
 const MAX_DEPTH: u32 = 16;
 
 #[derive(Clone, Debug)]
@@ -47,7 +47,7 @@ impl Owner {
         Ok(Self { name: name.to_owned(), switch: Some((user, group)) })
     }
 
-    /// The user and the group with this id, which need no name. Requires that this process runs as root.
+    /// The user and the group with this ID, which need no name. Requires that this process runs as root.
     pub(super) fn with_id(id: u32) -> Self {
         Self { name: id.to_string(), switch: Some((id, id)) }
     }
@@ -71,7 +71,7 @@ impl Owner {
         }
     }
 
-    /// Makes this user the owner of a data folder and of everything in it that belongs to its present owner. No
+    /// Makes this user the owner of a data directory and of everything in it that belongs to its present owner. No
     /// server may run in it. Returns whether the owner changed. The folder itself is last, so after a crash
     /// everything is repeated.
     ///
@@ -115,7 +115,7 @@ impl Owner {
             if data.mode() & bit == 0 {
                 return Err(Error::precondition(format!(
                     "data_dir: the user {:?}, which runs the SQL servers, cannot access {}; \
-                     use another data folder, for example /var/lib/ootheca, or run: chmod a+x {}",
+                     use another data directory, for example /var/lib/ootheca, or run: chmod a+x {}",
                     self.name,
                     part.display(),
                     part.display()

@@ -1,6 +1,6 @@
-//! The user of each instance: its own one if there is a range of user ids, otherwise that of all servers.
+//! The user of each instance: its own one if there is a range of user IDs, otherwise that of all servers.
 //!
-//! The id is written to the instance before any file of it changes hands, and it is used again only after the
+//! The ID is written to the instance before any file of it changes hands, and it is used again only after the
 //! instance was removed.
 
 use super::{instance::Instance, owner::Owner, uid_range::UidRange};
@@ -14,13 +14,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// A file of an instance that contains the id of its user.
+/// A file of an instance that contains the ID of its user.
 const RECORD: &str = "uid";
 
 #[derive(Debug)]
 pub(super) struct Owners {
     range: Option<UidRange>,
-    /// The ids in use, by instance.
+    /// The IDs in use, by instance.
     assigned: Mutex<HashMap<String, u32>>,
 }
 
@@ -35,7 +35,7 @@ impl Owners {
         self.range.as_ref().map(|range| Owner::with_id(range.first()))
     }
 
-    /// Reads the ids in use from the folders of all instances, also of those that are being removed.
+    /// Reads the IDs in use from the folders of all instances, also of those that are being removed.
     pub(super) fn load(&self, folders: &[PathBuf]) {
         let Some(range) = &self.range else { return };
         let mut assigned = self.assigned.lock();
@@ -45,7 +45,7 @@ impl Owners {
                 let instance = folder.join(&id);
                 let owner = || fs::metadata(instance.join("data")).ok().map(|data| data.uid());
                 let uid = recorded(&instance).or_else(owner).filter(|uid| range.contains(*uid));
-                // Of two instances with the same id, which is possible if one was copied, one gets another.
+                // Of two instances with the same ID, which is possible if one was copied, one gets another.
                 if let Some(uid) = uid.filter(|uid| used.insert(*uid)) {
                     assigned.insert(id, uid);
                 }
@@ -70,7 +70,7 @@ impl Owners {
         Ok(Some(uid))
     }
 
-    /// Returns the id of an instance that was removed.
+    /// Returns the ID of an instance that was removed.
     pub(super) fn release(&self, id: &str) {
         self.assigned.lock().remove(id);
     }
@@ -96,13 +96,13 @@ impl Instance {
     }
 }
 
-/// Writes the id of an instance that is being created. It becomes durable together with the data.
+/// Writes the ID of an instance that is being created. It becomes durable together with the data.
 pub(super) fn record_new(instance: &Path, uid: u32) -> Result<()> {
     let path = instance.join(RECORD);
     fs::write(&path, uid.to_string()).map_err(failed("write", &path))
 }
 
-/// Writes the id of an existing instance durably, unless it was written before.
+/// Writes the ID of an existing instance durably, unless it was written before.
 pub(super) fn record(instance: &Path, uid: u32) -> Result<()> {
     if recorded(instance) == Some(uid) {
         return Ok(());

@@ -9,7 +9,8 @@ use super::{
     server, template, trash,
 };
 use crate::files::{blocking, sync_file_system, write_atomically};
-use ootheca_model::{Error, Result, failpoint};
+use ootheca_durable::failpoint;
+use ootheca_model::{Error, Result};
 use std::{
     path::PathBuf,
     sync::Arc,

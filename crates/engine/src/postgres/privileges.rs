@@ -24,7 +24,7 @@ ALTER DATABASE template1 ALLOW_CONNECTIONS false;
 ALTER ROLE ALL SET log_min_messages = fatal;
 ";
 
-/// A file in the data folder. It contains the fingerprint of the statements that have been applied.
+/// A file in the data directory. It contains the fingerprint of the statements that have been applied.
 const MARKER: &str = "ootheca-privileges";
 
 /// Records that the statements have been applied.

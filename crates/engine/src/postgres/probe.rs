@@ -17,7 +17,7 @@ use std::path::PathBuf;
 pub struct Probe {
     /// Usable major versions, newest first.
     pub majors: Vec<Major>,
-    /// Whether the servers' users exist and can reach the data folder.
+    /// Whether the servers' users exist and can reach the data directory.
     pub owner: Result<()>,
     pub sandbox: SandboxProbe,
     /// The version of control groups that limits CPU, or the reason why none does.

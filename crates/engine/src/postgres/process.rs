@@ -1,7 +1,7 @@
 //! Server processes: their identity, their exit, and signals that cannot reach an unrelated process.
 //!
-//! A process id alone is never trusted, because ids are reused. A process is the server of an instance if the
-//! lock file in the data folder contains its id, its working directory is that folder, and its program is
+//! A process ID alone is never trusted, because IDs are reused. A process is the server of an instance if the
+//! lock file in the data directory contains its ID, its working directory is that folder, and its program is
 //! PostgreSQL. From then on it is referenced by a pidfd. The start time in the lock file is not compared with
 //! that of the process: the clock may have been set since, and on a busy machine seconds pass between the
 //! start of the process and that of its program.
@@ -16,7 +16,7 @@ use std::{
 };
 use tokio::io::{Interest, unix::AsyncFd};
 
-/// The file that a postmaster keeps in its data folder while it runs.
+/// The file that a postmaster keeps in its data directory while it runs.
 pub(super) const LOCK_FILE: &str = "postmaster.pid";
 /// The unit of times in `/proc` on every architecture.
 const TICKS_PER_SECOND: u64 = 100;
@@ -67,13 +67,13 @@ impl Process {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Lock {
     pub(super) pid: u32,
-    /// The start time, in seconds since 1970. Distinguishes two locks with the same process id.
+    /// The start time, in seconds since 1970. Distinguishes two locks with the same process ID.
     began: u64,
     /// Whether the server accepts connections.
     pub(super) ready: bool,
     /// Whether the server has reported its status, which it does right before it starts its recovery.
     pub(super) reported: bool,
-    /// The id of its System V shared memory segment.
+    /// The ID of its System V shared memory segment.
     pub(super) shared_memory: Option<u32>,
 }
 
@@ -109,7 +109,7 @@ pub(super) fn postmaster(data: &Path) -> Option<Lock> {
 pub(super) fn adopt(data: &Path) -> Option<(Process, Lock)> {
     let before = postmaster(data)?;
     let process = Process::open(before.pid).ok()?;
-    // Verified again, because the id can no longer be reused unnoticed.
+    // Verified again, because the ID can no longer be reused unnoticed.
     postmaster(data).filter(|lock| lock.pid == before.pid).map(|lock| (process, lock))
 }
 
@@ -152,7 +152,7 @@ pub(super) async fn clear_program(folder: &Path, program: &str) {
     }
 }
 
-/// Kills a process unless its id belongs to another one by now.
+/// Kills a process unless its ID belongs to another one by now.
 fn kill(pid: u32, folder: &Path) {
     let Some(id) = rustix_pid(pid) else { return };
     let Ok(fd) = rustix::process::pidfd_open(id, PidfdFlags::empty()) else { return };

@@ -6,7 +6,7 @@ use crate::files::names_in;
 use ootheca_model::{Error, Result};
 use std::{fs, path::Path};
 
-/// Reports every instance in the engine's folder, sorted by cluster, epoch, and id. Returns an empty list if the
+/// Reports every instance in the engine's folder, sorted by cluster, epoch, and ID. Returns an empty list if the
 /// folder does not exist.
 pub fn report(folder: &Path) -> Result<Vec<InstanceReport>> {
     if !folder.exists() {

@@ -13,7 +13,8 @@ use super::{
     shared_memory,
 };
 use crate::files::failed;
-use ootheca_model::{Error, Result, failpoint};
+use ootheca_durable::failpoint;
+use ootheca_model::{Error, Result};
 use rustix::process::Signal;
 use std::{os::unix::process::CommandExt, path::Path, process::Stdio, time::Duration};
 use tokio::{
@@ -32,8 +33,9 @@ const IMMEDIATE_TIMEOUT: Duration = Duration::from_secs(6);
 const POLL: Duration = Duration::from_millis(2);
 /// Ends a statement soon after its client, the gateway, was killed.
 const ORPHANED: &str = "client_connection_check_interval=2s";
-/// Limits the temporary files of each session, for example for sorting.
-const TEMPORARY_FILES: &str = "temp_file_limit=1GB";
+/// The temporary files of one process, for example for sorting. What all sessions of a cluster have beyond this
+/// counts as its storage.
+pub(super) const MAX_TEMPORARY_BYTES: u64 = 1 << 30;
 
 /// The WAL that a server keeps. More is only kept while a checkpoint is late; it counts as storage of the
 /// cluster.
@@ -102,7 +104,7 @@ pub(super) fn spawn(context: &EngineContext, spec: &LaunchSpec<'_>) -> Result<Pr
         "listen_addresses=".to_owned(),
         "port=5432".to_owned(),
         ORPHANED.to_owned(),
-        TEMPORARY_FILES.to_owned(),
+        format!("temp_file_limit={}MB", MAX_TEMPORARY_BYTES >> 20),
         format!("max_wal_size={}MB", MAX_WAL_BYTES >> 20),
         SLOT_WAL.to_owned(),
         format!("shared_buffers={}", settings.shared_buffers),
@@ -192,6 +194,10 @@ pub(super) async fn stop(
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The time limit for each statement, which the server enforces.
 pub(super) const STATEMENT_TIMEOUT: Duration = Duration::from_secs(60);
+/// The same for statements that wait for a checkpoint.
+pub(super) const CHECKPOINT_STATEMENT_TIMEOUT: Duration = Duration::from_secs(600);
+/// Applies it to the rest of a session.
+pub(super) const SET_CHECKPOINT_STATEMENT_TIMEOUT: &str = "SET statement_timeout = '10min'";
 /// Overrides what a tenant may have set for a database or a role.
 const OPTIONS: &str = "-c search_path=pg_catalog -c role=none -c default_transaction_read_only=off \
                        -c statement_timeout=60s -c lock_timeout=30s";

@@ -106,7 +106,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Loads the instances on disk. Returns the ids of those that cannot be used.
+    /// Loads the instances on disk. Returns the IDs of those that cannot be used.
     fn take_over(self: &Arc<Self>) -> Vec<String> {
         let mut unfinished = Vec::new();
         let mut table = self.table();
@@ -151,7 +151,7 @@ impl Shared {
         unfinished
     }
 
-    /// Returns the programs for a data folder, even if they are no longer installed.
+    /// Returns the programs for a data directory, even if they are no longer installed.
     pub(super) fn programs_of(&self, data: &Path) -> Option<Programs> {
         let major: u32 = fs::read_to_string(version_file(data)).ok()?.trim().parse().ok()?;
         let installed = self.context.programs.iter().find(|programs| programs.major == major);
@@ -400,7 +400,7 @@ impl Shared {
         self.table().spares.iter().filter(|spare| spare.stage() == Stage::Down).cloned().collect()
     }
 
-    /// The process ids of the spares that can be claimed.
+    /// The process IDs of the spares that can be claimed.
     pub(super) fn ready_spares(&self) -> Vec<u32> {
         self.table().spares.iter().filter_map(|spare| spare.ready_pid()).collect()
     }

@@ -12,7 +12,7 @@ use std::{
 /// removed: nothing else says which segment it was.
 pub(super) fn free(data: &Path) {
     let text = fs::read_to_string(data.join(LOCK_FILE)).unwrap_or_default();
-    // `initdb` runs a server with a negative process id.
+    // `initdb` runs a server with a negative process ID.
     let Some(lock) = process::parse_lock(text.trim_start_matches('-')) else { return };
     let segments = fs::read_to_string("/proc/sysvipc/shm").unwrap_or_default();
     for id in orphans(&segments, &lock) {
@@ -26,7 +26,7 @@ pub(super) fn free(data: &Path) {
 }
 
 /// The segments in the kernel's list that the postmaster of a lock file created and that no process uses. A
-/// postmaster that was killed during startup may not have written the id of its segment yet.
+/// postmaster that was killed during startup may not have written the ID of its segment yet.
 fn orphans<'a>(segments: &'a str, lock: &'a Lock) -> impl Iterator<Item = u32> + 'a {
     segments.lines().filter_map(|line| {
         let mut fields = line.split_whitespace().skip(1).map(|field| field.parse::<u32>().ok());

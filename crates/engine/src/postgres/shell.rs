@@ -15,7 +15,7 @@ use super::{
     statement_error::StatementError,
 };
 use crate::statement::{Column, QueryOutput, Refused, Statement, StatementOutput};
-use ootheca_model::{Error, Result, names::SHELL_USER, sql_name};
+use ootheca_model::{Error, Result, hex, names::SHELL_USER, sql_name};
 use ootheca_pg_protocol::{
     backend::{
         self, COMMAND_COMPLETE, COPY_BOTH_RESPONSE, COPY_IN_RESPONSE, COPY_OUT_RESPONSE, DATA_ROW,
@@ -54,7 +54,7 @@ impl Shell {
         self.password.get_or_init(|| {
             let mut bytes = [0u8; 32];
             rand::rng().fill_bytes(&mut bytes);
-            bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+            hex::encode(&bytes)
         })
     }
 }

@@ -19,7 +19,8 @@ use crate::{
     Source,
     files::{blocking, sync_file_system, write_atomically},
 };
-use ootheca_model::{ClusterId, Error, ErrorKind, Result, backup::MaskingScript, failpoint};
+use ootheca_durable::failpoint;
+use ootheca_model::{ClusterId, Error, ErrorKind, Result, backup::MaskingScript};
 use rustix::io::Errno;
 use std::{io, iter, path::PathBuf, sync::Arc, time::Duration};
 use tokio::time::sleep;

@@ -1,9 +1,10 @@
 //! The storage that a cluster uses: the size of its files.
 //!
-//! All files of the data folder count, with these exceptions: the files that an empty cluster has, WAL within
-//! the size that every server may keep, and temporary files of sessions, which have limits of their own.
+//! All files of the data directory and of the spool count, with these exceptions: the files that an empty cluster
+//! has, WAL within the size that every server may keep and that can wait to be stored, and temporary files of
+//! sessions within the limit of one process.
 
-use super::server::MAX_WAL_BYTES;
+use super::server::{MAX_TEMPORARY_BYTES, MAX_WAL_BYTES};
 use std::{
     fs, io,
     path::Path,
@@ -14,8 +15,12 @@ use std::{
 const FRESH_DATABASES: u64 = 4;
 /// The files of an empty cluster outside of its databases, rounded up.
 const FRESH_BYTES: u64 = 1 << 20;
-/// The folder of temporary files.
+/// The folder of temporary files. There is only one, because tenants can't create tablespaces.
 const TEMPORARY: &str = "pgsql_tmp";
+/// WAL that can wait to be stored: so much, or this part of the data if that is more. Without a reachable repository,
+/// as much remains until the next base, which is not the tenant's doing. More is only there for about a minute.
+const FREE_SPOOL_BYTES: u64 = 64 << 20;
+const FREE_SPOOL_PART: u64 = 4;
 /// After a count that took some time, the next one waits this many times as long. So a cluster with very many
 /// files costs at most a few percent of a CPU.
 const REST: u32 = 20;
@@ -37,16 +42,16 @@ impl StorageCount {
         self.0.filter(|last| last.ended.elapsed() < last.took * REST).map(|last| last.bytes)
     }
 
-    /// Counts the files in the data folder. `template` is the oid of the database `template0`, which is empty.
-    pub(super) fn count(data: &Path, template: u32) -> io::Result<(u64, Self)> {
+    /// Counts the files of an instance. `template` is the oid of the database `template0`, which is empty.
+    pub(super) fn count(data: &Path, spool: &Path, template: u32) -> io::Result<(u64, Self)> {
         let began = Instant::now();
-        let bytes = used(data, template)?;
+        let bytes = used(data, spool, template)?;
         let ended = Instant::now();
         Ok((bytes, Self(Some(Counted { bytes, ended, took: ended - began }))))
     }
 }
 
-fn used(data: &Path, template: u32) -> io::Result<u64> {
+fn used(data: &Path, spool: &Path, template: u32) -> io::Result<u64> {
     let mut total = 0;
     for entry in fs::read_dir(data)? {
         let path = entry?.path();
@@ -55,8 +60,12 @@ fn used(data: &Path, template: u32) -> io::Result<u64> {
             _ => size(&path)?,
         };
     }
-    let empty = size(&data.join("base").join(template.to_string()))?;
-    Ok(total.saturating_sub(FRESH_DATABASES * empty + FRESH_BYTES))
+    let databases = data.join("base");
+    let empty = size(&databases.join(template.to_string()))?;
+    let stored = total.saturating_sub(FRESH_DATABASES * empty + FRESH_BYTES);
+    let temporary = size(&databases.join(TEMPORARY))?.saturating_sub(MAX_TEMPORARY_BYTES);
+    let waiting = size(spool)?.saturating_sub(FREE_SPOOL_BYTES.max(total / FREE_SPOOL_PART));
+    Ok(stored + temporary + waiting)
 }
 
 /// The size of a file, or of all files in a folder. Files that are removed in the meantime don't count.
@@ -76,6 +85,7 @@ fn size(path: &Path) -> io::Result<u64> {
     found(sum())
 }
 
+/// The size of an entry of a folder, except for temporary files.
 fn below(entry: &fs::DirEntry) -> io::Result<u64> {
     if entry.file_name() == TEMPORARY { Ok(0) } else { size(&entry.path()) }
 }
@@ -84,6 +94,7 @@ fn below(entry: &fs::DirEntry) -> io::Result<u64> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use std::path::PathBuf;
 
     fn write(folder: &Path, name: &str, bytes: u64) {
         let path = folder.join(name);
@@ -91,39 +102,79 @@ mod tests {
         fs::File::create(path).unwrap().set_len(bytes).unwrap();
     }
 
-    fn fresh() -> std::path::PathBuf {
-        let folder = std::env::temp_dir().join(format!("ootheca-storage-{}", uuid::Uuid::new_v4().simple()));
-        for database in [1, 4, 5, 16384] {
-            write(&folder, &format!("base/{database}/1259"), 1000);
+    /// The files of an empty cluster, which are removed at the end.
+    struct Instance {
+        folder: PathBuf,
+        data: PathBuf,
+        spool: PathBuf,
+    }
+
+    impl Instance {
+        fn fresh() -> Self {
+            let name = format!("ootheca-storage-{}", uuid::Uuid::new_v4().simple());
+            let folder = std::env::temp_dir().join(name);
+            let (data, spool) = (folder.join("data"), folder.join("wal"));
+            for database in [1, 4, 5, 16384] {
+                write(&data, &format!("base/{database}/1259"), 1000);
+            }
+            write(&data, "global/1260", FRESH_BYTES);
+            write(&data, "pg_wal/000000010000000000000001", MAX_WAL_BYTES);
+            Self { folder, data, spool }
         }
-        write(&folder, "global/1260", FRESH_BYTES);
-        write(&folder, "pg_wal/000000010000000000000001", MAX_WAL_BYTES);
-        folder
+
+        fn used(&self) -> u64 {
+            used(&self.data, &self.spool, 4).unwrap()
+        }
+    }
+
+    impl Drop for Instance {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.folder);
+        }
     }
 
     #[test]
     fn everything_counts_except_for_what_an_empty_cluster_has() {
-        let data = fresh();
-        let used = || used(&data, 4).unwrap();
+        let instance = Instance::fresh();
+        let (data, used) = (&instance.data, || instance.used());
         assert_eq!(used(), 0);
-        write(&data, "base/16385/1259", 1000);
+        write(data, "base/16385/1259", 1000);
         assert_eq!(used(), 1000, "an empty database");
-        write(&data, "pg_notify/0000", 10);
-        write(&data, "pg_wal/000000010000000000000002", 100);
+        write(data, "pg_notify/0000", 10);
+        write(data, "pg_wal/000000010000000000000002", 100);
         assert_eq!(used(), 1110);
-        write(&data, "base/pgsql_tmp/pgsql_tmp1.0", 5000);
-        assert_eq!(used(), 1110, "temporary files have their own limit");
         fs::remove_dir_all(data.join("base/16384")).unwrap();
         assert_eq!(used(), 110);
-        fs::remove_dir_all(&data).unwrap();
+    }
+
+    #[test]
+    fn temporary_files_count_beyond_the_limit_of_one_process() {
+        let instance = Instance::fresh();
+        write(&instance.data, "base/pgsql_tmp/pgsql_tmp1.0", MAX_TEMPORARY_BYTES);
+        assert_eq!(instance.used(), 0);
+        write(&instance.data, "base/pgsql_tmp/pgsql_tmp2.0.fileset/0.0", 100);
+        assert_eq!(instance.used(), 100);
+        fs::remove_dir_all(instance.data.join("base/pgsql_tmp")).unwrap();
+        assert_eq!(instance.used(), 0);
+    }
+
+    #[test]
+    fn waiting_wal_counts_beyond_what_can_wait() {
+        let instance = Instance::fresh();
+        write(&instance.spool, "000000010000000000000001", FREE_SPOOL_BYTES);
+        assert_eq!(instance.used(), 0);
+        write(&instance.spool, "archtemp.000000010000000000000002", 100);
+        assert_eq!(instance.used(), 100);
+        let large = FREE_SPOOL_PART * FREE_SPOOL_BYTES;
+        write(&instance.data, "base/16384/16385", large);
+        assert_eq!(instance.used(), large, "a part of the data can wait");
     }
 
     #[test]
     fn links_are_not_followed() {
-        let data = fresh();
-        std::os::unix::fs::symlink("/", data.join("base/1/link")).unwrap();
-        assert!(used(&data, 4).unwrap() < 10);
-        fs::remove_dir_all(&data).unwrap();
+        let instance = Instance::fresh();
+        std::os::unix::fs::symlink("/", instance.data.join("base/1/link")).unwrap();
+        assert!(instance.used() < 10);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Templates: one initialized data folder for each version. A cluster is a copy of its template.
+//! Templates: one initialized data directory for each version. A cluster is a copy of its template.
 //!
 //! A template is created under a temporary name, synced, and then published by one rename, so a visible
 //! template is always complete.
@@ -13,7 +13,8 @@ use super::{
     shared_memory,
 };
 use crate::files::{blocking, failed, make_folder, names_in, remove_tree, sync_file_system, sync_folder};
-use ootheca_model::{Error, Result, failpoint};
+use ootheca_durable::failpoint;
+use ootheca_model::{Error, Result};
 use std::{
     fs, io,
     os::unix::fs::OpenOptionsExt,
@@ -104,13 +105,13 @@ pub(super) fn fingerprint(parts: &[&str]) -> u64 {
         .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
-/// The data folder of an existing template.
+/// The data directory of an existing template.
 pub(super) fn existing(context: &EngineContext, programs: &Programs) -> Option<PathBuf> {
     let data = context.templates().join(name(programs)).join("data");
     data.is_dir().then_some(data)
 }
 
-/// Returns the data folder of the template, and creates the template if it does not exist. Must not be called
+/// Returns the data directory of the template, and creates the template if it does not exist. Must not be called
 /// concurrently.
 pub(super) async fn ensure(context: &Arc<EngineContext>, programs: &Programs) -> Result<PathBuf> {
     if let Some(data) = existing(context, programs) {

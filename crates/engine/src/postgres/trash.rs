@@ -8,7 +8,8 @@ use super::{
     process, server, shared_memory,
 };
 use crate::files::{blocking, failed, names_in, remove_tree, sync_folder};
-use ootheca_model::{Error, Result, failpoint};
+use ootheca_durable::failpoint;
+use ootheca_model::{Error, Result};
 use std::{fs, io, sync::Arc, time::Duration};
 use tokio::sync::watch;
 

@@ -1,22 +1,22 @@
-//! The range of user ids of which each instance gets its own.
+//! The range of user IDs of which each instance gets its own.
 
 use ootheca_model::{Error, Result};
 use std::{fs, ops::RangeInclusive};
 
 const SETTING: &str = "engine.uid_range";
 
-/// User ids, which are used as group ids as well.
+/// User IDs, which are used as group IDs as well.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct UidRange(RangeInclusive<u32>);
 
-/// Files of the machine that say which ids are in use.
+/// Files of the machine that say which IDs are in use.
 #[derive(Clone, Debug, Default)]
 struct Machine {
     /// `/etc/passwd` and `/etc/group`.
     names: [String; 2],
     /// `/etc/subuid` and `/etc/subgid`: the ranges that users may use in containers.
     subordinate: [String; 2],
-    /// `/proc/self/uid_map` and `gid_map`: the ids that exist in this container.
+    /// `/proc/self/uid_map` and `gid_map`: the IDs that exist in this container.
     maps: [String; 2],
 }
 
@@ -102,7 +102,7 @@ impl UidRange {
         *self.0.start()
     }
 
-    /// The first id that is not in use.
+    /// The first ID that is not in use.
     pub(super) fn free(&self, is_used: impl Fn(u32) -> bool) -> Result<u32> {
         self.0.clone().find(|id| !is_used(*id)).ok_or_else(|| {
             let count = self.0.end() - self.0.start() + 1;
@@ -111,7 +111,7 @@ impl UidRange {
     }
 }
 
-/// Names and ids in the format of `/etc/passwd` and `/etc/group`.
+/// Names and IDs in the format of `/etc/passwd` and `/etc/group`.
 fn names(text: &str) -> impl Iterator<Item = (&str, u32)> {
     text.lines().filter_map(|line| {
         let mut fields = line.split(':');
@@ -119,7 +119,7 @@ fn names(text: &str) -> impl Iterator<Item = (&str, u32)> {
     })
 }
 
-/// Names, first ids, and numbers of ids in the format of `/etc/subuid`.
+/// Names, first IDs, and numbers of IDs in the format of `/etc/subuid`.
 fn subordinate(text: &str) -> impl Iterator<Item = (&str, u64, u64)> {
     text.lines().filter_map(|line| {
         let mut fields = line.split(':');
@@ -128,7 +128,7 @@ fn subordinate(text: &str) -> impl Iterator<Item = (&str, u64, u64)> {
     })
 }
 
-/// Whether one line of a map, as the kernel prints it, contains the whole range. Without a map, all ids exist.
+/// Whether one line of a map, as the kernel prints it, contains the whole range. Without a map, all IDs exist.
 fn is_mapped(map: &str, first: u32, last: u32) -> bool {
     let mut lines = map.lines().filter_map(|line| {
         let mut fields = line.split_whitespace();

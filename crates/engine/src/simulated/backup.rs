@@ -10,7 +10,8 @@ use crate::{
     backup::{BackupReader, WalEnd},
     files::{failed, make_folder, names_in, write_atomically},
 };
-use ootheca_model::{ClusterId, Error, ErrorKind, Result, Timestamp, failpoint, instance::Phase};
+use ootheca_durable::failpoint;
+use ootheca_model::{ClusterId, Error, ErrorKind, Result, Timestamp, instance::Phase};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{fs, io, path::PathBuf};
 use tokio::io::AsyncReadExt;

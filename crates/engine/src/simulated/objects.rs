@@ -2,7 +2,8 @@
 
 use super::state::{ClusterFiles, Clusters, SimulatedCluster};
 use crate::backup::{ObjectRestore, exists_in_destination, missing_in_backup, missing_in_destination};
-use ootheca_model::{ClusterId, Error, Result, backup::RestoreType, failpoint, instance::Phase};
+use ootheca_durable::failpoint;
+use ootheca_model::{ClusterId, Error, Result, backup::RestoreType, instance::Phase};
 use std::collections::BTreeSet;
 
 impl Clusters {

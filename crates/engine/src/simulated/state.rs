@@ -6,8 +6,9 @@
 
 use super::changes::{ChangeClock, DataChange};
 use crate::files::{failed, names_in, remove_tree, write_atomically};
+use ootheca_durable::failpoint;
 use ootheca_model::{
-    ClusterId, Error, ErrorKind, Result, Timestamp, failpoint,
+    ClusterId, Error, ErrorKind, Result, Timestamp,
     instance::{InstancePlan, Phase, Power},
     time::Clock,
 };
@@ -428,7 +429,7 @@ impl ClusterFiles {
         }
     }
 
-    /// The ids of all clusters, sorted.
+    /// The IDs of all clusters, sorted.
     pub(super) fn clusters(&self) -> Vec<ClusterId> {
         let mut ids: Vec<ClusterId> = self.epochs().into_iter().map(|(cluster, _)| cluster).collect();
         ids.dedup();

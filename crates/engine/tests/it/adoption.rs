@@ -134,7 +134,7 @@ async fn server_that_crashed_unnoticed_is_started() {
     engine.close(true).await;
     drop(engine);
     kill(pid);
-    // Its lock file remains and contains the id of an unrelated process: this one.
+    // Its lock file remains and contains the ID of an unrelated process: this one.
     let data = ootheca_engine::postgres::report(&folder.engine()).unwrap()[0].data.clone();
     let lock = std::fs::read_to_string(data.join("postmaster.pid")).unwrap();
     let stranger = lock.replacen(&pid.to_string(), &std::process::id().to_string(), 1);

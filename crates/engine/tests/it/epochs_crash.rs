@@ -11,13 +11,14 @@ use crate::{
         Driver, Folder, alive, gone, new_cluster, plan, processes_below, ready, ready_again, until, user,
     },
 };
+use ootheca_durable::failpoint;
 use ootheca_engine::{
     Engine, Source,
     postgres::{PostgresEngine, Settings},
     simulated::SimulatedEngine,
 };
 use ootheca_model::{
-    Timestamp, failpoint,
+    Timestamp,
     instance::{InstancePlan, Power},
 };
 use std::{

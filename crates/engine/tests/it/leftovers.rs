@@ -13,14 +13,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The id of the segment of a running server, once it is in the lock file. That of `initdb` has a negative id.
+/// The ID of the segment of a running server, once it is in the lock file. That of `initdb` has a negative ID.
 fn segment(data: &Path) -> Option<u32> {
     let lock = fs::read_to_string(data.join("postmaster.pid")).ok()?;
     lock.lines().next()?.parse::<u32>().ok()?;
     lock.lines().nth(6)?.split_whitespace().nth(1)?.parse().ok()
 }
 
-/// The number of processes that use a segment; `None` if there is no segment with this id.
+/// The number of processes that use a segment; `None` if there is no segment with this ID.
 fn attached(id: u32) -> Option<u32> {
     let segments = fs::read_to_string("/proc/sysvipc/shm").unwrap();
     segments.lines().find_map(|line| {

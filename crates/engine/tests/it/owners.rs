@@ -1,4 +1,4 @@
-//! Each instance has its own user if there is a range of user ids.
+//! Each instance has its own user if there is a range of user IDs.
 
 use crate::support::{
     Folder, gone, new_cluster, plan, postgres, processes_below, ready, settings, sql, until, user,
@@ -95,7 +95,7 @@ async fn no_two_instances_share_a_user() {
     until("the spare", || async { (!engine.spares().is_empty()).then_some(()) }).await;
     assert_eq!(users(), before);
 
-    // An id is used again once its instance is gone.
+    // An ID is used again once its instance is gone.
     let removed = user_of(&folder, &of(&folder, Some(plans[0].cluster)));
     gone(&engine, plans[0].cluster).await;
     let mut seen = Vec::new();

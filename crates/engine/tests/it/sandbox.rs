@@ -1,7 +1,7 @@
 //! What tenants cannot do, and that others have no access.
 
 use crate::support::{
-    Folder, PASSWORD, new_cluster, plan, postgres, processes_below, ready, sql, until, user,
+    Folder, PASSWORD, control, new_cluster, plan, postgres, processes_below, ready, sql, until, user,
 };
 use ootheca_engine::{
     Engine,
@@ -137,12 +137,7 @@ async fn instances_of_earlier_versions_get_the_current_privileges() {
         ready(&engine, &plan).await;
         user(&engine, plan.cluster, "max").await;
         let data = report(&folder.engine()).unwrap().remove(0).data;
-        let secret = fs::read_to_string(folder.engine().join("control-secret")).unwrap();
-        let socket = engine.endpoint(plan.cluster).await.unwrap();
-        let mut config = tokio_postgres::Config::new();
-        config.host_path(socket.parent().unwrap()).user("ootheca").password(secret.trim()).dbname("postgres");
-        let (control, connection) = config.connect(tokio_postgres::NoTls).await.unwrap();
-        tokio::spawn(connection);
+        let control = control(&folder, &engine, plan.cluster, "postgres").await;
         control.batch_execute(FORMER).await.unwrap();
         fs::remove_file(data.join("ootheca-privileges")).unwrap();
         assert!(sql(&engine, plan.cluster, "max", "postgres").await.is_err());

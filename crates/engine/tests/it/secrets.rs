@@ -1,6 +1,8 @@
 //! The secrets of SQL users, as logins read them.
 
-use crate::support::{Folder, new_cluster, plan, postgres, ready, settings, sql, suspended, until, user};
+use crate::support::{
+    Folder, control, new_cluster, plan, postgres, ready, settings, sql, suspended, until, user,
+};
 use ootheca_engine::{
     Engine,
     postgres::{PostgresEngine, Settings},
@@ -43,6 +45,41 @@ async fn every_change_is_in_the_next_read() {
         before = after;
     }
     drop(session);
+    engine.close(false).await;
+}
+
+/// A role whose name and password are not text. Only the control user can create such a password.
+const ODD: &str = r"bad\xff";
+const CREATE_ODD: &str = r"
+    SET client_encoding = 'SQL_ASCII';
+    DO $$ BEGIN EXECUTE format('CREATE ROLE %I LOGIN', convert_from('\x626164ff', 'SQL_ASCII')); END $$;
+    UPDATE pg_authid SET rolpassword = convert_from('\xff', 'SQL_ASCII')
+        WHERE namesend(rolname) = '\x626164ff'";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_is_not_text_fails_alone() {
+    let folder = Folder::new();
+    let engine = postgres(&folder, 0).await;
+    let plan = plan(&engine, new_cluster());
+    ready(&engine, &plan).await;
+    let cluster = plan.cluster;
+    user(&engine, cluster, "max").await;
+    let any_bytes = "CREATE DATABASE ascii ENCODING 'SQL_ASCII' TEMPLATE template0 LOCALE 'C'";
+    control(&folder, &engine, cluster, "postgres").await.batch_execute(any_bytes).await.unwrap();
+    control(&folder, &engine, cluster, "ascii").await.batch_execute(CREATE_ODD).await.unwrap();
+
+    let (max, odd) = tokio::join!(engine.secret(cluster, "max"), engine.secret(cluster, ODD));
+    assert!(matches!(max, Ok(Some(Secret::Scram(_)))), "{max:?}");
+    assert!(matches!(odd, Ok(Some(Secret::Other(_)))), "{odd:?}");
+    let mut admin = engine.admin(cluster).await.unwrap();
+    let logins = admin.logins().await.unwrap();
+    let names: Vec<&str> = logins.iter().map(|login| login.name.as_str()).collect();
+    assert_eq!(names, [ODD, "max"]);
+    assert!(matches!(logins[0].secret, Secret::Other(_)), "{:?}", logins[0].secret);
+    admin.delete_user(ODD).await.unwrap();
+    assert_eq!(admin.users().await.unwrap(), ["max"]);
+    assert_eq!(engine.secret(cluster, ODD).await.unwrap(), None);
+    drop((admin, sql(&engine, cluster, "max", "defaultdb").await.unwrap()));
     engine.close(false).await;
 }
 

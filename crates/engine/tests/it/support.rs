@@ -184,9 +184,29 @@ pub(crate) async fn sql(
     user: &str,
     database: &str,
 ) -> Result<tokio_postgres::Client, tokio_postgres::Error> {
+    connect(engine, cluster, (user, PASSWORD), database).await
+}
+
+/// Opens a session of the control user.
+pub(crate) async fn control(
+    folder: &Folder,
+    engine: &dyn Engine,
+    cluster: ClusterId,
+    database: &str,
+) -> tokio_postgres::Client {
+    let secret = fs::read_to_string(folder.engine().join("control-secret")).unwrap();
+    connect(engine, cluster, ("ootheca", secret.trim()), database).await.unwrap()
+}
+
+async fn connect(
+    engine: &dyn Engine,
+    cluster: ClusterId,
+    (user, password): (&str, &str),
+    database: &str,
+) -> Result<tokio_postgres::Client, tokio_postgres::Error> {
     let socket = engine.endpoint(cluster).await.unwrap();
     let mut config = tokio_postgres::Config::new();
-    config.host_path(socket.parent().unwrap()).user(user).password(PASSWORD).dbname(database);
+    config.host_path(socket.parent().unwrap()).user(user).password(password).dbname(database);
     let (client, connection) = config.connect(tokio_postgres::NoTls).await?;
     tokio::spawn(connection);
     Ok(client)

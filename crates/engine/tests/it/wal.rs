@@ -3,7 +3,8 @@
 use crate::{
     archive::{Archive, Backup},
     support::{
-        Folder, new_cluster, plan, postgres, ready, ready_again, settings, sql, suspended, until, user,
+        Folder, control, new_cluster, plan, postgres, ready, ready_again, settings, sql, suspended, until,
+        user,
     },
 };
 use ootheca_engine::{
@@ -176,7 +177,7 @@ async fn background_activity_is_not_a_change() {
     let plan = with_table(&engine).await;
     let mut archive = Archive::begin(&engine, &plan).await;
     let first = archive.take(&engine, &plan).await;
-    let control = control(&folder, &engine, plan.cluster).await;
+    let control = control(&folder, &engine, plan.cluster, "postgres").await;
     // Autovacuum commits transactions for a while.
     let unchanged = until("unchanged", || async {
         let end = engine.end_segment(plan.cluster, 0).await.unwrap();
@@ -201,17 +202,6 @@ async fn background_activity_is_not_a_change() {
     assert!(end.changed && end.last_segment > unchanged);
     drop((session, control));
     engine.close(false).await;
-}
-
-/// A session of the control user.
-async fn control(folder: &Folder, engine: &dyn Engine, cluster: ClusterId) -> tokio_postgres::Client {
-    let secret = fs::read_to_string(folder.engine().join("control-secret")).unwrap();
-    let socket = engine.endpoint(cluster).await.unwrap();
-    let mut config = tokio_postgres::Config::new();
-    config.host_path(socket.parent().unwrap()).user("ootheca").password(secret.trim()).dbname("postgres");
-    let (client, connection) = config.connect(tokio_postgres::NoTls).await.unwrap();
-    tokio::spawn(connection);
-    client
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -49,7 +49,7 @@ impl CancelTarget {
     }
 }
 
-/// All issued keys: secrets and targets by process id.
+/// All issued keys: secrets and targets by process ID.
 #[derive(Default)]
 pub(crate) struct CancelKeys(Mutex<HashMap<u32, (Vec<u8>, CancelTarget)>>);
 

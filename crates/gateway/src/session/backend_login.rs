@@ -20,7 +20,7 @@ use std::{io, path::Path, time::Duration};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::UnixStream,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -157,7 +157,8 @@ async fn authenticate(
             READY_FOR_QUERY if verified => {
                 let trailing = connection.bytes.split_off(connection.read);
                 let socket = connection.stream.into_std()?;
-                return Ok(BackendSession { socket, parameters, cancel_target, notices, trailing });
+                let opened = Instant::now();
+                return Ok(BackendSession { socket, opened, parameters, cancel_target, notices, trailing });
             }
             _ => return Err(unsupported()),
         }

@@ -4,6 +4,7 @@ use super::{FromClient, OpenError, disconnect::linger};
 use crate::{
     error::ClientError,
     tls::{ALPN, Certificates, Presented},
+    unauthenticated::PendingConnection,
 };
 use ootheca_pg_protocol::{
     ProtocolViolation,
@@ -19,7 +20,7 @@ use tokio::{
 };
 use tokio_rustls::{LazyConfigAcceptor, server::TlsStream};
 
-pub(super) const TIMEOUT: &str = "handshake_timeout";
+const TIMEOUT: &str = "handshake_timeout";
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The first byte of a TLS handshake.
@@ -59,6 +60,20 @@ impl ClientStream {
     }
 }
 
+/// Runs a part of the handshake. Returns the reason for logs and metrics if the deadline passes or the connection is
+/// evicted.
+pub(super) async fn limit<T>(
+    work: impl Future<Output = T>,
+    deadline: Instant,
+    pending: &PendingConnection,
+) -> Result<T, &'static str> {
+    tokio::select! {
+        biased;
+        done = timeout_at(deadline, work) => done.map_err(|_| TIMEOUT),
+        error = pending.evicted() => Err(error.kind),
+    }
+}
+
 /// Reads the client's address from the PROXY header; `None` if the proxy opened the connection itself.
 pub(crate) async fn read_proxy_header(stream: &mut TcpStream) -> Result<Option<SocketAddr>, OpenError> {
     let mut fixed = [0; FIXED_LENGTH];
@@ -89,19 +104,20 @@ pub(crate) async fn run(
     certificates: &Certificates,
     stream: TcpStream,
     deadline: Instant,
+    pending: &PendingConnection,
 ) -> Result<Opened, OpenError> {
-    let negotiated = timeout_at(deadline, negotiate(certificates, stream)).await;
-    let (mut stream, presented) = match negotiated.unwrap_or(Err(OpenError::Disconnected(TIMEOUT)))? {
+    let negotiated = limit(negotiate(certificates, stream), deadline, pending).await;
+    let (mut stream, presented) = match negotiated.map_err(OpenError::Disconnected)?? {
         Negotiated::Plain(stream, packet) => {
             return Ok(Opened { client: ClientStream::Plain(stream), packet, presented: None });
         }
         Negotiated::Tls(stream, presented) => (stream, Some(presented)),
     };
-    match timeout_at(deadline, read_packet(&mut stream)).await {
+    match limit(read_packet(&mut stream), deadline, pending).await {
         Ok(Ok(Ok(packet))) => Ok(Opened { client: ClientStream::Tls(stream), packet, presented }),
         Ok(Ok(Err(error))) => Err(rejected(ClientStream::Tls(stream), &error)),
         Ok(Err(cause)) => Err(OpenError::gone(stream, &cause)),
-        Err(_) => Err(OpenError::Closed(ClientStream::Tls(stream), TIMEOUT)),
+        Err(kind) => Err(OpenError::Closed(ClientStream::Tls(stream), kind)),
     }
 }
 

@@ -48,6 +48,7 @@ const RECOVERY_RETRY: Duration = Duration::from_millis(50);
 const TOO_MANY_CONNECTIONS: &[u8] = b"53300";
 const INVALID_PASSWORD: &[u8] = b"28P01";
 const CANNOT_CONNECT_NOW: &[u8] = b"57P03";
+const ADMIN_SHUTDOWN: &[u8] = b"57P01";
 
 /// Why a login failed.
 #[derive(Debug, thiserror::Error)]
@@ -273,12 +274,12 @@ impl LoginAttempt<'_> {
         }
     }
 
-    /// Logs in at the server. Waits while it recovers. If it is full, closes the cluster's pooled connections
-    /// and retries.
+    /// Logs in at the server. Waits while it recovers or is started again. If it is full, closes the cluster's
+    /// pooled connections and retries.
     async fn log_in(&self, key: &PoolKey, verifier: &Verifier) -> Result<BackendSession, ClientError> {
         let start = Instant::now();
         let mut result = backend_login::log_in(key, verifier).await;
-        let recovers = is_rejected(&result, CANNOT_CONNECT_NOW);
+        let recovers = !lacks_socket(&result);
         while recovers && is_recovering(&result) && start.elapsed() < RECOVERY_TIMEOUT {
             sleep(RECOVERY_RETRY).await;
             result = backend_login::log_in(key, verifier).await;
@@ -342,9 +343,17 @@ fn is_full(result: &Result<BackendSession, BackendLoginError>) -> bool {
     is_rejected(result, TOO_MANY_CONNECTIONS)
 }
 
-/// Whether a server that was recovering still does, or has stopped and is started again.
+/// Whether the server recovers, or has stopped and is started again. Its processes end logins once it is killed.
 fn is_recovering(result: &Result<BackendSession, BackendLoginError>) -> bool {
-    is_rejected(result, CANNOT_CONNECT_NOW) || matches!(result, Err(BackendLoginError::Unreachable(_)))
+    is_rejected(result, CANNOT_CONNECT_NOW)
+        || is_rejected(result, ADMIN_SHUTDOWN)
+        || matches!(result, Err(BackendLoginError::Unreachable(_)))
+}
+
+/// Whether no server was started where the directory says.
+fn lacks_socket(result: &Result<BackendSession, BackendLoginError>) -> bool {
+    let is_missing = |cause: &io::Error| cause.kind() == io::ErrorKind::NotFound;
+    matches!(result, Err(BackendLoginError::Unreachable(cause)) if is_missing(cause))
 }
 
 fn is_rejected(result: &Result<BackendSession, BackendLoginError>, expected: &[u8]) -> bool {

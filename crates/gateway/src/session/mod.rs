@@ -26,7 +26,7 @@ use crate::{
     tls::Certificates,
     unauthenticated::{PendingConnection, Unauthenticated},
 };
-use handshake::{ClientStream, Opened, read_proxy_header};
+use handshake::{ClientStream, Opened, limit, read_proxy_header};
 use login::{CompletedLogin, LoginError};
 use ootheca_model::{ClusterId, attempts::Attempts};
 use ootheca_pg_protocol::{
@@ -39,7 +39,7 @@ use parking_lot::RwLock;
 use relay::{Relay, RelayEnd};
 use std::{
     future::Future,
-    io,
+    io::{self, Write as _},
     net::{IpAddr, SocketAddr},
     result,
     sync::Arc,
@@ -50,7 +50,7 @@ use tokio::{
     runtime::Handle,
     sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinHandle,
-    time::{Instant, timeout, timeout_at},
+    time::{Instant, timeout},
 };
 use tokio_rustls::server::TlsStream;
 
@@ -59,6 +59,8 @@ type FromClient<T, E = ProtocolViolation> = io::Result<result::Result<T, E>>;
 
 /// How long to wait for the policy of a cluster whose server has closed a session.
 const POLICY_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long to wait for a server that does not process the cancel request of a terminated session.
+const CANCEL_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// What all connections share.
 pub(crate) struct Shared {
@@ -213,13 +215,13 @@ async fn open(
     let certificates = shared.certificates.read().clone();
     let deadline = Instant::now() + shared.handshake_timeout;
     if shared.proxy_protocol {
-        let source = unless_evicted(&pending, timeout_at(deadline, read_proxy_header(&mut stream))).await?;
-        let source = source.unwrap_or(Err(OpenError::Disconnected(handshake::TIMEOUT)))?;
+        let source = limit(read_proxy_header(&mut stream), deadline, &pending).await;
+        let source = source.map_err(OpenError::Disconnected)??;
         log.client = source.map_or(log.client, |source| source.ip());
         pending.identify(log.client);
     }
-    let handshake = unless_evicted(&pending, handshake::run(&certificates, stream, deadline)).await?;
-    let Opened { client, packet, presented } = handshake?;
+    let Opened { client, packet, presented } =
+        handshake::run(&certificates, stream, deadline, &pending).await?;
     let (mut client, startup) = match (client, packet) {
         (client, Packet::CancelRequest(key)) => {
             cancel(shared, &key).await;
@@ -243,24 +245,15 @@ async fn open(
     let login = tokio::select! {
         biased;
         login = login => login,
-        () = pending.evicted() => Err(ClientError::too_many_unauthenticated().into()),
+        error = pending.evicted() => Err(error.into()),
     };
     match login {
-        Ok(login) => Ok(Opening::Session(Box::new(ProxySession::start(login, shared, *client)?))),
+        Ok(login) => match ProxySession::start(login, shared, client) {
+            Ok(session) => Ok(Opening::Session(Box::new(session))),
+            Err((client, cause)) => Err(OpenError::gone(client, &cause)),
+        },
         Err(LoginError::Rejected(error)) => Err(OpenError::Rejected(ClientStream::Tls(client), error)),
         Err(LoginError::Disconnected(cause)) => Err(OpenError::gone(client, &cause)),
-    }
-}
-
-/// Drops the future if the connection has to make room for others.
-async fn unless_evicted<T>(
-    pending: &PendingConnection,
-    work: impl Future<Output = T>,
-) -> Result<T, OpenError> {
-    tokio::select! {
-        biased;
-        done = work => Ok(done),
-        () = pending.evicted() => Err(OpenError::Disconnected("evicted")),
     }
 }
 
@@ -279,16 +272,21 @@ struct ProxySession {
     relay: Relay,
     registration: Registration,
     pool_key: PoolKey,
+    opened: Instant,
     parameters: ParameterStatuses,
     issued_key: Option<IssuedKey>,
     _permit: OwnedSemaphorePermit,
 }
 
 impl ProxySession {
-    /// Completes the client's login, with what the server has sent.
-    fn start(login: CompletedLogin, shared: &Shared, client: TlsStream<TcpStream>) -> io::Result<Self> {
+    /// Completes the client's login, with what the server has sent. Returns the client if that fails.
+    fn start(
+        login: CompletedLogin,
+        shared: &Shared,
+        mut client: Box<TlsStream<TcpStream>>,
+    ) -> Result<Self, (Box<TlsStream<TcpStream>>, io::Error)> {
         let CompletedLogin { registration, storage_limit, permit, proof, pool_key, backend } = login;
-        let BackendSession { socket, parameters, cancel_target, notices, trailing } = backend;
+        let BackendSession { socket, opened, parameters, cancel_target, notices, trailing } = backend;
         let issued_key = cancel_target.map(|target| shared.cancel_keys.issue(target));
         let mut messages = Vec::with_capacity(1024);
         sasl::put_success(&mut messages, &proof);
@@ -301,9 +299,17 @@ impl ProxySession {
         messages.extend_from_slice(&trailing);
         let releasable = storage_limit.is_none() && shared.pool.is_enabled() && issued_key.is_some();
         let guard = storage_limit.map(|limit| StorageGuard::new(&limit.notice, limit.exceeded));
-        let (server, handle) = (BackendSocket::new(socket)?, registration.handle.clone());
-        let relay = Relay::new(client.into_inner(), server, handle, &messages, guard, releasable)?;
-        Ok(Self { relay, registration, pool_key, parameters, issued_key, _permit: permit })
+        let sent = BackendSocket::new(socket).and_then(|server| {
+            client.get_mut().1.writer().write_all(&messages)?;
+            Ok(server)
+        });
+        let server = match sent {
+            Ok(server) => server,
+            Err(cause) => return Err((client, cause)),
+        };
+        let handle = registration.handle.clone();
+        let relay = Relay::new(client.into_inner(), server, handle, &messages, guard, releasable);
+        Ok(Self { relay, registration, pool_key, opened, parameters, issued_key, _permit: permit })
     }
 
     /// Relays until the session ends. Returns the reason for logs and metrics.
@@ -332,7 +338,7 @@ impl ProxySession {
             }
         };
         if let Some(issued_key) = self.issued_key.as_ref().filter(|_| self.relay.is_busy()) {
-            let _ = issued_key.target.cancel().await;
+            let _ = timeout(CANCEL_TIMEOUT, issued_key.target.cancel()).await;
             self.relay.drain_canceled_statement().await;
         }
         self.relay.close(Some(error.encode())).await;
@@ -355,13 +361,13 @@ impl ProxySession {
 
     /// Returns the server connection to the pool, and closes the client's.
     async fn release(self, pool: Arc<Pool>) {
-        let Self { relay, registration, pool_key, parameters, issued_key, _permit } = self;
+        let Self { relay, registration, pool_key, opened, parameters, issued_key, _permit } = self;
         let (socket, client) = relay.into_parts();
         if let Some(issued_key) = issued_key {
             let (cluster, cancel_target) = (registration.cluster, issued_key.target.clone());
             // Invalidates the key.
             drop(issued_key);
-            let released = Released { cluster, key: pool_key, socket, parameters, cancel_target };
+            let released = Released { cluster, key: pool_key, socket, opened, parameters, cancel_target };
             tokio::spawn(async move { released.return_to(&pool).await });
         }
         drop(registration);

@@ -133,8 +133,8 @@ enum ServerActivity {
 }
 
 impl Relay {
-    /// A relay that first sends `messages` to the client. If `releasable`, an idle server connection stays
-    /// open when the client disconnects, for [`Relay::into_parts`].
+    /// A relay that first sends to the client what the TLS connection contains: `messages`. If `releasable`, an idle
+    /// server connection stays open when the client disconnects, for [`Relay::into_parts`].
     pub(crate) fn new(
         (client, mut tls): (TcpStream, ServerConnection),
         server: BackendSocket,
@@ -142,16 +142,15 @@ impl Relay {
         messages: &[u8],
         guard: Option<StorageGuard>,
         releasable: bool,
-    ) -> io::Result<Self> {
+    ) -> Self {
         if guard.is_some() {
             // The guard may release more bytes at once than it receives.
             tls.set_buffer_limit(None);
         }
-        tls.writer().write_all(messages)?;
         let mut position = StreamPosition::default();
         position.advance(messages);
         let guarded = guard.map(|guard| Box::new(GuardedInbound { guard, passed: Vec::new(), written: 0 }));
-        Ok(Self {
+        Self {
             client,
             tls,
             server,
@@ -167,7 +166,7 @@ impl Relay {
             canceled: false,
             received: 0,
             sent: 0,
-        })
+        }
     }
 
     /// Relays until the session ends. The connections stay open until [`Relay::close`] or

@@ -1,20 +1,20 @@
 //! Routing: which cluster a client requests, by its options, its database, or its TLS server name.
 //!
-//! A routing id is the name and number of a cluster, `name-number`, split at the last hyphen.
+//! A routing ID is the name and number of a cluster, `name-number`, split at the last hyphen.
 //!
-//! - Options: `--cluster=<routing id>`, `-c cluster=<routing id>`, or `-ccluster=<routing id>`.
-//! - Database: `<routing id>.<database>`. Database names may contain dots, so if the client identifies the
-//!   cluster otherwise, a prefix that is not a routing id is part of the name.
+//! - Options: `--cluster=<routing-id>`, `-c cluster=<routing-id>`, or `-ccluster=<routing-id>`.
+//! - Database: `<routing-id>.<database>`. Database names may contain dots, so if the client identifies the
+//!   cluster otherwise, a prefix that is not a routing ID is part of the name.
 //! - Server name: the first of several labels, used only if the other two are absent.
 //!
 //! All of them must identify the same cluster. A server name is compared only directly below a domain of
-//! the gateway, because other host names may look like a routing id by chance. The parts that identify the
+//! the gateway, because other host names may look like a routing ID by chance. The parts that identify the
 //! cluster are removed from the startup message.
 
 use crate::error::ClientError;
 use ootheca_pg_protocol::startup::StartupMessage;
 
-/// The routing id. `domains` are those of the gateway.
+/// The routing ID. `domains` are those of the gateway.
 pub(crate) fn route(
     startup: &mut StartupMessage,
     server_name: Option<&str>,
@@ -38,7 +38,7 @@ pub(crate) fn route(
     named.or(flag).or(label).ok_or_else(ClientError::no_cluster)
 }
 
-/// Fails if the routing ids differ.
+/// Fails if the routing IDs differ.
 fn require_agreement(found: [(Option<&str>, &str); 3]) -> Result<(), ClientError> {
     let mut found = found.into_iter().filter_map(|(id, place)| Some((id?, place)));
     let Some((first, place)) = found.next() else { return Ok(()) };

@@ -6,7 +6,7 @@
 //! of them runs, not even an earlier BEGIN.
 //!
 //! The guard reads the types of all messages, and the text of those with SQL. The module `statement`
-//! defines which statements add data; messages that call a function by its object id always count. The
+//! defines which statements add data; messages that call a function by its object ID always count. The
 //! guard buffers at most one statement, and nothing between messages.
 
 mod frames;

@@ -5,6 +5,7 @@
 //! created again with the same key. A stored certificate is replaced 30 days before it expires, or when it no
 //! longer matches the authority, its key, or the names.
 
+use ootheca_durable::file;
 use ootheca_model::{Error, Result};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
@@ -17,9 +18,8 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject as _},
 };
 use std::{
-    fs,
-    io::{self, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    fs, io,
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, SystemTime},
@@ -169,8 +169,8 @@ impl Authority {
         let pair = KeyPair::generate()?;
         let pem = self.params(purpose, names, now)?.signed_by(&pair, &self.issuer)?.pem();
         let (certificate, key) = self.files(purpose);
-        write(&key, &pair.serialize_pem(), 0o600)?;
-        write(&certificate, &pem, 0o644)?;
+        file::replace(&key, pair.serialize_pem().as_bytes(), 0o600)?;
+        file::replace(&certificate, pem.as_bytes(), 0o644)?;
         Ok(())
     }
 
@@ -211,7 +211,7 @@ fn open_authority(folder: &Path, now: SystemTime) -> Result<String, Failure> {
                 Ok(pem) => KeyPair::from_pem(&pem)?,
                 Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
                     let pair = KeyPair::generate()?;
-                    write(&key, &pair.serialize_pem(), 0o600)?;
+                    file::replace(&key, pair.serialize_pem().as_bytes(), 0o600)?;
                     pair
                 }
                 Err(cause) => return Err(cause.into()),
@@ -220,7 +220,7 @@ fn open_authority(folder: &Path, now: SystemTime) -> Result<String, Failure> {
             params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
             params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
             let pem = params.self_signed(&pair)?.pem();
-            write(&certificate, &pem, 0o644)?;
+            file::replace(&certificate, pem.as_bytes(), 0o644)?;
             Ok(pem)
         }
         Err(cause) => Err(cause.into()),
@@ -268,15 +268,6 @@ fn verify(
         verifier.verify_server_cert(leaf, &[], &name, &[], then)?;
     }
     Ok(())
-}
-
-fn write(path: &Path, text: &str, mode: u32) -> io::Result<()> {
-    let new = path.with_extension("new");
-    let _ = fs::remove_file(&new);
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&new)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&new, path)
 }
 
 #[cfg(test)]

@@ -52,9 +52,12 @@ async fn connections_beyond_the_maximum_are_rejected() {
 #[tokio::test(flavor = "multi_thread")]
 async fn idle_connections_make_room_for_logins() {
     let server = PostgresServer::start().await;
-    let gateway =
-        TestGateway::start_with(server.socket(), |settings| settings.max_unauthenticated_per_address = 4)
-            .await;
+    let gateway = TestGateway::start_with(server.socket(), |settings| {
+        settings.max_unauthenticated_per_address = 4;
+        // The login of one client shows that the TLS handshakes of the clients before it are complete.
+        settings.threads = 1;
+    })
+    .await;
     let raw = gateway.raw();
     let mut waiting = raw.tls("localhost").await;
     send(&mut waiting, &startup(&[("user", USER), ("database", "shop-12.any")])).await;
@@ -70,6 +73,9 @@ async fn idle_connections_make_room_for_logins() {
         gateway.inner.metrics().closed.get("evicted").is_some_and(|count| *count >= 4)
     })
     .await;
+    for stream in &mut idle[..4] {
+        assert_eq!(rest(stream).await, "", "a clean end");
+    }
     gateway.stop().await;
 }
 
@@ -152,10 +158,13 @@ async fn shutdown_waits_for_the_first_statement_after_a_login() {
 #[tokio::test(flavor = "multi_thread")]
 async fn shutdown_ends_after_the_grace_period() {
     let server = PostgresServer::start().await;
-    let TestGateway { inner, .. } = TestGateway::start(server.socket()).await;
+    let start = TestGateway::start_with(server.socket(), |settings| settings.threads = 1);
+    let TestGateway { inner, .. } = start.await;
     let raw = crate::support::Raw::new(inner.local_addr(), inner.authority());
+    let mut silent = raw.tls("localhost").await;
     let client = raw.session().await;
     client.batch_execute("BEGIN").await.expect("a transaction");
     timeout(LIMIT, inner.shutdown(Duration::from_millis(100))).await.expect("in time");
     eventually("the session ends", async || client.is_closed()).await;
+    assert_eq!(rest(&mut silent).await, "", "a clean end of a connection without a startup message");
 }

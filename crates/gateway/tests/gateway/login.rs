@@ -1,8 +1,8 @@
 //! Authentication, and that only authenticated clients reach the server.
 
 use crate::support::{
-    PASSWORD, PostgresServer, TestGateway, USER, eventually, log_in, proxy_header, read_message, rest, send,
-    startup,
+    LOGIN_COMPLETE, PASSWORD, PostgresServer, TestGateway, USER, accept_login, eventually, log_in,
+    proxy_header, read_message, rest, send, startup,
 };
 use ootheca_model::login::Secret;
 use ootheca_pg_protocol::{
@@ -10,6 +10,7 @@ use ootheca_pg_protocol::{
     startup::SSL_REQUEST,
 };
 use std::time::{Duration, Instant};
+use tokio::net::UnixListener;
 
 const SET_UP: &str = "CREATE ROLE bob LOGIN PASSWORD 'bob knows a password';
     CREATE ROLE mute LOGIN; CREATE ROLE late LOGIN PASSWORD 'correct horse battery' VALID UNTIL '2001-01-01';
@@ -217,6 +218,26 @@ async fn bytes_sent_during_wake_are_not_lost() {
         kinds.push(read_message(&mut stream).await.0);
     }
     assert!(kinds.contains(&b'D'), "{kinds:?}");
+    gateway.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_is_repeated_if_the_server_is_killed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let socket = folder.path().join("server");
+    let listener = UnixListener::bind(&socket).expect("a socket");
+    let gateway = TestGateway::start(socket).await;
+    let server = tokio::spawn(async move {
+        drop(listener.accept().await.expect("a connection"));
+        let (mut server, _) = listener.accept().await.expect("a connection");
+        accept_login(&mut server).await;
+        server
+    });
+    let mut client = gateway.raw().tls("localhost").await;
+    send(&mut client, &startup(&[("user", USER), ("database", "shop-12.any")])).await;
+    let received = log_in(&mut client, PASSWORD).await;
+    assert_eq!(received.len(), LOGIN_COMPLETE.len(), "{}", String::from_utf8_lossy(&received));
+    drop((client, server.await.expect("a login")));
     gateway.stop().await;
 }
 

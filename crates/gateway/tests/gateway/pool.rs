@@ -159,12 +159,17 @@ async fn connections_are_not_reused_after_transactions_policy_changes_or_termina
 async fn pooled_connections_expire_and_the_pool_can_be_disabled() {
     let server = PostgresServer::start().await;
     let admin = server.admin().await;
-    for max_idle in [SECOND, Duration::ZERO] {
-        let gateway =
-            TestGateway::start_with(server.socket(), |settings| settings.pool_idle = max_idle).await;
+    for (max_idle, lifetime) in
+        [(SECOND, 60 * SECOND), (Duration::ZERO, 60 * SECOND), (60 * SECOND, Duration::ZERO)]
+    {
+        let disabled = max_idle.is_zero() || lifetime.is_zero();
+        let gateway = TestGateway::start_with(server.socket(), |settings| {
+            (settings.pool_idle, settings.pool_lifetime) = (max_idle, lifetime);
+        })
+        .await;
         let first = gateway.raw().session().await;
         let own = pid(&first).await;
-        if max_idle.is_zero() {
+        if disabled {
             drop(first);
         } else {
             release(&admin, first).await;
@@ -172,7 +177,7 @@ async fn pooled_connections_expire_and_the_pool_can_be_disabled() {
         let open = "SELECT query FROM pg_stat_activity WHERE pid = $1";
         eventually("the server connection is closed", async || {
             let row = admin.query_opt(open, &[&own]).await.expect("an answer");
-            if max_idle.is_zero() {
+            if disabled {
                 let reset = row.as_ref().is_some_and(|row| row.get::<_, String>(0) == "DISCARD ALL");
                 assert!(!reset, "the pool is disabled");
             }

@@ -2,7 +2,7 @@
 
 use super::{Backup, BackupId, Base, RecoveryPoint};
 use crate::{
-    Cluster, ClusterId, ClusterState, Error, OrganizationId, Plan, Result, Timestamp, cluster::words,
+    Cluster, ClusterId, ClusterState, Error, OrganizationId, Plan, Result, Timestamp, cluster::wire_enums,
     instance::Power, names,
 };
 use schemars::JsonSchema;
@@ -14,7 +14,7 @@ const MAX_OBJECTS: usize = 1000;
 /// The maximum length of their names in bytes, in the form of [`sql_name`](crate::sql_name).
 const MAX_NAME: usize = 255;
 
-words! {
+wire_enums! {
     /// The state of a restore.
     RestoreStatus("status") { Pending = "PENDING", Success = "SUCCESS", Failed = "FAILED" }
     /// What a restore takes from a backup.

@@ -91,7 +91,7 @@ impl MachineSpec {
 #[derive(Clone, Copy, Debug)]
 pub struct Birth {
     pub id: ClusterId,
-    /// The number in the routing id.
+    /// The number in the routing ID.
     pub tenant: u32,
     pub organization: OrganizationId,
     pub creator: PrincipalId,

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
-macro_rules! words {
+macro_rules! wire_enums {
     ($($(#[$doc:meta])* $type:ident($field:literal) { $($name:ident = $wire:literal),* $(,)? })*) => {$(
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -35,9 +35,9 @@ macro_rules! words {
             type Err = Error;
 
             fn from_str(text: &str) -> Result<Self> {
-                let found = Self::ALL.iter().copied().find(|word| word.name() == text);
+                let found = Self::ALL.iter().copied().find(|value| value.name() == text);
                 found.ok_or_else(|| {
-                    let all: Vec<&str> = Self::ALL.iter().map(|word| word.name()).collect();
+                    let all: Vec<&str> = Self::ALL.iter().map(|value| value.name()).collect();
                     Error::invalid($field, format!("must be one of {}", all.join(", ")))
                 })
             }
@@ -45,9 +45,9 @@ macro_rules! words {
     )*};
 }
 
-pub(crate) use words;
+pub(crate) use wire_enums;
 
-words! {
+wire_enums! {
     /// The plan of a cluster.
     Plan("plan") { Basic = "BASIC", Standard = "STANDARD", Advanced = "ADVANCED" }
     /// The cloud provider that a cluster's regions are named after.

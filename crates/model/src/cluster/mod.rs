@@ -6,7 +6,7 @@ pub mod create;
 mod enums;
 pub mod patch;
 
-pub(crate) use enums::words;
+pub(crate) use enums::wire_enums;
 pub use enums::*;
 
 use crate::{
@@ -79,7 +79,7 @@ pub struct Cluster {
     pub organization: OrganizationId,
     /// The name, unique among the active clusters of the organization.
     pub name: String,
-    /// The number after the name in the routing id.
+    /// The number after the name in the routing ID.
     pub tenant: u32,
     pub provider: CloudProvider,
     pub plan: Plan,

@@ -3,7 +3,7 @@
 use crate::{
     api::client::Client,
     context::Context,
-    documents::{Stored, active_cluster},
+    documents::{Stored, undeleted_cluster},
     identity::{Identity, api_key},
     lifecycle::Lifecycle,
     metering::Metering,
@@ -63,7 +63,7 @@ impl Claimant {
 impl Call {
     /// The cluster in the path, in any state but DELETED.
     pub async fn cluster(&self) -> Result<Stored<Cluster>> {
-        active_cluster(&*self.context.store, self.granted.organization(), self.granted.cluster()).await
+        undeleted_cluster(&*self.context.store, self.granted.organization(), self.granted.cluster()).await
     }
 
     /// The session of the caller and its token. Operations with [`Scope::Session`] always have them.

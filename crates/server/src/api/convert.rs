@@ -3,7 +3,6 @@
 use crate::{
     context::Context,
     documents,
-    identity::api_key::hex,
     metering::{Metering, usage},
 };
 use ootheca_api::wire::*;
@@ -16,6 +15,7 @@ use ootheca_model::{
         patch::{ClusterPatch, PatchDedicated, PatchServerless},
     },
     folder::{parse_parent, show_parent},
+    hex,
     meter::Meter,
     sql_name,
 };
@@ -228,7 +228,7 @@ fn metered(metering: &Metering, cluster: &Model, meter: Option<&Meter>) -> Clust
 
 /// A stable ID in the format of AWS. There is no such endpoint.
 fn s3_vpc_endpoint_id(cluster: &Model, region: &str) -> String {
-    let digest = hex(&Sha256::digest(format!("{}/{region}", cluster.id)));
+    let digest = hex::encode(&Sha256::digest(format!("{}/{region}", cluster.id)));
     format!("vpce-{}", &digest[..17])
 }
 

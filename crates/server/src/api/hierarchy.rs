@@ -167,7 +167,8 @@ pub async fn subtrees(call: &Call, folders: &BTreeSet<FolderId>) -> Result<Vec<S
         return Ok(Vec::new());
     }
     let tree = tree(&call.context, call.granted.organization()).await?;
-    let within = |folder: &&Folder| tree.line_ids(Some(folder.id)).iter().any(|id| folders.contains(id));
+    let within =
+        |folder: &&Folder| tree.ancestor_ids_from(Some(folder.id)).iter().any(|id| folders.contains(id));
     Ok(tree.iter().filter(within).map(|folder| folder.id.to_string()).collect())
 }
 

@@ -14,7 +14,7 @@ const LONGEST: usize = 8 * 1024;
 const LONGEST_REFUSED: usize = 1024;
 
 /// The replacement of what is too large.
-const OMITTED: &str = "left out: too large";
+const OMITTED: &str = "omitted: too large";
 
 /// The replacement of a secret.
 const STRUCK: &str = "***";

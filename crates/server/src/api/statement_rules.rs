@@ -46,15 +46,15 @@ pub(crate) fn check(text: &str) -> Result<()> {
     let Some(word) = first_word(text) else { return Ok(()) };
     let shown = word.to_uppercase();
     if TRANSACTION.contains(&word.as_str()) {
-        let rule = format!("{shown} is not possible: every statement runs in a separate transaction");
+        let rule = format!("{shown} is not supported: every statement runs in a separate transaction");
         return Err(Error::invalid("statement", rule));
     }
     if SESSION.contains(&word.as_str()) {
-        let rule = format!("{shown} is not possible: every statement runs in a separate session");
+        let rule = format!("{shown} is not supported: every statement runs in a separate session");
         return Err(Error::invalid("statement", rule));
     }
     if word == "copy" {
-        return refused("COPY is not possible in the SQL shell; use a SQL client");
+        return refused("COPY is not supported in the SQL shell; use a SQL client");
     }
     Ok(())
 }

@@ -24,7 +24,7 @@ use tokio::sync::broadcast;
 pub struct StoreDirectory {
     lifecycle: Arc<Lifecycle>,
     changes: broadcast::Sender<ClusterId>,
-    /// Clusters by routing id.
+    /// Clusters by routing ID.
     routes: QueryCache<Arc<Cluster>>,
     networks: QueryCache<Arc<[IpNet]>>,
 }
@@ -123,7 +123,7 @@ async fn pass_on_full_disk(
 
 async fn all_clusters(lifecycle: &Lifecycle) -> Vec<ClusterId> {
     let rows = lifecycle.context.store.list(&Query::active(Kind::Cluster)).await.unwrap_or_else(|error| {
-        tracing::warn!(error = error.chain(), "changes missed, and clusters not readable");
+        tracing::warn!(error = error.chain(), "changes missed, and clusters could not be read");
         Vec::new()
     });
     rows.iter().filter_map(|row| row.id.parse().ok()).collect()

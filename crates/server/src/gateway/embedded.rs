@@ -77,6 +77,7 @@ pub fn gateway_settings(settings: &Settings) -> ootheca_gateway::Settings {
         max_unauthenticated_per_address: gateway.max_unauthenticated_connections_per_address,
         max_connections_per_cluster: asked.min(servers.saturating_sub(RESERVED).max(1)),
         pool_idle: Duration::from_secs(gateway.pool_idle_seconds),
+        pool_lifetime: Duration::from_secs(gateway.pool_lifetime_seconds),
         proxy_protocol: gateway.proxy_protocol,
         threads: gateway.threads,
         ..ootheca_gateway::Settings::new(settings.sql_listen, settings.data_dir.join("certificates"))

@@ -16,7 +16,8 @@ use crate::gateway::control::{
     self,
     protocol::{self, ClientHello, Role, ServerHello, VERSION, broken, read_hello, receive, send},
 };
-use ootheca_model::{Error, ErrorKind as Kind, Result, failpoint};
+use ootheca_durable::failpoint;
+use ootheca_model::{Error, ErrorKind as Kind, Result};
 use parking_lot::Mutex;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
@@ -115,13 +116,13 @@ impl HandoverServer {
     pub async fn admit(&self, mut stream: UnixStream) -> Result<()> {
         let listening = self.listening();
         let listeners = listening.iter().map(|one| one.name.to_owned()).collect();
-        let welcome = protocol::line(&ServerHello { listeners, ..ServerHello::new() })?;
+        let welcome = protocol::encode(&ServerHello { listeners, ..ServerHello::new() })?;
         let sockets: Vec<BorrowedFd<'_>> = listening.iter().map(|one| one.socket.as_fd()).collect();
         send_descriptors(&stream, &welcome, &sockets).await.map_err(broken)?;
         failpoint::reach("sockets given to the successor");
         match receive::<_, Step>(&mut BufReader::new(&mut stream)).await? {
             Some(Step::Yield) => {}
-            Some(_) => return Err(Error::invalid("take-over", "the successor does not ask in order")),
+            Some(_) => return Err(Error::invalid("take-over", "unexpected message from the successor")),
             None => return Ok(()),
         }
         let Err(mpsc::error::TrySendError::Full(refused)) = self.asked.try_send(Handover { stream }) else {
@@ -235,13 +236,13 @@ impl Successor {
             send(&mut self.stream, &Step::Yield).await?;
             receive::<_, Step>(&mut BufReader::new(&mut self.stream)).await
         };
-        let late = |_| Error::unavailable("take-over: the running process does not yield");
+        let late = |_| Error::unavailable("take-over: the running process did not yield in time");
         match timeout(PATIENCE, yielded).await.map_err(late)? {
             Ok(Some(Step::Yielded)) => Ok(()),
             Ok(Some(Step::Refused)) => Err(Error::unavailable(
                 "take-over: another process is already taking over; try again when it is ready",
             )),
-            Ok(Some(_)) => Err(Error::invalid("take-over", "the running process does not respond in order")),
+            Ok(Some(_)) => Err(Error::invalid("take-over", "unexpected message from the running process")),
             Ok(None) => {
                 tracing::warn!("take-over: the running process ended; starting on its sockets");
                 Ok(())

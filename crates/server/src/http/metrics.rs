@@ -185,7 +185,7 @@ impl Figures {
     fn text(&self) -> Result<String> {
         let mut registry = Registry::with_prefix("ootheca");
         let version = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
-        registry.register("build", "The program that runs", version);
+        registry.register("build", "Version of the running program", version);
         if let Some((gateway, open)) = &self.gateway {
             register_gateway(&mut registry, gateway, *open);
         }
@@ -195,17 +195,17 @@ impl Figures {
         if let Some(expired) = self.expired {
             let deleted = Counter::<u64>::default();
             deleted.inc_by(expired);
-            let help = "Clusters that were deleted because they had expired";
+            let help = "Total number of clusters deleted because they expired";
             registry.register("clusters_expired", help, deleted);
         }
         let requests = Family::<Label, Counter>::default();
         for (class, count) in &self.answers {
             requests.get_or_create(&[("class", (*class).to_owned())]).inc_by(*count);
         }
-        registry.register("api_requests", "Requests that the API answered, by class of status", requests);
+        registry.register("api_requests", "Total number of API requests, by class of status", requests);
         let dropped = Counter::<u64>::default();
         dropped.inc_by(logging::dropped());
-        let help = "Log lines that were dropped, because standard error was not read or is closed";
+        let help = "Total number of log lines dropped because standard error was closed or not read";
         registry.register("log_lines_dropped", help, dropped);
         self.register_clusters(&mut registry);
         let mut text = String::new();
@@ -221,7 +221,7 @@ impl Figures {
             gauge.set(i64::try_from(bytes).unwrap_or(i64::MAX));
             gauge
         };
-        let help = "Free space on the disk with the data of the clusters";
+        let help = "Free space on the disk that holds the data of the clusters";
         registry.register_with_unit("disk_free", help, Unit::Bytes, gauge(free));
         let help = "Free space below which clusters can't be created or add data (engine.disk_reserve_mib)";
         registry.register_with_unit("disk_reserve", help, Unit::Bytes, gauge(reserve));
@@ -231,22 +231,22 @@ impl Figures {
         let Some((counts, overdue)) = &self.backups else { return };
         let results = [("stored", counts.stored), ("unchanged", counts.unchanged), ("failed", counts.failed)];
         let help =
-            "Backups of clusters, by result: stored, unchanged since the previous one, or failed attempts";
+            "Total number of cluster backups, by result: stored, unchanged since the last one, or failed";
         registry.register("backups", help, by_result(&results));
         let stored = Counter::<u64>::default();
         stored.inc_by(counts.stored_bytes);
-        let help = "Bytes of backups that were stored, compressed";
+        let help = "Total number of bytes stored for backups, after compression";
         registry.register_with_unit("backup_stored", help, Unit::Bytes, stored);
         let late = Gauge::<i64>::default();
         late.set(i64::try_from(overdue.as_secs()).unwrap_or(i64::MAX));
-        let help = "How late the most overdue backup of any cluster is; 0 if none is";
+        let help = "Delay of the most overdue backup of any cluster; 0 if no backup is overdue";
         registry.register_with_unit("backup_overdue", help, Unit::Seconds, late);
         let results = [("succeeded", counts.restored), ("failed", counts.not_restored)];
-        let help = "Restores that ended, by result: succeeded or failed";
+        let help = "Total number of completed restores, by result: succeeded or failed";
         registry.register("restores", help, by_result(&results));
         let results =
             [("intact", counts.intact), ("damaged", counts.damaged), ("failed", counts.not_verified)];
-        let help = "Verifications of bases and their WAL, by result: intact, damaged, or failed attempts";
+        let help = "Total number of backup verifications, by result: intact, damaged, or failed";
         registry.register("backup_verifications", help, by_result(&results));
     }
 
@@ -259,7 +259,7 @@ impl Figures {
             let gauge = expiry.get_or_create(&[("certificate", name.to_owned())]);
             gauge.set(i64::try_from(seconds).unwrap_or(i64::MAX));
         }
-        let help = "Unix time at which a certificate expires: sql, api, or the authority that issues them";
+        let help = "Unix time at which the certificate expires: sql, api, or the issuing authority";
         registry.register_with_unit("certificate_expiry_timestamp", help, Unit::Seconds, expiry);
     }
 
@@ -294,25 +294,25 @@ impl Figures {
                 units.get_or_create(&[id, name, ("component", (*component).to_owned())]).set(*amount);
             }
         }
-        registry.register("cluster_sessions", "Open SQL sessions of a cluster", sessions);
-        let help = "Bytes to SQL clients of a cluster, as gateways report them";
+        registry.register("cluster_sessions", "Number of open SQL sessions of the cluster", sessions);
+        let help = "Total number of bytes sent to SQL clients of the cluster";
         registry.register_with_unit("cluster_sent", help, Unit::Bytes, sent);
-        let help = "Bytes from SQL clients of a cluster, as gateways report them";
+        let help = "Total number of bytes received from SQL clients of the cluster";
         registry.register_with_unit("cluster_received", help, Unit::Bytes, received);
-        registry.register("cluster_suspended", "Whether a cluster is scaled to zero: 1 or 0", suspended);
-        let help = "Whether the data of a cluster is missing: 1 or 0";
+        registry.register("cluster_suspended", "Whether the cluster is suspended: 1 or 0", suspended);
+        let help = "Whether the data of the cluster is missing: 1 or 0";
         registry.register("cluster_data_missing", help, data_missing);
-        let help = "Whether backups of a cluster are damaged: 1 or 0";
+        let help = "Whether backups of the cluster are damaged: 1 or 0";
         registry.register("cluster_backup_damaged", help, backup_damaged);
-        let help = "Whether a backup of a cluster is long overdue: 1 or 0";
+        let help = "Whether a backup of the cluster is long overdue: 1 or 0";
         registry.register("cluster_backup_failed", help, backup_failed);
-        let help = "Transactions of a cluster that ended since this server started";
+        let help = "Total number of transactions of the cluster since this server started";
         registry.register("cluster_statements", help, statements);
-        let help = "CPU time of a cluster's SQL server since this server started";
+        let help = "Total CPU time of the cluster's SQL server since this server started";
         registry.register_with_unit("cluster_cpu", help, Unit::Seconds, cpu);
-        let help = "Bytes of a cluster's data on disk";
+        let help = "Size of the cluster's data on disk";
         registry.register_with_unit("cluster_storage", help, Unit::Bytes, storage);
-        let help = "Request units of a cluster in this month (UTC), by component";
+        let help = "Request units used by the cluster in the current month (UTC), by component";
         registry.register("cluster_month_request_units", help, units);
     }
 }
@@ -325,18 +325,18 @@ fn register_gateway(registry: &mut Registry, gateway: &Snapshot, connections: us
     };
     let open = Gauge::<i64>::default();
     open.set(i64::try_from(connections).unwrap_or(i64::MAX));
-    registry.register("gateway_accepted", "SQL connections that were accepted", count(gateway.accepted));
-    registry.register("gateway_connections", "SQL connections that are open", open);
+    registry.register("gateway_accepted", "Number of accepted SQL connections", count(gateway.accepted));
+    registry.register("gateway_connections", "Number of open SQL connections", open);
     let refused = by_kind(&gateway.refused);
-    registry.register("gateway_refused", "SQL connections that were turned away, by kind", refused);
+    registry.register("gateway_refused", "Total number of refused SQL connections, by kind", refused);
     let closed = by_kind(&gateway.closed);
-    registry.register("gateway_closed", "SQL connections that ended otherwise, by kind", closed);
-    let help = "Sessions that got a server connection that another one had left";
+    registry.register("gateway_closed", "Total number of other closed SQL connections, by kind", closed);
+    let help = "Total number of sessions that reused a pooled server connection";
     registry.register("gateway_reused", help, count(gateway.reused));
-    registry.register("gateway_canceled", "Cancel requests that were passed on", count(gateway.canceled));
-    let help = "From a client's proof until its cluster could be reached";
+    registry.register("gateway_canceled", "Number of forwarded cancel requests", count(gateway.canceled));
+    let help = "Time from the authentication of a client until its cluster was ready";
     registry.register_with_unit("gateway_wake", help, Unit::Seconds, Times(gateway.wake.clone()));
-    let help = "From a client's first message until its session was ready";
+    let help = "Time from the first message of a client until its session was ready";
     registry.register_with_unit("gateway_login", help, Unit::Seconds, Times(gateway.login.clone()));
 }
 

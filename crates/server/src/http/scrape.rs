@@ -124,21 +124,21 @@ async fn register(
     let storage = metering.meter(cluster.id).await?.map_or(0, |meter| meter.value.last.storage_bytes);
     let totals = metering.samples.totals(cluster.id);
     registry.register("sql_conns", "Open SQL sessions", gauge(metering.activity.sessions(cluster.id).into()));
-    registry.register("sql_bytesin", "Bytes from SQL clients", counter(received));
-    registry.register("sql_bytesout", "Bytes to SQL clients", counter(sent));
-    registry.register("sql_txn", "Transactions that ended", counter(totals.transactions));
-    let help = "Time in which sessions executed statements";
+    registry.register("sql_bytesin", "Bytes received from SQL clients", counter(received));
+    registry.register("sql_bytesout", "Bytes sent to SQL clients", counter(sent));
+    registry.register("sql_txn", "Completed transactions", counter(totals.transactions));
+    let help = "Time during which sessions executed statements";
     registry.register_with_unit("sql_active", help, Unit::Seconds, sum(totals.active_micros));
     let help = "CPU time of the SQL server";
     registry.register_with_unit("sys_cpu", help, Unit::Seconds, sum(totals.cpu_micros));
     registry.register("capacity_used", "Bytes of data on disk", gauge(storage));
-    let help = "Request units, all components together";
+    let help = "Request units, total of all components";
     registry.register("tenant_sql_usage_request_units", help, sum(totals.used.request_units().total()));
     for (name, help, count) in [
-        ("pgwire_egress_bytes", "Bytes to SQL clients, as metered", totals.used.egress_bytes),
+        ("pgwire_egress_bytes", "Bytes sent to SQL clients, as metered", totals.used.egress_bytes),
         ("read_batches", "Transactions that read rows", totals.used.read_batches),
-        ("read_requests", "Look-ups through an index", totals.used.read_requests),
-        ("read_bytes", "Bytes of blocks that were read", totals.used.read_bytes),
+        ("read_requests", "Index lookups", totals.used.read_requests),
+        ("read_bytes", "Bytes of blocks read", totals.used.read_bytes),
         ("write_batches", "Transactions that wrote, for each replica", totals.used.write_batches),
         ("write_requests", "Rows and index entries written, for each replica", totals.used.write_requests),
         ("write_bytes", "Bytes written, for each replica", totals.used.write_bytes),

@@ -26,14 +26,14 @@ const RECOVERY_KEY_SHOWN: &str = "recovery-key-shown";
 pub enum Command {
     /// Creates a person and a sign-in link.
     CreateUser {
-        /// E-mail address.
+        /// Email address.
         email: String,
         /// Names of roles at organization scope.
         roles: Vec<String>,
     },
     /// Creates a link with which a person sets a new password.
     ResetPassword {
-        /// E-mail address.
+        /// Email address.
         email: String,
     },
     /// Creates a short-lived sign-in link for the first administrator, and creates that person if there is
@@ -199,7 +199,7 @@ impl AdminService<'_> {
                     organization: self.organization.id,
                     id: PrincipalId(fresh_id()),
                     name: "recovery".to_owned(),
-                    description: "made by `ootheca admin new-key`".to_owned(),
+                    description: "Created by `ootheca admin new-key`".to_owned(),
                     creator_name: "ootheca admin".to_owned(),
                     created_at: self.now,
                     grants: normal_grants(bootstrap::ADMIN_ROLES.map(Grant::organization)),

@@ -1,7 +1,7 @@
 //! API keys: creating and verifying secrets. Only a salted hash is stored.
 
 use hmac::{Hmac, KeyInit, Mac};
-use ootheca_model::{ApiKey, Error, ErrorKind, Result, ServiceAccount, Timestamp};
+use ootheca_model::{ApiKey, Error, ErrorKind, Result, ServiceAccount, Timestamp, hex};
 use rand::{Rng, RngExt, distr::Alphanumeric};
 use sha2::Sha256;
 use std::ops::Range;
@@ -55,7 +55,7 @@ impl Secret {
     pub fn key(&self, name: &str, account: &ServiceAccount, now: Timestamp) -> ApiKey {
         let mut salt = [0; 16];
         rand::rng().fill_bytes(&mut salt);
-        let salt = hex(&salt);
+        let salt = hex::encode(&salt);
         let hash = hash(&salt, self.rest());
         ApiKey {
             organization: account.organization,
@@ -110,16 +110,5 @@ pub fn bearer(header: Option<&str>) -> Result<&str> {
 
 fn hash(salt: &str, secret: &str) -> String {
     let mac = Hmac::<Sha256>::new_from_slice(salt.as_bytes()).expect("HMAC takes keys of any length");
-    hex(&mac.chain_update(secret).finalize().into_bytes())
-}
-
-/// The bytes in lower-case hexadecimal.
-pub fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |nibble: u8| DIGITS[usize::from(nibble)];
-    let mut text = vec![0; bytes.len() * 2];
-    for (pair, byte) in text.as_chunks_mut().0.iter_mut().zip(bytes) {
-        *pair = [digit(byte >> 4), digit(byte & 15)];
-    }
-    String::from_utf8(text).unwrap_or_default()
+    hex::encode(&mac.chain_update(secret).finalize().into_bytes())
 }

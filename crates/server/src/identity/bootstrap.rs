@@ -4,17 +4,14 @@
 //! It never creates an organization if there is data of existing clusters.
 
 use crate::{
-    data_dir::DataDir,
-    documents,
-    identity::api_key::{Secret, hex},
-    ids::fresh_id,
+    data_dir::DataDir, documents, identity::api_key::Secret, ids::fresh_id, recovery::RECOVERY_KEY,
     settings::Settings,
 };
 use ootheca_backups::RecoveryKey;
 use ootheca_engine::{postgres, simulated};
 use ootheca_model::{
     ApiKey, ClusterId, Error, ErrorKind, Grant, Organization, OrganizationId, Person, PrincipalId, Result,
-    Role, ServiceAccount, Timestamp, identity::normal_grants,
+    Role, ServiceAccount, Timestamp, hex, identity::normal_grants,
 };
 use ootheca_store::{Batch, Kind, Mutation, Query, Store};
 use rand::Rng;
@@ -60,8 +57,8 @@ fn store_missing(settings: &Settings, what: &str, stored: &[ClusterId]) -> Error
     };
     let folder = settings.data_dir.display();
     Error::precondition(format!(
-        "store: {what} is missing or empty, but {folder} has the data of {count}; put back a copy of the store and \
-         start again, or start with another --data-dir to begin with an empty one"
+        "store: {what} is missing or empty, but {folder} contains the data of {count}; restore a copy of the store and \
+         start again, or start with another --data-dir to create an empty store"
     ))
 }
 
@@ -131,7 +128,7 @@ async fn found(
         organization: organization.id,
         id: PrincipalId(fresh_id()),
         name: "admin".to_owned(),
-        description: "made on the first start".to_owned(),
+        description: "Created at the first start".to_owned(),
         creator_name: "ootheca".to_owned(),
         created_at: now,
         grants: normal_grants(ADMIN_ROLES.map(Grant::organization)),
@@ -171,7 +168,7 @@ async fn ensure_key(
             return Ok(());
         }
     }
-    Err(Error::invalid(KEY_VARIABLE, "no service account with ORG_ADMIN is left"))
+    Err(Error::invalid(KEY_VARIABLE, "no service account has the role ORG_ADMIN"))
 }
 
 async fn ensure_people(
@@ -199,24 +196,19 @@ pub async fn page_key(store: &dyn Store, now: Timestamp) -> Result<[u8; 32]> {
 
 /// The key of all backups, created once per store.
 pub async fn recovery_key(store: &dyn Store, now: Timestamp) -> Result<RecoveryKey> {
-    secret(store, "recovery-key", now).await.map(RecoveryKey::from_bytes)
+    secret(store, RECOVERY_KEY, now).await.map(RecoveryKey::from_bytes)
 }
 
 /// Random bytes that are kept as a setting of the store.
 async fn secret(store: &dyn Store, id: &str, now: Timestamp) -> Result<[u8; 32]> {
     loop {
         if let Some(row) = store.get(Kind::Setting, id).await? {
-            let bytes: Vec<u8> = (0..row.document.len())
-                .step_by(2)
-                .filter_map(|at| {
-                    row.document.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok())
-                })
-                .collect();
-            return bytes.try_into().map_err(|_| Error::internal(format!("setting {id}: damaged")));
+            let bytes = hex::decode(&row.document).and_then(|bytes| bytes.try_into().ok());
+            return bytes.ok_or_else(|| Error::internal(format!("setting {id}: damaged")));
         }
         let mut bytes = [0; 32];
         rand::rng().fill_bytes(&mut bytes);
-        let row = documents::setting(id, hex(&bytes), now);
+        let row = documents::setting(id, hex::encode(&bytes), now);
         match store.commit(Batch::server("first start").with(Mutation::Insert(row)), now).await {
             Err(error) if error.kind() != ErrorKind::Exists => return Err(error),
             _ => {}

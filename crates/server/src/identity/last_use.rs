@@ -166,7 +166,7 @@ async fn remove_ended(context: &Context, kind: Kind) -> Result<()> {
             _ => documents::find::<Invitation>(&*context.store, &id).await?.map(|found| found.row),
         };
         let Some(row) = row else { continue };
-        let batch = Batch::server("what has ended").with(documents::delete(&row));
+        let batch = Batch::server("session expiry").with(documents::delete(&row));
         match context.store.commit(batch, context.now()).await {
             Err(error) if error.kind() != ootheca_model::ErrorKind::Stale => return Err(error),
             _ => {}

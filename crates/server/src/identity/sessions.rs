@@ -6,10 +6,10 @@
 
 use crate::{
     documents::Stored,
-    identity::{Identity, api_key::hex, token},
+    identity::{Identity, token},
 };
 use hmac::{Hmac, KeyInit, Mac};
-use ootheca_model::{OrganizationId, PrincipalId, Result, Session};
+use ootheca_model::{OrganizationId, PrincipalId, Result, Session, hex};
 use ootheca_store::{Kind, Mutation};
 use sha2::Sha256;
 use std::{net::IpAddr, sync::Arc, time::Duration};
@@ -23,7 +23,7 @@ const LONGEST_AGENT: usize = 200;
 /// The token that a change must contain in addition to the cookie.
 pub fn csrf_token(token: &str) -> String {
     let mac = Hmac::<Sha256>::new_from_slice(token.as_bytes()).expect("HMAC takes keys of any length");
-    hex(&mac.chain_update("csrf").finalize().into_bytes())
+    hex::encode(&mac.chain_update("csrf").finalize().into_bytes())
 }
 
 /// Whether `sent` is that token. Compares in constant time.

@@ -1,7 +1,7 @@
 //! Random tokens of sessions and links, and the hash under which a token is stored. Tokens must not be
 //! logged.
 
-use crate::identity::api_key::hex;
+use ootheca_model::hex;
 use rand::{RngExt, distr::Alphanumeric};
 use sha2::{Digest, Sha256};
 
@@ -19,5 +19,5 @@ pub fn is_token(text: &str) -> bool {
 
 /// The ID of the row for a token: its SHA-256 in hexadecimal.
 pub fn id(token: &str) -> String {
-    hex(&Sha256::digest(token.as_bytes()))
+    hex::encode(&Sha256::digest(token.as_bytes()))
 }

@@ -25,8 +25,8 @@ const TOGETHER: usize = 4;
 const SHORTEST: Duration = Duration::from_millis(100);
 /// When to try again if a due cluster could not be suspended.
 const RETRY: Duration = Duration::from_secs(1);
-/// The time limit for reading the metadata of a cluster.
-const NOTES_LIMIT: Duration = Duration::from_secs(30);
+/// The time limit for suspending a cluster, which includes reading its metadata.
+const SUSPEND_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The loop of the server that holds the lease. Ends when `stop` is true.
 pub(super) async fn run(lifecycle: Arc<Lifecycle>, mut stop: watch::Receiver<bool>) {
@@ -107,7 +107,7 @@ fn rest(lifecycle: &Lifecycle, cluster: &Cluster, now: Timestamp, idle: Duration
 }
 
 async fn suspend_or_say(lifecycle: &Lifecycle, id: ClusterId, lease: Lease, idle: Duration) -> bool {
-    match timeout(NOTES_LIMIT, suspend(lifecycle, id, lease, idle)).await {
+    match timeout(SUSPEND_TIMEOUT, suspend(lifecycle, id, lease, idle)).await {
         Ok(Ok(done)) => done,
         Ok(Err(error)) if matches!(error.kind(), ErrorKind::Stale | ErrorKind::Unavailable) => false,
         Ok(Err(error)) => {

@@ -5,7 +5,7 @@
 
 use crate::ids::fresh_id;
 use ootheca_gateway::Activity;
-use ootheca_model::{ClusterId, Timestamp, meter::Traffic};
+use ootheca_model::{ClusterId, Timestamp, meter::EgressCounter};
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
 
@@ -34,10 +34,10 @@ pub struct Uncounted {
     /// Bytes to clients.
     pub sent: u64,
     /// What the meter includes once this is metered.
-    pub traffic: Traffic,
+    pub egress: EgressCounter,
 }
 
-/// The traffic of every cluster since the start.
+/// The sessions and bytes of every cluster since the start.
 pub struct SessionActivity {
     epoch: String,
     clusters: Mutex<HashMap<ClusterId, ClusterActivity>>,
@@ -99,26 +99,26 @@ impl SessionActivity {
         clusters.iter().filter(|(_, cluster)| cluster.used).map(|(id, _)| *id).collect()
     }
 
-    /// Returns the activity that is not metered yet. `stored` is the traffic that the meter includes. A cluster
+    /// Returns the activity that is not metered yet. `stored` is what the meter includes. A cluster
     /// without open sessions is no longer in use.
-    pub fn take(&self, cluster: ClusterId, stored: Option<&Traffic>) -> Uncounted {
+    pub fn take(&self, cluster: ClusterId, stored: Option<&EgressCounter>) -> Uncounted {
         let mut clusters = self.lock();
-        let traffic = |sent| Traffic { epoch: self.epoch.clone(), sent };
+        let egress = |sent| EgressCounter { epoch: self.epoch.clone(), sent };
         let Some(found) = clusters.get_mut(&cluster) else {
-            return Uncounted { traffic: traffic(0), ..Uncounted::default() };
+            return Uncounted { egress: egress(0), ..Uncounted::default() };
         };
         if let Some(stored) = stored.filter(|stored| stored.epoch == self.epoch) {
             found.metered = found.metered.max(stored.sent);
         }
         let used = std::mem::replace(&mut found.used, !found.sessions.is_empty());
         let sent = found.totals.0.saturating_sub(found.metered);
-        Uncounted { used, sent, traffic: traffic(found.totals.0) }
+        Uncounted { used, sent, egress: egress(found.totals.0) }
     }
 
     /// Records that activity is metered.
     pub fn metered(&self, cluster: ClusterId, taken: &Uncounted) {
         if let Some(found) = self.lock().get_mut(&cluster) {
-            found.metered = found.metered.max(taken.traffic.sent);
+            found.metered = found.metered.max(taken.egress.sent);
         }
     }
 
@@ -139,30 +139,30 @@ mod tests {
 
     #[test]
     fn sessions_bytes_and_idleness() {
-        let (traffic, one) = (SessionActivity::default(), ClusterId(uuid::Uuid::from_u128(1)));
+        let (activities, one) = (SessionActivity::default(), ClusterId(uuid::Uuid::from_u128(1)));
         let activity =
             |sessions, sent| Activity { cluster: one, sessions, sessions_seen: 1, sent, received: 1 };
-        assert_eq!(traffic.last_used(one, Timestamp(5)), None);
-        traffic.note(0, &[activity(2, 10)], Timestamp(10));
-        traffic.note(7, &[activity(1, 5)], Timestamp(11));
-        assert_eq!(traffic.sessions(one), 3);
-        assert_eq!(traffic.last_used(one, Timestamp(20)), Some(Timestamp(20)));
-        let taken = traffic.take(one, None);
-        assert_eq!((taken.used, taken.sent, taken.traffic.sent), (true, 15, 15));
-        traffic.metered(one, &taken);
-        traffic.note(0, &[], Timestamp(30));
-        traffic.note(7, &[activity(0, 1)], Timestamp(31));
-        assert_eq!(traffic.sessions(one), 0);
-        assert_eq!(traffic.last_used(one, Timestamp(90)), Some(Timestamp(31)));
-        assert_eq!(traffic.used(), [one]);
-        let taken = traffic.take(one, None);
+        assert_eq!(activities.last_used(one, Timestamp(5)), None);
+        activities.note(0, &[activity(2, 10)], Timestamp(10));
+        activities.note(7, &[activity(1, 5)], Timestamp(11));
+        assert_eq!(activities.sessions(one), 3);
+        assert_eq!(activities.last_used(one, Timestamp(20)), Some(Timestamp(20)));
+        let taken = activities.take(one, None);
+        assert_eq!((taken.used, taken.sent, taken.egress.sent), (true, 15, 15));
+        activities.metered(one, &taken);
+        activities.note(0, &[], Timestamp(30));
+        activities.note(7, &[activity(0, 1)], Timestamp(31));
+        assert_eq!(activities.sessions(one), 0);
+        assert_eq!(activities.last_used(one, Timestamp(90)), Some(Timestamp(31)));
+        assert_eq!(activities.used(), [one]);
+        let taken = activities.take(one, None);
         assert_eq!((taken.used, taken.sent), (true, 1));
-        assert!(traffic.used().is_empty());
-        traffic.give_back(one, &taken);
-        assert_eq!(traffic.take(one, None), taken);
-        let other = Traffic { epoch: "another process".to_owned(), sent: 16 };
-        assert_eq!(traffic.take(one, Some(&other)).sent, 1);
-        assert_eq!(traffic.take(one, Some(&taken.traffic)).sent, 0, "the meter includes it");
-        assert_eq!(traffic.totals(one), (16, 3));
+        assert!(activities.used().is_empty());
+        activities.give_back(one, &taken);
+        assert_eq!(activities.take(one, None), taken);
+        let other = EgressCounter { epoch: "another process".to_owned(), sent: 16 };
+        assert_eq!(activities.take(one, Some(&other)).sent, 1);
+        assert_eq!(activities.take(one, Some(&taken.egress)).sent, 0, "the meter includes it");
+        assert_eq!(activities.totals(one), (16, 3));
     }
 }

@@ -24,7 +24,7 @@ use tokio::time::Instant;
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The maximum CPU time that the measurement is assumed to cost, in microseconds. It is not recorded.
-const LOOK_COSTS: u64 = 10_000;
+const MAX_MEASUREMENT_MICROS: u64 = 10_000;
 
 /// Open sessions that used less CPU time than this since the last reading, and received no data, are not
 /// measured.
@@ -72,19 +72,19 @@ pub(super) async fn cluster(
     if !used && !late && !full {
         return ledger.new_month().await;
     }
-    let taken = metering.activity.take(model.id, meter.map(|meter| &meter.traffic));
+    let taken = metering.activity.take(model.id, meter.map(|meter| &meter.egress));
     let quiet = taken.sent == 0 && metering.activity.sessions(model.id) > 0;
     if quiet && !full && grown.is_some_and(|grown| grown < QUIET) {
         metering.activity.give_back(model.id, &taken);
         return ledger.new_month().await;
     }
-    let when = match (used || taken.used, late) {
-        (true, _) => When::Active,
-        (_, true) => When::Trailing,
-        _ => When::Idle,
+    let phase = match (used || taken.used, late) {
+        (true, _) => UsagePhase::Active,
+        (_, true) => UsagePhase::Trailing,
+        _ => UsagePhase::Idle,
     };
     let result = match measure(metering, model.id, cpu).await {
-        Ok((measure, own)) => ledger.record_usage(measure, own, idle, when, &taken).await,
+        Ok((measure, own)) => ledger.record_usage(measure, own, idle, phase, &taken).await,
         Err(error) => Err(error),
     };
     match &result {
@@ -107,7 +107,7 @@ fn lag(metering: &Metering) -> Duration {
 
 /// How the usage since the last measurement is recorded.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum When {
+enum UsagePhase {
     /// There was a session.
     Active,
     /// There was a session just before: its counters can arrive late. Its CPU time is already recorded.
@@ -122,7 +122,7 @@ async fn measure(metering: &Metering, cluster: ClusterId, before: CpuCounter) ->
     let mut measure =
         tokio::time::timeout(PATIENCE, metering.context.engine.measure(cluster)).await.map_err(late)??;
     measure.cpu = metering.context.engine.cpu(cluster).await?;
-    let own = measure.cpu.since(&before).min(LOOK_COSTS);
+    let own = measure.cpu.since(&before).min(MAX_MEASUREMENT_MICROS);
     Ok((measure, own))
 }
 
@@ -154,7 +154,7 @@ impl Ledger<'_> {
         mut measure: Measure,
         own: u64,
         idle: Option<CpuCounter>,
-        when: When,
+        phase: UsagePhase,
         taken: &Uncounted,
     ) -> Result<()> {
         let (model, now) = (&self.cluster.value, self.metering.context.now());
@@ -162,7 +162,7 @@ impl Ledger<'_> {
         let mut meter = self.stored.as_ref().map_or_else(fresh, |stored| stored.value.clone());
         let mut before = meter.last.clone();
         let epoch = measure.cpu.epoch.clone();
-        if when == When::Trailing {
+        if phase == UsagePhase::Trailing {
             // It is not skipped either: a part can belong to a session that is not reported yet.
             measure.cpu = before.cpu.clone();
         }
@@ -170,10 +170,13 @@ impl Ledger<'_> {
             before.cpu = idle;
         }
         let mut growth = measure.since(&before);
-        growth.cpu_micros = if when == When::Trailing { 0 } else { growth.cpu_micros.saturating_sub(own) };
-        let quantities = match when {
-            When::Idle => Quantities::default(),
-            When::Active | When::Trailing => {
+        growth.cpu_micros = match phase {
+            UsagePhase::Trailing => 0,
+            UsagePhase::Active | UsagePhase::Idle => growth.cpu_micros.saturating_sub(own),
+        };
+        let quantities = match phase {
+            UsagePhase::Idle => Quantities::default(),
+            UsagePhase::Active | UsagePhase::Trailing => {
                 meter.deduct_startup_cost(&epoch, &mut growth);
                 Quantities::of(&growth, taken.sent)
             }
@@ -181,12 +184,12 @@ impl Ledger<'_> {
         let unchanged =
             measure.storage_bytes == meter.last.storage_bytes && measure.roles == meter.last.roles;
         let nothing = quantities == Quantities::default() && unchanged;
-        if self.stored.is_some() && when != When::Active && nothing {
+        if self.stored.is_some() && phase != UsagePhase::Active && nothing {
             return self.new_month().await;
         }
         let storage_bytes = measure.storage_bytes;
         meter.record_usage(measure, quantities, now);
-        meter.traffic.clone_from(&taken.traffic);
+        meter.egress.clone_from(&taken.egress);
         let crossings = meter.crossings(model.plan, &limits(model));
         let mut batch = Batch::server("meter");
         batch.mutations.extend(match &self.stored {

@@ -20,6 +20,7 @@ pub fn extension(metering: &Metering, cluster: &Cluster, meter: Option<&Meter>) 
     conditions.extend(metering.context.disk.condition());
     let of_backups = metering.context.backup_conditions.lock().get(&cluster.id).cloned();
     conditions.extend(of_backups.into_iter().flatten());
+    conditions.extend(backups_disabled(metering, cluster));
     conditions.extend(too_many_roles(meter).map(|roles| Condition {
         kind: "RoleLimitExceeded".to_owned(),
         holds: true,
@@ -35,6 +36,18 @@ pub fn extension(metering: &Metering, cluster: &Cluster, meter: Option<&Meter>) 
         suspended: cluster.is_active() && cluster.power == Power::Off,
         usage: usage(metering, cluster, meter),
     }
+}
+
+/// The condition of a cluster that would get backups if the settings did not turn them off.
+fn backups_disabled(metering: &Metering, cluster: &Cluster) -> Option<Condition> {
+    let expected = cluster.is_active() && cluster.backup_configuration().enabled;
+    (expected && !metering.context.settings.backups.enabled).then(|| Condition {
+        kind: Condition::BACKUPS_DISABLED.to_owned(),
+        holds: true,
+        message: "The operator has turned off backups on this server (backups.enabled). No new backups of \
+                  this cluster are taken. Existing ones can be restored until they expire."
+            .to_owned(),
+    })
 }
 
 fn usage(metering: &Metering, cluster: &Cluster, meter: Option<&Meter>) -> Usage {

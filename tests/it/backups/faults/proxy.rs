@@ -1,7 +1,7 @@
 //! A proxy in front of an S3 server, which does to requests what a test asks for.
 
-use crate::backups::bucket::{self, Bucket};
-use ootheca_testkit::{Engine, ServerBuilder};
+use crate::backups::bucket;
+use ootheca_testkit::{Engine, ServerBuilder, s3::S3Server};
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
@@ -44,7 +44,7 @@ pub(crate) struct Proxy {
     shared: Arc<Shared>,
     address: SocketAddr,
     accepting: Option<JoinHandle<()>>,
-    _bucket: Bucket,
+    _bucket: S3Server,
 }
 
 struct Shared {
@@ -63,8 +63,8 @@ struct State {
 
 impl Proxy {
     pub(crate) fn start() -> Self {
-        let bucket = Bucket::start();
-        let server = bucket.endpoint.trim_start_matches("http://").to_owned();
+        let bucket = S3Server::start();
+        let server = bucket.endpoint().trim_start_matches("http://").to_owned();
         let state = Mutex::new(State { fault: Fault::None, affected: 0, closed: false });
         let shared = Arc::new(Shared { server, state, changed: Condvar::new() });
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");

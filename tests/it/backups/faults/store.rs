@@ -7,7 +7,7 @@ use super::{
 use crate::{
     backups::{
         shared::{
-            DAY, HOUR, LIMIT, backup_after, backups, database, databases, furnish, now, restore,
+            DAY, HOUR, LIMIT, backup_after, backups, condition, database, databases, furnish, now, restore,
             restore_into_itself, take_backup,
         },
         verify::{WEEK, enable, series},
@@ -17,15 +17,6 @@ use crate::{
 use ootheca_testkit::{Client, Engine, Ootheca, eventually_within};
 use serde_json::json;
 use std::time::Duration;
-
-/// The message of a condition of a cluster.
-#[track_caller]
-fn condition(client: &Client, cluster: &str, kind: &str) -> Option<String> {
-    let shown = client.get(&format!("/clusters/{cluster}"));
-    let conditions = shown.ok()["ootheca"]["conditions"].as_array().expect("a list");
-    let found = conditions.iter().find(|condition| condition["kind"] == kind)?;
-    found["message"].as_str().map(str::to_owned)
-}
 
 /// A server with a cluster that has a backup, and a database `during` that is not in it.
 fn boot_with_a_backup(proxy: &Proxy) -> (Ootheca, String) {

@@ -1,11 +1,11 @@
-//! The flags of `cluster create` for a cluster that deletes itself.
+//! The flags of `cluster create` for a cluster that expires.
 
 use crate::verbs::time;
 use clap::Args;
 use ootheca_model::Timestamp;
 use std::time::{Duration, SystemTime};
 
-/// When the cluster deletes itself; never by default.
+/// When the cluster expires; never by default.
 #[derive(Args, Default)]
 #[group(multiple = false)]
 pub(super) struct ExpiryArgs {
@@ -18,7 +18,7 @@ pub(super) struct ExpiryArgs {
 }
 
 impl ExpiryArgs {
-    /// The time at which the cluster deletes itself. A duration starts now, by the clock of this machine.
+    /// The time at which the cluster expires. A duration starts now, by the clock of this machine.
     pub(super) fn expires_at(&self) -> Option<Timestamp> {
         self.expires_at_from(SystemTime::now().into())
     }

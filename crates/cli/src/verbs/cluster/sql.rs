@@ -5,7 +5,7 @@ use super::{Context, path};
 use crate::{
     client::Client,
     failure::{Exit, Failure, Result},
-    resolve, terminal,
+    files, resolve, terminal,
 };
 use clap::Args;
 use etcetera::BaseStrategy;
@@ -13,8 +13,7 @@ use rand::seq::IndexedRandom;
 use serde_json::{Value, json};
 use std::{
     env, fs,
-    io::Write,
-    os::unix::{fs::DirBuilderExt, process::CommandExt},
+    os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -89,14 +88,9 @@ fn store_certificate(id: &str, certificate: &str) -> Result<PathBuf> {
     let strategy = etcetera::choose_base_strategy();
     let strategy = strategy
         .map_err(|_| Failure::failed("could not determine the home directory to store the certificate in"))?;
-    let directory = strategy.cache_dir().join("ootheca/certificates");
-    let file = directory.join(format!("{id}.crt"));
-    let failed =
-        |error: std::io::Error| Failure::failed(format!("could not write {}: {error}", file.display()));
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(&directory).map_err(failed)?;
-    let mut temporary = tempfile::NamedTempFile::new_in(&directory).map_err(failed)?;
-    temporary.write_all(certificate.as_bytes()).map_err(failed)?;
-    temporary.persist(&file).map_err(|error| failed(error.error))?;
+    let file = strategy.cache_dir().join(format!("ootheca/certificates/{id}.crt"));
+    files::replace(&file, certificate)
+        .map_err(|error| Failure::failed(format!("could not write {}: {error}", file.display())))?;
     Ok(file)
 }
 

@@ -13,7 +13,8 @@ use crate::{
         server::not_ready, statement_error::StatementError,
     },
 };
-use ootheca_model::{Error, Result, failpoint};
+use ootheca_durable::failpoint;
+use ootheca_model::{Error, Result};
 use std::{path::Path, sync::Arc, time::Duration};
 use tokio::time::{sleep, timeout};
 

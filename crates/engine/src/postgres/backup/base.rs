@@ -12,8 +12,9 @@ use crate::{
     backup::{BaseInfo, BaseWriter},
     files::blocking,
     postgres::{
+        deadline::{CHECKPOINT_TIMEOUT, response, within},
         instance::{Instance, InstanceState},
-        server::{self, not_ready},
+        server::{self, SET_CHECKPOINT_STATEMENT_TIMEOUT, not_ready},
         statement_error::StatementError,
     },
 };
@@ -22,8 +23,6 @@ use std::{ops::RangeInclusive, path::Path};
 use tokio::{io::AsyncWriteExt as _, sync::watch};
 use tokio_postgres::{Client, Row};
 
-/// The time limit for the checkpoint with which a backup begins.
-const STATEMENT_TIMEOUT: &str = "SET statement_timeout = '10min'";
 const ARCHIVE_MODE: &str = "SELECT current_setting('archive_mode')";
 
 impl Instance {
@@ -179,7 +178,7 @@ impl BackupSession {
     /// Begins a backup of a server that archives its WAL.
     async fn begin_archived(instance: &Instance) -> Result<Self> {
         let client = server::connect(&instance.context, &instance.sockets(), "postgres").await?;
-        let mode = client.query_one(ARCHIVE_MODE, &[]).await.map_err(not_begun)?;
+        let mode = response(client.query_one(ARCHIVE_MODE, &[]), not_begun).await?;
         if mode.try_get::<_, String>(0).map_err(not_begun)? == "off" {
             return Err(archiving_off());
         }
@@ -191,14 +190,18 @@ impl BackupSession {
         let client = server::connect(&instance.context, &instance.sockets(), "postgres").await?;
         let session = Self::begin(client, instance.programs.major).await?;
         // After the checkpoint: a slot from before it would hold back more WAL than a server keeps, and be terminated.
-        session.client.batch_execute(KEEP_WAL).await.map_err(not_begun)?;
+        response(session.client.batch_execute(KEEP_WAL), not_begun).await?;
         Ok(session)
     }
 
+    /// Waits for the checkpoint with which a backup begins.
     async fn begin(client: Client, major: u32) -> Result<Self> {
-        client.batch_execute(STATEMENT_TIMEOUT).await.map_err(not_begun)?;
         let statements = if major < 15 { STATEMENTS_14 } else { STATEMENTS_15 };
-        let row = client.query_one(statements.begin, &[]).await.map_err(not_begun)?;
+        let begin = async {
+            client.batch_execute(SET_CHECKPOINT_STATEMENT_TIMEOUT).await.map_err(not_begun)?;
+            client.query_one(statements.begin, &[]).await.map_err(not_begun)
+        };
+        let row = within(CHECKPOINT_TIMEOUT, begin).await?;
         let start: String = row.try_get(0).map_err(not_begun)?;
         let start = Lsn::parse(&start).ok_or_else(unexpected_position)?;
         Ok(Self { client, statements, start })
@@ -207,7 +210,7 @@ impl BackupSession {
     /// Up to where the WAL is in its files.
     pub(super) async fn flushed(&self) -> Result<Lsn> {
         let failed = |error| StatementError::from(error).other("read the position in the WAL");
-        let row = self.client.query_one(FLUSHED, &[]).await.map_err(failed)?;
+        let row = response(self.client.query_one(FLUSHED, &[]), failed).await?;
         let position: String = row.try_get(0).map_err(failed)?;
         Lsn::parse(&position).ok_or_else(unexpected_position)
     }
@@ -220,13 +223,13 @@ impl BackupSession {
             "SELECT pg_replication_slot_advance(slot_name, greatest(restart_lsn, '{before}')) \
              FROM pg_replication_slots WHERE slot_name = ('ootheca_' || pg_backend_pid())::name"
         );
-        self.client.batch_execute(&statement).await.map_err(failed)
+        response(self.client.batch_execute(&statement), failed).await
     }
 
     /// Ends the backup mode. WAL is still kept.
     pub(super) async fn end(&self) -> Result<BackupEnd> {
         let failed = |error| StatementError::from(error).other("end a backup");
-        let row = self.client.query_one(self.statements.end, &[]).await.map_err(failed)?;
+        let row = response(self.client.query_one(self.statements.end, &[]), failed).await?;
         let [position, label, tablespaces] = texts(&row).map_err(failed)?;
         if !tablespaces.is_empty() {
             return Err(Error::precondition("tablespaces can't be backed up"));

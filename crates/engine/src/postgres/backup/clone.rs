@@ -30,7 +30,8 @@ use crate::{
         table::ClusterSlot,
     },
 };
-use ootheca_model::{ClusterId, Error, Result, backup::MaskingScript, failpoint};
+use ootheca_durable::failpoint;
+use ootheca_model::{ClusterId, Error, Result, backup::MaskingScript};
 use std::{
     path::PathBuf,
     pin::pin,

@@ -16,6 +16,7 @@ use crate::{
     postgres::{
         binaries::Programs,
         context::EngineContext,
+        deadline::response,
         masking,
         owner::Owner,
         process::{self, Process},
@@ -218,7 +219,7 @@ impl Recovery<'_> {
         }
         let client = server::connect(self.context, self.sockets, "postgres").await.map_err(explain)?;
         let failed = |error| StatementError::from(error).other("read the end of the WAL");
-        let row = client.query_one(POSITION, &[]).await.map_err(failed)?;
+        let row = response(client.query_one(POSITION, &[]), failed).await?;
         let position: String = row.try_get(0).map_err(failed)?;
         let unexpected = || Error::internal("the SQL server returned an unexpected position in the WAL");
         let position = Lsn::parse(&position).ok_or_else(unexpected)?;

@@ -15,7 +15,8 @@ use crate::{
         server::MAX_WAL_BYTES, shared::Shared, staging::create_data_folder,
     },
 };
-use ootheca_model::{ClusterId, Error, Result, backup::MaskingScript, failpoint};
+use ootheca_durable::failpoint;
+use ootheca_model::{ClusterId, Error, Result, backup::MaskingScript};
 use std::{
     fs, io,
     path::{Path, PathBuf},

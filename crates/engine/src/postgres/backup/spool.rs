@@ -8,7 +8,8 @@ use crate::{
     files::{failed, names_in},
     postgres::{binaries::Programs, copy::make_private_folder, owner::Owner},
 };
-use ootheca_model::{Error, Result, failpoint};
+use ootheca_durable::failpoint;
+use ootheca_model::{Error, Result};
 use std::{
     fs,
     io::{self, Read as _},

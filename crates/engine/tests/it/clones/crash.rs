@@ -8,14 +8,12 @@ use super::{
     at_epoch, destination, no_backup_is_left, nothing_else_is_left, numbers, source_of, with_numbers,
 };
 use crate::support::{Folder, postgres, ready_again, suspended};
+use ootheca_durable::failpoint;
 use ootheca_engine::{
     Engine,
     postgres::{PostgresEngine, Settings},
 };
-use ootheca_model::{
-    failpoint,
-    instance::{InstancePlan, Phase, Power},
-};
+use ootheca_model::instance::{InstancePlan, Phase, Power};
 use std::{
     fs,
     os::unix::process::ExitStatusExt,

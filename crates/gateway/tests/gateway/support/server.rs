@@ -94,7 +94,7 @@ pub(crate) fn program(name: &str) -> PathBuf {
     found.unwrap_or_else(|| panic!("{name} is not installed"))
 }
 
-/// The user id and group id of the server, which must not run as root.
+/// The user ID and group ID of the server, which must not run as root.
 fn owner() -> Option<(u32, u32)> {
     if !rustix::process::geteuid().is_root() {
         return None;

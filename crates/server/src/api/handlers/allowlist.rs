@@ -18,7 +18,7 @@ pub async fn list_allowlist_entries(
     let cluster = call.cluster().await?;
     let rows = Query { parent: Some(cluster.row.id.clone()), ..Query::all(Kind::AllowlistEntry) };
     let (rows, pagination) = paging::rows(&call, &query, rows).await?;
-    let allowlist = rows.into_iter().map(|row| Ok(render(documents::decode::<Model>(row)?.value)));
+    let allowlist = rows.into_iter().map(|row| Ok(convert(documents::decode::<Model>(row)?.value)));
     // The gateway reads the list again before this response is sent, so no change is ever propagating.
     Ok(ListAllowlistEntriesResponse {
         allowlist: allowlist.collect::<Result<_>>()?,
@@ -55,7 +55,7 @@ pub async fn add_allowlist_entry2(
             let after = Model { created_at: before.value.created_at, ..entry };
             Ok(Decision::now(
                 Batch::by(&call.granted).with(documents::update(&before.row, &after)?),
-                render(after),
+                convert(after),
             ))
         }
     }
@@ -74,7 +74,7 @@ pub async fn update_allowlist_entry(
         ui: required("ui", body.ui)?,
         ..before.value
     };
-    Ok(Decision::now(Batch::by(&call.granted).with(documents::update(&before.row, &after)?), render(after)))
+    Ok(Decision::now(Batch::by(&call.granted).with(documents::update(&before.row, &after)?), convert(after)))
 }
 
 /// `DELETE …/networking/allowlist/{cidr_ip}/{cidr_mask}`
@@ -83,7 +83,7 @@ pub async fn delete_allowlist_entry(
     path: AllowlistEntryPath,
 ) -> Result<Decision<AllowlistEntry>> {
     let before = existing(&call, &path).await?;
-    Ok(Decision::now(Batch::by(&call.granted).with(documents::delete(&before.row)), render(before.value)))
+    Ok(Decision::now(Batch::by(&call.granted).with(documents::delete(&before.row)), convert(before.value)))
 }
 
 async fn existing(call: &Call, path: &AllowlistEntryPath) -> Result<Stored<Model>> {
@@ -105,7 +105,7 @@ async fn add(call: &Call, cluster: &Stored<Cluster>, entry: Model) -> Result<Dec
     // Touching the cluster prevents two concurrent additions from exceeding the limit together.
     let batch =
         Batch::by(&call.granted).with(documents::touch(&cluster.row)).with(documents::insert(&entry)?);
-    Ok(Decision::now(batch, render(entry)))
+    Ok(Decision::now(batch, convert(entry)))
 }
 
 fn new_entry(
@@ -135,7 +135,7 @@ fn checked_name(name: Option<String>) -> Result<Option<String>> {
     }
 }
 
-fn render(entry: Model) -> AllowlistEntry {
+fn convert(entry: Model) -> AllowlistEntry {
     AllowlistEntry {
         cidr_ip: entry.network.addr().to_string(),
         cidr_mask: entry.network.prefix_len().into(),

@@ -36,7 +36,7 @@ pub async fn create_api_key(
     let name = required("name", body.name)?;
     names::display("name", &name)?;
     let owner = required("service_account_id", body.service_account_id)?;
-    let unknown = || Error::invalid("service_account_id", "is not the id of a service account");
+    let unknown = || Error::invalid("service_account_id", "is not the ID of a service account");
     let owner: PrincipalId = owner.parse().map_err(|_| unknown())?;
     let store = &*call.context.store;
     let account = documents::find::<ServiceAccount>(store, &owner.to_string()).await?;

@@ -302,7 +302,7 @@ fn check_follows(
 ) -> Result<()> {
     let (from, to) = (before.unchanged_until, next.as_of_time);
     let reason = if next.epoch != before.epoch {
-        format!("a backup was restored into the source cluster between {from} and {to}")
+        format!("the data of the source cluster was replaced between {from} and {to}")
     } else if next.damaged {
         format!("the backup of {to} is damaged")
     } else if next.base != base.value.id && base.row.ended_at.is_some() {

@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 /// `GET …/backups-config`. A cluster has a configuration in every state until it is deleted.
 pub async fn get_backup_configuration(call: Arc<Call>, _path: ClusterPath) -> Result<BackupConfiguration> {
-    Ok(render(call.cluster().await?.value.backup_configuration()))
+    Ok(convert(call.cluster().await?.value.backup_configuration()))
 }
 
 /// `PATCH …/backups-config`
@@ -39,10 +39,10 @@ pub async fn update_backup_configuration(
     };
     let after = backup::patch(&before.value, &wanted, call.context.now())?;
     let batch = Batch::by(&call.granted).with(documents::update(&before.row, &after)?);
-    Ok(Decision::now(batch, render(after.backup_configuration())))
+    Ok(Decision::now(batch, convert(after.backup_configuration())))
 }
 
-fn render(configuration: Model) -> BackupConfiguration {
+fn convert(configuration: Model) -> BackupConfiguration {
     BackupConfiguration {
         enabled: configuration.enabled,
         frequency_minutes: configuration.frequency_minutes.into(),

@@ -22,13 +22,13 @@ pub async fn list_blackout_windows(
     let cluster = call.cluster().await?;
     let rows = Query { parent: Some(cluster.row.id), ..Query::all(Kind::BlackoutWindow) };
     let (rows, pagination) = paging::rows(&call, &query, rows).await?;
-    let windows = rows.into_iter().map(|row| Ok(render(documents::decode::<Model>(row)?.value)));
+    let windows = rows.into_iter().map(|row| Ok(convert(documents::decode::<Model>(row)?.value)));
     Ok(ListBlackoutWindowsResponse { blackout_windows: windows.collect::<Result<_>>()?, pagination })
 }
 
 /// `GET …/blackout-windows/{blackout_window_id}`
 pub async fn get_blackout_window(call: Arc<Call>, path: BlackoutWindowPath) -> Result<BlackoutWindow> {
-    Ok(render(existing(&call, &path).await?.value))
+    Ok(convert(existing(&call, &path).await?.value))
 }
 
 /// `POST …/blackout-windows`
@@ -43,7 +43,7 @@ pub async fn create_blackout_window(
     // If the cluster is deleted at the same time, touching it prevents that the window is left.
     let batch =
         Batch::by(&call.granted).with(documents::touch(&cluster.row)).with(documents::insert(&window)?);
-    Ok(Decision::now(batch, render(window)))
+    Ok(Decision::now(batch, convert(window)))
 }
 
 /// `PATCH …/blackout-windows/{blackout_window_id}`
@@ -55,7 +55,7 @@ pub async fn update_blackout_window(
     let before = existing(&call, &path).await?;
     let wanted = BlackoutPatch { start_time: body.start_time, end_time: body.end_time };
     let after = blackout::patch(&before.value, &wanted, call.context.now())?;
-    Ok(Decision::now(Batch::by(&call.granted).with(documents::update(&before.row, &after)?), render(after)))
+    Ok(Decision::now(Batch::by(&call.granted).with(documents::update(&before.row, &after)?), convert(after)))
 }
 
 /// `DELETE …/blackout-windows/{blackout_window_id}`
@@ -64,7 +64,7 @@ pub async fn delete_blackout_window(
     path: BlackoutWindowPath,
 ) -> Result<Decision<BlackoutWindow>> {
     let before = existing(&call, &path).await?;
-    Ok(Decision::now(Batch::by(&call.granted).with(documents::delete(&before.row)), render(before.value)))
+    Ok(Decision::now(Batch::by(&call.granted).with(documents::delete(&before.row)), convert(before.value)))
 }
 
 /// The window, if it belongs to the cluster in the path.
@@ -76,7 +76,7 @@ async fn existing(call: &Call, path: &BlackoutWindowPath) -> Result<Stored<Model
     found.ok_or_else(|| Error::not_found("blackout window"))
 }
 
-fn render(window: Model) -> BlackoutWindow {
+fn convert(window: Model) -> BlackoutWindow {
     BlackoutWindow {
         id: window.id,
         cluster_id: window.cluster.to_string(),

@@ -5,7 +5,7 @@ use crate::{
         call::{Attempt, Call},
         decision::{Decision, Reply},
     },
-    documents::active_cluster,
+    documents::undeleted_cluster,
     lifecycle::{
         Lifecycle,
         activity_tracker::ActivityGuard,
@@ -32,7 +32,7 @@ pub(super) async fn inside(call: &Call) -> Result<Inside> {
     let (context, lifecycle) = (&call.context, &call.lifecycle);
     let id = call.granted.cluster().ok_or_else(|| Error::not_found("cluster"))?;
     let held = lifecycle.tracker.inspect(id).await;
-    let found = active_cluster(&*context.store, call.granted.organization(), Some(id)).await?.value;
+    let found = undeleted_cluster(&*context.store, call.granted.organization(), Some(id)).await?.value;
     let attempt = || context.engine.admin(id);
     if found.power == Power::On {
         match context.when_ready(id, READY_WAIT, attempt).await {

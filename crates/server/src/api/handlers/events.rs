@@ -28,7 +28,7 @@ use uuid::Uuid;
 /// An idle stream sends a comment at this interval.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How often the store is polled if other servers write to it, so that there are no hints.
-const LOOK: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// The maximum number of events that are read at once.
 const PAGE: usize = 200;
 
@@ -62,7 +62,7 @@ impl Follower {
             None => range.newest,
             Some(Ok(cursor)) if (0..=range.newest).contains(&cursor) => cursor,
             Some(_) => {
-                return Err(Error::invalid("cursor", "must be the id of an event that was sent"));
+                return Err(Error::invalid("cursor", "must be the ID of an event that was sent"));
             }
         };
         if cursor + 1 < range.oldest {
@@ -148,7 +148,7 @@ impl Follower {
     async fn wait(&mut self) {
         let alone = self.identity.context.store.stamp(Kind::Cluster).is_some();
         let heartbeat = self.silent_since + HEARTBEAT;
-        let until = if alone { heartbeat } else { heartbeat.min(Instant::now() + LOOK) };
+        let until = if alone { heartbeat } else { heartbeat.min(Instant::now() + POLL_INTERVAL) };
         let hint = async {
             // A lost hint counts too.
             while self.hints.recv().await.is_ok_and(|changed| !changed.kind.is_announced()) {}

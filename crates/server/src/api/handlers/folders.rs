@@ -40,7 +40,7 @@ pub async fn list_folders(call: Arc<Call>, query: ListFoldersQuery) -> Result<Li
     };
     let shown = |folder: &&Folder| {
         query.page.as_of_time.is_none_or(|time| folder.created_at <= time)
-            && visible.shows(Held::Folder(folder.id), &tree.line_ids(folder.parent))
+            && visible.shows(Held::Folder(folder.id), &tree.ancestor_ids_from(folder.parent))
     };
     let folders: Vec<&Folder> = found.into_iter().filter(shown).collect();
     let (folders, pagination) = paging::filtered_slice(
@@ -124,8 +124,8 @@ pub async fn delete_folder(call: Arc<Call>, _path: FolderPath) -> Result<Decisio
     let folders = tree.children(Some(before.value.id)).count();
     let clusters = clusters(&call, Some(before.value.id)).await?.len();
     if folders + clusters > 0 {
-        let held = format!("{folders} folders and {clusters} clusters");
-        return Err(Error::precondition(format!("folder contains {held}; move or delete them first")));
+        let held = format!("folders: {folders}, clusters: {clusters}");
+        return Err(Error::precondition(format!("folder is not empty ({held}); move or delete them first")));
     }
     let batch = Batch::by(&call.granted).with(guard).with(documents::delete(&before.row));
     Ok(Decision::now(batch, DeleteFolderResponse {}))
@@ -142,7 +142,8 @@ pub async fn list_folder_contents(
     let visible = call.granted.visible();
     let way = way_there(&call, &tree).await?;
     let shows = |folder: &Folder| {
-        way.contains(&folder.id) || visible.shows(Held::Folder(folder.id), &tree.line_ids(folder.parent))
+        way.contains(&folder.id)
+            || visible.shows(Held::Folder(folder.id), &tree.ancestor_ids_from(folder.parent))
     };
     let unknown = || Error::not_found("folder");
     let parent = match path.folder_id.as_str() {
@@ -152,10 +153,10 @@ pub async fn list_folder_contents(
     if let Some(id) = parent {
         tree.get(id).filter(|folder| shows(folder)).ok_or_else(unknown)?;
     }
-    let line = tree.line_ids(parent);
+    let line = tree.ancestor_ids_from(parent);
     let mut items: Vec<Item<'_>> = tree.children(parent).filter(|one| shows(one)).map(Item::Folder).collect();
     for row in clusters(&call, parent).await? {
-        let id = row.id.parse().map_err(|error| Error::internal("cluster: damaged id").because(error))?;
+        let id = row.id.parse().map_err(|error| Error::internal("cluster: damaged ID").because(error))?;
         if visible.shows(Held::Cluster(id), &line) {
             items.push(Item::Cluster(Box::new(row)));
         }
@@ -196,13 +197,13 @@ async fn way_there(call: &Call, tree: &Tree) -> Result<BTreeSet<FolderId>> {
     let mut way = BTreeSet::new();
     let Visible::Only(reach) = call.granted.visible() else { return Ok(way) };
     for id in &reach.folders {
-        way.extend(tree.line_ids(tree.get(*id).and_then(|folder| folder.parent)));
+        way.extend(tree.ancestor_ids_from(tree.get(*id).and_then(|folder| folder.parent)));
     }
     for id in &reach.clusters {
         let found = call.context.find::<Model>(&id.to_string()).await?;
         let found = found.filter(|found| found.row.organization == call.granted.organization());
         if let Some(cluster) = found.filter(|found| found.value.is_active()) {
-            way.extend(tree.line_ids(cluster.value.parent));
+            way.extend(tree.ancestor_ids_from(cluster.value.parent));
         }
     }
     Ok(way)
@@ -260,7 +261,7 @@ fn resource(
     (organization, parent): (OrganizationId, Option<FolderId>),
     labels: &BTreeMap<String, String>,
 ) -> FolderResource {
-    let above = tree.line(parent).into_iter().rev();
+    let above = tree.ancestors_from(parent).into_iter().rev();
     FolderResource {
         resource_id,
         name: name.to_owned(),

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 /// `GET …/maintenance-window`
 pub async fn get_maintenance_window(call: Arc<Call>, _path: ClusterPath) -> Result<MaintenanceWindow> {
-    Ok(render(maintenance::existing_window(&call.cluster().await?.value)?))
+    Ok(convert(maintenance::existing_window(&call.cluster().await?.value)?))
 }
 
 /// `PUT …/maintenance-window`
@@ -27,7 +27,7 @@ pub async fn set_maintenance_window(
     let (offset, length) = (body.offset_duration.as_deref(), body.window_duration.as_deref());
     let (after, window) = maintenance::set_window(&before.value, offset, length, call.context.now())?;
     let batch = Batch::by(&call.granted).with(documents::update(&before.row, &after)?);
-    Ok(Decision::now(batch, render(window)))
+    Ok(Decision::now(batch, convert(window)))
 }
 
 /// `DELETE …/maintenance-window`
@@ -38,10 +38,10 @@ pub async fn delete_maintenance_window(
     let before = call.cluster().await?;
     let (after, window) = maintenance::delete_window(&before.value, call.context.now())?;
     let batch = Batch::by(&call.granted).with(documents::update(&before.row, &after)?);
-    Ok(Decision::now(batch, render(window)))
+    Ok(Decision::now(batch, convert(window)))
 }
 
-fn render(window: Model) -> MaintenanceWindow {
+fn convert(window: Model) -> MaintenanceWindow {
     MaintenanceWindow {
         offset_duration: duration(window.offset_seconds),
         window_duration: duration(window.length_seconds),

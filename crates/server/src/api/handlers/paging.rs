@@ -90,7 +90,7 @@ impl TimePage {
         let mut times = times.start..times.end.min(following(request.as_of));
         if let Some(token) = &request.token {
             let mark = token.value.parse::<i64>().map(Timestamp);
-            let mark = mark.map_err(|_| Error::invalid("pagination.page", "is not a place in this list"))?;
+            let mark = mark.map_err(|_| Error::invalid("pagination.page", "is not a page of this list"))?;
             if self.descending() {
                 times.end = times.end.min(mark);
             } else {

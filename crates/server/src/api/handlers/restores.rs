@@ -42,7 +42,7 @@ pub async fn list_restores(
         Ok(start.is_none_or(|start| created >= start) && end.is_none_or(|end| created < end))
     })
     .await?;
-    let restores = rows.into_iter().map(|row| Ok(render(&call, documents::decode::<Model>(row)?.value)));
+    let restores = rows.into_iter().map(|row| Ok(convert(&call, documents::decode::<Model>(row)?.value)));
     Ok(ListRestoresResponse { restores: restores.collect::<Result<_>>()?, pagination })
 }
 
@@ -51,7 +51,7 @@ pub async fn get_restore(call: Arc<Call>, path: RestorePath) -> Result<Restore> 
     let destination = destination(&call).await?;
     let found = documents::find::<Model>(&*call.context.store, &path.restore_id.to_lowercase()).await?;
     let found = found.filter(|found| found.row.parent == destination.row.id);
-    Ok(render(&call, found.ok_or_else(|| Error::not_found("restore"))?.value))
+    Ok(convert(&call, found.ok_or_else(|| Error::not_found("restore"))?.value))
 }
 
 /// `POST …/restores`
@@ -88,7 +88,7 @@ pub async fn create_restore(
         .with(documents::touch(&point.row))
         .with(documents::insert(&restore)?)
         .with(documents::update(&destination.row, &after)?);
-    Ok(Decision::now(batch, render(&call, restore)))
+    Ok(Decision::now(batch, convert(&call, restore)))
 }
 
 /// A random number that clients see as the job of the database.
@@ -194,7 +194,7 @@ fn set(name: String) -> Option<String> {
     (!name.is_empty()).then_some(name)
 }
 
-fn render(call: &Call, restore: Model) -> Restore {
+fn convert(call: &Call, restore: Model) -> Restore {
     let completion_percent = match restore.status {
         RestoreStatus::Pending => call.lifecycle.backups.progress(&restore.id).unwrap_or(0.0),
         RestoreStatus::Success => 1.0,

@@ -142,7 +142,7 @@ pub async fn check_existing(call: &Call, grants: &[Grant]) -> Result<()> {
         match grant.resource {
             Held::Organization => {}
             Held::Folder(id) => drop(documents::get::<Folder>(store, organization, &id.to_string()).await?),
-            Held::Cluster(id) => drop(documents::active_cluster(store, organization, Some(id)).await?),
+            Held::Cluster(id) => drop(documents::undeleted_cluster(store, organization, Some(id)).await?),
         }
     }
     Ok(())

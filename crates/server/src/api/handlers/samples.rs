@@ -109,7 +109,7 @@ async fn visible(call: &Call, principal: &Principal, ids: &BTreeSet<ClusterId>) 
     let mut visible = Vec::new();
     for row in call.context.store.list(&query).await? {
         let cluster = documents::decode::<Model>(row)?.value;
-        let line = tree.as_ref().map(|tree| tree.line_ids(cluster.parent)).unwrap_or_default();
+        let line = tree.as_ref().map(|tree| tree.ancestor_ids_from(cluster.parent)).unwrap_or_default();
         if principal.knows(Resource::Cluster(cluster.id), &line) {
             visible.push(cluster.id);
         }

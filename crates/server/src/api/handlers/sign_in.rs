@@ -26,12 +26,12 @@ pub async fn create_session(call: Arc<Call>, body: CreateSessionRequest) -> Resu
 
 /// The same error for an unknown address and a wrong password.
 fn wrong() -> Error {
-    Error::new(ErrorKind::Unauthenticated, "e-mail address or password is wrong")
+    Error::new(ErrorKind::Unauthenticated, "wrong email address or password")
 }
 
 /// The error for a link that cannot be used.
 fn unusable() -> Error {
-    Error::new(ErrorKind::Unauthenticated, "the link was used, revoked or has expired; ask for another one")
+    Error::new(ErrorKind::Unauthenticated, "the link has expired or was used or revoked; request a new one")
 }
 
 async fn by_password(
@@ -129,6 +129,6 @@ async fn organization(call: &Call, label: Option<&str>) -> Result<Option<Organiz
     let rows = store.list(&Query { limit: 2, ..Query::all(Kind::Organization) }).await?;
     match rows.as_slice() {
         [only] => Ok(Some(only.organization)),
-        _ => Err(Error::invalid("organization", "is required: this server has several")),
+        _ => Err(Error::invalid("organization", "is required: this server has several organizations")),
     }
 }

@@ -94,7 +94,7 @@ fn advice(sqlstate: &str) -> Option<String> {
             format!("In the SQL shell, a statement can run for {seconds} s. SQL clients have no such limit.")
         }
         "25006" => "Allow the statement to write.".to_owned(),
-        "25001" => "Every statement here is in a transaction; a SQL client can do this.".to_owned(),
+        "25001" => "The SQL shell runs every statement in a transaction. Use a SQL client.".to_owned(),
         _ => return None,
     })
 }

@@ -14,7 +14,7 @@ pub async fn get_cluster_version_deferral(
     call: Arc<Call>,
     _path: ClusterPath,
 ) -> Result<ClusterVersionDeferral> {
-    Ok(render(&call.cluster().await?.value))
+    Ok(convert(&call.cluster().await?.value))
 }
 
 /// `PUT …/version-deferral`
@@ -26,10 +26,10 @@ pub async fn set_cluster_version_deferral(
     let before = call.cluster().await?;
     let after = maintenance::set_deferral(&before.value, body.deferral_policy, call.context.now())?;
     let batch = Batch::by(&call.granted).with(documents::update(&before.row, &after)?);
-    Ok(Decision::now(batch, render(&after)))
+    Ok(Decision::now(batch, convert(&after)))
 }
 
 /// No patch is pending, because patches are not applied yet.
-fn render(cluster: &Cluster) -> ClusterVersionDeferral {
+fn convert(cluster: &Cluster) -> ClusterVersionDeferral {
     ClusterVersionDeferral { deferral_policy: cluster.deferral_policy(), deferred_until: None }
 }

@@ -15,13 +15,13 @@ use crate::{
     api::decision::Reply,
     context::Context,
     documents::{self, Document, Stored},
-    identity::api_key::hex,
 };
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit, Mac};
 use ootheca_model::{
     ClusterId, Error, ErrorKind, FolderId, OrganizationId, Principal, Result, Timestamp, audit::AuditEntry,
+    hex,
 };
 use ootheca_store::{Batch, Kind, Row};
 use serde::{Deserialize, Serialize};
@@ -90,7 +90,6 @@ pub struct Sealed {
 
 impl Document for IdempotencyRecord {
     const KIND: Kind = Kind::Idempotency;
-    const NAME: &'static str = "idempotency key";
 
     fn columns(&self) -> Row {
         let row =
@@ -124,9 +123,9 @@ impl IdempotencyKey {
             parts.finalize().into_bytes()
         };
         Self {
-            id: hex(&digest("idempotency key", &[key])),
+            id: hex::encode(&digest("idempotency key", &[key])),
             organization: caller.organization,
-            request: hex(&digest("idempotent request", request)),
+            request: hex::encode(&digest("idempotent request", request)),
             sealing: digest("sealed answer", &[key]).into(),
         }
     }
@@ -177,8 +176,8 @@ impl IdempotencyKey {
         if record.request == self.request {
             return Ok(());
         }
-        let message = "Idempotency-Key: was used for another request; for 24 hours a key stands for one \
-                       method, path, query, version and body of its caller";
+        let message = "Idempotency-Key: was used for another request; for 24 hours, a key only matches the \
+                       method, path, query, version, and body of its first request";
         Err(Error::new(ErrorKind::Exists, message))
     }
 

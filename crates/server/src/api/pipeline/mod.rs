@@ -220,7 +220,7 @@ impl RequestContext {
             response.trace_id = first;
         }
         let done = answer.status == 200;
-        response.body = if done { version.render(operation.op, answer.body) } else { answer.body };
+        response.body = if done { version.downgrade(operation.op, answer.body) } else { answer.body };
         Ok(())
     }
 

@@ -152,19 +152,22 @@ async fn status(world: &World, cluster: &Cluster, law: impl Fn(bool, &str)) {
         let share = limit.map_or(0, |limit| percent(used, limit, unit));
         THRESHOLDS.into_iter().rfind(|threshold| u64::from(*threshold) <= share).unwrap_or(0)
     };
-    let told = |limit: Option<i64>, told: ootheca_model::meter::Told| {
-        limit.is_none() || told.limit == limit.unwrap_or(0)
+    let is_current = |limit: Option<i64>, reported: ootheca_model::meter::ReportedThreshold| {
+        limit.is_none() || reported.limit == limit.unwrap_or(0)
     };
     let request_units = reached(set.request_units, meter.used.request_units().total(), MICRO);
     let storage = reached(set.storage_mib, meter.last.storage_bytes, MIB);
-    if told(set.request_units, meter.told_request_units) {
+    if is_current(set.request_units, meter.reported_request_units) {
         law(
-            meter.told_request_units.percent == request_units,
+            meter.reported_request_units.percent == request_units,
             "a threshold of request units is not reported",
         );
     }
-    law(told(set.storage_mib, meter.told_storage), "the limit of storage is not known to the meter");
-    law(meter.told_storage.percent >= storage, "a threshold of storage is not reported");
+    law(
+        is_current(set.storage_mib, meter.reported_storage),
+        "the limit of storage is not known to the meter",
+    );
+    law(meter.reported_storage.percent >= storage, "a threshold of storage is not reported");
 }
 
 /// The engine has no instances except those of active clusters.

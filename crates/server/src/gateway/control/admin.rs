@@ -22,9 +22,9 @@ use tokio::{io::BufReader, net::UnixStream};
 
 /// Sends a command to the server of the data directory. If no server runs, locks the directory and runs the
 /// command on the store.
-pub async fn ask(mut settings: Settings, command: Command) -> Result<Done> {
+pub async fn execute(mut settings: Settings, command: Command) -> Result<Done> {
     settings.data_dir = data_dir::absolute(&settings.data_dir)?;
-    if let Some(done) = ask_server(&settings.data_dir, &command).await? {
+    if let Some(done) = send_to_server(&settings.data_dir, &command).await? {
         return Ok(done);
     }
     if !settings.data_dir.is_dir() {
@@ -49,7 +49,7 @@ async fn run(store: &dyn Store, settings: &Settings, data: &DataDir, command: Co
 }
 
 /// Sends a command to the server of a data directory; `None` if none runs.
-async fn ask_server(data: &Path, command: &Command) -> Result<Option<Done>> {
+async fn send_to_server(data: &Path, command: &Command) -> Result<Option<Done>> {
     let stream = match UnixStream::connect(control_socket(data)).await {
         Ok(stream) => stream,
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {
@@ -62,12 +62,12 @@ async fn ask_server(data: &Path, command: &Command) -> Result<Option<Done>> {
     send(stream.get_mut(), &hello).await?;
     let gone = || Error::unavailable("control socket: the server ended before it responded");
     receive::<_, ServerHello>(&mut stream).await?.ok_or_else(gone)?.check()?;
-    let answer = receive::<_, Result<Done, Failure>>(&mut stream).await?.ok_or_else(gone)?;
-    answer.map(Some).map_err(Error::from)
+    let response = receive::<_, Result<Done, Failure>>(&mut stream).await?.ok_or_else(gone)?;
+    response.map(Some).map_err(Error::from)
 }
 
 /// Runs a command and sends the response.
-pub(super) async fn answer(context: &Context, stream: &mut UnixStream, command: Command) -> Result<()> {
+pub(super) async fn handle(context: &Context, stream: &mut UnixStream, command: Command) -> Result<()> {
     send(stream, &ServerHello::new()).await?;
     let result = admin::run(&*context.store, &context.settings, command, context.now()).await;
     send(stream, &result.map_err(Failure::from)).await

@@ -22,12 +22,12 @@ struct CachedCluster {
     secrets: HashMap<String, Secret>,
     endpoint: Option<PathBuf>,
     /// When it was last used, as the number of the request.
-    asked: u64,
+    last_used: u64,
 }
 
 impl CachedCluster {
     /// Stores a secret. At the limit, it replaces one other, so that most users can still log in.
-    fn learn_secret(&mut self, user: &str, secret: &Secret) {
+    fn insert_secret(&mut self, user: &str, secret: &Secret) {
         if self.secrets.len() >= USERS
             && !self.secrets.contains_key(user)
             && let Some(other) = self.secrets.keys().next().cloned()
@@ -44,13 +44,13 @@ pub(super) struct DirectoryCache {
     clusters: HashMap<ClusterId, CachedCluster>,
     routes: HashMap<String, ClusterId>,
     live: HashSet<ClusterId>,
-    questions: u64,
+    requests: u64,
 }
 
 impl DirectoryCache {
     /// Stores a response, and removes the entries that it invalidates.
-    pub(super) fn learn(&mut self, ask: &Request, found: &Response) {
-        match (ask, found) {
+    pub(super) fn insert(&mut self, request: &Request, response: &Response) {
+        match (request, response) {
             (Request::Resolve { routing_id }, Response::Destination(Some(to))) => self.route(routing_id, to),
             (Request::Resolve { routing_id }, Response::Destination(None)) => {
                 if let Some(cluster) = self.routes.get(routing_id).copied() {
@@ -65,7 +65,7 @@ impl DirectoryCache {
                 self.change(*cluster, |known| drop(known.secrets.remove(user)));
             }
             (Request::Secret { cluster, user }, Response::Secret(Some(secret))) => {
-                self.change(*cluster, |known| known.learn_secret(user, secret));
+                self.change(*cluster, |known| known.insert_secret(user, secret));
             }
             (Request::Endpoint { cluster }, Response::Endpoint(socket)) => {
                 self.change(*cluster, |known| known.endpoint = Some(socket.clone()));
@@ -75,9 +75,9 @@ impl DirectoryCache {
     }
 
     /// The last response to a request.
-    pub(super) fn recall(&mut self, ask: &Request) -> Option<Response> {
+    pub(super) fn get(&self, request: &Request) -> Option<Response> {
         let known = |cluster: &ClusterId| self.clusters.get(cluster);
-        let found = match ask {
+        let response = match request {
             Request::Resolve { routing_id } => {
                 let cluster = *self.routes.get(routing_id)?;
                 let CachedCluster { policy, iterations, .. } = known(&cluster)?;
@@ -89,9 +89,9 @@ impl DirectoryCache {
                 Response::Secret(Some(known(cluster)?.secrets.get(user)?.clone()))
             }
             Request::Endpoint { cluster } => Response::Endpoint(known(cluster)?.endpoint.clone()?),
-            Request::Distrust { .. } | Request::Report { .. } | Request::Port { .. } => return None,
+            Request::Invalidate { .. } | Request::Report { .. } | Request::Port { .. } => return None,
         };
-        Some(found)
+        Some(response)
     }
 
     /// Removes the secrets of a cluster, which are outdated.
@@ -124,13 +124,13 @@ impl DirectoryCache {
     }
 
     fn route(&mut self, routing_id: &str, to: &Destination) {
-        self.questions += 1;
-        let asked = self.questions;
+        self.requests += 1;
+        let last_used = self.requests;
         match self.clusters.get_mut(&to.cluster) {
             Some(known) if known.routing_id == routing_id => {
                 known.policy.clone_from(&to.policy);
                 known.iterations = to.iterations;
-                known.asked = asked;
+                known.last_used = last_used;
             }
             _ => {
                 self.forget(to.cluster);
@@ -141,7 +141,7 @@ impl DirectoryCache {
                     iterations: to.iterations,
                     secrets: HashMap::new(),
                     endpoint: None,
-                    asked,
+                    last_used,
                 };
                 self.clusters.insert(to.cluster, cluster);
                 // A routing ID can now refer to another cluster.
@@ -160,7 +160,7 @@ impl DirectoryCache {
             return;
         }
         let idle = self.clusters.iter().filter(|(id, _)| !self.live.contains(id));
-        let mut idle: Vec<(u64, ClusterId)> = idle.map(|(id, known)| (known.asked, *id)).collect();
+        let mut idle: Vec<(u64, ClusterId)> = idle.map(|(id, known)| (known.last_used, *id)).collect();
         idle.sort_unstable();
         for (_, cluster) in idle.into_iter().take(CLUSTERS / 10) {
             self.forget(cluster);
@@ -180,9 +180,9 @@ mod tests {
         Request::Resolve { routing_id: format!("cluster-{number}") }
     }
 
-    fn learn(known: &mut DirectoryCache, number: usize) {
+    fn insert(known: &mut DirectoryCache, number: usize) {
         let to = Destination { cluster: id(number), policy: Policy::default(), iterations: None };
-        known.learn(&resolve(number), &Response::Destination(Some(to)));
+        known.insert(&resolve(number), &Response::Destination(Some(to)));
     }
 
     #[test]
@@ -191,34 +191,34 @@ mod tests {
         let secret = Request::Secret { cluster: id(1), user: "keeper".into() };
         let endpoint = Request::Endpoint { cluster: id(1) };
         let found = Response::Secret(Some(Secret::Scram("v".into())));
-        known.learn(&secret, &found);
-        assert_eq!(known.recall(&secret), None, "of a cluster that was never resolved");
-        learn(&mut known, 1);
-        known.learn(&secret, &found);
-        known.learn(&endpoint, &Response::Endpoint("/socket".into()));
-        learn(&mut known, 1);
-        assert_eq!(known.recall(&secret), Some(found.clone()));
-        assert_eq!(known.recall(&endpoint), Some(Response::Endpoint("/socket".into())));
+        known.insert(&secret, &found);
+        assert_eq!(known.get(&secret), None, "of a cluster that was never resolved");
+        insert(&mut known, 1);
+        known.insert(&secret, &found);
+        known.insert(&endpoint, &Response::Endpoint("/socket".into()));
+        insert(&mut known, 1);
+        assert_eq!(known.get(&secret), Some(found.clone()));
+        assert_eq!(known.get(&endpoint), Some(Response::Endpoint("/socket".into())));
         known.invalidate(id(1));
-        assert_eq!(known.recall(&secret), None);
-        assert!(known.recall(&resolve(1)).is_some() && known.recall(&resolve(2)).is_none());
+        assert_eq!(known.get(&secret), None);
+        assert!(known.get(&resolve(1)).is_some() && known.get(&resolve(2)).is_none());
         let policy = Policy { allow: vec!["10.0.0.0/8".parse().expect("a network")], ..Policy::default() };
-        known.learn(&Request::Policy { cluster: id(1) }, &Response::Policy(Some(policy.clone())));
+        known.insert(&Request::Policy { cluster: id(1) }, &Response::Policy(Some(policy.clone())));
         let to = Destination { cluster: id(1), policy, iterations: None };
-        assert_eq!(known.recall(&resolve(1)), Some(Response::Destination(Some(to))));
-        known.learn(&Request::Policy { cluster: id(1) }, &Response::Policy(None));
-        assert!(known.recall(&resolve(1)).is_none() && known.clusters().is_empty());
+        assert_eq!(known.get(&resolve(1)), Some(Response::Destination(Some(to))));
+        known.insert(&Request::Policy { cluster: id(1) }, &Response::Policy(None));
+        assert!(known.get(&resolve(1)).is_none() && known.clusters().is_empty());
     }
 
     #[test]
     fn a_reused_name_resolves_to_the_new_cluster() {
         let mut known = DirectoryCache::default();
-        learn(&mut known, 1);
+        insert(&mut known, 1);
         let to = Destination { cluster: id(2), policy: Policy::default(), iterations: None };
-        known.learn(&resolve(1), &Response::Destination(Some(to.clone())));
-        assert_eq!(known.recall(&resolve(1)), Some(Response::Destination(Some(to))));
+        known.insert(&resolve(1), &Response::Destination(Some(to.clone())));
+        assert_eq!(known.get(&resolve(1)), Some(Response::Destination(Some(to))));
         assert_eq!(known.clusters(), [id(2)]);
-        known.learn(&resolve(1), &Response::Destination(None));
+        known.insert(&resolve(1), &Response::Destination(None));
         assert!(known.clusters().is_empty());
     }
 
@@ -228,31 +228,30 @@ mod tests {
         let activity = Activity { cluster: id(0), sessions: 1, sessions_seen: 1, sent: 0, received: 0 };
         known.live(&[activity]);
         for number in 0..CLUSTERS + 10 {
-            learn(&mut known, number);
+            insert(&mut known, number);
         }
         assert!(known.clusters.len() <= CLUSTERS && known.routes.len() == known.clusters.len());
-        assert!(known.recall(&resolve(0)).is_some() && known.recall(&resolve(1)).is_none());
-        assert!(known.recall(&resolve(CLUSTERS + 9)).is_some());
+        assert!(known.get(&resolve(0)).is_some() && known.get(&resolve(1)).is_none());
+        assert!(known.get(&resolve(CLUSTERS + 9)).is_some());
     }
 
     #[test]
     fn a_new_user_replaces_one_other_at_the_limit() {
         let mut known = DirectoryCache::default();
-        learn(&mut known, 1);
+        insert(&mut known, 1);
         let secret = |user: usize| Request::Secret { cluster: id(1), user: format!("user-{user}") };
         let found = Response::Secret(Some(Secret::Scram("v".into())));
-        let count = |known: &mut DirectoryCache| {
-            (0..=USERS).filter(|user| known.recall(&secret(*user)).is_some()).count()
-        };
+        let count =
+            |known: &DirectoryCache| (0..=USERS).filter(|user| known.get(&secret(*user)).is_some()).count();
         for user in 0..USERS {
-            known.learn(&secret(user), &found);
+            known.insert(&secret(user), &found);
         }
         let changed = Response::Secret(Some(Secret::Scram("w".into())));
-        known.learn(&secret(7), &changed);
-        assert_eq!(known.recall(&secret(7)), Some(changed));
-        assert_eq!(count(&mut known), USERS, "a known user replaces no other");
-        known.learn(&secret(USERS), &found);
-        assert_eq!(known.recall(&secret(USERS)), Some(found));
-        assert_eq!(count(&mut known), USERS);
+        known.insert(&secret(7), &changed);
+        assert_eq!(known.get(&secret(7)), Some(changed));
+        assert_eq!(count(&known), USERS, "a known user replaces no other");
+        known.insert(&secret(USERS), &found);
+        assert_eq!(known.get(&secret(USERS)), Some(found));
+        assert_eq!(count(&known), USERS);
     }
 }

@@ -1,8 +1,8 @@
 //! A gateway process's end of the control socket: pending requests and reconnecting.
 
 use crate::gateway::control::protocol::{
-    ClientHello, NumberedRequest, Request, Response, Role, ServerHello, ServerMessage, VERSION, broken, line,
-    receive, send,
+    ClientHello, NumberedRequest, Request, Response, Role, ServerHello, ServerMessage, VERSION, broken,
+    encode, receive, send,
 };
 use ootheca_model::{ClusterId, Error, Result};
 use parking_lot::{Mutex, MutexGuard};
@@ -28,7 +28,8 @@ const RESTART: Duration = Duration::from_secs(3);
 const ATTEMPT: Duration = Duration::from_millis(500);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-const GREETING: Duration = Duration::from_secs(10);
+/// How long to wait for the handshake, and for the response to a port.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 const QUEUE: usize = 1024;
 
 /// An event of the connection to the control plane.
@@ -75,10 +76,10 @@ impl Link {
         self.state.lock()
     }
 
-    /// Sends the port of the gateway, now and in every later greeting.
+    /// Sends the port of the gateway, now and in every later handshake.
     pub(super) async fn listens_at(&self, port: u16) {
         self.port.store(port, Ordering::Relaxed);
-        let _ = self.ask(Request::Port { port }, GREETING).await;
+        let _ = self.request(Request::Port { port }, HANDSHAKE_TIMEOUT).await;
     }
 
     /// Waits until it is connected.
@@ -98,37 +99,37 @@ impl Link {
     }
 
     /// Sends a request; `None` if there is no response in time.
-    pub(super) async fn ask(&self, ask: Request, limit: Duration) -> Option<Result<Response>> {
-        let (answer, answered) = oneshot::channel();
-        let (outgoing, question) = {
+    pub(super) async fn request(&self, request: Request, limit: Duration) -> Option<Result<Response>> {
+        let (sender, receiver) = oneshot::channel();
+        let (outgoing, numbered) = {
             let mut state = self.lock();
             let outgoing = state.outgoing.clone()?;
             state.next += 1;
             let id = state.next;
-            state.waiting.insert(id, answer);
-            (outgoing, NumberedRequest { id, ask })
+            state.waiting.insert(id, sender);
+            (outgoing, NumberedRequest { id, request })
         };
-        let id = question.id;
+        let id = numbered.id;
         let exchange = async {
-            outgoing.send(question).await.ok()?;
-            answered.await.ok()
+            outgoing.send(numbered).await.ok()?;
+            receiver.await.ok()
         };
-        let answer = timeout(limit, exchange).await;
-        if answer.is_err() {
+        let response = timeout(limit, exchange).await;
+        if response.is_err() {
             self.lock().waiting.remove(&id);
         }
-        answer.ok().flatten()
+        response.ok().flatten()
     }
 
     /// Connects repeatedly and passes on events until the receiver is dropped.
-    pub(super) async fn run(self: Arc<Self>, news: mpsc::UnboundedSender<Event>) {
+    pub(super) async fn run(self: Arc<Self>, events: mpsc::UnboundedSender<Event>) {
         let (mut pause, mut said) = (FIRST_PAUSE, false);
-        while !news.is_closed() {
+        while !events.is_closed() {
             match self.connect().await {
                 Ok(stream) => {
                     tracing::info!("connected to the control plane");
-                    let ended = self.converse(stream, &news).await;
-                    self.hang_up();
+                    let ended = self.serve_connection(stream, &events).await;
+                    self.close();
                     let error = ended.err().map(|error| error.chain());
                     tracing::warn!(error, "connection to the control plane lost; serving known clusters");
                     (pause, said) = (FIRST_PAUSE, false);
@@ -150,38 +151,38 @@ impl Link {
     }
 
     async fn connect(&self) -> Result<BufReader<UnixStream>> {
-        let greet = async {
+        let handshake = async {
             let stream = UnixStream::connect(&self.socket).await.map_err(broken)?;
             let mut stream = BufReader::new(stream);
             let role = Role::Gateway { source: self.source, port: self.port.load(Ordering::Relaxed) };
             send(stream.get_mut(), &ClientHello { ootheca: VERSION, role }).await?;
             match receive::<_, ServerHello>(&mut stream).await? {
-                Some(welcome) => welcome.check().map(|_| stream),
+                Some(hello) => hello.check().map(|_| stream),
                 None => Err(Error::unavailable("control socket: the other process closed the connection")),
             }
         };
         let late = |_| Error::unavailable("control socket: the other process does not respond");
-        timeout(GREETING, greet).await.map_err(late)?
+        timeout(HANDSHAKE_TIMEOUT, handshake).await.map_err(late)?
     }
 
-    async fn converse(
+    async fn serve_connection(
         &self,
         stream: BufReader<UnixStream>,
-        news: &mpsc::UnboundedSender<Event>,
+        events: &mpsc::UnboundedSender<Event>,
     ) -> Result<()> {
         let (reader, writer) = stream.into_inner().into_split();
-        let (outgoing, questions) = mpsc::channel(QUEUE);
+        let (outgoing, requests) = mpsc::channel(QUEUE);
         self.lock().outgoing = Some(outgoing);
         let _ = self.connected.send_replace(Ok(Instant::now()));
-        let _ = news.send(Event::Connected);
+        let _ = events.send(Event::Connected);
         let mut reader = BufReader::new(reader);
-        let listen = async {
-            while let Some(saying) = receive::<_, ServerMessage>(&mut reader).await? {
-                match saying {
+        let read = async {
+            while let Some(message) = receive::<_, ServerMessage>(&mut reader).await? {
+                match message {
                     ServerMessage::Changed(cluster) => {
-                        let _ = news.send(Event::Changed(cluster));
+                        let _ = events.send(Event::Changed(cluster));
                     }
-                    ServerMessage::Answer { id, result } => {
+                    ServerMessage::Response { id, result } => {
                         let waiting = self.lock().waiting.remove(&id);
                         if let Some(waiting) = waiting {
                             let _ = waiting.send(result.map_err(Error::from));
@@ -192,12 +193,12 @@ impl Link {
             Ok(())
         };
         tokio::select! {
-            result = listen => result,
-            result = speak(writer, questions) => result,
+            result = read => result,
+            result = write_requests(writer, requests) => result,
         }
     }
 
-    fn hang_up(&self) {
+    fn close(&self) {
         let mut state = self.lock();
         state.outgoing = None;
         state.waiting.clear();
@@ -210,9 +211,12 @@ impl Link {
     }
 }
 
-async fn speak(mut writer: OwnedWriteHalf, mut questions: mpsc::Receiver<NumberedRequest>) -> Result<()> {
-    while let Some(question) = questions.recv().await {
-        writer.write_all(&line(&question)?).await.map_err(broken)?;
+async fn write_requests(
+    mut writer: OwnedWriteHalf,
+    mut requests: mpsc::Receiver<NumberedRequest>,
+) -> Result<()> {
+    while let Some(request) = requests.recv().await {
+        writer.write_all(&encode(&request)?).await.map_err(broken)?;
     }
     Ok(())
 }

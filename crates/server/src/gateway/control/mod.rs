@@ -3,7 +3,7 @@
 //!
 //! `control.sock` belongs to the server (`server`): gateway processes connect to it (`remote`), and so does a
 //! successor. `gateway.sock` belongs to a gateway process, for its own successor. A connection begins with a
-//! greeting that names the version of the protocol (`protocol`). [`crate::gateway::handover`] passes descriptors.
+//! handshake that names the version of the protocol (`protocol`). [`crate::gateway::handover`] passes descriptors.
 
 pub mod admin;
 mod cache;

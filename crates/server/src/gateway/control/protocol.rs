@@ -1,6 +1,7 @@
-//! The messages of the control socket, one line of JSON each.
+//! The messages of the control socket, one line of JSON each. Some names on the wire differ from those in the code, and
+//! stay as they are for processes of earlier versions.
 //!
-//! Both sides start with a greeting. A gateway process then sends numbered requests without waiting for
+//! Both sides start with a handshake. A gateway process then sends numbered requests without waiting for
 //! responses. Responses can arrive in any order, mixed with pushed events.
 
 use crate::identity::admin::Command;
@@ -18,7 +19,7 @@ pub const VERSION: u32 = 1;
 /// The maximum length of a line in bytes, sufficient for a report of many thousand clusters.
 const LONGEST: u64 = 16 * 1024 * 1024;
 
-/// The greeting of the process that connects.
+/// The first message of the process that connects.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ClientHello {
     /// The value of [`VERSION`].
@@ -47,7 +48,7 @@ pub enum Role {
     },
 }
 
-/// The response to a greeting.
+/// The response to a [`ClientHello`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ServerHello {
     /// The value of [`VERSION`].
@@ -76,7 +77,7 @@ impl ServerHello {
         match &self.refused {
             Some(why) => Err(Error::precondition(format!("control socket: refused: {why}"))),
             None if self.ootheca != VERSION => Err(Error::precondition(format!(
-                "control: the other process speaks version {} of the protocol, this one {VERSION}: restart the older one",
+                "control socket: the other process uses protocol version {}, this process {VERSION}; restart the older process",
                 self.ootheca
             ))),
             None => Ok(self),
@@ -96,7 +97,8 @@ pub struct NumberedRequest {
     /// The response has the same ID.
     pub id: u64,
     /// The request.
-    pub ask: Request,
+    #[serde(rename = "ask")]
+    pub request: Request,
 }
 
 /// The methods of the gateway's directory.
@@ -113,7 +115,8 @@ pub enum Request {
         cluster: ClusterId,
         user: String,
     },
-    Distrust {
+    #[serde(rename = "distrust")]
+    Invalidate {
         cluster: ClusterId,
     },
     Endpoint {
@@ -136,7 +139,8 @@ pub enum Response {
     Policy(Option<Policy>),
     Secret(Option<Secret>),
     Endpoint(PathBuf),
-    Noted,
+    #[serde(rename = "noted")]
+    Done,
 }
 
 /// A message of the control plane.
@@ -144,7 +148,8 @@ pub enum Response {
 #[serde(rename_all = "snake_case")]
 pub enum ServerMessage {
     /// The response to a request.
-    Answer {
+    #[serde(rename = "answer")]
+    Response {
         /// The ID of the request.
         id: u64,
         /// The result of the request.
@@ -190,7 +195,7 @@ impl From<Failure> for Error {
 }
 
 /// Encodes a message as a line.
-pub fn line(message: &impl Serialize) -> Result<Vec<u8>> {
+pub fn encode(message: &impl Serialize) -> Result<Vec<u8>> {
     let mut line = serde_json::to_vec(message)
         .map_err(|error| Error::internal("control socket: could not encode a message").because(error))?;
     line.push(b'\n');
@@ -199,7 +204,7 @@ pub fn line(message: &impl Serialize) -> Result<Vec<u8>> {
 
 /// Sends a message.
 pub async fn send<W: AsyncWrite + Unpin>(stream: &mut W, message: &impl Serialize) -> Result<()> {
-    let line = line(message)?;
+    let line = encode(message)?;
     stream.write_all(&line).await.map_err(broken)
 }
 
@@ -219,7 +224,7 @@ where
 
 /// Parses a line.
 pub fn parse<T: DeserializeOwned>(line: &[u8]) -> Result<T> {
-    let malformed = || Error::invalid("control", "a message is truncated or malformed");
+    let malformed = || Error::invalid("control socket", "a message is truncated or malformed");
     if line.last() != Some(&b'\n') {
         return Err(malformed());
     }
@@ -227,7 +232,7 @@ pub fn parse<T: DeserializeOwned>(line: &[u8]) -> Result<T> {
     serde_json::from_slice(line).map_err(|_| malformed())
 }
 
-/// Reads a greeting. A process with another version gets an error that every version can read.
+/// Reads the first message. A process with another version gets an error that every version can read.
 pub async fn read_hello(stream: &mut BufReader<UnixStream>) -> Result<Option<Role>> {
     let Some(hello) = receive::<_, serde_json::Value>(stream).await? else { return Ok(None) };
     match serde_json::from_value::<ClientHello>(hello) {
@@ -249,13 +254,14 @@ pub fn broken(error: std::io::Error) -> Error {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use serde_json::json;
 
     #[tokio::test]
     async fn messages_round_trip() {
         let cluster = ClusterId(uuid::Uuid::from_u128(7));
         let policy = Policy { allow: vec!["10.0.0.0/8".parse().expect("a network")], ..Policy::default() };
-        let sayings = [
-            ServerMessage::Answer {
+        let messages = [
+            ServerMessage::Response {
                 id: 1,
                 result: Ok(Response::Destination(Some(Destination {
                     cluster,
@@ -263,24 +269,36 @@ mod tests {
                     iterations: Some(4096),
                 }))),
             },
-            ServerMessage::Answer {
+            ServerMessage::Response {
                 id: 2,
                 result: Ok(Response::Secret(Some(Secret::Scram("line\nbreak".into())))),
             },
-            ServerMessage::Answer { id: 3, result: Ok(Response::Destination(None)) },
-            ServerMessage::Answer { id: 4, result: Err(Error::unavailable("not now").into()) },
+            ServerMessage::Response { id: 3, result: Ok(Response::Destination(None)) },
+            ServerMessage::Response { id: 4, result: Err(Error::unavailable("not now").into()) },
             ServerMessage::Changed(Some(cluster)),
             ServerMessage::Changed(None),
         ];
         let mut wire = Vec::new();
-        for saying in &sayings {
-            send(&mut wire, saying).await.expect("a line");
+        for message in &messages {
+            send(&mut wire, message).await.expect("a line");
         }
         let mut rest = wire.as_slice();
-        for saying in &sayings {
-            assert_eq!(receive(&mut rest).await.expect("a message").as_ref(), Some(saying));
+        for message in &messages {
+            assert_eq!(receive(&mut rest).await.expect("a message").as_ref(), Some(message));
         }
         assert_eq!(receive::<_, ServerMessage>(&mut rest).await.expect("the end"), None);
+    }
+
+    #[test]
+    fn names_on_the_wire_do_not_change() {
+        let cluster = ClusterId(uuid::Uuid::nil());
+        let id = cluster.to_string();
+        let request = NumberedRequest { id: 1, request: Request::Invalidate { cluster } };
+        let expected = json!({ "id": 1, "ask": { "distrust": { "cluster": id } } });
+        assert_eq!(serde_json::to_value(&request).expect("a message"), expected);
+        let response = ServerMessage::Response { id: 1, result: Ok(Response::Done) };
+        let expected = json!({ "answer": { "id": 1, "result": { "Ok": "noted" } } });
+        assert_eq!(serde_json::to_value(&response).expect("a message"), expected);
     }
 
     #[test]

@@ -27,13 +27,15 @@ use tokio::{
 };
 
 /// How long to wait for a response of the control plane.
-const ANSWER: Duration = Duration::from_secs(5);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The same for requests that can start a SQL server.
-const WAKE: Duration = Duration::from_secs(40);
+const WAKE_TIMEOUT: Duration = Duration::from_secs(40);
 /// How long to wait until the socket of a SQL server accepts.
-const ACCEPT: Duration = Duration::from_secs(2);
+const ACCEPT_TIMEOUT: Duration = Duration::from_secs(2);
+/// How often to check whether the directory was dropped.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// The number of cached requests that are repeated at the same time.
-const TOGETHER: usize = 64;
+const MAX_CONCURRENT: usize = 64;
 
 /// The directory of a control plane in another process.
 pub struct RemoteDirectory {
@@ -49,11 +51,11 @@ impl RemoteDirectory {
         let link = Link::new(socket, rand::random_range(1..u64::MAX));
         let (changes, _) = broadcast::channel(1024);
         // The receiver is as fast as the control plane, so the channel stays short.
-        let (news, heard) = mpsc::unbounded_channel();
+        let (events, received) = mpsc::unbounded_channel();
         let known = Arc::<Mutex<DirectoryCache>>::default();
-        let listening = Listening { link: link.clone(), known: known.clone(), changes: changes.downgrade() };
-        tokio::spawn(link.clone().run(news));
-        tokio::spawn(listening.run(heard));
+        let refresher = Refresher { link: link.clone(), known: known.clone(), changes: changes.downgrade() };
+        tokio::spawn(link.clone().run(events));
+        tokio::spawn(refresher.run(received));
         Arc::new(Self { link, known, changes })
     }
 
@@ -71,39 +73,39 @@ impl RemoteDirectory {
         lock(&self.known)
     }
 
-    async fn find(&self, ask: Request, limit: Duration) -> Result<Response> {
-        let doubt = match self.fresh(&ask, limit).await {
+    async fn request(&self, request: Request, limit: Duration) -> Result<Response> {
+        let unavailable = match self.request_server(&request, limit).await {
             Some(Err(error)) if error.kind() == ErrorKind::Unavailable => Some(error),
-            Some(answer) => return answer,
+            Some(response) => return response,
             None => None,
         };
-        let remembered = self.known().recall(&ask);
-        match remembered {
+        let cached = self.known().get(&request);
+        match cached {
             Some(Response::Endpoint(socket)) if !accepts(&socket).await => {}
-            Some(found) => return Ok(found),
+            Some(response) => return Ok(response),
             None => {}
         }
-        if let Some(error) = doubt {
+        if let Some(error) = unavailable {
             return Err(error);
         }
         // A control plane that is restarting is worth a short wait.
         let again = match self.link.back_soon().await {
-            true => self.fresh(&ask, limit).await,
+            true => self.request_server(&request, limit).await,
             false => None,
         };
-        again.unwrap_or_else(|| Err(self.away()))
+        again.unwrap_or_else(|| Err(self.unreachable()))
     }
 
     /// The response of the control plane, if there is one.
-    async fn fresh(&self, ask: &Request, limit: Duration) -> Option<Result<Response>> {
-        let answer = self.link.ask(ask.clone(), limit).await?;
-        if let Ok(found) = &answer {
-            self.known().learn(ask, found);
+    async fn request_server(&self, request: &Request, limit: Duration) -> Option<Result<Response>> {
+        let result = self.link.request(request.clone(), limit).await?;
+        if let Ok(response) = &result {
+            self.known().insert(request, response);
         }
-        Some(answer)
+        Some(result)
     }
 
-    fn away(&self) -> Error {
+    fn unreachable(&self) -> Error {
         let socket = self.link.socket().display();
         Error::unavailable(format!(
             "the control plane is not reachable, and the gateway has no cached response; is `ootheca serve` running? ({socket})"
@@ -117,7 +119,7 @@ fn lock(known: &Mutex<DirectoryCache>) -> MutexGuard<'_, DirectoryCache> {
 
 /// Whether a server accepts connections. The file alone can be left from a server that has crashed.
 async fn accepts(socket: &Path) -> bool {
-    matches!(timeout(ACCEPT, UnixStream::connect(socket)).await, Ok(Ok(_)))
+    matches!(timeout(ACCEPT_TIMEOUT, UnixStream::connect(socket)).await, Ok(Ok(_)))
 }
 
 fn unexpected<T>(_: Response) -> Result<T> {
@@ -127,14 +129,14 @@ fn unexpected<T>(_: Response) -> Result<T> {
 #[async_trait]
 impl Directory for RemoteDirectory {
     async fn resolve(&self, routing_id: &str) -> Result<Option<Destination>> {
-        match self.find(Request::Resolve { routing_id: routing_id.to_owned() }, ANSWER).await? {
+        match self.request(Request::Resolve { routing_id: routing_id.to_owned() }, RESPONSE_TIMEOUT).await? {
             Response::Destination(found) => Ok(found),
             other => unexpected(other),
         }
     }
 
     async fn secret(&self, cluster: ClusterId, user: &str) -> Result<Option<Secret>> {
-        match self.find(Request::Secret { cluster, user: user.to_owned() }, ANSWER).await? {
+        match self.request(Request::Secret { cluster, user: user.to_owned() }, RESPONSE_TIMEOUT).await? {
             Response::Secret(found) => Ok(found),
             other => unexpected(other),
         }
@@ -142,18 +144,18 @@ impl Directory for RemoteDirectory {
 
     async fn invalidate(&self, cluster: ClusterId) {
         self.known().invalidate(cluster);
-        let _ = self.link.ask(Request::Distrust { cluster }, ANSWER).await;
+        let _ = self.link.request(Request::Invalidate { cluster }, RESPONSE_TIMEOUT).await;
     }
 
     async fn endpoint(&self, cluster: ClusterId) -> Result<PathBuf> {
-        match self.find(Request::Endpoint { cluster }, WAKE).await? {
+        match self.request(Request::Endpoint { cluster }, WAKE_TIMEOUT).await? {
             Response::Endpoint(found) => Ok(found),
             other => unexpected(other),
         }
     }
 
     async fn policy(&self, cluster: ClusterId) -> Result<Option<Policy>> {
-        match self.find(Request::Policy { cluster }, ANSWER).await? {
+        match self.request(Request::Policy { cluster }, RESPONSE_TIMEOUT).await? {
             Response::Policy(found) => Ok(found),
             other => unexpected(other),
         }
@@ -161,8 +163,8 @@ impl Directory for RemoteDirectory {
 
     async fn report(&self, activities: Vec<Activity>) -> Result<()> {
         self.known().live(&activities);
-        let answer = self.link.ask(Request::Report { activities }, ANSWER).await;
-        answer.unwrap_or_else(|| Err(self.away())).map(|_| ())
+        let result = self.link.request(Request::Report { activities }, RESPONSE_TIMEOUT).await;
+        result.unwrap_or_else(|| Err(self.unreachable())).map(|_| ())
     }
 
     fn changes(&self) -> broadcast::Receiver<ClusterId> {
@@ -171,27 +173,27 @@ impl Directory for RemoteDirectory {
 }
 
 /// Passes on changes, after the cached responses for them were requested again.
-struct Listening {
+struct Refresher {
     link: Arc<Link>,
     known: Arc<Mutex<DirectoryCache>>,
     changes: broadcast::WeakSender<ClusterId>,
 }
 
-impl Listening {
+impl Refresher {
     /// Ends when the directory is dropped, and drops the link.
-    async fn run(self, mut news: mpsc::UnboundedReceiver<Event>) {
-        let mut look = tokio::time::interval(Duration::from_secs(1));
+    async fn run(self, mut events: mpsc::UnboundedReceiver<Event>) {
+        let mut poll = tokio::time::interval(POLL_INTERVAL);
         loop {
-            let heard = tokio::select! {
-                heard = news.recv() => heard,
-                _ = look.tick() => {
+            let event = tokio::select! {
+                event = events.recv() => event,
+                _ = poll.tick() => {
                     if self.changes.strong_count() == 0 {
                         return;
                     }
                     continue;
                 }
             };
-            match heard {
+            match event {
                 None => return,
                 Some(Event::Changed(Some(cluster))) => self.announce(vec![cluster]).await,
                 Some(Event::Changed(None) | Event::Connected) => {
@@ -203,9 +205,9 @@ impl Listening {
     }
 
     async fn announce(&self, clusters: Vec<ClusterId>) {
-        for some in clusters.chunks(TOGETHER) {
-            let mut asking: JoinSet<()> = some.iter().map(|cluster| self.ask_again(*cluster)).collect();
-            while asking.join_next().await.is_some() {}
+        for some in clusters.chunks(MAX_CONCURRENT) {
+            let mut tasks: JoinSet<()> = some.iter().map(|cluster| self.refresh(*cluster)).collect();
+            while tasks.join_next().await.is_some() {}
             let Some(changes) = self.changes.upgrade() else { return };
             for cluster in some {
                 // There is no receiver while no connection is open.
@@ -214,13 +216,13 @@ impl Listening {
         }
     }
 
-    fn ask_again(&self, cluster: ClusterId) -> impl Future<Output = ()> + Send + use<> {
+    fn refresh(&self, cluster: ClusterId) -> impl Future<Output = ()> + Send + use<> {
         let (link, known) = (self.link.clone(), self.known.clone());
         async move {
-            let ask = Request::Policy { cluster };
+            let request = Request::Policy { cluster };
             // Without a response the entry is kept: the next connection sends the request again.
-            if let Some(Ok(found)) = link.ask(ask.clone(), ANSWER).await {
-                lock(&known).learn(&ask, &found);
+            if let Some(Ok(response)) = link.request(request.clone(), RESPONSE_TIMEOUT).await {
+                lock(&known).insert(&request, &response);
             }
         }
     }
@@ -245,23 +247,23 @@ mod tests {
     }
 
     /// A control plane that responds to `together` requests at a time, the last one first.
-    async fn plane(listener: &UnixListener, together: usize) {
+    async fn control_plane(listener: &UnixListener, together: usize) {
         let mut stream = BufReader::new(control::accept(listener).await);
-        receive::<_, ClientHello>(&mut stream).await.expect("a line").expect("a greeting");
+        receive::<_, ClientHello>(&mut stream).await.expect("a line").expect("a handshake");
         send(stream.get_mut(), &ServerHello::new()).await.expect("sent");
-        let mut questions = Vec::new();
-        while let Ok(Some(NumberedRequest { id, ask })) = receive(&mut stream).await {
-            let found = match ask {
+        let mut responses = Vec::new();
+        while let Ok(Some(NumberedRequest { id, request })) = receive(&mut stream).await {
+            let response = match request {
                 Request::Resolve { routing_id } => Response::Destination(destination(&routing_id)),
                 Request::Policy { .. } => Response::Policy(None),
-                _ => Response::Noted,
+                _ => Response::Done,
             };
-            questions.push(ServerMessage::Answer { id, result: Ok(found) });
-            while questions.len() >= together
-                && let Some(saying) = questions.pop()
+            responses.push(ServerMessage::Response { id, result: Ok(response) });
+            while responses.len() >= together
+                && let Some(message) = responses.pop()
             {
-                send(stream.get_mut(), &saying).await.expect("sent");
-                if questions.is_empty() {
+                send(stream.get_mut(), &message).await.expect("sent");
+                if responses.is_empty() {
                     break;
                 }
             }
@@ -279,12 +281,12 @@ mod tests {
         let (_folder, path) = place();
         let listener = control::listen(&path).expect("a socket");
         let directory = RemoteDirectory::new(path.clone());
-        let serving = tokio::spawn(async move { plane(&listener, 1).await });
+        let serving = tokio::spawn(async move { control_plane(&listener, 1).await });
         directory.connected().await;
-        assert_eq!(directory.resolve("known-1").await.expect("an answer"), destination("known-1"));
+        assert_eq!(directory.resolve("known-1").await.expect("a response"), destination("known-1"));
         serving.abort();
         let _ = serving.await;
-        assert_eq!(directory.resolve("known-1").await.expect("from memory"), destination("known-1"));
+        assert_eq!(directory.resolve("known-1").await.expect("a cached response"), destination("known-1"));
         let error = directory.resolve("unknown-2").await.expect_err("an unknown cluster");
         assert_eq!(error.kind(), ErrorKind::Unavailable);
         assert!(error.message().contains("control plane"), "{error}");
@@ -292,9 +294,9 @@ mod tests {
         // The new control plane reports that the cluster was deleted.
         let mut changes = directory.changes();
         let listener = control::listen(&path).expect("a socket");
-        let serving = tokio::spawn(async move { plane(&listener, 1).await });
+        let serving = tokio::spawn(async move { control_plane(&listener, 1).await });
         assert_eq!(changes.recv().await.ok(), Some(id(1)));
-        assert_eq!(directory.policy(id(1)).await.expect("an answer"), None);
+        assert_eq!(directory.policy(id(1)).await.expect("a response"), None);
         serving.abort();
     }
 
@@ -303,18 +305,18 @@ mod tests {
         let (_folder, path) = place();
         let listener = control::listen(&path).expect("a socket");
         let directory = RemoteDirectory::new(path);
-        let serving = tokio::spawn(async move { plane(&listener, 50).await });
+        let serving = tokio::spawn(async move { control_plane(&listener, 50).await });
         directory.connected().await;
-        let mut asking = JoinSet::new();
+        let mut requests = JoinSet::new();
         for number in 0..50 {
             let directory = directory.clone();
-            asking.spawn(async move {
+            requests.spawn(async move {
                 let name = format!("cluster-{number}");
-                assert_eq!(directory.resolve(&name).await.expect("an answer"), destination(&name));
+                assert_eq!(directory.resolve(&name).await.expect("a response"), destination(&name));
             });
         }
-        while let Some(done) = asking.join_next().await {
-            done.expect("each got its own answer");
+        while let Some(done) = requests.join_next().await {
+            done.expect("each request got its own response");
         }
         serving.abort();
     }

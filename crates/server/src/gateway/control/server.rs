@@ -57,20 +57,20 @@ pub async fn serve(control: Control, listener: UnixListener, mut stop: watch::Re
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => return,
             stream = control::accept(&listener) => {
-                connections.spawn(connection(control.clone(), sources.clone(), stream));
+                connections.spawn(serve_connection(control.clone(), sources.clone(), stream));
             }
             Some(_) = connections.join_next() => {}
         }
     }
 }
 
-async fn connection(control: Arc<Control>, sources: Arc<Sources>, stream: UnixStream) {
-    if let Err(error) = greet(&control, &sources, stream).await {
+async fn serve_connection(control: Arc<Control>, sources: Arc<Sources>, stream: UnixStream) {
+    if let Err(error) = handle_connection(&control, &sources, stream).await {
         tracing::warn!(error = error.chain(), "control: connection ended");
     }
 }
 
-async fn greet(control: &Arc<Control>, sources: &Arc<Sources>, stream: UnixStream) -> Result<()> {
+async fn handle_connection(control: &Arc<Control>, sources: &Arc<Sources>, stream: UnixStream) -> Result<()> {
     let mut stream = BufReader::new(stream);
     match read_hello(&mut stream).await? {
         None => Ok(()),
@@ -78,13 +78,13 @@ async fn greet(control: &Arc<Control>, sources: &Arc<Sources>, stream: UnixStrea
             // The handover continues after this socket is closed.
             control.handover_server.admit(stream.into_inner()).await
         }
-        Some(Role::Admin { command }) => admin::answer(&control.context, stream.get_mut(), command).await,
+        Some(Role::Admin { command }) => admin::handle(&control.context, stream.get_mut(), command).await,
         Some(Role::Gateway { source, port }) => {
             send(stream.get_mut(), &ServerHello::new()).await?;
             let _present = sources.enter(&control.metering, source);
             listens_at(&control.context, port);
             tracing::info!(port, "gateway process connected");
-            let result = gateway(control, source, stream.into_inner()).await;
+            let result = serve_gateway(control, source, stream.into_inner()).await;
             tracing::info!(port, "gateway process disconnected");
             result
         }
@@ -97,74 +97,74 @@ fn listens_at(context: &Context, port: u16) {
     }
 }
 
-async fn gateway(control: &Arc<Control>, source: Source, stream: UnixStream) -> Result<()> {
+async fn serve_gateway(control: &Arc<Control>, source: Source, stream: UnixStream) -> Result<()> {
     let (reader, writer) = stream.into_split();
-    let (answers, outgoing) = mpsc::channel(IN_FLIGHT);
+    let (responses, outgoing) = mpsc::channel(IN_FLIGHT);
     // Subscribed before the first request, so that a response is never older than the pushed events.
     let changes = control.directory.changes();
     tokio::select! {
-        result = questions(control, source, reader, answers) => result,
-        result = sayings(changes, writer, outgoing) => result,
+        result = handle_requests(control, source, reader, responses) => result,
+        result = write_messages(changes, writer, outgoing) => result,
     }
 }
 
 /// Reads requests, and handles many at a time.
-async fn questions(
+async fn handle_requests(
     control: &Arc<Control>,
     source: Source,
     reader: OwnedReadHalf,
-    answers: mpsc::Sender<ServerMessage>,
+    responses: mpsc::Sender<ServerMessage>,
 ) -> Result<()> {
     let mut reader = BufReader::new(reader);
     let slots = Arc::new(Semaphore::new(IN_FLIGHT));
-    let mut at_work = JoinSet::new();
-    while let Some(NumberedRequest { id, ask }) = receive(&mut reader).await? {
-        while at_work.try_join_next().is_some() {}
+    let mut tasks = JoinSet::new();
+    while let Some(NumberedRequest { id, request }) = receive(&mut reader).await? {
+        while tasks.try_join_next().is_some() {}
         let gone = |_| Error::internal("control: closed");
         let slot = slots.clone().acquire_owned().await.map_err(gone)?;
-        let (control, answers) = (control.clone(), answers.clone());
-        at_work.spawn(async move {
-            let result = answer(&control, source, ask).await.map_err(protocol::Failure::from);
+        let (control, responses) = (control.clone(), responses.clone());
+        tasks.spawn(async move {
+            let result = handle(&control, source, request).await.map_err(protocol::Failure::from);
             // The writer only ends with the connection.
-            let _ = answers.send(ServerMessage::Answer { id, result }).await;
+            let _ = responses.send(ServerMessage::Response { id, result }).await;
             drop(slot);
         });
     }
     Ok(())
 }
 
-async fn answer(control: &Control, source: Source, ask: Request) -> Result<Response> {
+async fn handle(control: &Control, source: Source, request: Request) -> Result<Response> {
     let (metering, directory) = (&control.metering, &control.directory);
-    match ask {
+    match request {
         Request::Resolve { routing_id } => directory.resolve(&routing_id).await.map(Response::Destination),
         Request::Policy { cluster } => directory.policy(cluster).await.map(Response::Policy),
         Request::Secret { cluster, user } => directory.secret(cluster, &user).await.map(Response::Secret),
         Request::Endpoint { cluster } => directory.endpoint(cluster).await.map(Response::Endpoint),
-        Request::Distrust { cluster } => {
+        Request::Invalidate { cluster } => {
             directory.invalidate(cluster).await;
-            Ok(Response::Noted)
+            Ok(Response::Done)
         }
         Request::Report { activities } => {
             metering.activity.note(source, &activities, metering.context.now());
-            Ok(Response::Noted)
+            Ok(Response::Done)
         }
         Request::Port { port } => {
             listens_at(&control.context, port);
-            Ok(Response::Noted)
+            Ok(Response::Done)
         }
     }
 }
 
 /// Writes responses and events.
-async fn sayings(
+async fn write_messages(
     mut changes: broadcast::Receiver<ClusterId>,
     mut writer: OwnedWriteHalf,
-    mut answers: mpsc::Receiver<ServerMessage>,
+    mut responses: mpsc::Receiver<ServerMessage>,
 ) -> Result<()> {
     loop {
-        let saying = tokio::select! {
-            answer = answers.recv() => match answer {
-                Some(answer) => answer,
+        let message = tokio::select! {
+            response = responses.recv() => match response {
+                Some(response) => response,
                 None => return Ok(()),
             },
             changed = changes.recv() => match changed {
@@ -173,7 +173,7 @@ async fn sayings(
                 Err(RecvError::Closed) => return Ok(()),
             },
         };
-        let line = protocol::line(&saying)?;
+        let line = protocol::encode(&message)?;
         writer.write_all(&line).await.map_err(protocol::broken)?;
     }
 }

@@ -59,12 +59,12 @@ async fn known(
     vanity_name: &str,
     username: Option<&str>,
 ) -> Result<std::result::Result<Arc<Principal>, &'static str>> {
-    let Some((header, claims)) = look_into(token) else { return Ok(Err("it is no token of this kind")) };
+    let Some((header, claims)) = look_into(token) else { return Ok(Err("not a supported JWT")) };
     let row = identity.context.store.by_unique_key(Kind::Organization, vanity_name).await?;
-    let Some(row) = row else { return Ok(Err("no organization has this vanity name")) };
+    let Some(row) = row else { return Ok(Err("unknown vanity name")) };
     let organization = documents::decode::<Organization>(row)?.value.id;
     let issuers = Query { organization: Some(organization), ..Query::all(Kind::JwtIssuer) };
-    let mut why = "no issuer is known for it";
+    let mut why = "unknown issuer or audience";
     for row in identity.context.store.list(&issuers).await? {
         let Stored { row, value: issuer } = documents::decode::<JwtIssuer>(row)?;
         if !names(&claims, &issuer) {
@@ -78,11 +78,11 @@ async fn known(
             .find(&issuer, row.revision, header.kid.as_deref(), identity.context.now())
             .await;
         if !keys.iter().any(|key| is_signed(token, header.alg, key)) {
-            why = "no key of the issuer verifies it";
+            why = "the signature does not match any key of the issuer";
             continue;
         }
         let found = resolve(identity, organization, &identities(&claims, &issuer), username).await?;
-        return Ok(found.ok_or("it does not name exactly one user or service account here"));
+        return Ok(found.ok_or("the identity does not match exactly one user or service account"));
     }
     Ok(Err(why))
 }
@@ -117,14 +117,14 @@ fn in_time(claims: &Value, now: Timestamp) -> std::result::Result<(), &'static s
     // Fractions of seconds are allowed.
     #[allow(clippy::cast_possible_truncation)]
     let seconds = |name: &str| claims[name].as_f64().filter(|time| time.abs() < 1e15).map(|time| time as i64);
-    let Some(end) = seconds("exp") else { return Err("it has no end") };
+    let Some(end) = seconds("exp") else { return Err("no expiration time") };
     if end + LEEWAY <= now {
-        return Err("it has expired");
+        return Err("expired");
     }
     match (&claims["nbf"], seconds("nbf")) {
         (Value::Null, _) => Ok(()),
         (_, Some(start)) if start <= now + LEEWAY => Ok(()),
-        _ => Err("it is not valid yet"),
+        _ => Err("not valid yet"),
     }
 }
 

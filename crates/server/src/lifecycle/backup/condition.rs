@@ -2,6 +2,7 @@
 //!
 //! Only the server with the lease finds them: `schedule` the backups that are overdue, `verify` those that are damaged.
 //! It keeps them in a row of the store. The other servers read that row, and so does the next one that gets the lease.
+//! `BackupsDisabled` is not among them: it follows from the settings of the server that shows the cluster.
 
 use crate::{
     context::{BackupConditions, Context},

@@ -10,10 +10,10 @@ use crate::{
     lifecycle::Lifecycle,
 };
 use ootheca_backups::{Archive, Repository};
+use ootheca_durable::failpoint;
 use ootheca_model::{
     ClusterId, ErrorKind, Result,
     backup::{BackupId, Base, RecoveryPoint, Restore},
-    failpoint,
 };
 use ootheca_store::{Batch, Kind, Lease, Mutation, Position, Query};
 use std::{

@@ -7,7 +7,7 @@
 use super::{
     condition,
     newest::Newest,
-    tick,
+    tick::{self, Work},
     unchanged::{self, Extension, has_configuration_of},
 };
 use crate::{
@@ -116,6 +116,12 @@ struct Failures {
     reason: String,
 }
 
+/// A backup that is being taken.
+struct Running {
+    cluster: ClusterId,
+    work: Work,
+}
+
 /// What is known about the backups of all clusters, and the backups that are being taken.
 pub(super) struct Schedule {
     lifecycle: Arc<Lifecycle>,
@@ -123,10 +129,8 @@ pub(super) struct Schedule {
     lease: Option<Lease>,
     known: HashMap<ClusterId, Newest>,
     failures: HashMap<ClusterId, Failures>,
-    /// Since when this server has known that a backup is due.
-    due_since: HashMap<ClusterId, Instant>,
     pub(super) backups: JoinSet<Result<Newest>>,
-    running: HashMap<task::Id, ClusterId>,
+    running: HashMap<task::Id, Running>,
 }
 
 impl Schedule {
@@ -136,7 +140,6 @@ impl Schedule {
             lease: None,
             known: HashMap::new(),
             failures: HashMap::new(),
-            due_since: HashMap::new(),
             backups: JoinSet::new(),
             running: HashMap::new(),
         }
@@ -169,7 +172,6 @@ impl Schedule {
         if self.known.len() > clusters.len() || self.failures.len() > clusters.len() {
             self.known.retain(|id, _| clusters.contains_key(&id.to_string()));
             self.failures.retain(|id, _| clusters.contains_key(&id.to_string()));
-            self.due_since.retain(|id, _| clusters.contains_key(&id.to_string()));
         }
         let (now, instant) = (context.now(), Instant::now());
         let (mut due, mut pause, mut next_due) = (Vec::new(), LONGEST, None::<Timestamp>);
@@ -184,7 +186,7 @@ impl Schedule {
                 pause = pause.min(at.since(now));
             } else if retry_at > instant {
                 pause = pause.min(retry_at - instant);
-            } else if !self.running.values().any(|id| *id == cluster.value.id) {
+            } else if self.work_of(cluster.value.id).is_none() {
                 due.push((at, cluster.clone()));
             }
         }
@@ -218,29 +220,32 @@ impl Schedule {
     }
 
     /// The message of the condition of a cluster whose backup is long overdue.
-    fn overdue(&mut self, cluster: &Cluster, due: Option<Timestamp>, now: Timestamp) -> Option<String> {
-        let Some(due) = due.filter(|due| *due <= now) else {
-            self.due_since.remove(&cluster.id);
-            return None;
-        };
-        let since = *self.due_since.entry(cluster.id).or_insert_with(Instant::now);
+    fn overdue(&self, cluster: &Cluster, due: Option<Timestamp>, now: Timestamp) -> Option<String> {
+        let due = due.filter(|due| *due <= now)?;
         let longest = condition::longest_delay(cluster);
         if now.since(due) <= longest {
             return None;
         }
+        let elapsed = self.work_of(cluster.id).and_then(Work::elapsed);
         let reason = match self.failures.get(&cluster.id) {
             Some(failures) => failures.reason.as_str(),
-            // Time in which no server ran is no failure. What a previous server has found stays.
-            None if since.elapsed() <= longest => {
+            None if elapsed.is_some_and(|elapsed| elapsed > longest) => "it is still being taken",
+            // Waiting for other backups is no failure, and neither is time in which no server ran. What was found
+            // before stays.
+            None => {
                 let found = self.lifecycle.backups.condition(cluster.id, Condition::BACKUP_FAILED);
                 return found.map(|condition| condition.message);
             }
-            None if self.running.values().any(|id| *id == cluster.id) => "it is still being taken",
-            None => "backups of other clusters are taken first",
         };
         let newest = self.known.get(&cluster.id).and_then(|newest| newest.point.as_ref());
         let newest = newest.filter(|point| !point.value.damaged).map(|point| point.value.unchanged_until);
         Some(condition::overdue(due, newest, reason))
+    }
+
+    /// The backup of a cluster that is being taken.
+    fn work_of(&self, cluster: ClusterId) -> Option<&Work> {
+        let mut running = self.running.values();
+        running.find(|running| running.cluster == cluster).map(|running| &running.work)
     }
 
     /// Extends the backups of suspended clusters, whose data cannot have changed. Returns the clusters that are left.
@@ -281,14 +286,15 @@ impl Schedule {
         else {
             return false;
         };
-        let lifecycle = self.lifecycle.clone();
+        let (lifecycle, work) = (self.lifecycle.clone(), Work::begin());
+        let running = Running { cluster: id, work: work.clone() };
         let task = self.backups.spawn(async move {
             tokio::select! {
-                done = tick::run(&lifecycle, &cluster.value, newest, lease) => done,
+                done = tick::run(&lifecycle, &cluster.value, newest, lease, &work) => done,
                 () = turn.interrupted() => Err(Error::unavailable("a restore of the cluster has begun")),
             }
         });
-        self.running.insert(task.id(), id);
+        self.running.insert(task.id(), running);
         true
     }
 
@@ -299,7 +305,7 @@ impl Schedule {
             Err(error) => (error.id(), Err(Error::internal("the backup was interrupted").because(error))),
         };
         // Backups under another lease are not known.
-        let Some(cluster) = self.running.remove(&task) else { return };
+        let Some(Running { cluster, .. }) = self.running.remove(&task) else { return };
         match result {
             Ok(newest) => {
                 self.known.insert(cluster, newest);
@@ -341,3 +347,6 @@ impl Schedule {
         self.failures.values_mut().for_each(|failures| failures.retry_at = now);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,13 +12,14 @@ use crate::{
     lifecycle::Lifecycle,
 };
 use ootheca_backups::{Archive, Repository};
+use ootheca_durable::failpoint;
 use ootheca_model::{
     Cluster, Error, Result, Timestamp,
     backup::{BackupId, Base, RecoveryPoint, backup_time},
-    failpoint,
 };
 use ootheca_store::{Batch, Lease, Mutation};
-use std::time::Duration;
+use parking_lot::Mutex;
+use std::{sync::Arc, time::Duration};
 use tokio::{
     io::AsyncWriteExt,
     time::{Instant, sleep},
@@ -32,6 +33,30 @@ const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// The bytes of a base that wait to be stored.
 const BUFFER: usize = 256 * 1024;
 
+/// Since when a backup is being taken without waiting for those of other clusters; `None` while it waits.
+#[derive(Clone)]
+pub(super) struct Work(Arc<Mutex<Option<Instant>>>);
+
+impl Work {
+    /// A backup that begins now.
+    pub(super) fn begin() -> Self {
+        Self(Arc::new(Mutex::new(Some(Instant::now()))))
+    }
+
+    /// Waits for something that backups of other clusters hold.
+    async fn wait<T>(&self, turn: impl Future<Output = T>) -> T {
+        *self.0.lock() = None;
+        let result = turn.await;
+        *self.0.lock() = Some(Instant::now());
+        result
+    }
+
+    /// How long the backup has not waited for others; `None` while it waits.
+    pub(super) fn elapsed(&self) -> Option<Duration> {
+        self.0.lock().map(|since| since.elapsed())
+    }
+}
+
 /// Takes a backup of a cluster. Returns what the next one depends on. `newest` can be outdated; then the result is
 /// `Stale`. The cluster is neither resumed nor kept from being suspended.
 pub(super) async fn run(
@@ -39,6 +64,7 @@ pub(super) async fn run(
     cluster: &Cluster,
     newest: Newest,
     lease: Lease,
+    work: &Work,
 ) -> Result<Newest> {
     let mut tick = Tick::begin(lifecycle, cluster, newest, lease).await?;
     let position = tick.end_segment().await?;
@@ -50,7 +76,7 @@ pub(super) async fn run(
             let base = base.clone();
             tick.continue_base(base, position).await?
         }
-        None => tick.begin_base(&position).await?,
+        None => tick.begin_base(&position, work).await?,
     };
     lifecycle.backups.count(|counts| counts.stored_bytes += tick.stored_bytes);
     Ok(newest)
@@ -189,8 +215,8 @@ impl<'a> Tick<'a> {
     }
 
     /// Copies a base, and stores the WAL that it needs.
-    async fn begin_base(&mut self, before: &Position) -> Result<Newest> {
-        let base = self.copy_base(before).await?;
+    async fn begin_base(&mut self, before: &Position, work: &Work) -> Result<Newest> {
+        let base = self.copy_base(before, work).await?;
         let position = match self.store_wal_of(&base).await {
             Ok(position) => position,
             Err(error) => {
@@ -224,9 +250,9 @@ impl<'a> Tick<'a> {
         }
     }
 
-    async fn copy_base(&mut self, before: &Position) -> Result<Base> {
+    async fn copy_base(&mut self, before: &Position, work: &Work) -> Result<Base> {
         let Tick { lifecycle, cluster, archive, .. } = *self;
-        let _permit = lifecycle.backups.begin_copy().await?;
+        let _permit = work.wait(lifecycle.backups.begin_copy()).await?;
         let (id, engine) = (fresh_id().to_string(), &lifecycle.context.engine);
         let created_at = backup_time(lifecycle.context.now(), self.newest.unchanged_until());
         let (content, mut writer) = tokio::io::duplex(BUFFER);

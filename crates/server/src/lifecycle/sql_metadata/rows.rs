@@ -66,7 +66,6 @@ struct Header {
 
 impl Document for Header {
     const KIND: Kind = Kind::SqlCatalog;
-    const NAME: &'static str = "SQL metadata of a cluster";
 
     fn columns(&self) -> Row {
         let id = self.cluster.to_string();
@@ -99,7 +98,6 @@ struct Bucket {
 
 impl Document for Bucket {
     const KIND: Kind = Kind::SqlCatalogBucket;
-    const NAME: &'static str = "bucket of SQL metadata";
 
     fn columns(&self) -> Row {
         let id = Self::id(self.cluster, self.number);

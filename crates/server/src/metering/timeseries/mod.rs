@@ -53,7 +53,7 @@ pub(crate) async fn tick(metering: &Metering) -> Result<()> {
     if !metering.context.settings.samples.enabled || !buffer.is_due(now, seconds) {
         return Ok(());
     }
-    learn_storage(metering).await?;
+    load_storage(metering).await?;
     buffer.sample(now, |cluster| metering.activity.sessions(cluster));
     if let Some(samples) = buffer.unwritten(now) {
         write(metering, &samples).await?;
@@ -70,7 +70,7 @@ pub(crate) async fn close(metering: &Metering) -> Result<()> {
 }
 
 /// A cluster without a session since it resumed was not measured, so its storage is read from its meter.
-async fn learn_storage(metering: &Metering) -> Result<()> {
+async fn load_storage(metering: &Metering) -> Result<()> {
     let unknown = metering.samples.without_storage();
     if unknown.is_empty() {
         return Ok(());

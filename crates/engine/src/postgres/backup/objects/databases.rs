@@ -10,13 +10,15 @@ use crate::{
     backup::{exists_in_destination, missing_in_backup},
     postgres::{
         admin_role,
+        deadline::response,
         object::Name,
         server,
         sql::{Identifier, Literal},
         statement_error::StatementError,
     },
 };
-use ootheca_model::{Error, Result, backup::RestoreObject, failpoint, names, names::SHELL_USER, sql_name};
+use ootheca_durable::failpoint;
+use ootheca_model::{Error, Result, backup::RestoreObject, names, names::SHELL_USER, sql_name};
 use std::collections::BTreeSet;
 use tokio_postgres::{Client, Row};
 
@@ -92,8 +94,8 @@ impl Job<'_> {
                 continue;
             }
             let target = self.target(&source, object, targets.len()).await?;
-            let found = is_true(control, EXISTS, &[&target.to.as_bytes()]).await;
-            if found.map_err(failed("look up a database"))? {
+            let explain = failed("look up a database");
+            if response(is_true(control, EXISTS, &[&target.to.as_bytes()]), explain).await? {
                 return Err(exists_in_destination(format!("database {}", target.to)));
             }
             targets.push(target);
@@ -106,7 +108,7 @@ impl Job<'_> {
         let missing = || missing_in_backup(format!("database {displayed}"));
         let from = sql_name::parse(displayed).filter(|_| !names::engine_database(displayed));
         let from = from.ok_or_else(missing)?;
-        let row = source.query_opt(FIND, &[&from]).await.map_err(failed("look up a database"))?;
+        let row = response(source.query_opt(FIND, &[&from]), failed("look up a database")).await?;
         let row = row.ok_or_else(missing)?;
         let (locale, usable, bytes) = read(&row).map_err(failed("look up a database"))?;
         if !usable {
@@ -132,7 +134,7 @@ impl Job<'_> {
         let create = format!("CREATE DATABASE {name} TEMPLATE template0 {}", target.locale.options());
         // Locales belong to the system, which may have others than that of the backup.
         let unsupported = ["22023", "42809", "42704", "0A000"];
-        control.batch_execute(&create).await.map_err(refused(what, &unsupported))?;
+        response(control.batch_execute(&create), refused(what, &unsupported)).await?;
         failpoint::reach("temporary database created");
         let comment = format!("restore {}", self.restore.id);
         let limit = format!(
@@ -143,7 +145,7 @@ impl Job<'_> {
             admin_role::NAME,
             Literal(&comment)
         );
-        control.batch_execute(&limit).await.map_err(failed(what))?;
+        response(control.batch_execute(&limit), failed(what)).await?;
         self.run_in(&target.temporary, PREPARE_SCHEMA).await
     }
 
@@ -151,8 +153,8 @@ impl Job<'_> {
     async fn run_in(&self, database: &str, statements: &str) -> Result<()> {
         let name = Name::new(database.as_bytes().to_vec());
         let mut session = server::enter(self.context, &self.destination.sockets(), &name).await?;
-        let ran = session.simple(statements).await;
-        ran.map_err(|error| StatementError::from(error).other("prepare a temporary database"))?;
+        let failed = |error| StatementError::from(error).other("prepare a temporary database");
+        response(session.simple(statements), failed).await?;
         session.close().await;
         Ok(())
     }
@@ -160,7 +162,7 @@ impl Job<'_> {
     /// Gives all databases their names, and makes them those of tenants.
     async fn publish_databases(&self, control: &mut Client, targets: &[Target]) -> Result<()> {
         let what = "rename the restored databases";
-        let transaction = control.transaction().await.map_err(failed(what))?;
+        let transaction = response(control.transaction(), failed(what)).await?;
         for target in targets {
             let (from, to) = (Identifier(&target.temporary), Identifier(&target.to));
             let statements = format!(
@@ -171,17 +173,18 @@ impl Job<'_> {
                  ALTER DATABASE {from} RENAME TO {to}",
                 admin_role::NAME
             );
-            transaction.batch_execute(&statements).await.map_err(|error| {
+            let explain = |error| {
                 let error = StatementError::from(error);
                 match error.sqlstate() {
                     DUPLICATE_DATABASE => exists_in_destination(format!("database {}", target.to)),
                     OBJECT_IN_USE => Error::unavailable("a restored database is still in use"),
                     _ => error.other(what),
                 }
-            })?;
+            };
+            response(transaction.batch_execute(&statements), explain).await?;
         }
-        transaction.batch_execute(&self.names.create_marker()).await.map_err(failed(what))?;
-        transaction.commit().await.map_err(failed(what))?;
+        response(transaction.batch_execute(&self.names.create_marker()), failed(what)).await?;
+        response(transaction.commit(), failed(what)).await?;
         failpoint::reach("restored databases renamed");
         Ok(())
     }
@@ -225,11 +228,11 @@ impl Locale {
 /// Drops the temporary databases of a restore.
 pub(super) async fn drop_temporary(control: &Client, names: &Names) -> Result<()> {
     let what = "remove temporary databases";
-    let rows = control.query(TEMPORARY, &[&names.temporary_prefix()]).await.map_err(failed(what))?;
+    let rows = response(control.query(TEMPORARY, &[&names.temporary_prefix()]), failed(what)).await?;
     for row in rows {
         let name: String = row.try_get(0).map_err(failed(what))?;
         let statement = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", Identifier(&name));
-        control.batch_execute(&statement).await.map_err(failed(what))?;
+        response(control.batch_execute(&statement), failed(what)).await?;
         failpoint::reach("temporary database dropped");
     }
     Ok(())

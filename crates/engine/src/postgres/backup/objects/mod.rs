@@ -19,6 +19,7 @@ use crate::{
     postgres::{
         claim::Claim,
         context::{EngineContext, Shutdown},
+        deadline::{response, within_deadline},
         instance::Instance,
         object::Name,
         process,
@@ -29,8 +30,9 @@ use crate::{
         statement_error::StatementError,
     },
 };
+use ootheca_durable::failpoint;
 use ootheca_model::{
-    ClusterId, Error, ErrorKind, Result, backup::RestoreType, failpoint, names, names::SHELL_USER, sql_name,
+    ClusterId, Error, ErrorKind, Result, backup::RestoreType, names, names::SHELL_USER, sql_name,
 };
 use staged::StagedServer;
 use std::{sync::Arc, time::Duration};
@@ -162,9 +164,9 @@ impl Shared {
         let control = server::connect(&self.context, &instance.sockets(), CONTROL_DATABASE).await?;
         end_copies(&instance, &control).await?;
         databases::drop_temporary(&control, &names).await?;
-        let dropped = control.batch_execute(&names.drop_marker()).await;
-        dropped.map_err(failed("remove the marker of a restore"))?;
-        let rows = control.query(TENANT_DATABASES, &[]).await.map_err(failed("list databases"))?;
+        let explain = failed("remove the marker of a restore");
+        response(control.batch_execute(&names.drop_marker()), explain).await?;
+        let rows = response(control.query(TENANT_DATABASES, &[]), failed("list databases")).await?;
         for row in rows {
             let database: Name = row.try_get(0).map_err(failed("list databases"))?;
             tables::forget(&self.context, &instance.sockets(), &database, &names).await?;
@@ -229,8 +231,8 @@ impl Job<'_> {
             _ => CONTROL_DATABASE.to_owned(),
         };
         let client = self.connect(&database).await?;
-        let found = is_true(&client, IS_COMPLETE, &[&self.names.marker()]).await;
-        found.map_err(failed("look for a completed restore"))
+        let explain = failed("look for a completed restore");
+        response(is_true(&client, IS_COMPLETE, &[&self.names.marker()]), explain).await
     }
 
     /// Removes what an earlier call has left. A completed restore stays.
@@ -248,10 +250,19 @@ impl Job<'_> {
 
     async fn run(&self, staged: &StagedServer) -> Result<()> {
         staged.ready().await?;
-        shell::create_role(self.context, &self.destination.sockets()).await?;
-        match self.restore.kind {
-            RestoreType::Table => self.restore_tables(staged).await?,
-            _ => self.restore_databases(staged).await?,
+        within_deadline(shell::create_role(self.context, &self.destination.sockets())).await?;
+        let restored = async {
+            match self.restore.kind {
+                RestoreType::Table => self.restore_tables(staged).await,
+                _ => self.restore_databases(staged).await,
+            }
+        };
+        // The programs that copy have no time limit. If the server of the destination hangs, it is killed.
+        tokio::select! {
+            restored = restored => restored?,
+            () = staged.stops_responding() => {
+                return Err(Error::unavailable("the server with the data of the backup does not respond"));
+            }
         }
         failpoint::reach("objects restored");
         self.progress.send_replace(1.0);
@@ -270,9 +281,10 @@ impl Job<'_> {
         let name = sql_name::parse(displayed).filter(|_| !names::engine_database(displayed));
         let name = name.ok_or_else(missing)?;
         let control = self.connect(CONTROL_DATABASE).await?;
-        let found = control.query_opt(ACCEPTS_CONNECTIONS, &[&name]).await;
-        let found = found.and_then(|row| row.map(|row| row.try_get::<_, bool>(0)).transpose());
-        match found.map_err(failed("look up a database"))? {
+        let what = "look up a database";
+        let found = response(control.query_opt(ACCEPTS_CONNECTIONS, &[&name]), failed(what)).await?;
+        let accepts = found.map(|row| row.try_get::<_, bool>(0)).transpose();
+        match accepts.map_err(failed(what))? {
             Some(true) if !displayed.starts_with(PREFIX) => utf8(name, displayed),
             Some(false) => {
                 let message =
@@ -293,8 +305,8 @@ impl Job<'_> {
 /// Ends copies that an earlier call has started. The processes come first, so that none of them opens another session.
 async fn end_copies(instance: &Instance, control: &Client) -> Result<()> {
     process::clear_program(&instance.data(), RESTORE_PROGRAM).await;
-    let ended = control.query(END_SESSIONS, &[&SHELL_USER, &APPLICATION]).await;
-    ended.map(drop).map_err(failed("end the sessions of a restore"))
+    let explain = failed("end the sessions of a restore");
+    response(control.query(END_SESSIONS, &[&SHELL_USER, &APPLICATION]), explain).await.map(drop)
 }
 
 /// The boolean that a query returns.

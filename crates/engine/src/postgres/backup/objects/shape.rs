@@ -5,7 +5,10 @@
 use super::{Names, failed, is_true};
 use crate::{
     backup::{ObjectRestore, missing_in_backup},
-    postgres::sql::{Identifier, Literal},
+    postgres::{
+        deadline::response,
+        sql::{Identifier, Literal},
+    },
 };
 use ootheca_model::{Error, Result, backup::RestoreObject, sql_name};
 use std::collections::BTreeSet;
@@ -125,14 +128,14 @@ pub(super) async fn shape(
     first: usize,
 ) -> Result<Vec<Relation>> {
     let pattern = names.temporary_pattern();
-    if !is_true(client, IS_SHAPED, &[&pattern]).await.map_err(failed(WHAT))? {
-        let transaction = client.transaction().await.map_err(failed(WHAT))?;
+    if !response(is_true(client, IS_SHAPED, &[&pattern]), failed(WHAT)).await? {
+        let transaction = response(client.transaction(), failed(WHAT)).await?;
         choose(&transaction, restore, database).await?;
         check(&transaction, restore).await?;
         move_chosen(&transaction, names, first).await?;
-        transaction.commit().await.map_err(failed(WHAT))?;
+        response(transaction.commit(), failed(WHAT)).await?;
     }
-    let rows = client.query(RELATIONS, &[&pattern]).await.map_err(failed(WHAT))?;
+    let rows = response(client.query(RELATIONS, &[&pattern]), failed(WHAT)).await?;
     rows.iter().map(relation).collect::<Result<_, _>>().map_err(failed(WHAT))
 }
 
@@ -148,7 +151,7 @@ fn relation(row: &Row) -> Result<Relation, tokio_postgres::Error> {
 
 /// The types that the tables need, with their schemas.
 pub(super) async fn types(client: &Client, names: &Names) -> Result<Vec<(String, String)>> {
-    let rows = client.query(TYPES, &[&names.temporary_pattern()]).await.map_err(failed(WHAT))?;
+    let rows = response(client.query(TYPES, &[&names.temporary_pattern()]), failed(WHAT)).await?;
     rows.iter().map(two_names).collect::<Result<_, _>>().map_err(failed(WHAT))
 }
 
@@ -157,7 +160,7 @@ fn two_names(row: &Row) -> Result<(String, String), tokio_postgres::Error> {
 }
 
 async fn choose(transaction: &Transaction<'_>, restore: &ObjectRestore, database: &str) -> Result<()> {
-    transaction.batch_execute(CREATE).await.map_err(failed(WHAT))?;
+    response(transaction.batch_execute(CREATE), failed(WHAT)).await?;
     let mut seen = BTreeSet::new();
     for object in &restore.objects {
         let schema = if object.schema.is_empty() { DEFAULT_SCHEMA } else { &object.schema };
@@ -171,13 +174,13 @@ async fn choose(transaction: &Transaction<'_>, restore: &ObjectRestore, database
                 .filter(|name| name.len() <= MAX_NAME)
         };
         let (schema, table) = (name(schema).ok_or_else(missing)?, name(&object.table).ok_or_else(missing)?);
-        let found = transaction.execute(FIND, &[&schema, &table]).await.map_err(failed(WHAT))?;
+        let found = response(transaction.execute(FIND, &[&schema, &table]), failed(WHAT)).await?;
         if found == 0 {
             return Err(missing());
         }
     }
     for statement in [ADD_PARTITIONS, ADD_SEQUENCES] {
-        transaction.batch_execute(statement).await.map_err(failed(WHAT))?;
+        response(transaction.batch_execute(statement), failed(WHAT)).await?;
     }
     Ok(())
 }
@@ -191,7 +194,7 @@ async fn check(transaction: &Transaction<'_>, restore: &ObjectRestore) -> Result
     let options = &restore.options;
     // A view can depend on a view that is skipped.
     loop {
-        let rows = transaction.query(RULES, &[]).await.map_err(failed(WHAT))?;
+        let rows = response(transaction.query(RULES, &[]), failed(WHAT)).await?;
         if rows.is_empty() {
             break;
         }
@@ -202,7 +205,7 @@ async fn check(transaction: &Transaction<'_>, restore: &ObjectRestore) -> Result
         }
     }
     for query in [PARENTS, OWNERS] {
-        if let Some(row) = transaction.query(query, &[]).await.map_err(failed(WHAT))?.first() {
+        if let Some(row) = response(transaction.query(query, &[]), failed(WHAT)).await?.first() {
             return Err(dependent(row, None).unwrap_or_else(failed(WHAT)));
         }
     }
@@ -211,7 +214,7 @@ async fn check(transaction: &Transaction<'_>, restore: &ObjectRestore) -> Result
         (DEFAULTS, "skip_missing_sequences", options.skip_missing_sequences),
     ];
     for (query, option, skip) in skippable {
-        for row in transaction.query(query, &[]).await.map_err(failed(WHAT))? {
+        for row in response(transaction.query(query, &[]), failed(WHAT)).await? {
             resolve(transaction, &row, Some((option, skip))).await?;
         }
     }
@@ -223,7 +226,7 @@ async fn resolve(transaction: &Transaction<'_>, row: &Row, option: Option<(&str,
     match option {
         Some((_, true)) => {
             let statement: String = row.try_get(2).map_err(failed(WHAT))?;
-            transaction.batch_execute(&statement).await.map_err(failed(WHAT))
+            response(transaction.batch_execute(&statement), failed(WHAT)).await
         }
         _ => Err(dependent(row, option.map(|(name, _)| name)).unwrap_or_else(failed(WHAT))),
     }
@@ -238,18 +241,18 @@ fn dependent(row: &Row, option: Option<&str>) -> Result<Error, tokio_postgres::E
 }
 
 async fn move_chosen(transaction: &Transaction<'_>, names: &Names, first: usize) -> Result<()> {
-    let schemas = transaction.query(SCHEMAS, &[]).await.map_err(failed(WHAT))?;
+    let schemas = response(transaction.query(SCHEMAS, &[]), failed(WHAT)).await?;
     for (number, row) in schemas.iter().enumerate() {
         let (schema, temporary) =
             (row.try_get::<_, String>(0).map_err(failed(WHAT))?, names.temporary(first + number));
-        let moves = transaction.query(MOVES, &[&schema, &temporary]).await.map_err(failed(WHAT))?;
+        let moves = response(transaction.query(MOVES, &[&schema, &temporary]), failed(WHAT)).await?;
         let name = Identifier(&temporary);
         // The comment says where the tables belong.
         let create = format!("CREATE SCHEMA {name}; COMMENT ON SCHEMA {name} IS {}", Literal(&schema));
-        transaction.batch_execute(&create).await.map_err(failed(WHAT))?;
+        response(transaction.batch_execute(&create), failed(WHAT)).await?;
         for row in moves {
             let statement: String = row.try_get(0).map_err(failed(WHAT))?;
-            transaction.batch_execute(&statement).await.map_err(failed(WHAT))?;
+            response(transaction.batch_execute(&statement), failed(WHAT)).await?;
         }
     }
     Ok(())

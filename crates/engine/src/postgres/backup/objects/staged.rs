@@ -6,6 +6,7 @@ use crate::{
     postgres::{
         context::EngineContext,
         instance::Instance,
+        liveness,
         owner::Owner,
         process::{self, LOCK_FILE, Process},
         server::{self, LaunchSpec, StopMode},
@@ -64,6 +65,11 @@ impl StagedServer {
     /// Waits until the server accepts connections.
     pub(super) async fn ready(&self) -> Result<()> {
         server::ready(&self.process, &self.instance.data(), self.context.settings.ready_timeout).await
+    }
+
+    /// Returns when the server, which is ready, no longer responds to new connections.
+    pub(super) async fn stops_responding(&self) {
+        liveness::stops_responding(&server::socket(&self.sockets()), &self.process, || true).await;
     }
 
     pub(super) fn sockets(&self) -> PathBuf {

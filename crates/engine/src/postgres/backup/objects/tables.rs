@@ -8,11 +8,12 @@ use super::{
 use crate::{
     backup::{exists_in_destination, missing_in_backup, missing_in_destination},
     postgres::{
-        admin_role, connection::ConnectionError, context::EngineContext, object::Name, server,
-        sql::Identifier, statement_error::StatementError,
+        admin_role, connection::ConnectionError, context::EngineContext, deadline::response, object::Name,
+        server, sql::Identifier, statement_error::StatementError,
     },
 };
-use ootheca_model::{Error, ErrorKind, Result, failpoint, names, sql_name};
+use ootheca_durable::failpoint;
+use ootheca_model::{Error, ErrorKind, Result, names, sql_name};
 use std::{collections::BTreeSet, path::Path};
 use tokio_postgres::Client;
 
@@ -96,21 +97,21 @@ impl Job<'_> {
     /// Moves all tables to their schemas.
     async fn publish_tables(&self, client: &mut Client, sources: &[Source]) -> Result<()> {
         let what = "move the restored tables to their schemas";
-        let transaction = client.transaction().await.map_err(failed(what))?;
+        let transaction = response(client.transaction(), failed(what)).await?;
         for source in sources {
             for relation in &source.relations {
                 let Relation { temporary_schema, schema, name, .. } = relation;
                 let (from, name, to) = (Identifier(temporary_schema), Identifier(name), Identifier(schema));
                 let statement = format!("ALTER TABLE {from}.{name} SET SCHEMA {to}");
-                transaction.batch_execute(&statement).await.map_err(refused(what, &MOVE_ERRORS))?;
+                response(transaction.batch_execute(&statement), refused(what, &MOVE_ERRORS)).await?;
             }
             for schema in source.schemas() {
                 let statement = format!("DROP SCHEMA {} CASCADE", Identifier(&schema));
-                transaction.batch_execute(&statement).await.map_err(failed(what))?;
+                response(transaction.batch_execute(&statement), failed(what)).await?;
             }
         }
-        transaction.batch_execute(&self.names.create_marker()).await.map_err(failed(what))?;
-        transaction.commit().await.map_err(failed(what))?;
+        response(transaction.batch_execute(&self.names.create_marker()), failed(what)).await?;
+        response(transaction.commit(), failed(what)).await?;
         failpoint::reach("restored tables moved");
         Ok(())
     }
@@ -138,18 +139,15 @@ async fn check(client: &Client, sources: &[Source]) -> Result<()> {
 async fn check_source(client: &Client, source: &Source) -> Result<()> {
     let what = "look up the objects of the destination";
     for Relation { schema, name, .. } in &source.relations {
-        let found = is_true(client, HAS_SCHEMA, &[schema]).await;
-        if !found.map_err(failed(what))? {
+        if !response(is_true(client, HAS_SCHEMA, &[schema]), failed(what)).await? {
             return Err(missing_in_destination(format!("schema {schema}")));
         }
-        let found = is_true(client, HAS_RELATION, &[schema, name]).await;
-        if found.map_err(failed(what))? {
+        if response(is_true(client, HAS_RELATION, &[schema, name]), failed(what)).await? {
             return Err(exists_in_destination(format!("table {schema}.{name}")));
         }
     }
     for (schema, name) in &source.types {
-        let found = is_true(client, HAS_TYPE, &[schema, name]).await;
-        if !found.map_err(failed(what))? {
+        if !response(is_true(client, HAS_TYPE, &[schema, name]), failed(what)).await? {
             return Err(missing_in_destination(format!("type {schema}.{name}")));
         }
     }
@@ -160,7 +158,7 @@ async fn check_source(client: &Client, source: &Source) -> Result<()> {
 async fn create_temporary(client: &Client, schemas: &[String]) -> Result<()> {
     for schema in schemas {
         let statement = format!("CREATE SCHEMA {} AUTHORIZATION {}", Identifier(schema), admin_role::NAME);
-        client.batch_execute(&statement).await.map_err(failed("create a temporary schema"))?;
+        response(client.batch_execute(&statement), failed("create a temporary schema")).await?;
     }
     failpoint::reach("temporary schemas created");
     Ok(())
@@ -177,10 +175,10 @@ fn drop_statements(names: &Names) -> String {
 /// Drops the temporary schemas of a restore.
 pub(super) async fn drop_temporary(client: &Client, names: &Names) -> Result<()> {
     let what = "remove temporary schemas";
-    let rows = client.query(&drop_statements(names), &[]).await.map_err(failed(what))?;
+    let rows = response(client.query(&drop_statements(names), &[]), failed(what)).await?;
     for row in rows {
         let statement: String = row.try_get(0).map_err(failed(what))?;
-        client.batch_execute(&statement).await.map_err(failed(what))?;
+        response(client.batch_execute(&statement), failed(what)).await?;
     }
     Ok(())
 }
@@ -198,11 +196,11 @@ pub(super) async fn forget(
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         entered => entered?,
     };
-    let rows = session.simple(&drop_statements(names)).await.map_err(failed)?;
+    let rows = response(session.simple(&drop_statements(names)), failed).await?;
     let mut statements: Vec<String> = rows.into_iter().flatten().flatten().collect();
     statements.push(names.drop_marker());
     for statement in statements {
-        session.simple(&statement).await.map_err(failed)?;
+        response(session.simple(&statement), failed).await?;
     }
     session.close().await;
     Ok(())

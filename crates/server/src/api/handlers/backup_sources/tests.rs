@@ -123,7 +123,7 @@ impl History {
         for place in from..to {
             let (before, next) = (&self.points[place], &self.points[place + 1]);
             if before.epoch != next.epoch {
-                return Err("a backup was restored");
+                return Err("was replaced");
             }
             if next.damaged {
                 return Err("is damaged");

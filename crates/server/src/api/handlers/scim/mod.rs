@@ -134,7 +134,7 @@ fn patched<T: DeserializeOwned>(
         apply(&mut resource, operation, place)?;
     }
     serde_json::from_value(Value::Object(resource))
-        .map_err(|error| Error::invalid("value", format!("does not fit its attribute: {error}")))
+        .map_err(|error| Error::invalid("value", format!("is invalid for the attribute: {error}")))
 }
 
 fn apply(resource: &mut Map<String, Value>, operation: ScimOperations, place: usize) -> Result<()> {

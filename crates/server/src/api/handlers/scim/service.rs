@@ -76,7 +76,7 @@ fn about(kind: &str, place: String) -> ScimMetadata {
 }
 
 fn resource_types() -> Vec<ScimResourceType> {
-    let kinds = [("User", scim::USER, "A person"), ("Group", scim::GROUP, "People with the same roles")];
+    let kinds = [("User", scim::USER, "A user"), ("Group", scim::GROUP, "Users with the same roles")];
     let shown = kinds.map(|(name, schema, description)| ScimResourceType {
         schemas: vec![RESOURCE_TYPE.to_owned()],
         id: name.to_owned(),
@@ -125,16 +125,16 @@ fn named(what: &str, target: &str, mutability: &str) -> Vec<ScimSchemaAttribute>
     let place = ScimSchemaAttribute {
         reference_types: vec![target.to_owned()],
         case_exact: true,
-        ..attribute("$ref", "reference", &format!("Where the {what} is"))
+        ..attribute("$ref", "reference", &format!("URL of the {what}"))
     };
     let mut all = vec![
         ScimSchemaAttribute {
             case_exact: true,
-            ..attribute("value", "string", &format!("Id of the {what}"))
+            ..attribute("value", "string", &format!("ID of the {what}"))
         },
         place,
         attribute("display", "string", &format!("Name of the {what}")),
-        attribute("type", "string", "What it is"),
+        attribute("type", "string", "Type of the resource"),
     ];
     all.iter_mut().for_each(|attribute| attribute.mutability = mutability.to_owned());
     all
@@ -143,7 +143,7 @@ fn named(what: &str, target: &str, mutability: &str) -> Vec<ScimSchemaAttribute>
 fn external_id() -> ScimSchemaAttribute {
     ScimSchemaAttribute {
         case_exact: true,
-        ..attribute("externalId", "string", "The provider's own name for it")
+        ..attribute("externalId", "string", "ID at the identity provider")
     }
 }
 
@@ -156,36 +156,36 @@ fn user_schema() -> ScimSchema {
         ..attribute("name", "complex", "The parts of the name")
     };
     let emails = vec![
-        ScimSchemaAttribute { required: true, ..attribute("value", "string", "The address") },
-        attribute("display", "string", "The address to show"),
+        ScimSchemaAttribute { required: true, ..attribute("value", "string", "The email address") },
+        attribute("display", "string", "The display form of the address"),
         ScimSchemaAttribute {
             canonical_values: ["work", "home", "other"].map(str::to_owned).into(),
-            ..attribute("type", "string", "What it is used for")
+            ..attribute("type", "string", "Type of the address")
         },
-        attribute("primary", "boolean", "Whether the user is known by it"),
+        attribute("primary", "boolean", "Whether this is the primary address"),
     ];
     let groups = list("groups", "The groups of the user", named("group", "Group", "readOnly"));
     let attributes = vec![
         ScimSchemaAttribute {
             required: true,
             uniqueness: "server".to_owned(),
-            ..attribute("userName", "string", "The name to log in with; an e-mail address where absent")
+            ..attribute("userName", "string", "Name for signing in. Defaults to the email address")
         },
         external_id(),
-        attribute("displayName", "string", "The name to show"),
+        attribute("displayName", "string", "Display name"),
         name,
-        ScimSchemaAttribute { required: true, ..list("emails", "E-mail addresses", emails) },
-        attribute("active", "boolean", "Who is not active can do nothing"),
+        ScimSchemaAttribute { required: true, ..list("emails", "Email addresses", emails) },
+        attribute("active", "boolean", "Whether the user is active. An inactive user has no access"),
         ScimSchemaAttribute { mutability: "readOnly".to_owned(), ..groups },
     ];
-    schema(scim::USER, "User", "A person", attributes)
+    schema(scim::USER, "User", "A user", attributes)
 }
 
 fn group_schema() -> ScimSchema {
     let attributes = vec![
-        ScimSchemaAttribute { required: true, ..attribute("displayName", "string", "The name to show") },
+        ScimSchemaAttribute { required: true, ..attribute("displayName", "string", "Display name") },
         external_id(),
         list("members", "The users in the group", named("user", "User", "immutable")),
     ];
-    schema(scim::GROUP, "Group", "People with the same roles", attributes)
+    schema(scim::GROUP, "Group", "Users with the same roles", attributes)
 }

@@ -90,7 +90,7 @@ pub async fn patch_user(call: Arc<Call>, path: IdPath, body: PatchUserBody) -> R
     let resource = people::user(&before.value, &BTreeMap::new(), before.row.revision);
     let after: CreateUserRequest = patched(resource, body.schemas.as_deref(), body.operations)?;
     if after.emails.as_ref().is_none_or(Vec::is_empty) {
-        return Err(Error::invalid("emails", "at least one address must stay"));
+        return Err(Error::invalid("emails", "must contain at least one address"));
     }
     replace(&call, before, after).await
 }
@@ -174,14 +174,14 @@ fn described(before: Person, request: CreateUserRequest) -> Result<Person> {
 /// Checks email addresses. One of them is the primary address.
 fn addresses(emails: Vec<ScimEmail>) -> Result<Vec<Email>> {
     if emails.len() > 20 {
-        return Err(Error::invalid("emails", "must be at most 20"));
+        return Err(Error::invalid("emails", "must contain at most 20 addresses"));
     }
     let mut known = Vec::with_capacity(emails.len());
     for email in emails {
         let value = required("emails.value", text("emails.value", email.value)?)?.trim().to_owned();
         let good = value.split_once('@').is_some_and(|(name, host)| !name.is_empty() && !host.is_empty());
         if !good || value.contains(char::is_whitespace) {
-            return Err(Error::invalid("emails.value", format!("{value:?} is not an e-mail address")));
+            return Err(Error::invalid("emails.value", format!("{value:?} is not an email address")));
         }
         known.push(Email {
             value,

@@ -14,7 +14,7 @@ pub(super) fn failure(error: &Error, kind: RestoreType, of_backup: bool) -> Rest
         RestoreType::Table => "the backup is damaged or incomplete, or its tables can't be copied",
     };
     let (code, message) = match error.kind() {
-        ErrorKind::NotFound if of_backup => (ErrorKind::NotFound, "the backup does not exist any more"),
+        ErrorKind::NotFound if of_backup => (ErrorKind::NotFound, "the backup no longer exists"),
         ErrorKind::NotFound => (ErrorKind::NotFound, "the source cluster was deleted"),
         ErrorKind::Unavailable if of_backup => {
             (ErrorKind::Unavailable, "the backup could not be read, or the cluster did not respond")
