@@ -168,9 +168,26 @@ fn an_advanced_cluster() {
     let dedicated = &after["config"]["dedicated"];
     assert_eq!((&dedicated["num_virtual_cpus"], &dedicated["storage_gib"]), (&json!(8), &json!(35)));
     assert_eq!(after["regions"][0]["machine_type"], dedicated["machine_type"]);
-    let more = ADVANCED.replace("demo-adv", "demo-three").replace(r#""us-east1":1"#, r#""us-east1":3"#);
-    let refused = provider(&server, "POST", "/clusters", &more);
-    assert!(refused.refused(501).contains("node"), "{refused}");
+}
+
+#[test]
+fn an_advanced_cluster_with_several_nodes() {
+    let server = simulated();
+    let cluster = create(&server, &ADVANCED.replace(r#""us-east1":1"#, r#""us-east1":3"#));
+    assert_eq!(cluster["regions"][0]["node_count"], 3);
+    let path = format!("/clusters/{}", id(&cluster));
+    let update = r#"{"dedicated":{"hardware":{"machine_spec":{"num_virtual_cpus":8},"storage_gib":15},"region_nodes":{"us-east1":5}},"plan":"ADVANCED"}"#;
+    provider(&server, "PATCH", &path, update).ok();
+    let after = server.when_created(&id(&cluster));
+    assert_eq!(after["regions"][0]["node_count"], 5);
+    assert_eq!(after["config"]["dedicated"]["num_virtual_cpus"], 8);
+    for member in ["sql_dns", "creator_id"] {
+        assert_eq!(after[member], cluster[member], "{member} never changes");
+    }
+    let two = r#""us-east1":3,"us-west2":3"#;
+    let more = ADVANCED.replace("demo-adv", "demo-two").replace(r#""us-east1":1"#, two);
+    let regions = &create(&server, &more)["regions"];
+    assert_eq!(column(regions, "name"), ["us-east1", "us-west2"]);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Clusters: invalid requests, and the contents of lists.
 
+mod nodes;
+
 use crate::support::{column, id, simulated};
 use ootheca_testkit::Ootheca;
 use serde_json::{Value, json};

@@ -2,8 +2,10 @@
 //! server, which no client of a cluster is.
 
 use crate::support::{PROGRAM, id};
+use ootheca_engine::postgres::cluster_secret;
 use ootheca_testkit::{Engine, Folder, Ootheca, ServerBuilder, eventually, processes};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch, apply_filter};
+use serde_json::{Value, json};
 use std::{
     fs::{self, Permissions},
     os::unix::fs::PermissionsExt as _,
@@ -29,14 +31,39 @@ impl Instance {
     fn new(server: &Ootheca, name: &str) -> Self {
         let cluster = id(&server.create_cluster(name, "STANDARD"));
         server.postmaster(&cluster);
-        let rows = server.instances();
-        let row = rows.iter().find(|row| row["cluster"] == cluster.as_str()).expect("an instance");
+        Self::all(server, &cluster).pop().expect("an instance")
+    }
+
+    /// The nodes of a new cluster, once all of them accept sessions.
+    fn nodes(server: &Ootheca, name: &str) -> Vec<Self> {
+        let spec = json!({ "plan": "ADVANCED", "dedicated": {
+            "region_nodes": { "us-east1": 3 },
+            "hardware": { "machine_spec": { "num_virtual_cpus": 2 }, "storage_gib": 15 },
+        }});
+        let created = server.post("/clusters", json!({ "name": name, "provider": "GCP", "spec": spec }));
+        created.ok();
+        let cluster = id(&server.when_created(&created.text("/id")));
+        eventually("three nodes accept sessions", || {
+            let nodes = Self::all(server, &cluster);
+            let respond = nodes.iter().all(|node| node.control("SELECT 1").is_ok());
+            (respond && nodes.len() == 3).then_some(nodes)
+        })
+    }
+
+    fn all(server: &Ootheca, cluster: &str) -> Vec<Self> {
+        let mut rows = server.instances();
+        rows.retain(|row| row["cluster"] == cluster);
+        rows.iter().map(|row| Self::of(server, cluster, row)).collect()
+    }
+
+    fn of(server: &Ootheca, cluster: &str, row: &Value) -> Self {
         let engine = server.data_dir().join("engine");
+        let machine_secret = fs::read_to_string(engine.join("control-secret")).expect("the secret");
         Self {
             data: row["data"].as_str().expect("a path").into(),
             sockets: engine.join("run").join(row["instance"].as_str().expect("an id")),
-            secret: fs::read_to_string(engine.join("control-secret")).expect("the secret"),
-            cluster,
+            secret: cluster_secret(&machine_secret, cluster.parse().expect("the ID of a cluster")),
+            cluster: cluster.to_owned(),
         }
     }
 
@@ -55,15 +82,20 @@ impl Instance {
         self.control(&format!("SELECT length(pg_read_binary_file('{}'))", path.display()))
     }
 
-    /// Runs a shell script in the server. Returns its output.
+    /// Runs a shell script in the server, which can be a standby. Returns its output.
     #[track_caller]
     fn shell(&self, script: &str) -> String {
         let sql = format!(
-            "CREATE TEMPORARY TABLE output (line text); \
-             COPY output FROM PROGRAM $shell$({script}) 2>&1; true$shell$ \
-             (FORMAT csv, DELIMITER E'\\x01', QUOTE E'\\x02'); SELECT * FROM output"
+            "COPY (SELECT 1) TO PROGRAM $shell$({script}) < /dev/null > output 2>&1; cat > /dev/null$shell$; \
+             SELECT pg_read_file('output')"
         );
         self.control(&sql).expect("a superuser can run programs")
+    }
+
+    /// A shell script that connects to this server.
+    fn connect_script(&self) -> String {
+        let sockets = self.sockets.display();
+        format!("PGPASSWORD={} psql -X -h {sockets} -U ootheca -d postgres -c 'SELECT 1'", self.secret)
     }
 }
 
@@ -90,12 +122,14 @@ fn attacks(server: &Ootheca, one: &Instance, other: &Instance) -> Vec<(String, b
         let output = one.shell(&format!("{script} && echo reached"));
         attacks.push((name.to_owned(), output.ends_with("reached"), output));
     };
+    shell("connect to the other server", other.connect_script());
+    let control = data_dir.join("control.sock");
     shell(
-        "connect to the other server",
+        "connect to the control plane",
         format!(
-            "PGPASSWORD={} psql -X -h {} -U ootheca -d postgres -c 'SELECT 1'",
-            other.secret,
-            other.sockets.display()
+            "perl -MSocket -e 'socket(S, AF_UNIX, SOCK_STREAM, 0) \
+             && connect(S, sockaddr_un(\"{}\")) or die $!'",
+            control.display()
         ),
     );
     let port = server.client().address().rsplit_once(':').expect("a port").1.to_owned();
@@ -136,6 +170,32 @@ fn a_server_reaches_neither_other_clusters_nor_the_control_plane() {
 }
 
 #[test]
+fn nodes_reach_each_other_and_no_other_cluster() {
+    let server = server("auto");
+    let (nodes, other) = (Instance::nodes(&server, "some-cluster"), Instance::new(&server, "other-cluster"));
+    let shown = server.get(&format!("/clusters/{}", nodes[0].cluster));
+    // Without root, all servers have the same user.
+    let is_reduced = shown.ok()["ootheca"]["conditions"].to_string().contains("SandboxReduced");
+    let in_recovery = |node: &&Instance| node.control("SELECT pg_is_in_recovery()") == Ok("t".to_owned());
+    let standbys: Vec<&Instance> = nodes.iter().filter(in_recovery).collect();
+    let &[one, two] = standbys.as_slice() else { panic!("{} standbys", standbys.len()) };
+    for (from, to) in [(one, two), (two, one)] {
+        let said = from.shell(&format!("{} && echo reached", to.connect_script()));
+        assert!(said.ends_with("reached"), "{said}");
+    }
+    if is_enforced(&server) {
+        for (attack, succeeded, said) in attacks(&server, one, &other) {
+            let is_possible = is_reduced
+                && ["connect to the other server", "connect to the control plane"].contains(&attack.as_str());
+            assert!(!succeeded || is_possible, "{attack}: {said}");
+        }
+        for (attack, succeeded, said) in attacks(&server, &other, one) {
+            assert!(!succeeded, "{attack}: {said}");
+        }
+    }
+}
+
+#[test]
 fn without_a_sandbox_a_server_reaches_what_its_user_can() {
     let server = server("off");
     assert!(is_enforced(&server), "nothing is missing");
@@ -151,6 +211,8 @@ fn without_a_sandbox_a_server_reaches_what_its_user_can() {
     for attack in ["connect to the other server", "connect to the API", "create a link in its sockets"] {
         reached(attack);
     }
+    let refused = one.shell(&other.connect_script().replace(&other.secret, &one.secret));
+    assert!(refused.contains("password authentication failed"), "{refused}");
 }
 
 /// A line of `/proc/PID/status`.

@@ -35,6 +35,7 @@ mod login_changes;
 mod metering;
 mod metrics;
 mod missing_data;
+mod nodes;
 mod organizations;
 mod page;
 mod paging;

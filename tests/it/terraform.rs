@@ -190,6 +190,39 @@ fn machines_of_a_region_and_its_endpoint_on_aws() {
 }
 
 #[test]
+fn nodes_and_regions_of_an_advanced_cluster_can_be_changed() {
+    for release in RELEASES {
+        change_nodes(release);
+    }
+}
+
+fn change_nodes(release: &'static Release) {
+    let server = simulated();
+    let mut terraform = Provider::new(&server, release);
+    let east = |nodes: i64| json!({ "name": "us-east1", "node_count": nodes });
+    let west = json!({ "name": "us-west2", "node_count": 3 });
+    let steps = [
+        (4, json!([east(1)])),
+        (4, json!([east(3)])),
+        (8, json!([east(5)])),
+        (8, json!([east(3), west])),
+        (8, json!([east(3)])),
+    ];
+    for (cpus, regions) in steps {
+        let config = json!({
+            "name": "scaled-one", "cloud_provider": "GCP", "plan": "ADVANCED",
+            "dedicated": { "storage_gib": 15, "num_virtual_cpus": cpus }, "regions": regions,
+        });
+        let configuration = |terraform: &mut Provider| {
+            terraform.resource(&Cluster, "cockroach_cluster.scaled", config.clone());
+        };
+        assert_eq!(terraform.apply(configuration).len(), 1, "{regions}");
+        assert_eq!(terraform.plan(configuration), nothing(), "{regions}");
+    }
+    terraform.destroy();
+}
+
+#[test]
 fn the_configuration_works_with_postgresql() {
     let server = real();
     let mut terraform = Provider::new(&server, &NEWEST);

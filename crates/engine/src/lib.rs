@@ -6,10 +6,13 @@
 pub mod backup;
 mod files;
 pub mod launcher;
+mod node;
 pub mod postgres;
 mod scram;
 pub mod simulated;
 pub mod statement;
+
+pub use node::{Progress, Received, Rejoin, WalPosition};
 
 use async_trait::async_trait;
 use backup::{BackupReader, BaseInfo, BaseWriter, ObjectRestore, WalEnd};
@@ -18,6 +21,7 @@ use ootheca_model::{
     backup::MaskingScript,
     instance::{InstancePlan, Observed, Removal},
     login::{Login, Secret},
+    node::{NodeId, Quorum},
     time::Clock,
     usage::{CpuCounter, Measure},
 };
@@ -39,6 +43,10 @@ pub struct Capabilities {
     /// Whether the data is reachable from this machine only, so that no other engine may serve the same
     /// store.
     pub machine_scoped: bool,
+    /// The reason why a cluster cannot have several nodes on this machine; `None` if it can.
+    pub nodes_unavailable: Option<String>,
+    /// The maximum number of nodes of a cluster.
+    pub max_nodes: u32,
 }
 
 /// A database of a cluster.
@@ -84,6 +92,8 @@ pub enum Source {
     Backup(Arc<dyn BackupReader>),
     /// The present data of another cluster.
     Cluster(ClusterSource),
+    /// The primary of the same cluster; the copy can go on as its standby. Only for [`Engine::stage_node`].
+    Primary(Progress),
 }
 
 /// The present data of another cluster, whether its server runs or not.
@@ -121,7 +131,8 @@ pub trait Engine: Send + Sync + 'static {
         let _ = clock;
     }
 
-    /// Like [`Engine::ensure`], but creates the data if there is none. For clusters that may be new.
+    /// Like [`Engine::ensure`], but creates the data of the primary and of its standbys if there is none. For clusters
+    /// that may be new.
     async fn create(&self, plan: &InstancePlan) -> Result<Observed>;
 
     /// Makes the instance match the plan. Does not wait until the instance is ready, or suspended if its
@@ -133,6 +144,9 @@ pub trait Engine: Send + Sync + 'static {
     /// The instance that serves is the one with the data epoch of the plan, see [`Engine::stage`]. If another one
     /// served before, its server is stopped completely first, and the phase is `Down` until then. If there is no
     /// instance with this epoch, the data is missing: an older one never serves in its place.
+    ///
+    /// Starts the standbys of the plan, stops nodes whose power is off, and fences a primary that is not that of the
+    /// plan. With a quorum, it never starts the primary, see [`Engine::start_primary`]. It never promotes.
     ///
     /// Returns `Stale` for an older epoch or generation, `Precondition` for a plan that cannot run on this machine,
     /// `Unavailable` if the call should be repeated, and `Internal` if an operator must intervene.
@@ -164,10 +178,50 @@ pub trait Engine: Send + Sync + 'static {
         masking: Option<&MaskingScript>,
     ) -> Result<()>;
 
-    /// Removes the instances of all other epochs, including staged ones. Returns when nothing is left of them.
+    /// Removes the instances of all other epochs, including staged ones and all their nodes. Returns when nothing is left
+    /// of them.
     /// `Unavailable` unless the instance of `keep_epoch` is the one that serves, so that the only data of a cluster
     /// is never removed.
     async fn discard(&self, cluster: ClusterId, keep_epoch: u64) -> Result<()>;
+
+    /// Builds a standby of the plan's epoch beside the other nodes, and claims it last; its server does not run.
+    /// [`Source::Empty`] is a cold copy of the template, for new clusters. Returns at once if it is complete.
+    ///
+    /// Returns `Stale` for an older plan, `Unavailable` unless the primary is ready, `Precondition` without disk space,
+    /// and `Internal` for damaged data.
+    async fn stage_node(&self, plan: &InstancePlan, node: NodeId, source: &Source) -> Result<()>;
+
+    /// Stops a node and removes its data. `Precondition` for the primary.
+    async fn remove_node(&self, plan: &InstancePlan, node: NodeId) -> Result<Removal>;
+
+    /// Kills every process in the data directory of a node with SIGKILL. Returns when none is left. Can be repeated.
+    async fn fence(&self, cluster: ClusterId, epoch: u64, node: NodeId) -> Result<()>;
+
+    /// How far each standby has received WAL. Asks all at once; those that don't respond in 500 ms are missing.
+    async fn received(&self, cluster: ClusterId, epoch: u64) -> Result<Vec<Received>>;
+
+    /// Starts the server of `plan.primary` in place, without waiting. `Precondition` if it has no data of a primary.
+    async fn start_primary(&self, plan: &InstancePlan) -> Result<Observed>;
+
+    /// Makes `plan.primary` the primary. Returns once it accepts writes. Records the plan at every node first, so that
+    /// older terms are `Stale`; fences whatever is no standby; checks the law of promotion against the quorums of
+    /// `before`; then promotes. Can be repeated. `Unavailable` if too few standbys respond, `Precondition` if another
+    /// one has received more.
+    async fn promote(&self, plan: &InstancePlan, before: &[Quorum]) -> Result<()>;
+
+    /// Starts a node as a standby of the primary, and rewinds it if it has diverged. Complete WAL that only a former
+    /// primary has is moved to the spool of the primary before that.
+    async fn rejoin(&self, plan: &InstancePlan, node: NodeId) -> Result<Rejoin>;
+
+    /// Applies `plan.quorum`. Returns whether it is in force, and enough of its standbys have flushed what was written
+    /// until then. Does not wait.
+    async fn apply_quorum(&self, plan: &InstancePlan) -> Result<bool>;
+
+    /// Restarts a standby with the newest installed minor version and the plan's memory.
+    async fn restart_node(&self, plan: &InstancePlan, node: NodeId) -> Result<()>;
+
+    /// The Unix socket of a standby that streams, in turn. `Precondition` with one node, `Unavailable` if none streams.
+    async fn read_endpoint(&self, cluster: ClusterId) -> Result<PathBuf>;
 
     /// Copies databases or tables of the staged instance of `epoch` into the instance that serves, which must be ready. All
     /// of them appear at once, or none. `report` is told the progress, from 0 to 1. Returns at once if the restore was
@@ -213,7 +267,8 @@ pub trait Engine: Send + Sync + 'static {
     /// Lists every cluster that has an instance or data in this engine.
     async fn list(&self) -> Result<Vec<ClusterId>>;
 
-    /// Subscribes to hints that an instance changed, for example became ready or stopped. Hints may be lost.
+    /// Subscribes to hints that an instance changed: a server became ready or stopped, a standby began or stopped to
+    /// stream, or a promotion is complete. Hints may be lost.
     fn watch(&self) -> broadcast::Receiver<ClusterId>;
 
     /// Opens a session with administrative rights. `Unavailable` unless the instance is ready.
@@ -226,8 +281,9 @@ pub trait Engine: Send + Sync + 'static {
         Ok(logins.into_iter().find(|login| login.name == user).map(|login| login.secret))
     }
 
-    /// The Unix socket on which the instance speaks the PostgreSQL protocol. `Precondition` if this engine
-    /// runs no SQL servers, `Unavailable` unless the instance is ready.
+    /// The Unix socket on which the primary speaks the PostgreSQL protocol. `Precondition` if this engine
+    /// runs no SQL servers, `Unavailable` unless the instance is ready. With several nodes also until a plan of this run
+    /// has named the primary.
     async fn endpoint(&self, cluster: ClusterId) -> Result<PathBuf>;
 
     /// Runs one statement of a tenant in its own transaction, with the rights that SQL users have. `NotFound`

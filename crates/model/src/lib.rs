@@ -24,6 +24,7 @@ pub mod login;
 pub mod maintenance;
 pub mod meter;
 pub mod names;
+pub mod node;
 pub mod period;
 pub mod profile;
 pub mod role;

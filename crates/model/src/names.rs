@@ -6,11 +6,14 @@ use crate::{Error, Result};
 pub const MIN_PASSWORD: usize = 12;
 
 /// Reserved names of SQL users, in any case. Names that start with `pg_` are reserved as well.
-pub const RESERVED_USERS: [&str; 8] =
-    ["admin", "node", "none", "ootheca", SHELL_USER, "postgres", "public", "root"];
+pub const RESERVED_USERS: [&str; 9] =
+    ["admin", "node", "none", "ootheca", SHELL_USER, REPLICATION_USER, "postgres", "public", "root"];
 
 /// The role that statements of the console use. Nothing else can log in as this role.
 pub const SHELL_USER: &str = "ootheca_console";
+
+/// The role with which a standby of a cluster logs in to its primary.
+pub const REPLICATION_USER: &str = "ootheca_replication";
 
 /// Reserved names of databases, in any case.
 pub const RESERVED_DATABASES: [&str; 4] = ["postgres", "system", "template0", "template1"];
@@ -18,7 +21,7 @@ pub const RESERVED_DATABASES: [&str; 4] = ["postgres", "system", "template0", "t
 /// Whether the role belongs to the engine or the server. Tenants can create roles with other reserved names
 /// in SQL; those are listed and can be deleted.
 pub fn engine_user(name: &str) -> bool {
-    name.starts_with("pg_") || ["admin", "ootheca", SHELL_USER].contains(&name)
+    name.starts_with("pg_") || ["admin", "ootheca", SHELL_USER, REPLICATION_USER].contains(&name)
 }
 
 /// Whether the database belongs to the engine. Such databases are hidden from tenants.

@@ -409,11 +409,10 @@ fn advanced(nodes: i64) -> NewCluster {
 }
 
 #[test]
-fn advanced_clusters_have_one_node() {
+fn each_node_of_an_advanced_cluster_has_the_cpus_of_its_machine() {
     assert_eq!(make(advanced(1)).unwrap().plan_instance().cpu_millis, Some(4000));
-    let refused = make(advanced(3)).unwrap_err();
-    assert_eq!(refused.kind(), ErrorKind::Unimplemented);
-    assert!(refused.message().contains("region_nodes"), "{refused}");
+    let nodes = make(advanced(3)).unwrap().plan_instance().nodes;
+    assert!(nodes.len() == 3 && nodes.iter().all(|node| node.cpu_millis == Some(4000)), "{nodes:?}");
 }
 
 #[test]
@@ -478,4 +477,20 @@ fn only_advanced_clusters_have_windows_and_deferrals() {
         let refused = create(&cluster, start, end).unwrap_err();
         assert_eq!(refused.message(), format!("invalid argument: {field}"));
     }
+}
+
+#[test]
+fn only_clusters_with_several_nodes_are_stored_with_nodes() {
+    let fields = ["nodes", "last_node", "leadership", "quorum", "next_quorum", "operation"];
+    let single = make(advanced(1)).unwrap();
+    let stored = serde_json::to_value(&single).unwrap();
+    assert!(fields.iter().all(|field| stored.get(field).is_none()), "{stored}");
+    assert_eq!(serde_json::from_value::<Cluster>(stored).unwrap(), single);
+    assert_eq!(single.members().len(), 1);
+
+    let several = make(advanced(3)).unwrap();
+    let stored = serde_json::to_value(&several).unwrap();
+    assert_eq!(stored["last_node"], 3);
+    assert_eq!(serde_json::from_value::<Cluster>(stored).unwrap(), several);
+    assert_eq!(several.members(), several.nodes);
 }

@@ -31,7 +31,8 @@ pub type Digest = [u8; 32];
 /// The longest message of an exchange; PostgreSQL has the same limit.
 pub const MAX_MESSAGE_LENGTH: usize = 1024;
 
-fn sign(key: &[u8], parts: &[&str]) -> Digest {
+/// HMAC-SHA-256 of the parts, one after the other.
+pub fn sign(key: &[u8], parts: &[&str]) -> Digest {
     // HMAC accepts keys of any length, so this cannot fail.
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return [0; 32] };
     for part in parts {

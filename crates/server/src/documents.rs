@@ -244,7 +244,10 @@ impl Document for Cluster {
     fn columns(&self) -> Row {
         let active = self.is_active();
         let settled = match self.state {
-            ClusterState::Created => self.observed.generation == self.generation && self.restore.is_none(),
+            ClusterState::Created => {
+                let is_applied = self.observed.generation == self.generation;
+                is_applied && self.restore.is_none() && !self.is_changing_nodes()
+            }
             ClusterState::Deleted => self.removed,
             ClusterState::CreationFailed => self.removed,
             ClusterState::Creating | ClusterState::Locked => false,

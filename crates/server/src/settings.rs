@@ -229,6 +229,7 @@ pub struct EngineSettings {
     pub simulated_dir: PathBuf,
     pub disk_reserve_mib: u64,
     pub memory_percent: u32,
+    pub max_nodes: u32,
 }
 
 /// Whether SQL servers run in a sandbox.
@@ -237,6 +238,8 @@ pub struct EngineSettings {
 pub enum SandboxMode {
     /// As far as the kernel supports it.
     Auto,
+    /// The same, but clusters can't have several nodes where that would reduce it.
+    Strict,
     /// They are started without one.
     Off,
 }
@@ -374,6 +377,9 @@ impl Settings {
         if !(1..=100).contains(&self.engine.memory_percent) {
             return Err(Error::invalid("engine.memory_percent", "must be from 1 to 100"));
         }
+        if !(1..=9).contains(&self.engine.max_nodes) {
+            return Err(Error::invalid("engine.max_nodes", "must be from 1 to 9"));
+        }
         if !self.backups.url.is_empty() {
             ootheca_backups::check_url(&self.backups.url)?;
         }
@@ -418,15 +424,17 @@ impl Settings {
             user: Some(engine.user.clone()),
             uid_range: engine.uid_range.clone(),
             launcher: match engine.sandbox {
-                SandboxMode::Auto => launcher::this_program(),
+                SandboxMode::Auto | SandboxMode::Strict => launcher::this_program(),
                 SandboxMode::Off => None,
             },
+            sandbox_strict: engine.sandbox == SandboxMode::Strict,
             sandbox_paths: engine.sandbox_paths.clone(),
             programs: engine.programs.clone(),
             pool_size: engine.pool_size,
             shared_buffers: engine.shared_buffers.clone(),
             max_connections: engine.max_connections,
             memory_percent: engine.memory_percent,
+            max_nodes: engine.max_nodes,
             archive_wal: self.backups.enabled,
             disk_reserve_bytes: engine.disk_reserve_mib.saturating_mul(1 << 20),
             ..postgres::Settings::default()

@@ -123,7 +123,9 @@ impl Resource for Cluster {
                 names.push("dedicated/disk_iops".to_owned());
             }
         }
-        for n in 0..state["regions"].as_array().map_or(0, Vec::len) {
+        // A region that is removed has no attributes any more.
+        let count = |cluster: &Value| cluster["regions"].as_array().map_or(0, Vec::len);
+        for n in 0..count(config).min(count(state)) {
             names.extend(PINNED_IN_REGIONS.map(|name| format!("regions/{n}/{name}")));
         }
         names.iter().map(|name| format!("/{name}")).collect()

@@ -112,7 +112,7 @@ export function toRequest(draft: Draft): Schemas["CreateClusterRequest"] {
       ? {
           ...common,
           dedicated: {
-            region_nodes: { [primary]: 1 },
+            region_nodes: { [primary]: draft.cloud === "AZURE" ? 3 : 1 },
             hardware: { machine_spec: { num_virtual_cpus: draft.nodeVcpus }, storage_gib: draft.nodeStorageGib },
           },
         }

@@ -3,7 +3,10 @@ import { useQuery } from "@tanstack/react-query";
 import { api, unwrap, type Cluster } from "../../api/client";
 import { keys } from "../../api/queries";
 import { ErrorAlert } from "../../components/ErrorAlert";
+import { formatBytes } from "../../lib/format";
 import classes from "./overview.module.css";
+
+const ROLES = { PRIMARY: "Primary", STANDBY: "Standby", NONE: "Stopped" };
 
 /** The nodes of the cluster. */
 export function Nodes({ cluster }: { cluster: Cluster }) {
@@ -29,10 +32,16 @@ export function Nodes({ cluster }: { cluster: Cluster }) {
       )}
       {data && data.length > 0 && (
         <ul className={classes.nodes}>
-          {data.map(({ name, region_name: region, status }) => (
+          {data.map(({ name, region_name: region, status, ootheca: { role, lag_bytes: lag } }) => (
             <li key={name}>
               <span className={classes.nodeDot} data-live={status === "LIVE" || undefined} aria-hidden />
               <span className={classes.nodeName}>{name}</span>
+              {data.length > 1 && (
+                <Text span size="sm">
+                  {ROLES[role]}
+                  {lag && ` · ${formatBytes(Number(lag))} behind`}
+                </Text>
+              )}
               <Text span size="sm" c="dimmed">
                 {region} · {status === "LIVE" ? "Live" : "Not ready"}
               </Text>

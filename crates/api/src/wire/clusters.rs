@@ -384,6 +384,31 @@ pub struct Node {
     pub region_name: String,
     /// Whether the node is running.
     pub status: NodeStatus,
+    /// Extensions of this server.
+    pub ootheca: NodeExtension,
+}
+
+/// Extensions of this server for a node, which are not in the official reference. Other clients ignore them.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct NodeExtension {
+    /// What the node does.
+    pub role: NodeRole,
+    /// Name of the availability zone that the node belongs to.
+    pub zone: String,
+    /// Bytes of WAL that a standby has not received yet; absent if unknown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lag_bytes: Option<Int64>,
+    /// The database engine that runs, for example `PostgreSQL 17.11`; empty if the node does not run.
+    pub version: String,
+}
+
+/// What a node does: PRIMARY accepts writes, STANDBY replays the WAL of the primary, and NONE does not run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum NodeRole {
+    Primary,
+    Standby,
+    None,
 }
 
 /// Response of `ListClusterNodes`.

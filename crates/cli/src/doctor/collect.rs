@@ -36,6 +36,7 @@ pub(super) fn collect(settings: &Settings) -> Facts {
         user: settings.engine.user.clone(),
         owner: probe.owner.map_err(|error| error.chain()),
         sandbox: probe.sandbox,
+        sandbox_reduced: probe.sandbox_reduced,
         cpu: probe.cpu,
         data_dir: data_dir(path, &nearest),
         api: port(settings.listen, running),

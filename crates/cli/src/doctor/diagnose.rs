@@ -47,6 +47,8 @@ pub(super) struct Facts {
     pub(super) owner: Result<(), String>,
     /// Whether SQL servers run in a sandbox.
     pub(super) sandbox: SandboxProbe,
+    /// Why servers of clusters with several nodes could connect to those of other clusters.
+    pub(super) sandbox_reduced: Option<String>,
     /// Version of the usable control groups, or why there are none.
     pub(super) cpu: Result<u32, String>,
     /// Data directory and its file system.
@@ -131,6 +133,7 @@ pub(super) fn diagnose(facts: &Facts) -> Vec<Finding> {
     if !facts.simulated {
         all.extend([programs(facts), user(facts)]);
         all.extend(sandbox(&facts.sandbox));
+        all.extend(facts.sandbox_reduced.as_deref().map(sandbox_of_nodes));
         all.push(cpu(&facts.cpu));
     }
     all.extend([
@@ -226,6 +229,13 @@ fn sandbox(probe: &SandboxProbe) -> Option<Finding> {
             }
         },
     })
+}
+
+fn sandbox_of_nodes(reason: &str) -> Finding {
+    let detail = format!("servers of clusters with several nodes can connect to other clusters: {reason}");
+    let advice = "run the server as root, with user IDs of its own (engine.uid_range); to refuse such clusters, set \
+                  engine.sandbox to \"strict\"";
+    warn("sandbox of nodes", detail, advice)
 }
 
 fn cpu(version: &Result<u32, String>) -> Finding {

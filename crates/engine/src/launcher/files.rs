@@ -1,4 +1,4 @@
-//! Limits the files that this process can use, and TCP, signals, and abstract sockets with them, by Landlock.
+//! Limits the files that this process can use, and TCP, signals, and sockets with them, by Landlock.
 
 use super::Access;
 use landlock::{
@@ -8,7 +8,7 @@ use landlock::{
 use std::path::PathBuf;
 
 /// The newest version whose restrictions are used. Kernels with an older version enforce a part of them.
-const VERSION: ABI = ABI::V6;
+const VERSION: ABI = ABI::V9;
 
 /// Denies everything that is not listed. Returns the version of Landlock in the kernel, which is 0 if nothing
 /// is enforced.
@@ -43,6 +43,35 @@ impl Access {
             Self::Sockets => make_bitflags!(AccessFs::{
                 ReadFile | ReadDir | WriteFile | Truncate | MakeReg | MakeSock | RemoveFile
             }),
+            Self::Connect => AccessFs::ResolveUnix.into(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::{UnixListener, UnixStream};
+
+    #[test]
+    fn connections_are_limited_to_the_allowed_paths() {
+        let folder = std::env::temp_dir().join(format!("oo-{}", uuid::Uuid::new_v4().simple()));
+        let [allowed, other] = ["allowed", "other"].map(|name| folder.join(name));
+        let listeners = [&allowed, &other].map(|path| {
+            std::fs::create_dir_all(path).expect("a folder");
+            UnixListener::bind(path.join("s")).expect("a socket")
+        });
+        let restricted = std::thread::spawn(move || {
+            if restrict(&[(Access::Connect, allowed.clone())]).expect("applied") < 9 {
+                eprintln!("skipped: the kernel does not limit connections by their path");
+                return;
+            }
+            UnixStream::connect(allowed.join("s")).expect("connected");
+            let error = UnixStream::connect(other.join("s")).expect_err("not allowed");
+            assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied, "{error}");
+        });
+        restricted.join().expect("it holds");
+        drop(listeners);
+        std::fs::remove_dir_all(&folder).expect("removed");
     }
 }

@@ -22,6 +22,7 @@ pub const NAME: &str = "ootheca-launcher";
 /// The running program, even if its file was replaced, and if a directory above it can't be entered.
 const THIS_PROGRAM: &str = "/proc/self/exe";
 
+const ALLOW_CONNECT: &str = "--allow-connect";
 const ALLOW_NETWORK: &str = "--allow-network";
 const REPORT: &str = "--report";
 const PROGRAM: &str = "--program";
@@ -61,10 +62,13 @@ pub(crate) enum Access {
     Data,
     /// Sockets can be created.
     Sockets,
+    /// The program can connect to Unix sockets. Without `Sandbox::connect`, it can't create a connection at all.
+    Connect,
 }
 
 impl Access {
-    const ALL: [Self; 5] = [Self::Execute, Self::Read, Self::Update, Self::Data, Self::Sockets];
+    const ALL: [Self; 6] =
+        [Self::Execute, Self::Read, Self::Update, Self::Data, Self::Sockets, Self::Connect];
 
     fn flag(self) -> &'static str {
         match self {
@@ -73,6 +77,7 @@ impl Access {
             Self::Update => "--update",
             Self::Data => "--data",
             Self::Sockets => "--sockets",
+            Self::Connect => "--connect",
         }
     }
 }
@@ -82,7 +87,10 @@ impl Access {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Sandbox {
     pub(crate) files: Vec<(Access, PathBuf)>,
-    /// Whether sockets other than listening Unix sockets can be used.
+    /// Whether Unix sockets can connect: since version 9 of Landlock only to those below the paths with
+    /// [`Access::Connect`], before to all that the user can open.
+    pub(crate) connect: bool,
+    /// Whether sockets other than Unix sockets can be used, and connect.
     pub(crate) network: bool,
 }
 
@@ -91,8 +99,10 @@ impl Sandbox {
     pub(crate) fn arguments(&self, program: &Path) -> Vec<OsString> {
         let mut words: Vec<OsString> =
             self.files.iter().flat_map(|(access, path)| [access.flag().into(), path.into()]).collect();
-        if self.network {
-            words.push(ALLOW_NETWORK.into());
+        for (allowed, flag) in [(self.connect, ALLOW_CONNECT), (self.network, ALLOW_NETWORK)] {
+            if allowed {
+                words.push(flag.into());
+            }
         }
         words.extend([PROGRAM.into(), program.into()]);
         words
@@ -151,6 +161,8 @@ impl Request {
                 return Ok(Self { sandbox, report, program, arguments: words.collect() });
             } else if let Some(access) = Access::ALL.into_iter().find(|access| flag == access.flag()) {
                 sandbox.files.push((access, path()?));
+            } else if flag == ALLOW_CONNECT {
+                sandbox.connect = true;
             } else if flag == ALLOW_NETWORK {
                 sandbox.network = true;
             } else if flag == REPORT {
@@ -181,8 +193,8 @@ impl Request {
 fn enter(sandbox: &Sandbox) -> Result<Enforcement, String> {
     rustix::thread::set_no_new_privs(true).map_err(|error| format!("cannot set no_new_privs: {error}"))?;
     let landlock = files::restrict(&sandbox.files).map_err(|error| format!("cannot limit files: {error}"))?;
-    let system_calls = system_calls::restrict(sandbox.network)
-        .map_err(|error| format!("cannot limit system calls: {error}"))?;
+    let system_calls =
+        system_calls::restrict(sandbox).map_err(|error| format!("cannot limit system calls: {error}"))?;
     Ok(Enforcement { landlock, system_calls })
 }
 
@@ -217,13 +229,14 @@ mod tests {
         #[test]
         fn launcher_arguments_are_parsed_as_they_were_written(
             files in proptest::collection::vec((0..Access::ALL.len(), ".{1,9}"), 0..9),
+            connect in any::<bool>(),
             network in any::<bool>(),
             report in any::<bool>(),
             program in ".{1,9}",
             arguments in proptest::collection::vec(".{0,9}", 0..9),
         ) {
             let files = files.into_iter().map(|(access, path)| (Access::ALL[access], path.into())).collect();
-            let sandbox = Sandbox { files, network };
+            let sandbox = Sandbox { files, connect, network };
             let arguments: Vec<OsString> = arguments.into_iter().map(OsString::from).collect();
             let own = match report {
                 true => sandbox.reporting_arguments(Path::new(&program)),

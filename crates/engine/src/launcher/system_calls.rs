@@ -3,6 +3,7 @@
 //! A list of what is allowed would break extensions, so this is a list of what no SQL server needs: what
 //! affects other processes or the machine, and the parts of the kernel in which most flaws are found.
 
+use super::Sandbox;
 use seccompiler::{
     BpfProgram, Error, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
     SeccompRule, TargetArch, apply_filter,
@@ -69,13 +70,13 @@ const DENIED: &[i64] = &[
 #[cfg(target_arch = "x86_64")]
 const OTHER_ABI: i64 = 0x4000_0000;
 
-/// Applies the filters. Without `network`, the process can't connect to a socket, and can only create Unix
-/// sockets. Returns `false` if the kernel has no filters for this architecture.
-pub(super) fn restrict(network: bool) -> Result<bool, Error> {
+/// Applies the filters. Without `network`, the process can only create Unix stream sockets, and without `connect`
+/// either, it can't connect to one. Returns `false` if the kernel has no filters for this architecture.
+pub(super) fn restrict(sandbox: &Sandbox) -> Result<bool, Error> {
     let Ok(architecture) = TargetArch::try_from(std::env::consts::ARCH) else { return Ok(false) };
     // Its arguments are in memory, where a filter can't read them. With this error, the C library calls `clone`.
     let clone3 = Rules::from([(libc::SYS_clone3, Vec::new())]);
-    for (rules, error) in [(denied(network)?, libc::EPERM), (clone3, libc::ENOSYS)] {
+    for (rules, error) in [(denied(sandbox)?, libc::EPERM), (clone3, libc::ENOSYS)] {
         match apply(rules, error, architecture) {
             Err(Error::Seccomp(error)) if is_unsupported(&error) => return Ok(false),
             applied => applied?,
@@ -94,16 +95,20 @@ fn apply(rules: Rules, error: i32, architecture: TargetArch) -> Result<(), Error
     apply_filter(&BpfProgram::try_from(filter)?)
 }
 
-fn denied(network: bool) -> Result<Rules, Error> {
+fn denied(sandbox: &Sandbox) -> Result<Rules, Error> {
     let mut rules: Rules = DENIED.iter().map(|call| (*call, Vec::new())).collect();
     rules.insert(libc::SYS_clone, vec![flag(0, libc::CLONE_NEWUSER)?]);
-    if !network {
-        rules.insert(libc::SYS_connect, Vec::new());
+    if !sandbox.network {
+        // A filter can't read the address in memory, so it is all sockets or none.
+        if !sandbox.connect {
+            rules.insert(libc::SYS_connect, Vec::new());
+        }
         // A datagram socket can send without `connect`. The kernel treats a raw Unix socket as one.
         let sockets = [
             SeccompRule::new(vec![condition(0, SeccompCmpOp::Ne, libc::AF_UNIX)?])?,
             kind(libc::SOCK_DGRAM)?,
             kind(libc::SOCK_RAW)?,
+            kind(libc::SOCK_SEQPACKET)?,
         ];
         rules.insert(libc::SYS_socket, sockets.into());
     }
@@ -132,11 +137,15 @@ fn condition(argument: u8, operator: SeccompCmpOp, value: i32) -> Result<Seccomp
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::{
+        net::{TcpListener, UdpSocket},
+        os::unix::net::{UnixDatagram, UnixListener, UnixStream},
+    };
 
     /// Filters apply to a thread, and are inherited only by what it starts.
-    fn in_sandbox(network: bool, check: impl FnOnce() + Send + 'static) {
+    fn in_sandbox(sandbox: Sandbox, check: impl FnOnce() + Send + 'static) {
         let checked = std::thread::spawn(move || {
-            if restrict(network).expect("applied") {
+            if restrict(&sandbox).expect("applied") {
                 check();
             } else {
                 eprintln!("skipped: the kernel has no seccomp filters");
@@ -150,16 +159,12 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("oo-{}", uuid::Uuid::new_v4().simple()));
         std::fs::create_dir(&folder).expect("a folder");
         let socket = folder.join("s");
-        let listener = std::os::unix::net::UnixListener::bind(&socket).expect("a socket");
+        let listener = UnixListener::bind(&socket).expect("a socket");
         let own = folder.join("own");
-        in_sandbox(false, move || {
-            use std::{io::ErrorKind::PermissionDenied, net, os::unix::net as unix};
-            let refused = |error: std::io::Error| assert_eq!(error.kind(), PermissionDenied, "{error}");
-            refused(unix::UnixStream::connect(&socket).expect_err("connect"));
-            refused(unix::UnixDatagram::unbound().expect_err("datagrams"));
-            refused(net::TcpListener::bind("127.0.0.1:0").expect_err("TCP"));
-            refused(net::UdpSocket::bind("127.0.0.1:0").expect_err("UDP"));
-            unix::UnixListener::bind(own).expect("a server can listen");
+        in_sandbox(Sandbox::default(), move || {
+            refused(UnixStream::connect(&socket).expect_err("connect"));
+            only_unix_streams();
+            UnixListener::bind(own).expect("a server can listen");
             std::thread::spawn(|| {}).join().expect("threads can be created");
             let output = std::process::Command::new("true").status().expect("programs can be started");
             assert!(output.success());
@@ -169,9 +174,33 @@ mod tests {
     }
 
     #[test]
+    fn connections_to_unix_sockets_can_be_allowed_alone() {
+        let folder = std::env::temp_dir().join(format!("oo-{}", uuid::Uuid::new_v4().simple()));
+        std::fs::create_dir(&folder).expect("a folder");
+        let socket = folder.join("s");
+        let listener = UnixListener::bind(&socket).expect("a socket");
+        in_sandbox(Sandbox { connect: true, ..Sandbox::default() }, move || {
+            UnixStream::connect(&socket).expect("connected");
+            only_unix_streams();
+        });
+        drop(listener);
+        std::fs::remove_dir_all(&folder).expect("removed");
+    }
+
+    fn refused(error: std::io::Error) {
+        assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied, "{error}");
+    }
+
+    fn only_unix_streams() {
+        refused(UnixDatagram::unbound().expect_err("datagrams"));
+        refused(TcpListener::bind("127.0.0.1:0").expect_err("TCP"));
+        refused(UdpSocket::bind("127.0.0.1:0").expect_err("UDP"));
+    }
+
+    #[test]
     fn namespaces_are_denied_and_the_network_can_be_allowed() {
-        in_sandbox(true, || {
-            std::net::UdpSocket::bind("127.0.0.1:0").expect("UDP is allowed");
+        in_sandbox(Sandbox { network: true, ..Sandbox::default() }, || {
+            UdpSocket::bind("127.0.0.1:0").expect("UDP is allowed");
             // `unshare` fails with EPERM even for a user that could create a namespace.
             let output = std::process::Command::new("unshare").args(["--user", "true"]).output();
             let output = output.expect("unshare is installed");

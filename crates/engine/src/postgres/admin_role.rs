@@ -22,7 +22,7 @@ FROM pg_authid r JOIN pg_shdepend s ON s.refobjid = r.oid JOIN pg_database d ON 
 WHERE s.refclassid = 'pg_authid'::regclass AND s.deptype = 'a' AND d.datname = 'template1' AND NOT r.rolsuper";
 
 /// Serializes concurrent calls. Tenants can hold advisory locks, but not this one.
-const LOCK: &str = "LOCK TABLE pg_catalog.pg_authid IN SHARE UPDATE EXCLUSIVE MODE";
+pub(super) const LOCK: &str = "LOCK TABLE pg_catalog.pg_authid IN SHARE UPDATE EXCLUSIVE MODE";
 
 /// Restores the role if it was changed. The session must be in the database `postgres`.
 pub(super) async fn restore(client: &mut Client) -> Result<()> {

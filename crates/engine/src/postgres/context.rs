@@ -1,9 +1,10 @@
-//! Settings, folders, programs, and the control password: what every part of the driver uses.
+//! Settings, folders, programs, and the machine's secret: what every part of the driver uses.
 
 use super::{
     Settings, binaries,
     binaries::Programs,
     cgroup::{Bounds, Cgroups},
+    control_secret::{cluster_secret, recorded},
     owner::Owner,
     owners::{self, Owners},
     sandbox::Sandbox,
@@ -94,7 +95,7 @@ impl EngineContext {
         })
     }
 
-    /// Creates the folders, and reads or generates the control password. Does not block for long.
+    /// Creates the folders, and reads or generates the machine's secret. Does not block for long.
     pub(super) fn open(&self) -> Result<()> {
         let path = &self.settings.folder;
         make_folder(path, self.owner.traversal_mode())?;
@@ -106,7 +107,8 @@ impl EngineContext {
         if let Some(sample) = self.owners.sample() {
             sample.check_reach(&folder)?;
         }
-        let secret = control_secret(&folder)?;
+        self.owners.check_nodes(&folder);
+        let secret = machine_secret(&folder)?;
         for name in ["templates", "instances", "run", "trash"] {
             make_folder(&folder.join(name), self.owner.traversal_mode())?;
         }
@@ -160,9 +162,17 @@ impl EngineContext {
         self.folder().join("run")
     }
 
-    /// Returns the control password. `Unavailable` before `open`.
+    /// Returns the machine's secret, which is the control password of templates and spares. `Unavailable` before
+    /// `open`.
     pub(super) fn secret(&self) -> Result<&str> {
         self.secret.get().map(String::as_str).ok_or_else(|| Error::unavailable("the engine is not open yet"))
+    }
+
+    /// Returns the control password of the instance with these sockets.
+    pub(super) fn secret_of(&self, sockets: &Path) -> Result<String> {
+        let machine = self.secret()?;
+        let folder = self.instances().join(sockets.file_name().unwrap_or_default());
+        Ok(recorded(&folder).map_or_else(|| machine.to_owned(), |cluster| cluster_secret(machine, cluster)))
     }
 
     /// Returns the programs of a major version. `Precondition` if it is not installed.
@@ -211,7 +221,7 @@ fn check_socket_path(folder: &Path) -> Result<()> {
     )))
 }
 
-fn control_secret(folder: &Path) -> Result<String> {
+fn machine_secret(folder: &Path) -> Result<String> {
     let path = folder.join(SECRET);
     match fs::read_to_string(&path) {
         Ok(secret) if secret.len() == 64 => return Ok(secret),

@@ -2,30 +2,30 @@
 //!
 //! `instances/<id>/` contains `data/` and `wal/` (the spool of archived WAL), which the servers' user owns, `log`,
 //! `version`, and marker files: `spare-ready` (the copy is complete and durable), `cluster` and `epoch` (the claim,
-//! see `claim.rs`), and `plan.json`.
+//! see `claim.rs`), `plan.json`, and `rewinding` (a node is being rewound).
 
 use super::{
     backup::LastSegment,
     binaries::Programs,
+    cgroup::Bounds,
     claim::Claim,
     context::EngineContext,
+    control_secret,
     deadline::within_deadline,
     logins::LoginReader,
     meter::Meter,
-    missing::{incomplete, version_file},
     privileges,
     process::{self, LOCK_FILE, Process},
+    replication::Replication,
     server::{self, LaunchSpec, StopMode},
     shared_memory,
     table_counts::TableCounts,
 };
-use crate::files::{blocking, failed, make_folder, write_atomically};
+use crate::files::{failed, make_folder};
 use ootheca_durable::failpoint;
-use ootheca_model::{
-    ClusterId, Error, Result,
-    instance::{InstancePlan, Observed, Power},
-};
+use ootheca_model::{ClusterId, Error, Result, instance::InstancePlan, node::NodeId};
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     sync::Arc,
@@ -41,6 +41,13 @@ const COPIES: usize = 4;
 pub(super) const SPARE_READY: &str = "spare-ready";
 pub(super) const PLAN: &str = "plan.json";
 pub(super) const VERSION: &str = "version";
+/// A file of the data directory of a standby, which PostgreSQL removes when it is promoted.
+pub(super) const STANDBY_SIGNAL: &str = "standby.signal";
+/// Marks an instance whose data is being rewound. Until it is removed, the data is incomplete.
+pub(super) const REWINDING: &str = "rewinding";
+/// Settings of the servers of a cluster with several nodes.
+const NODE_OPTIONS: &[&str] =
+    &["max_wal_senders=16", "max_replication_slots=24", "wal_retrieve_retry_interval=100ms"];
 
 /// The lifecycle stage of an instance's server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,13 +86,12 @@ pub(super) struct InstanceState {
     pub(super) missing: Option<String>,
     /// Whether the server is killed because it does not respond.
     pub(super) unresponsive: bool,
-}
-
-impl InstanceState {
-    /// Whether the server should not run, because the plan says so or because the instance is idle.
-    pub(super) fn off(&self) -> bool {
-        self.idle || self.plan.as_ref().is_some_and(|plan| plan.power == Power::Off)
-    }
+    /// Whether a plan of this run has called the instance the primary.
+    pub(super) leads: bool,
+    /// Whether the server is being promoted, and is not known to accept writes yet.
+    pub(super) promoting: bool,
+    /// Of a primary: the standbys that stream from it, and by how many bytes they lag.
+    pub(super) streaming: BTreeMap<NodeId, u64>,
 }
 
 /// An instance. Every change of its state notifies the subscribers of `state`.
@@ -99,10 +105,12 @@ pub(super) struct Instance {
     pub(super) logins: LoginReader,
     pub(super) table_counts: TableCounts,
     pub(super) last_segment: LastSegment,
+    pub(super) replication: Replication,
     /// Held while the data is copied for another cluster.
     pub(super) copies: Semaphore,
     pub(super) folder: PathBuf,
-    work: tokio::sync::Mutex<()>,
+    /// Held while a plan is applied.
+    pub(super) work: tokio::sync::Mutex<()>,
 }
 
 impl Instance {
@@ -127,6 +135,9 @@ impl Instance {
             empty: false,
             missing: None,
             unresponsive: false,
+            leads: false,
+            promoting: false,
+            streaming: BTreeMap::new(),
         };
         Arc::new(Self {
             id: id.to_owned(),
@@ -138,6 +149,7 @@ impl Instance {
             logins: LoginReader::default(),
             table_counts: TableCounts::default(),
             last_segment: LastSegment::default(),
+            replication: Replication::default(),
             copies: Semaphore::new(COPIES),
             work: tokio::sync::Mutex::default(),
         })
@@ -160,19 +172,30 @@ impl Instance {
         self.context.run().join(&self.id)
     }
 
+    pub(super) fn claim(&self) -> Option<Claim> {
+        self.state.borrow().claim
+    }
+
     pub(super) fn cluster(&self) -> Option<ClusterId> {
-        self.state.borrow().claim.map(|claim| claim.cluster)
+        self.claim().map(|claim| claim.cluster)
     }
 
     /// The data epoch of the instance; 0 for a spare.
     pub(super) fn epoch(&self) -> u64 {
-        self.state.borrow().claim.map_or(0, |claim| claim.epoch)
+        self.claim().map_or(0, |claim| claim.epoch)
+    }
+
+    /// The last plan, if it named the epoch of the instance.
+    pub(super) fn own_plan(&self) -> Option<InstancePlan> {
+        let state = self.state.borrow();
+        let claim = state.claim?;
+        let own = |plan: &&InstancePlan| (plan.cluster, plan.epoch) == (claim.cluster, claim.epoch);
+        state.plan.as_ref().filter(own).cloned()
     }
 
     /// Whether a plan has named the epoch of the instance before.
     pub(super) fn has_served(&self) -> bool {
-        let state = self.state.borrow();
-        state.plan.as_ref().is_some_and(|plan| Some(Claim::of(plan)) == state.claim)
+        self.own_plan().is_some()
     }
 
     pub(super) fn stage(&self) -> Stage {
@@ -200,12 +223,29 @@ impl Instance {
         true
     }
 
-    /// Starts the server if it is down and its power is on.
+    /// Starts the server if it is down and its power is on. The primary of a quorum is not started: a standby may be
+    /// about to be promoted.
     pub(super) fn start(self: &Arc<Self>) {
+        if self.starts_by_itself() {
+            self.start_now();
+        }
+    }
+
+    fn starts_by_itself(&self) -> bool {
+        if !self.has_several_nodes() {
+            return true;
+        }
+        let leads_alone = |plan: &InstancePlan| plan.primary == self.node() && plan.quorum.is_none();
+        let complete = !self.folder.join(REWINDING).exists();
+        complete && (self.is_standby() || self.own_plan().as_ref().is_some_and(leads_alone))
+    }
+
+    /// Starts the server if it is down and its power is on, also that of the primary of a quorum.
+    pub(super) fn start_now(self: &Arc<Self>) {
         let begun = self.state.send_if_modified(|state| {
             let wanted = state.stage == Stage::Down && !state.off();
             if wanted {
-                state.stage = Stage::Starting;
+                (state.stage, state.promoting) = (Stage::Starting, false);
                 state.empty = false;
             }
             wanted
@@ -243,6 +283,7 @@ impl Instance {
                 tokio::select! {
                     () = process.exited() => {}
                     () = self.limit_log() => {}
+                    () = self.observe_standbys() => {}
                     () = self.stops_responding(&process) => self.kill_unresponsive(&process).await,
                 }
             }
@@ -276,19 +317,30 @@ impl Instance {
                 }
             }
         }
-        // Without them, the cluster works as before. They are applied at the next start.
-        let (data, sockets) = (self.data(), self.sockets());
-        if let Err(error) = within_deadline(privileges::upgrade(&self.context, &data, &sockets)).await {
-            tracing::warn!(instance = self.id, error = error.chain(), "could not upgrade privileges");
+        // A standby gets them from its primary.
+        if !self.is_standby() {
+            self.upgrade_data().await;
         }
         // The children of an adopted server. Children of a server that was just started are already in its
         // group.
         let children = process::children(process.pid);
         let cgroups = &self.context.cgroups;
         let _ = cgroups.add(&self.id, children.iter().copied());
-        let _ = cgroups.set_bounds(&self.id, self.context.bounds, &children);
+        let _ = cgroups.set_bounds(&self.id, self.bounds(), &children);
         cgroups.count(&self.id, children);
         Ok(process)
+    }
+
+    /// Brings the data of an earlier version up to date. Without that, the cluster works as before. The next start
+    /// repeats it.
+    async fn upgrade_data(&self) {
+        if let Err(error) = within_deadline(control_secret::upgrade(self)).await {
+            tracing::warn!(instance = self.id, error = error.chain(), "could not change control password");
+        }
+        let (data, sockets) = (self.data(), self.sockets());
+        if let Err(error) = within_deadline(privileges::upgrade(&self.context, &data, &sockets)).await {
+            tracing::warn!(instance = self.id, error = error.chain(), "could not upgrade privileges");
+        }
     }
 
     /// Records the process, unless the instance is stopping.
@@ -342,7 +394,8 @@ impl Instance {
             sockets: &sockets,
             log: &log,
             spool: self.context.settings.archive_wal.then_some(spool.as_path()),
-            options: &[],
+            connect: self.has_several_nodes(),
+            options: if self.has_several_nodes() { NODE_OPTIONS } else { &[] },
         };
         // The time before the process enters the group, in `record_process`, is neither limited nor counted,
         // so nothing else happens in between.
@@ -360,16 +413,24 @@ impl Instance {
         Ok(())
     }
 
+    /// The limits besides CPU: a node can use less memory than the others of this machine.
+    fn bounds(&self) -> Bounds {
+        let machine = self.context.bounds;
+        let memory_mib = self.state.borrow().node_plan().and_then(|node| node.memory_mib);
+        let memory_bytes = memory_mib.map_or(machine.memory_bytes, |mib| u64::from(mib) << 20);
+        Bounds { memory_bytes: memory_bytes.min(machine.memory_bytes), ..machine }
+    }
+
     /// Applies the CPU limit to the instance and these processes, or records why it is not enforced.
-    fn limit_cpu(&self, pids: impl IntoIterator<Item = u32>) {
-        let millis = self.state.borrow().plan.as_ref().and_then(|plan| plan.cpu_millis);
+    pub(super) fn limit_cpu(&self, pids: impl IntoIterator<Item = u32>) {
+        let millis = self.state.borrow().cpu_millis();
         let cgroups = &self.context.cgroups;
         let pids: Vec<u32> = pids.into_iter().collect();
         let result = cgroups
             .set_cpu_limit(&self.id, millis)
             .and_then(|()| cgroups.add(&self.id, pids.iter().copied()));
         let counted = cgroups.count(&self.id, pids.iter().copied());
-        if let Err(reason) = cgroups.set_bounds(&self.id, self.context.bounds, &pids) {
+        if let Err(reason) = cgroups.set_bounds(&self.id, self.bounds(), &pids) {
             tracing::debug!(instance = self.id, reason, "memory and processes are not limited");
         }
         if result.is_ok() && millis.is_some() {
@@ -379,74 +440,6 @@ impl Instance {
             state.unbounded = result.err();
             state.counted = Some(counted);
         });
-    }
-
-    /// Assigns the instance to a cluster by creating one file, which is atomic.
-    pub(super) async fn claim(&self, plan: InstancePlan) -> Result<()> {
-        let (folder, claim) = (self.folder.clone(), Claim::of(&plan));
-        if !blocking(move || claim.publish(&folder)).await? {
-            return Err(Error::internal(format!("instance {} is already claimed", self.id)));
-        }
-        failpoint::reach("instance claimed");
-        self.state.send_modify(|state| state.claim = Some(claim));
-        self.apply(plan).await
-    }
-
-    /// Writes the plan to disk, then applies it.
-    async fn apply(&self, plan: InstancePlan) -> Result<()> {
-        let text = serde_json::to_vec_pretty(&plan)
-            .map_err(|error| Error::internal("cannot encode the plan").because(error))?;
-        let folder = self.folder.clone();
-        blocking(move || write_atomically(&folder, PLAN, &text)).await?;
-        failpoint::reach("plan written");
-        self.state.send_modify(|state| state.plan = Some(plan));
-        if matches!(self.stage(), Stage::Starting | Stage::Ready) {
-            self.limit_cpu([]);
-        }
-        Ok(())
-    }
-
-    /// Makes the instance match the plan. Starts the server if it is down and the delay after a crash has
-    /// passed.
-    pub(super) async fn ensure(self: &Arc<Self>, plan: &InstancePlan) -> Result<Observed> {
-        let _one_at_a_time = self.work.lock().await;
-        let current = self.state.borrow().plan.clone();
-        if let Some(current) = &current {
-            current.check_successor(plan)?;
-        }
-        if plan.engine_major != self.programs.major.to_string() {
-            return Err(Error::precondition(format!(
-                "the data belongs to PostgreSQL {} and cannot be upgraded to {}",
-                self.programs.major, plan.engine_major
-            )));
-        }
-        if current.as_ref() != Some(plan) {
-            self.apply(plan.clone()).await?;
-        }
-        let due = self.state.borrow().retry_at.is_none_or(|at| at <= Instant::now());
-        self.suspend();
-        let complete = self.check_data().await?;
-        if due && complete && !self.context.closing() {
-            self.start();
-        }
-        self.observe()
-    }
-
-    /// Whether the data is complete. The data of a running server is not checked.
-    async fn check_data(&self) -> Result<bool> {
-        if self.stage() != Stage::Down {
-            return Ok(true);
-        }
-        let data = self.data();
-        let missing =
-            blocking(move || Ok((!version_file(&data).exists()).then(|| incomplete(&data)))).await?;
-        let complete = missing.is_none();
-        self.state.send_if_modified(|state| {
-            let changed = state.missing != missing;
-            state.missing = missing;
-            changed
-        });
-        Ok(complete)
     }
 
     /// Makes a stopped instance usable again after its removal failed.

@@ -4,8 +4,10 @@ use super::{
     instance::{Instance, Stage},
     process::{self, Process},
     server::{self, StopMode},
+    shared_memory,
 };
 use ootheca_pg_protocol::startup::SSL_REQUEST;
+use rustix::process::Signal;
 use std::{
     io,
     path::Path,
@@ -23,6 +25,8 @@ const PROBE_INTERVAL: Duration = Duration::from_millis(1500);
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// The number of consecutive probes without a response after which a server is considered hung.
 const MAX_FAILURES: u32 = 3;
+/// The same for nodes, because another one can take over.
+const MAX_NODE_FAILURES: u32 = 2;
 /// How long a server may fail to respond while its processes are busy or wait for a CPU.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -31,7 +35,12 @@ impl Instance {
     /// have their own time limits.
     pub(super) async fn stops_responding(&self, process: &Process) {
         let socket = server::socket(&self.sockets());
-        stops_responding(&socket, process, || self.stage() == Stage::Ready).await;
+        let is_ready = || self.stage() == Stage::Ready;
+        fails_probes(&socket, process, || self.max_failures(), is_ready).await;
+    }
+
+    fn max_failures(&self) -> u32 {
+        if self.has_several_nodes() { MAX_NODE_FAILURES } else { MAX_FAILURES }
     }
 
     /// Kills a server that does not respond.
@@ -39,12 +48,36 @@ impl Instance {
         tracing::warn!(instance = self.id, pid = process.pid, "server does not respond and is killed");
         self.state.send_modify(|state| state.unresponsive = true);
         self.context.hint(self.cluster());
-        self.stop_process(process, StopMode::Immediate).await;
+        if self.has_several_nodes() {
+            // An immediate shutdown would wait six seconds for it.
+            self.kill(process).await;
+        } else {
+            self.stop_process(process, StopMode::Immediate).await;
+        }
+    }
+
+    /// Kills every process of the server, and returns when none is left.
+    async fn kill(&self, process: &Process) {
+        let data = self.data();
+        process.signal(Signal::KILL);
+        process::clear(&data, Duration::ZERO).await;
+        process.exited().await;
+        shared_memory::free(&data);
     }
 }
 
 /// Returns when the server no longer responds to new connections. It is probed while it `is_ready`.
 pub(super) async fn stops_responding(socket: &Path, process: &Process, is_ready: impl Fn() -> bool) {
+    fails_probes(socket, process, || MAX_FAILURES, is_ready).await;
+}
+
+/// Returns after `max_failures` consecutive probes without a response.
+async fn fails_probes(
+    socket: &Path,
+    process: &Process,
+    max_failures: impl Fn() -> u32,
+    is_ready: impl Fn() -> bool,
+) {
     let (mut failures, mut last_response) = (0, Instant::now());
     loop {
         if failures == 0 {
@@ -56,7 +89,7 @@ pub(super) async fn stops_responding(socket: &Path, process: &Process, is_ready:
         }
         failures += 1;
         let busy = process::is_busy(process.pid) && last_response.elapsed() < BUSY_TIMEOUT;
-        if failures >= MAX_FAILURES && !busy {
+        if failures >= max_failures() && !busy {
             return;
         }
     }

@@ -109,7 +109,11 @@ impl Instance {
             let row = rows.first().ok_or_else(unexpected)?;
             read(row, &mut self.meter.log.lock()).map_err(|error| unexpected().because(error))
         });
-        let (sql, template, roles) = read.await?;
+        let (mut sql, template, roles) = read.await?;
+        // Nodes are copies of one template, so the counters of two of them can have started at the same time.
+        if !self.node().is_first() {
+            sql.epoch = format!("{} {}", sql.epoch, self.node());
+        }
         let recent = self.meter.storage.lock().recent();
         let storage_bytes = match recent {
             Some(bytes) => bytes,

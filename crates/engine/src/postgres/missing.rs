@@ -25,7 +25,7 @@ impl Shared {
     pub(super) async fn find(self: &Arc<Self>, claim: Claim) -> Result<DataSearch> {
         let instances = self.context.instances();
         let claimed = self.claimed_folders(claim.cluster).await?;
-        let Some((id, _)) = claimed.into_iter().find(|(_, found)| *found == claim) else {
+        let Some((id, _)) = claimed.into_iter().find(|(_, found)| found.can_be(&claim)) else {
             let message = match claim.epoch {
                 0 => format!("no instance in {} belongs to the cluster", instances.display()),
                 epoch => {

@@ -3,7 +3,8 @@
 //!
 //! A cluster is a copy of a template (`template.rs`) that claims its folder with one file (`instance.rs`). A
 //! pool of started copies is kept ready to be claimed (`pool.rs`). A cluster can have further instances with
-//! other data epochs, of which one serves (`table.rs`). Nothing in this module retries; the caller's loop does.
+//! other data epochs, of which one serves (`table.rs`), and several nodes (`members.rs`, `nodes/`). Nothing in this
+//! module retries; the caller's loop does.
 
 mod admin;
 mod admin_role;
@@ -13,6 +14,7 @@ mod cgroup;
 mod claim;
 mod connection;
 mod context;
+mod control_secret;
 mod control_session;
 mod copy;
 mod deadline;
@@ -21,18 +23,23 @@ mod liveness;
 mod log;
 mod logins;
 mod masking;
+mod members;
 mod meter;
 mod missing;
+mod nodes;
 mod object;
 mod observe;
 mod owner;
 mod owners;
+mod plans;
 mod pool;
 mod power;
 mod privileges;
 mod probe;
 mod process;
 mod removal;
+mod replication;
+mod replication_user;
 mod report;
 mod sandbox;
 mod server;
@@ -49,13 +56,14 @@ mod template;
 mod trash;
 mod uid_range;
 
+pub use control_secret::cluster_secret;
 pub use probe::{Major, Probe, SandboxProbe, probe};
 pub use report::report;
 
 use crate::backup::{BaseInfo, BaseWriter, ObjectRestore, WalEnd};
 use crate::files::{blocking, disk_space};
 use crate::statement::{QueryOutput, Statement};
-use crate::{Admin, Capabilities, DiskSpace, Engine, InstanceReport, Source};
+use crate::{Admin, Capabilities, DiskSpace, Engine, InstanceReport, Received, Rejoin, Source};
 use async_trait::async_trait;
 use claim::Claim;
 use context::{EngineContext, Shutdown};
@@ -67,6 +75,7 @@ use ootheca_model::{
     backup::MaskingScript,
     instance::{InstancePlan, Observed, Removal},
     login::Secret,
+    node::{NodeId, Quorum},
     usage::{CpuCounter, Measure},
 };
 use shared::{Shared, WhenMissing};
@@ -85,6 +94,8 @@ pub struct Settings {
     /// The program that starts each server in a sandbox, see [`crate::launcher`]; `None` starts them without a
     /// sandbox.
     pub launcher: Option<PathBuf>,
+    /// Whether clusters can't have several nodes where their servers could connect to those of other clusters.
+    pub sandbox_strict: bool,
     /// Additional paths that servers can read and execute in their sandbox.
     pub sandbox_paths: Vec<PathBuf>,
     /// Additional folders to search for PostgreSQL programs, before the standard ones.
@@ -105,6 +116,8 @@ pub struct Settings {
     pub disk_reserve_bytes: u64,
     /// The time limit for the SQL that runs on restored data before it serves.
     pub masking_timeout: Duration,
+    /// The maximum number of nodes of a cluster.
+    pub max_nodes: u32,
 }
 
 impl Default for Settings {
@@ -114,6 +127,7 @@ impl Default for Settings {
             user: None,
             uid_range: String::new(),
             launcher: None,
+            sandbox_strict: false,
             sandbox_paths: Vec::new(),
             programs: Vec::new(),
             pool_size: 2,
@@ -124,6 +138,7 @@ impl Default for Settings {
             archive_wal: false,
             disk_reserve_bytes: 0,
             masking_timeout: Duration::from_secs(600),
+            max_nodes: 9,
         }
     }
 }
@@ -151,7 +166,7 @@ impl PostgresEngine {
     fn ready(&self, cluster: ClusterId) -> Result<Arc<Instance>> {
         self.shared
             .claimed(cluster)
-            .filter(|instance| instance.ready_pid().is_some())
+            .filter(|instance| instance.ready_pid().is_some() && instance.is_primary())
             .ok_or_else(server::not_ready)
     }
 }
@@ -182,6 +197,8 @@ impl Engine for PostgresEngine {
                 .and_then(|sandbox| sandbox.enforcement()?.missing())
                 .map(str::to_owned),
             machine_scoped: true,
+            nodes_unavailable: context.nodes_unavailable(),
+            max_nodes: context.settings.max_nodes,
         }
     }
 
@@ -214,11 +231,51 @@ impl Engine for PostgresEngine {
         source: &Source,
         masking: Option<&MaskingScript>,
     ) -> Result<()> {
-        self.shared.stage(Claim { cluster, epoch }, source, masking).await
+        self.shared.stage(Claim::alone(cluster, epoch), source, masking).await
     }
 
     async fn discard(&self, cluster: ClusterId, keep_epoch: u64) -> Result<()> {
-        self.shared.discard(Claim { cluster, epoch: keep_epoch }).await
+        self.shared.discard(Claim::alone(cluster, keep_epoch)).await
+    }
+
+    async fn stage_node(&self, plan: &InstancePlan, node: NodeId, source: &Source) -> Result<()> {
+        nodes::seed::stage_node(&self.shared, plan, node, source).await
+    }
+
+    async fn remove_node(&self, plan: &InstancePlan, node: NodeId) -> Result<Removal> {
+        nodes::standby::remove_node(&self.shared, plan, node).await
+    }
+
+    async fn fence(&self, cluster: ClusterId, epoch: u64, node: NodeId) -> Result<()> {
+        nodes::fence::fence(&self.shared, cluster, epoch, node).await
+    }
+
+    async fn received(&self, cluster: ClusterId, epoch: u64) -> Result<Vec<Received>> {
+        nodes::promote::received(&self.shared, cluster, epoch).await
+    }
+
+    async fn start_primary(&self, plan: &InstancePlan) -> Result<Observed> {
+        nodes::promote::start_primary(&self.shared, plan).await
+    }
+
+    async fn promote(&self, plan: &InstancePlan, before: &[Quorum]) -> Result<()> {
+        nodes::promote::promote(&self.shared, plan, before).await
+    }
+
+    async fn rejoin(&self, plan: &InstancePlan, node: NodeId) -> Result<Rejoin> {
+        nodes::rejoin::rejoin(&self.shared, plan, node).await
+    }
+
+    async fn apply_quorum(&self, plan: &InstancePlan) -> Result<bool> {
+        nodes::quorum::apply_quorum(&self.shared, plan).await
+    }
+
+    async fn restart_node(&self, plan: &InstancePlan, node: NodeId) -> Result<()> {
+        nodes::standby::restart_node(&self.shared, plan, node).await
+    }
+
+    async fn read_endpoint(&self, cluster: ClusterId) -> Result<PathBuf> {
+        nodes::standby::read_endpoint(&self.shared, cluster).await
     }
 
     async fn restore_objects(
@@ -228,7 +285,7 @@ impl Engine for PostgresEngine {
         restore: &ObjectRestore,
         report: &(dyn Fn(f32) + Send + Sync),
     ) -> Result<()> {
-        self.shared.restore_objects(Claim { cluster, epoch }, restore, report).await
+        self.shared.restore_objects(Claim::alone(cluster, epoch), restore, report).await
     }
 
     async fn forget_restore(&self, cluster: ClusterId, id: &str) -> Result<()> {
@@ -236,23 +293,23 @@ impl Engine for PostgresEngine {
     }
 
     async fn copy_base(&self, cluster: ClusterId, epoch: u64, to: BaseWriter<'_>) -> Result<BaseInfo> {
-        self.shared.serving_epoch(Claim { cluster, epoch })?.copy_base(to).await
+        self.shared.serving_epoch(Claim::alone(cluster, epoch))?.copy_base(to).await
     }
 
     async fn end_segment(&self, cluster: ClusterId, epoch: u64) -> Result<WalEnd> {
-        self.shared.serving_epoch(Claim { cluster, epoch })?.end_segment().await
+        self.shared.serving_epoch(Claim::alone(cluster, epoch))?.end_segment().await
     }
 
     async fn segments(&self, cluster: ClusterId, epoch: u64) -> Result<Vec<String>> {
-        self.shared.serving_epoch(Claim { cluster, epoch })?.segments().await
+        self.shared.serving_epoch(Claim::alone(cluster, epoch))?.segments().await
     }
 
     async fn read_segment(&self, cluster: ClusterId, epoch: u64, name: &str) -> Result<Vec<u8>> {
-        self.shared.serving_epoch(Claim { cluster, epoch })?.read_segment(name).await
+        self.shared.serving_epoch(Claim::alone(cluster, epoch))?.read_segment(name).await
     }
 
     async fn remove_segments(&self, cluster: ClusterId, epoch: u64, last: &str) -> Result<()> {
-        self.shared.serving_epoch(Claim { cluster, epoch })?.remove_segments(last).await
+        self.shared.serving_epoch(Claim::alone(cluster, epoch))?.remove_segments(last).await
     }
 
     async fn list(&self) -> Result<Vec<ClusterId>> {

@@ -4,11 +4,12 @@ use crate::files::failed;
 use ootheca_model::{Error, Result};
 use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, Uid, chownat, fstat, openat};
 use std::{
-    fs, io,
+    fs::{self, Permissions},
+    io,
     os::{
         fd::{AsFd, BorrowedFd},
         unix::{
-            fs::{MetadataExt, chown},
+            fs::{MetadataExt, PermissionsExt, chown},
             process::CommandExt,
         },
     },
@@ -92,6 +93,22 @@ impl Owner {
         Ok(true)
     }
 
+    /// Lets the group of this user enter a folder that another user owns. Does nothing if the folder is absent.
+    pub(super) fn admit(&self, folder: &Path) -> Result<()> {
+        let Some((user, group)) = self.switch else { return Ok(()) };
+        let present = match fs::symlink_metadata(folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            present => present.map_err(failed("inspect", folder))?,
+        };
+        if present.uid() == user || present.gid() == group {
+            return Ok(());
+        }
+        // The group last, because it says that nothing is left to do.
+        fs::set_permissions(folder, Permissions::from_mode(0o710))
+            .map_err(failed("set the mode of", folder))?;
+        chown(folder, None, Some(group)).map_err(failed("change the group of", folder))
+    }
+
     /// A command that runs as the servers' user, with an empty environment except for PATH and LC_ALL.
     pub(super) fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
@@ -162,6 +179,31 @@ fn look_up(users: &str, name: &str) -> Option<(u32, u32)> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_group_of_another_user_can_enter_a_folder() {
+        let folder = std::env::temp_dir().join(format!("oo-{}", uuid::Uuid::new_v4().simple()));
+        if !rustix::process::geteuid().is_root() {
+            Owner { name: "me".to_owned(), switch: None }.admit(&folder).unwrap();
+            return;
+        }
+        let (first, second) = (Owner::with_id(1_234_567), Owner::with_id(1_234_568));
+        second.admit(&folder).unwrap();
+        fs::create_dir(&folder).unwrap();
+        fs::set_permissions(&folder, Permissions::from_mode(0o700)).unwrap();
+        first.chown(&folder).unwrap();
+        let state = || {
+            let found = fs::metadata(&folder).unwrap();
+            (found.uid(), found.gid(), found.mode() & 0o777)
+        };
+        first.admit(&folder).unwrap();
+        assert_eq!(state(), (1_234_567, 1_234_567, 0o700), "it is its own");
+        for _ in 0..2 {
+            second.admit(&folder).unwrap();
+            assert_eq!(state(), (1_234_567, 1_234_568, 0o710));
+        }
+        fs::remove_dir(&folder).unwrap();
+    }
 
     #[test]
     fn data_changes_hands_without_what_belongs_to_others() {

@@ -61,6 +61,11 @@ impl Instance {
         self.state.send_modify(|state| state.idle = false);
     }
 
+    /// Whether it is certain that no process is left.
+    pub(super) fn is_vacant(&self) -> bool {
+        self.state.borrow().empty
+    }
+
     /// Records that no process of the instance exists.
     pub(super) fn found_empty(&self) {
         self.state.send_modify(|state| state.empty = true);
@@ -101,6 +106,7 @@ impl Instance {
     pub(super) async fn stop_process(&self, process: &Process, mode: StopMode) {
         self.logins.close();
         self.meter.close();
+        self.replication.close();
         server::stop(process, &self.data(), self.context.shutdown.subscribe(), mode).await;
     }
 
@@ -117,6 +123,7 @@ impl Instance {
         let mut again = false;
         self.state.send_modify(|state| {
             (state.process, state.unresponsive) = (None, false);
+            state.streaming.clear();
             if state.stage == Stage::Stopping {
                 state.stage = Stage::Stopped;
             } else if state.stage == Stage::Suspending || state.off() {
@@ -190,12 +197,14 @@ impl Instance {
             return;
         }
         let mut states = self.state.subscribe();
-        let held = |state: &InstanceState| state.process.is_some() || state.stage == Stage::Stopped;
+        // Another task can have stopped the server at the same time, and have revived the instance since.
+        let ended = |state: &InstanceState| state.stage != Stage::Stopping;
+        let held = |state: &InstanceState| state.process.is_some() || ended(state);
         let process = states.wait_for(held).await.ok().and_then(|state| state.process.clone());
         if let Some(process) = process {
             self.stop_process(&process, if now { StopMode::Immediate } else { StopMode::Fast }).await;
         }
-        let _ = states.wait_for(|state| state.stage == Stage::Stopped).await;
+        let _ = states.wait_for(ended).await;
     }
 }
 

@@ -20,6 +20,8 @@ pub struct Probe {
     /// Whether the servers' users exist and can reach the data directory.
     pub owner: Result<()>,
     pub sandbox: SandboxProbe,
+    /// Why servers of clusters with several nodes could connect to those of other clusters.
+    pub sandbox_reduced: Option<String>,
     /// The version of control groups that limits CPU, or the reason why none does.
     pub cpu: Result<u32, String>,
 }
@@ -68,16 +70,29 @@ pub fn probe(settings: &Settings) -> Probe {
         Version::V1 => 1,
         Version::V2 => 2,
     });
-    let owner = owner.and_then(|owner| check_users(&owner, settings));
-    Probe { majors: programs.into_iter().map(Major::from).collect(), owner, sandbox, cpu }
+    let users = owner.and_then(|owner| check_users(&owner, settings));
+    let sandbox_reduced = users
+        .as_ref()
+        .ok()
+        .filter(|_| matches!(sandbox, SandboxProbe::Enforced(_)))
+        .and_then(|users| users.nodes_unavailable().map(str::to_owned));
+    Probe {
+        majors: programs.into_iter().map(Major::from).collect(),
+        owner: users.map(drop),
+        sandbox,
+        sandbox_reduced,
+        cpu,
+    }
 }
 
-fn check_users(owner: &Owner, settings: &Settings) -> Result<()> {
+fn check_users(owner: &Owner, settings: &Settings) -> Result<Owners> {
     owner.check_reach(&settings.folder)?;
-    match Owners::find(&settings.uid_range)?.sample() {
-        Some(sample) => sample.check_reach(&settings.folder),
-        None => Ok(()),
+    let owners = Owners::find(&settings.uid_range)?;
+    if let Some(sample) = owners.sample() {
+        sample.check_reach(&settings.folder)?;
     }
+    owners.check_nodes(&settings.folder);
+    Ok(owners)
 }
 
 impl From<binaries::Programs> for Major {

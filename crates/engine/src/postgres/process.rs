@@ -139,6 +139,13 @@ pub(super) async fn clear(folder: &Path, patience: Duration) {
     }
 }
 
+/// Kills the processes whose working directory is `folder`. Returns whether there were any.
+pub(super) fn kill_all(folder: &Path) -> bool {
+    let left = working_in(folder);
+    left.iter().for_each(|pid| kill(*pid, folder));
+    !left.is_empty()
+}
+
 /// Kills the processes of a program whose working directory is `folder`, and waits until they have exited.
 pub(super) async fn clear_program(folder: &Path, program: &str) {
     loop {

@@ -80,8 +80,8 @@ impl Shared {
     }
 
     async fn remove_all(&self, cluster: ClusterId, instances: Vec<Arc<Instance>>) {
-        // Only a cluster that had several epochs can have claimed folders that are not in the table.
-        let several = instances.len() > 1 || instances[0].epoch() > 0;
+        // Only a cluster that had several epochs or nodes can have claimed folders that are not in the table.
+        let several = instances.len() > 1 || instances[0].epoch() > 0 || instances[0].has_several_nodes();
         let mut left = Vec::new();
         let mut result = Ok(());
         for instance in instances {
@@ -96,7 +96,7 @@ impl Shared {
         let mut table = self.table();
         table.clusters.remove(&cluster);
         for instance in left {
-            table.idle.insert((cluster, instance.epoch()), instance);
+            table.put_back(instance);
         }
         drop(table);
         match result {
@@ -108,7 +108,7 @@ impl Shared {
         }
     }
 
-    /// Removes the instances of all other epochs than the one that serves.
+    /// Removes the instances of all other epochs than the one that serves, with all their nodes.
     pub(super) async fn discard(self: &Arc<Self>, kept: Claim) -> Result<()> {
         self.context.secret()?;
         let Some(guard) = self.begin() else { return Err(Error::unavailable("the engine is shutting down")) };
@@ -120,7 +120,7 @@ impl Shared {
             let unwanted = others(&shared.table(), kept)?;
             for instance in &unwanted {
                 shared.discard_instance(instance).await?;
-                shared.table().idle.remove(&(kept.cluster, instance.epoch()));
+                shared.table().forget(instance);
             }
             shared.discard_folders(kept.cluster, Some(kept.epoch)).await
         });
@@ -128,7 +128,7 @@ impl Shared {
     }
 
     /// Stops an instance and removes its data.
-    async fn discard_instance(&self, instance: &Instance) -> Result<()> {
+    pub(super) async fn discard_instance(&self, instance: &Instance) -> Result<()> {
         instance.stop(true).await;
         let discarded = trash::discard(&self.context, &instance.id).await;
         if discarded.is_err() {
@@ -153,7 +153,9 @@ impl Shared {
 fn others(table: &Table, kept: Claim) -> Result<Vec<Arc<Instance>>> {
     match table.clusters.get(&kept.cluster) {
         Some(ClusterSlot::Claimed(serving)) if serving.epoch() == kept.epoch => {
-            Ok(table.idle_of(kept.cluster).cloned().collect())
+            let standbys = table.all_standbys_of(kept.cluster);
+            let old = standbys.filter(|instance| instance.epoch() != kept.epoch);
+            Ok(table.idle_of(kept.cluster).chain(old).cloned().collect())
         }
         _ => Err(Error::unavailable(format!("the cluster is not served with data epoch {}", kept.epoch))),
     }

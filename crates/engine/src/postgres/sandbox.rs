@@ -1,6 +1,6 @@
 //! What a SQL server can reach: its own data and sockets, and what it needs of the system to run.
 
-use super::{binaries::Programs, owner::Owner, server::LaunchSpec};
+use super::{binaries::Programs, context::EngineContext, owner::Owner, server::LaunchSpec};
 use crate::launcher::{self, Access, Enforcement};
 use ootheca_model::{Error, Result};
 use parking_lot::Mutex;
@@ -74,7 +74,7 @@ impl Sandbox {
         programs: &Programs,
     ) -> Result<Self> {
         let program = programs.program("postgres");
-        let sandbox = launcher::Sandbox { files: files(programs, paths, &[]), network: false };
+        let sandbox = launcher::Sandbox { files: files(programs, paths, &[]), ..Default::default() };
         let check = command(launcher, owner, sandbox.reporting_arguments(&program))
             .arg("-V")
             .stdout(Stdio::piped())
@@ -117,12 +117,38 @@ impl Sandbox {
 
     /// A command that starts a server in its sandbox. The arguments of the server follow.
     pub(super) fn command(&self, spec: &LaunchSpec<'_>) -> Command {
+        self.program(spec, "postgres")
+    }
+
+    /// The same for another program of PostgreSQL, with what the server can reach.
+    pub(super) fn program(&self, spec: &LaunchSpec<'_>, name: &str) -> Command {
         let programs = spec.programs;
         let mut own = vec![(Access::Data, spec.data), (Access::Sockets, spec.sockets)];
         own.extend(spec.spool.map(|spool| (Access::Data, spool)));
-        let network = programs.major < FIRST_WITHOUT_NETWORK;
-        let sandbox = launcher::Sandbox { files: files(programs, &self.paths, &own), network };
-        command(&self.launcher, spec.owner, sandbox.arguments(&programs.program("postgres")))
+        // Of all servers: nodes can be added later, and their folders are created anew. Those of other clusters
+        // belong to other users.
+        let reach = spec.sockets.parent().filter(|_| spec.connect);
+        own.extend(reach.map(|run| (Access::Connect, run)));
+        let sandbox = launcher::Sandbox {
+            files: files(programs, &self.paths, &own),
+            connect: spec.connect,
+            network: programs.major < FIRST_WITHOUT_NETWORK,
+        };
+        command(&self.launcher, spec.owner, sandbox.arguments(&programs.program(name)))
+    }
+}
+
+impl EngineContext {
+    /// Why a server of a cluster with several nodes can connect to servers of other clusters; `None` if it can't, or
+    /// if servers are started without a sandbox.
+    pub(super) fn sandbox_reduced(&self) -> Option<&str> {
+        self.sandbox.as_ref().and(self.owners.nodes_unavailable())
+    }
+
+    /// Why a cluster cannot have several nodes on this machine.
+    pub(super) fn nodes_unavailable(&self) -> Option<String> {
+        let reason = self.sandbox_reduced().filter(|_| self.settings.sandbox_strict)?;
+        Some(format!("engine.sandbox is \"strict\", and {reason}"))
     }
 }
 

@@ -45,6 +45,10 @@ const SLOT_WAL: &str = "max_slot_wal_keep_size=64MB";
 /// Limits the queue of NOTIFY to 64 MiB, in pages. Exists since PostgreSQL 17.
 const NOTIFY_QUEUE: &str = "max_notify_queue_pages=8192";
 
+/// The mode of the folder of the socket decides who can connect: the user of the server, and for a short time the user of
+/// the other nodes.
+const SOCKET_MODE: &str = "unix_socket_permissions=0777";
+
 /// How much more likely than others the kernel ends the session processes of a server, from 0 to 1000.
 const SESSION_OOM_SCORE: &str = "500";
 
@@ -80,6 +84,8 @@ pub(super) struct LaunchSpec<'a> {
     pub(super) log: &'a Path,
     /// Where the server archives its WAL; `None` if it does not.
     pub(super) spool: Option<&'a Path>,
+    /// Whether the server can connect to the other nodes of its cluster.
+    pub(super) connect: bool,
     /// Settings for this start only.
     pub(super) options: &'a [&'a str],
 }
@@ -101,6 +107,7 @@ pub(super) fn spawn(context: &EngineContext, spec: &LaunchSpec<'_>) -> Result<Pr
     command.arg("-D").arg(spec.data);
     let mut options = vec![
         format!("unix_socket_directories={}", spec.sockets.display()),
+        SOCKET_MODE.to_owned(),
         "listen_addresses=".to_owned(),
         "port=5432".to_owned(),
         ORPHANED.to_owned(),
@@ -207,7 +214,12 @@ pub(super) type ControlConnection = tokio_postgres::Connection<Socket, NoTlsStre
 
 /// Connects as the control user.
 pub(super) async fn connect(context: &EngineContext, sockets: &Path, database: &str) -> Result<Client> {
-    let (client, connection) = open(context, sockets, database).await?;
+    connect_with(&context.secret_of(sockets)?, sockets, database).await
+}
+
+/// Connects as the control user with this password.
+pub(super) async fn connect_with(password: &str, sockets: &Path, database: &str) -> Result<Client> {
+    let (client, connection) = open_with(password, sockets, database).await?;
     tokio::spawn(ended(connection));
     Ok(client)
 }
@@ -250,12 +262,16 @@ pub(super) async fn open(
     sockets: &Path,
     database: &str,
 ) -> Result<(Client, ControlConnection)> {
+    open_with(&context.secret_of(sockets)?, sockets, database).await
+}
+
+async fn open_with(password: &str, sockets: &Path, database: &str) -> Result<(Client, ControlConnection)> {
     let mut config = tokio_postgres::Config::new();
     config
         .host_path(sockets)
         .port(5432)
         .user(CONTROL_USER)
-        .password(context.secret()?)
+        .password(password)
         .dbname(database)
         .application_name("ootheca")
         .options(OPTIONS);
@@ -275,7 +291,7 @@ pub(super) async fn open(
 /// Connects as the control user to a tenant's database, whatever its name and encoding. Statements and the
 /// values that are read must be ASCII.
 pub(super) async fn enter(context: &EngineContext, sockets: &Path, database: &Name) -> Result<Connection> {
-    let (socket, password) = (socket(sockets), context.secret()?);
+    let (socket, password) = (socket(sockets), context.secret_of(sockets)?);
     let parameters = [
         ("user", CONTROL_USER.as_bytes()),
         ("database", database.bytes()),
@@ -285,7 +301,7 @@ pub(super) async fn enter(context: &EngineContext, sockets: &Path, database: &Na
         ("options", OPTIONS.as_bytes()),
     ];
     let failed = || Error::unavailable(format!("cannot connect to the database {database}"));
-    match Connection::open(&socket, &parameters, password).await {
+    match Connection::open(&socket, &parameters, &password).await {
         Ok(connection) => Ok(connection),
         Err(ConnectionError::Refused(refused)) if refused.sqlstate == "3D000" => {
             Err(Error::not_found(format!("database {database}")))

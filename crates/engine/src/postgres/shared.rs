@@ -5,6 +5,7 @@ use super::{
     claim::Claim,
     context::EngineContext,
     instance::{Instance, SPARE_READY, Stage},
+    members::ClusterLocks,
     missing::{DataSearch, version_file},
     pool, process,
     table::{ClusterSlot, Table},
@@ -38,6 +39,8 @@ pub(super) struct Shared {
     pub(super) refill: Notify,
     /// The clusters of which instances are being staged, discarded, or removed.
     pub(super) changing: watch::Sender<HashSet<ClusterId>>,
+    /// Held while it is checked which server of a cluster may accept writes, and while that one is started or promoted.
+    pub(super) leading: ClusterLocks,
     table: Mutex<Table>,
     active: watch::Sender<usize>,
     last_request: Mutex<Instant>,
@@ -76,6 +79,7 @@ impl Shared {
             templates: tokio::sync::Mutex::default(),
             refill: Notify::new(),
             changing: watch::Sender::new(HashSet::new()),
+            leading: ClusterLocks::default(),
             table: Mutex::default(),
             active: watch::Sender::new(0),
             last_request: Mutex::new(Instant::now()),
@@ -108,7 +112,7 @@ impl Shared {
 
     /// Loads the instances on disk. Returns the IDs of those that cannot be used.
     fn take_over(self: &Arc<Self>) -> Vec<String> {
-        let mut unfinished = Vec::new();
+        let (mut unfinished, mut found) = (Vec::new(), Vec::new());
         let mut table = self.table();
         let busy = process::working_folders();
         for id in names_in(&self.context.instances()) {
@@ -124,13 +128,11 @@ impl Shared {
             };
             let instance = Instance::new(&self.context, &id, &programs);
             match claim {
-                Some(Claim { cluster, epoch }) => {
+                Some(_) => {
                     if !instance.adopt() && !busy.contains(&instance.data()) {
                         instance.found_empty();
                     }
-                    if table.idle.insert((cluster, epoch), instance).is_some() {
-                        tracing::error!(%cluster, epoch, instance = id, "cluster has claimed two instances");
-                    }
+                    found.push(instance);
                 }
                 None => {
                     let newest =
@@ -144,6 +146,7 @@ impl Shared {
                 }
             }
         }
+        table.load(found);
         // Until the first plan. It may name a later epoch.
         for instance in table.serve_latest() {
             instance.suspend();
@@ -202,13 +205,12 @@ impl Shared {
         *self.last_request.lock() = Instant::now();
     }
 
-    pub(super) async fn ensure(
+    /// Makes the instance that serves match the plan.
+    pub(super) async fn ensure_serving(
         self: &Arc<Self>,
         plan: &InstancePlan,
         absent: WhenMissing,
     ) -> Result<Observed> {
-        self.context.secret()?;
-        self.note_request();
         // Registered before the decision, so that `close` waits for all resulting work.
         let guard = self.begin();
         let mut step = self.decide(plan, absent)?;
@@ -273,7 +275,8 @@ impl Shared {
         if self.context.closing() {
             return Err(Error::unavailable("the engine is shutting down"));
         }
-        if absent == WhenMissing::Report {
+        // New data would not be what the standbys have.
+        if absent == WhenMissing::Report || table.all_standbys_of(plan.cluster).next().is_some() {
             return Ok(Some(EnsureStep::Find));
         }
         let major = self.context.programs(&plan.engine_major)?.major;
@@ -323,7 +326,7 @@ impl Shared {
             _ => None,
         };
         let claimed = match plan.clone() {
-            Some(plan) => instance.claim(plan).await,
+            Some(plan) => instance.claim_for(plan).await,
             None => Err(Error::unavailable("the cluster was removed while it was created")),
         };
         let Err(error) = claimed else {
@@ -350,12 +353,13 @@ impl Shared {
         let table = self.table();
         let phase = match table.clusters.get(&cluster) {
             Some(ClusterSlot::Claimed(instance) | ClusterSlot::Replacing { from: instance, .. }) => {
-                return instance.observe();
+                return table.observe(instance);
             }
             Some(ClusterSlot::Removing(instances)) if !instances.is_empty() => return instances[0].observe(),
             Some(ClusterSlot::Making { .. }) => Phase::Starting,
             // There is data, but none that serves.
             None if table.idle_of(cluster).next().is_some() => Phase::Down,
+            None if table.all_standbys_of(cluster).next().is_some() => Phase::Down,
             _ => Phase::Absent,
         };
         Ok(Observed { phase, ..Observed::absent(cluster) })

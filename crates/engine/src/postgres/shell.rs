@@ -3,12 +3,14 @@
 //! A statement runs as `admin`, which owns everything that tenants create over the API and has no other
 //! rights. A session of the control user with `SET ROLE` would not be safe, because a statement could reset
 //! the role. Therefore the session logs in as a role that is only a member of `admin`. That role is created
-//! or restored when it cannot log in. Its password is generated for each process.
+//! or restored when it cannot log in. Its password is generated for each process and each server: foreign code in a
+//! server could use that of another one.
 
 use super::{
     admin_role,
     connection::{self, Connection, ConnectionError, unexpected, values},
     context::EngineContext,
+    control_secret::derive,
     deadline::within_deadline,
     server,
     sql::{Identifier, Literal},
@@ -43,19 +45,16 @@ const EXPLAIN_ANALYZE: &str = "EXPLAIN (ANALYZE, BUFFERS) ";
 /// The credentials of the shell.
 #[derive(Debug, Default)]
 pub(super) struct Shell {
-    password: OnceLock<String>,
+    secret: OnceLock<String>,
     /// Held while the role is created, because concurrent creation would fail.
     role_creation: Mutex<()>,
 }
 
 impl Shell {
-    pub(super) fn password(&self) -> &str {
-        use rand::Rng as _;
-        self.password.get_or_init(|| {
-            let mut bytes = [0u8; 32];
-            rand::rng().fill_bytes(&mut bytes);
-            hex::encode(&bytes)
-        })
+    /// The password for the server with these sockets.
+    pub(super) fn password(&self, sockets: &Path) -> String {
+        let secret = self.secret.get_or_init(|| hex::encode(&rand::random::<[u8; 32]>()));
+        derive(secret, "console", &sockets.file_name().unwrap_or_default().to_string_lossy())
     }
 }
 
@@ -126,7 +125,8 @@ pub(super) async fn enter(
         ("client_encoding", b"UTF8"),
         ("options", options.as_bytes()),
     ];
-    let attempt = || Connection::open(&socket, &parameters, context.shell.password());
+    let password = context.shell.password(sockets);
+    let attempt = || Connection::open(&socket, &parameters, &password);
     let mut opened = attempt().await;
     if matches!(&opened, Err(ConnectionError::Refused(refused)) if is_about_the_role(refused)) {
         within_deadline(create_role(context, sockets)).await?;
@@ -162,7 +162,7 @@ fn is_about_the_role(refused: &Refused) -> bool {
 /// Creates or restores the role that runs statements of tenants.
 pub(super) async fn create_role(context: &EngineContext, sockets: &Path) -> Result<()> {
     let _guard = context.shell.role_creation.lock().await;
-    let verifier = crate::scram::verifier(context.shell.password()).await?;
+    let verifier = crate::scram::verifier(&context.shell.password(sockets)).await?;
     let (role, verifier) = (Identifier(SHELL_USER), Literal(&verifier));
     let statements = format!(
         "DO $$ BEGIN CREATE ROLE {role}; EXCEPTION WHEN duplicate_object THEN NULL; END $$;\n\

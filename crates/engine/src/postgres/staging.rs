@@ -71,6 +71,7 @@ impl Shared {
             return Ok(None);
         }
         let major = match source {
+            Source::Primary(_) => return Err(Error::internal("only a standby is built from the primary")),
             Source::Empty => instance.programs.major.to_string(),
             Source::Backup(reader) => reader.engine_major().to_owned(),
             Source::Cluster(from) => {
@@ -97,18 +98,19 @@ impl Shared {
     ) -> Result<()> {
         // Claimed, but not usable: its data was damaged later.
         for (id, found) in self.claimed_folders(claim.cluster).await? {
-            if found == claim {
+            if found.epoch == claim.epoch {
                 trash::discard(&self.context, &id).await?;
             }
         }
         let id = new_id();
         let built = match source {
-            Source::Empty => self.copy_empty(claim.cluster, programs, &id, masking).await,
-            Source::Backup(reader) => self.restore(claim.cluster, programs, &id, &**reader, masking).await,
-            Source::Cluster(from) => self.clone_data(claim.cluster, programs, &id, from, masking).await,
+            Source::Empty => self.copy_empty(claim.cluster, programs, &id).await,
+            Source::Backup(reader) => self.restore(claim.cluster, programs, &id, &**reader).await,
+            Source::Cluster(from) => self.clone_data(claim.cluster, programs, &id, from).await,
+            Source::Primary(_) => Err(Error::internal("only a standby is built from the primary")),
         };
         let published = match built {
-            Ok(folder) => self.publish(claim, programs, &id, folder).await,
+            Ok(folder) => self.finish(claim, programs, &id, folder, masking).await,
             Err(error) => Err(error),
         };
         let published = published.map_err(unless_damaged);
@@ -124,20 +126,33 @@ impl Shared {
         cluster: ClusterId,
         programs: &Programs,
         id: &str,
-        masking: Option<&MaskingScript>,
     ) -> Result<PathBuf> {
         let template = self.template(programs).await?;
         let shared = self.clone();
-        let stopped = move || !shared.is_claimed(cluster);
-        let folder = pool::copy_template(&self.context, id, template, stopped).await?;
-        if let Some(masking) = masking {
-            self.mask(cluster, programs, id, &folder, masking).await?;
-        }
-        Ok(folder)
+        pool::copy_template(&self.context, id, template, move || !shared.is_claimed(cluster)).await
+    }
+
+    /// Adapts complete data to its cluster, and claims the instance.
+    async fn finish(
+        &self,
+        claim: Claim,
+        programs: &Programs,
+        id: &str,
+        folder: PathBuf,
+        masking: Option<&MaskingScript>,
+    ) -> Result<()> {
+        self.adapt(claim.cluster, programs, id, &folder, masking).await?;
+        self.publish(claim, programs, id, folder).await
     }
 
     /// Makes a complete instance durable, and claims it.
-    async fn publish(&self, claim: Claim, programs: &Programs, id: &str, folder: PathBuf) -> Result<()> {
+    pub(super) async fn publish(
+        &self,
+        claim: Claim,
+        programs: &Programs,
+        id: &str,
+        folder: PathBuf,
+    ) -> Result<()> {
         blocking(move || {
             sync_file_system(&folder)?;
             write_atomically(&folder, SPARE_READY, STAGED)?;
@@ -157,7 +172,10 @@ impl Shared {
             // The caller discards it.
             return Err(Error::unavailable("the cluster is being removed"));
         }
-        table.idle.insert((cluster, claim.epoch), instance);
+        match claim.node {
+            Some(_) => table.add_standby(instance),
+            None => table.idle.insert((cluster, claim.epoch), instance),
+        };
         self.context.hint(Some(cluster));
         Ok(())
     }

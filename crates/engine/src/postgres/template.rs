@@ -30,7 +30,6 @@ const UNFINISHED: &str = "new-";
 const CONFIGURATION: &str = "\
 # Written by Ootheca for its template. Clusters read no other settings file.
 listen_addresses = ''
-unix_socket_permissions = 0700
 password_encryption = scram-sha-256
 ssl = off
 # After a crash, sync the file system once instead of syncing each file.
@@ -60,7 +59,9 @@ log_checkpoints = off
 /// Keeps recycled WAL segments out of the template, because every cluster would copy them.
 const INITIAL_WAL: [&str; 2] = ["wal_recycle=off", "min_wal_size=2MB"];
 
-const ACCESS: &str =
+/// The file with the rules for connections.
+pub(super) const ACCESS_FILE: &str = "pg_hba.conf";
+pub(super) const ACCESS: &str =
     "# Written by Ootheca. Allows Unix sockets with SCRAM only.\nlocal all all scram-sha-256\n";
 
 /// Runs in `postgres`. Up to PostgreSQL 15, a role with CREATEROLE can grant the three predefined roles that
@@ -188,6 +189,7 @@ async fn make(
             sockets,
             log: &log,
             spool: None,
+            connect: false,
             options: &INITIAL_WAL,
         },
     )?;
@@ -223,7 +225,7 @@ fn initialize(context: &EngineContext, programs: &Programs, folder: &Path, data:
     }
     fs::remove_file(&secret).map_err(failed("remove", &secret))?;
     result?;
-    for (name, text) in [("postgresql.conf", CONFIGURATION), ("pg_hba.conf", ACCESS)] {
+    for (name, text) in [("postgresql.conf", CONFIGURATION), (ACCESS_FILE, ACCESS)] {
         let path = data.join(name);
         fs::write(&path, text).map_err(failed("write", &path))?;
     }

@@ -1,9 +1,11 @@
-//! The range of user IDs of which each instance gets its own.
+//! The range of user IDs for instances and for clusters with several nodes.
 
 use ootheca_model::{Error, Result};
 use std::{fs, ops::RangeInclusive};
 
 const SETTING: &str = "engine.uid_range";
+/// Outside of the ranges of distributions, containers, and systemd.
+const NODES: RangeInclusive<u32> = 1_900_000_000..=1_900_065_535;
 
 /// User IDs, which are used as group IDs as well.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,7 +51,17 @@ impl UidRange {
         Ok(Some(range))
     }
 
-    fn parse(text: &str) -> Result<Self> {
+    /// The range for clusters with several nodes if the setting is empty. Returns why it can't be used.
+    pub(super) fn of_nodes() -> Result<Self, String> {
+        if !rustix::process::geteuid().is_root() {
+            return Err("the server does not run as root, so all SQL servers run as the same user".to_owned());
+        }
+        let range = Self(NODES);
+        range.check(&Machine::read()).map_err(|error| error.message().to_owned())?;
+        Ok(range)
+    }
+
+    pub(super) fn parse(text: &str) -> Result<Self> {
         let numbers = text.split_once('-').and_then(|(first, last)| {
             Some(first.trim().parse::<u32>().ok()?..=last.trim().parse::<u32>().ok()?)
         });

@@ -81,6 +81,7 @@ impl ClusterDocument {
         self.recent.push(DataChange::between(&self.data, &data, time));
         self.changes += 1;
         self.data = data;
+        self.replicate();
         Ok(())
     }
 }

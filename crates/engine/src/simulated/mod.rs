@@ -3,22 +3,25 @@
 mod admin;
 mod backup;
 mod changes;
+mod members;
+mod nodes;
 mod objects;
 mod state;
 
 use crate::backup::{BaseInfo, BaseWriter, ObjectRestore, WalEnd};
 use crate::files::{disk_space, names_in};
-use crate::{Admin, Capabilities, DiskSpace, Engine, InstanceReport, Source};
+use crate::{Admin, Capabilities, DiskSpace, Engine, InstanceReport, Received, Rejoin, Source};
 use async_trait::async_trait;
 use ootheca_model::{
     ClusterId, Error, ErrorKind, Result,
     backup::MaskingScript,
-    instance::{InstancePlan, Node, Observed, Phase, Removal},
+    instance::{Condition, InstancePlan, Observed, Phase, Removal},
+    node::{NodeId, Quorum},
     time::Clock,
     usage::{CpuCounter, Measure},
 };
 use parking_lot::Mutex;
-use state::{Applied, ClusterData, ClusterFiles, SimulatedCluster, file_name};
+use state::{Applied, ClusterData, ClusterDocument, ClusterFiles, SimulatedCluster, file_name};
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
@@ -29,6 +32,8 @@ use tokio::{io::AsyncWriteExt, sync::broadcast, time::Instant};
 
 /// The version that a simulated instance reports.
 const ENGINE: &str = "simulated";
+/// The maximum number of nodes of a cluster: the default of `engine.max_nodes`.
+const MAX_NODES: u32 = 9;
 
 /// Lists the clusters that have a file in an engine's folder. The engine does not have to run.
 pub fn stored(folder: &Path) -> Vec<ClusterId> {
@@ -81,16 +86,42 @@ impl SimulatedEngine {
         self
     }
 
+    /// Ends the server of a node, as if its process were killed.
+    pub fn kill(&self, cluster: ClusterId, node: NodeId) {
+        self.fault(cluster, |document| document.stop_node(node, false));
+    }
+
+    /// Lets the server of a node run without responding. A primary with a quorum hangs until it is fenced.
+    pub fn hang(&self, cluster: ClusterId, node: NodeId) {
+        self.fault(cluster, |document| document.stop_node(node, true));
+    }
+
+    /// Removes the data of a node.
+    pub fn lose(&self, cluster: ClusterId, node: NodeId) {
+        self.fault(cluster, |document| document.lose_node(node));
+    }
+
+    /// A fault in a cluster that does not exist has no effect.
+    fn fault(&self, cluster: ClusterId, fault: impl FnOnce(&mut ClusterDocument)) {
+        if self.state.fault(cluster, fault).is_ok() {
+            let _ = self.hints.send(cluster);
+        }
+    }
+
     fn observed(&self, cluster: ClusterId) -> Observed {
         let seen = |simulated: &SimulatedCluster| {
-            let phase = simulated.phase();
-            let node = Node { name: "n1".to_owned(), live: phase == Phase::Ready, pid: None };
+            let (phase, document) = (simulated.phase(), &simulated.document);
+            let ready = phase == Phase::Ready;
+            let hangs = phase == Phase::Down && document.nodes.primary_hangs();
             Observed {
-                generation: simulated.document.plan.generation,
+                generation: document.plan.generation,
                 phase,
                 engine: ENGINE.to_owned(),
-                nodes: if phase == Phase::Suspended { Vec::new() } else { vec![node] },
-                location: self.state.file(cluster, simulated.document.plan.epoch).display().to_string(),
+                nodes: if phase == Phase::Suspended { Vec::new() } else { document.observed_nodes(ready) },
+                primary: document.nodes.leader().filter(|_| ready),
+                term: document.plan.term,
+                conditions: hangs.then(not_responding).into_iter().collect(),
+                location: self.state.file(cluster, document.plan.epoch).display().to_string(),
                 ..Observed::absent(cluster)
             }
         };
@@ -121,6 +152,8 @@ impl Engine for SimulatedEngine {
             memory_unbounded: None,
             sandbox_incomplete: None,
             machine_scoped: !self.state.is_shared(),
+            nodes_unavailable: None,
+            max_nodes: MAX_NODES,
         }
     }
 
@@ -194,12 +227,73 @@ impl Engine for SimulatedEngine {
                 (from.progress)(1.0);
                 data
             }
+            Source::Primary(_) => return Err(Error::internal("a primary is not a source of staged data")),
         };
         self.state.stage(cluster, epoch, data)
     }
 
     async fn discard(&self, cluster: ClusterId, keep_epoch: u64) -> Result<()> {
         self.state.discard(cluster, keep_epoch)
+    }
+
+    async fn stage_node(&self, plan: &InstancePlan, node: NodeId, source: &Source) -> Result<()> {
+        self.state.stage_node(plan, node)?;
+        if let Source::Primary(progress) = source {
+            (progress.0)(1.0);
+        }
+        Ok(())
+    }
+
+    async fn remove_node(&self, plan: &InstancePlan, node: NodeId) -> Result<Removal> {
+        self.state.remove_node(plan, node)?;
+        Ok(Removal::Gone)
+    }
+
+    async fn fence(&self, cluster: ClusterId, epoch: u64, node: NodeId) -> Result<()> {
+        if self.state.fence(cluster, epoch, node)? {
+            let _ = self.hints.send(cluster);
+        }
+        Ok(())
+    }
+
+    async fn received(&self, cluster: ClusterId, epoch: u64) -> Result<Vec<Received>> {
+        self.state.received(cluster, epoch)
+    }
+
+    async fn start_primary(&self, plan: &InstancePlan) -> Result<Observed> {
+        if self.state.start_primary(plan, Instant::now() + self.start_delay)? {
+            self.hint_when_ready(plan.cluster);
+        }
+        Ok(self.observed(plan.cluster))
+    }
+
+    async fn promote(&self, plan: &InstancePlan, before: &[Quorum]) -> Result<()> {
+        if self.state.promote(plan, before)? {
+            let _ = self.hints.send(plan.cluster);
+        }
+        Ok(())
+    }
+
+    async fn rejoin(&self, plan: &InstancePlan, node: NodeId) -> Result<Rejoin> {
+        let rejoined = self.state.rejoin(plan, node)?;
+        if rejoined == Rejoin::Started {
+            let _ = self.hints.send(plan.cluster);
+        }
+        Ok(rejoined)
+    }
+
+    async fn apply_quorum(&self, plan: &InstancePlan) -> Result<bool> {
+        self.state.apply_quorum(plan)
+    }
+
+    async fn restart_node(&self, plan: &InstancePlan, node: NodeId) -> Result<()> {
+        self.state.restart_node(plan, node)?;
+        let _ = self.hints.send(plan.cluster);
+        Ok(())
+    }
+
+    async fn read_endpoint(&self, _: ClusterId) -> Result<PathBuf> {
+        Err(Error::precondition("the simulated engine runs no SQL servers"))
     }
 
     async fn restore_objects(
@@ -296,6 +390,11 @@ impl Engine for SimulatedEngine {
     }
 
     async fn close(&self, _detach: bool) {}
+}
+
+fn not_responding() -> Condition {
+    let message = "The server does not respond.".to_owned();
+    Condition { kind: Condition::NOT_RESPONDING.to_owned(), holds: true, message }
 }
 
 fn check_major(major: &str) -> Result<()> {

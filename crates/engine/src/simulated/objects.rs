@@ -27,7 +27,7 @@ impl ClusterFiles {
         let simulated = clusters.ready(cluster)?;
         let mut document = simulated.document.clone();
         if !document.restored.insert(restore.id.clone()) {
-            return Ok(());
+            return document.confirmed();
         }
         let missing = || Error::unavailable(format!("no data of epoch {epoch} is staged"));
         let staged = staged.ok_or_else(missing)?;
@@ -35,7 +35,7 @@ impl ClusterFiles {
         self.write(&document)?;
         simulated.document = document;
         failpoint::reach("simulated objects restored");
-        Ok(())
+        simulated.document.confirmed()
     }
 
     /// Forgets that a restore was completed.

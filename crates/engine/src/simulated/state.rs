@@ -4,7 +4,10 @@
 //! Several processes can share a folder. Each of them then reads the files whenever it needs them, and locks the
 //! folder for a change.
 
-use super::changes::{ChangeClock, DataChange};
+use super::{
+    changes::{ChangeClock, DataChange},
+    nodes::Nodes,
+};
 use crate::files::{failed, names_in, remove_tree, write_atomically};
 use ootheca_durable::failpoint;
 use ootheca_model::{
@@ -62,13 +65,28 @@ pub(super) struct ClusterDocument {
     /// The restores of objects that were completed.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub(super) restored: BTreeSet<String>,
+    #[serde(default, skip_serializing_if = "Nodes::is_initial")]
+    pub(super) nodes: Nodes,
     #[serde(flatten)]
     pub(super) data: ClusterData,
 }
 
 impl ClusterDocument {
     fn new(plan: InstancePlan, staged: bool, data: ClusterData) -> Self {
-        Self { plan, staged, changes: 0, archived: 0, recent: Vec::new(), restored: BTreeSet::new(), data }
+        let mut document = Self {
+            plan,
+            staged,
+            changes: 0,
+            archived: 0,
+            recent: Vec::new(),
+            restored: BTreeSet::new(),
+            nodes: Nodes::default(),
+            data,
+        };
+        if !staged {
+            document.add_planned_nodes();
+        }
+        document
     }
 
     fn key(&self) -> (ClusterId, u64) {
@@ -82,7 +100,7 @@ pub(super) struct SimulatedCluster {
     pub(super) document: ClusterDocument,
     pub(super) ready_at: Instant,
     /// The last plan, if there is no data of its epoch. Nothing serves until there is.
-    missing: Option<InstancePlan>,
+    pub(super) missing: Option<InstancePlan>,
     /// The number of changes when this engine last ended a WAL segment.
     pub(super) ended: Option<u64>,
 }
@@ -96,6 +114,7 @@ impl SimulatedCluster {
         match self.document.plan.power {
             _ if self.missing.is_some() => Phase::Down,
             Power::Off => Phase::Suspended,
+            Power::On if !self.document.nodes.accepts_writes() => Phase::Down,
             Power::On if self.ready_at <= Instant::now() => Phase::Ready,
             Power::On => Phase::Starting,
         }
@@ -253,8 +272,10 @@ impl ClusterFiles {
     /// Lets the data of the plan's epoch serve, and records the plan. What is resumed or begins to serve becomes ready
     /// at `ready_at`.
     pub(super) fn apply(&self, plan: &InstancePlan, ready_at: Instant) -> Result<Applied> {
-        let is_current =
-            |simulated: &SimulatedCluster| simulated.missing.is_none() && simulated.document.plan == *plan;
+        let is_current = |simulated: &SimulatedCluster| {
+            let document = &simulated.document;
+            simulated.missing.is_none() && document.plan == *plan && document.matches_plan()
+        };
         // Without the lock of the folder, because most plans change nothing.
         if self.read(plan.cluster, is_current) == Some(true) {
             return Ok(Applied::Unchanged);
@@ -282,7 +303,8 @@ impl ClusterFiles {
             return Ok(Applied::Missing);
         };
         if document.staged {
-            let document = ClusterDocument { plan: plan.clone(), staged: false, ..document };
+            let nodes = Nodes::of(plan.primary);
+            let document = ClusterDocument { plan: plan.clone(), staged: false, nodes, ..document };
             self.write(&document)?;
             clusters.idle.remove(&key);
             clusters.serve(document, ready_at);
@@ -305,23 +327,27 @@ impl ClusterFiles {
         ready_at: Instant,
     ) -> Result<Applied> {
         let before = simulated.document.plan.power;
-        if simulated.document.plan == *plan {
+        let accepted = simulated.document.nodes.accepts_writes();
+        if simulated.document.plan == *plan && simulated.document.matches_plan() {
             return Ok(Applied::Unchanged);
         }
-        let document = ClusterDocument { plan: plan.clone(), ..simulated.document.clone() };
+        let mut document = ClusterDocument { plan: plan.clone(), ..simulated.document.clone() };
+        let changed = document.match_plan();
         self.write(&document)?;
         simulated.document = document;
-        if (before, plan.power) == (Power::Off, Power::On) {
+        let started = !accepted && simulated.document.nodes.accepts_writes();
+        if started || (before, plan.power) == (Power::Off, Power::On) {
             simulated.ready_at = ready_at;
         }
-        Ok(if before == plan.power { Applied::Unchanged } else { Applied::Changed })
+        Ok(if before == plan.power && !changed { Applied::Unchanged } else { Applied::Changed })
     }
 
     pub(super) fn read<T>(&self, cluster: ClusterId, look: impl FnOnce(&SimulatedCluster) -> T) -> Option<T> {
         self.lock().serving.get(&cluster).map(look)
     }
 
-    /// Changes a cluster that is ready. Nothing changes if `change` or writing the file fails.
+    /// Changes a cluster that is ready. Nothing changes if `change` or writing the file fails. The primary keeps a change
+    /// that too few standbys have confirmed, which fails.
     pub(super) fn change(
         &self,
         cluster: ClusterId,
@@ -341,7 +367,7 @@ impl ClusterFiles {
         document.change(self.now(), change)?;
         self.write(&document)?;
         simulated.document = document;
-        Ok(())
+        simulated.document.confirmed()
     }
 
     /// Whether the cluster has data.

@@ -1,5 +1,8 @@
 //! The requirements for every engine.
 
+mod faults;
+mod nodes;
+
 use crate::support::{
     Driver, Folder, LIMIT, PASSWORD, gone, new_cluster, plan, ready, ready_again, signal, suspended, until,
 };

@@ -1,13 +1,21 @@
 //! Each instance has its own user if there is a range of user IDs.
 
-use crate::support::{
-    Folder, gone, new_cluster, plan, postgres, processes_below, ready, settings, sql, until, user,
+use crate::{
+    archive::Archive,
+    support::{
+        Folder, gone, new_cluster, plan, postgres, processes_below, ready, ready_again, settings, sql, until,
+        user,
+    },
 };
 use ootheca_engine::{
     Engine, InstanceReport,
     postgres::{PostgresEngine, Settings, report},
 };
-use ootheca_model::ClusterId;
+use ootheca_model::{
+    ClusterId,
+    instance::{InstancePlan, NodePlan, Power},
+    node::NodeId,
+};
 use std::{fs, os::unix::fs::MetadataExt, path::Path};
 
 const FIRST: u32 = 1_900_000_000;
@@ -19,7 +27,11 @@ fn with_range(folder: &Folder, pool_size: usize) -> Settings {
 
 /// Opens an engine with a range. Without the rights for it, checks the error and returns `None`.
 async fn open(folder: &Folder, pool_size: usize) -> Option<PostgresEngine> {
-    let engine = match PostgresEngine::new(with_range(folder, pool_size)) {
+    open_with(with_range(folder, pool_size)).await
+}
+
+async fn open_with(settings: Settings) -> Option<PostgresEngine> {
+    let engine = match PostgresEngine::new(settings) {
         Ok(engine) => engine,
         Err(error) => {
             let message = error.message();
@@ -152,6 +164,71 @@ async fn data_gets_its_new_owner_at_the_next_start() {
     let engine = postgres(&folder, 0).await;
     assert_eq!(reads(&engine).await, 44);
     assert_eq!(user_of(&folder, &of(&folder, Some(plan.cluster))), shared);
+    engine.close(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn data_is_restored_for_a_user_without_a_name() {
+    let folder = Folder::new();
+    let settings = Settings { archive_wal: true, ..with_range(&folder, 0) };
+    let Some(engine) = open_with(settings).await else { return };
+    let plan = plan(&engine, new_cluster());
+    let cluster = plan.cluster;
+    ready(&engine, &plan).await;
+    user(&engine, cluster, "max").await;
+    let mut archive = Archive::begin(&engine, &plan).await;
+    let backup = archive.take(&engine, &plan).await;
+    user(&engine, cluster, "zeta").await;
+    engine.stage(cluster, 1, &backup.source(), None).await.unwrap();
+    ready_again(&engine, &InstancePlan { epoch: 1, generation: 2, ..plan }).await;
+    assert_eq!(engine.admin(cluster).await.unwrap().users().await.unwrap(), ["max"]);
+    let reports = report(&folder.engine()).unwrap();
+    let restored = reports.iter().find(|report| report.epoch == 1).unwrap();
+    let own = user_of(&folder, restored);
+    assert!((FIRST..=LAST).contains(&own), "{own}");
+    assert!(!restored.data.join("pg_hba_private.conf").exists());
+    engine.close(false).await;
+}
+
+/// Waits until all nodes of a cluster run, and the standbys stream.
+async fn all_live(engine: &PostgresEngine, plan: &InstancePlan) {
+    until("all nodes", || async {
+        let nodes = engine.create(plan).await.ok()?.nodes;
+        (nodes.len() == plan.nodes.len() && nodes.iter().all(|node| node.live)).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_of_a_cluster_share_a_user_that_no_other_cluster_has() {
+    let folder = Folder::new();
+    if let Err(error) = PostgresEngine::new(with_range(&folder, 0)) {
+        eprintln!("skipped: {error}");
+        return;
+    }
+    let engine = postgres(&folder, 0).await;
+    let other = plan(&engine, new_cluster());
+    let node = |number| NodePlan { id: NodeId(number), cpu_millis: None, memory_mib: None, power: Power::On };
+    let nodes = (1..=3).map(node).collect();
+    let several = InstancePlan { nodes, ..plan(&engine, new_cluster()) };
+    ready(&engine, &other).await;
+    // The first node still has the user that it was created with, and the others connect to it nevertheless.
+    all_live(&engine, &several).await;
+    engine.close(false).await;
+    drop(engine);
+
+    let engine = postgres(&folder, 0).await;
+    ready(&engine, &other).await;
+    all_live(&engine, &several).await;
+    let reports = report(&folder.engine()).unwrap();
+    let users: Vec<u32> = reports
+        .iter()
+        .filter(|report| report.cluster == Some(several.cluster))
+        .map(|report| user_of(&folder, report))
+        .collect();
+    assert!(users.len() == 3 && users.iter().all(|user| *user == users[0]), "{users:?}");
+    assert!((FIRST..FIRST + 65536).contains(&users[0]), "{users:?}");
+    assert_ne!(user_of(&folder, &of(&folder, Some(other.cluster))), users[0]);
     engine.close(false).await;
 }
 

@@ -1,7 +1,8 @@
 //! What tenants cannot do, and that others have no access.
 
 use crate::support::{
-    Folder, PASSWORD, control, new_cluster, plan, postgres, processes_below, ready, sql, until, user,
+    Folder, PASSWORD, control, new_cluster, plan, postgres, processes_below, ready, settings, sql, until,
+    user,
 };
 use ootheca_engine::{
     Engine,
@@ -302,6 +303,24 @@ fn errors_of_invalid_settings_contain_instructions() {
         Settings { launcher: Some("/bin/false".into()), folder: folder.engine(), ..Settings::default() };
     let error = runtime.block_on(PostgresEngine::new(failing).unwrap().open()).unwrap_err();
     assert!(error.message().contains("engine.sandbox: PostgreSQL"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_strict_sandbox_refuses_several_nodes_unless_their_user_is_their_own() {
+    let folder = Folder::new();
+    let mut found = Vec::new();
+    for sandbox_strict in [false, true] {
+        let launcher = Some("/bin/false".into());
+        let engine =
+            PostgresEngine::new(Settings { launcher, sandbox_strict, ..settings(&folder, 0) }).unwrap();
+        found.push(engine.capabilities().nodes_unavailable);
+        engine.open().await.expect_err("its launcher starts nothing");
+    }
+    assert_eq!(found[0], None);
+    if fs::metadata("/proc/self").unwrap().uid() != 0 {
+        let reason = found[1].as_deref().expect("a reason");
+        assert!(reason.contains("engine.sandbox is \"strict\"") && reason.contains("root"), "{reason}");
+    }
 }
 
 fn files(folder: &std::path::Path) -> Vec<(PathBuf, bool)> {

@@ -2,12 +2,13 @@
 
 use ootheca_engine::{
     Engine,
-    postgres::{PostgresEngine, Settings},
+    postgres::{PostgresEngine, Settings, cluster_secret},
     simulated::SimulatedEngine,
 };
 use ootheca_model::{
     ClusterId,
     instance::{InstancePlan, Observed, Phase, Power, Removal},
+    node::NodeId,
 };
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
@@ -131,7 +132,18 @@ pub(crate) fn new_cluster() -> ClusterId {
 
 pub(crate) fn plan(engine: &dyn Engine, cluster: ClusterId) -> InstancePlan {
     let engine_major = engine.capabilities().majors[0].clone();
-    InstancePlan { cluster, generation: 1, epoch: 0, engine_major, cpu_millis: None, power: Power::On }
+    InstancePlan {
+        cluster,
+        generation: 1,
+        epoch: 0,
+        engine_major,
+        cpu_millis: None,
+        power: Power::On,
+        nodes: Vec::new(),
+        primary: NodeId::FIRST,
+        term: 0,
+        quorum: None,
+    }
 }
 
 /// Polls until there is a result.
@@ -194,8 +206,22 @@ pub(crate) async fn control(
     cluster: ClusterId,
     database: &str,
 ) -> tokio_postgres::Client {
-    let secret = fs::read_to_string(folder.engine().join("control-secret")).unwrap();
-    connect(engine, cluster, ("ootheca", secret.trim()), database).await.unwrap()
+    let secret = cluster_secret(&machine_secret(folder), cluster);
+    control_login(engine, cluster, &secret, database).await.unwrap()
+}
+
+/// Logs in as the control user with this password.
+pub(crate) async fn control_login(
+    engine: &dyn Engine,
+    cluster: ClusterId,
+    secret: &str,
+    database: &str,
+) -> Result<tokio_postgres::Client, tokio_postgres::Error> {
+    connect(engine, cluster, ("ootheca", secret), database).await
+}
+
+pub(crate) fn machine_secret(folder: &Folder) -> String {
+    fs::read_to_string(folder.engine().join("control-secret")).unwrap()
 }
 
 async fn connect(

@@ -233,11 +233,11 @@ impl LoginAttempt<'_> {
         self.shared.metrics.woke(wake);
         // A storage guard must see a session from its start, so throttled clusters do not use the pool.
         let pooled = pooled.filter(|(path, _)| **path == *socket && storage_limit.is_none());
-        let pool_key = PoolKey { socket: socket.into(), startup, client_key };
+        let mut pool_key = PoolKey { socket: socket.into(), startup, client_key };
         log.pooled = pooled.is_some();
         let backend = match pooled {
             Some((_, backend)) => backend,
-            None => self.log_in(&pool_key, verifier).await?,
+            None => self.log_in(&mut pool_key, verifier).await?,
         };
         Ok(CompletedLogin { registration, storage_limit, permit, proof, pool_key, backend })
     }
@@ -276,12 +276,16 @@ impl LoginAttempt<'_> {
 
     /// Logs in at the server. Waits while it recovers or is started again. If it is full, closes the cluster's
     /// pooled connections and retries.
-    async fn log_in(&self, key: &PoolKey, verifier: &Verifier) -> Result<BackendSession, ClientError> {
+    async fn log_in(&self, key: &mut PoolKey, verifier: &Verifier) -> Result<BackendSession, ClientError> {
         let start = Instant::now();
         let mut result = backend_login::log_in(key, verifier).await;
         let recovers = !lacks_socket(&result);
         while recovers && is_recovering(&result) && start.elapsed() < RECOVERY_TIMEOUT {
             sleep(RECOVERY_RETRY).await;
+            // After a failover, the server that is started again is a standby.
+            if let Some(socket) = self.current_socket().await {
+                key.socket = socket;
+            }
             result = backend_login::log_in(key, verifier).await;
         }
         if is_full(&result) && self.shared.pool.evict(self.cluster) {
@@ -298,6 +302,13 @@ impl LoginAttempt<'_> {
             Ok(session) => Ok(session),
             Err(error) => Err(self.backend_error(error).await),
         }
+    }
+
+    /// The socket of the server that accepts writes now; `None` if there is none in time.
+    async fn current_socket(&self) -> Option<Arc<Path>> {
+        let (shared, cluster) = (self.shared.clone(), self.cluster);
+        let find = async move { Ok(shared.directory.endpoint(cluster).await) };
+        Some(self.shared.on_main_runtime(find).await.ok()?.ok()?.into())
     }
 
     async fn backend_error(&self, error: BackendLoginError) -> ClientError {

@@ -62,15 +62,15 @@ impl CloneSource<'_> {
 /// Checks that the present data of a cluster can be copied.
 fn check_present(source: &Cluster) -> Result<()> {
     let message = match source.state {
-        ClusterState::Created if source.observed.is_data_missing() => {
-            "the data of the source cluster is missing; set backup_id or point_in_time to use a backup of it"
-        }
-        ClusterState::Created => return Ok(()),
-        ClusterState::Creating => "the source cluster is still being created",
-        ClusterState::CreationFailed => "the creation of the source cluster has failed",
-        ClusterState::Locked => {
+        ClusterState::Locked if source.is_being_replaced() || source.operation.is_none() => {
             "the source cluster is locked while a backup is restored into it; try again when the restore is complete"
         }
+        ClusterState::Created | ClusterState::Locked if source.observed.is_data_missing() => {
+            "the data of the source cluster is missing; set backup_id or point_in_time to use a backup of it"
+        }
+        ClusterState::Created | ClusterState::Locked => return Ok(()),
+        ClusterState::Creating => "the source cluster is still being created",
+        ClusterState::CreationFailed => "the creation of the source cluster has failed",
         ClusterState::Deleted => {
             "the source cluster is deleted; set backup_id or point_in_time to use a backup of it"
         }

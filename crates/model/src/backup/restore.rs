@@ -283,7 +283,10 @@ fn check_destination(destination: &Cluster) -> Result<()> {
         ClusterState::Created => return check_no_restore(destination),
         ClusterState::Creating => "the destination cluster is still being created",
         ClusterState::CreationFailed => "the creation of the destination cluster has failed",
-        ClusterState::Locked => return destination.check_unlocked(),
+        ClusterState::Locked => {
+            destination.check_unlocked()?;
+            "the destination cluster is locked while its nodes are changed; try again when operation_status is UNSPECIFIED"
+        }
         ClusterState::Deleted => return Err(Error::not_found("cluster")),
     };
     Err(Error::precondition(message))

@@ -1,13 +1,15 @@
 //! The rules for creating a cluster.
 
 use super::*;
-use crate::{ErrorKind, catalog, instance::Power, names};
+use crate::{ErrorKind, catalog, instance::Power, names, node::place};
 
 /// The maximum length of a cluster name. With a dash and a five-digit number it is still a valid DNS label.
 pub const NAME_MAX: usize = 57;
 
 /// The number of vCPUs of a STANDARD cluster in the API versions in which it can be omitted with the plan.
 pub const DEFAULT_CPUS: i64 = 2;
+
+pub(super) const REGION_NODES: &str = "dedicated.region_nodes";
 
 /// A request for a new cluster.
 #[derive(Clone, Debug, Default)]
@@ -151,6 +153,12 @@ pub fn create(
         version_deferral: None,
         generation: 1,
         epoch: 0,
+        nodes: Vec::new(),
+        last_node: 0,
+        leadership: Leadership::default(),
+        quorum: None,
+        next_quorum: None,
+        operation: None,
         restore: None,
         power: Power::On,
         removed: false,
@@ -250,17 +258,7 @@ fn dedicated(cluster: &mut Cluster, block: &NewDedicated, catalog: &Catalog) -> 
     if block.restrict_egress {
         return Err(not_implemented("dedicated.restrict_egress_traffic"));
     }
-    let nodes: i64 = block.region_nodes.values().sum();
-    if block.region_nodes.is_empty() || block.region_nodes.values().any(|nodes| *nodes < 1) {
-        return Err(Error::invalid("dedicated.region_nodes", "must contain a region with at least one node"));
-    }
-    if nodes > 1 {
-        return Err(not_implemented("dedicated.region_nodes: more than one node")
-            .context("request one node in one region"));
-    }
-    for region in block.region_nodes.keys() {
-        catalog.check_region("dedicated.region_nodes", provider, Plan::Advanced, region)?;
-    }
+    cluster.regions = dedicated_regions(provider, &block.region_nodes, catalog)?;
     let region = block.region_nodes.keys().next();
     let machine = match region.and_then(|region| block.region_machines.get(region)) {
         Some(spec) => spec.resolve(provider)?,
@@ -277,15 +275,10 @@ fn dedicated(cluster: &mut Cluster, block: &NewDedicated, catalog: &Catalog) -> 
         cluster.version.clone_from(version);
     }
     cluster.network_visibility = Some(block.network_visibility.unwrap_or(NetworkVisibility::Public));
-    cluster.regions = block
-        .region_nodes
-        .iter()
-        .map(|(name, nodes)| ClusterRegion {
-            name: name.clone(),
-            nodes: u32::try_from(*nodes).unwrap_or(0),
-            primary: false,
-        })
-        .collect();
+    if node_count(&cluster.regions) > 1 {
+        let placed = place(&cluster.regions, &[], 0);
+        (cluster.nodes, cluster.last_node) = (placed.nodes, placed.last_node);
+    }
     cluster.config = Config::Dedicated {
         machine_type: machine.machine_type,
         virtual_cpus: machine.virtual_cpus,
@@ -293,6 +286,60 @@ fn dedicated(cluster: &mut Cluster, block: &NewDedicated, catalog: &Catalog) -> 
         storage_gib,
         disk_iops: check_iops(provider, block.disk_iops, storage_gib)?,
     };
+    Ok(())
+}
+
+/// Checks the regions of an ADVANCED cluster and how many nodes each of them has.
+pub(super) fn dedicated_regions(
+    provider: CloudProvider,
+    region_nodes: &BTreeMap<String, i64>,
+    catalog: &Catalog,
+) -> Result<Vec<ClusterRegion>> {
+    let rule = |rule: &str| Error::invalid(REGION_NODES, rule);
+    if region_nodes.is_empty() || region_nodes.values().any(|nodes| *nodes < 1) {
+        return Err(rule("must contain a region with at least one node"));
+    }
+    for region in region_nodes.keys() {
+        catalog.check_region(REGION_NODES, provider, Plan::Advanced, region)?;
+    }
+    let is_single = region_nodes.len() == 1 && region_nodes.values().all(|nodes| *nodes == 1);
+    if is_single && provider == CloudProvider::Azure {
+        return Err(rule("must be at least 3 on AZURE"));
+    }
+    if !is_single && region_nodes.values().any(|nodes| *nodes < 3) {
+        return Err(rule("must be 1 node in one region, or at least 3 nodes in each region"));
+    }
+    let region = |(name, nodes): (&String, &i64)| {
+        let nodes = u32::try_from(*nodes).map_err(|_| rule("has too many nodes"))?;
+        Ok(ClusterRegion { name: name.clone(), nodes, primary: false })
+    };
+    region_nodes.iter().map(region).collect()
+}
+
+/// The number of nodes in all regions.
+pub(super) fn node_count(regions: &[ClusterRegion]) -> u64 {
+    regions.iter().map(|region| u64::from(region.nodes)).sum()
+}
+
+/// Checks that this machine can run as many nodes as `after` has, unless the cluster had as many before. `unavailable` is
+/// the reason why it can run only one.
+pub fn check_capacity(
+    before: Option<&Cluster>,
+    after: &Cluster,
+    max_nodes: u32,
+    unavailable: Option<&str>,
+) -> Result<()> {
+    let nodes = node_count(&after.regions);
+    if nodes <= before.map_or(1, |before| node_count(&before.regions)).max(1) {
+        return Ok(());
+    }
+    if let Some(reason) = unavailable {
+        return Err(Error::invalid(REGION_NODES, format!("more than one node is not supported: {reason}")));
+    }
+    if nodes > u64::from(max_nodes) {
+        let rule = format!("at most {max_nodes} nodes are supported on this machine");
+        return Err(Error::invalid(REGION_NODES, rule));
+    }
     Ok(())
 }
 

@@ -13,8 +13,9 @@ use crate::{
     ClusterId, Error, FolderId, OrganizationId, PrincipalId, Result, Timestamp,
     backup::{BackupConfiguration, RestoreInProgress},
     catalog::Catalog,
-    instance::{Condition, InstancePlan, Power},
+    instance::{Condition, InstancePlan, NodePlan, Power},
     maintenance::MaintenanceWindow,
+    node::{Leadership, NodeId, NodeSpec, NodeStage, Operation, OperationKind, Quorum, quorum_of, zone_of},
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -131,6 +132,24 @@ pub struct Cluster {
     /// The data epoch: the number of the data directory that belongs to the cluster.
     #[serde(default, skip_serializing_if = "is_first_epoch")]
     pub epoch: u64,
+    /// The nodes of a cluster with several nodes, by number. Empty for a cluster with one node, see
+    /// [`Cluster::members`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nodes: Vec<NodeSpec>,
+    /// The highest number that a node ever had; 0 as long as there was only the first node.
+    #[serde(default, skip_serializing_if = "is_no_node")]
+    pub last_node: u32,
+    #[serde(default, skip_serializing_if = "Leadership::is_initial")]
+    pub leadership: Leadership,
+    /// The quorum in force; `None` with one node, and until the first one is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quorum: Option<Quorum>,
+    /// The quorum that is being applied. Meanwhile, both count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_quorum: Option<Quorum>,
+    /// The operation on the nodes that is in progress or has failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<Operation>,
     /// The restore into the cluster, while it runs. If it replaces all data, the state is LOCKED meanwhile, and if it
     /// creates the cluster, CREATING, unless the cluster is deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -145,6 +164,10 @@ pub struct Cluster {
 
 fn is_first_epoch(epoch: &u64) -> bool {
     *epoch == 0
+}
+
+fn is_no_node(number: &u32) -> bool {
+    *number == 0
 }
 
 /// What the reconciler last observed.
@@ -185,14 +208,25 @@ impl Cluster {
         self.state == ClusterState::Locked && self.restore.is_some()
     }
 
-    /// Returns `Precondition` while the cluster is LOCKED, when its data and its specification can't be changed.
+    /// Returns `Precondition` while a restore is replacing all data, when the data and the specification can't be changed.
+    /// A cluster that is LOCKED because its nodes are changed stays usable, see [`Cluster::check_specification`].
     pub fn check_unlocked(&self) -> Result<()> {
-        match (self.state, &self.restore) {
-            (ClusterState::Locked, Some(restore)) => Err(Error::precondition(format!(
+        match (self.state, &self.restore, &self.operation) {
+            (ClusterState::Locked, Some(restore), _) => Err(Error::precondition(format!(
                 "the cluster is locked while a backup is restored into it; try again when restore {} is complete",
                 restore.id
             ))),
-            (ClusterState::Locked, None) => Err(Error::precondition("the cluster is locked")),
+            (ClusterState::Locked, None, None) => Err(Error::precondition("the cluster is locked")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns `Precondition` while the nodes are changed, when nodes, hardware, and version can't be changed.
+    pub fn check_specification(&self) -> Result<()> {
+        match (self.state, &self.operation) {
+            (ClusterState::Locked, Some(_)) => Err(Error::precondition(
+                "the cluster is locked while its nodes are changed; try again when operation_status is UNSPECIFIED",
+            )),
             _ => Ok(()),
         }
     }
@@ -207,32 +241,78 @@ impl Cluster {
         self.version_deferral.unwrap_or(ClusterVersionDeferralPolicy::NotDeferred)
     }
 
+    /// All nodes, by number. A cluster with one node has the first one, in its primary region or its first one.
+    pub fn members(&self) -> Vec<NodeSpec> {
+        if !self.nodes.is_empty() {
+            return self.nodes.clone();
+        }
+        let home = self.regions.iter().find(|region| region.primary).or(self.regions.first());
+        let region = home.map(|region| region.name.clone()).unwrap_or_default();
+        let zone = zone_of(&region, 0);
+        vec![NodeSpec { id: NodeId::FIRST, region, zone, stage: NodeStage::Member }]
+    }
+
+    /// Whether there is an operation that ends once the nodes are as the row describes them.
+    pub fn has_node_operation(&self) -> bool {
+        let kind = self.operation.as_ref().map(|operation| operation.kind);
+        matches!(kind, Some(OperationKind::Scale | OperationKind::InstanceUpdate))
+    }
+
+    /// Whether the row describes a change of the nodes, the primary, or the quorum that is not complete.
+    pub fn is_changing_nodes(&self) -> bool {
+        self.has_node_operation()
+            || self.leadership.change.is_some()
+            || self.next_quorum.is_some()
+            || self.nodes.iter().any(|node| node.stage != NodeStage::Member)
+            || self.quorum != quorum_of(&self.nodes, self.leadership.primary)
+    }
+
+    /// The quorums of which the needed standbys must respond before `leadership.primary` is promoted: those that counted
+    /// before it became the primary.
+    pub fn quorums_before(&self) -> Vec<Quorum> {
+        let quorums = self.quorum.iter().chain(&self.next_quorum);
+        quorums.map(|quorum| self.leadership.quorum_before(quorum)).collect()
+    }
+
     /// Returns the plan of the cluster's instance.
     pub fn plan_instance(&self) -> InstancePlan {
-        let cpus = match &self.config {
-            Config::Serverless { limits, .. } => limits.virtual_cpus,
-            Config::Dedicated { virtual_cpus, .. } => Some(i64::from(*virtual_cpus)),
+        let (cpus, memory_mib) = match &self.config {
+            Config::Serverless { limits, .. } => (limits.virtual_cpus, None),
+            // A conversion from a float saturates.
+            Config::Dedicated { virtual_cpus, memory_gib, .. } => {
+                (Some(i64::from(*virtual_cpus)), Some((memory_gib * 1024.0) as u32))
+            }
         };
+        let cpu_millis = cpus.and_then(|cpus| u32::try_from(cpus * 1000).ok());
+        let node = |node: &NodeSpec| NodePlan { id: node.id, cpu_millis, memory_mib, power: Power::On };
         InstancePlan {
             cluster: self.id,
             generation: self.generation,
             epoch: self.epoch,
             engine_major: self.engine_major.clone(),
-            cpu_millis: cpus.and_then(|cpus| u32::try_from(cpus * 1000).ok()),
+            cpu_millis,
             power: self.power,
+            nodes: self.nodes.iter().map(node).collect(),
+            primary: self.leadership.primary,
+            term: self.leadership.term,
+            quorum: self.next_quorum.as_ref().or(self.quorum.as_ref()).cloned(),
         }
     }
 
-    /// The long-running operation in progress: a restore, or a change that the engine has not applied yet.
+    /// The long-running operation: a restore, an operation on the nodes, or a change that the engine has not applied yet.
+    /// An operation that has failed is shown until the next one begins.
     pub fn operation_status(&self) -> ClusterStatus {
-        match self.state {
-            ClusterState::Locked if self.restore.is_some() => match self.plan {
+        let is_edited = self.observed.generation < self.generation;
+        match (self.state, &self.operation) {
+            (ClusterState::Locked, _) if self.restore.is_some() => match self.plan {
                 Plan::Basic | Plan::Standard => ClusterStatus::TenantRestoreRunning,
                 Plan::Advanced => ClusterStatus::DedicatedFullClusterRestoreRunning,
             },
-            ClusterState::Created if self.observed.generation < self.generation => {
+            (ClusterState::Created, Some(operation)) if is_edited && operation.failure.is_some() => {
                 ClusterStatus::EditClusterRunning
             }
+            (ClusterState::Created | ClusterState::Locked, Some(operation)) => status_of(operation),
+            (ClusterState::Created, None) if is_edited => ClusterStatus::EditClusterRunning,
             _ => ClusterStatus::Unspecified,
         }
     }
@@ -253,6 +333,25 @@ impl Cluster {
             (Plan::Advanced, CloudProvider::Aws) => aws,
             (Plan::Advanced, _) => other,
         }
+    }
+}
+
+/// The status of a cluster with an operation on its nodes.
+fn status_of(operation: &Operation) -> ClusterStatus {
+    match (operation.kind, operation.failure.is_some()) {
+        (OperationKind::Scale, false) => ClusterStatus::ScaleRunning,
+        (OperationKind::Scale, true) => ClusterStatus::ScaleFailed,
+        (OperationKind::InstanceUpdate, false) => ClusterStatus::InstanceUpdateRunning,
+        (OperationKind::InstanceUpdate, true) => ClusterStatus::InstanceUpdateFailed,
+        (OperationKind::Patch, false) => ClusterStatus::PatchRunning,
+        (OperationKind::Patch, true) => ClusterStatus::PatchFailed,
+        (OperationKind::MajorUpgrade, false) => ClusterStatus::MajorUpgradeRunning,
+        (OperationKind::MajorUpgrade, true) => ClusterStatus::MajorUpgradeFailed,
+        (OperationKind::MajorRollback, false) => ClusterStatus::MajorRollbackRunning,
+        (OperationKind::MajorRollback, true) => ClusterStatus::MajorRollbackFailed,
+        (OperationKind::Disruption, false) => ClusterStatus::ClusterDisruptionRunning,
+        (OperationKind::Disruption, true) => ClusterStatus::ClusterDisruptionFailed,
+        (OperationKind::Maintenance, _) => ClusterStatus::MaintenanceRunning,
     }
 }
 

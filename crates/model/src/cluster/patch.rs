@@ -1,11 +1,11 @@
 //! The rules for changing a cluster.
 
 use super::create::{
-    MachineSpec, check_iops, check_limits, check_storage, check_upgrade_type, not_implemented,
-    serverless_regions,
+    MachineSpec, REGION_NODES, check_iops, check_limits, check_storage, check_upgrade_type,
+    dedicated_regions, node_count, not_implemented, serverless_regions,
 };
 use super::*;
-use crate::ErrorKind;
+use crate::{ErrorKind, node::place};
 use std::time::Duration;
 
 /// How long a cluster must wait after a change from STANDARD to BASIC before it can change back.
@@ -115,7 +115,14 @@ pub fn patch(before: &Cluster, patch: &ClusterPatch, catalog: &Catalog, now: Tim
             if patch.plan.is_some_and(|plan| plan != Plan::Advanced) {
                 return Err(Error::invalid("plan", "can't be changed from ADVANCED; create a new cluster"));
             }
-            patch_dedicated(&mut after, &patch.dedicated.clone().unwrap_or_default())?;
+            let block = patch.dedicated.clone().unwrap_or_default();
+            patch_dedicated(&mut after, &block)?;
+            if let Some(nodes) = &block.region_nodes {
+                scale(&mut after, nodes, catalog, now)?;
+            }
+            if after.config != before.config || after.nodes != before.nodes {
+                before.check_specification()?;
+            }
         }
     }
     if after.plan_instance() != before.plan_instance() {
@@ -241,13 +248,6 @@ fn patch_dedicated(after: &mut Cluster, block: &PatchDedicated) -> Result<()> {
     if block.cmek_region_specs {
         return Err(not_implemented("dedicated.cmek_region_specs"));
     }
-    if let Some(nodes) = &block.region_nodes {
-        let current: BTreeMap<String, i64> =
-            after.regions.iter().map(|region| (region.name.clone(), i64::from(region.nodes))).collect();
-        if *nodes != current {
-            return Err(not_implemented("dedicated.region_nodes: changing nodes or regions"));
-        }
-    }
     let provider = after.provider;
     let region = after.regions.first().and_then(|region| block.region_machines.get(&region.name));
     let Config::Dedicated { machine_type, virtual_cpus, memory_gib, storage_gib, disk_iops } =
@@ -277,4 +277,55 @@ fn patch_dedicated(after: &mut Cluster, block: &PatchDedicated) -> Result<()> {
         *disk_iops = check_iops(provider, wanted, *storage_gib)?;
     }
     Ok(())
+}
+
+/// Changes how many nodes each region has. The reconciler adds and removes the nodes while the cluster is LOCKED. The same
+/// numbers again repeat an operation that has failed.
+fn scale(
+    after: &mut Cluster,
+    region_nodes: &BTreeMap<String, i64>,
+    catalog: &Catalog,
+    now: Timestamp,
+) -> Result<()> {
+    let current = after.regions.iter().map(|region| (region.name.clone(), i64::from(region.nodes)));
+    let current: BTreeMap<String, i64> = current.collect();
+    let failed =
+        |operation: &Operation| operation.kind == OperationKind::Scale && operation.failure.is_some();
+    if *region_nodes == current && !after.operation.as_ref().is_some_and(failed) {
+        return Ok(());
+    }
+    let regions = dedicated_regions(after.provider, region_nodes, catalog)?;
+    let (before, nodes) = (node_count(&after.regions), node_count(&regions));
+    if before > 1 && nodes == 1 {
+        return Err(Error::invalid(REGION_NODES, "can't be decreased to 1 node"));
+    }
+    if nodes == 1 {
+        return Err(not_implemented("dedicated.region_nodes: moving the only node to another region"));
+    }
+    after.check_specification()?;
+    if after.state != ClusterState::Created || after.restore.is_some() {
+        let message = "dedicated.region_nodes: can't be changed while the cluster is being created or a backup is restored into it";
+        return Err(Error::precondition(message));
+    }
+    let primary = after.leadership.primary;
+    let placed = place(&regions, &after.members(), after.last_node);
+    (after.nodes, after.last_node) = (placed.nodes, placed.last_node);
+    keep_primary(&mut after.nodes, primary);
+    after.regions = regions;
+    after.operation = Some(Operation { kind: OperationKind::Scale, started_at: now, failure: None });
+    after.state = ClusterState::Locked;
+    Ok(())
+}
+
+/// Lets another node of the same region leave instead of the primary, preferably one of the same zone: the primary would
+/// have to change.
+fn keep_primary(nodes: &mut [NodeSpec], primary: NodeId) {
+    let leaves = |node: &&NodeSpec| node.id == primary && node.stage == NodeStage::Leaving;
+    let Some(leaving) = nodes.iter().find(leaves).cloned() else { return };
+    let staying = nodes.iter_mut().filter(|node| {
+        node.region == leaving.region && node.stage != NodeStage::Leaving && node.id != primary
+    });
+    let Some(other) = staying.max_by_key(|node| (node.zone == leaving.zone, node.id)) else { return };
+    other.stage = NodeStage::Leaving;
+    nodes.iter_mut().filter(|node| node.id == primary).for_each(|node| node.stage = NodeStage::Member);
 }

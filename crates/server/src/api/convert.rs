@@ -16,7 +16,9 @@ use ootheca_model::{
     },
     folder::{parse_parent, show_parent},
     hex,
+    instance::{self, Node as Process},
     meter::Meter,
+    node::NodeSpec,
     sql_name,
 };
 use ootheca_store::{Kind, Query};
@@ -236,9 +238,26 @@ fn int32(number: u32) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
 }
 
-/// A node of a cluster.
-pub fn node(name: String, region_name: String, live: bool) -> Node {
-    Node { name, region_name, status: if live { NodeStatus::Live } else { NodeStatus::NotReady } }
+/// A node of a cluster. `observed` is what its engine reports of it.
+pub fn node(cluster: &Model, spec: &NodeSpec, observed: Option<&Process>) -> Node {
+    let is_live = observed.is_some_and(|node| node.live);
+    let role = match observed.map(|node| node.role) {
+        Some(instance::NodeRole::Primary) => NodeRole::Primary,
+        Some(instance::NodeRole::Standby) => NodeRole::Standby,
+        Some(instance::NodeRole::None) | None => NodeRole::None,
+    };
+    let lag = observed.and_then(|node| node.lag_bytes);
+    Node {
+        name: format!("{}-{}", cluster.routing_id(), spec.id),
+        region_name: spec.region.clone(),
+        status: if is_live { NodeStatus::Live } else { NodeStatus::NotReady },
+        ootheca: NodeExtension {
+            role,
+            zone: spec.zone.clone(),
+            lag_bytes: lag.and_then(|lag| i64::try_from(lag).ok()).map(Int64),
+            version: if is_live { cluster.observed.engine.clone() } else { String::new() },
+        },
+    }
 }
 
 /// A region of the catalog. Distances are unknown, because all regions are on this machine.

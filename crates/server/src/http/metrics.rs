@@ -25,8 +25,9 @@ use ootheca_gateway::{Histogram, Snapshot};
 use ootheca_model::{
     Cluster, ClusterId, Error, OrganizationId, Result, Role, Timestamp,
     identity::{Requirement, Target, authorize},
-    instance::{Condition, Power},
+    instance::{Condition, Node, Power},
     meter::Meter,
+    node::NodeId,
     units::MICRO,
 };
 use ootheca_store::{Kind, Query};
@@ -101,7 +102,13 @@ pub async fn text(
     for row in api.context.store.list(&query).await? {
         let cluster = documents::decode::<Cluster>(row)?.value;
         let usage = usages.remove(&cluster.id);
-        clusters.push(look_at(api, cluster, usage));
+        let observed = match cluster.nodes.is_empty() {
+            true => Vec::new(),
+            false => {
+                api.context.engine.observe(cluster.id).await.map_or_else(|_| Vec::new(), |seen| seen.nodes)
+            }
+        };
+        clusters.push(look_at(api, cluster, usage, &observed));
     }
     let answers = api.response_counts.counts();
     let https = tls.map(Tls::expires);
@@ -109,12 +116,23 @@ pub async fn text(
     let backups = &api.lifecycle.backups;
     let backups = Some((backups.counts(), backups.overdue(api.context.now())));
     let expired = Some(api.lifecycle.expired.load(Ordering::Relaxed));
-    Figures { gateway, https, disk, backups, expired, clusters, answers }.text()
+    let failovers = Some(api.lifecycle.failovers.load(Ordering::Relaxed));
+    Figures { gateway, https, disk, backups, expired, failovers, clusters, answers }.text()
 }
 
-fn look_at(api: &Api, cluster: Cluster, usage: Option<Usage>) -> Seen {
+/// `observed` are the nodes of a cluster with several nodes.
+fn look_at(api: &Api, cluster: Cluster, usage: Option<Usage>, observed: &[Node]) -> Seen {
     let id = cluster.id;
     let (sent, received) = api.metering.activity.totals(id);
+    let node = |id: NodeId| {
+        let seen = observed.iter().find(|node| node.id == id);
+        SeenNode {
+            name: id.to_string(),
+            live: seen.is_some_and(|node| node.live),
+            lag_bytes: seen.and_then(|node| node.lag_bytes),
+        }
+    };
+    let lost = |condition: &Condition| condition.kind == Condition::QUORUM_LOST && condition.holds;
     Seen {
         sessions: api.metering.activity.sessions(id),
         sent,
@@ -123,6 +141,8 @@ fn look_at(api: &Api, cluster: Cluster, usage: Option<Usage>) -> Seen {
         data_missing: cluster.observed.is_data_missing(),
         backup_damaged: api.lifecycle.backups.condition(id, Condition::BACKUP_DAMAGED).is_some(),
         backup_failed: api.lifecycle.backups.condition(id, Condition::BACKUP_FAILED).is_some(),
+        nodes: cluster.nodes.iter().map(|spec| node(spec.id)).collect(),
+        quorum_lost: cluster.observed.conditions.iter().any(lost),
         totals: api.metering.samples.totals(id),
         usage,
         labels: [("cluster", id.to_string()), ("name", cluster.name)],
@@ -149,6 +169,7 @@ async fn of_gateway(State(embedded): State<Arc<EmbeddedGateway>>) -> impl IntoRe
 
 type Labels = [(&'static str, String); 2];
 type Label = [(&'static str, String); 1];
+type NodeLabels = [(&'static str, String); 3];
 
 /// The metrics of a cluster.
 struct Seen {
@@ -160,8 +181,19 @@ struct Seen {
     data_missing: bool,
     backup_damaged: bool,
     backup_failed: bool,
+    /// Empty for a cluster with one node.
+    nodes: Vec<SeenNode>,
+    quorum_lost: bool,
     totals: Totals,
     usage: Option<Usage>,
+}
+
+/// The metrics of a node.
+struct SeenNode {
+    name: String,
+    live: bool,
+    /// Only of a standby that streams.
+    lag_bytes: Option<u64>,
 }
 
 /// All metrics of one request.
@@ -177,6 +209,8 @@ struct Figures {
     backups: Option<(Counts, Duration)>,
     /// The number of expired clusters that were deleted.
     expired: Option<u64>,
+    /// The number of failovers.
+    failovers: Option<u64>,
     clusters: Vec<Seen>,
     answers: Vec<(&'static str, u64)>,
 }
@@ -198,6 +232,12 @@ impl Figures {
             let help = "Total number of clusters deleted because they expired";
             registry.register("clusters_expired", help, deleted);
         }
+        if let Some(failovers) = self.failovers {
+            let counter = Counter::<u64>::default();
+            counter.inc_by(failovers);
+            let help = "Total number of failovers: times that a standby replaced a primary that did not work";
+            registry.register("failovers", help, counter);
+        }
         let requests = Family::<Label, Counter>::default();
         for (class, count) in &self.answers {
             requests.get_or_create(&[("class", (*class).to_owned())]).inc_by(*count);
@@ -208,6 +248,7 @@ impl Figures {
         let help = "Total number of log lines dropped because standard error was closed or not read";
         registry.register("log_lines_dropped", help, dropped);
         self.register_clusters(&mut registry);
+        self.register_nodes(&mut registry);
         let mut text = String::new();
         encode(&mut text, &registry)
             .map_err(|error| Error::internal("could not encode the metrics").because(error))?;
@@ -317,6 +358,31 @@ impl Figures {
     }
 }
 
+impl Figures {
+    fn register_nodes(&self, registry: &mut Registry) {
+        let live = Family::<NodeLabels, Gauge>::default();
+        let lag = Family::<NodeLabels, Gauge>::default();
+        let lost = Family::<Labels, Gauge>::default();
+        for cluster in self.clusters.iter().filter(|cluster| !cluster.nodes.is_empty()) {
+            lost.get_or_create(&cluster.labels).set(cluster.quorum_lost.into());
+            for node in &cluster.nodes {
+                let [id, name] = cluster.labels.clone();
+                let labels = [id, name, ("node", node.name.clone())];
+                live.get_or_create(&labels).set(node.live.into());
+                if let Some(bytes) = node.lag_bytes {
+                    lag.get_or_create(&labels).set(i64::try_from(bytes).unwrap_or(i64::MAX));
+                }
+            }
+        }
+        let help = "Whether the node of a cluster with several nodes is live: 1 or 0";
+        registry.register("node_live", help, live);
+        let help = "Size of the write-ahead log that a standby has not received yet";
+        registry.register_with_unit("node_lag", help, Unit::Bytes, lag);
+        let help = "Whether the primary is lost and too few nodes respond to replace it: 1 or 0";
+        registry.register("quorum_lost", help, lost);
+    }
+}
+
 fn register_gateway(registry: &mut Registry, gateway: &Snapshot, connections: usize) {
     let count = |count| {
         let counter = Counter::<u64>::default();
@@ -408,6 +474,8 @@ mod tests {
             data_missing: false,
             backup_damaged: true,
             backup_failed: true,
+            nodes: vec![SeenNode { name: "n2".into(), live: true, lag_bytes: Some(512) }],
+            quorum_lost: true,
             totals: Totals { transactions: 7, cpu_micros: 2_500_000, ..Totals::default() },
             usage: Some(usage),
         };
@@ -417,7 +485,7 @@ mod tests {
             Counts { stored: 4, failed: 1, stored_bytes: 4096, restored: 2, damaged: 3, ..Counts::default() };
         let backups = Some((counts, Duration::from_millis(90_500)));
         let (gateway, clusters, answers) = (Some((gateway, 1)), vec![seen], vec![("2xx", 5)]);
-        Figures { gateway, https, disk, backups, expired: Some(2), clusters, answers }
+        Figures { gateway, https, disk, backups, expired: Some(2), failovers: Some(3), clusters, answers }
     }
 
     #[test]
@@ -460,6 +528,10 @@ mod tests {
             "ootheca_restores_total{result=\"succeeded\"} 2",
             "ootheca_backup_verifications_total{result=\"damaged\"} 3",
             "ootheca_clusters_expired_total 2",
+            "ootheca_failovers_total 3",
+            "ootheca_node_live{cluster=\"some-id\",name=\"quote \\\" and\\nline\",node=\"n2\"} 1",
+            "ootheca_node_lag_bytes{cluster=\"some-id\",name=\"quote \\\" and\\nline\",node=\"n2\"} 512",
+            "ootheca_quorum_lost{cluster=\"some-id\",name=\"quote \\\" and\\nline\"} 1",
             "ootheca_api_requests_total{class=\"2xx\"} 5",
             "ootheca_cluster_statements_total{cluster=\"some-id\",name=\"quote \\\" and\\nline\"} 7",
             "ootheca_cluster_suspended{cluster=\"some-id\",name=\"quote \\\" and\\nline\"} 1",

@@ -10,11 +10,13 @@ pub mod power;
 pub mod reconcile;
 pub(crate) mod scale_to_zero;
 pub mod sql_metadata;
+pub mod standby_tracker;
 
 use crate::{context::Context, metering::Metering};
 use activity_tracker::ActivityTracker;
 use backup::Backups;
 use sql_metadata::{locks::MetadataLocks, rows::MetadataCache};
+use standby_tracker::StandbyTracker;
 use std::sync::{Arc, atomic::AtomicU64};
 
 /// The in-memory state of the lifecycle of clusters, and the parts that it uses.
@@ -25,6 +27,8 @@ pub struct Lifecycle {
     pub metering: Arc<Metering>,
     /// Which clusters are in use, in addition to the sessions that gateways report.
     pub tracker: ActivityTracker,
+    /// The standbys that do not follow their primary.
+    pub standbys: StandbyTracker,
     /// How fresh the SQL metadata of each cluster is.
     pub metadata_locks: MetadataLocks,
     /// The cached SQL metadata that is in memory.
@@ -33,6 +37,8 @@ pub struct Lifecycle {
     pub backups: Backups,
     /// The number of expired clusters that were deleted since the server started.
     pub expired: AtomicU64,
+    /// The number of failovers since the server started.
+    pub failovers: AtomicU64,
 }
 
 impl Lifecycle {
@@ -44,10 +50,12 @@ impl Lifecycle {
             context,
             metering,
             tracker,
+            standbys: StandbyTracker::default(),
             metadata_locks: MetadataLocks::default(),
             metadata_cache: MetadataCache::default(),
             backups,
             expired: AtomicU64::new(0),
+            failovers: AtomicU64::new(0),
         }
     }
 }

@@ -13,6 +13,7 @@ fn healthy() -> Facts {
         user: "ootheca".to_owned(),
         owner: Ok(()),
         sandbox: SandboxProbe::Enforced(Enforcement { landlock: 7, system_calls: true }),
+        sandbox_reduced: None,
         cpu: Ok(2),
         data_dir: DataDir {
             path: "/var/lib/ootheca".into(),
@@ -86,7 +87,7 @@ fn missing_requirements_fail() {
 
 #[test]
 fn restrictions_warn() {
-    let warns: [Case; 13] = [
+    let warns: [Case; 14] = [
         ("SQL server", |facts| facts.wanted_majors = vec![15, 17]),
         ("control groups", |facts| facts.cpu = Err("read-only".to_owned())),
         ("sandbox", |facts| {
@@ -95,6 +96,7 @@ fn restrictions_warn() {
         ("sandbox", |facts| {
             facts.sandbox = SandboxProbe::Enforced(Enforcement { landlock: 7, system_calls: false });
         }),
+        ("sandbox of nodes", |facts| facts.sandbox_reduced = Some("not root".to_owned())),
         ("file system", |facts| facts.data_dir.kind = "tmpfs".to_owned()),
         ("free space", |facts| facts.data_dir.free_bytes = GIB),
         ("free space", |facts| facts.data_dir.free_files = 10),

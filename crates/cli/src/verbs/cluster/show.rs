@@ -120,10 +120,13 @@ fn conditions(cluster: &Value) -> String {
     hold.map(|condition| plain(&condition["message"])).collect::<Vec<_>>().join("; ")
 }
 
-const NODES: [Column; 3] = [
+const NODES: [Column; 6] = [
     Column::text("NAME", "/name"),
     Column::text("REGION", "/region_name"),
+    Column::text("ZONE", "/ootheca/zone"),
     Column::text("STATUS", "/status"),
+    Column::text("ROLE", "/ootheca/role"),
+    Column::text("LAG BYTES", "/ootheca/lag_bytes"),
 ];
 
 /// Lists the nodes of a cluster.

@@ -1,4 +1,4 @@
-//! Builds a data directory from the present data of another cluster.
+//! Builds a data directory from the present data of another cluster, or of the primary of the same one.
 //!
 //! A running server is in backup mode while its files are copied, and its WAL is copied up to the end of the backup, so
 //! the copy is recovered like a base. The files of a suspended cluster are copied as they are. Its server is neither
@@ -15,7 +15,7 @@ use super::{
     wal::{Lsn, WAL_FOLDER, WalLayout},
 };
 use crate::{
-    ClusterSource,
+    ClusterSource, Progress,
     files::{blocking, disk_space},
     postgres::{
         binaries::Programs,
@@ -23,6 +23,7 @@ use crate::{
         copy::{FileCopy, can_share_blocks, make_private_folder},
         instance::Instance,
         missing::version_file,
+        nodes::slots,
         owner::Owner,
         server::{MAX_WAL_BYTES, not_ready},
         shared::Shared,
@@ -31,7 +32,7 @@ use crate::{
     },
 };
 use ootheca_durable::failpoint;
-use ootheca_model::{ClusterId, Error, Result, backup::MaskingScript};
+use ootheca_model::{ClusterId, Error, Result, node::NodeId};
 use std::{
     path::PathBuf,
     pin::pin,
@@ -48,12 +49,14 @@ const MIB: u64 = 1 << 20;
 const CHECK_INTERVAL: Duration = Duration::from_millis(20);
 /// How often WAL is copied while the files are. A server keeps only some of it, see `SLOT_WAL` in `server.rs`.
 const WAL_INTERVAL: Duration = Duration::from_millis(100);
+/// What the name of a file with the history of a timeline ends with.
+const HISTORY: &str = ".history";
 /// The progress when the files are copied.
 const COPIED: f64 = 0.9;
 
 impl Shared {
     /// Builds the present data of another cluster in the folder of a new instance of the cluster, which is returned. The
-    /// data is not durable yet.
+    /// data is neither adapted to the cluster nor durable yet.
     ///
     /// Returns `NotFound` if the source does not exist, `Stale` if another epoch of it serves, and `Unavailable` if its
     /// server starts or stops, also in the middle.
@@ -63,9 +66,60 @@ impl Shared {
         programs: &Programs,
         id: &str,
         source: &ClusterSource,
-        masking: Option<&MaskingScript>,
     ) -> Result<PathBuf> {
         let from = self.instance_of(source)?;
+        let (clone, copied) = self.copy_data(cluster, id, from, None, &source.progress).await?;
+        let folder = self.context.instances().join(id);
+        if copied != Copied::Complete {
+            let recovery = Recovery {
+                context: &self.context,
+                id,
+                programs,
+                owner: &clone.owner,
+                data: &clone.data,
+                sockets: &self.context.run().join(id),
+                log: &folder.join("log"),
+            };
+            let recovered = recovery.run(None, self.staging_interrupted(cluster)).await?;
+            if matches!(copied, Copied::WithWal(end) if recovered < end) {
+                return Err(Error::internal("the WAL of the copied data ends early"));
+            }
+            failpoint::reach("copied data recovered");
+        }
+        (source.progress)(1.0);
+        Ok(folder)
+    }
+
+    /// Builds the present data of a primary in the folder of a new instance, which is returned. A standby can go on from
+    /// there: its replication slot keeps the WAL that follows. The data is neither that of a standby nor durable yet.
+    ///
+    /// Returns `Unavailable` unless the primary runs, also if it stops in the middle.
+    pub(in crate::postgres) async fn seed_data(
+        self: &Arc<Self>,
+        primary: &Arc<Instance>,
+        node: NodeId,
+        id: &str,
+        progress: &Progress,
+    ) -> Result<PathBuf> {
+        let cluster = primary.cluster().ok_or_else(not_ready)?;
+        let Progress(report) = progress;
+        let (_, copied) = self.copy_data(cluster, id, primary.clone(), Some(node), report).await?;
+        if !matches!(copied, Copied::WithWal(_)) {
+            return Err(base::interrupted());
+        }
+        report(1.0);
+        Ok(self.context.instances().join(id))
+    }
+
+    /// Copies the data of `from` to a new instance of the cluster.
+    async fn copy_data(
+        self: &Arc<Self>,
+        cluster: ClusterId,
+        id: &str,
+        from: Arc<Instance>,
+        standby: Option<NodeId>,
+        report: &Report,
+    ) -> Result<(Arc<DataClone>, Copied)> {
         let (unchanged, running) = match from.server_state()? {
             ServerState::Running => {
                 let (from, server) = (from.clone(), from.ready_pid().ok_or_else(not_ready)?);
@@ -85,10 +139,11 @@ impl Shared {
             shared: self.clone(),
             cluster,
             from,
+            standby,
             unchanged,
             data,
             owner,
-            report: source.progress.clone(),
+            report: report.clone(),
             failed: AtomicBool::new(false),
         });
         let copied = if running { clone.copy_running().await } else { clone.copy_stopped().await };
@@ -98,25 +153,8 @@ impl Shared {
             false => base::interrupted().because(error),
         })?;
         failpoint::reach("data copied");
-        (source.progress)(COPIED as f32);
-        if copied != Copied::Complete || masking.is_some() {
-            let recovery = Recovery {
-                context: &self.context,
-                id,
-                programs,
-                owner: &clone.owner,
-                data: &clone.data,
-                sockets: &self.context.run().join(id),
-                log: &folder.join("log"),
-            };
-            let recovered = recovery.run(None, masking, self.staging_interrupted(cluster)).await?;
-            if matches!(copied, Copied::WithWal(end) if recovered < end) {
-                return Err(Error::internal("the WAL of the copied data ends early"));
-            }
-            failpoint::reach("copied data recovered");
-        }
-        (source.progress)(1.0);
-        Ok(folder)
+        report(COPIED as f32);
+        Ok((clone, copied))
     }
 
     /// The instance with the present data of a cluster.
@@ -132,11 +170,12 @@ impl Shared {
         if !exists {
             return Err(Error::not_found("source cluster"));
         }
-        self.serving_epoch(Claim { cluster: source.cluster, epoch: source.epoch })
+        self.serving_epoch(Claim::alone(source.cluster, source.epoch))
     }
 }
 
 type Condition = Box<dyn Fn() -> bool + Send + Sync>;
+type Report = Arc<dyn Fn(f32) + Send + Sync>;
 
 /// How the copied data becomes consistent.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -155,12 +194,14 @@ struct DataClone {
     /// The cluster that gets the copy.
     cluster: ClusterId,
     from: Arc<Instance>,
+    /// The standby of the source that the copy becomes, if it does.
+    standby: Option<NodeId>,
     /// Whether the server of the source has neither started nor stopped.
     unchanged: Condition,
     /// The data directory of the copy.
     data: PathBuf,
     owner: Owner,
-    report: Arc<dyn Fn(f32) + Send + Sync>,
+    report: Report,
     /// Whether the WAL could not be copied, so that the files are of no use.
     failed: AtomicBool,
 }
@@ -174,10 +215,12 @@ impl DataClone {
         let _turn = self.unless_interrupted(turn).await?;
         // The backup mode belongs to this session: if the session ends, so does the backup mode.
         let session = self.unless_interrupted(BackupSession::begin_with_wal(&self.from)).await?;
-        let data = self.from.data();
+        let (data, is_standby) = (self.from.data(), self.standby.is_some());
         let (files, layout) = blocking(move || {
             let layout = WalLayout::read(&data.join(WAL_FOLDER))?;
-            Ok((DataFiles::list(&data, &|_| false)?, layout))
+            // A standby that is promoted continues the histories of the timelines.
+            let files = DataFiles::list(&data, &|name| is_standby && name.ends_with(HISTORY))?;
+            Ok((files, layout))
         })
         .await?;
         let mut wal = WalRange { layout, next: layout.containing(session.start) };
@@ -188,6 +231,10 @@ impl DataClone {
             write_file(&this.data.join(CONTROL_FILE), &this.owner, &content)
         })
         .await?;
+        if let Some(standby) = self.standby {
+            // Before the end, so that all of the WAL that follows is kept.
+            self.unless_interrupted(slots::ensure(&self.from, &[standby])).await?;
+        }
         let end = self.unless_interrupted(session.end()).await?;
         self.copy_segments(&mut wal, layout.last_before(end.position) + 1).await?;
         let this = self.clone();

@@ -14,6 +14,8 @@ pub(super) const CONTROL_FILE: &str = "global/pg_control";
 const ATTEMPTS: usize = 100;
 /// The state of a server that was stopped cleanly.
 const SHUT_DOWN: u32 = 1;
+/// The same of a standby.
+const SHUT_DOWN_IN_RECOVERY: u32 = 2;
 
 // The positions of values in the file, which are the same in all supported versions.
 const STATE: usize = 16;
@@ -42,12 +44,22 @@ impl ControlFile {
     }
 
     fn values(content: &[u8]) -> Option<Self> {
-        let int = |at: usize| content.get(at..)?.first_chunk().copied().map(u32::from_ne_bytes);
         let position = |at: usize| content.get(at..)?.first_chunk().copied().map(u64::from_ne_bytes).map(Lsn);
         let (checkpoint, redo) = (position(CHECKPOINT)?, position(REDO)?);
-        let valid = redo > Lsn(0) && redo <= checkpoint && int(TIMELINE)? > 0;
-        valid.then_some(Self { shut_down: int(STATE)? == SHUT_DOWN, checkpoint, redo })
+        let valid = redo > Lsn(0) && redo <= checkpoint && int(content, TIMELINE)? > 0;
+        valid.then_some(Self { shut_down: int(content, STATE)? == SHUT_DOWN, checkpoint, redo })
     }
+}
+
+/// Whether the server in a data directory, which can be that of a standby, was stopped cleanly.
+pub(super) fn was_stopped_cleanly(data: &Path) -> Result<bool> {
+    let content = content(data)?;
+    let is_standby = int(&content, STATE) == Some(SHUT_DOWN_IN_RECOVERY);
+    Ok(ControlFile::parse(&content)?.shut_down || is_standby)
+}
+
+fn int(content: &[u8], at: usize) -> Option<u32> {
+    content.get(at..)?.first_chunk().copied().map(u32::from_ne_bytes)
 }
 
 /// The content of the file in a data directory. It is read until it does not change, because a running server writes it
@@ -75,6 +87,7 @@ pub(super) fn content(data: &Path) -> Result<Vec<u8>> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::fs;
 
     fn file(state: u32, checkpoint: u64, redo: u64, timeline: u32) -> Vec<u8> {
         let mut content = vec![0; 8192];
@@ -94,6 +107,17 @@ mod tests {
         for damaged in [file(1, 0x28, 0x50, 1), file(1, 0, 0, 1), file(1, 0x28, 0x28, 0), vec![1; 50]] {
             assert_eq!(ControlFile::values(&damaged), None);
         }
+    }
+
+    #[test]
+    fn servers_and_standbys_can_be_stopped_cleanly() {
+        let data = std::env::temp_dir().join(format!("oo-{}", uuid::Uuid::new_v4().simple()));
+        fs::create_dir_all(data.join("global")).unwrap();
+        for (state, expected) in [(1, true), (2, true), (5, false), (6, false)] {
+            fs::write(data.join(CONTROL_FILE), file(state, 0x50, 0x28, 1)).unwrap();
+            assert_eq!(was_stopped_cleanly(&data).unwrap(), expected, "{state}");
+        }
+        fs::remove_dir_all(&data).unwrap();
     }
 
     proptest! {

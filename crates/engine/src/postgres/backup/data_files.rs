@@ -7,8 +7,12 @@ use super::{
     control_file::CONTROL_FILE,
     tar_stream::{Entry, padding},
     wal::WAL_FOLDER,
+    work::PRIVATE_ACCESS_FILE,
 };
-use crate::{files::failed, postgres::copy::FileCopy};
+use crate::{
+    files::failed,
+    postgres::{copy::FileCopy, replication_user::PASSFILE},
+};
 use ootheca_model::{Error, Result};
 use rustix::{
     fs::{CWD, Mode, OFlags, ResolveFlags},
@@ -27,15 +31,20 @@ pub(super) const PART: usize = 1 << 20;
 /// Folders whose content PostgreSQL creates at its start.
 const RECREATED_FOLDERS: [&str; 7] =
     ["pg_dynshmem", "pg_notify", "pg_replslot", "pg_serial", "pg_snapshots", "pg_stat_tmp", "pg_subtrans"];
-/// Files, in any folder, that belong to one run of a server, or to the backup from which it was restored.
-const SKIPPED: [&str; 9] = [
+/// Files, in any folder, that belong to one run of a server, to one node of a cluster, or to the backup from which it was
+/// restored. Data that is restored with the settings of a node would wait for its standbys.
+const SKIPPED: [&str; 13] = [
     "backup_label",
     "backup_label.old",
     "backup_manifest",
     "current_logfiles",
+    PASSFILE,
+    PRIVATE_ACCESS_FILE,
+    "postgresql.auto.conf",
     "postgresql.auto.conf.tmp",
     "postmaster.opts",
     "postmaster.pid",
+    "standby.signal",
     "tablespace_map",
     "tablespace_map.old",
 ];

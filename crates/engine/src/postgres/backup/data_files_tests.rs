@@ -113,7 +113,6 @@ fn files_that_postgresql_creates_again_are_skipped() {
         "global/pg_filenode.map",
         "pg_stat/pgstat.stat",
         "pg_wal/000000010000000000000002",
-        "postgresql.auto.conf",
         "t1_is_no_table",
     ];
     let skipped = [
@@ -128,7 +127,9 @@ fn files_that_postgresql_creates_again_are_skipped() {
         "current_logfiles.tmp",
         "global/pg_control",
         "global/pg_internal.init.4711",
+        PASSFILE,
         "pg_dynshmem/mmap.1",
+        "pg_hba_private.conf",
         "pg_notify/0000",
         "pg_replslot/slot/state",
         "pg_serial/0000",
@@ -140,9 +141,11 @@ fn files_that_postgresql_creates_again_are_skipped() {
         "pg_wal/archive_status/000000010000000000000002.done",
         "pg_wal/summaries/x.summary",
         "pg_wal/xlogtemp.7",
+        "postgresql.auto.conf",
         "postgresql.auto.conf.tmp",
         "postmaster.opts",
         "postmaster.pid",
+        "standby.signal",
         "tablespace_map",
     ];
     for name in kept.iter().chain(&skipped) {

@@ -19,9 +19,11 @@ mod spool;
 mod tar_stream;
 mod unpack;
 mod wal;
+mod work;
 
 pub(super) use archiving::LastSegment;
 pub(super) use objects::IS_TEMPORARY;
+pub(super) use recovery::Recovery;
 pub(super) use spool::{archive_options, prepare_spool};
 
 use super::{

@@ -7,27 +7,25 @@
 //! an error, so the recovery continues without the target.
 
 use super::{
-    control_file::ControlFile,
+    control_file::{ControlFile, was_stopped_cleanly},
     unpack::write_file,
     wal::{Lsn, WAL_FOLDER, WalLayout, is_segment},
+    work::Work,
 };
 use crate::{
+    WalPosition,
     files::{blocking, failed, names_in, remove_tree},
     postgres::{
         binaries::Programs,
         context::EngineContext,
-        deadline::response,
-        masking,
         owner::Owner,
         process::{self, Process},
         server::{self, LaunchSpec, StopMode},
-        statement_error::StatementError,
     },
 };
-use ootheca_model::{Error, Result, Timestamp, backup::MaskingScript};
+use ootheca_model::{Error, Result, Timestamp};
 use rustix::process::Signal;
 use std::{
-    error::Error as _,
     fs, io,
     path::Path,
     pin::{Pin, pin},
@@ -41,13 +39,13 @@ const OPTIONS: [&str; 2] = ["autovacuum=off", "fsync=off"];
 /// A standby that accepts connections would need the same limits as the server that has written the WAL.
 const STANDBY_OPTIONS: [&str; 2] = ["hot_standby=off", "recovery_target_timeline=current"];
 const TARGET_OPTIONS: [&str; 2] = ["recovery_target_inclusive=on", "recovery_target_action=promote"];
+/// `pg_rewind` reads the WAL since the last checkpoint that both nodes have, which the next checkpoint would remove. No
+/// standby may follow the server.
+const REWIND_OPTIONS: [&str; 2] = ["wal_keep_size=1GB", "max_wal_senders=0"];
 /// The file that makes a server a standby. The server removes it when it is promoted.
 const STANDBY: &str = "standby.signal";
 /// The file that is there when a standby gets the signal to be promoted.
 const PROMOTE: &str = "promote";
-const POSITION: &str = "SELECT pg_current_wal_lsn()::text";
-/// The SQLSTATE of a login with a wrong password.
-const WRONG_PASSWORD: &str = "28P01";
 /// Errors of a server in its log that say nothing about its data.
 const LACKS: [&str; 7] = [
     "No space left on device",
@@ -73,15 +71,15 @@ pub(super) struct Target {
 }
 
 /// What is recovered.
-pub(super) struct Recovery<'a> {
-    pub(super) context: &'a EngineContext,
+pub(in crate::postgres) struct Recovery<'a> {
+    pub(in crate::postgres) context: &'a EngineContext,
     /// The ID of the instance.
-    pub(super) id: &'a str,
-    pub(super) programs: &'a Programs,
-    pub(super) owner: &'a Owner,
-    pub(super) data: &'a Path,
-    pub(super) sockets: &'a Path,
-    pub(super) log: &'a Path,
+    pub(in crate::postgres) id: &'a str,
+    pub(in crate::postgres) programs: &'a Programs,
+    pub(in crate::postgres) owner: &'a Owner,
+    pub(in crate::postgres) data: &'a Path,
+    pub(in crate::postgres) sockets: &'a Path,
+    pub(in crate::postgres) log: &'a Path,
 }
 
 /// How a server ends its recovery.
@@ -89,6 +87,8 @@ pub(super) struct Recovery<'a> {
 enum End {
     /// Where the WAL ends.
     Wal,
+    /// The same, before a rewind.
+    Rewind,
     /// The same, but as a standby that is promoted.
     Promotion,
     /// At the first commit after this time.
@@ -97,7 +97,7 @@ enum End {
 
 impl End {
     fn is_standby(self) -> bool {
-        !matches!(self, Self::Wal)
+        matches!(self, Self::Promotion | Self::Target(_))
     }
 
     /// The settings of the server.
@@ -105,6 +105,9 @@ impl End {
         let mut options: Vec<&str> = OPTIONS.to_vec();
         if self.is_standby() {
             options.extend(STANDBY_OPTIONS);
+        }
+        if matches!(self, Self::Rewind) {
+            options.extend(REWIND_OPTIONS);
         }
         let mut options: Vec<String> = options.into_iter().map(str::to_owned).collect();
         if let Self::Target(time) = self {
@@ -121,30 +124,62 @@ fn notation(time: Timestamp) -> String {
 }
 
 impl Recovery<'_> {
-    /// Recovers the data until `target` or where its WAL ends, and runs `masking`. Returns where the recovery ended.
-    /// `interrupted` ends it early. No server runs afterwards.
+    /// Recovers the data until `target` or where its WAL ends. Returns where the last checkpoint afterwards is, right
+    /// behind the end of the recovery. `interrupted` ends it early. No server runs afterwards. Nothing logs in, because
+    /// the control password of the data can be that of another cluster.
     ///
     /// With a target, the data must contain a label of PostgreSQL, or be that of a server that was stopped cleanly. It has
     /// another timeline afterwards.
     pub(super) async fn run(
         &self,
         target: Option<Target>,
-        masking: Option<&MaskingScript>,
         interrupted: impl Future<Output = ()>,
     ) -> Result<Lsn> {
         let mut interrupted = pin!(interrupted);
         let not_reached = || Error::internal("PostgreSQL reports a target that was not set");
         let Some(target) = target else {
-            return self.attempt(End::Wal, masking, interrupted).await?.ok_or_else(not_reached);
+            return self.attempt(End::Wal, Work::Nothing, interrupted).await?.ok_or_else(not_reached);
         };
         let (path, owner) = (self.data.join(STANDBY), self.owner.clone());
         blocking(move || write_file(&path, &owner, b"")).await?;
         let until = End::Target(target.time);
-        if let Some(end) = self.attempt(until, masking, interrupted.as_mut()).await? {
+        if let Some(end) = self.attempt(until, Work::Nothing, interrupted.as_mut()).await? {
             return Ok(end);
         }
-        let end = self.attempt(End::Promotion, masking, interrupted).await?.ok_or_else(not_reached)?;
+        let end = self.attempt(End::Promotion, Work::Nothing, interrupted).await?.ok_or_else(not_reached)?;
         if end < target.end { Err(ends_early()) } else { Ok(end) }
+    }
+
+    /// Recovers the data of a node before `pg_rewind`, which requires that its server was stopped cleanly. Returns where
+    /// the last checkpoint afterwards is, or `None` if it was stopped cleanly before. Nothing logs in.
+    pub(in crate::postgres) async fn run_before_rewind(
+        &self,
+        interrupted: impl Future<Output = ()>,
+    ) -> Result<Option<WalPosition>> {
+        let data = self.data.to_owned();
+        if blocking(move || was_stopped_cleanly(&data)).await? {
+            return Ok(None);
+        }
+        let end = self.attempt(End::Rewind, Work::Nothing, pin!(interrupted)).await?;
+        Ok(end.map(|Lsn(end)| WalPosition(end)))
+    }
+
+    /// Does work in data that is complete. `interrupted` ends it early.
+    pub(super) async fn work(&self, work: Work<'_>, interrupted: impl Future<Output = ()>) -> Result<()> {
+        self.attempt(End::Wal, work, pin!(interrupted)).await.map(drop)
+    }
+
+    fn spec<'a>(&'a self, options: &'a [&'a str]) -> LaunchSpec<'a> {
+        LaunchSpec {
+            programs: self.programs,
+            owner: self.owner,
+            data: self.data,
+            sockets: self.sockets,
+            log: self.log,
+            spool: None,
+            connect: false,
+            options,
+        }
     }
 
     /// Starts a server, and stops it once it has recovered the data. Returns `None` if the WAL ends before the target;
@@ -152,60 +187,36 @@ impl Recovery<'_> {
     async fn attempt(
         &self,
         end: End,
-        masking: Option<&MaskingScript>,
+        work: Work<'_>,
         interrupted: Pin<&mut impl Future<Output = ()>>,
     ) -> Result<Option<Lsn>> {
-        let options = end.options();
+        let mut options = end.options();
+        options.extend(work.option(self.data));
         let options: Vec<&str> = options.iter().map(String::as_str).collect();
-        let logged = fs::metadata(self.log).map_or(0, |log| log.len());
-        let process = server::spawn(
-            self.context,
-            &LaunchSpec {
-                programs: self.programs,
-                owner: self.owner,
-                data: self.data,
-                sockets: self.sockets,
-                log: self.log,
-                spool: None,
-                options: &options,
-            },
-        )?;
-        if masking.is_some() {
+        let logged = self.log_length();
+        let process = server::spawn(self.context, &self.spec(&options))?;
+        if matches!(work, Work::Masking(_)) {
             self.limit(&process);
         }
         let recovered = tokio::select! {
-            recovered = self.recovered(&process, end, masking, logged) => recovered,
-            () = interrupted => Err(Error::unavailable("the restore was interrupted")),
+            recovered = self.recovered(&process, end, work, logged) => recovered,
+            () = interrupted => Err(Error::unavailable("the recovery was interrupted")),
         };
         let mode = if recovered.is_ok() { StopMode::Suspend } else { StopMode::Immediate };
         server::stop(&process, self.data, self.context.shutdown.subscribe(), mode).await;
         let (data, sockets) = (self.data.to_owned(), self.sockets.to_owned());
-        let is_recovered = matches!(recovered, Ok(Some(_)));
-        let cleared = blocking(move || {
+        let is_recovered = matches!(recovered, Ok(true));
+        let position = blocking(move || {
             remove_tree(&sockets)?;
-            let is_complete = is_recovered && ControlFile::read(&data)?.shut_down;
-            if is_complete && end.is_standby() {
-                remove_leftovers(&data)?;
-            }
-            Ok(is_complete)
+            is_recovered.then(|| complete(&data, end)).transpose()
         })
         .await;
-        match (recovered?, cleared?) {
-            (Some(_), false) => {
-                Err(Error::unavailable("the SQL server did not stop cleanly after the recovery"))
-            }
-            (position, _) => Ok(position),
-        }
+        recovered?;
+        position
     }
 
-    /// Waits until the server has recovered, runs `masking`, and returns where the recovery ended.
-    async fn recovered(
-        &self,
-        process: &Process,
-        end: End,
-        masking: Option<&MaskingScript>,
-        logged: u64,
-    ) -> Result<Option<Lsn>> {
+    /// Waits until the server has recovered, and does the work. Returns `false` if the WAL ends before the target.
+    async fn recovered(&self, process: &Process, end: End, work: Work<'_>, logged: u64) -> Result<bool> {
         if let Err(error) = self.ready(process, end).await {
             if process.alive() {
                 return Err(error);
@@ -213,20 +224,14 @@ impl Recovery<'_> {
             let log = self.log_since(logged);
             let ended = |text: &str| log.lines().any(|line| is_failure(line) && line.contains(text));
             if matches!(end, End::Target(_)) && ended(TARGET_NOT_REACHED) {
-                return Ok(None);
+                return Ok(false);
             }
             return Err(failure(&log).unwrap_or(error));
         }
-        let client = server::connect(self.context, self.sockets, "postgres").await.map_err(explain)?;
-        let failed = |error| StatementError::from(error).other("read the end of the WAL");
-        let row = response(client.query_one(POSITION, &[]), failed).await?;
-        let position: String = row.try_get(0).map_err(failed)?;
-        let unexpected = || Error::internal("the SQL server returned an unexpected position in the WAL");
-        let position = Lsn::parse(&position).ok_or_else(unexpected)?;
-        if let Some(script) = masking {
-            masking::run(self.context, self.sockets, script).await?;
-        }
-        Ok(Some(position))
+        work.run(self.context, self.sockets).await.map(|()| true).map_err(|error| match work {
+            Work::Change(_) => failure(&self.log_since(logged)).unwrap_or(error),
+            _ => error,
+        })
     }
 
     /// Waits until the server accepts connections. A standby is promoted.
@@ -252,6 +257,10 @@ impl Recovery<'_> {
         }
     }
 
+    fn log_length(&self) -> u64 {
+        fs::metadata(self.log).map_or(0, |log| log.len())
+    }
+
     /// What was logged after the first `logged` bytes.
     fn log_since(&self, logged: u64) -> String {
         let log = fs::read(self.log).unwrap_or_default();
@@ -259,6 +268,18 @@ impl Recovery<'_> {
         let new = usize::try_from(logged).ok().and_then(|logged| log.get(logged..)).unwrap_or(&log);
         String::from_utf8_lossy(new).into_owned()
     }
+}
+
+/// Checks that a server that has recovered was stopped cleanly. Returns where its last checkpoint is.
+fn complete(data: &Path, end: End) -> Result<Lsn> {
+    let control = ControlFile::read(data)?;
+    if !control.shut_down {
+        return Err(Error::unavailable("the SQL server did not stop cleanly after the recovery"));
+    }
+    if end.is_standby() {
+        remove_leftovers(data)?;
+    }
+    Ok(control.redo)
 }
 
 /// Removes what a promotion has left. Once the server was stopped cleanly, the WAL of earlier timelines is not needed, and
@@ -281,7 +302,8 @@ fn request_promotion(path: &Path) -> Result<()> {
     fs::File::create_new(path).map(drop).map_err(failed("create", path))
 }
 
-fn remove_file(path: &Path) -> Result<()> {
+/// Removes a file that may be absent.
+pub(super) fn remove_file(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", path)(error)),
         _ => Ok(()),
@@ -305,22 +327,9 @@ fn failure(log: &str) -> Option<Error> {
     } else if line.contains(TARGET_TOO_EARLY) {
         Error::precondition("point_in_time: the backup was not complete yet at this time")
     } else {
-        Error::internal("PostgreSQL can't recover the data of the backup")
+        Error::internal("PostgreSQL can't recover the data")
     };
     Some(error.because(line))
-}
-
-/// The password of the control user is part of the data, and that of this engine is another one if the backup is that
-/// of another machine.
-fn explain(error: Error) -> Error {
-    let cause = error.source().and_then(|cause| cause.downcast_ref::<tokio_postgres::Error>());
-    if cause.and_then(tokio_postgres::Error::code).is_some_and(|code| code.code() == WRONG_PASSWORD) {
-        return Error::precondition(
-            "the backup was taken on another machine, whose control secret is required to restore it",
-        )
-        .because(error);
-    }
-    error
 }
 
 #[cfg(test)]

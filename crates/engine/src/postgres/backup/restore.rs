@@ -9,10 +9,17 @@ use super::{
 };
 use crate::{
     backup::BackupReader,
-    files::{blocking, disk_space, failed},
+    files::{blocking, disk_space, failed, write_for_owner},
     postgres::{
-        binaries::Programs, context::EngineContext, missing::version_file, owner::Owner,
-        server::MAX_WAL_BYTES, shared::Shared, staging::create_data_folder,
+        binaries::Programs,
+        context::EngineContext,
+        control_secret,
+        missing::version_file,
+        owner::Owner,
+        server::MAX_WAL_BYTES,
+        shared::Shared,
+        staging::create_data_folder,
+        template::{ACCESS, ACCESS_FILE},
     },
 };
 use ootheca_durable::failpoint;
@@ -29,15 +36,14 @@ const UNPACKED: f64 = 0.8;
 const WAL_ADDED: f64 = 0.9;
 
 impl Shared {
-    /// Builds the data of a backup in the folder of a new instance of the cluster, which is returned. The data is not
-    /// durable yet.
+    /// Builds the data of a backup in the folder of a new instance of the cluster, which is returned. The data is neither
+    /// adapted to the cluster nor durable yet.
     pub(in crate::postgres) async fn restore(
         self: &Arc<Self>,
         cluster: ClusterId,
         programs: &Programs,
         id: &str,
         reader: &dyn BackupReader,
-        masking: Option<&MaskingScript>,
     ) -> Result<PathBuf> {
         check_space(&self.context, reader)?;
         let (folder, owner) = create_data_folder(&self.context, id).await?;
@@ -56,7 +62,7 @@ impl Shared {
             sockets: &self.context.run().join(id),
             log: &folder.join("log"),
         };
-        let recovered = recovery.run(target, masking, self.staging_interrupted(cluster)).await?;
+        let recovered = recovery.run(target, self.staging_interrupted(cluster)).await?;
         if target.is_none() && end.is_some_and(|end| recovered < end) {
             return Err(ends_early());
         }
@@ -65,14 +71,15 @@ impl Shared {
         Ok(folder)
     }
 
-    /// Runs masking on the complete data of a new instance of the cluster, whose server does not run.
-    pub(in crate::postgres) async fn mask(
+    /// Adapts the complete data of a new instance, whose server does not run, to its cluster: gives it the control password
+    /// and the rules for connections, and runs masking.
+    pub(in crate::postgres) async fn adapt(
         &self,
         cluster: ClusterId,
         programs: &Programs,
         id: &str,
         folder: &Path,
-        masking: &MaskingScript,
+        masking: Option<&MaskingScript>,
     ) -> Result<()> {
         let recovery = Recovery {
             context: &self.context,
@@ -83,7 +90,18 @@ impl Shared {
             sockets: &self.context.run().join(id),
             log: &folder.join("log"),
         };
-        recovery.run(None, Some(masking), self.staging_interrupted(cluster)).await.map(drop)
+        let statements = control_secret::statements(&self.context, cluster).await?;
+        recovery.change(&statements, self.staging_interrupted(cluster)).await?;
+        let folder = folder.to_owned();
+        blocking(move || {
+            write_for_owner(&folder.join("data"), ACCESS_FILE, ACCESS.as_bytes())?;
+            control_secret::record(&folder, cluster)
+        })
+        .await?;
+        match masking {
+            Some(masking) => recovery.mask(masking, self.staging_interrupted(cluster)).await,
+            None => Ok(()),
+        }
     }
 }
 

@@ -95,6 +95,7 @@ pub async fn create_cluster(call: Arc<Call>, mut body: CreateClusterRequest) -> 
         _ => context.engine_major(version),
     };
     let (cluster, open) = create::create(request, birth, context.catalog(), engine_major)?;
+    check_capacity(context, None, &cluster)?;
     let (cluster, mutations) = match &data {
         Some(data) => data.begin(cluster, explicit_version, birth.now)?,
         None => {
@@ -125,6 +126,7 @@ pub async fn update_cluster(
     let before = call.cluster().await?;
     let wanted = convert::cluster_patch(body)?;
     let after = patch::patch(&before.value, &wanted, context.catalog(), context.now())?;
+    check_capacity(context, Some(&before.value), &after)?;
     let action = patch::audit_action(&wanted, &before.value, &after);
     let mut batch = Batch::by(&call.granted).with(documents::update(&before.row, &after)?);
     if after.parent != before.value.parent {
@@ -146,29 +148,28 @@ pub async fn delete_cluster(call: Arc<Call>, _path: ClusterPath) -> Result<Decis
     Ok(Decision::now(batch, convert::cluster(metering, &after).await?))
 }
 
-/// `GET /clusters/{cluster_id}/nodes`: the server processes and their status. A suspended cluster has none.
+/// `GET /clusters/{cluster_id}/nodes`: the nodes and their status, by region. A suspended cluster has none, nor a cluster
+/// of one node without a server.
 pub async fn list_cluster_nodes(
     call: Arc<Call>,
     _path: ClusterPath,
     query: ListClusterNodesQuery,
 ) -> Result<ListClusterNodesResponse> {
-    let found = call.cluster().await?;
-    let cluster = found.value;
+    let cluster = call.cluster().await?.value;
     let observed = call.context.engine.observe(cluster.id).await?;
-    // All servers run on this machine and are shown in the primary region, or in the first one.
-    let home = cluster.regions.iter().find(|region| region.primary).or(cluster.regions.first());
-    let region_name = home.map(|region| region.name.clone()).unwrap_or_default();
     let wanted = query.region_name.filter(|name| !name.is_empty());
-    let processes = if cluster.power == Power::On { observed.nodes } else { Vec::new() };
-    let nodes: Vec<Node> = processes
-        .into_iter()
-        .map(|node| {
-            convert::node(format!("{}-{}", cluster.routing_id(), node.name), region_name.clone(), node.live)
-        })
-        .filter(|node| wanted.as_ref().is_none_or(|name| *name == node.region_name))
+    let mut members = if cluster.power == Power::On { cluster.members() } else { Vec::new() };
+    members.retain(|spec| wanted.as_ref().is_none_or(|name| *name == spec.region));
+    let nodes: Vec<(u32, Node)> = members
+        .iter()
+        .map(|spec| (spec, observed.nodes.iter().find(|node| node.id == spec.id)))
+        .filter(|(_, process)| process.is_some() || !cluster.nodes.is_empty())
+        .map(|(spec, process)| (spec.id.0, convert::node(&cluster, spec, process)))
         .collect();
-    let (nodes, pagination) = paging::slice(&call, &query.page, nodes, |node| node.name.clone())?;
-    Ok(ListClusterNodesResponse { nodes, pagination })
+    // `n2` precedes `n10`.
+    let key = |(number, node): &(u32, Node)| format!("{} {number:0>10}", node.region_name);
+    let (nodes, pagination) = paging::slice(&call, &query.page, nodes, key)?;
+    Ok(ListClusterNodesResponse { nodes: nodes.into_iter().map(|(_, node)| node).collect(), pagination })
 }
 
 /// `GET /clusters/available-regions`
@@ -214,6 +215,13 @@ pub async fn get_connection_string(
         required("os", query.os)?;
     }
     Ok(convert::connection_string(&call.context, &found.value, query))
+}
+
+/// Checks that the engine can run the nodes of a cluster that is created or changed.
+fn check_capacity(context: &Context, before: Option<&Model>, after: &Model) -> Result<()> {
+    let capabilities = context.engine.capabilities();
+    let unavailable = capabilities.nodes_unavailable.as_deref();
+    create::check_capacity(before, after, capabilities.max_nodes, unavailable)
 }
 
 /// A key that orders `v25.10` after `v25.9`.

@@ -17,6 +17,15 @@ impl World {
         self.create_by(name, request(name, standard)).await;
     }
 
+    /// Creates a cluster with three nodes.
+    pub(super) async fn create_nodes(&mut self, name: &str) {
+        let hardware = json!({ "machine_spec": { "num_virtual_cpus": 2 }, "storage_gib": 15 });
+        let dedicated = json!({ "region_nodes": { "us-east1": 3 }, "hardware": hardware });
+        let spec = json!({ "plan": "ADVANCED", "dedicated": dedicated });
+        self.create_by(name, json!({ "name": name, "provider": "GCP", "spec": spec })).await;
+        self.await_creation(self.subjects.len() - 1).await;
+    }
+
     /// Creates a clone of the present data of a cluster.
     pub(super) async fn clone_cluster(&mut self, source: usize, name: &str) {
         self.await_creation(source).await;

@@ -3,7 +3,7 @@
 use super::schedule::{STALE, Schedule, TWICE, short};
 use async_trait::async_trait;
 use ootheca_engine::{
-    Admin, Capabilities, Engine, InstanceReport, Source,
+    Admin, Capabilities, Engine, InstanceReport, Received, Rejoin, Source,
     backup::{BaseInfo, BaseWriter, ObjectRestore, WalEnd},
     simulated::SimulatedEngine,
 };
@@ -11,6 +11,7 @@ use ootheca_model::{
     Cluster, ClusterId, ClusterState, Error, Result,
     backup::MaskingScript,
     instance::{InstancePlan, Observed, Phase, Removal},
+    node::{NodeId, Quorum},
     usage::{CpuCounter, Measure},
 };
 use ootheca_store::{Kind, Store};
@@ -203,6 +204,47 @@ impl Engine for DisturbedEngine {
 
     async fn discard(&self, cluster: ClusterId, keep_epoch: u64) -> Result<()> {
         self.effect("discard", cluster, || self.inner.discard(cluster, keep_epoch)).await
+    }
+
+    async fn stage_node(&self, plan: &InstancePlan, node: NodeId, source: &Source) -> Result<()> {
+        self.effect("stage_node", plan.cluster, || self.inner.stage_node(plan, node, source)).await
+    }
+
+    async fn remove_node(&self, plan: &InstancePlan, node: NodeId) -> Result<Removal> {
+        self.effect("remove_node", plan.cluster, || self.inner.remove_node(plan, node)).await
+    }
+
+    async fn fence(&self, cluster: ClusterId, epoch: u64, node: NodeId) -> Result<()> {
+        self.effect("fence", cluster, || self.inner.fence(cluster, epoch, node)).await
+    }
+
+    async fn received(&self, cluster: ClusterId, epoch: u64) -> Result<Vec<Received>> {
+        self.read("received", cluster).await?;
+        self.inner.received(cluster, epoch).await
+    }
+
+    async fn start_primary(&self, plan: &InstancePlan) -> Result<Observed> {
+        self.effect("start_primary", plan.cluster, || self.inner.start_primary(plan)).await
+    }
+
+    async fn promote(&self, plan: &InstancePlan, before: &[Quorum]) -> Result<()> {
+        self.effect("promote", plan.cluster, || self.inner.promote(plan, before)).await
+    }
+
+    async fn rejoin(&self, plan: &InstancePlan, node: NodeId) -> Result<Rejoin> {
+        self.effect("rejoin", plan.cluster, || self.inner.rejoin(plan, node)).await
+    }
+
+    async fn apply_quorum(&self, plan: &InstancePlan) -> Result<bool> {
+        self.effect("apply_quorum", plan.cluster, || self.inner.apply_quorum(plan)).await
+    }
+
+    async fn restart_node(&self, plan: &InstancePlan, node: NodeId) -> Result<()> {
+        self.effect("restart_node", plan.cluster, || self.inner.restart_node(plan, node)).await
+    }
+
+    async fn read_endpoint(&self, cluster: ClusterId) -> Result<PathBuf> {
+        self.inner.read_endpoint(cluster).await
     }
 
     async fn restore_objects(

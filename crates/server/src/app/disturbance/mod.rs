@@ -15,6 +15,7 @@ mod engine;
 mod history;
 mod laws;
 mod loops;
+mod nodes;
 mod outcome;
 mod past;
 mod schedule;

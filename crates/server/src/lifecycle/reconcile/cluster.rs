@@ -1,7 +1,9 @@
 //! One step for one cluster: compares the observed state with the desired state, and acts.
 
 use super::{
-    creation, restore,
+    creation,
+    nodes::{self, Primary},
+    restore,
     step::{Step, next},
 };
 use crate::{
@@ -46,12 +48,16 @@ pub async fn step(lifecycle: &Lifecycle, id: ClusterId, lease: Lease, attempts: 
             }
             lifecycle.metadata_locks.forget(id);
             lifecycle.tracker.forget(id);
+            lifecycle.standbys.forget_all(id);
             lifecycle.backups.forget(id);
             lifecycle.metering.activity.forget(id);
             Ok(after(removal, Step::Done))
         }
         _ if stored.value.restore.is_some() && !is_recovered(&stored.value) => {
-            restore::step(lifecycle, id, lease, attempts).await
+            match nodes::keep_primary(lifecycle, &stored, &lease).await? {
+                Primary::Changing(step) => Ok(step),
+                Primary::Kept | Primary::Lost(_) => restore::step(lifecycle, id, lease, attempts).await,
+            }
         }
         _ if stored.value.power == Power::Off => switch_off(lifecycle, id, lease, attempts).await,
         ClusterState::Creating | ClusterState::Created | ClusterState::Locked => {
@@ -80,6 +86,11 @@ async fn switch_off(lifecycle: &Lifecycle, id: ClusterId, lease: Lease, attempts
 }
 
 async fn run(lifecycle: &Lifecycle, stored: Stored<Cluster>, lease: Lease, attempts: u32) -> Result<Step> {
+    let lost = match nodes::keep_primary(lifecycle, &stored, &lease).await? {
+        Primary::Kept => None,
+        Primary::Changing(step) => return Ok(step),
+        Primary::Lost(condition) => Some(condition),
+    };
     let plan = stored.value.plan_instance();
     let recovered = is_recovered(&stored.value);
     if recovered {
@@ -91,7 +102,7 @@ async fn run(lifecycle: &Lifecycle, stored: Stored<Cluster>, lease: Lease, attem
         ClusterState::Creating => lifecycle.context.engine.create(&plan).await,
         _ => lifecycle.context.engine.ensure(&plan).await,
     };
-    let observed = match observed {
+    let mut observed = match observed {
         Ok(observed) => with_location(observed, &stored.value),
         Err(error) if stored.value.state != ClusterState::Creating || error.kind() == ErrorKind::Stale => {
             return Err(error);
@@ -101,6 +112,7 @@ async fn run(lifecycle: &Lifecycle, stored: Stored<Cluster>, lease: Lease, attem
         Err(error) if hopeless(&error, attempts) => return give_up(lifecycle, stored, &error, lease).await,
         Err(error) => return Ok(Step::NotAchieved(error)),
     };
+    observed.conditions.extend(lost);
     let mut cluster = stored.value.clone();
     cluster.observed.conditions.clone_from(&observed.conditions);
     let suspended = cluster.power == Power::Off && observed.phase == Phase::Suspended;
@@ -113,15 +125,39 @@ async fn run(lifecycle: &Lifecycle, stored: Stored<Cluster>, lease: Lease, attem
             conditions: observed.conditions.clone(),
             location: observed.location.clone(),
         };
-        if cluster.state == ClusterState::Creating {
+        if cluster.state == ClusterState::Creating && nodes::are_settled(&cluster, &observed) {
             cluster.state = if recovered { ClusterState::Locked } else { ClusterState::Created };
             cluster.updated_at = lifecycle.context.now();
         }
     }
+    let settled = nodes::are_settled(&cluster, &observed);
     if cluster != stored.value {
-        write(lifecycle, &stored, cluster, lease).await?;
+        write(lifecycle, &stored, cluster, lease.clone()).await?;
+    }
+    if observed.phase == Phase::Ready && stored.value.power == Power::On && !settled {
+        return settle(lifecycle, stored.value.id, lease, &observed, attempts).await;
     }
     Ok(next(stored.value.power, &observed))
+}
+
+/// Moves the nodes toward the row. A new cluster whose nodes can't be created is given up.
+async fn settle(
+    lifecycle: &Lifecycle,
+    id: ClusterId,
+    lease: Lease,
+    observed: &Observed,
+    attempts: u32,
+) -> Result<Step> {
+    match nodes::settle(lifecycle, id, lease.clone(), observed).await? {
+        Step::NotAchieved(error) if hopeless(&error, attempts) => {
+            let found = documents::find::<Cluster>(&*lifecycle.context.store, &id.to_string()).await?;
+            match found.filter(|found| found.value.state == ClusterState::Creating) {
+                Some(stored) => give_up(lifecycle, stored, &error, lease).await,
+                None => Ok(Step::Again(Duration::ZERO)),
+            }
+        }
+        step => Ok(step),
+    }
 }
 
 /// Adds to the condition of missing data where the data was and what the operator can do.

@@ -7,6 +7,7 @@
 
 pub mod cluster;
 mod creation;
+mod nodes;
 mod restore;
 pub mod step;
 
@@ -287,7 +288,10 @@ async fn in_order(lifecycle: &Lifecycle, cluster: &Cluster) -> bool {
     }
     match (cluster.power, observed.phase) {
         (Power::Off, Phase::Suspended) => true,
-        (Power::On, Phase::Ready) => [known.generation, observed.generation] == [cluster.generation; 2],
+        (Power::On, Phase::Ready) => {
+            let applied = [known.generation, observed.generation] == [cluster.generation; 2];
+            applied && nodes::are_settled(cluster, &observed)
+        }
         _ => false,
     }
 }

@@ -8,7 +8,10 @@ mod clone;
 mod failure;
 mod objects;
 
-use super::step::{Step, next};
+use super::{
+    nodes,
+    step::{Step, next},
+};
 use crate::{
     documents::{self, Stored},
     lifecycle::{
@@ -306,7 +309,7 @@ impl<'a> Work<'a> {
     async fn switch(&self) -> Result<Step> {
         let cluster = self.cluster();
         let (epoch, generation) = (self.running.epoch, cluster.generation + 1);
-        let after = Cluster { epoch, generation, ..cluster.clone() };
+        let after = nodes::with_other_data(Cluster { epoch, generation, ..cluster.clone() });
         let mut batch = Batch::server("restore").with(documents::update(&self.stored.row, &after)?);
         batch.mutations.extend(baseline::invalidate(&self.lifecycle.metering, cluster.id).await?);
         self.commit(batch).await?;

@@ -56,6 +56,7 @@ impl StagedServer {
                 sockets: &instance.sockets(),
                 log: &instance.log(),
                 spool: None,
+                connect: false,
                 options: &OPTIONS,
             },
         )?;

@@ -96,7 +96,7 @@ impl Job<'_> {
             .env("PGHOST", staged.sockets())
             .env("PGDATABASE", OsStr::from_bytes(copy.from))
             .env("PGUSER", CONTROL_USER)
-            .env("PGPASSWORD", self.context.secret()?)
+            .env("PGPASSWORD", self.context.secret_of(&staged.sockets())?)
             .env("PGOPTIONS", DUMP_OPTIONS)
             .stdin(Stdio::null())
             .stdout(Stdio::piped());
@@ -115,7 +115,7 @@ impl Job<'_> {
         command
             .env("PGHOST", instance.sockets())
             .env("PGUSER", SHELL_USER)
-            .env("PGPASSWORD", self.context.shell.password())
+            .env("PGPASSWORD", self.context.shell.password(&instance.sockets()))
             .env("PGOPTIONS", RESTORE_OPTIONS)
             .stdin(Stdio::piped())
             .stdout(Stdio::null());

@@ -6,7 +6,10 @@ use crate::{
     documents::{self, Stored},
     lifecycle::{
         backup::reader::{Progress, RepositoryReader},
-        reconcile::step::Step,
+        reconcile::{
+            nodes::{self, Primary},
+            step::Step,
+        },
     },
 };
 use async_trait::async_trait;
@@ -53,7 +56,7 @@ impl Work<'_> {
         Ok(Step::Again(Duration::ZERO))
     }
 
-    /// Applies changes of a cluster that is usable, and starts its server again after a crash. An error is not the end of
+    /// Applies changes of a cluster that is usable, and starts or replaces its server after a crash. An error is not the end of
     /// the restore.
     pub(super) async fn keep_running(&self, stored: &Stored<Cluster>) {
         if stored.value.state != ClusterState::Created {
@@ -69,7 +72,11 @@ impl Work<'_> {
         let (engine, cluster) = (&self.lifecycle.context.engine, &stored.value);
         let observed = engine.observe(cluster.id).await?;
         let generations = [observed.generation, cluster.observed.generation];
-        if observed.phase == Phase::Ready && generations == [cluster.generation; 2] {
+        let is_led = observed.phase == Phase::Ready && cluster.leadership.change.is_none();
+        if is_led && generations == [cluster.generation; 2] {
+            return Ok(());
+        }
+        if let Primary::Changing(_) = nodes::keep_primary(self.lifecycle, stored, &self.lease).await? {
             return Ok(());
         }
         let observed = engine.ensure(&cluster.plan_instance()).await?;

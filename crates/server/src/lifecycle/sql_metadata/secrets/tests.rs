@@ -14,7 +14,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use ootheca_engine::{
-    Admin, Capabilities, Engine, InstanceReport, Source,
+    Admin, Capabilities, Engine, InstanceReport, Received, Rejoin, Source,
     backup::{BaseInfo, BaseWriter, ObjectRestore, WalEnd},
     simulated::SimulatedEngine,
 };
@@ -28,6 +28,7 @@ use ootheca_model::{
     },
     instance::{InstancePlan, Observed, Phase, Removal},
     login::Login,
+    node::{NodeId, Quorum},
     time::Clock,
     usage::{CpuCounter, Measure},
 };
@@ -76,6 +77,36 @@ impl Engine for Counted {
     }
     async fn discard(&self, cluster: ClusterId, keep_epoch: u64) -> Result<()> {
         self.0.discard(cluster, keep_epoch).await
+    }
+    async fn stage_node(&self, plan: &InstancePlan, node: NodeId, source: &Source) -> Result<()> {
+        self.0.stage_node(plan, node, source).await
+    }
+    async fn remove_node(&self, plan: &InstancePlan, node: NodeId) -> Result<Removal> {
+        self.0.remove_node(plan, node).await
+    }
+    async fn fence(&self, cluster: ClusterId, epoch: u64, node: NodeId) -> Result<()> {
+        self.0.fence(cluster, epoch, node).await
+    }
+    async fn received(&self, cluster: ClusterId, epoch: u64) -> Result<Vec<Received>> {
+        self.0.received(cluster, epoch).await
+    }
+    async fn start_primary(&self, plan: &InstancePlan) -> Result<Observed> {
+        self.0.start_primary(plan).await
+    }
+    async fn promote(&self, plan: &InstancePlan, before: &[Quorum]) -> Result<()> {
+        self.0.promote(plan, before).await
+    }
+    async fn rejoin(&self, plan: &InstancePlan, node: NodeId) -> Result<Rejoin> {
+        self.0.rejoin(plan, node).await
+    }
+    async fn apply_quorum(&self, plan: &InstancePlan) -> Result<bool> {
+        self.0.apply_quorum(plan).await
+    }
+    async fn restart_node(&self, plan: &InstancePlan, node: NodeId) -> Result<()> {
+        self.0.restart_node(plan, node).await
+    }
+    async fn read_endpoint(&self, cluster: ClusterId) -> Result<PathBuf> {
+        self.0.read_endpoint(cluster).await
     }
     async fn restore_objects(
         &self,
