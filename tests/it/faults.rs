@@ -53,8 +53,8 @@ fn a_killed_server_process_ends_its_own_sessions_only() {
     let server = launch().boot();
     let (one, other) =
         (cluster(&server, "killed-one", "STANDARD"), cluster(&server, "other-one", "STANDARD"));
-    let mut victim = wire(&server, &one).connect().expect("a connection").expect("let in");
-    let mut neighbour = wire(&server, &other).connect().expect("a connection").expect("let in");
+    let mut victim = wire(&server, &one).connect().expect("a connection").expect("a session");
+    let mut neighbour = wire(&server, &other).connect().expect("a connection").expect("a session");
     victim.query("CREATE TABLE kept AS SELECT 1 AS n").expect("an answer");
     victim.query("BEGIN; INSERT INTO kept VALUES (2)").expect("an answer");
     let pid = victim.value("SELECT pg_backend_pid()").expect("a row").parse().expect("a number");
@@ -72,7 +72,7 @@ fn a_killed_server_process_ends_its_own_sessions_only() {
 fn a_killed_server_is_started_again() {
     let server = launch().boot();
     let one = cluster(&server, "killed-all", "STANDARD");
-    let mut victim = wire(&server, &one).connect().expect("a connection").expect("let in");
+    let mut victim = wire(&server, &one).connect().expect("a connection").expect("a session");
     processes::kill(server.postmaster(&id(&one)));
     // A process of a dead server responds until it notices that the server is gone.
     eventually("the session ends", || victim.query("SELECT 1").is_err().then_some(()));
@@ -87,7 +87,7 @@ fn logins_wait_while_the_server_recovers() {
     let server = launch().boot();
     let one = cluster(&server, "recovering", "STANDARD");
     let wire = wire(&server, &one);
-    let mut victim = wire.connect().expect("a connection").expect("let in");
+    let mut victim = wire.connect().expect("a connection").expect("a session");
     // The write-ahead log that recovery has to read.
     victim.query("CREATE TABLE filled AS SELECT n FROM generate_series(1, 1000000) n").expect("a result");
     let pid = victim.value("SELECT pg_backend_pid()").expect("a row").parse().expect("a number");
@@ -109,7 +109,7 @@ fn logins_wait_while_a_killed_server_is_started_again() {
     let one = cluster(&server, "killed-in-storm", "STANDARD");
     let cluster_id = id(&one);
     let wire = wire(&server, &one);
-    let mut session = wire.connect().expect("a connection").expect("let in");
+    let mut session = wire.connect().expect("a connection").expect("a session");
     session.query("CREATE TABLE filled AS SELECT n FROM generate_series(1, 200000) n").expect("a result");
     drop(session);
     let postmaster = server.postmaster(&cluster_id);
@@ -117,7 +117,7 @@ fn logins_wait_while_a_killed_server_is_started_again() {
     // Logs in until a login begins after the server was killed. Returns how long that one took.
     let client = || loop {
         let (is_killed, begun) = (killed.load(SeqCst), Instant::now());
-        let mut session = wire.connect().expect("a connection").expect("let in");
+        let mut session = wire.connect().expect("a connection").expect("a session");
         logins.fetch_add(1, SeqCst);
         // A process of the dead server can respond until it notices that the server is gone.
         if is_killed && session.value("SELECT count(*) FROM filled").as_deref() == Some("200000") {
@@ -149,7 +149,7 @@ fn a_hung_server_is_detected_and_started_again() {
     let server = launch().boot();
     let one = cluster(&server, "hung-server", "STANDARD");
     let cluster_id = id(&one);
-    let mut session = wire(&server, &one).connect().expect("a connection").expect("let in");
+    let mut session = wire(&server, &one).connect().expect("a connection").expect("a session");
     session.query("CREATE TABLE kept AS SELECT 1 AS n").expect("a result");
     assert_eq!(node_status(&server, &cluster_id).as_deref(), Some("LIVE"));
     let postmaster = server.postmaster(&cluster_id);
@@ -193,12 +193,12 @@ fn a_busy_server_is_not_considered_hung() {
     let one = cluster(&server, "busy-server", "STANDARD");
     let postmaster = server.postmaster(&id(&one));
     let wire = wire(&server, &one);
-    let mut watcher = wire.connect().expect("a connection").expect("let in");
+    let mut watcher = wire.connect().expect("a connection").expect("a session");
     let busy: Vec<_> = (0..8)
         .map(|_| {
             let wire = wire.clone();
             thread::spawn(move || {
-                let mut session = wire.connect().expect("a connection").expect("let in");
+                let mut session = wire.connect().expect("a connection").expect("a session");
                 // Longer than it takes to detect a hung server.
                 let work =
                     "DO $$ BEGIN WHILE clock_timestamp() < now() + interval '8 s' LOOP END LOOP; END $$";
@@ -252,7 +252,7 @@ fn thousands_of_idle_connections_do_not_affect_others() {
     let wire = wire(&server, &one);
     let before = (sockets(&server), resident_kib(server.pid()));
     let crowd: Vec<_> = (0..IDLE).map(|_| wire.tls().expect("TLS")).collect();
-    let mut session = wire.connect().expect("a connection").expect("let in");
+    let mut session = wire.connect().expect("a connection").expect("a session");
     assert_eq!(session.value("SELECT 1").as_deref(), Some("1"));
     assert!(sockets(&server) >= IDLE);
     let each = (resident_kib(server.pid()).saturating_sub(before.1)) / IDLE;
@@ -274,7 +274,7 @@ fn many_connections_resume_a_suspended_cluster_once() {
         .boot();
     let asleep = cluster(&server, "storm-target", "BASIC");
     let neighbour = cluster(&server, "awake-next", "STANDARD");
-    let mut held = wire(&server, &neighbour).connect().expect("a connection").expect("let in");
+    let mut held = wire(&server, &neighbour).connect().expect("a connection").expect("a session");
     let cluster_id = id(&asleep);
     let suspended = || {
         server

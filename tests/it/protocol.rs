@@ -65,7 +65,10 @@ fn only_tls_is_accepted() {
     assert_eq!(&answer, b"N");
     // Direct TLS, with and without the ALPN protocol name.
     let direct = wire.direct(&["postgresql"]).expect("TLS");
-    assert_eq!(wire.login(direct).expect("a login").expect("let in").value("SELECT 1").as_deref(), Some("1"));
+    assert_eq!(
+        wire.login(direct).expect("a login").expect("a session").value("SELECT 1").as_deref(),
+        Some("1")
+    );
     let nameless = wire.direct(&[]).expect("TLS");
     let refusal = wire.login(nameless).expect("an answer").err().expect("refused");
     assert!(refusal.field(b'M').contains("ALPN"), "{refusal:?}");

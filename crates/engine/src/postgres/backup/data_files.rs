@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     files::failed,
-    postgres::{copy::FileCopy, replication_user::PASSFILE},
+    postgres::{copy::FileCopy, instance::STANDBY_SIGNAL, replication_user::PASSFILE},
 };
 use ootheca_model::{Error, Result};
 use rustix::{
@@ -44,7 +44,7 @@ const SKIPPED: [&str; 13] = [
     "postgresql.auto.conf.tmp",
     "postmaster.opts",
     "postmaster.pid",
-    "standby.signal",
+    STANDBY_SIGNAL,
     "tablespace_map",
     "tablespace_map.old",
 ];

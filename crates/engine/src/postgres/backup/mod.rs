@@ -18,7 +18,7 @@ mod restore;
 mod spool;
 mod tar_stream;
 mod unpack;
-mod wal;
+pub(super) mod wal;
 mod work;
 
 pub(super) use archiving::LastSegment;

@@ -18,6 +18,7 @@ use crate::{
     postgres::{
         binaries::Programs,
         context::EngineContext,
+        instance::STANDBY_SIGNAL,
         owner::Owner,
         process::{self, Process},
         server::{self, LaunchSpec, StopMode},
@@ -42,8 +43,6 @@ const TARGET_OPTIONS: [&str; 2] = ["recovery_target_inclusive=on", "recovery_tar
 /// `pg_rewind` reads the WAL since the last checkpoint that both nodes have, which the next checkpoint would remove. No
 /// standby may follow the server.
 const REWIND_OPTIONS: [&str; 2] = ["wal_keep_size=1GB", "max_wal_senders=0"];
-/// The file that makes a server a standby. The server removes it when it is promoted.
-const STANDBY: &str = "standby.signal";
 /// The file that is there when a standby gets the signal to be promoted.
 const PROMOTE: &str = "promote";
 /// Errors of a server in its log that say nothing about its data.
@@ -140,7 +139,7 @@ impl Recovery<'_> {
         let Some(target) = target else {
             return self.attempt(End::Wal, Work::Nothing, interrupted).await?.ok_or_else(not_reached);
         };
-        let (path, owner) = (self.data.join(STANDBY), self.owner.clone());
+        let (path, owner) = (self.data.join(STANDBY_SIGNAL), self.owner.clone());
         blocking(move || write_file(&path, &owner, b"")).await?;
         let until = End::Target(target.time);
         if let Some(end) = self.attempt(until, Work::Nothing, interrupted.as_mut()).await? {

@@ -9,7 +9,7 @@ use std::{
 };
 
 /// The folder of the WAL in a data directory.
-pub(super) const WAL_FOLDER: &str = "pg_wal";
+pub(in crate::postgres) const WAL_FOLDER: &str = "pg_wal";
 /// The size of segments in the data of a new cluster.
 pub(super) const USUAL_SEGMENT_BYTES: u64 = 1 << 20;
 /// The sizes that PostgreSQL supports.

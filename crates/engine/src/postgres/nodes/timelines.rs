@@ -5,6 +5,7 @@
 //! reserve the numbers that other nodes have used. A standby ignores them while it runs, but does not start with them.
 
 use super::received::StandbyState;
+pub(super) use crate::postgres::backup::wal::WAL_FOLDER;
 use crate::{
     WalPosition,
     files::{failed, names_in, write_for_owner},
@@ -12,8 +13,6 @@ use crate::{
 use ootheca_model::{Error, Result};
 use std::{fs, path::Path};
 
-/// The folder of the WAL in a data directory.
-pub(super) const WAL_FOLDER: &str = "pg_wal";
 const HISTORY: &str = ".history";
 /// The length of the name of a segment: the timeline and the number, in hexadecimal digits.
 const SEGMENT_NAME: usize = 24;
